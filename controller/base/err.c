@@ -1,0 +1,128 @@
+#include "controller/base/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+void auto_free(void *pointer_to_pointer)
+{
+    void *p;
+
+    memcpy(&p, pointer_to_pointer, sizeof p);
+    free(p);
+}
+
+void auto_close(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+}
+
+static int set_text(struct err *err, int code, const char *fmt, va_list args)
+{
+    if (err == NULL)
+        return code;
+    err->code = code;
+    vsnprintf(err->text, sizeof err->text, fmt, args);
+    return code;
+}
+
+int err_set(struct err *err, int code, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    set_text(err, code, fmt, args);
+    va_end(args);
+    return code;
+}
+
+/* Put `suffix` behind what the caller already wrote; cut, never overrun. */
+static void append(struct err *err, const char *suffix)
+{
+    size_t used;
+
+    if (err == NULL)
+        return;
+    used = strlen(err->text);
+    snprintf(err->text + used, sizeof err->text - used, "%s%s", used > 0 ? ": " : "",
+             suffix);
+}
+
+int err_wrap(struct err *err, const char *fmt, ...)
+{
+    struct err inner;
+    va_list args;
+
+    if (err == NULL)
+        return ERR_INVAL;
+    inner = *err;
+    va_start(args, fmt);
+    set_text(err, inner.code, fmt, args);
+    va_end(args);
+    append(err, inner.text);
+    return err->code;
+}
+
+static int code_of_errno(int errno_value)
+{
+    switch (errno_value) {
+    case ENOMEM: return ERR_NOMEM;
+    case ETIMEDOUT: return ERR_TIMEOUT;
+    case ENOENT: return ERR_NOTFOUND;
+    case EBUSY: return ERR_BUSY;
+    case EACCES:
+    case EPERM: return ERR_REFUSED;
+    case EOPNOTSUPP: return ERR_UNSUPPORTED;
+    default: return ERR_IO;
+    }
+}
+
+int err_errno(struct err *err, int errno_value, const char *fmt, ...)
+{
+    int code = code_of_errno(errno_value);
+    char reason[128];
+    va_list args;
+
+    va_start(args, fmt);
+    set_text(err, code, fmt, args);
+    va_end(args);
+    append(err, strerror_r(errno_value, reason, sizeof reason));
+    return code;
+}
+
+int err_uv(struct err *err, int status, const char *fmt, ...)
+{
+    int code = code_of_errno(-status);
+    va_list args;
+
+    va_start(args, fmt);
+    set_text(err, code, fmt, args);
+    va_end(args);
+    append(err, uv_strerror(status));
+    return code;
+}
+
+const char *err_name(int code)
+{
+#define X(name, number, text)                                                            \
+    if (code == number)                                                                  \
+        return #name;
+    ERR_MAP(X)
+#undef X
+    return "ERR_?";
+}
+
+const char *err_text(int code)
+{
+#define X(name, number, text)                                                            \
+    if (code == number)                                                                  \
+        return text;
+    ERR_MAP(X)
+#undef X
+    return "unknown error";
+}
