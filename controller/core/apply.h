@@ -1,0 +1,70 @@
+/* controller/core/apply.h -- the only thing that changes the replicated state.
+ *
+ * apply() checks I1, I2, I4, I8 and I12 by itself: an entry that would break one is refused
+ * and changes nothing but `applied`, whoever proposed it and on whatever it was decided. So
+ * a stale leader's or a buggy rule's entry is harmless once it is committed.
+ *
+ * Pure:    no I/O, no clock, no allocation; equal states and entries give equal results on
+ *          every controller, in the simulator and in the fuzzer.
+ * Owner:   the caller owns both; the entry is not kept.
+ * Errors:  none: a refusal is a result.
+ */
+#ifndef RF_CORE_APPLY_H
+#define RF_CORE_APPLY_H
+
+#include "controller/core/entry.h"
+
+/* Stable numbers and names: they appear in answers, metrics and the audit trail. */
+#define REFUSAL_MAP(X)                                                                   \
+    X(ACCEPTED, 0, "accepted")                                                           \
+    X(REFUSE_UNKNOWN_GROUP, 1, "unknown-group")                                          \
+    X(REFUSE_UNKNOWN_INSTANCE, 2, "unknown-instance")                                    \
+    X(REFUSE_STALE_EPOCH, 3, "stale-epoch")                                              \
+    X(REFUSE_PHASE, 4, "wrong-phase")                                                    \
+    X(REFUSE_FENCED, 5, "fence-begun")                                                   \
+    X(REFUSE_NOT_ACTIVE, 6, "not-active")                                                \
+    X(REFUSE_INCARNATION, 7, "other-incarnation")                                        \
+    X(REFUSE_NOT_ENROLLED, 8, "not-enrolled")                                            \
+    X(REFUSE_UNPROVEN, 9, "unproven")                                                    \
+    X(REFUSE_NOT_MEMBER, 10, "not-in-sync-set")                                          \
+    X(REFUSE_SYNC_MODE, 11, "sync-mode")                                                 \
+    X(REFUSE_GENERATION, 12, "stale-generation")                                         \
+    X(REFUSE_STEP, 13, "wrong-step")                                                     \
+    X(REFUSE_RENEWED, 14, "renewed-meanwhile")                                           \
+    X(REFUSE_EXISTS, 15, "exists")                                                       \
+    X(REFUSE_FULL, 16, "table-full")                                                     \
+    X(REFUSE_INVALID, 17, "invalid")                                                     \
+    X(REFUSE_OTHER_GROUP, 18, "belongs-to-other-group")                                  \
+    X(REFUSE_ACTIVE_DIFFERS, 19, "active-region-differs")                                \
+    X(REFUSE_RUN, 20, "wrong-run")                                                       \
+    X(REFUSE_RESIDENCY, 21, "residency")                                                 \
+    X(REFUSE_FORMAT, 22, "format-not-announced")
+
+enum refusal {
+#define X(name, number, text) name = number,
+    REFUSAL_MAP(X)
+#undef X
+};
+
+struct apply_result {
+    enum refusal refusal;
+    char text[TEXT_SIZE]; /* refusals: what, why, what to do; else empty */
+    /* ENTRY_RENEW: the verdict on each item; committed is not granted. */
+    uint8_t verdicts[RENEW_MAX]; /* enum refusal */
+};
+
+/* `index` is the entry's place in the log and must be above s->applied. */
+void apply(struct state *s, uint64_t index, const struct entry *e,
+           struct apply_result *ret_result);
+
+/* I10: what apply() would say, without changing `s`. `scratch` is overwritten. */
+void apply_dry(const struct state *s, const struct entry *e, struct state *scratch,
+               struct apply_result *ret_result);
+
+const char *refusal_name(enum refusal r);
+
+/* Holds for every reachable state; the simulator asserts it after each step, the daemon
+ * after each apply. NULL if all hold, else the text of the broken one. */
+const char *state_invariant_broken(const struct state *s);
+
+#endif

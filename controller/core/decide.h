@@ -1,0 +1,81 @@
+/* controller/core/decide.h -- what the leader does next.
+ *
+ * decide() walks a table of rows (rules.c) for every group: a row has a stable name, the
+ * phase it belongs to, a guard over state and observations, and one action. The first row
+ * whose guard holds speaks for its group; it may be asked again at any time, and asks for
+ * the same thing until the log or the world has changed. What the last leader still owed
+ * is read off the state, not remembered (I5).
+ *
+ * explain() lists the very guards that decide() used, for `ringfence why`.
+ *
+ * Pure:    no I/O, no clock, no allocation. `now` is a fresh reading of the caller.
+ */
+#ifndef RF_CORE_DECIDE_H
+#define RF_CORE_DECIDE_H
+
+#include "controller/core/observe.h"
+
+enum action_kind {
+    ACT_PROPOSE,    /* submit `entry` to the log */
+    ACT_ORDER_STEP, /* tell the agent of `instance` to carry out the step on record */
+    ACT_ORDER_FENCE, /* tell the agent of `instance` to close, freeze and prove (I3) */
+    ACT_TRANSFER,   /* hand leadership to controller `controller_id` */
+};
+
+struct action {
+    enum action_kind kind;
+    const char *rule; /* the row that spoke */
+    uint8_t group, instance;
+    uint64_t controller_id;
+    uint64_t step;    /* ACT_ORDER_STEP */
+    struct entry entry; /* ACT_PROPOSE */
+};
+
+enum { ACTION_MAX = GROUP_MAX * 2 + 1 };
+
+struct actions {
+    unsigned count;
+    struct action list[ACTION_MAX];
+    /* When decide() should be asked again at the latest, even if nothing happens. */
+    struct mono again;
+};
+
+void decide(const struct state *s, const struct observations *o, struct mono now,
+            struct actions *out);
+
+/* ---- ringfence why -------------------------------------------------------------------- */
+
+struct condition {
+    char name[40];       /* stable */
+    bool holds;
+    bool blocks;         /* if it does not hold, an automatic failover does not begin */
+    char value[TEXT_SIZE], limit[TEXT_SIZE];
+};
+
+enum { CONDITION_MAX = 24 };
+
+struct explanation {
+    bool would_fail_over; /* an automatic failover would begin now */
+    char verdict[TEXT_SIZE]; /* one sentence for people */
+    unsigned count;
+    struct condition list[CONDITION_MAX];
+};
+
+void explain(const struct state *s, const struct observations *o, uint8_t group,
+             struct mono now, struct explanation *out);
+
+/* True if the group looks suspect: renewals missed or probes failing, nothing decided. */
+bool group_is_suspect(const struct state *s, const struct observations *o, uint8_t group,
+                      struct mono now);
+
+/* ---- the table, for docs and tests ---------------------------------------------------- */
+
+struct rule_row {
+    const char *name;
+    enum phase from, to; /* `to` == `from`: stays */
+    const char *when;    /* one line for people */
+};
+
+unsigned rule_rows(const struct rule_row **ret_rows);
+
+#endif

@@ -1,0 +1,181 @@
+/* controller/core/entry.h -- what may stand in the replicated log.
+ *
+ * Plain values; proto/ turns them into bytes and back and refuses what it does not know
+ * (I10). Who proposed an entry and when is in its envelope, not here.
+ *
+ * Pure:    types only.
+ */
+#ifndef RF_CORE_ENTRY_H
+#define RF_CORE_ENTRY_H
+
+#include "controller/core/state.h"
+
+/* Numbers travel in the log: add at the end, never renumber. */
+#define ENTRY_KIND_MAP(X)                                                                \
+    X(ENTRY_NONE, 0, "none")                                                             \
+    X(ENTRY_CONTROLLER, 1, "controller")     /* a voter announces itself (I10) */        \
+    X(ENTRY_ENROL, 2, "enrol")               /* an agent's incarnation (I12) */          \
+    X(ENTRY_DECLARE, 3, "declare")           /* apply -f: one group */                   \
+    X(ENTRY_REMOVE, 4, "remove")                                                         \
+    X(ENTRY_RENEW, 5, "renew")               /* a batch of renewals */                   \
+    X(ENTRY_PROOF, 6, "proof")                                                           \
+    X(ENTRY_FENCE_BEGIN, 7, "fence-begin")                                               \
+    X(ENTRY_ACTIVATE, 8, "activate")                                                     \
+    X(ENTRY_OPENED, 9, "opened")                                                         \
+    X(ENTRY_SYNC_SHRINK, 10, "sync-shrink")                                              \
+    X(ENTRY_SYNC_JOIN, 11, "sync-join")                                                  \
+    X(ENTRY_STEP_START, 12, "step-start")                                                \
+    X(ENTRY_STEP_END, 13, "step-end")                                                    \
+    X(ENTRY_SWITCHOVER, 14, "switchover")    /* an operator's proposal, begins a run */  \
+    X(ENTRY_RUN_ABORT, 15, "run-abort")      /* goes back before fence_begin */          \
+    X(ENTRY_PAUSE, 16, "pause")                                                          \
+    X(ENTRY_RESUME, 17, "resume")                                                        \
+    X(ENTRY_DETACH, 18, "detach")                                                        \
+    X(ENTRY_ATTACH, 19, "attach")                                                        \
+    X(ENTRY_REFUSED, 20, "refused")          /* summary of a refused request (I10) */    \
+    X(ENTRY_LOSS, 21, "loss")                /* bytes counted when the old side returned */
+
+enum entry_kind {
+#define X(name, number, text) name = number,
+    ENTRY_KIND_MAP(X)
+#undef X
+    ENTRY_KIND_COUNT
+};
+
+enum { RENEW_MAX = 64, RULE_SIZE = NAME_SIZE + 8 };
+
+/* Also in the wire's LeaseKind. */
+enum lease_kind { LEASE_NONE = 0, LEASE_WRITE = 1, LEASE_READ = 2 };
+
+struct renew_item {
+    char group[NAME_SIZE];
+    uint8_t instance;
+    enum lease_kind kind;
+    uint64_t epoch;
+    struct incarnation incarnation;
+};
+
+struct entry_declare {
+    struct group spec; /* name, component, provider, policy, regions, instances, active,
+                          adopt; all else zero */
+};
+
+struct entry_enrol {
+    struct agent agent; /* enrolled_index and lives zero */
+    uint64_t highest_epoch; /* that the agent has seen for any group (I12) */
+};
+
+struct entry_renew {
+    uint8_t count;
+    struct renew_item items[RENEW_MAX];
+};
+
+struct entry_proof {
+    uint8_t instance;
+    enum proof_kind kind;
+    uint64_t epoch;       /* being fenced; for PROOF_INSTALLED the group's epoch then */
+    uint64_t fence_index; /* fence_begin that it answers; 0 for PROOF_INSTALLED */
+    struct incarnation prover;
+};
+
+/* `expected_grant` is the holder's last grant that the decision was taken on: if another
+ * came in between, the entry is refused and nothing has happened. */
+struct entry_fence_begin {
+    uint64_t epoch;
+    uint64_t expected_grant;
+    enum run_kind run; /* RUN_FAILOVER, or RUN_SWITCHOVER for the run under way */
+    uint8_t target;    /* wished for by an operator, else NO_INSTANCE */
+    bool requested;
+    char reason[TEXT_SIZE];
+};
+
+struct entry_activate {
+    uint64_t epoch; /* the new one */
+    uint8_t instance;
+    bool loss_forecast_known;
+    uint64_t loss_forecast_bytes;
+};
+
+struct entry_opened {
+    uint64_t epoch;
+    uint8_t instance;
+    uint64_t system_id;
+};
+
+struct entry_sync {
+    uint64_t epoch;
+    uint8_t instance;    /* leaves or joins */
+    uint64_t generation; /* of the set that the decision was taken on */
+    uint64_t step;       /* JOIN: the step that found the position flushed; else 0 */
+    uint64_t position;
+    struct incarnation holder; /* at whose request a member leaves */
+};
+
+struct entry_step_start {
+    uint8_t instance;
+    enum step_kind kind;
+    uint64_t epoch;
+    uint8_t subject;
+    bool restart;
+};
+
+struct entry_step_end {
+    uint8_t instance;
+    uint64_t step;
+    bool done; /* else failed */
+    uint64_t position;
+    uint64_t system_id;
+    bool loss_known; /* FOLLOW of an old primary: `loss_bytes` past the fork */
+    uint64_t loss_bytes;
+    char text[TEXT_SIZE];
+};
+
+struct entry_switchover {
+    uint8_t target;
+    uint64_t epoch; /* that the operator saw */
+    char reason[TEXT_SIZE];
+};
+
+struct entry_run_abort {
+    uint64_t run;
+    char reason[TEXT_SIZE];
+};
+
+struct entry_attach {
+    uint8_t active;
+};
+
+struct entry_refused {
+    char text[TEXT_SIZE];
+};
+
+struct entry {
+    enum entry_kind kind;
+    char group[NAME_SIZE]; /* empty where no single group is concerned */
+    char rule[RULE_SIZE];  /* row of rules.c that proposed it; "operator", "agent" else */
+    uint64_t wall_ms;      /* from the envelope, copied for the records of a run; people only */
+    union {
+        struct controller controller;
+        struct entry_enrol enrol;
+        struct entry_declare declare;
+        struct entry_renew renew;
+        struct entry_proof proof;
+        struct entry_fence_begin fence_begin;
+        struct entry_activate activate;
+        struct entry_opened opened;
+        struct entry_sync sync;
+        struct entry_step_start step_start;
+        struct entry_step_end step_end;
+        struct entry_switchover switchover;
+        struct entry_run_abort run_abort;
+        struct entry_attach attach;
+        struct entry_refused refused;
+    };
+};
+
+const char *entry_kind_name(enum entry_kind k);
+
+/* One line for `ringfence log`: what was asked, in words. Never longer than `size`. */
+void entry_summary(const struct entry *e, char *text, unsigned size);
+
+#endif

@@ -1,0 +1,146 @@
+/* controller/core/observe.h -- what this controller has seen, by its own clock; not logged.
+ *
+ * The shell fills it in: after each apply(), at each report of an agent, at each probe.
+ * decide() reads it. A new leader starts from what its own process has seen since it
+ * applied or restored each renewal, so a change of leader costs no second wait (I4).
+ *
+ * Pure:    types and arithmetic; the caller passes fresh readings of the clock in.
+ * Owner:   one per controller process, embedded in the daemon (or the simulator).
+ * Threads: the loop thread.
+ */
+#ifndef RF_CORE_OBSERVE_H
+#define RF_CORE_OBSERVE_H
+
+#include "controller/core/apply.h"
+
+enum server_state { /* numbers of proto/provider.proto */
+    SERVER_UNKNOWN = 0,
+    SERVER_ABSENT = 1,
+    SERVER_DOWN = 2,
+    SERVER_STARTING = 3,
+    SERVER_PRIMARY = 4,
+    SERVER_STANDBY = 5,
+    SERVER_STOPPING = 6,
+    SERVER_REWINDING = 7,
+};
+
+/* The newest report of an agent about one instance. */
+struct seen_instance {
+    struct mono at;       /* when this process got it; never set: no report yet */
+    struct mono taken;    /* at, less the observation's age when it was sent */
+    uint64_t epoch;       /* that the agent worked under */
+    enum server_state server;
+    uint64_t system_id;
+    uint32_t timeline;
+    uint64_t flush_lsn, replay_lsn;
+    uint64_t replay_lag_ms;
+    uint64_t wal_bytes_per_s; /* highest recent rate */
+    uint64_t sync_generation;
+    uint64_t checksum_failures;
+    int64_t lease_margin_ms;
+    bool streaming;
+    bool follows_active;   /* streams from the active instance under its present name */
+    bool crashed, hung, ready, gate_proven, private_socket;
+    bool clean_shutdown;
+    member_set shrink;     /* members that a current holder asks to let go */
+    uint64_t step;         /* being carried out by the agent; 0: none */
+    char gate_mode[16];
+    char problem[TEXT_SIZE];
+};
+
+/* The outcome of a step as an agent reported it, kept until the log has it. */
+struct seen_outcome {
+    uint64_t step;  /* 0: none */
+    bool done;
+    uint64_t position, system_id, loss_bytes;
+    bool loss_known;
+    char text[TEXT_SIZE];
+};
+
+struct seen_proof {
+    bool given;
+    bool installed;
+    uint64_t epoch, fence_index;
+    struct incarnation prover;
+};
+
+struct seen_probe {
+    struct mono at;
+    bool answered;
+};
+
+struct observed_instance {
+    struct mono granted;   /* fresh reading after this process applied or restored the last
+                              grant (I4) */
+    struct mono renew_asked; /* last renewal that reached this leader, granted or not */
+    struct seen_instance seen;
+    struct seen_outcome outcome;
+    struct seen_proof proof;
+    struct seen_probe probes[CONTROLLER_MAX]; /* by position in state.controllers */
+};
+
+struct observed_group {
+    struct mono phase_since;   /* this process applied the change to the present phase */
+    enum phase phase;          /* the phase that phase_since is about */
+    struct mono last_failover; /* this process applied it; for the cooldown */
+    struct mono crashed_since, hung_since;
+    uint64_t primary_lsn;      /* of the active instance's last report in this epoch */
+    struct mono primary_lsn_at;
+    uint64_t wal_rate;         /* highest recent rate of it */
+    bool busy;                 /* an entry for this group is proposed, its fate not known */
+    struct observed_instance instances[INSTANCE_MAX];
+    /* An operator's `failover GROUP`, waiting to be taken up. */
+    bool failover_wanted;
+    uint8_t failover_target; /* NO_INSTANCE: best candidate */
+};
+
+struct observed_agent {
+    bool connected;      /* to this controller or through another one */
+    struct mono heard;   /* any frame of its enrolled incarnation */
+    uint8_t via;         /* controller it was heard through */
+};
+
+struct observed_controller {
+    struct mono heard;
+    bool caught_up;      /* replication within one heartbeat of our log */
+};
+
+struct observations {
+    bool leading;        /* leader, and the barrier of this term is applied */
+    struct mono leading_since; /* silence is counted from here at the earliest */
+    uint64_t self_id;    /* this controller */
+    bool transfer_pending;
+    struct observed_group groups[GROUP_MAX];   /* parallel to state.groups */
+    struct observed_agent agents[AGENT_MAX];   /* parallel to state.agents */
+    struct observed_controller controllers[CONTROLLER_MAX];
+};
+
+void observations_init(struct observations *o, uint64_t self_id);
+
+/* After apply(): `now` is a fresh reading made after it (I4). Follows phases, grants and
+ * tables that moved. */
+void observe_applied(struct observations *o, const struct state *s, const struct entry *e,
+                     const struct apply_result *r, struct mono now);
+
+/* After a snapshot was restored, or at start: every grant in it counts from `now`. */
+void observe_restored(struct observations *o, const struct state *s, struct mono now);
+
+/* This controller began or ceased to lead (with its barrier applied). What the agents said
+ * to an older leader is dropped. */
+void observe_leading(struct observations *o, bool leading, struct mono now);
+
+/* A report arrived. The caller has checked the incarnation against the enrolled one. */
+void observe_report(struct observations *o, const struct state *s, uint8_t group,
+                    uint8_t instance, const struct seen_instance *seen);
+
+/* The lease of the instance has been counted out by this process, now. False while it was
+ * never granted in this epoch: that is no lease to count (see activate's other guard). */
+bool lease_counted_out(const struct state *s, const struct observations *o, uint8_t group,
+                       uint8_t instance, struct mono now);
+
+/* How much of the primary's log an activation of `instance` may miss: the last reported
+ * gap plus the highest recent rate times the time since. False if it cannot be known. */
+bool loss_forecast(const struct state *s, const struct observations *o, uint8_t group,
+                   uint8_t instance, struct mono now, uint64_t *ret_bytes);
+
+#endif

@@ -1,0 +1,304 @@
+/* controller/core/state.h -- the replicated state: all that three controllers agree on.
+ *
+ * It changes only by apply() (apply.h), is a plain value of fixed size (no pointers, so a
+ * copy is a snapshot and a dry run needs no allocation), and says nothing about clocks:
+ * what a controller counts by its own clock lives in observe.h.
+ *
+ * Pure:    types only.
+ * Units:   durations in milliseconds, positions in bytes of WAL (LSN), `..._index` are
+ *          indexes of the Raft log.
+ * Owner:   whoever embeds it.
+ */
+#ifndef RF_CORE_STATE_H
+#define RF_CORE_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fencing/rules/lease.h"
+#include "fencing/rules/proof.h"
+
+enum {
+    NAME_SIZE = 24,       /* names of groups, agents, regions, controllers, with the 0 */
+    ADDRESS_SIZE = 64,    /* host or address, no port */
+    PATH_SIZE = 160,
+    TEXT_SIZE = 200,      /* summaries for people */
+    GROUP_MAX = 16,
+    INSTANCE_MAX = 5,     /* per group; the bits of a member_set */
+    REGION_MAX = 5,
+    TAG_MAX = 4,
+    AGENT_MAX = 32,
+    CONTROLLER_MAX = 5,
+    TOMBSTONE_MAX = 64,
+    NO_INSTANCE = 255,
+};
+
+/* Bit i: instances[i]. */
+typedef uint8_t member_set;
+
+#define SYNC_MODE_MAP(X)                                                                 \
+    X(SYNC_OFF, 0, "off")                                                                \
+    X(SYNC_PREFERRED, 1, "preferred")                                                    \
+    X(SYNC_REQUIRED, 2, "required")                                                      \
+    X(SYNC_STRICT, 3, "strict")
+
+enum sync_mode {
+#define X(name, number, text) name = number,
+    SYNC_MODE_MAP(X)
+#undef X
+};
+
+/* The phases of a group; docs/architecture.md shows the diagram drawn from rules.c. */
+#define PHASE_MAP(X)                                                                     \
+    X(PHASE_NONE, 0, "none")                                                             \
+    X(PHASE_FORMING, 1, "forming")     /* declared or attached; gates being proven */    \
+    X(PHASE_PROMOTING, 2, "promoting") /* activated, not yet opened */                   \
+    X(PHASE_STEADY, 3, "steady")                                                         \
+    X(PHASE_SWITCHING, 4, "switching") /* controlled switchover before its fence_begin */ \
+    X(PHASE_FENCING, 5, "fencing")     /* fence_begin is committed: irrevocable */       \
+    X(PHASE_DETACHED, 6, "detached")   /* no lease, unmanaged */
+
+enum phase {
+#define X(name, number, text) name = number,
+    PHASE_MAP(X)
+#undef X
+    PHASE_COUNT
+};
+
+#define RUN_KIND_MAP(X)                                                                  \
+    X(RUN_NONE, 0, "none")                                                               \
+    X(RUN_FORM, 1, "form")             /* first activation, adoption, attach */          \
+    X(RUN_FAILOVER, 2, "failover")                                                       \
+    X(RUN_SWITCHOVER, 3, "switchover")
+
+enum run_kind {
+#define X(name, number, text) name = number,
+    RUN_KIND_MAP(X)
+#undef X
+};
+
+#define RUN_RESULT_MAP(X)                                                                \
+    X(RUN_RUNNING, 0, "running")                                                         \
+    X(RUN_DONE, 1, "done")                                                               \
+    X(RUN_ABORTED, 2, "aborted")       /* went back before fence_begin */                \
+    X(RUN_RETURNED, 3, "returned")     /* the old region was activated again */
+
+enum run_result {
+#define X(name, number, text) name = number,
+    RUN_RESULT_MAP(X)
+#undef X
+};
+
+/* The numbers are those of proto/provider.proto's StepKind. */
+#define STEP_KIND_MAP(X)                                                                 \
+    X(STEP_NONE, 0, "none")                                                              \
+    X(STEP_LEAD, 1, "lead")                                                              \
+    X(STEP_FOLLOW, 2, "follow")                                                          \
+    X(STEP_STOP, 3, "stop")                                                              \
+    X(STEP_CHECKPOINT, 4, "checkpoint")                                                  \
+    X(STEP_JOIN, 5, "join")                                                              \
+    X(STEP_SYNC, 6, "sync")                                                              \
+    X(STEP_CLONE, 7, "clone")
+
+enum step_kind {
+#define X(name, number, text) name = number,
+    STEP_KIND_MAP(X)
+#undef X
+};
+
+enum step_state { STEP_IDLE = 0, STEP_STARTED = 1, STEP_DONE = 2, STEP_FAILED = 3 };
+
+/* Fence levels that a group may use, a bit set; their order is design section 4's. */
+enum fence_level {
+    FENCE_AGENT = 1 << 0,
+    FENCE_SYNC_SEVERED = 1 << 1,
+    FENCE_LEASE_EXPIRY = 1 << 2,
+    FENCE_POWER = 1 << 3,
+    FENCE_ATTESTED = 1 << 4,
+};
+
+/* What an operator declares about decisions; defaults in policy.c. */
+struct policy {
+    struct lease_terms lease;
+    uint32_t renew_ms;
+    enum sync_mode sync;
+    uint32_t shrink_after_ms;
+    uint64_t max_lag_bytes;
+    uint32_t max_lag_ms;
+    uint32_t failover_after_ms;
+    uint32_t local_restarts;
+    uint32_t hung_after_ms;
+    uint32_t promote_deadline_ms;
+    uint32_t stop_deadline_ms; /* of a switchover's stop, before it goes back */
+    uint32_t cooldown_ms;
+    uint32_t probe_ms;
+    uint8_t fence; /* enum fence_level bits */
+    bool automatic;
+    bool standby_reads;
+    bool ungated_local;
+    uint8_t residency_count;
+    char residency[TAG_MAX][NAME_SIZE];
+};
+
+struct region {
+    char name[NAME_SIZE];
+    uint8_t tag_count;
+    char tags[TAG_MAX][NAME_SIZE];
+};
+
+/* The one step an instance may be in (I6: one at a time), or its last one. A record that it
+ * was done carries its outcome (I5). */
+struct step {
+    enum step_state state;
+    enum step_kind kind;
+    uint64_t id; /* log index of the entry that started it; 0: never */
+    uint64_t epoch;
+    uint64_t generation; /* of the sync set when it started */
+    uint8_t subject;     /* JOIN: the instance that joins; else NO_INSTANCE */
+    bool restart;        /* LEAD within the epoch */
+    uint64_t position;   /* see StepResult.position */
+    uint32_t failures;   /* in a row, of this kind in this epoch */
+    char text[TEXT_SIZE];
+};
+
+struct instance {
+    char agent[NAME_SIZE]; /* also the instance's name: one per agent and group */
+    char component[NAME_SIZE];
+    uint8_t region; /* index in regions */
+    uint16_t port;
+    char data[PATH_SIZE];
+    char start[PATH_SIZE]; /* "pg_ctl" or "systemd:UNIT" */
+    uint64_t system_id;    /* 0: not seen yet */
+    struct proof_record proof;
+    uint64_t holder_epoch; /* epoch of proof.last_grant */
+    struct step step;
+};
+
+/* One execution of a plan; the last one is kept for people. */
+struct run {
+    uint64_t id; /* log index; 0: none yet */
+    enum run_kind kind;
+    enum run_result result;
+    uint8_t from, to; /* instances; NO_INSTANCE: not chosen yet */
+    bool requested;   /* by an operator, not by a rule */
+    uint64_t epoch;   /* that it ended or will end */
+    char rule[NAME_SIZE + 8];   /* the row that began it */
+    char reason[TEXT_SIZE];     /* facts it was begun on */
+    enum proof_kind proof;      /* of the old primary */
+    uint64_t fence_wall_ms, proof_wall_ms, activate_wall_ms, open_wall_ms; /* for people */
+    bool loss_forecast_known, loss_known;
+    uint64_t loss_forecast_bytes, loss_bytes;
+};
+
+struct group {
+    char name[NAME_SIZE];
+    char component[NAME_SIZE];
+    char provider[NAME_SIZE];
+    struct policy policy;
+    uint8_t region_count, instance_count;
+    struct region regions[REGION_MAX];
+    struct instance instances[INSTANCE_MAX];
+
+    enum phase phase;
+    uint64_t epoch;     /* of the last activation; 0: never active */
+    uint64_t index;     /* of the entry that last changed this group (not: renewals) */
+    uint8_t active;     /* instance authorised for `epoch`, or declared to be (FORMING) */
+    uint8_t old_active; /* the one before it */
+    uint64_t activated_index, opened_index; /* of `epoch`; opened 0: not yet */
+    uint64_t fence_index; /* fence_begin(epoch); 0: none */
+    struct lease_terms terms; /* widest granted in `epoch` (I4) */
+
+    member_set sync_set; /* after activation and until `opened`: the candidates (I8) */
+    bool sync_known;     /* false until the first `opened`: no set yet, nobody is excluded */
+    uint64_t sync_generation; /* log index of the last change of the set */
+
+    bool paused;
+    bool adopt;            /* FORMING: take over a running primary as it is */
+    uint32_t restarts_used; /* local restarts in this epoch */
+    uint32_t failovers, switchovers;
+    uint64_t last_failover_index; /* for the cooldown */
+    struct run run;
+};
+
+struct agent {
+    char name[NAME_SIZE];
+    char region[NAME_SIZE];
+    char address[ADDRESS_SIZE];
+    char version[NAME_SIZE];
+    uint32_t format_min, format_max;
+    struct incarnation incarnation;
+    uint64_t enrolled_index;
+    uint32_t lives; /* incarnations enrolled so far */
+};
+
+struct controller {
+    char name[NAME_SIZE];
+    char region[NAME_SIZE];
+    char version[NAME_SIZE];
+    uint64_t id;
+    uint32_t format_min, format_max;
+    uint32_t election_ms, heartbeat_ms;
+};
+
+/* I1: an epoch is never reused, not even by a group that was removed and made again. */
+struct tombstone {
+    char name[NAME_SIZE];
+    uint64_t epoch;
+};
+
+struct state {
+    char cluster[NAME_SIZE];
+    uint64_t applied; /* log index */
+    uint8_t group_count, agent_count, controller_count, tombstone_count;
+    struct group groups[GROUP_MAX];
+    struct agent agents[AGENT_MAX];
+    struct controller controllers[CONTROLLER_MAX];
+    struct tombstone tombstones[TOMBSTONE_MAX];
+};
+
+void state_init(struct state *s, const char *cluster);
+
+/* NULL (or NO_INSTANCE) where there is none. */
+struct group *state_group(struct state *s, const char *name);
+const struct group *state_group_const(const struct state *s, const char *name);
+const struct agent *state_agent(const struct state *s, const char *name);
+const struct controller *state_controller(const struct state *s, uint64_t id);
+uint8_t group_instance(const struct group *g, const char *agent);
+uint8_t group_region(const struct group *g, const char *region);
+
+/* The instance in a region, NO_INSTANCE for none. */
+uint8_t group_instance_in(const struct group *g, uint8_t region);
+const char *group_region_name(const struct group *g, uint8_t instance);
+
+/* True while a lease of `epoch` may be granted to the active instance (I4: not after
+ * fence_begin). */
+bool group_may_renew(const struct group *g);
+
+/* I2 as one question: may an activation that makes `target` active be applied now, as far
+ * as proofs go? On false *ret_missing names an instance without proof. */
+bool group_all_others_proven(const struct state *s, const struct group *g, uint8_t target,
+                             uint8_t *ret_missing);
+bool instance_is_proven(const struct state *s, const struct instance *i);
+
+/* Members of the set other than the active instance. */
+member_set group_other_members(const struct group *g);
+
+enum { STANDBY_NAME_SIZE = 64 };
+/* The application_name under which an instance replicates in this epoch: group, agent,
+ * epoch and a nonce (low bits of the activation's log index). At most 63 bytes. */
+void group_standby_name(const struct group *g, uint8_t instance,
+                        char name[STANDBY_NAME_SIZE]);
+/* A synchronous standby that nobody is: what a standby itself carries (I8). */
+void group_blocking_name(const struct group *g, char name[STANDBY_NAME_SIZE]);
+
+const char *phase_name(enum phase p);
+const char *run_kind_name(enum run_kind k);
+const char *run_result_name(enum run_result r);
+const char *step_kind_name(enum step_kind k);
+const char *sync_mode_name(enum sync_mode m);
+bool sync_mode_parse(const char *text, enum sync_mode *ret_mode);
+
+/* Defaults of design section 7. */
+void policy_defaults(struct policy *p);
+
+#endif

@@ -1,0 +1,47 @@
+#include "fencing/rules/proof.h"
+
+#include <string.h>
+
+bool incarnation_is_set(const struct incarnation *i)
+{
+    static const struct incarnation none;
+
+    return memcmp(i, &none, sizeof none) != 0;
+}
+
+bool incarnation_equal(const struct incarnation *a, const struct incarnation *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}
+
+const char *proof_kind_name(enum proof_kind kind)
+{
+    switch (kind) {
+#define X(name, number, text)                                                            \
+    case name: return text;
+        PROOF_KIND_MAP(X)
+#undef X
+    }
+    return "?";
+}
+
+bool proof_kind_accepted(enum proof_kind kind)
+{
+    return kind == PROOF_INSTALLED || kind == PROOF_AGENT || kind == PROOF_LEASE_EXPIRY;
+}
+
+bool proof_holds(const struct proof_record *r, const struct incarnation *enrolled)
+{
+    if (r->proven == 0 || r->proven <= r->last_grant)
+        return false;
+    switch (r->kind) {
+    case PROOF_INSTALLED:
+    case PROOF_AGENT: return incarnation_equal(&r->prover, enrolled);
+    case PROOF_LEASE_EXPIRY: return incarnation_equal(&r->prover, &r->holder);
+    case PROOF_NONE:
+    case PROOF_POWER:
+    case PROOF_ATTESTED:
+    case PROOF_SYNC_SEVERED: return false;
+    }
+    return false;
+}
