@@ -1,0 +1,112 @@
+/* controller/consensus/raftnode.h -- one Raft voter on a libuv loop.
+ *
+ * Owns a driver (driver.h) and a store (store.h) and carries the driver's orders out:
+ * votes are synced before anything is sent, entries before they are acknowledged, while
+ * the leader's own disk write runs in parallel with sending to the followers. What is
+ * submitted or arrives while the disk is busy shares its next sync. The daemon brings the
+ * streams and the state machine.
+ *
+ * Committed is not granted, accepted is not committed: on_done(0) says that the entry is
+ * committed *and* has been applied here, as index; every other status but ERR_NOTLEADER
+ * from raftnode_submit() itself means *unknown*, so commands are idempotent.
+ *
+ * It fails stop: on_fatal is called once, from the loop, when the disk fails or stalls, the
+ * log is damaged or of an unknown version, or a callback of the application fails. From
+ * then on nothing is sent, applied or acknowledged; log err->text and exit.
+ *
+ * Units:   milliseconds; the clock is mono_now(), read afresh at each event.
+ * Owner:   raftnode_close(). Bytes handed in are copied; bytes handed out are valid during
+ *          the callback only.
+ * Threads: the loop's thread only.
+ * Errors:  listed at each function.
+ */
+#ifndef RF_CONSENSUS_RAFTNODE_H
+#define RF_CONSENSUS_RAFTNODE_H
+
+#include "controller/consensus/driver.h"
+#include "controller/consensus/store.h"
+
+enum { RAFTNODE_PENDING_MAX = 4096 }; /* submissions without an outcome yet */
+
+struct raftnode_callbacks {
+    /* Send to that voter, or drop: Raft copes with loss, not with blocking. At most
+     * CONSENSUS_MSG_MAX bytes. */
+    void (*send)(void *owner, uint64_t to, const uint8_t *data, size_t len);
+
+    /* The next entry of the log. Called for every index in order, whatever its kind; only
+     * ENTRY_COMMAND has a body. Anything but 0 stops the node with *err. A restarted node
+     * applies entries again from its last snapshot on: effects belong elsewhere (I5). */
+    int (*apply)(void *owner, const struct order_apply *entry, struct err *err);
+
+    /* Append the whole state to `out`, as of the last applied index. */
+    int (*save)(void *owner, struct buf *out, struct err *err);
+    /* Replace the whole state. Also called during raftnode_open(). */
+    int (*restore)(void *owner, const struct order_restore *snapshot, struct err *err);
+
+    /* Role, leader or term changed, or the leader became authoritative. */
+    void (*on_role)(void *owner, const struct driver_status *status);
+    void (*on_fatal)(void *owner, const struct err *err);
+    void *owner;
+};
+
+struct raftnode_config {
+    struct driver_config driver; /* seed 0: from getrandom() */
+    const char *node;            /* this node's name */
+    const char *dir;
+    bool allow_bootstrap;    /* store.h says when */
+    uint32_t snapshot_every; /* applied entries between snapshots; 0: 4096 */
+    uint32_t stall_ms;       /* 0: 5000 */
+    const char *vfs;         /* tests only; NULL else */
+};
+
+struct raftnode;
+
+/* Opens the directory (blocking, errors as store_open()), restores and starts. `send` may
+ * be called before it returns. The name in config->node must be that of driver.id in the
+ * list of voters (ERR_INVAL). */
+MUST_USE int raftnode_open(struct raftnode **ret_node, uv_loop_t *loop,
+                           const struct raftnode_config *config,
+                           const struct raftnode_callbacks *callbacks, struct err *err);
+
+/* Pending submissions get ERR_CLOSED before it returns; no other callback comes. NULL is
+ * fine. The loop frees the rest. Hand leadership over first to spare the others an
+ * election. */
+void raftnode_close(struct raftnode *n);
+
+/* status 0: committed and applied here at `index` (apply() ran just before).
+ * ERR_UNKNOWN: leadership was lost, it may yet be committed. ERR_CLOSED likewise. */
+typedef void raftnode_done(void *owner, int status, uint64_t index);
+
+/*   ERR_NOTLEADER  nothing was submitted; ask raftnode_status().leader_id
+ *   ERR_INVAL      empty or longer than CONSENSUS_BODY_MAX
+ *   ERR_FULL       RAFTNODE_PENDING_MAX
+ *   ERR_CLOSED     stopped
+ * on_done (may be NULL) is called exactly once after success, never from within. */
+MUST_USE int raftnode_submit(struct raftnode *n, const uint8_t *body, size_t len,
+                             raftnode_done *on_done, void *owner, struct err *err);
+
+/* Bytes from the voter that the stream's certificate names.
+ *   ERR_BADMSG, ERR_FULL, ERR_PEER (message says another sender), ERR_CONFLICT (other
+ *   cluster or voters): the message was dropped; close the stream and log it, once.
+ *   ERR_CLOSED: stopped */
+MUST_USE int raftnode_receive(struct raftnode *n, uint64_t from, const uint8_t *data,
+                              size_t len, struct err *err);
+
+/* Hand leadership to that voter if it has everything (leadership stays outside the active
+ * region: design section 3). Errors of driver_transfer(), ERR_CLOSED. on_role tells the
+ * rest. */
+MUST_USE int raftnode_transfer(struct raftnode *n, uint64_t target, struct err *err);
+
+/* Audit rows of the entry being applied, in apply(). Written behind it, skipped when it is
+ * an entry that was audited before a restart. */
+MUST_USE int raftnode_audit(struct raftnode *n, const struct audit_row *rows, size_t count,
+                            struct err *err);
+MUST_USE int raftnode_query_audit(struct raftnode *n, const struct audit_query *q,
+                                  store_audit_reply *reply, void *owner, struct err *err);
+
+void raftnode_status(const struct raftnode *n, struct driver_status *ret_status);
+void raftnode_stats(const struct raftnode *n, struct store_stats *ret_stats);
+/* See driver_is_authoritative(). */
+bool raftnode_is_authoritative(const struct raftnode *n);
+
+#endif

@@ -1,0 +1,148 @@
+/* controller/consensus/store.h -- what a controller must not forget, in SQLite.
+ *
+ * One directory per node: `raft.db` (WAL, synchronous=FULL) with the node's identity, its
+ * term and vote, log entries, the snapshot and the audit trail; `lock` keeps a second
+ * process out. All writing happens on the store's own thread: operations are queued, and
+ * what is queued when the disk becomes free is one transaction with one sync. Completions
+ * come back on the loop in order.
+ *
+ * It fails stop. Any error, and a disk that has not finished within stall_ms, calls
+ * on_fatal once with a text for people; nothing is reported complete afterwards. Loading
+ * checks every row's CRC and the chain of row hashes from the oldest entry to the recorded
+ * end: damage, a missing row or a lost end is ERR_CORRUPT with the index and what to do,
+ * never a silently shorter log.
+ *
+ * A voter with an empty directory must never rejoin under its old id: it has forgotten
+ * whom it voted for and what it acknowledged, so a committed entry could be lost. No node
+ * can see this alone, hence `allow_bootstrap`: an empty directory is an error unless the
+ * caller says that this cluster (all voters) is being made now. Set it for the very first
+ * start and never again; a lost disk means a new node with a new id.
+ *
+ * Owner:   store_close(); queued data is copied.
+ * Threads: every function on the loop's thread, every callback too.
+ * Errors:  store_open() as listed; queueing returns ERR_FULL beyond STORE_QUEUE_MAX
+ *          operations or STORE_QUEUE_BYTES (stop the node: the disk does not keep up) and
+ *          ERR_CLOSED after a fatal error.
+ */
+#ifndef RF_CONSENSUS_STORE_H
+#define RF_CONSENSUS_STORE_H
+
+#include <uv.h>
+
+#include "controller/consensus/driver.h"
+
+enum {
+    STORE_FORMAT_VERSION = 1,
+    STORE_QUEUE_MAX = 8192,
+    STORE_QUEUE_BYTES = 96 << 20,
+    STORE_AUDIT_PAGE_MAX = 1000, /* rows of one query */
+    STORE_AUDIT_DELAY_MS = 10,   /* audit rows alone wait so long for company */
+    STORE_NAME_SIZE = 64,
+    AUDIT_KIND_SIZE = 32,
+    AUDIT_GROUP_SIZE = 64,
+    AUDIT_RULE_SIZE = 64,
+    AUDIT_TEXT_SIZE = 512
+};
+
+/* One line of the audit trail. The applier fills in the first part; the store numbers and
+ * chains it: hash = SHA-256 over the previous row's hash and every field. */
+struct audit_row {
+    uint64_t index, term; /* the log entry that it is about */
+    uint64_t wall_ms;     /* of that entry, for people */
+    uint64_t leader_id;   /* who proposed it */
+    char kind[AUDIT_KIND_SIZE];
+    char group[AUDIT_GROUP_SIZE]; /* "" where no group is concerned */
+    char rule[AUDIT_RULE_SIZE];
+    char text[AUDIT_TEXT_SIZE];
+
+    uint64_t seq; /* set by the store: 1, 2, 3 ... on this node */
+    uint8_t prev_hash[CHAIN_SIZE], hash[CHAIN_SIZE];
+};
+
+struct store_config {
+    const char *dir; /* made if missing (0700) */
+    const char *cluster, *node;
+    uint64_t node_id;
+    uint64_t incarnation; /* of the cluster; written at bootstrap, compared afterwards */
+    bool allow_bootstrap;
+    const uint8_t
+        *bootstrap_entry; /* driver_bootstrap_entry(); used with a new directory */
+    size_t bootstrap_len;
+    uint32_t stall_ms; /* 0: 5000 */
+    const char *vfs;   /* SQLite VFS; NULL: the default. Tests inject faults with it */
+};
+
+struct store_callbacks {
+    /* Everything queued with a seq up to this one is synced. */
+    void (*on_done)(void *owner, uint64_t seq);
+    /* Once. The node must exit; err->text says what, where and what to do. */
+    void (*on_fatal)(void *owner, const struct err *err);
+    void *owner;
+};
+
+struct store;
+
+/* Lock and open the directory, check it and load it; blocks. *ret_state points into the
+ * store until store_loaded_free().
+ *   ERR_BUSY      another process has the directory
+ *   ERR_NOTFOUND  nothing there and allow_bootstrap is not set
+ *   ERR_CONFLICT  the directory belongs to another node, cluster or incarnation
+ *   ERR_UNSUPPORTED  made by a newer version
+ *   ERR_CORRUPT   damaged; names the row and what to do
+ *   ERR_IO, ERR_FULL, ERR_NOMEM */
+MUST_USE int store_open(struct store **ret_store, uv_loop_t *loop,
+                        const struct store_config *config, struct store_callbacks callbacks,
+                        struct driver_state *ret_state, struct err *err);
+
+/* The driver has copied what it needs. */
+void store_loaded_free(struct store *s);
+
+/* Finish what is queued (unless a fatal error came first), stop the thread, release the
+ * directory. Blocks for at most what the disk still needs. No callback comes afterwards;
+ * the loop frees the rest. NULL is fine. */
+void store_close(struct store *s);
+
+/* `seq` must grow; the driver's orders carry it. */
+MUST_USE int store_put_vote(struct store *s, const struct order_store_vote *o,
+                            struct err *err);
+MUST_USE int store_put_entries(struct store *s, const struct order_store_entries *o,
+                               struct err *err);
+MUST_USE int store_put_snapshot(struct store *s, const struct order_store_snapshot *o,
+                                struct err *err);
+
+/* The audit rows of one log entry, all of the same index: one atomic act. Rows of an index
+ * that is recorded already are skipped (a restarted node applies old entries again), so
+ * call it in the order of application. Where a snapshot from the leader replaced entries
+ * that were never applied here, the store writes a row of kind "gap" by itself. */
+MUST_USE int store_put_audit(struct store *s, const struct audit_row *rows, size_t n,
+                             struct err *err);
+
+struct audit_query {
+    const char *group; /* NULL: all */
+    uint64_t after_seq;
+    unsigned limit; /* 1..STORE_AUDIT_PAGE_MAX */
+    bool newest;    /* the last `limit` rows instead of the first; still oldest first */
+};
+
+/* `rows` are valid during the call only. `status` 0 or the code of `err`. */
+typedef void store_audit_reply(void *owner, const struct audit_row *rows, size_t n,
+                               int status);
+
+/* Runs behind what is queued. After store_close() there is no reply. */
+MUST_USE int store_query_audit(struct store *s, const struct audit_query *q,
+                               store_audit_reply *reply, void *owner, struct err *err);
+
+struct store_stats {
+    uint64_t commits;    /* transactions so far */
+    uint64_t operations; /* in them */
+    uint64_t last_commit_us, max_commit_us;
+    size_t queued, queued_bytes;
+};
+
+void store_stats(struct store *s, struct store_stats *ret_stats);
+
+/* SHA-256 chain check of the audit trail in a closed directory, for `doctor` and tests:
+ * ERR_CORRUPT names the first row that does not fit. */
+MUST_USE int store_verify_audit(const char *dir, uint64_t *ret_rows, struct err *err);
+
+#endif
