@@ -130,7 +130,7 @@ struct order_restore {
 
 struct order_apply {
     uint64_t index, term;
-    enum entry_kind kind;
+    enum consensus_entry_kind kind;
     uint64_t leader_id; /* who proposed it; with wall_ms and body 0 unless a command */
     uint64_t wall_ms;   /* for people only (I4) */
     const uint8_t *body;

@@ -31,7 +31,7 @@ enum {
 };
 
 /* Numbers travel and are stored: never renumber. */
-enum entry_kind {
+enum consensus_entry_kind {
     ENTRY_COMMAND = 1, /* data is a sealed envelope (proto/envelope.h) */
     ENTRY_BARRIER = 2, /* a leader's first entry; says nothing */
     ENTRY_VOTERS = 3   /* index 1 only: the static list of voters */
@@ -39,7 +39,7 @@ enum entry_kind {
 
 struct consensus_entry {
     uint64_t term;
-    enum entry_kind kind;
+    enum consensus_entry_kind kind;
     const uint8_t *data;
     size_t len;
 };
