@@ -89,7 +89,7 @@ MUST_USE int stream_send(struct stream *s, const void *data, size_t len, struct 
 /* Bytes that wait for the peer to read. */
 size_t stream_queued(const struct stream *s);
 
-/* NULL before the stream is open. */
+/* NULL before the peer has proven who it is. */
 const struct identity *stream_peer(const struct stream *s);
 /* "10.0.0.2:51234", for people. */
 const char *stream_remote(const struct stream *s);

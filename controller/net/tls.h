@@ -36,6 +36,8 @@ struct tls_files {
  *   ERR_NOMEM */
 MUST_USE int tls_new(struct tls **ret_tls, const struct tls_files *files,
                      const struct identity *self, struct err *err);
+/* One more owner, who owes a tls_free() too. */
+struct tls *tls_ref(struct tls *tls);
 void tls_free(struct tls *tls); /* NULL is fine */
 
 const struct identity *tls_self(const struct tls *tls);

@@ -1,0 +1,269 @@
+#include "controller/net/link.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+
+#include <uv.h>
+
+#include "controller/base/assert.h"
+#include "controller/base/clock.h"
+#include "controller/base/log.h"
+
+enum { BACKOFF_MIN_MS = 20, BACKOFF_MAX_MS = 1000 };
+
+struct link {
+    uv_timer_t retry;
+    uv_getaddrinfo_t lookup;
+    unsigned open; /* the timer's handle, and a lookup under way */
+    bool looking_up, closing;
+    uv_loop_t *loop;
+    struct tls *tls;
+    struct stream *stream;
+    bool up;
+    struct mono up_since;
+    struct identity peer;
+    struct address at;
+    char where[ADDRESS_TEXT_SIZE];
+    struct stream_options options;
+    uint32_t backoff_min_ms, backoff_max_ms, backoff_ms;
+    uint64_t dice;
+    struct err last;
+    uint64_t logged; /* bit -code: kinds of trouble already logged since it was up */
+    const struct link_events *events;
+    void *owner;
+};
+
+static void let_go(struct link *l)
+{
+    if (--l->open > 0)
+        return;
+    tls_free(l->tls);
+    free(l);
+}
+
+/* splitmix64: jitter needs spread, not secrecy. */
+static uint64_t next_random(struct link *l)
+{
+    uint64_t z = l->dice += 0x9e3779b97f4a7c15ull;
+
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    return z ^ z >> 31;
+}
+
+static void on_retry(uv_timer_t *timer);
+
+static void retry_later(struct link *l)
+{
+    uint32_t wait = l->backoff_ms, jitter = wait / 4;
+
+    if (jitter > 0)
+        wait -= (uint32_t)(next_random(l) % jitter);
+    l->backoff_ms =
+        l->backoff_ms > l->backoff_max_ms / 2 ? l->backoff_max_ms : l->backoff_ms * 2;
+    uv_update_time(l->loop);
+    /* Fails only for a handle that is closing. */
+    ASSERT(uv_timer_start(&l->retry, on_retry, wait, 0) == 0);
+}
+
+/* Each kind once: a dead peer is tried every second for days, and may alternate between
+ * refusing and not answering. */
+static void log_trouble(struct link *l, const struct err *why)
+{
+    uint64_t kind = 1ull << (-why->code & 63);
+
+    if ((l->logged & kind) != 0)
+        return;
+    l->logged |= kind;
+    log_warn("link to %s %s at %s is down: %s", identity_role_name(l->peer.role),
+             l->peer.name, l->where, why->text);
+}
+
+static void try_failed(struct link *l, const struct err *why)
+{
+    l->last = *why;
+    log_trouble(l, why);
+    retry_later(l);
+}
+
+/* -- the stream -- */
+
+static void on_open(void *owner, const struct identity *peer)
+{
+    struct link *l = owner;
+
+    (void)peer; /* the stream has compared it with what we expect */
+    l->up = true;
+    l->up_since = mono_now();
+    l->last = (struct err){0};
+    l->logged = 0;
+    log_info("link to %s %s at %s is up", identity_role_name(l->peer.role), l->peer.name,
+             l->where);
+    if (l->events->on_up != NULL)
+        l->events->on_up(l->owner);
+}
+
+static void on_frame(void *owner, const uint8_t *data, size_t len)
+{
+    struct link *l = owner;
+
+    if (l->events->on_frame != NULL)
+        l->events->on_frame(l->owner, data, len);
+}
+
+static void on_close(void *owner, const struct err *why)
+{
+    struct link *l = owner;
+    bool was_up = l->up;
+
+    l->stream = NULL;
+    l->up = false;
+    if (was_up && mono_since_ms(l->up_since, mono_now()) > l->backoff_max_ms)
+        l->backoff_ms = l->backoff_min_ms;
+    try_failed(l, why);
+    if (was_up && l->events->on_down != NULL)
+        l->events->on_down(l->owner, &l->last);
+}
+
+static const struct stream_events stream_events = {on_open, on_frame, on_close};
+
+static void dial(struct link *l, const struct sockaddr_storage *sa)
+{
+    const struct stream_dial_to to = {sa, &l->peer, &l->options};
+    struct err err;
+
+    if (stream_dial(&l->stream, l->loop, l->tls, &to, &err) != 0)
+        try_failed(l, &err);
+    else
+        stream_adopt(l->stream, &stream_events, l);
+}
+
+/* -- names -- */
+
+static void on_found(uv_getaddrinfo_t *lookup, int status, struct addrinfo *found)
+{
+    struct link *l = lookup->data;
+    struct sockaddr_storage sa = {0};
+    struct err err;
+
+    l->looking_up = false;
+    if (!l->closing && status == 0) {
+        memcpy(&sa, found->ai_addr, found->ai_addrlen);
+        dial(l, &sa);
+    } else if (!l->closing) {
+        err_uv(&err, status, "look up %s", l->at.host);
+        try_failed(l, &err);
+    }
+    uv_freeaddrinfo(found);
+    let_go(l);
+}
+
+static void look_up(struct link *l)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+    char service[8];
+    struct err err;
+    int status;
+
+    snprintf(service, sizeof service, "%u", (unsigned)l->at.port);
+    l->lookup.data = l;
+    status = uv_getaddrinfo(l->loop, &l->lookup, on_found, l->at.host, service, &hints);
+    if (status != 0) {
+        err_uv(&err, status, "look up %s", l->at.host);
+        try_failed(l, &err);
+        return;
+    }
+    l->looking_up = true;
+    l->open++;
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+    struct link *l = timer->data;
+    struct sockaddr_storage sa;
+
+    if (address_numeric(&sa, &l->at, NULL) == 0)
+        dial(l, &sa);
+    else
+        look_up(l);
+}
+
+/* -- open, use, close -- */
+
+static int check_spec(const struct link_spec *spec, struct err *err)
+{
+    if (spec->at->port == 0)
+        return err_set(err, ERR_INVAL, "a link to %s without a port", spec->at->host);
+    if (spec->backoff_max_ms != 0 && spec->backoff_min_ms > spec->backoff_max_ms)
+        return err_set(err, ERR_INVAL, "backoff from %u to %u ms", spec->backoff_min_ms,
+                       spec->backoff_max_ms);
+    return 0;
+}
+
+int link_open(struct link **ret_link, uv_loop_t *loop, struct tls *tls,
+              const struct link_spec *spec, struct err *err)
+{
+    struct link *l;
+    int status = check_spec(spec, err);
+
+    if (status != 0)
+        return status;
+    l = calloc(1, sizeof *l);
+    if (l == NULL)
+        return err_set(err, ERR_NOMEM, "link");
+    if (getrandom(&l->dice, sizeof l->dice, GRND_NONBLOCK) < 0)
+        l->dice = mono_now().ns; /* early at boot; jitter may be guessed */
+    l->loop = loop;
+    l->tls = tls_ref(tls);
+    l->peer = *spec->peer;
+    l->at = *spec->at;
+    address_format(&l->at, l->where);
+    if (spec->options != NULL)
+        l->options = *spec->options;
+    l->backoff_max_ms = spec->backoff_max_ms != 0 ? spec->backoff_max_ms : BACKOFF_MAX_MS;
+    l->backoff_min_ms = spec->backoff_min_ms != 0 ? spec->backoff_min_ms : BACKOFF_MIN_MS;
+    if (l->backoff_min_ms > l->backoff_max_ms)
+        l->backoff_min_ms = l->backoff_max_ms;
+    l->backoff_ms = l->backoff_min_ms;
+    l->events = spec->events;
+    l->owner = spec->owner;
+    uv_timer_init(loop, &l->retry);
+    l->retry.data = l;
+    l->open = 1;
+    ASSERT(uv_timer_start(&l->retry, on_retry, 0, 0) == 0);
+    *ret_link = l;
+    return 0;
+}
+
+int link_send(struct link *l, const void *data, size_t len, struct err *err)
+{
+    if (!l->up)
+        return err_set(err, ERR_CLOSED, "link to %s %s", identity_role_name(l->peer.role),
+                       l->peer.name);
+    return stream_send(l->stream, data, len, err);
+}
+
+bool link_is_up(const struct link *l) { return l->up; }
+
+size_t link_queued(const struct link *l) { return l->up ? stream_queued(l->stream) : 0; }
+
+const struct err *link_last_error(const struct link *l) { return &l->last; }
+
+const struct identity *link_peer(const struct link *l) { return &l->peer; }
+
+static void on_timer_closed(uv_handle_t *handle) { let_go(handle->data); }
+
+void link_close(struct link *l)
+{
+    if (l == NULL)
+        return;
+    l->closing = true;
+    l->up = false;
+    stream_close(TAKE(l->stream));
+    if (l->looking_up)
+        uv_cancel((uv_req_t *)&l->lookup); /* its callback comes either way */
+    uv_close((uv_handle_t *)&l->retry, on_timer_closed);
+}
