@@ -1,0 +1,134 @@
+#include "proto/entry_codec.h"
+
+#include <string.h>
+
+#include "controller/base/assert.h"
+#include "proto/check.h"
+#include "proto/entry_map.h"
+#include "proto/log.pb-c.h"
+
+static const struct check_limits limits = {.message_max = ENTRY_BYTES_MAX};
+
+static void message_free(ProtobufCMessage **message)
+{
+    if (*message != NULL)
+        protobuf_c_message_free_unpacked(*message, NULL);
+}
+
+/* I10: a kind that this version does not know is refused, not skipped. */
+static const struct entry_body *known_kind(enum entry_kind kind, struct err *err)
+{
+    const struct entry_body *body = entry_body_of(kind);
+
+    if (body == NULL)
+        err_set(err, ERR_BADMSG, "rf.log.Entry.kind: %d is not a kind of entry", (int)kind);
+    return body;
+}
+
+static int check_head(const struct entry *e, const struct entry_body *body, struct err *err)
+{
+    int status = map_check(&map_entry_head, e, err);
+
+    if (status != 0)
+        return status;
+    if (body->group == ENTRY_GROUP_NONE && e->group[0] != '\0')
+        return err_set(err, ERR_BADMSG, "rf.log.Entry.group: '%s' where there is none",
+                       e->group);
+    if (body->group == ENTRY_GROUP_NEEDED && e->group[0] == '\0')
+        return err_set(err, ERR_BADMSG, "rf.log.Entry.group: missing");
+    if (e->kind == ENTRY_DECLARE && strcmp(e->group, e->declare.spec.name) != 0)
+        return err_set(err, ERR_BADMSG, "rf.log.Entry.group: '%s', its document says '%s'",
+                       e->group, e->declare.spec.name);
+    return 0;
+}
+
+static int to_message(const struct entry *e, ProtobufCMessage **ret_message,
+                      struct err *err)
+{
+    const struct entry_body *body = known_kind(e->kind, err);
+    AUTO(message_free) ProtobufCMessage *head = NULL;
+    ProtobufCMessage *inner = NULL;
+    int status = body != NULL ? check_head(e, body, err) : ERR_BADMSG;
+    Rf__Log__Entry *entry;
+
+    if (status == 0)
+        status = map_to_message(&map_entry_head, e, &head, err);
+    if (status == 0 && body->type != NULL)
+        status = map_to_message(body->type, (const uint8_t *)e + body->offset, &inner, err);
+    if (status != 0)
+        return status;
+    entry = (Rf__Log__Entry *)head;
+    entry->format = ENTRY_FORMAT_MAX;
+    entry->body_case = (Rf__Log__Entry__BodyCase)body->field;
+    /* All members of the oneof are pointers at one place. */
+    entry->controller = (Rf__Log__Controller *)inner;
+    *ret_message = TAKE(head);
+    return 0;
+}
+
+int entry_encode(const struct entry *e, struct buf *out, struct err *err)
+{
+    AUTO(message_free) ProtobufCMessage *message = NULL;
+    int status = to_message(e, &message, err);
+
+    if (status == 0)
+        return check_pack(message, &limits, out, err);
+    if (status != ERR_BADMSG)
+        return status;
+    if (err != NULL)
+        err->code = ERR_INVAL;
+    return ERR_INVAL;
+}
+
+static int from_message(const Rf__Log__Entry *message, struct entry *e, struct err *err)
+{
+    const struct entry_body *body;
+    int status;
+
+    if (message->format < ENTRY_FORMAT_MIN || message->format > ENTRY_FORMAT_MAX)
+        return err_set(err, ERR_UNSUPPORTED, "entry of format %u, this version knows %d-%d",
+                       message->format, ENTRY_FORMAT_MIN, ENTRY_FORMAT_MAX);
+    body = known_kind((enum entry_kind)message->kind, err);
+    if (body == NULL)
+        return ERR_BADMSG;
+    if ((uint32_t)message->body_case != body->field)
+        return err_set(err, ERR_BADMSG, "rf.log.Entry: field %u is no body of kind %s",
+                       (unsigned)message->body_case, entry_kind_text(body->kind));
+    status = map_from_message(&map_entry_head, &message->base, e, err);
+    if (status == 0 && body->type != NULL)
+        status = map_from_message(body->type, &message->controller->base,
+                                  (uint8_t *)e + body->offset, err);
+    return status != 0 ? status : check_head(e, body, err);
+}
+
+/* The hash chain covers these bytes: one entry, one encoding. */
+static int check_canonical(const struct entry *e, const uint8_t *data, size_t len,
+                           struct err *err)
+{
+    AUTO(buf_free) struct buf again = {0};
+    int status = entry_encode(e, &again, err);
+
+    if (status == ERR_NOMEM)
+        return status;
+    if (status != 0 || again.len != len || memcmp(again.data, data, len) != 0)
+        return err_set(err, ERR_BADMSG, "rf.log.Entry is not encoded canonically");
+    return 0;
+}
+
+int entry_decode(const uint8_t *data, size_t len, struct entry *ret_entry, struct err *err)
+{
+    AUTO(message_free) ProtobufCMessage *message = NULL;
+    struct entry e;
+    int status =
+        check_unpack(&rf__log__entry__descriptor, data, len, &limits, &message, err);
+
+    if (status != 0)
+        return status;
+    memset(&e, 0, sizeof e);
+    status = from_message((const Rf__Log__Entry *)message, &e, err);
+    if (status == 0)
+        status = check_canonical(&e, data, len, err);
+    if (status == 0)
+        *ret_entry = e;
+    return status;
+}

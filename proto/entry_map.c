@@ -1,0 +1,223 @@
+#include "proto/entry_map.h"
+
+#include "controller/base/auto.h"
+#include "proto/log.pb-c.h"
+#include "proto/state_map.h"
+
+static const struct map_field head_rows[] = {
+    ROW_ENUM(2, struct entry, kind),
+    ROW_NAME_OR_NONE(3, struct entry, group),
+    ROW_NAME_OR_NONE(4, struct entry, rule),
+};
+MAP_TYPE(map_entry_head, rf__log__entry__descriptor, struct entry, head_rows, NULL);
+
+static const struct map_field enrolled_agent_rows[] = {
+    ROW_NAME(1, struct agent, name),        ROW_NAME(2, struct agent, region),
+    ROW_TEXT(3, struct agent, address),     ROW_TEXT(4, struct agent, version),
+    ROW_ANY(5, struct agent, format_min),   ROW_ANY(6, struct agent, format_max),
+    ROW_LIFE(7, struct agent, incarnation),
+};
+static MAP_TYPE(map_enrolled_agent, rf__log__enrolled_agent__descriptor, struct agent,
+                enrolled_agent_rows, NULL);
+
+static const struct map_field enrol_rows[] = {
+    ROW_MESSAGE(1, struct entry_enrol, agent, map_enrolled_agent),
+    ROW_MESSAGES(2, struct entry_enrol, epochs, epoch_count, map_tombstone),
+};
+static MAP_TYPE(map_enrol, rf__log__enrol__descriptor, struct entry_enrol, enrol_rows,
+                NULL);
+
+static const struct map_field declared_instance_rows[] = {
+    ROW_NAME(1, struct instance, agent),
+    ROW_NAME(2, struct instance, component),
+    ROW_NUMBER(3, struct instance, region, 0, REGION_MAX - 1),
+    ROW_NUMBER(4, struct instance, port, 1, UINT16_MAX),
+    ROW_TEXT(5, struct instance, data),
+    ROW_TEXT(6, struct instance, start),
+};
+static MAP_TYPE(map_declared_instance, rf__log__declared_instance__descriptor,
+                struct instance, declared_instance_rows, NULL);
+
+/* What is declared names its active instance; a group without one is not declared. */
+static int check_declare(const void *value, struct err *err)
+{
+    const struct group *g = value;
+
+    if (g->active >= g->instance_count)
+        return err_set(err, ERR_BADMSG, "rf.log.Declare.active: %u of %u instances",
+                       g->active, g->instance_count);
+    return map_check_group(g, err);
+}
+
+static const struct map_field declare_rows[] = {
+    ROW_NAME(1, struct group, name),
+    ROW_NAME(2, struct group, component),
+    ROW_NAME(3, struct group, provider),
+    ROW_MESSAGE(4, struct group, policy, map_policy),
+    ROW_MESSAGES(5, struct group, regions, region_count, map_region),
+    ROW_MESSAGES(6, struct group, instances, instance_count, map_declared_instance),
+    ROW_INDEX(7, struct group, active),
+    ROW_BOOL(8, struct group, adopt),
+};
+static MAP_TYPE(map_declare, rf__log__declare__descriptor, struct group, declare_rows,
+                check_declare);
+
+static const struct map_field renew_item_rows[] = {
+    ROW_NAME(1, struct renew_item, group),       ROW_INDEX(2, struct renew_item, instance),
+    ROW_ENUM(3, struct renew_item, kind),        ROW_ANY(4, struct renew_item, epoch),
+    ROW_LIFE(5, struct renew_item, incarnation),
+};
+static MAP_TYPE(map_renew_item, rf__log__renewed_lease__descriptor, struct renew_item,
+                renew_item_rows, NULL);
+
+static const struct map_field renew_rows[] = {
+    ROW_MESSAGES(1, struct entry_renew, items, count, map_renew_item),
+};
+static MAP_TYPE(map_renew, rf__log__renew_batch__descriptor, struct entry_renew, renew_rows,
+                NULL);
+
+static const struct map_field proof_rows[] = {
+    ROW_INDEX(1, struct entry_proof, instance), ROW_ENUM(2, struct entry_proof, kind),
+    ROW_ANY(3, struct entry_proof, epoch),      ROW_ANY(4, struct entry_proof, fence_index),
+    ROW_LIFE(5, struct entry_proof, prover),
+};
+static MAP_TYPE(map_proof, rf__log__proof__descriptor, struct entry_proof, proof_rows,
+                NULL);
+
+static const struct map_field fence_begin_rows[] = {
+    ROW_ANY(1, struct entry_fence_begin, epoch),
+    ROW_ANY(2, struct entry_fence_begin, expected_grant),
+    ROW_ENUM(3, struct entry_fence_begin, run),
+    ROW_INDEX_OR_NONE(4, struct entry_fence_begin, target),
+    ROW_BOOL(5, struct entry_fence_begin, requested),
+    ROW_TEXT(6, struct entry_fence_begin, reason),
+};
+static MAP_TYPE(map_fence_begin, rf__log__fence_begin__descriptor, struct entry_fence_begin,
+                fence_begin_rows, NULL);
+
+static const struct map_field activate_rows[] = {
+    ROW_ANY(1, struct entry_activate, epoch),
+    ROW_INDEX(2, struct entry_activate, instance),
+    ROW_BOOL(3, struct entry_activate, loss_forecast_known),
+    ROW_ANY(4, struct entry_activate, loss_forecast_bytes),
+};
+static MAP_TYPE(map_activate, rf__log__activate__descriptor, struct entry_activate,
+                activate_rows, NULL);
+
+static const struct map_field opened_rows[] = {
+    ROW_ANY(1, struct entry_opened, epoch),
+    ROW_INDEX(2, struct entry_opened, instance),
+    ROW_ANY(3, struct entry_opened, system_id),
+};
+static MAP_TYPE(map_opened, rf__log__opened__descriptor, struct entry_opened, opened_rows,
+                NULL);
+
+static const struct map_field sync_rows[] = {
+    ROW_ANY(1, struct entry_sync, epoch),      ROW_INDEX(2, struct entry_sync, instance),
+    ROW_ANY(3, struct entry_sync, generation), ROW_ANY(4, struct entry_sync, step),
+    ROW_ANY(5, struct entry_sync, position),   ROW_LIFE(6, struct entry_sync, holder),
+};
+static MAP_TYPE(map_sync, rf__log__sync_change__descriptor, struct entry_sync, sync_rows,
+                NULL);
+
+static const struct map_field step_start_rows[] = {
+    ROW_INDEX(1, struct entry_step_start, instance),
+    ROW_ENUM(2, struct entry_step_start, kind),
+    ROW_ANY(3, struct entry_step_start, epoch),
+    ROW_INDEX_OR_NONE(4, struct entry_step_start, subject),
+    ROW_BOOL(5, struct entry_step_start, restart),
+    ROW_BOOL(6, struct entry_step_start, counted),
+};
+static MAP_TYPE(map_step_start, rf__log__step_start__descriptor, struct entry_step_start,
+                step_start_rows, NULL);
+
+static const struct map_field step_end_rows[] = {
+    ROW_INDEX(1, struct entry_step_end, instance),
+    ROW_ANY(2, struct entry_step_end, step),
+    ROW_BOOL(3, struct entry_step_end, done),
+    ROW_ANY(4, struct entry_step_end, position),
+    ROW_ANY(5, struct entry_step_end, system_id),
+    ROW_BOOL(6, struct entry_step_end, loss_known),
+    ROW_ANY(7, struct entry_step_end, loss_bytes),
+    ROW_TEXT(8, struct entry_step_end, text),
+};
+static MAP_TYPE(map_step_end, rf__log__step_end__descriptor, struct entry_step_end,
+                step_end_rows, NULL);
+
+static const struct map_field switchover_rows[] = {
+    ROW_INDEX(1, struct entry_switchover, target),
+    ROW_ANY(2, struct entry_switchover, epoch),
+    ROW_TEXT(3, struct entry_switchover, reason),
+};
+static MAP_TYPE(map_switchover, rf__log__switchover__descriptor, struct entry_switchover,
+                switchover_rows, NULL);
+
+static const struct map_field run_abort_rows[] = {
+    ROW_ANY(1, struct entry_run_abort, run),
+    ROW_TEXT(2, struct entry_run_abort, reason),
+};
+static MAP_TYPE(map_run_abort, rf__log__run_abort__descriptor, struct entry_run_abort,
+                run_abort_rows, NULL);
+
+static const struct map_field attach_rows[] = {
+    ROW_INDEX_OR_NONE(1, struct entry_attach, active),
+};
+static MAP_TYPE(map_attach, rf__log__attach__descriptor, struct entry_attach, attach_rows,
+                NULL);
+
+static const struct map_field refused_rows[] = {
+    ROW_TEXT(1, struct entry_refused, text),
+};
+static MAP_TYPE(map_refused, rf__log__refused__descriptor, struct entry_refused,
+                refused_rows, NULL);
+
+#define BODY(kind, group, number, member, type)                                            \
+    {                                                                                      \
+        kind, ENTRY_GROUP_##group, number, offsetof(struct entry, member), &(type)         \
+    }
+#define NO_BODY(kind)                                                                      \
+    {                                                                                      \
+        kind, ENTRY_GROUP_NEEDED, 0, 0, NULL                                               \
+    }
+
+static const struct entry_body bodies[] = {
+    BODY(ENTRY_CONTROLLER, NONE, 10, controller, map_controller),
+    BODY(ENTRY_ENROL, NONE, 11, enrol, map_enrol),
+    BODY(ENTRY_DECLARE, NEEDED, 12, declare.spec, map_declare),
+    NO_BODY(ENTRY_REMOVE),
+    BODY(ENTRY_RENEW, NONE, 13, renew, map_renew),
+    BODY(ENTRY_PROOF, NEEDED, 14, proof, map_proof),
+    BODY(ENTRY_FENCE_BEGIN, NEEDED, 15, fence_begin, map_fence_begin),
+    BODY(ENTRY_ACTIVATE, NEEDED, 16, activate, map_activate),
+    BODY(ENTRY_OPENED, NEEDED, 17, opened, map_opened),
+    BODY(ENTRY_SYNC_SHRINK, NEEDED, 18, sync, map_sync),
+    BODY(ENTRY_SYNC_JOIN, NEEDED, 18, sync, map_sync),
+    BODY(ENTRY_STEP_START, NEEDED, 19, step_start, map_step_start),
+    BODY(ENTRY_STEP_END, NEEDED, 20, step_end, map_step_end),
+    BODY(ENTRY_SWITCHOVER, NEEDED, 21, switchover, map_switchover),
+    BODY(ENTRY_RUN_ABORT, NEEDED, 22, run_abort, map_run_abort),
+    NO_BODY(ENTRY_PAUSE),
+    NO_BODY(ENTRY_RESUME),
+    NO_BODY(ENTRY_DETACH),
+    BODY(ENTRY_ATTACH, NEEDED, 23, attach, map_attach),
+    BODY(ENTRY_REFUSED, EITHER, 24, refused, map_refused),
+};
+_Static_assert(ARRAY_LEN(bodies) == ENTRY_KIND_COUNT - 1, "a kind of entry without a row");
+
+const struct entry_body *entry_body_of(enum entry_kind kind)
+{
+    for (size_t i = 0; i < ARRAY_LEN(bodies); i++)
+        if (bodies[i].kind == kind)
+            return &bodies[i];
+    return NULL;
+}
+
+const char *entry_kind_text(enum entry_kind kind)
+{
+#define X(name, number, text)                                                              \
+    if (kind == name)                                                                      \
+        return text;
+    ENTRY_KIND_MAP(X)
+#undef X
+    return "?";
+}

@@ -1,0 +1,71 @@
+#include "proto/snapshot_codec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/check.h"
+#include "proto/log.pb-c.h"
+#include "proto/state_map.h"
+
+static const struct check_limits limits = {.message_max = SNAPSHOT_BYTES_MAX};
+
+static void message_free(ProtobufCMessage **message)
+{
+    if (*message != NULL)
+        protobuf_c_message_free_unpacked(*message, NULL);
+}
+
+int snapshot_encode(const struct state *s, struct buf *out, struct err *err)
+{
+    AUTO(message_free) ProtobufCMessage *message = NULL;
+    int status = map_to_message(&map_state, s, &message, err);
+
+    if (status != 0) {
+        if (status == ERR_BADMSG && err != NULL)
+            err->code = ERR_INVAL;
+        return status == ERR_BADMSG ? ERR_INVAL : status;
+    }
+    ((Rf__Log__Snapshot *)message)->format = SNAPSHOT_FORMAT;
+    return check_pack(message, &limits, out, err);
+}
+
+/* Equal states, equal bytes: what packs differently was not written by snapshot_encode().
+ */
+static int check_canonical(const struct state *s, const uint8_t *data, size_t len,
+                           struct err *err)
+{
+    AUTO(buf_free) struct buf again = {0};
+    int status = snapshot_encode(s, &again, err);
+
+    if (status == ERR_NOMEM)
+        return status;
+    if (status != 0 || again.len != len || memcmp(again.data, data, len) != 0)
+        return err_set(err, ERR_BADMSG, "rf.log.Snapshot is not encoded canonically");
+    return 0;
+}
+
+int snapshot_decode(const uint8_t *data, size_t len, struct state *ret_state,
+                    struct err *err)
+{
+    AUTO(message_free) ProtobufCMessage *message = NULL;
+    AUTO(auto_free) struct state *s = NULL;
+    uint32_t format;
+    int status =
+        check_unpack(&rf__log__snapshot__descriptor, data, len, &limits, &message, err);
+
+    if (status != 0)
+        return status;
+    format = ((Rf__Log__Snapshot *)message)->format;
+    if (format != SNAPSHOT_FORMAT)
+        return err_set(err, ERR_UNSUPPORTED, "snapshot of format %u, this version knows %d",
+                       format, SNAPSHOT_FORMAT);
+    s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return err_set(err, ERR_NOMEM, "snapshot");
+    status = map_from_message(&map_state, message, s, err);
+    if (status == 0)
+        status = check_canonical(s, data, len, err);
+    if (status == 0)
+        *ret_state = *s;
+    return status;
+}
