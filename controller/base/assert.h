@@ -6,7 +6,7 @@
 #ifndef RF_BASE_ASSERT_H
 #define RF_BASE_ASSERT_H
 
-#define ASSERT(condition)                                                                \
+#define ASSERT(condition)                                                                  \
     ((condition) ? (void)0 : assert_failed(#condition, __FILE__, __LINE__, __func__))
 
 __attribute__((noreturn)) void assert_failed(const char *condition, const char *file,

@@ -8,11 +8,11 @@
 
 #define AUTO(fn) __attribute__((cleanup(fn)))
 
-#define TAKE(p)                                                                          \
-    __extension__({                                                                      \
-        __typeof__(p) taken_ = (p);                                                      \
-        (p) = NULL;                                                                      \
-        taken_;                                                                          \
+#define TAKE(p)                                                                            \
+    __extension__({                                                                        \
+        __typeof__(p) taken_ = (p);                                                        \
+        (p) = NULL;                                                                        \
+        taken_;                                                                            \
     })
 
 #define MUST_USE __attribute__((warn_unused_result))
@@ -20,8 +20,8 @@
 #define ARRAY_LEN(a) (sizeof(a) / sizeof *(a))
 
 /* `outer` from a pointer to the `member` embedded in it. */
-#define CONTAINER_OF(ptr, outer, member)                                                 \
-    ((outer *)(void *)((char *)(ptr)-__builtin_offsetof(outer, member)))
+#define CONTAINER_OF(ptr, outer, member)                                                   \
+    ((outer *)(void *)((char *)(ptr) - __builtin_offsetof(outer, member)))
 
 /* For AUTO() on memory from malloc(). */
 void auto_free(void *pointer_to_pointer);

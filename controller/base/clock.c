@@ -13,20 +13,11 @@ static uint64_t read_ns(clockid_t id)
     return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
-struct mono mono_now(void)
-{
-    return (struct mono){read_ns(CLOCK_MONOTONIC_RAW)};
-}
+struct mono mono_now(void) { return (struct mono){read_ns(CLOCK_MONOTONIC_RAW)}; }
 
-struct boot boot_now(void)
-{
-    return (struct boot){read_ns(CLOCK_BOOTTIME)};
-}
+struct boot boot_now(void) { return (struct boot){read_ns(CLOCK_BOOTTIME)}; }
 
-uint64_t wall_now_ms(void)
-{
-    return read_ns(CLOCK_REALTIME) / NS_PER_MS;
-}
+uint64_t wall_now_ms(void) { return read_ns(CLOCK_REALTIME) / NS_PER_MS; }
 
 void wall_format(uint64_t wall_ms, char text[WALL_TEXT_SIZE])
 {

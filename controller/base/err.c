@@ -71,14 +71,21 @@ int err_wrap(struct err *err, const char *fmt, ...)
 static int code_of_errno(int errno_value)
 {
     switch (errno_value) {
-    case ENOMEM: return ERR_NOMEM;
-    case ETIMEDOUT: return ERR_TIMEOUT;
-    case ENOENT: return ERR_NOTFOUND;
-    case EBUSY: return ERR_BUSY;
+    case ENOMEM:
+        return ERR_NOMEM;
+    case ETIMEDOUT:
+        return ERR_TIMEOUT;
+    case ENOENT:
+        return ERR_NOTFOUND;
+    case EBUSY:
+        return ERR_BUSY;
     case EACCES:
-    case EPERM: return ERR_REFUSED;
-    case EOPNOTSUPP: return ERR_UNSUPPORTED;
-    default: return ERR_IO;
+    case EPERM:
+        return ERR_REFUSED;
+    case EOPNOTSUPP:
+        return ERR_UNSUPPORTED;
+    default:
+        return ERR_IO;
     }
 }
 
@@ -109,8 +116,8 @@ int err_uv(struct err *err, int status, const char *fmt, ...)
 
 const char *err_name(int code)
 {
-#define X(name, number, text)                                                            \
-    if (code == number)                                                                  \
+#define X(name, number, text)                                                              \
+    if (code == number)                                                                    \
         return #name;
     ERR_MAP(X)
 #undef X
@@ -119,8 +126,8 @@ const char *err_name(int code)
 
 const char *err_text(int code)
 {
-#define X(name, number, text)                                                            \
-    if (code == number)                                                                  \
+#define X(name, number, text)                                                              \
+    if (code == number)                                                                    \
         return text;
     ERR_MAP(X)
 #undef X

@@ -12,24 +12,24 @@
 #include "controller/base/auto.h"
 
 /* The numbers travel between versions: add at the end, never renumber. */
-#define ERR_MAP(X)                                                                       \
-    X(ERR_NOMEM, -1, "out of memory")                                                    \
-    X(ERR_INVAL, -2, "not a valid value")                                                \
-    X(ERR_IO, -3, "input/output error")                                                  \
-    X(ERR_BADMSG, -4, "malformed message")                                               \
-    X(ERR_STALE, -5, "superseded by a newer epoch")                                      \
-    X(ERR_UNPROVEN, -6, "no fence proof")                                                \
-    X(ERR_NOTLEADER, -7, "not the leader")                                               \
-    X(ERR_TIMEOUT, -8, "timed out")                                                      \
-    X(ERR_FULL, -9, "a bounded queue or table is full")                                  \
-    X(ERR_NOTFOUND, -10, "not found")                                                    \
-    X(ERR_REFUSED, -11, "refused")                                                       \
-    X(ERR_BUSY, -12, "busy")                                                             \
-    X(ERR_CLOSED, -13, "closed")                                                         \
-    X(ERR_CORRUPT, -14, "stored data is damaged")                                        \
-    X(ERR_UNKNOWN, -15, "outcome unknown")                                               \
-    X(ERR_PEER, -16, "not the expected peer")                                            \
-    X(ERR_UNSUPPORTED, -17, "not supported here")                                        \
+#define ERR_MAP(X)                                                                         \
+    X(ERR_NOMEM, -1, "out of memory")                                                      \
+    X(ERR_INVAL, -2, "not a valid value")                                                  \
+    X(ERR_IO, -3, "input/output error")                                                    \
+    X(ERR_BADMSG, -4, "malformed message")                                                 \
+    X(ERR_STALE, -5, "superseded by a newer epoch")                                        \
+    X(ERR_UNPROVEN, -6, "no fence proof")                                                  \
+    X(ERR_NOTLEADER, -7, "not the leader")                                                 \
+    X(ERR_TIMEOUT, -8, "timed out")                                                        \
+    X(ERR_FULL, -9, "a bounded queue or table is full")                                    \
+    X(ERR_NOTFOUND, -10, "not found")                                                      \
+    X(ERR_REFUSED, -11, "refused")                                                         \
+    X(ERR_BUSY, -12, "busy")                                                               \
+    X(ERR_CLOSED, -13, "closed")                                                           \
+    X(ERR_CORRUPT, -14, "stored data is damaged")                                          \
+    X(ERR_UNKNOWN, -15, "outcome unknown")                                                 \
+    X(ERR_PEER, -16, "not the expected peer")                                              \
+    X(ERR_UNSUPPORTED, -17, "not supported here")                                          \
     X(ERR_CONFLICT, -18, "in conflict with the current state")
 
 enum err_code {

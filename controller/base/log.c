@@ -30,9 +30,9 @@ void log_at(enum log_level level, const char *fmt, ...)
     if (level > max_level)
         return;
     wall_format(wall_now_ms(), when);
-    used = snprintf(line, sizeof line, "%s%s %-5s %s: ",
-                    under_journal ? priorities[level] : "", when, words[level],
-                    program_name);
+    used = snprintf(line, sizeof line,
+                    "%s%s %-5s %s: ", under_journal ? priorities[level] : "", when,
+                    words[level], program_name);
     va_start(args, fmt);
     more = vsnprintf(line + used, sizeof line - (size_t)used - 1, fmt, args);
     va_end(args);

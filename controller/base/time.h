@@ -15,12 +15,10 @@ struct boot {
 
 enum { NS_PER_MS = 1000000 };
 
-static inline bool mono_is_set(struct mono t)
-{
-    return t.ns != 0;
-}
+static inline bool mono_is_set(struct mono t) { return t.ns != 0; }
 
-/* Time from `then` to `now`, 0 where `then` is later (readings of two threads may cross). */
+/* Time from `then` to `now`, 0 where `then` is later (readings of two threads may cross).
+ */
 static inline uint64_t mono_since_ns(struct mono then, struct mono now)
 {
     return now.ns > then.ns ? now.ns - then.ns : 0;

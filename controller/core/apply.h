@@ -15,29 +15,29 @@
 #include "controller/core/entry.h"
 
 /* Stable numbers and names: they appear in answers, metrics and the audit trail. */
-#define REFUSAL_MAP(X)                                                                   \
-    X(ACCEPTED, 0, "accepted")                                                           \
-    X(REFUSE_UNKNOWN_GROUP, 1, "unknown-group")                                          \
-    X(REFUSE_UNKNOWN_INSTANCE, 2, "unknown-instance")                                    \
-    X(REFUSE_STALE_EPOCH, 3, "stale-epoch")                                              \
-    X(REFUSE_PHASE, 4, "wrong-phase")                                                    \
-    X(REFUSE_FENCED, 5, "fence-begun")                                                   \
-    X(REFUSE_NOT_ACTIVE, 6, "not-active")                                                \
-    X(REFUSE_INCARNATION, 7, "other-incarnation")                                        \
-    X(REFUSE_NOT_ENROLLED, 8, "not-enrolled")                                            \
-    X(REFUSE_UNPROVEN, 9, "unproven")                                                    \
-    X(REFUSE_NOT_MEMBER, 10, "not-in-sync-set")                                          \
-    X(REFUSE_SYNC_MODE, 11, "sync-mode")                                                 \
-    X(REFUSE_GENERATION, 12, "stale-generation")                                         \
-    X(REFUSE_STEP, 13, "wrong-step")                                                     \
-    X(REFUSE_RENEWED, 14, "renewed-meanwhile")                                           \
-    X(REFUSE_EXISTS, 15, "exists")                                                       \
-    X(REFUSE_FULL, 16, "table-full")                                                     \
-    X(REFUSE_INVALID, 17, "invalid")                                                     \
-    X(REFUSE_OTHER_GROUP, 18, "belongs-to-other-group")                                  \
-    X(REFUSE_ACTIVE_DIFFERS, 19, "active-region-differs")                                \
-    X(REFUSE_RUN, 20, "wrong-run")                                                       \
-    X(REFUSE_RESIDENCY, 21, "residency")                                                 \
+#define REFUSAL_MAP(X)                                                                     \
+    X(ACCEPTED, 0, "accepted")                                                             \
+    X(REFUSE_UNKNOWN_GROUP, 1, "unknown-group")                                            \
+    X(REFUSE_UNKNOWN_INSTANCE, 2, "unknown-instance")                                      \
+    X(REFUSE_STALE_EPOCH, 3, "stale-epoch")                                                \
+    X(REFUSE_PHASE, 4, "wrong-phase")                                                      \
+    X(REFUSE_FENCED, 5, "fence-begun")                                                     \
+    X(REFUSE_NOT_ACTIVE, 6, "not-active")                                                  \
+    X(REFUSE_INCARNATION, 7, "other-incarnation")                                          \
+    X(REFUSE_NOT_ENROLLED, 8, "not-enrolled")                                              \
+    X(REFUSE_UNPROVEN, 9, "unproven")                                                      \
+    X(REFUSE_NOT_MEMBER, 10, "not-in-sync-set")                                            \
+    X(REFUSE_SYNC_MODE, 11, "sync-mode")                                                   \
+    X(REFUSE_GENERATION, 12, "stale-generation")                                           \
+    X(REFUSE_STEP, 13, "wrong-step")                                                       \
+    X(REFUSE_RENEWED, 14, "renewed-meanwhile")                                             \
+    X(REFUSE_EXISTS, 15, "exists")                                                         \
+    X(REFUSE_FULL, 16, "table-full")                                                       \
+    X(REFUSE_INVALID, 17, "invalid")                                                       \
+    X(REFUSE_OTHER_GROUP, 18, "belongs-to-other-group")                                    \
+    X(REFUSE_ACTIVE_DIFFERS, 19, "active-region-differs")                                  \
+    X(REFUSE_RUN, 20, "wrong-run")                                                         \
+    X(REFUSE_RESIDENCY, 21, "residency")                                                   \
     X(REFUSE_FORMAT, 22, "format-not-announced")
 
 enum refusal {

@@ -16,10 +16,10 @@
 #include "controller/core/observe.h"
 
 enum action_kind {
-    ACT_PROPOSE,    /* submit `entry` to the log */
-    ACT_ORDER_STEP, /* tell the agent of `instance` to carry out the step on record */
+    ACT_PROPOSE,     /* submit `entry` to the log */
+    ACT_ORDER_STEP,  /* tell the agent of `instance` to carry out the step on record */
     ACT_ORDER_FENCE, /* tell the agent of `instance` to close, freeze and prove (I3) */
-    ACT_TRANSFER,   /* hand leadership to controller `controller_id` */
+    ACT_TRANSFER,    /* hand leadership to controller `controller_id` */
 };
 
 struct action {
@@ -27,11 +27,12 @@ struct action {
     const char *rule; /* the row that spoke */
     uint8_t group, instance;
     uint64_t controller_id;
-    uint64_t step;    /* ACT_ORDER_STEP */
+    uint64_t step;      /* ACT_ORDER_STEP */
     struct entry entry; /* ACT_PROPOSE */
 };
 
-enum { ACTION_MAX = GROUP_MAX * 2 + 1 };
+/* Per group an order for each instance and one proposal; one transfer. */
+enum { ACTION_MAX = GROUP_MAX * (INSTANCE_MAX + 1) + 1 };
 
 struct actions {
     unsigned count;
@@ -43,19 +44,20 @@ struct actions {
 void decide(const struct state *s, const struct observations *o, struct mono now,
             struct actions *out);
 
-/* ---- ringfence why -------------------------------------------------------------------- */
+/* ---- ringfence why --------------------------------------------------------------------
+ */
 
 struct condition {
-    char name[40];       /* stable */
+    char name[40]; /* stable */
     bool holds;
-    bool blocks;         /* if it does not hold, an automatic failover does not begin */
+    bool blocks; /* if it does not hold, an automatic failover does not begin */
     char value[TEXT_SIZE], limit[TEXT_SIZE];
 };
 
 enum { CONDITION_MAX = 24 };
 
 struct explanation {
-    bool would_fail_over; /* an automatic failover would begin now */
+    bool would_fail_over;    /* an automatic failover would begin now */
     char verdict[TEXT_SIZE]; /* one sentence for people */
     unsigned count;
     struct condition list[CONDITION_MAX];
@@ -68,7 +70,8 @@ void explain(const struct state *s, const struct observations *o, uint8_t group,
 bool group_is_suspect(const struct state *s, const struct observations *o, uint8_t group,
                       struct mono now);
 
-/* ---- the table, for docs and tests ---------------------------------------------------- */
+/* ---- the table, for docs and tests ----------------------------------------------------
+ */
 
 struct rule_row {
     const char *name;

@@ -11,35 +11,34 @@
 #include "controller/core/state.h"
 
 /* Numbers travel in the log: add at the end, never renumber. */
-#define ENTRY_KIND_MAP(X)                                                                \
-    X(ENTRY_NONE, 0, "none")                                                             \
-    X(ENTRY_CONTROLLER, 1, "controller")     /* a voter announces itself (I10) */        \
-    X(ENTRY_ENROL, 2, "enrol")               /* an agent's incarnation (I12) */          \
-    X(ENTRY_DECLARE, 3, "declare")           /* apply -f: one group */                   \
-    X(ENTRY_REMOVE, 4, "remove")                                                         \
-    X(ENTRY_RENEW, 5, "renew")               /* a batch of renewals */                   \
-    X(ENTRY_PROOF, 6, "proof")                                                           \
-    X(ENTRY_FENCE_BEGIN, 7, "fence-begin")                                               \
-    X(ENTRY_ACTIVATE, 8, "activate")                                                     \
-    X(ENTRY_OPENED, 9, "opened")                                                         \
-    X(ENTRY_SYNC_SHRINK, 10, "sync-shrink")                                              \
-    X(ENTRY_SYNC_JOIN, 11, "sync-join")                                                  \
-    X(ENTRY_STEP_START, 12, "step-start")                                                \
-    X(ENTRY_STEP_END, 13, "step-end")                                                    \
-    X(ENTRY_SWITCHOVER, 14, "switchover")    /* an operator's proposal, begins a run */  \
-    X(ENTRY_RUN_ABORT, 15, "run-abort")      /* goes back before fence_begin */          \
-    X(ENTRY_PAUSE, 16, "pause")                                                          \
-    X(ENTRY_RESUME, 17, "resume")                                                        \
-    X(ENTRY_DETACH, 18, "detach")                                                        \
-    X(ENTRY_ATTACH, 19, "attach")                                                        \
-    X(ENTRY_REFUSED, 20, "refused")          /* summary of a refused request (I10) */    \
-    X(ENTRY_LOSS, 21, "loss")                /* bytes counted when the old side returned */
+#define ENTRY_KIND_MAP(X)                                                                  \
+    X(ENTRY_NONE, 0, "none")                                                               \
+    X(ENTRY_CONTROLLER, 1, "controller") /* a voter announces itself (I10) */              \
+    X(ENTRY_ENROL, 2, "enrol")           /* an agent's incarnation (I12) */                \
+    X(ENTRY_DECLARE, 3, "declare")       /* apply -f: one group */                         \
+    X(ENTRY_REMOVE, 4, "remove")                                                           \
+    X(ENTRY_RENEW, 5, "renew") /* a batch of renewals */                                   \
+    X(ENTRY_PROOF, 6, "proof")                                                             \
+    X(ENTRY_FENCE_BEGIN, 7, "fence-begin")                                                 \
+    X(ENTRY_ACTIVATE, 8, "activate")                                                       \
+    X(ENTRY_OPENED, 9, "opened")                                                           \
+    X(ENTRY_SYNC_SHRINK, 10, "sync-shrink")                                                \
+    X(ENTRY_SYNC_JOIN, 11, "sync-join")                                                    \
+    X(ENTRY_STEP_START, 12, "step-start")                                                  \
+    X(ENTRY_STEP_END, 13, "step-end")                                                      \
+    X(ENTRY_SWITCHOVER, 14, "switchover") /* an operator's proposal, begins a run */       \
+    X(ENTRY_RUN_ABORT, 15, "run-abort")   /* goes back before fence_begin */               \
+    X(ENTRY_PAUSE, 16, "pause")                                                            \
+    X(ENTRY_RESUME, 17, "resume")                                                          \
+    X(ENTRY_DETACH, 18, "detach")                                                          \
+    X(ENTRY_ATTACH, 19, "attach")                                                          \
+    X(ENTRY_REFUSED, 20, "refused") /* summary of a refused request (I10) */
 
 enum entry_kind {
 #define X(name, number, text) name = number,
     ENTRY_KIND_MAP(X)
 #undef X
-    ENTRY_KIND_COUNT
+        ENTRY_KIND_COUNT
 };
 
 enum { RENEW_MAX = 64, RULE_SIZE = NAME_SIZE + 8 };
@@ -61,8 +60,10 @@ struct entry_declare {
 };
 
 struct entry_enrol {
-    struct agent agent; /* enrolled_index and lives zero */
-    uint64_t highest_epoch; /* that the agent has seen for any group (I12) */
+    struct agent agent; /* enrolled_index, lives and former zero */
+    uint8_t epoch_count;
+    struct tombstone
+        epochs[GROUP_MAX]; /* highest that the agent has seen, by group (I12) */
 };
 
 struct entry_renew {
@@ -115,8 +116,9 @@ struct entry_step_start {
     uint8_t instance;
     enum step_kind kind;
     uint64_t epoch;
-    uint8_t subject;
-    bool restart;
+    uint8_t subject; /* JOIN: who joins; else NO_INSTANCE */
+    bool restart;    /* LEAD within the epoch */
+    bool counted;    /* against the policy's local_restarts */
 };
 
 struct entry_step_end {
@@ -153,7 +155,7 @@ struct entry {
     enum entry_kind kind;
     char group[NAME_SIZE]; /* empty where no single group is concerned */
     char rule[RULE_SIZE];  /* row of rules.c that proposed it; "operator", "agent" else */
-    uint64_t wall_ms;      /* from the envelope, copied for the records of a run; people only */
+    uint64_t wall_ms; /* from the envelope, copied for the records of a run; people only */
     union {
         struct controller controller;
         struct entry_enrol enrol;

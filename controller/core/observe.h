@@ -14,21 +14,21 @@
 #include "controller/core/apply.h"
 
 enum server_state { /* numbers of proto/provider.proto */
-    SERVER_UNKNOWN = 0,
-    SERVER_ABSENT = 1,
-    SERVER_DOWN = 2,
-    SERVER_STARTING = 3,
-    SERVER_PRIMARY = 4,
-    SERVER_STANDBY = 5,
-    SERVER_STOPPING = 6,
-    SERVER_REWINDING = 7,
+                    SERVER_UNKNOWN = 0,
+                    SERVER_ABSENT = 1,
+                    SERVER_DOWN = 2,
+                    SERVER_STARTING = 3,
+                    SERVER_PRIMARY = 4,
+                    SERVER_STANDBY = 5,
+                    SERVER_STOPPING = 6,
+                    SERVER_REWINDING = 7,
 };
 
 /* The newest report of an agent about one instance. */
 struct seen_instance {
-    struct mono at;       /* when this process got it; never set: no report yet */
-    struct mono taken;    /* at, less the observation's age when it was sent */
-    uint64_t epoch;       /* that the agent worked under */
+    struct mono at;    /* when this process got it; never set: no report yet */
+    struct mono taken; /* at, less the observation's age when it was sent */
+    uint64_t epoch;    /* that the agent worked under */
     enum server_state server;
     uint64_t system_id;
     uint32_t timeline;
@@ -39,18 +39,18 @@ struct seen_instance {
     uint64_t checksum_failures;
     int64_t lease_margin_ms;
     bool streaming;
-    bool follows_active;   /* streams from the active instance under its present name */
+    bool follows_active; /* streams from the active instance under its present name */
     bool crashed, hung, ready, gate_proven, private_socket;
     bool clean_shutdown;
-    member_set shrink;     /* members that a current holder asks to let go */
-    uint64_t step;         /* being carried out by the agent; 0: none */
+    member_set shrink; /* members that a current holder asks to let go */
+    uint64_t step;     /* being carried out by the agent; 0: none */
     char gate_mode[16];
     char problem[TEXT_SIZE];
 };
 
 /* The outcome of a step as an agent reported it, kept until the log has it. */
 struct seen_outcome {
-    uint64_t step;  /* 0: none */
+    uint64_t step; /* 0: none */
     bool done;
     uint64_t position, system_id, loss_bytes;
     bool loss_known;
@@ -70,8 +70,11 @@ struct seen_probe {
 };
 
 struct observed_instance {
-    struct mono granted;   /* fresh reading after this process applied or restored the last
-                              grant (I4) */
+    char agent[NAME_SIZE];   /* follows the instance when positions move */
+    struct mono step_ended;  /* this process applied the end of its last step */
+    struct mono stray_since; /* seen not following the active instance since */
+    struct mono granted; /* fresh reading after this process applied or restored the last
+                            grant (I4) */
     struct mono renew_asked; /* last renewal that reached this leader, granted or not */
     struct seen_instance seen;
     struct seen_outcome outcome;
@@ -80,14 +83,16 @@ struct observed_instance {
 };
 
 struct observed_group {
+    char name[NAME_SIZE];
+    uint64_t epoch;            /* that `phase` and the positions below are about */
     struct mono phase_since;   /* this process applied the change to the present phase */
     enum phase phase;          /* the phase that phase_since is about */
     struct mono last_failover; /* this process applied it; for the cooldown */
     struct mono crashed_since, hung_since;
-    uint64_t primary_lsn;      /* of the active instance's last report in this epoch */
+    uint64_t primary_lsn; /* of the active instance's last report in this epoch */
     struct mono primary_lsn_at;
-    uint64_t wal_rate;         /* highest recent rate of it */
-    bool busy;                 /* an entry for this group is proposed, its fate not known */
+    uint64_t wal_rate; /* highest recent rate of it */
+    bool busy;         /* an entry for this group is proposed, its fate not known */
     struct observed_instance instances[INSTANCE_MAX];
     /* An operator's `failover GROUP`, waiting to be taken up. */
     bool failover_wanted;
@@ -95,23 +100,23 @@ struct observed_group {
 };
 
 struct observed_agent {
-    bool connected;      /* to this controller or through another one */
-    struct mono heard;   /* any frame of its enrolled incarnation */
-    uint8_t via;         /* controller it was heard through */
+    bool connected;    /* to this controller or through another one */
+    struct mono heard; /* any frame of its enrolled incarnation */
+    uint8_t via;       /* controller it was heard through */
 };
 
 struct observed_controller {
     struct mono heard;
-    bool caught_up;      /* replication within one heartbeat of our log */
+    bool caught_up; /* replication within one heartbeat of our log */
 };
 
 struct observations {
-    bool leading;        /* leader, and the barrier of this term is applied */
+    bool leading;              /* leader, and the barrier of this term is applied */
     struct mono leading_since; /* silence is counted from here at the earliest */
-    uint64_t self_id;    /* this controller */
+    uint64_t self_id;          /* this controller */
     bool transfer_pending;
-    struct observed_group groups[GROUP_MAX];   /* parallel to state.groups */
-    struct observed_agent agents[AGENT_MAX];   /* parallel to state.agents */
+    struct observed_group groups[GROUP_MAX]; /* parallel to state.groups */
+    struct observed_agent agents[AGENT_MAX]; /* parallel to state.agents */
     struct observed_controller controllers[CONTROLLER_MAX];
 };
 
@@ -133,8 +138,8 @@ void observe_leading(struct observations *o, bool leading, struct mono now);
 void observe_report(struct observations *o, const struct state *s, uint8_t group,
                     uint8_t instance, const struct seen_instance *seen);
 
-/* The lease of the instance has been counted out by this process, now. False while it was
- * never granted in this epoch: that is no lease to count (see activate's other guard). */
+/* The lease of the instance has been counted out by this process, now (I4). False for one
+ * that was never granted: not knowing is not a proof. */
 bool lease_counted_out(const struct state *s, const struct observations *o, uint8_t group,
                        uint8_t instance, struct mono now);
 

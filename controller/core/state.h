@@ -19,12 +19,12 @@
 #include "fencing/rules/proof.h"
 
 enum {
-    NAME_SIZE = 24,       /* names of groups, agents, regions, controllers, with the 0 */
-    ADDRESS_SIZE = 64,    /* host or address, no port */
+    NAME_SIZE = 24,    /* names of groups, agents, regions, controllers, with the 0 */
+    ADDRESS_SIZE = 64, /* host or address, no port */
     PATH_SIZE = 160,
-    TEXT_SIZE = 200,      /* summaries for people */
+    TEXT_SIZE = 200, /* summaries for people */
     GROUP_MAX = 16,
-    INSTANCE_MAX = 5,     /* per group; the bits of a member_set */
+    INSTANCE_MAX = 5, /* per group; the bits of a member_set */
     REGION_MAX = 5,
     TAG_MAX = 4,
     AGENT_MAX = 32,
@@ -36,10 +36,10 @@ enum {
 /* Bit i: instances[i]. */
 typedef uint8_t member_set;
 
-#define SYNC_MODE_MAP(X)                                                                 \
-    X(SYNC_OFF, 0, "off")                                                                \
-    X(SYNC_PREFERRED, 1, "preferred")                                                    \
-    X(SYNC_REQUIRED, 2, "required")                                                      \
+#define SYNC_MODE_MAP(X)                                                                   \
+    X(SYNC_OFF, 0, "off")                                                                  \
+    X(SYNC_PREFERRED, 1, "preferred")                                                      \
+    X(SYNC_REQUIRED, 2, "required")                                                        \
     X(SYNC_STRICT, 3, "strict")
 
 enum sync_mode {
@@ -49,26 +49,26 @@ enum sync_mode {
 };
 
 /* The phases of a group; docs/architecture.md shows the diagram drawn from rules.c. */
-#define PHASE_MAP(X)                                                                     \
-    X(PHASE_NONE, 0, "none")                                                             \
-    X(PHASE_FORMING, 1, "forming")     /* declared or attached; gates being proven */    \
-    X(PHASE_PROMOTING, 2, "promoting") /* activated, not yet opened */                   \
-    X(PHASE_STEADY, 3, "steady")                                                         \
-    X(PHASE_SWITCHING, 4, "switching") /* controlled switchover before its fence_begin */ \
-    X(PHASE_FENCING, 5, "fencing")     /* fence_begin is committed: irrevocable */       \
+#define PHASE_MAP(X)                                                                       \
+    X(PHASE_NONE, 0, "none")                                                               \
+    X(PHASE_FORMING, 1, "forming")     /* declared or attached; gates being proven */      \
+    X(PHASE_PROMOTING, 2, "promoting") /* activated, not yet opened */                     \
+    X(PHASE_STEADY, 3, "steady")                                                           \
+    X(PHASE_SWITCHING, 4, "switching") /* controlled switchover before its fence_begin */  \
+    X(PHASE_FENCING, 5, "fencing")     /* fence_begin is committed: irrevocable */         \
     X(PHASE_DETACHED, 6, "detached")   /* no lease, unmanaged */
 
 enum phase {
 #define X(name, number, text) name = number,
     PHASE_MAP(X)
 #undef X
-    PHASE_COUNT
+        PHASE_COUNT
 };
 
-#define RUN_KIND_MAP(X)                                                                  \
-    X(RUN_NONE, 0, "none")                                                               \
-    X(RUN_FORM, 1, "form")             /* first activation, adoption, attach */          \
-    X(RUN_FAILOVER, 2, "failover")                                                       \
+#define RUN_KIND_MAP(X)                                                                    \
+    X(RUN_NONE, 0, "none")                                                                 \
+    X(RUN_FORM, 1, "form") /* first activation, adoption, attach */                        \
+    X(RUN_FAILOVER, 2, "failover")                                                         \
     X(RUN_SWITCHOVER, 3, "switchover")
 
 enum run_kind {
@@ -77,11 +77,11 @@ enum run_kind {
 #undef X
 };
 
-#define RUN_RESULT_MAP(X)                                                                \
-    X(RUN_RUNNING, 0, "running")                                                         \
-    X(RUN_DONE, 1, "done")                                                               \
-    X(RUN_ABORTED, 2, "aborted")       /* went back before fence_begin */                \
-    X(RUN_RETURNED, 3, "returned")     /* the old region was activated again */
+#define RUN_RESULT_MAP(X)                                                                  \
+    X(RUN_RUNNING, 0, "running")                                                           \
+    X(RUN_DONE, 1, "done")                                                                 \
+    X(RUN_ABORTED, 2, "aborted")   /* went back before fence_begin */                      \
+    X(RUN_RETURNED, 3, "returned") /* the old region was activated again */
 
 enum run_result {
 #define X(name, number, text) name = number,
@@ -90,14 +90,14 @@ enum run_result {
 };
 
 /* The numbers are those of proto/provider.proto's StepKind. */
-#define STEP_KIND_MAP(X)                                                                 \
-    X(STEP_NONE, 0, "none")                                                              \
-    X(STEP_LEAD, 1, "lead")                                                              \
-    X(STEP_FOLLOW, 2, "follow")                                                          \
-    X(STEP_STOP, 3, "stop")                                                              \
-    X(STEP_CHECKPOINT, 4, "checkpoint")                                                  \
-    X(STEP_JOIN, 5, "join")                                                              \
-    X(STEP_SYNC, 6, "sync")                                                              \
+#define STEP_KIND_MAP(X)                                                                   \
+    X(STEP_NONE, 0, "none")                                                                \
+    X(STEP_LEAD, 1, "lead")                                                                \
+    X(STEP_FOLLOW, 2, "follow")                                                            \
+    X(STEP_STOP, 3, "stop")                                                                \
+    X(STEP_CHECKPOINT, 4, "checkpoint")                                                    \
+    X(STEP_JOIN, 5, "join")                                                                \
+    X(STEP_SYNC, 6, "sync")                                                                \
     X(STEP_CLONE, 7, "clone")
 
 enum step_kind {
@@ -179,12 +179,12 @@ struct run {
     uint64_t id; /* log index; 0: none yet */
     enum run_kind kind;
     enum run_result result;
-    uint8_t from, to; /* instances; NO_INSTANCE: not chosen yet */
-    bool requested;   /* by an operator, not by a rule */
-    uint64_t epoch;   /* that it ended or will end */
-    char rule[NAME_SIZE + 8];   /* the row that began it */
-    char reason[TEXT_SIZE];     /* facts it was begun on */
-    enum proof_kind proof;      /* of the old primary */
+    uint8_t from, to;         /* instances; NO_INSTANCE: not chosen yet */
+    bool requested;           /* by an operator, not by a rule */
+    uint64_t epoch;           /* that it ended or will end */
+    char rule[NAME_SIZE + 8]; /* the row that began it */
+    char reason[TEXT_SIZE];   /* facts it was begun on */
+    enum proof_kind proof;    /* of the old primary */
     uint64_t fence_wall_ms, proof_wall_ms, activate_wall_ms, open_wall_ms; /* for people */
     bool loss_forecast_known, loss_known;
     uint64_t loss_forecast_bytes, loss_bytes;
@@ -200,20 +200,21 @@ struct group {
     struct instance instances[INSTANCE_MAX];
 
     enum phase phase;
-    uint64_t epoch;     /* of the last activation; 0: never active */
-    uint64_t index;     /* of the entry that last changed this group (not: renewals) */
-    uint8_t active;     /* instance authorised for `epoch`, or declared to be (FORMING) */
-    uint8_t old_active; /* the one before it */
+    uint64_t epoch;       /* of the last activation; 0: never active */
+    uint64_t epoch_floor; /* highest that an agent has reported: epochs go on above (I12) */
+    uint64_t index;       /* of the entry that last changed this group (not: renewals) */
+    uint8_t active;       /* instance authorised for `epoch`, or declared to be (FORMING) */
+    uint8_t old_active;   /* the one before it */
     uint64_t activated_index, opened_index; /* of `epoch`; opened 0: not yet */
-    uint64_t fence_index; /* fence_begin(epoch); 0: none */
-    struct lease_terms terms; /* widest granted in `epoch` (I4) */
+    uint64_t fence_index;                   /* fence_begin(epoch); 0: none */
+    struct lease_terms terms;               /* widest granted in `epoch` (I4) */
 
     member_set sync_set; /* after activation and until `opened`: the candidates (I8) */
-    bool sync_known;     /* false until the first `opened`: no set yet, nobody is excluded */
+    bool sync_known; /* false until the first `opened`: no set yet, nobody is excluded */
     uint64_t sync_generation; /* log index of the last change of the set */
 
     bool paused;
-    bool adopt;            /* FORMING: take over a running primary as it is */
+    bool adopt;             /* FORMING: take over a running primary as it is */
     uint32_t restarts_used; /* local restarts in this epoch */
     uint32_t failovers, switchovers;
     uint64_t last_failover_index; /* for the cooldown */
@@ -227,6 +228,7 @@ struct agent {
     char version[NAME_SIZE];
     uint32_t format_min, format_max;
     struct incarnation incarnation;
+    struct incarnation former; /* the one before it: superseded, never comes back (I12) */
     uint64_t enrolled_index;
     uint32_t lives; /* incarnations enrolled so far */
 };
@@ -279,6 +281,13 @@ bool group_may_renew(const struct group *g);
 bool group_all_others_proven(const struct state *s, const struct group *g, uint8_t target,
                              uint8_t *ret_missing);
 bool instance_is_proven(const struct state *s, const struct instance *i);
+
+/* The epoch that the next activation must carry (I1: only grows; I12: above the floor). */
+uint64_t group_next_epoch(const struct group *g);
+
+/* True if the region of `instance` carries one of the group's residency tags, or the group
+ * names none. */
+bool group_may_reside(const struct group *g, uint8_t instance);
 
 /* Members of the set other than the active instance. */
 member_set group_other_members(const struct group *g);

@@ -52,7 +52,8 @@ int lease_check_ttl_rule(struct lease_terms terms, uint32_t renew_ms,
                        renew_ms, (terms.ttl_ms + 9) / 10, terms.ttl_ms / 5, terms.ttl_ms);
     if (terms.ttl_ms < least)
         return err_set(err, ERR_INVAL,
-                       "lease.ttl of %" PRIu32 " ms breaks the TTL rule: 2 x renew (%" PRIu32
+                       "lease.ttl of %" PRIu32
+                       " ms breaks the TTL rule: 2 x renew (%" PRIu32
                        ") + 2 x election timeout (%" PRIu32 ") + 6 x round trip (%" PRIu32
                        ") = %" PRIu64 " ms at least, or the loss of a leader would close "
                        "the gate; raise the ttl, or shorten the election timeout",

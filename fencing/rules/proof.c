@@ -17,8 +17,9 @@ bool incarnation_equal(const struct incarnation *a, const struct incarnation *b)
 const char *proof_kind_name(enum proof_kind kind)
 {
     switch (kind) {
-#define X(name, number, text)                                                            \
-    case name: return text;
+#define X(name, number, text)                                                              \
+    case name:                                                                             \
+        return text;
         PROOF_KIND_MAP(X)
 #undef X
     }
@@ -36,12 +37,15 @@ bool proof_holds(const struct proof_record *r, const struct incarnation *enrolle
         return false;
     switch (r->kind) {
     case PROOF_INSTALLED:
-    case PROOF_AGENT: return incarnation_equal(&r->prover, enrolled);
-    case PROOF_LEASE_EXPIRY: return incarnation_equal(&r->prover, &r->holder);
+    case PROOF_AGENT:
+        return incarnation_equal(&r->prover, enrolled);
+    case PROOF_LEASE_EXPIRY:
+        return incarnation_equal(&r->prover, &r->holder);
     case PROOF_NONE:
     case PROOF_POWER:
     case PROOF_ATTESTED:
-    case PROOF_SYNC_SEVERED: return false;
+    case PROOF_SYNC_SEVERED:
+        return false;
     }
     return false;
 }

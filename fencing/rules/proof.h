@@ -20,13 +20,13 @@ bool incarnation_is_set(const struct incarnation *i);
 bool incarnation_equal(const struct incarnation *a, const struct incarnation *b);
 
 /* Numbers travel in the log: add at the end, never renumber. */
-#define PROOF_KIND_MAP(X)                                                                \
-    X(PROOF_NONE, 0, "none")                                                             \
-    X(PROOF_INSTALLED, 1, "gate-installed") /* installed, closed, tried; no grant yet */ \
-    X(PROOF_AGENT, 2, "agent")              /* closed and frozen, read back */           \
-    X(PROOF_LEASE_EXPIRY, 3, "lease-expiry") /* counted out (I4) */                      \
-    X(PROOF_POWER, 4, "power")                                                           \
-    X(PROOF_ATTESTED, 5, "attested")                                                     \
+#define PROOF_KIND_MAP(X)                                                                  \
+    X(PROOF_NONE, 0, "none")                                                               \
+    X(PROOF_INSTALLED, 1, "gate-installed")  /* installed, closed, tried; no grant yet */  \
+    X(PROOF_AGENT, 2, "agent")               /* closed and frozen, read back */            \
+    X(PROOF_LEASE_EXPIRY, 3, "lease-expiry") /* counted out (I4) */                        \
+    X(PROOF_POWER, 4, "power")                                                             \
+    X(PROOF_ATTESTED, 5, "attested")                                                       \
     X(PROOF_SYNC_SEVERED, 6, "sync-severed")
 
 enum proof_kind {
@@ -44,7 +44,7 @@ bool proof_kind_accepted(enum proof_kind kind);
 struct proof_record {
     uint64_t last_grant; /* log index of the last lease granted, write or read; 0: never */
     struct incarnation holder; /* the incarnation of that grant */
-    uint64_t proven;     /* log index of the last proof; 0: never, or void since */
+    uint64_t proven;           /* log index of the last proof; 0: never, or void since */
     enum proof_kind kind;
     struct incarnation prover; /* the incarnation that the proof is about */
 };

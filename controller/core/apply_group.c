@@ -1,0 +1,387 @@
+/* Groups come, change, are let go and taken back: I1, I2 (new and removed instances). */
+#include "controller/core/apply_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/base/assert.h"
+
+static bool same_place(const struct state *s, const struct instance *a,
+                       const struct instance *b)
+{
+    const struct agent *host_a = state_agent(s, a->agent);
+    const struct agent *host_b = state_agent(s, b->agent);
+    bool one_host =
+        strcmp(a->agent, b->agent) == 0 ||
+        (host_a != NULL && host_b != NULL && strcmp(host_a->address, host_b->address) == 0);
+
+    if (one_host && (a->port == b->port || strcmp(a->data, b->data) == 0))
+        return true;
+    return a->system_id != 0 && a->system_id == b->system_id &&
+           strcmp(a->data, b->data) == 0;
+}
+
+const struct group *instance_in_other_group(const struct state *s, const struct group *g,
+                                            const struct instance *i)
+{
+    for (unsigned k = 0; k < s->group_count; k++) {
+        const struct group *other = &s->groups[k];
+
+        if (strcmp(other->name, g->name) == 0)
+            continue;
+        for (unsigned n = 0; n < other->instance_count; n++)
+            if (same_place(s, i, &other->instances[n]))
+                return other;
+    }
+    return NULL;
+}
+
+static uint32_t slowest_election(const struct state *s)
+{
+    uint32_t slowest = 0;
+
+    for (unsigned i = 0; i < s->controller_count; i++)
+        if (s->controllers[i].election_ms > slowest)
+            slowest = s->controllers[i].election_ms;
+    return slowest;
+}
+
+static void check_instance(struct applying *a, const struct group *spec, uint8_t n)
+{
+    const struct instance *i = &spec->instances[n];
+    const struct group *other;
+
+    if (i->region >= spec->region_count) {
+        refuse(a, REFUSE_INVALID, "instance %s: its region is not in `regions`", i->agent);
+        return;
+    }
+    if (state_agent(a->s, i->agent) == NULL) {
+        refuse(a, REFUSE_NOT_ENROLLED,
+               "agent %s is not known to the controllers: start ringfence-agent there, or "
+               "correct the name (`ringfence status` lists the agents)",
+               i->agent);
+        return;
+    }
+    for (uint8_t k = 0; k < n; k++) {
+        if (strcmp(spec->instances[k].agent, i->agent) == 0 ||
+            spec->instances[k].region == i->region) {
+            refuse(a, REFUSE_INVALID, "instances %s and %s: one per agent and region",
+                   spec->instances[k].agent, i->agent);
+            return;
+        }
+    }
+    other = instance_in_other_group(a->s, spec, i);
+    if (other != NULL)
+        refuse(a, REFUSE_OTHER_GROUP,
+               "instance %s (port %u, %s) belongs to group %s: a server has one group",
+               i->agent, i->port, i->data, other->name);
+}
+
+static void check_spec(struct applying *a, const struct group *spec)
+{
+    struct lease_surroundings around = {.election_ms = slowest_election(a->s)};
+    struct err err = {0};
+
+    if (spec->name[0] == '\0' || spec->instance_count < 2 ||
+        spec->instance_count > INSTANCE_MAX || spec->region_count > REGION_MAX ||
+        spec->active >= spec->instance_count) {
+        refuse(a, REFUSE_INVALID,
+               "a group has a name, 2 to %d instances, and one of them "
+               "in its active region",
+               INSTANCE_MAX);
+        return;
+    }
+    if (lease_check_ttl_rule(spec->policy.lease, spec->policy.renew_ms, around, &err) !=
+        0) {
+        refuse(a, REFUSE_INVALID, "%.190s", err.text);
+        return;
+    }
+    for (uint8_t n = 0; n < spec->instance_count; n++) {
+        check_instance(a, spec, n);
+        if (a->result->refusal != ACCEPTED)
+            return;
+        if (!group_may_reside(spec, n)) {
+            refuse(a, REFUSE_RESIDENCY, "region %s carries none of the residency tags",
+                   group_region_name(spec, n));
+            return;
+        }
+    }
+}
+
+/* I2: a new instance enters unproven, whatever its declaration says. */
+static void enter(struct instance *fresh, const struct instance *declared)
+{
+    memset(fresh, 0, sizeof *fresh);
+    memcpy(fresh->agent, declared->agent, sizeof fresh->agent);
+    memcpy(fresh->component, declared->component, sizeof fresh->component);
+    memcpy(fresh->data, declared->data, sizeof fresh->data);
+    memcpy(fresh->start, declared->start, sizeof fresh->start);
+    fresh->region = declared->region;
+    fresh->port = declared->port;
+    fresh->step.subject = NO_INSTANCE;
+}
+
+/* I1: epochs go on where a removed group of this name left off. */
+static void take_tombstone(struct state *s, struct group *g)
+{
+    for (unsigned i = 0; i < s->tombstone_count; i++) {
+        if (strcmp(s->tombstones[i].name, g->name) != 0)
+            continue;
+        g->epoch_floor = s->tombstones[i].epoch;
+        s->tombstones[i] = s->tombstones[--s->tombstone_count];
+        memset(&s->tombstones[s->tombstone_count], 0, sizeof s->tombstones[0]);
+        return;
+    }
+}
+
+static void begin_forming(struct group *g, uint64_t index, const char *rule)
+{
+    g->phase = PHASE_FORMING;
+    g->index = index;
+    memset(&g->run, 0, sizeof g->run);
+    g->run.id = index;
+    g->run.kind = RUN_FORM;
+    g->run.from = NO_INSTANCE;
+    g->run.to = g->active;
+    snprintf(g->run.rule, sizeof g->run.rule, "%s", rule);
+}
+
+static void declare_new(struct applying *a, const struct group *spec)
+{
+    struct group *g;
+
+    if (a->s->group_count == GROUP_MAX) {
+        refuse(a, REFUSE_FULL, "%d groups are declared already", GROUP_MAX);
+        return;
+    }
+    g = &a->s->groups[a->s->group_count++];
+    memset(g, 0, sizeof *g);
+    memcpy(g->name, spec->name, sizeof g->name);
+    memcpy(g->component, spec->component, sizeof g->component);
+    memcpy(g->provider, spec->provider, sizeof g->provider);
+    memcpy(g->regions, spec->regions, sizeof g->regions);
+    g->policy = spec->policy;
+    g->region_count = spec->region_count;
+    g->instance_count = spec->instance_count;
+    for (unsigned i = 0; i < g->instance_count; i++)
+        enter(&g->instances[i], &spec->instances[i]);
+    g->active = spec->active;
+    g->old_active = NO_INSTANCE;
+    g->adopt = spec->adopt;
+    take_tombstone(a->s, g);
+    begin_forming(g, a->index, a->e->rule);
+}
+
+/* An instance that stays must stay where it is. */
+static void check_kept(struct applying *a, const struct group *g, const struct group *spec)
+{
+    for (uint8_t n = 0; n < spec->instance_count; n++) {
+        const struct instance *new = &spec->instances[n];
+        uint8_t k = group_instance(g, new->agent);
+        const struct instance *old = k == NO_INSTANCE ? NULL : &g->instances[k];
+
+        if (old == NULL)
+            continue;
+        if (old->port != new->port || strcmp(old->data, new->data) != 0 ||
+            strcmp(g->regions[old->region].name, spec->regions[new->region].name) != 0) {
+            refuse(a, REFUSE_EXISTS,
+                   "instance %s cannot change its port, data directory or region in "
+                   "place: take it out, then add it again",
+                   new->agent);
+            return;
+        }
+    }
+}
+
+static void check_change(struct applying *a, const struct group *g,
+                         const struct group *spec)
+{
+    const char *active = g->instances[g->active].agent;
+    bool settled =
+        g->phase == PHASE_STEADY || g->phase == PHASE_FORMING || g->phase == PHASE_DETACHED;
+
+    if (strcmp(spec->instances[spec->active].agent, active) != 0) {
+        refuse(a, REFUSE_ACTIVE_DIFFERS,
+               "group %s is active in %s (epoch %" PRIu64
+               "), the file says %s: correct the "
+               "file, or move it with `ringfence switchover %s --to %s`",
+               g->name, group_region_name(g, g->active), g->epoch,
+               group_region_name(spec, spec->active), g->name,
+               group_region_name(spec, spec->active));
+        return;
+    }
+    if (strcmp(spec->provider, g->provider) != 0 ||
+        strcmp(spec->component, g->component) != 0) {
+        refuse(a, REFUSE_EXISTS, "group %s: a component cannot be renamed in place",
+               g->name);
+        return;
+    }
+    if (!settled) {
+        refuse(a, REFUSE_PHASE, "group %s is %s: apply again when it is steady", g->name,
+               phase_name(g->phase));
+        return;
+    }
+    check_kept(a, g, spec);
+    for (uint8_t k = 0; k < g->instance_count && a->result->refusal == ACCEPTED; k++) {
+        const struct instance *old = &g->instances[k];
+
+        /* I2: one that leaves a live group must be known to be unable to write. */
+        if (group_instance(spec, old->agent) == NO_INSTANCE && g->phase != PHASE_DETACHED &&
+            !instance_is_proven(a->s, old))
+            refuse(
+                a, REFUSE_UNPROVEN,
+                "instance %s cannot be taken out: nothing proves that its gate is closed",
+                old->agent);
+    }
+}
+
+static uint8_t moved(const struct group *old, const struct group *now, uint8_t instance)
+{
+    return instance < old->instance_count
+               ? group_instance(now, old->instances[instance].agent)
+               : NO_INSTANCE;
+}
+
+/* Positions in `instances` are names to sets and records: carry them over. */
+static void move_positions(const struct group *old, struct group *now)
+{
+    member_set set = 0;
+
+    for (uint8_t k = 0; k < old->instance_count; k++) {
+        uint8_t to = moved(old, now, k);
+
+        if (to != NO_INSTANCE && (old->sync_set & 1u << k))
+            set = (member_set)(set | 1u << to);
+    }
+    if (set != old->sync_set)
+        now->sync_generation = now->index;
+    now->sync_set = set;
+    now->active = moved(old, now, old->active);
+    now->old_active = moved(old, now, old->old_active);
+    now->run.from = moved(old, now, old->run.from);
+    now->run.to = moved(old, now, old->run.to);
+    for (uint8_t k = 0; k < now->instance_count; k++)
+        now->instances[k].step.subject = moved(old, now, now->instances[k].step.subject);
+}
+
+static void declare_change(struct applying *a, const struct group *spec)
+{
+    struct group old = *a->g, *g = a->g;
+
+    check_change(a, &old, spec);
+    if (a->result->refusal != ACCEPTED)
+        return;
+    g->index = a->index;
+    g->policy = spec->policy;
+    g->region_count = spec->region_count;
+    memcpy(g->regions, spec->regions, sizeof g->regions);
+    g->instance_count = spec->instance_count;
+    memset(g->instances, 0, sizeof g->instances);
+    for (uint8_t n = 0; n < spec->instance_count; n++) {
+        uint8_t k = group_instance(&old, spec->instances[n].agent);
+
+        if (k == NO_INSTANCE) {
+            enter(&g->instances[n], &spec->instances[n]);
+            continue;
+        }
+        g->instances[n] = old.instances[k];
+        g->instances[n].region = spec->instances[n].region;
+        memcpy(g->instances[n].start, spec->instances[n].start, PATH_SIZE);
+    }
+    move_positions(&old, g);
+    /* I4: what was granted in this epoch was granted; terms only widen until the next. */
+    if (g->epoch != 0)
+        g->terms = lease_terms_widest(g->terms, g->policy.lease);
+    if (g->policy.sync == SYNC_OFF && old.policy.sync != SYNC_OFF && g->opened_index != 0) {
+        g->sync_set = (member_set)(1u << g->active);
+        g->sync_generation = a->index;
+    }
+}
+
+void apply_declare(struct applying *a)
+{
+    const struct group *spec = &a->e->declare.spec;
+
+    if (strcmp(spec->name, a->e->group) != 0) {
+        refuse(a, REFUSE_INVALID, "the entry names group %s, its document %s", a->e->group,
+               spec->name);
+        return;
+    }
+    check_spec(a, spec);
+    if (a->result->refusal != ACCEPTED)
+        return;
+    if (a->g == NULL)
+        declare_new(a, spec);
+    else
+        declare_change(a, spec);
+}
+
+void apply_remove(struct applying *a)
+{
+    struct state *s = a->s;
+    struct group *g = a->g;
+    uint64_t epoch = g->epoch > g->epoch_floor ? g->epoch : g->epoch_floor;
+    unsigned at = (unsigned)(g - s->groups);
+
+    if (g->phase != PHASE_DETACHED) {
+        refuse(a, REFUSE_PHASE,
+               "group %s is %s: `ringfence detach %s` first, so that its "
+               "gates are opened under a logged state",
+               g->name, phase_name(g->phase), g->name);
+        return;
+    }
+    if (s->tombstone_count == TOMBSTONE_MAX) {
+        refuse(a, REFUSE_FULL, "no room for one more tombstone (%d)", TOMBSTONE_MAX);
+        return;
+    }
+    memcpy(s->tombstones[s->tombstone_count].name, g->name, sizeof g->name);
+    s->tombstones[s->tombstone_count++].epoch = epoch;
+    memmove(g, g + 1, (s->group_count - at - 1) * sizeof *g);
+    memset(&s->groups[--s->group_count], 0, sizeof *g);
+}
+
+/* I2: from here on every instance may serve whom it likes, so nothing that was proven
+ * stands, and no lease of before can be counted out. */
+void apply_detach(struct applying *a)
+{
+    struct group *g = a->g;
+
+    if (g->phase != PHASE_STEADY && g->phase != PHASE_FORMING) {
+        refuse(a, REFUSE_PHASE,
+               "group %s is %s: a group is detached while it is steady "
+               "or forming",
+               g->name, phase_name(g->phase));
+        return;
+    }
+    for (unsigned i = 0; i < g->instance_count; i++) {
+        memset(&g->instances[i].proof, 0, sizeof g->instances[i].proof);
+        g->instances[i].proof.last_grant = a->index;
+        g->instances[i].step.state = STEP_IDLE;
+    }
+    g->phase = PHASE_DETACHED;
+    g->index = a->index;
+    g->opened_index = 0;
+    g->sync_known = false;
+    g->sync_set = 0;
+    g->sync_generation = a->index;
+}
+
+void apply_attach(struct applying *a)
+{
+    struct group *g = a->g;
+
+    if (g->phase != PHASE_DETACHED) {
+        refuse(a, REFUSE_PHASE, "group %s is %s, not detached", g->name,
+               phase_name(g->phase));
+        return;
+    }
+    if (a->e->attach.active >= g->instance_count) {
+        refuse(a, REFUSE_UNKNOWN_INSTANCE, "group %s has no instance %u", g->name,
+               a->e->attach.active);
+        return;
+    }
+    g->active = a->e->attach.active;
+    g->adopt = true;
+    begin_forming(g, a->index, a->e->rule);
+}

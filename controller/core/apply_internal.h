@@ -1,0 +1,46 @@
+/* controller/core/apply_internal.h -- what the parts of apply() share; nobody else's. */
+#ifndef RF_CORE_APPLY_INTERNAL_H
+#define RF_CORE_APPLY_INTERNAL_H
+
+#include "controller/base/auto.h"
+#include "controller/core/apply.h"
+
+/* One entry being applied. A handler checks everything before it changes anything, so a
+ * refusal leaves the state as it was. */
+struct applying {
+    struct state *s;
+    uint64_t index;
+    const struct entry *e;
+    struct group *g; /* of e->group, NULL where the entry names none */
+    struct apply_result *result;
+};
+
+void refuse(struct applying *a, enum refusal why, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+void apply_controller(struct applying *a);
+void apply_enrol(struct applying *a);
+void apply_renew(struct applying *a);
+void apply_proof(struct applying *a);
+
+void apply_declare(struct applying *a);
+void apply_remove(struct applying *a);
+void apply_detach(struct applying *a);
+void apply_attach(struct applying *a);
+
+void apply_fence_begin(struct applying *a);
+void apply_activate(struct applying *a);
+void apply_opened(struct applying *a);
+void apply_switchover(struct applying *a);
+void apply_run_abort(struct applying *a);
+
+void apply_sync_shrink(struct applying *a);
+void apply_sync_join(struct applying *a);
+void apply_step_start(struct applying *a);
+void apply_step_end(struct applying *a);
+
+/* I1: the instance (agent and port, address and port, or system identifier and data
+ * directory) stands in another group too. Returns that group or NULL. */
+const struct group *instance_in_other_group(const struct state *s, const struct group *g,
+                                            const struct instance *i);
+
+#endif

@@ -1,0 +1,295 @@
+/* Who may hold a lease, and what proves that it no longer does: I2, I3, I4, I12. */
+#include "controller/core/apply_internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "controller/base/assert.h"
+
+void apply_controller(struct applying *a)
+{
+    const struct controller *c = &a->e->controller;
+    struct state *s = a->s;
+
+    for (unsigned i = 0; i < s->controller_count; i++) {
+        if (s->controllers[i].id == c->id) {
+            s->controllers[i] = *c;
+            return;
+        }
+        if (strcmp(s->controllers[i].name, c->name) == 0) {
+            refuse(a, REFUSE_EXISTS,
+                   "controller %s is known with id %" PRIu64 ", not %" PRIu64
+                   ": compare the files of all controllers",
+                   c->name, s->controllers[i].id, c->id);
+            return;
+        }
+    }
+    if (s->controller_count == CONTROLLER_MAX) {
+        refuse(a, REFUSE_FULL, "%d controllers are known already", CONTROLLER_MAX);
+        return;
+    }
+    s->controllers[s->controller_count++] = *c;
+}
+
+/* I12: a cluster that was restored from an older state hears from its agents how far
+ * epochs had gone, and goes on above; groups it does not know yet leave a tombstone. */
+static bool note_epoch(struct state *s, const struct tombstone *seen)
+{
+    struct group *g = state_group(s, seen->name);
+
+    if (g != NULL) {
+        if (seen->epoch > g->epoch_floor)
+            g->epoch_floor = seen->epoch;
+        return true;
+    }
+    for (unsigned i = 0; i < s->tombstone_count; i++) {
+        if (strcmp(s->tombstones[i].name, seen->name) != 0)
+            continue;
+        if (seen->epoch > s->tombstones[i].epoch)
+            s->tombstones[i].epoch = seen->epoch;
+        return true;
+    }
+    if (s->tombstone_count == TOMBSTONE_MAX)
+        return false;
+    s->tombstones[s->tombstone_count++] = *seen;
+    return true;
+}
+
+/* A new life takes the agent's name over. Its lease, if it has one, stays with the old life
+ * until that is proven over (I12): renew_verdict() sees to it. */
+static void begin_life(struct agent *known, const struct agent *now, uint64_t index)
+{
+    uint32_t lives = known->lives;
+    struct incarnation before = known->incarnation;
+
+    *known = *now;
+    known->former = before;
+    known->lives = lives + 1;
+    known->enrolled_index = index;
+}
+
+static struct agent *find_agent(struct state *s, const char *name)
+{
+    for (unsigned i = 0; i < s->agent_count; i++)
+        if (strcmp(s->agents[i].name, name) == 0)
+            return &s->agents[i];
+    return NULL;
+}
+
+void apply_enrol(struct applying *a)
+{
+    const struct entry_enrol *en = &a->e->enrol;
+    struct agent *known = find_agent(a->s, en->agent.name);
+
+    if (!incarnation_is_set(&en->agent.incarnation)) {
+        refuse(a, REFUSE_INVALID, "agent %s has no incarnation", en->agent.name);
+        return;
+    }
+    if (known == NULL && a->s->agent_count == AGENT_MAX) {
+        refuse(a, REFUSE_FULL, "%d agents are enrolled already", AGENT_MAX);
+        return;
+    }
+    if (known != NULL && incarnation_equal(&known->former, &en->agent.incarnation)) {
+        refuse(a, REFUSE_INCARNATION,
+               "agent %s comes back in a life that another one has replaced: two agents "
+               "use this name; stop one and give it its own name and state directory",
+               en->agent.name);
+        return;
+    }
+    for (unsigned i = 0; i < en->epoch_count; i++) {
+        if (!note_epoch(a->s, &en->epochs[i])) {
+            refuse(a, REFUSE_FULL, "no room to remember the epoch of group %s",
+                   en->epochs[i].name);
+            return;
+        }
+    }
+    if (known == NULL) {
+        known = &a->s->agents[a->s->agent_count++];
+        memset(known, 0, sizeof *known);
+        begin_life(known, &en->agent, a->index);
+        return;
+    }
+    if (incarnation_equal(&known->incarnation, &en->agent.incarnation)) {
+        uint32_t lives = known->lives;
+        uint64_t enrolled = known->enrolled_index;
+        struct incarnation former = known->former;
+
+        *known = en->agent; /* a new version or address of the same life */
+        known->lives = lives;
+        known->enrolled_index = enrolled;
+        known->former = former;
+        return;
+    }
+    begin_life(known, &en->agent, a->index);
+}
+
+/* The holder on record still has to be taken to hold: a grant without a later proof. */
+static bool holder_stands(const struct proof_record *r)
+{
+    return r->last_grant != 0 && incarnation_is_set(&r->holder) &&
+           !(r->proven > r->last_grant && incarnation_equal(&r->prover, &r->holder));
+}
+
+/* I3, I4, I12 for one renewal. */
+static enum refusal renew_verdict(const struct state *s, const struct group *g,
+                                  const struct renew_item *item)
+{
+    const struct instance *i;
+    const struct agent *agent;
+
+    if (g == NULL)
+        return REFUSE_UNKNOWN_GROUP;
+    if (item->instance >= g->instance_count)
+        return REFUSE_UNKNOWN_INSTANCE;
+    i = &g->instances[item->instance];
+    agent = state_agent(s, i->agent);
+    if (agent == NULL)
+        return REFUSE_NOT_ENROLLED;
+    if (!incarnation_equal(&agent->incarnation, &item->incarnation))
+        return REFUSE_INCARNATION;
+    if (item->epoch != g->epoch || g->epoch == 0)
+        return REFUSE_STALE_EPOCH;
+    /* I4: after fence_begin(e) nothing of epoch <= e is renewed, for any instance. The
+     * order in the log is the whole argument: every renewal precedes the fence. */
+    if (g->fence_index != 0)
+        return REFUSE_FENCED;
+    if (!group_may_renew(g))
+        return REFUSE_PHASE;
+    if (item->kind == LEASE_WRITE && item->instance != g->active)
+        return REFUSE_NOT_ACTIVE;
+    if (item->kind == LEASE_READ &&
+        (item->instance == g->active || !g->policy.standby_reads || g->opened_index == 0))
+        return REFUSE_NOT_ACTIVE;
+    if (item->kind == LEASE_NONE)
+        return REFUSE_INVALID;
+    /* I12: the machine came back as somebody else while its former life's lease may run. */
+    if (holder_stands(&i->proof) &&
+        !incarnation_equal(&i->proof.holder, &item->incarnation))
+        return REFUSE_INCARNATION;
+    return ACCEPTED;
+}
+
+void apply_renew(struct applying *a)
+{
+    const struct entry_renew *renew = &a->e->renew;
+
+    ASSERT(renew->count <= RENEW_MAX);
+    for (unsigned k = 0; k < renew->count; k++) {
+        const struct renew_item *item = &renew->items[k];
+        struct group *g = state_group(a->s, item->group);
+        enum refusal verdict = renew_verdict(a->s, g, item);
+
+        a->result->verdicts[k] = (uint8_t)verdict;
+        if (verdict != ACCEPTED)
+            continue;
+        g->instances[item->instance].proof.last_grant = a->index;
+        g->instances[item->instance].proof.holder = item->incarnation;
+        g->instances[item->instance].holder_epoch = item->epoch;
+    }
+}
+
+/* "Gate installed, closed, tried": where an instance enters. It says nothing about a lease
+ * that another life still holds, and nothing about the active instance, whose gate may
+ * re-open in its epoch. */
+static void check_installed(struct applying *a, const struct instance *i,
+                            const struct agent *agent)
+{
+    const struct entry_proof *p = &a->e->proof;
+    bool serving = a->g->phase != PHASE_FORMING && p->instance == a->g->active;
+
+    if (!incarnation_equal(&p->prover, &agent->incarnation))
+        refuse(a, REFUSE_INCARNATION, "%s: the proof is of another life of the agent",
+               i->agent);
+    else if (serving)
+        refuse(a, REFUSE_PHASE, "%s is active: only a fence proves it", i->agent);
+    else if (holder_stands(&i->proof) && !incarnation_equal(&i->proof.holder, &p->prover))
+        refuse(a, REFUSE_INCARNATION,
+               "%s: the lease of the agent's former life is not proven over", i->agent);
+    else if (i->holder_epoch == a->g->epoch && i->proof.last_grant > i->proof.proven &&
+             a->g->phase != PHASE_FORMING)
+        refuse(a, REFUSE_PHASE, "%s holds a lease of this epoch: only a fence proves it",
+               i->agent);
+}
+
+/* I3: an agent's word, given on a command that names the committed fence_begin; I12: it
+ * counts only from the life on record as holder, and only while that life is enrolled. */
+static void check_agent_proof(struct applying *a, const struct instance *i,
+                              const struct agent *agent)
+{
+    const struct entry_proof *p = &a->e->proof;
+
+    if (!(a->g->policy.fence & FENCE_AGENT))
+        refuse(a, REFUSE_INVALID, "the group's fence levels do not include 'agent'");
+    else if (!incarnation_equal(&p->prover, &agent->incarnation) ||
+             (incarnation_is_set(&i->proof.holder) && holder_stands(&i->proof) &&
+              !incarnation_equal(&p->prover, &i->proof.holder)))
+        refuse(a, REFUSE_INCARNATION,
+               "%s: the proof is not of the life that holds the lease", i->agent);
+}
+
+/* I4: counted out by the proposer from its own apply() of the last renewal; renewals are
+ * refused since fence_begin, so none can have come later. */
+static void check_expiry(struct applying *a, const struct instance *i)
+{
+    const struct entry_proof *p = &a->e->proof;
+
+    if (!(a->g->policy.fence & FENCE_LEASE_EXPIRY))
+        refuse(a, REFUSE_INVALID, "the group's fence levels do not include 'lease_expiry'");
+    else if (a->g->policy.ungated_local)
+        refuse(a, REFUSE_INVALID,
+               "ungated_local is accepted, so the expiry of a lease proves nothing");
+    else if (i->proof.last_grant == 0 || !incarnation_is_set(&i->proof.holder))
+        refuse(a, REFUSE_UNPROVEN, "%s was never granted a lease that could expire",
+               i->agent);
+    else if (!incarnation_equal(&p->prover, &i->proof.holder))
+        refuse(a, REFUSE_INCARNATION, "%s: the proof is not about the lease's holder",
+               i->agent);
+}
+
+void apply_proof(struct applying *a)
+{
+    const struct entry_proof *p = &a->e->proof;
+    const struct agent *agent;
+    struct instance *i;
+
+    if (p->instance >= a->g->instance_count) {
+        refuse(a, REFUSE_UNKNOWN_INSTANCE, "instance %u of %s", p->instance, a->g->name);
+        return;
+    }
+    i = &a->g->instances[p->instance];
+    agent = state_agent(a->s, i->agent);
+    if (agent == NULL) {
+        refuse(a, REFUSE_NOT_ENROLLED, "agent %s is not enrolled", i->agent);
+        return;
+    }
+    if (!proof_kind_accepted(p->kind) || a->g->phase == PHASE_DETACHED) {
+        refuse(a, REFUSE_INVALID, "a proof by %s is not accepted in phase %s",
+               proof_kind_name(p->kind), phase_name(a->g->phase));
+        return;
+    }
+    /* I2, I3: a proof of fencing answers one committed fence_begin, this one. */
+    if (p->kind != PROOF_INSTALLED &&
+        (a->g->fence_index == 0 || p->fence_index != a->g->fence_index ||
+         p->epoch != a->g->epoch)) {
+        refuse(a, REFUSE_STALE_EPOCH,
+               "no fence_begin of epoch %" PRIu64 " at index %" PRIu64 " is in force",
+               p->epoch, p->fence_index);
+        return;
+    }
+    if (p->kind == PROOF_INSTALLED)
+        check_installed(a, i, agent);
+    else if (p->kind == PROOF_AGENT)
+        check_agent_proof(a, i, agent);
+    else
+        check_expiry(a, i);
+    if (a->result->refusal != ACCEPTED)
+        return;
+    i->proof.proven = a->index;
+    i->proof.kind = p->kind;
+    i->proof.prover = p->prover;
+    if (p->instance == a->g->active && a->g->fence_index != 0) {
+        a->g->run.proof = p->kind;
+        a->g->run.proof_wall_ms = a->e->wall_ms;
+    }
+    a->g->index = a->index;
+}

@@ -1,0 +1,254 @@
+/* Who may become active, as far as this controller can see (I2 and I8 are the log's). */
+#include "controller/core/decide_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct look look_at(const struct state *s, const struct observations *o, uint8_t group,
+                    struct mono now)
+{
+    return (struct look){
+        .s = s,
+        .o = o,
+        .g = &s->groups[group],
+        .og = &o->groups[group],
+        .group = group,
+        .now = now,
+    };
+}
+
+const struct instance *active_of(const struct look *l)
+{
+    return &l->g->instances[l->g->active];
+}
+
+const struct observed_instance *active_seen(const struct look *l)
+{
+    return &l->og->instances[l->g->active];
+}
+
+static uint64_t fresh_ms(const struct look *l)
+{
+    uint64_t four = 4ull * l->g->policy.renew_ms;
+
+    return four > FRESH_MIN_MS ? four : FRESH_MIN_MS;
+}
+
+bool agent_present(const struct look *l, uint8_t instance)
+{
+    const struct seen_instance *seen = &l->og->instances[instance].seen;
+    const struct agent *agent = state_agent(l->s, l->g->instances[instance].agent);
+
+    return agent != NULL && l->o->agents[agent - l->s->agents].connected &&
+           mono_is_set(seen->at) && mono_since_ms(seen->at, l->now) <= fresh_ms(l);
+}
+
+static uint64_t retry_pause_ms(uint32_t failures)
+{
+    uint64_t pause = RETRY_FIRST_MS;
+
+    while (--failures > 0 && pause < RETRY_MAX_MS)
+        pause *= 2;
+    return pause < RETRY_MAX_MS ? pause : RETRY_MAX_MS;
+}
+
+bool step_may_start(const struct look *l, uint8_t instance, enum step_kind kind)
+{
+    const struct step *step = &l->g->instances[instance].step;
+
+    if (step->state == STEP_STARTED)
+        return false;
+    if (step->state != STEP_FAILED || step->kind != kind)
+        return true;
+    return mono_since_ms(l->og->instances[instance].step_ended, l->now) >=
+           retry_pause_ms(step->failures);
+}
+
+bool candidate_is_member(const struct look *l, uint8_t instance)
+{
+    if (!l->g->sync_known)
+        return true;
+    return (l->g->sync_set & 1u << instance) != 0;
+}
+
+static bool server_can_lead(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
+{
+    const struct seen_instance *seen = &l->og->instances[instance].seen;
+    bool was_active = instance == l->g->active || instance == l->g->old_active;
+
+    switch (seen->server) {
+    case SERVER_STANDBY:
+    case SERVER_STARTING:
+    case SERVER_DOWN:
+        return true;
+    case SERVER_PRIMARY:
+        if (was_active)
+            return true;
+        snprintf(why, TEXT_SIZE, "its server was promoted by somebody else");
+        return false;
+    case SERVER_ABSENT:
+    case SERVER_REWINDING:
+        snprintf(why, TEXT_SIZE, "it has no complete data directory yet");
+        return false;
+    case SERVER_STOPPING:
+    case SERVER_UNKNOWN:
+        break;
+    }
+    snprintf(why, TEXT_SIZE, "its server's state is not known: %.120s", seen->problem);
+    return false;
+}
+
+/* Modes in which a non-member may lead promise a bound on what is lost instead. */
+static bool lag_allows(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
+{
+    const struct seen_instance *seen = &l->og->instances[instance].seen;
+    uint64_t bytes;
+
+    if (!loss_forecast(l->s, l->o, l->group, instance, l->now, &bytes)) {
+        snprintf(why, TEXT_SIZE, "how far it lags is not known");
+        return false;
+    }
+    if (bytes > l->g->policy.max_lag_bytes) {
+        snprintf(why, TEXT_SIZE, "it may miss %" PRIu64 " bytes, max_lag allows %" PRIu64,
+                 bytes, l->g->policy.max_lag_bytes);
+        return false;
+    }
+    if (seen->replay_lag_ms > l->g->policy.max_lag_ms) {
+        snprintf(why, TEXT_SIZE, "it lags %" PRIu64 " ms, max_lag allows %u ms",
+                 seen->replay_lag_ms, l->g->policy.max_lag_ms);
+        return false;
+    }
+    return true;
+}
+
+bool candidate_ok(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
+{
+    char ignored[TEXT_SIZE];
+    const struct instance *i = &l->g->instances[instance];
+    const struct seen_instance *seen = &l->og->instances[instance].seen;
+    const struct instance *active = active_of(l);
+    bool binding = l->g->policy.sync == SYNC_REQUIRED || l->g->policy.sync == SYNC_STRICT;
+
+    if (why == NULL)
+        why = ignored;
+    why[0] = '\0';
+    if (!agent_present(l, instance)) {
+        snprintf(why, TEXT_SIZE, "its agent does not answer");
+        return false;
+    }
+    if (!group_may_reside(l->g, instance)) {
+        snprintf(why, TEXT_SIZE, "its region carries none of the residency tags");
+        return false;
+    }
+    if (i->system_id != 0 && active->system_id != 0 && i->system_id != active->system_id) {
+        snprintf(why, TEXT_SIZE, "its server has another system identifier");
+        return false;
+    }
+    if (seen->system_id != 0 && active->system_id != 0 &&
+        seen->system_id != active->system_id) {
+        snprintf(why, TEXT_SIZE, "its server has another system identifier");
+        return false;
+    }
+    if (!server_can_lead(l, instance, why))
+        return false;
+    if (candidate_is_member(l, instance))
+        return l->g->policy.sync != SYNC_OFF || instance == l->g->active ||
+               lag_allows(l, instance, why);
+    if (binding) {
+        snprintf(why, TEXT_SIZE, "it is not in the sync set");
+        return false;
+    }
+    return lag_allows(l, instance, why);
+}
+
+/* Running before stopped, members before others, then the most of the log. */
+static bool better(const struct look *l, uint8_t a, uint8_t b)
+{
+    const struct seen_instance *x = &l->og->instances[a].seen;
+    const struct seen_instance *y = &l->og->instances[b].seen;
+    bool up_x = x->server == SERVER_STANDBY, up_y = y->server == SERVER_STANDBY;
+    bool in_x = candidate_is_member(l, a), in_y = candidate_is_member(l, b);
+
+    if (in_x != in_y)
+        return in_x;
+    if (up_x != up_y)
+        return up_x;
+    return x->flush_lsn > y->flush_lsn;
+}
+
+uint8_t candidate_best(const struct look *l, bool old_too)
+{
+    uint8_t best = NO_INSTANCE;
+
+    for (uint8_t i = 0; i < l->g->instance_count; i++) {
+        if ((i == l->g->active && !old_too) || !candidate_ok(l, i, NULL))
+            continue;
+        if (best == NO_INSTANCE || better(l, i, best))
+            best = i;
+    }
+    return best;
+}
+
+bool decisions_allowed(const struct look *l)
+{
+    return l->g->policy.automatic && !l->g->paused;
+}
+
+bool cooldown_over(const struct look *l)
+{
+    return !mono_is_set(l->og->last_failover) ||
+           mono_since_ms(l->og->last_failover, l->now) >= l->g->policy.cooldown_ms;
+}
+
+bool no_corruption(const struct look *l)
+{
+    return active_seen(l)->seen.checksum_failures == 0;
+}
+
+uint64_t holder_wait_left_ns(const struct look *l)
+{
+    const struct mono granted = active_seen(l)->granted;
+    uint64_t wait = lease_wait_ns(l->g->terms), gone;
+
+    if (active_of(l)->proof.last_grant == 0 || !mono_is_set(granted))
+        return UINT64_MAX;
+    gone = mono_since_ns(granted, l->now);
+    return gone >= wait ? 0 : wait - gone;
+}
+
+/* Counted out is the proof's question and knows no leader (I4). Whether to act on it is
+ * another: a holder that had nobody to renew with while there was no leader is not silent.
+ * So a new leader listens for a whole wait from its own barrier before it decides. */
+bool holder_silent(const struct look *l)
+{
+    uint64_t more_ns = (uint64_t)l->g->policy.failover_after_ms * NS_PER_MS;
+    uint64_t wait = lease_wait_ns(l->g->terms) + more_ns;
+    struct mono granted = active_seen(l)->granted;
+
+    return active_of(l)->holder_epoch == l->g->epoch &&
+           lease_counted_out(l->s, l->o, l->group, l->g->active, l->now) &&
+           mono_since_ns(granted, l->now) >= wait &&
+           mono_since_ns(l->o->leading_since, l->now) >= wait;
+}
+
+bool target_ready(const struct look *l) { return candidate_best(l, false) != NO_INSTANCE; }
+
+bool active_down(const struct look *l)
+{
+    const struct seen_instance *seen = &active_seen(l)->seen;
+
+    return agent_present(l, l->g->active) && mono_is_set(l->og->crashed_since) &&
+           seen->epoch == l->g->epoch && (seen->crashed || seen->server == SERVER_DOWN);
+}
+
+bool active_hung(const struct look *l)
+{
+    return agent_present(l, l->g->active) && mono_is_set(l->og->hung_since) &&
+           active_seen(l)->seen.hung && active_seen(l)->seen.epoch == l->g->epoch;
+}
+
+bool restarts_left(const struct look *l)
+{
+    return l->g->restarts_used < l->g->policy.local_restarts;
+}

@@ -1,0 +1,196 @@
+#include "controller/core/decide.h"
+
+#include <stddef.h>
+
+#include "controller/core/decide_internal.h"
+
+static struct action *next_action(struct actions *out)
+{
+    return out->count < ACTION_MAX ? &out->list[out->count] : NULL;
+}
+
+static bool connected(const struct look *l, uint8_t instance)
+{
+    const struct agent *agent = state_agent(l->s, l->g->instances[instance].agent);
+
+    return agent != NULL && l->o->agents[agent - l->s->agents].connected;
+}
+
+static void order(const struct look *l, struct actions *out, enum action_kind kind,
+                  uint8_t instance)
+{
+    struct action *a = next_action(out);
+
+    if (a == NULL || !connected(l, instance))
+        return;
+    a->kind = kind;
+    a->rule = kind == ACT_ORDER_STEP ? "order-step" : "order-fence";
+    a->group = l->group;
+    a->instance = instance;
+    a->step = kind == ACT_ORDER_STEP ? l->g->instances[instance].step.id : 0;
+    out->count++;
+}
+
+/* I5: what the log has begun is asked for until its outcome is logged, by whichever leader.
+ * Once fence_begin is committed no step of that epoch is asked for any more. */
+static void order_steps(const struct look *l, struct actions *out)
+{
+    for (uint8_t k = 0; k < l->g->instance_count; k++) {
+        const struct step *step = &l->g->instances[k].step;
+
+        if (step->state == STEP_STARTED && step->epoch == l->g->epoch &&
+            l->og->instances[k].outcome.step != step->id)
+            order(l, out, ACT_ORDER_STEP, k);
+    }
+}
+
+static void order_fences(const struct look *l, struct actions *out)
+{
+    if (!(l->g->policy.fence & FENCE_AGENT))
+        return;
+    for (uint8_t k = 0; k < l->g->instance_count; k++)
+        if (!instance_is_proven(l->s, &l->g->instances[k]) &&
+            l->g->instances[k].proof.last_grant != 0)
+            order(l, out, ACT_ORDER_FENCE, k);
+    /* An active instance that never renewed has nothing to prove but is asked as well. */
+    if (l->g->instances[l->g->active].proof.last_grant == 0)
+        order(l, out, ACT_ORDER_FENCE, l->g->active);
+}
+
+/* ---- leadership -----------------------------------------------------------------------
+ */
+
+static const char *region_of(const struct state *s, uint64_t id)
+{
+    const struct controller *c = state_controller(s, id);
+
+    return c != NULL ? c->region : "";
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    while (*a != '\0' && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
+static unsigned active_groups(const struct state *s, const char *region)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < s->group_count; i++) {
+        const struct group *g = &s->groups[i];
+
+        if (g->phase != PHASE_DETACHED &&
+            same_text(group_region_name(g, g->active), region))
+            n++;
+    }
+    return n;
+}
+
+static bool all_quiet(const struct state *s)
+{
+    for (unsigned i = 0; i < s->group_count; i++)
+        if (s->groups[i].phase != PHASE_STEADY && s->groups[i].phase != PHASE_DETACHED &&
+            s->groups[i].phase != PHASE_FORMING)
+            return false;
+    return true;
+}
+
+/* Leadership belongs where strictly fewer groups are active: losing the active region then
+ * costs no election. */
+static void consider_transfer(const struct state *s, const struct observations *o,
+                              struct mono now, struct actions *out)
+{
+    unsigned least = active_groups(s, region_of(s, o->self_id));
+    struct action *a = next_action(out);
+    uint64_t best = 0;
+
+    if (a == NULL || o->transfer_pending || !all_quiet(s) ||
+        mono_since_ms(o->leading_since, now) < LEADER_STAY_MS)
+        return;
+    for (unsigned i = 0; i < s->controller_count; i++) {
+        const struct controller *c = &s->controllers[i];
+        unsigned n = active_groups(s, c->region);
+
+        if (c->id == o->self_id || !o->controllers[i].caught_up || n >= least)
+            continue;
+        least = n;
+        best = c->id;
+    }
+    if (best == 0)
+        return;
+    a->kind = ACT_TRANSFER;
+    a->rule = "lead-from-quiet-region";
+    a->controller_id = best;
+    a->group = a->instance = NO_INSTANCE;
+    out->count++;
+}
+
+/* ---- all of it ------------------------------------------------------------------------
+ */
+
+static void sooner(struct actions *out, struct mono at)
+{
+    if (at.ns < out->again.ns)
+        out->again = at;
+}
+
+static void decide_group(const struct look *l, struct actions *out)
+{
+    struct action *a;
+    uint64_t left = holder_wait_left_ns(l);
+
+    if (l->g->phase == PHASE_DETACHED)
+        return;
+    if (l->g->phase == PHASE_FENCING)
+        order_fences(l, out);
+    else
+        order_steps(l, out);
+    a = next_action(out);
+    if (a != NULL && !l->og->busy && rules_speak(l, a))
+        out->count++;
+    if (left != 0 && left != UINT64_MAX)
+        sooner(out, (struct mono){l->now.ns + left});
+}
+
+void decide(const struct state *s, const struct observations *o, struct mono now,
+            struct actions *out)
+{
+    out->count = 0;
+    out->again = mono_plus_ms(now, ASK_AGAIN_MS);
+    if (!o->leading)
+        return;
+    for (uint8_t i = 0; i < s->group_count; i++) {
+        struct look l = look_at(s, o, i, now);
+
+        decide_group(&l, out);
+    }
+    consider_transfer(s, o, now, out);
+}
+
+bool group_is_suspect(const struct state *s, const struct observations *o, uint8_t group,
+                      struct mono now)
+{
+    struct look l = look_at(s, o, group, now);
+    const struct observed_instance *oi = active_seen(&l);
+    unsigned asked = 0, failed = 0;
+    uint64_t since;
+
+    if (!o->leading || l.g->phase != PHASE_STEADY)
+        return false;
+    for (unsigned i = 0; i < CONTROLLER_MAX; i++) {
+        const struct seen_probe *p = &oi->probes[i];
+
+        if (!mono_is_set(p->at) || mono_since_ms(p->at, now) > 3ull * l.g->policy.probe_ms)
+            continue;
+        asked++;
+        failed += !p->answered;
+    }
+    since = mono_since_ms(oi->granted, now);
+    if (mono_since_ms(o->leading_since, now) < since)
+        since = mono_since_ms(o->leading_since, now);
+    return since > 2ull * l.g->policy.renew_ms + 50 || (asked > 1 && failed == asked);
+}

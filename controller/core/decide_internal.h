@@ -1,0 +1,68 @@
+/* controller/core/decide_internal.h -- what decide(), its rules and explain() share. */
+#ifndef RF_CORE_DECIDE_INTERNAL_H
+#define RF_CORE_DECIDE_INTERNAL_H
+
+#include "controller/base/auto.h"
+#include "controller/core/decide.h"
+
+enum {
+    STRAY_GRACE_MS = 5000, /* a standby may reconnect by itself for so long */
+    RETRY_FIRST_MS = 500,  /* after a failed step; doubles up to RETRY_MAX_MS */
+    RETRY_MAX_MS = 30000,
+    FRESH_MIN_MS = 1000,   /* a report is fresh for max(this, 4 x renew) */
+    LEADER_STAY_MS = 5000, /* minimum stay before leadership is handed on */
+    ASK_AGAIN_MS = 100,
+};
+
+/* One group under consideration, now. */
+struct look {
+    const struct state *s;
+    const struct observations *o;
+    const struct group *g;
+    const struct observed_group *og;
+    uint8_t group;
+    struct mono now;
+};
+
+struct look look_at(const struct state *s, const struct observations *o, uint8_t group,
+                    struct mono now);
+
+/* The active instance as declared and as observed. */
+const struct instance *active_of(const struct look *l);
+const struct observed_instance *active_seen(const struct look *l);
+
+/* The agent of the instance is connected and its last report is fresh. */
+bool agent_present(const struct look *l, uint8_t instance);
+
+/* A step may be started on the instance now: none is under way, and after a failure of
+ * `kind` the pause has passed. */
+bool step_may_start(const struct look *l, uint8_t instance, enum step_kind kind);
+
+/* Why `instance` cannot be the target of a move now; NULL if it can. `why` is filled for
+ * people where it is not NULL. */
+bool candidate_ok(const struct look *l, uint8_t instance, char why[TEXT_SIZE]);
+
+/* Among those that can, the one with the most of the log; NO_INSTANCE for none. The old
+ * active instance counts only with `old_too`. */
+uint8_t candidate_best(const struct look *l, bool old_too);
+
+/* I8: the member_set mode lets this instance lead, whatever it lags. */
+bool candidate_is_member(const struct look *l, uint8_t instance);
+
+/* What keeps an automatic decision from being taken; each one stands in explain() too. */
+bool decisions_allowed(const struct look *l); /* automatic and not paused */
+bool cooldown_over(const struct look *l);
+bool no_corruption(const struct look *l); /* no checksum failures on the active */
+bool holder_silent(const struct look *l); /* counted out, and we have listened */
+bool target_ready(const struct look *l);  /* candidate_best() is somebody */
+bool active_down(const struct look *l);   /* its agent says that the server is gone */
+bool active_hung(const struct look *l);
+bool restarts_left(const struct look *l);
+
+/* How long until the active lease is counted out; 0: it is, UINT64_MAX: none is granted. */
+uint64_t holder_wait_left_ns(const struct look *l);
+
+/* Is there a row that speaks for this group? Its proposal goes to `*ret_action`. */
+bool rules_speak(const struct look *l, struct action *ret_action);
+
+#endif

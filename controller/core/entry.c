@@ -1,0 +1,121 @@
+#include "controller/core/entry.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+const char *entry_kind_name(enum entry_kind k)
+{
+    switch (k) {
+#define X(name, number, text)                                                              \
+    case name:                                                                             \
+        return text;
+        ENTRY_KIND_MAP(X)
+#undef X
+    case ENTRY_KIND_COUNT:
+        break;
+    }
+    return "?";
+}
+
+static void summary_of_step(const struct entry *e, char *text, unsigned size)
+{
+    if (e->kind == ENTRY_STEP_START)
+        snprintf(text, size, "instance %u begins %s%s in epoch %" PRIu64,
+                 e->step_start.instance, step_kind_name(e->step_start.kind),
+                 e->step_start.restart ? " (restart)" : "", e->step_start.epoch);
+    else
+        snprintf(
+            text, size, "instance %u, step %" PRIu64 " %s at %" PRIX64 "/%" PRIX64 "%s%s",
+            e->step_end.instance, e->step_end.step, e->step_end.done ? "done" : "failed",
+            e->step_end.position >> 32, e->step_end.position & 0xffffffff,
+            e->step_end.text[0] != '\0' ? ": " : "", e->step_end.text);
+}
+
+static void summary_of_fence(const struct entry *e, char *text, unsigned size)
+{
+    if (e->kind == ENTRY_FENCE_BEGIN)
+        snprintf(text, size, "%s of epoch %" PRIu64 ", last grant %" PRIu64 ": %s",
+                 run_kind_name(e->fence_begin.run), e->fence_begin.epoch,
+                 e->fence_begin.expected_grant, e->fence_begin.reason);
+    else if (e->kind == ENTRY_PROOF)
+        snprintf(text, size, "instance %u proven by %s for epoch %" PRIu64,
+                 e->proof.instance, proof_kind_name(e->proof.kind), e->proof.epoch);
+    else if (e->kind == ENTRY_ACTIVATE)
+        snprintf(text, size,
+                 "instance %u becomes active in epoch %" PRIu64 ", forecast loss %" PRIu64
+                 " bytes%s",
+                 e->activate.instance, e->activate.epoch, e->activate.loss_forecast_bytes,
+                 e->activate.loss_forecast_known ? "" : " (not known)");
+    else
+        snprintf(text, size, "instance %u opened for writes in epoch %" PRIu64,
+                 e->opened.instance, e->opened.epoch);
+}
+
+void entry_summary(const struct entry *e, char *text, unsigned size)
+{
+    switch (e->kind) {
+    case ENTRY_CONTROLLER:
+        snprintf(text, size,
+                 "controller %s in %s, version %s, formats %u to %u, "
+                 "election timeout %u ms",
+                 e->controller.name, e->controller.region, e->controller.version,
+                 e->controller.format_min, e->controller.format_max,
+                 e->controller.election_ms);
+        return;
+    case ENTRY_ENROL:
+        snprintf(text, size, "agent %s in %s at %s, version %s", e->enrol.agent.name,
+                 e->enrol.agent.region, e->enrol.agent.address, e->enrol.agent.version);
+        return;
+    case ENTRY_DECLARE:
+        snprintf(text, size, "sync %s, ttl %u ms, %u instances, active in %s",
+                 sync_mode_name(e->declare.spec.policy.sync),
+                 e->declare.spec.policy.lease.ttl_ms, e->declare.spec.instance_count,
+                 group_region_name(&e->declare.spec, e->declare.spec.active));
+        return;
+    case ENTRY_RENEW:
+        snprintf(text, size, "%u renewals", e->renew.count);
+        return;
+    case ENTRY_PROOF:
+    case ENTRY_FENCE_BEGIN:
+    case ENTRY_ACTIVATE:
+    case ENTRY_OPENED:
+        summary_of_fence(e, text, size);
+        return;
+    case ENTRY_SYNC_SHRINK:
+        snprintf(text, size, "instance %u leaves the sync set of epoch %" PRIu64,
+                 e->sync.instance, e->sync.epoch);
+        return;
+    case ENTRY_SYNC_JOIN:
+        snprintf(text, size,
+                 "instance %u joins the sync set of epoch %" PRIu64 ", flushed %" PRIX64
+                 "/%" PRIX64,
+                 e->sync.instance, e->sync.epoch, e->sync.position >> 32,
+                 e->sync.position & 0xffffffff);
+        return;
+    case ENTRY_STEP_START:
+    case ENTRY_STEP_END:
+        summary_of_step(e, text, size);
+        return;
+    case ENTRY_SWITCHOVER:
+        snprintf(text, size, "to instance %u, epoch %" PRIu64 ": %s", e->switchover.target,
+                 e->switchover.epoch, e->switchover.reason);
+        return;
+    case ENTRY_RUN_ABORT:
+        snprintf(text, size, "run %" PRIu64 ": %s", e->run_abort.run, e->run_abort.reason);
+        return;
+    case ENTRY_ATTACH:
+        snprintf(text, size, "active instance %u", e->attach.active);
+        return;
+    case ENTRY_REFUSED:
+        snprintf(text, size, "%s", e->refused.text);
+        return;
+    case ENTRY_NONE:
+    case ENTRY_REMOVE:
+    case ENTRY_PAUSE:
+    case ENTRY_RESUME:
+    case ENTRY_DETACH:
+    case ENTRY_KIND_COUNT:
+        break;
+    }
+    snprintf(text, size, "%s", entry_kind_name(e->kind));
+}

@@ -1,0 +1,168 @@
+/* `ringfence why`: the very guards that the rules use, with values and limits. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/core/decide_internal.h"
+
+static struct condition *add(struct explanation *out, const char *name, bool holds,
+                             bool blocks)
+{
+    struct condition *c =
+        &out->list[out->count < CONDITION_MAX ? out->count++ : CONDITION_MAX - 1];
+
+    memset(c, 0, sizeof *c);
+    snprintf(c->name, sizeof c->name, "%s", name);
+    c->holds = holds;
+    c->blocks = blocks && !holds;
+    return c;
+}
+
+#define SET(field, ...) snprintf((field), sizeof(field), __VA_ARGS__)
+
+static void explain_decisions(const struct look *l, struct explanation *out)
+{
+    struct condition *c = add(out, "leader", l->o->leading, true);
+
+    SET(c->value, "%s",
+        l->o->leading ? "this controller leads and has applied its barrier"
+                      : "this controller does not lead");
+    SET(c->limit, "a majority of controllers agrees on one leader");
+    c = add(out, "automatic", l->g->policy.automatic, true);
+    SET(c->value, "%s", l->g->policy.automatic ? "true" : "false");
+    SET(c->limit, "decide.automatic: true");
+    c = add(out, "not-paused", !l->g->paused, true);
+    SET(c->value, "%s", l->g->paused ? "paused" : "not paused");
+    SET(c->limit, "`ringfence resume %s` lifts a pause", l->g->name);
+    c = add(out, "phase", l->g->phase == PHASE_STEADY, true);
+    SET(c->value, "%s, epoch %" PRIu64, phase_name(l->g->phase), l->g->epoch);
+    SET(c->limit, "steady");
+    c = add(out, "cooldown-over", cooldown_over(l), true);
+    if (mono_is_set(l->og->last_failover))
+        SET(c->value, "last failover %" PRIu64 " ms ago",
+            mono_since_ms(l->og->last_failover, l->now));
+    else
+        SET(c->value, "no failover yet");
+    SET(c->limit, "%u ms", l->g->policy.cooldown_ms);
+    c = add(out, "no-corruption", no_corruption(l), true);
+    SET(c->value, "%" PRIu64 " checksum failures on %s",
+        active_seen(l)->seen.checksum_failures, active_of(l)->agent);
+    SET(c->limit, "0: damage must not be carried over; restore from a backup instead");
+}
+
+static void explain_cause(const struct look *l, struct explanation *out)
+{
+    uint64_t left = holder_wait_left_ns(l);
+    struct condition *c = add(out, "holder-silent", holder_silent(l), false);
+
+    if (left == UINT64_MAX)
+        SET(c->value, "%s has not been granted a lease", active_of(l)->agent);
+    else
+        SET(c->value, "last renewal of %s %" PRIu64 " ms ago", active_of(l)->agent,
+            mono_since_ms(active_seen(l)->granted, l->now));
+    SET(c->limit,
+        "%" PRIu64 " ms counted (ttl %u ms, rho %u ppm), plus failover_after %u ms",
+        lease_wait_ns(l->g->terms) / NS_PER_MS, l->g->terms.ttl_ms, l->g->terms.rho_ppm,
+        l->g->policy.failover_after_ms);
+    c = add(out, "server-down", active_down(l), false);
+    SET(c->value, "its agent %s, server state %d",
+        agent_present(l, l->g->active) ? "answers" : "does not answer",
+        (int)active_seen(l)->seen.server);
+    SET(c->limit, "local restarts used %u of %u", l->g->restarts_used,
+        l->g->policy.local_restarts);
+    c = add(out, "server-hung", active_hung(l), false);
+    SET(c->value, "%s", active_seen(l)->seen.hung ? "accepts no canary write" : "no");
+    SET(c->limit, "hung_after %u ms", l->g->policy.hung_after_ms);
+}
+
+static void explain_candidates(const struct look *l, struct explanation *out)
+{
+    bool binding = l->g->policy.sync == SYNC_REQUIRED || l->g->policy.sync == SYNC_STRICT;
+    struct condition *c;
+    char name[sizeof c->name], why[TEXT_SIZE];
+
+    c = add(out, "target-ready", target_ready(l), true);
+    SET(c->value, "%s",
+        target_ready(l) ? l->g->instances[candidate_best(l, false)].agent : "nobody");
+    SET(c->limit, "sync %s%s", sync_mode_name(l->g->policy.sync),
+        binding
+            ? ": only a member of the sync set is promoted; if the set is lost for good, "
+              "the exit is an attested loss by two people, which this version does not "
+              "take yet"
+            : "");
+    for (uint8_t k = 0; k < l->g->instance_count; k++) {
+        bool ok;
+
+        if (k == l->g->active)
+            continue;
+        ok = candidate_ok(l, k, why);
+        snprintf(name, sizeof name, "candidate-%s", l->g->instances[k].agent);
+        c = add(out, name, ok, false);
+        SET(c->value, "%s", ok ? "can take over" : why);
+        SET(c->limit, "%s of the sync set",
+            candidate_is_member(l, k) ? "a member" : "not a member");
+    }
+}
+
+static void explain_proofs(const struct look *l, struct explanation *out)
+{
+    struct condition *c;
+    char name[sizeof c->name];
+
+    for (uint8_t k = 0; k < l->g->instance_count; k++) {
+        const struct instance *i = &l->g->instances[k];
+        bool proven = instance_is_proven(l->s, i);
+
+        snprintf(name, sizeof name, "proof-%s", i->agent);
+        c = add(out, name, proven, false);
+        if (proven)
+            SET(c->value, "%s at index %" PRIu64, proof_kind_name(i->proof.kind),
+                i->proof.proven);
+        else
+            SET(c->value, "last grant at index %" PRIu64 ", no later proof",
+                i->proof.last_grant);
+        SET(c->limit, "needed of all but the target before an activation (I2)");
+    }
+}
+
+static void verdict(const struct look *l, struct explanation *out)
+{
+    const char *blocker = NULL;
+    bool cause = holder_silent(l) || active_hung(l) || active_down(l);
+
+    for (unsigned i = 0; i < out->count && blocker == NULL; i++)
+        if (out->list[i].blocks)
+            blocker = out->list[i].name;
+    out->would_fail_over =
+        cause && blocker == NULL && (!active_down(l) || !restarts_left(l));
+    if (l->g->phase == PHASE_DETACHED)
+        SET(out->verdict,
+            "the group is detached: nothing is decided until `ringfence "
+            "attach %s`",
+            l->g->name);
+    else if (l->g->phase == PHASE_FENCING)
+        SET(out->verdict, "fencing has begun and cannot go back: waiting for %s",
+            target_ready(l) ? "the proofs below" : "a target that can take over");
+    else if (out->would_fail_over)
+        SET(out->verdict, "a failover begins now");
+    else if (cause && blocker != NULL)
+        SET(out->verdict, "a failover is due, and held by: %s", blocker);
+    else if (blocker != NULL)
+        SET(out->verdict, "nothing is wrong; a failover would be held by: %s", blocker);
+    else
+        SET(out->verdict, "nothing is wrong; a failover would find %s ready",
+            l->g->instances[candidate_best(l, false)].agent);
+}
+
+void explain(const struct state *s, const struct observations *o, uint8_t group,
+             struct mono now, struct explanation *out)
+{
+    struct look l = look_at(s, o, group, now);
+
+    memset(out, 0, sizeof *out);
+    explain_decisions(&l, out);
+    explain_cause(&l, out);
+    explain_candidates(&l, out);
+    explain_proofs(&l, out);
+    verdict(&l, out);
+}

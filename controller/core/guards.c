@@ -1,0 +1,489 @@
+/* What each row of the table looks at, and what it proposes. */
+#include "controller/core/guards.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- what proposals are made of -------------------------------------------------------
+ */
+
+static bool propose_step(const struct look *l, struct entry *e, uint8_t instance,
+                         enum step_kind kind)
+{
+    e->kind = ENTRY_STEP_START;
+    e->step_start = (struct entry_step_start){
+        .instance = instance,
+        .kind = kind,
+        .epoch = l->g->epoch,
+        .subject = NO_INSTANCE,
+        .restart = kind == STEP_LEAD && l->g->phase != PHASE_PROMOTING,
+    };
+    return true;
+}
+
+static bool propose_fence(const struct look *l, struct entry *e, const char *reason)
+{
+    e->kind = ENTRY_FENCE_BEGIN;
+    e->fence_begin = (struct entry_fence_begin){
+        .epoch = l->g->epoch,
+        .run = RUN_FAILOVER,
+        .target = NO_INSTANCE,
+    };
+    snprintf(e->fence_begin.reason, TEXT_SIZE, "%s", reason);
+    return true;
+}
+
+static bool propose_proof(const struct look *l, struct entry *e, uint8_t instance,
+                          enum proof_kind kind, const struct incarnation *prover)
+{
+    e->kind = ENTRY_PROOF;
+    e->proof = (struct entry_proof){
+        .instance = instance,
+        .kind = kind,
+        .epoch = l->g->epoch,
+        .fence_index = kind == PROOF_INSTALLED ? 0 : l->g->fence_index,
+        .prover = *prover,
+    };
+    return true;
+}
+
+static bool propose_activation(const struct look *l, struct entry *e, uint8_t instance)
+{
+    uint64_t bytes = 0;
+    bool known = loss_forecast(l->s, l->o, l->group, instance, l->now, &bytes);
+    bool member = candidate_is_member(l, instance) && l->g->policy.sync != SYNC_OFF;
+
+    e->kind = ENTRY_ACTIVATE;
+    e->activate = (struct entry_activate){
+        .epoch = group_next_epoch(l->g),
+        .instance = instance,
+        /* A member holds every acknowledged write of the epoch (I8). */
+        .loss_forecast_known = member || known,
+        .loss_forecast_bytes = member ? 0 : bytes,
+    };
+    return true;
+}
+
+/* ---- in every phase -------------------------------------------------------------------
+ */
+
+/* I5: an outcome is logged whatever happened since; the record never blocks a leader. */
+bool guard_outcome_reported(const struct look *l, struct entry *e)
+{
+    for (uint8_t k = 0; k < l->g->instance_count; k++) {
+        const struct step *step = &l->g->instances[k].step;
+        const struct seen_outcome *out = &l->og->instances[k].outcome;
+
+        if (step->state != STEP_STARTED || out->step != step->id)
+            continue;
+        e->kind = ENTRY_STEP_END;
+        e->step_end = (struct entry_step_end){
+            .instance = k,
+            .step = out->step,
+            .done = out->done,
+            .position = out->position,
+            .system_id = out->system_id,
+            .loss_known = out->loss_known,
+            .loss_bytes = out->loss_bytes,
+        };
+        memcpy(e->step_end.text, out->text, TEXT_SIZE);
+        return true;
+    }
+    return false;
+}
+
+bool guard_gate_installed(const struct look *l, struct entry *e)
+{
+    for (uint8_t k = 0; k < l->g->instance_count; k++) {
+        const struct seen_proof *p = &l->og->instances[k].proof;
+
+        if (!p->given || !p->installed || instance_is_proven(l->s, &l->g->instances[k]))
+            continue;
+        if (k == l->g->active && l->g->phase != PHASE_FORMING)
+            continue;
+        return propose_proof(l, e, k, PROOF_INSTALLED, &p->prover);
+    }
+    return false;
+}
+
+/* ---- forming --------------------------------------------------------------------------
+ */
+
+bool guard_declared_can_lead(const struct look *l, struct entry *e)
+{
+    const struct seen_instance *seen = &active_seen(l)->seen;
+    uint8_t missing;
+
+    if (!agent_present(l, l->g->active) ||
+        !group_all_others_proven(l->s, l->g, l->g->active, &missing))
+        return false;
+    if (seen->server != SERVER_DOWN && !(seen->server == SERVER_PRIMARY && l->g->adopt))
+        return false;
+    return propose_activation(l, e, l->g->active);
+}
+
+/* ---- promoting ------------------------------------------------------------------------
+ */
+
+bool guard_led(const struct look *l, struct entry *e)
+{
+    const struct step *step = &active_of(l)->step;
+
+    if (step->kind != STEP_LEAD || step->state != STEP_DONE || step->epoch != l->g->epoch)
+        return false;
+    e->kind = ENTRY_OPENED;
+    e->opened = (struct entry_opened){
+        .epoch = l->g->epoch,
+        .instance = l->g->active,
+        .system_id = active_of(l)->system_id != 0 ? active_of(l)->system_id
+                                                  : active_seen(l)->seen.system_id,
+    };
+    return true;
+}
+
+bool guard_lease_held(const struct look *l, struct entry *e)
+{
+    if (active_of(l)->proof.last_grant <= l->g->activated_index ||
+        !step_may_start(l, l->g->active, STEP_LEAD))
+        return false;
+    return propose_step(l, e, l->g->active, STEP_LEAD);
+}
+
+bool guard_promotion_silent(const struct look *l, struct entry *e)
+{
+    if (!holder_silent(l) || !decisions_allowed(l) || !target_ready(l))
+        return false;
+    propose_fence(l, e, "the lease of the instance being promoted was counted out");
+    e->fence_begin.expected_grant = active_of(l)->proof.last_grant;
+    return true;
+}
+
+bool guard_promotion_stuck(const struct look *l, struct entry *e)
+{
+    if (mono_since_ms(l->og->phase_since, l->now) < l->g->policy.promote_deadline_ms ||
+        mono_since_ms(l->o->leading_since, l->now) < l->g->policy.promote_deadline_ms ||
+        !decisions_allowed(l) || !target_ready(l))
+        return false;
+    return propose_fence(l, e,
+                         "promote_deadline has passed and another candidate is ready");
+}
+
+/* ---- steady ---------------------------------------------------------------------------
+ */
+
+bool guard_asked_by_operator(const struct look *l, struct entry *e)
+{
+    uint8_t target = l->og->failover_target;
+
+    if (!l->og->failover_wanted)
+        return false;
+    if (target != NO_INSTANCE ? !candidate_ok(l, target, NULL) : !target_ready(l))
+        return false;
+    propose_fence(l, e, "asked for by an operator");
+    e->fence_begin.target = target;
+    e->fence_begin.requested = true;
+    return true;
+}
+
+static bool automatic_now(const struct look *l)
+{
+    return decisions_allowed(l) && cooldown_over(l) && no_corruption(l) && target_ready(l);
+}
+
+/* fence_begin comes as late as possible, and names the last renewal it knows: if another
+ * came in between, it is refused and nothing has happened. */
+bool guard_silent(const struct look *l, struct entry *e)
+{
+    char reason[TEXT_SIZE];
+    uint64_t ms = mono_since_ms(active_seen(l)->granted, l->now);
+
+    if (!holder_silent(l) || !automatic_now(l))
+        return false;
+    snprintf(reason, sizeof reason,
+             "no renewal of %s for %" PRIu64 " ms, its lease of %u ms was counted out",
+             active_of(l)->agent, ms, l->g->terms.ttl_ms);
+    propose_fence(l, e, reason);
+    e->fence_begin.expected_grant = active_of(l)->proof.last_grant;
+    return true;
+}
+
+static bool stopped_by_us(const struct look *l)
+{
+    const struct step *step = &active_of(l)->step;
+
+    return l->g->run.kind == RUN_SWITCHOVER && l->g->run.result == RUN_ABORTED &&
+           step->kind == STEP_STOP && step->epoch == l->g->epoch;
+}
+
+/* I11: a switchover that went back starts the server again under the same lease. */
+bool guard_went_back(const struct look *l, struct entry *e)
+{
+    if (!active_down(l) || !stopped_by_us(l) || !step_may_start(l, l->g->active, STEP_LEAD))
+        return false;
+    return propose_step(l, e, l->g->active, STEP_LEAD);
+}
+
+bool guard_crashed_restarts(const struct look *l, struct entry *e)
+{
+    if (!active_down(l) || !restarts_left(l) || l->g->paused ||
+        !step_may_start(l, l->g->active, STEP_LEAD))
+        return false;
+    propose_step(l, e, l->g->active, STEP_LEAD);
+    e->step_start.counted = true;
+    return true;
+}
+
+bool guard_crashed_moves(const struct look *l, struct entry *e)
+{
+    if (!active_down(l) || restarts_left(l) || active_of(l)->step.state == STEP_STARTED ||
+        !automatic_now(l))
+        return false;
+    return propose_fence(l, e, "the server has crashed and its local restarts are used up");
+}
+
+/* Nobody else can take over: a server that is started again is better than none. */
+bool guard_crashed_stays(const struct look *l, struct entry *e)
+{
+    if (!active_down(l) || restarts_left(l) || automatic_now(l) || l->g->paused ||
+        !step_may_start(l, l->g->active, STEP_LEAD))
+        return false;
+    return propose_step(l, e, l->g->active, STEP_LEAD);
+}
+
+bool guard_hung(const struct look *l, struct entry *e)
+{
+    if (!active_hung(l) || !automatic_now(l))
+        return false;
+    return propose_fence(l, e, "the server accepts no canary write, its agent answers");
+}
+
+bool guard_member_silent(const struct look *l, struct entry *e)
+{
+    member_set asked =
+        (member_set)(active_seen(l)->seen.shrink & group_other_members(l->g));
+
+    if (asked == 0 || l->g->policy.sync == SYNC_OFF || l->g->policy.sync == SYNC_STRICT ||
+        active_seen(l)->seen.epoch != l->g->epoch || !agent_present(l, l->g->active) ||
+        holder_wait_left_ns(l) == 0)
+        return false;
+    e->kind = ENTRY_SYNC_SHRINK;
+    e->sync = (struct entry_sync){
+        .epoch = l->g->epoch,
+        .instance = (uint8_t)__builtin_ctz(asked),
+        .generation = l->g->sync_generation,
+        .holder = active_of(l)->proof.holder,
+    };
+    return true;
+}
+
+bool guard_joined(const struct look *l, struct entry *e)
+{
+    const struct step *step = &active_of(l)->step;
+
+    if (step->kind != STEP_JOIN || step->state != STEP_DONE || step->epoch != l->g->epoch ||
+        step->generation != l->g->sync_generation || l->g->policy.sync == SYNC_OFF)
+        return false;
+    e->kind = ENTRY_SYNC_JOIN;
+    e->sync = (struct entry_sync){
+        .epoch = l->g->epoch,
+        .instance = step->subject,
+        .generation = step->generation,
+        .step = step->id,
+        .position = step->position,
+    };
+    return true;
+}
+
+static bool primary_answers(const struct look *l)
+{
+    const struct seen_instance *seen = &active_seen(l)->seen;
+
+    return agent_present(l, l->g->active) && seen->server == SERVER_PRIMARY &&
+           seen->epoch == l->g->epoch && !seen->hung && !seen->crashed;
+}
+
+bool guard_names_behind(const struct look *l, struct entry *e)
+{
+    if (!primary_answers(l) ||
+        active_seen(l)->seen.sync_generation == l->g->sync_generation ||
+        !step_may_start(l, l->g->active, STEP_SYNC))
+        return false;
+    return propose_step(l, e, l->g->active, STEP_SYNC);
+}
+
+bool guard_standby_can_join(const struct look *l, struct entry *e)
+{
+    if (l->g->policy.sync == SYNC_OFF || !primary_answers(l) ||
+        !step_may_start(l, l->g->active, STEP_JOIN))
+        return false;
+    for (uint8_t k = 0; k < l->g->instance_count; k++) {
+        const struct seen_instance *seen = &l->og->instances[k].seen;
+
+        if (k == l->g->active || (l->g->sync_set & 1u << k) || !agent_present(l, k) ||
+            seen->server != SERVER_STANDBY || !seen->follows_active || !seen->streaming ||
+            l->g->instances[k].step.state == STEP_STARTED)
+            continue;
+        propose_step(l, e, l->g->active, STEP_JOIN);
+        e->step_start.subject = k;
+        return true;
+    }
+    return false;
+}
+
+/* Not following: nothing there, stopped, promoted by somebody, or streaming from elsewhere.
+ * One that follows but has lost its stream is given time to reconnect by itself. */
+static bool strays(const struct look *l, uint8_t k)
+{
+    const struct observed_instance *oi = &l->og->instances[k];
+
+    if (!mono_is_set(oi->stray_since))
+        return false;
+    switch (oi->seen.server) {
+    case SERVER_ABSENT:
+    case SERVER_DOWN:
+    case SERVER_PRIMARY:
+    case SERVER_REWINDING:
+        return true;
+    case SERVER_STANDBY:
+        return !oi->seen.follows_active ||
+               mono_since_ms(oi->stray_since, l->now) >= STRAY_GRACE_MS;
+    case SERVER_STARTING:
+    case SERVER_STOPPING:
+    case SERVER_UNKNOWN:
+        break;
+    }
+    return false;
+}
+
+bool guard_standby_strays(const struct look *l, struct entry *e)
+{
+    if (!primary_answers(l))
+        return false;
+    for (uint8_t k = 0; k < l->g->instance_count; k++) {
+        if (k == l->g->active || !agent_present(l, k) || !strays(l, k) ||
+            !step_may_start(l, k, STEP_FOLLOW))
+            continue;
+        return propose_step(l, e, k, STEP_FOLLOW);
+    }
+    return false;
+}
+
+/* ---- switching ------------------------------------------------------------------------
+ */
+
+static const struct step *step_of_run(const struct look *l, enum step_kind kind)
+{
+    const struct step *step = &active_of(l)->step;
+
+    return step->kind == kind && step->id > l->g->run.id ? step : NULL;
+}
+
+bool guard_not_checkpointed(const struct look *l, struct entry *e)
+{
+    const struct step *step = &active_of(l)->step;
+
+    if (step->id > l->g->run.id || step->state == STEP_STARTED)
+        return false;
+    return propose_step(l, e, l->g->active, STEP_CHECKPOINT);
+}
+
+static bool target_streams(const struct look *l)
+{
+    const struct seen_instance *seen = &l->og->instances[l->g->run.to].seen;
+
+    return agent_present(l, l->g->run.to) && seen->server == SERVER_STANDBY &&
+           seen->streaming && seen->follows_active;
+}
+
+bool guard_checkpointed(const struct look *l, struct entry *e)
+{
+    const struct step *step = step_of_run(l, STEP_CHECKPOINT);
+
+    if (step == NULL || step->state == STEP_STARTED || !target_streams(l))
+        return false;
+    return propose_step(l, e, l->g->active, STEP_STOP);
+}
+
+/* A planned move loses nothing in any mode: the target has flushed the shutdown checkpoint,
+ * the last record that the old primary wrote. */
+bool guard_stopped_and_flushed(const struct look *l, struct entry *e)
+{
+    const struct step *step = step_of_run(l, STEP_STOP);
+
+    if (step == NULL || step->state != STEP_DONE || step->position == 0 ||
+        !agent_present(l, l->g->run.to) ||
+        l->og->instances[l->g->run.to].seen.flush_lsn < step->position)
+        return false;
+    propose_fence(l, e, "stopped, and the target has flushed the shutdown checkpoint");
+    e->fence_begin.run = RUN_SWITCHOVER;
+    e->fence_begin.target = l->g->run.to;
+    e->fence_begin.requested = true;
+    return true;
+}
+
+bool guard_switch_overdue(const struct look *l, struct entry *e)
+{
+    const struct step *stop = step_of_run(l, STEP_STOP);
+    bool failed = stop != NULL && stop->state == STEP_FAILED;
+    uint64_t since = mono_since_ms(l->og->phase_since, l->now);
+
+    if (!failed && since < 2ull * l->g->policy.stop_deadline_ms)
+        return false;
+    e->kind = ENTRY_RUN_ABORT;
+    e->run_abort = (struct entry_run_abort){.run = l->g->run.id};
+    snprintf(e->run_abort.reason, TEXT_SIZE, "%s%.150s",
+             failed ? "the stop failed: " : "stop_deadline has passed",
+             failed ? stop->text : "");
+    return true;
+}
+
+/* ---- fencing --------------------------------------------------------------------------
+ */
+
+bool guard_agent_proved(const struct look *l, struct entry *e)
+{
+    for (uint8_t k = 0; k < l->g->instance_count; k++) {
+        const struct seen_proof *p = &l->og->instances[k].proof;
+
+        if (!p->given || p->installed || p->fence_index != l->g->fence_index ||
+            p->epoch != l->g->epoch || instance_is_proven(l->s, &l->g->instances[k]))
+            continue;
+        return propose_proof(l, e, k, PROOF_AGENT, &p->prover);
+    }
+    return false;
+}
+
+/* I4: counted out by this process; fence_begin is applied here, so no renewal can follow.
+ */
+bool guard_lease_expired(const struct look *l, struct entry *e)
+{
+    if (!(l->g->policy.fence & FENCE_LEASE_EXPIRY) || l->g->policy.ungated_local)
+        return false;
+    for (uint8_t k = 0; k < l->g->instance_count; k++) {
+        const struct instance *i = &l->g->instances[k];
+
+        if (instance_is_proven(l->s, i) || !incarnation_is_set(&i->proof.holder) ||
+            !lease_counted_out(l->s, l->o, l->group, k, l->now))
+            continue;
+        return propose_proof(l, e, k, PROOF_LEASE_EXPIRY, &i->proof.holder);
+    }
+    return false;
+}
+
+bool guard_proven_and_candidate(const struct look *l, struct entry *e)
+{
+    bool late =
+        mono_since_ms(l->og->phase_since, l->now) >= l->g->policy.promote_deadline_ms;
+    uint8_t target = l->g->run.to, missing;
+
+    /* A wish stands while it can be met; then the best of what is there. */
+    if (target == NO_INSTANCE || !candidate_ok(l, target, NULL)) {
+        if (target != NO_INSTANCE && l->g->run.requested && !late)
+            return false;
+        target = candidate_best(l, late);
+    }
+    if (target == NO_INSTANCE || !group_all_others_proven(l->s, l->g, target, &missing))
+        return false;
+    return propose_activation(l, e, target);
+}

@@ -1,0 +1,40 @@
+/* controller/core/guards.h -- the guards of rules.c. Each one is true when its row speaks,
+ * and then has filled in what the row proposes.
+ *
+ * Pure: no I/O, no clock, no allocation.
+ */
+#ifndef RF_CORE_GUARDS_H
+#define RF_CORE_GUARDS_H
+
+#include "controller/core/decide_internal.h"
+
+typedef bool row_guard(const struct look *l, struct entry *e);
+
+row_guard guard_outcome_reported;
+row_guard guard_gate_installed;
+row_guard guard_declared_can_lead;
+row_guard guard_led;
+row_guard guard_lease_held;
+row_guard guard_promotion_silent;
+row_guard guard_promotion_stuck;
+row_guard guard_asked_by_operator;
+row_guard guard_silent;
+row_guard guard_went_back;
+row_guard guard_crashed_restarts;
+row_guard guard_crashed_moves;
+row_guard guard_crashed_stays;
+row_guard guard_hung;
+row_guard guard_member_silent;
+row_guard guard_joined;
+row_guard guard_names_behind;
+row_guard guard_standby_can_join;
+row_guard guard_standby_strays;
+row_guard guard_not_checkpointed;
+row_guard guard_checkpointed;
+row_guard guard_stopped_and_flushed;
+row_guard guard_switch_overdue;
+row_guard guard_agent_proved;
+row_guard guard_lease_expired;
+row_guard guard_proven_and_candidate;
+
+#endif

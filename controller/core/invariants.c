@@ -1,0 +1,66 @@
+/* What every reachable state satisfies. The checks repeat in a second form what apply()
+ * guards at each entry: a rule this dangerous is stated twice. */
+#include "controller/core/apply.h"
+#include "controller/core/apply_internal.h"
+
+#include <stddef.h>
+
+/* I1, I2: besides the active instance nobody holds a write lease: never granted, or proven
+ * since, or only the read lease that this epoch's policy allows, or unmanaged. */
+static const char *others_broken(const struct group *g)
+{
+    for (unsigned k = 0; k < g->instance_count; k++) {
+        const struct instance *i = &g->instances[k];
+        bool read_lease = i->holder_epoch == g->epoch && g->opened_index != 0;
+
+        if (k == g->active || i->proof.last_grant == 0 ||
+            i->proof.proven > i->proof.last_grant || read_lease)
+            continue;
+        return "I2: an instance that is not active has a grant without a later proof";
+    }
+    return NULL;
+}
+
+static const char *set_broken(const struct group *g)
+{
+    if (g->sync_set >> g->instance_count != 0)
+        return "I8: the sync set names an instance that does not exist";
+    if (g->phase == PHASE_STEADY && !(g->sync_set & 1u << g->active))
+        return "I8: the active instance is not in its own sync set";
+    return NULL;
+}
+
+static const char *group_broken(const struct group *g)
+{
+    const char *text = NULL;
+    bool live = g->phase == PHASE_PROMOTING || g->phase == PHASE_STEADY ||
+                g->phase == PHASE_SWITCHING;
+
+    if (g->active >= g->instance_count)
+        return "I1: no active instance";
+    if ((g->fence_index != 0) != (g->phase == PHASE_FENCING))
+        return "I4: fence_begin and phase disagree";
+    if ((live || g->phase == PHASE_FENCING) && g->epoch == 0)
+        return "I1: active without an epoch";
+    if ((g->phase == PHASE_STEADY || g->phase == PHASE_SWITCHING) &&
+        g->opened_index <= g->activated_index)
+        return "I8: steady without `opened`";
+    if (live)
+        text = others_broken(g);
+    return text != NULL ? text : set_broken(g);
+}
+
+const char *state_invariant_broken(const struct state *s)
+{
+    for (unsigned i = 0; i < s->group_count; i++) {
+        const struct group *g = &s->groups[i];
+        const char *text = group_broken(g);
+
+        if (text != NULL)
+            return text;
+        for (unsigned k = 0; k < g->instance_count; k++)
+            if (instance_in_other_group(s, g, &g->instances[k]) != NULL)
+                return "I1: an instance belongs to two groups";
+    }
+    return NULL;
+}

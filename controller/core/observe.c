@@ -1,0 +1,228 @@
+#include "controller/core/observe.h"
+
+#include <string.h>
+
+void observations_init(struct observations *o, uint64_t self_id)
+{
+    memset(o, 0, sizeof *o);
+    o->self_id = self_id;
+}
+
+/* Positions in the tables of the state move when groups or instances come and go; what was
+ * observed moves with the name. */
+static void follow_instances(const struct group *g, const struct observed_group *old,
+                             struct observed_group *now)
+{
+    for (unsigned i = 0; i < g->instance_count; i++) {
+        struct observed_instance fresh = {0};
+
+        for (unsigned k = 0; k < INSTANCE_MAX; k++)
+            if (strcmp(old->instances[k].agent, g->instances[i].agent) == 0)
+                fresh = old->instances[k];
+        memcpy(fresh.agent, g->instances[i].agent, sizeof fresh.agent);
+        now->instances[i] = fresh;
+    }
+    for (unsigned i = g->instance_count; i < INSTANCE_MAX; i++)
+        memset(&now->instances[i], 0, sizeof now->instances[i]);
+}
+
+static void follow_groups(struct observations *o, const struct state *s)
+{
+    struct observed_group old[GROUP_MAX];
+
+    memcpy(old, o->groups, sizeof old);
+    memset(o->groups, 0, sizeof o->groups);
+    for (unsigned i = 0; i < s->group_count; i++) {
+        const struct group *g = &s->groups[i];
+        const struct observed_group *from = &o->groups[i]; /* empty: a new group */
+
+        for (unsigned k = 0; k < GROUP_MAX; k++)
+            if (strcmp(old[k].name, g->name) == 0)
+                from = &old[k];
+        o->groups[i] = *from;
+        memcpy(o->groups[i].name, g->name, sizeof g->name);
+        if (from != &o->groups[i])
+            follow_instances(g, from, &o->groups[i]);
+        else
+            follow_instances(g, &(struct observed_group){0}, &o->groups[i]);
+    }
+}
+
+static void follow_phase(struct observed_group *og, const struct group *g, struct mono now)
+{
+    if (og->phase == g->phase && og->epoch == g->epoch && mono_is_set(og->phase_since))
+        return;
+    if (og->epoch != g->epoch) {
+        og->primary_lsn = 0;
+        og->wal_rate = 0;
+        og->primary_lsn_at = (struct mono){0};
+    }
+    og->phase = g->phase;
+    og->epoch = g->epoch;
+    og->phase_since = now;
+    og->failover_wanted = false;
+    og->crashed_since = og->hung_since = (struct mono){0};
+}
+
+static void note_grants(struct observations *o, const struct state *s, struct mono now)
+{
+    for (unsigned i = 0; i < s->group_count; i++)
+        for (unsigned k = 0; k < s->groups[i].instance_count; k++)
+            if (s->groups[i].instances[k].proof.last_grant == s->applied)
+                o->groups[i].instances[k].granted = now;
+}
+
+static void note_step_end(struct observations *o, const struct state *s,
+                          const struct entry *e, struct mono now)
+{
+    const struct group *g = state_group_const(s, e->group);
+    struct observed_instance *oi;
+
+    if (g == NULL)
+        return;
+    oi = &o->groups[g - s->groups].instances[e->step_end.instance];
+    oi->step_ended = now;
+    if (oi->outcome.step == e->step_end.step)
+        oi->outcome.step = 0;
+}
+
+/* A proof that the log now has, or that was about a life that is over, is not offered
+ * again. */
+static void forget_proofs(struct observations *o, const struct state *s)
+{
+    for (unsigned i = 0; i < s->group_count; i++)
+        for (unsigned k = 0; k < s->groups[i].instance_count; k++)
+            if (s->groups[i].instances[k].proof.proven == s->applied)
+                o->groups[i].instances[k].proof.given = false;
+}
+
+void observe_applied(struct observations *o, const struct state *s, const struct entry *e,
+                     const struct apply_result *r, struct mono now)
+{
+    if (e->kind == ENTRY_RENEW) {
+        note_grants(o, s, now);
+        return;
+    }
+    if (r->refusal != ACCEPTED) {
+        /* A proof that is refused would be offered for ever; the agent gives a new one. */
+        if (e->kind == ENTRY_PROOF) {
+            const struct group *g = state_group_const(s, e->group);
+
+            if (g != NULL && e->proof.instance < g->instance_count)
+                o->groups[g - s->groups].instances[e->proof.instance].proof.given = false;
+        }
+        return;
+    }
+    if (e->kind == ENTRY_DECLARE || e->kind == ENTRY_REMOVE)
+        follow_groups(o, s);
+    for (unsigned i = 0; i < s->group_count; i++)
+        follow_phase(&o->groups[i], &s->groups[i], now);
+    if (e->kind == ENTRY_STEP_END)
+        note_step_end(o, s, e, now);
+    if (e->kind == ENTRY_PROOF)
+        forget_proofs(o, s);
+    for (unsigned i = 0; i < s->group_count; i++)
+        if (s->groups[i].last_failover_index == s->applied)
+            o->groups[i].last_failover = now;
+}
+
+void observe_restored(struct observations *o, const struct state *s, struct mono now)
+{
+    follow_groups(o, s);
+    for (unsigned i = 0; i < s->group_count; i++) {
+        const struct group *g = &s->groups[i];
+
+        follow_phase(&o->groups[i], g, now);
+        /* I4: the restored grants may have been made a moment ago; all count from now. A
+         * cooldown too begins anew: longer is the safe side. */
+        for (unsigned k = 0; k < g->instance_count; k++)
+            o->groups[i].instances[k].granted =
+                g->instances[k].proof.last_grant != 0 ? now : (struct mono){0};
+        if (g->last_failover_index != 0)
+            o->groups[i].last_failover = now;
+    }
+}
+
+void observe_leading(struct observations *o, bool leading, struct mono now)
+{
+    if (leading == o->leading)
+        return;
+    o->leading = leading;
+    o->leading_since = leading ? now : (struct mono){0};
+    o->transfer_pending = false;
+    for (unsigned i = 0; i < GROUP_MAX; i++) {
+        struct observed_group *og = &o->groups[i];
+
+        og->busy = false;
+        og->failover_wanted = false;
+        og->crashed_since = og->hung_since = (struct mono){0};
+        for (unsigned k = 0; k < INSTANCE_MAX; k++) {
+            og->instances[k].seen = (struct seen_instance){0};
+            og->instances[k].outcome = (struct seen_outcome){0};
+            og->instances[k].proof = (struct seen_proof){0};
+            og->instances[k].stray_since = (struct mono){0};
+        }
+    }
+}
+
+static void note_since(struct mono *since, bool holds, struct mono at)
+{
+    if (!holds)
+        *since = (struct mono){0};
+    else if (!mono_is_set(*since))
+        *since = at;
+}
+
+void observe_report(struct observations *o, const struct state *s, uint8_t group,
+                    uint8_t instance, const struct seen_instance *seen)
+{
+    const struct group *g = &s->groups[group];
+    struct observed_group *og = &o->groups[group];
+    struct observed_instance *oi = &og->instances[instance];
+
+    oi->seen = *seen;
+    note_since(&oi->stray_since,
+               instance != g->active && !(seen->server == SERVER_STANDBY &&
+                                          seen->follows_active && seen->streaming),
+               seen->at);
+    if (instance != g->active || seen->epoch != g->epoch)
+        return;
+    note_since(&og->crashed_since, seen->crashed || seen->server == SERVER_DOWN, seen->at);
+    note_since(&og->hung_since, seen->hung, seen->at);
+    if (seen->server == SERVER_PRIMARY && seen->flush_lsn >= og->primary_lsn) {
+        og->primary_lsn = seen->flush_lsn;
+        og->primary_lsn_at = seen->taken;
+        og->wal_rate = seen->wal_bytes_per_s;
+    }
+}
+
+bool lease_counted_out(const struct state *s, const struct observations *o, uint8_t group,
+                       uint8_t instance, struct mono now)
+{
+    const struct group *g = &s->groups[group];
+
+    if (g->instances[instance].proof.last_grant == 0)
+        return false;
+    return lease_is_over(o->groups[group].instances[instance].granted, g->terms, now);
+}
+
+bool loss_forecast(const struct state *s, const struct observations *o, uint8_t group,
+                   uint8_t instance, struct mono now, uint64_t *ret_bytes)
+{
+    const struct group *g = &s->groups[group];
+    const struct observed_group *og = &o->groups[group];
+    const struct seen_instance *seen = &og->instances[instance].seen;
+    struct mono granted = og->instances[g->active].granted, until = now;
+    uint64_t reach;
+
+    if (!mono_is_set(og->primary_lsn_at) || !mono_is_set(seen->at) || seen->flush_lsn == 0)
+        return false;
+    /* The holder may have written until its deadline, not longer. */
+    if (mono_is_set(granted) && granted.ns + lease_wait_ns(g->terms) < until.ns)
+        until.ns = granted.ns + lease_wait_ns(g->terms);
+    reach = og->primary_lsn +
+            (uint64_t)((double)og->wal_rate *
+                       (double)mono_since_ns(og->primary_lsn_at, until) / 1e9);
+    *ret_bytes = reach > seen->flush_lsn ? reach - seen->flush_lsn : 0;
+    return true;
+}

@@ -1,0 +1,171 @@
+/* The table: what the leader proposes for a group, row by row. The first row of the present
+ * phase whose guard holds speaks. Promotion has one door, `activate-behind-proofs` (and its
+ * twin for a group that forms), and apply() keeps it locked without proofs (I2). */
+#include "controller/core/guards.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct row {
+    struct rule_row doc;
+    bool anywhere; /* in every phase but `detached` */
+    row_guard *when;
+};
+
+#define ANY PHASE_NONE
+
+static const struct row rows[] = {
+    {{"record-outcome", ANY, ANY, "an agent has reported the outcome of a step"},
+     true,
+     guard_outcome_reported},
+    {{"gate-installed", ANY, ANY, "an agent's gate is installed, closed and tried"},
+     true,
+     guard_gate_installed},
+
+    {{"activate-declared", PHASE_FORMING, PHASE_PROMOTING,
+      "all others are proven, the declared server is down or may be adopted"},
+     false,
+     guard_declared_can_lead},
+
+    {{"open-verified", PHASE_PROMOTING, PHASE_STEADY,
+      "promoted and verified under a lease of this epoch"},
+     false,
+     guard_led},
+    {{"lead-under-lease", PHASE_PROMOTING, PHASE_PROMOTING,
+      "the agent holds the lease of this epoch"},
+     false,
+     guard_lease_held},
+    {{"promotion-silent", PHASE_PROMOTING, PHASE_FENCING,
+      "the lease being used was counted out, another candidate is ready"},
+     false,
+     guard_promotion_silent},
+    {{"promotion-stuck", PHASE_PROMOTING, PHASE_FENCING,
+      "promote_deadline has passed, another candidate is ready"},
+     false,
+     guard_promotion_stuck},
+
+    {{"operator-failover", PHASE_STEADY, PHASE_FENCING, "an operator asked for it"},
+     false,
+     guard_asked_by_operator},
+    {{"silent-holder", PHASE_STEADY, PHASE_FENCING,
+      "the lease was counted out, a candidate is ready, nothing holds"},
+     false,
+     guard_silent},
+    {{"switchover-went-back", PHASE_STEADY, PHASE_STEADY,
+      "the server was stopped by a switchover that went back"},
+     false,
+     guard_went_back},
+    {{"crash-restarts-here", PHASE_STEADY, PHASE_STEADY,
+      "the server has crashed, local restarts are left"},
+     false,
+     guard_crashed_restarts},
+    {{"crash-fails-over", PHASE_STEADY, PHASE_FENCING,
+      "the server has crashed, local restarts are used up, a candidate is ready"},
+     false,
+     guard_crashed_moves},
+    {{"crash-without-target", PHASE_STEADY, PHASE_STEADY,
+      "the server has crashed and nobody else can take over"},
+     false,
+     guard_crashed_stays},
+    {{"hung-fails-over", PHASE_STEADY, PHASE_FENCING,
+      "no canary write is accepted, the agent answers, a candidate is ready"},
+     false,
+     guard_hung},
+    {{"shrink-silent-member", PHASE_STEADY, PHASE_STEADY,
+      "the holder asks to let a member go that does not flush"},
+     false,
+     guard_member_silent},
+    {{"join-flushed-member", PHASE_STEADY, PHASE_STEADY,
+      "a join step found the standby caught up"},
+     false,
+     guard_joined},
+    {{"apply-sync-names", PHASE_STEADY, PHASE_STEADY,
+      "the primary waits for other names than the sync set has"},
+     false,
+     guard_names_behind},
+    {{"join-standby", PHASE_STEADY, PHASE_STEADY,
+      "a standby streams from the active instance and is no member"},
+     false,
+     guard_standby_can_join},
+    {{"follow-active", PHASE_STEADY, PHASE_STEADY,
+      "a standby is absent, stopped, promoted, or follows somebody else"},
+     false,
+     guard_standby_strays},
+
+    {{"switchover-fence", PHASE_SWITCHING, PHASE_FENCING,
+      "stopped, and the target has flushed the shutdown checkpoint"},
+     false,
+     guard_stopped_and_flushed},
+    {{"switchover-silent-holder", PHASE_SWITCHING, PHASE_FENCING,
+      "the lease was counted out during a switchover"},
+     false,
+     guard_silent},
+    {{"switchover-goes-back", PHASE_SWITCHING, PHASE_STEADY,
+      "the stop failed, or its deadline has passed"},
+     false,
+     guard_switch_overdue},
+    {{"switchover-checkpoint", PHASE_SWITCHING, PHASE_SWITCHING, "the run has begun"},
+     false,
+     guard_not_checkpointed},
+    {{"switchover-stop", PHASE_SWITCHING, PHASE_SWITCHING,
+      "checkpoint done, the target streams"},
+     false,
+     guard_checkpointed},
+
+    {{"proof-by-agent", PHASE_FENCING, PHASE_FENCING,
+      "an agent has closed and frozen its gate"},
+     false,
+     guard_agent_proved},
+    {{"proof-by-expiry", PHASE_FENCING, PHASE_FENCING, "a lease was counted out"},
+     false,
+     guard_lease_expired},
+    {{"activate-behind-proofs", PHASE_FENCING, PHASE_PROMOTING,
+      "all others are proven; after promote_deadline the old one counts too"},
+     false,
+     guard_proven_and_candidate},
+};
+
+/* What only an operator's entry does; in the table for the diagram. */
+static const struct rule_row by_hand[] = {
+    {"operator-switchover", PHASE_STEADY, PHASE_SWITCHING, "ringfence switchover"},
+    {"operator-abort", PHASE_SWITCHING, PHASE_STEADY, "ringfence abort"},
+    {"operator-detach", PHASE_STEADY, PHASE_DETACHED, "ringfence detach"},
+    {"operator-detach", PHASE_FORMING, PHASE_DETACHED, "ringfence detach"},
+    {"operator-attach", PHASE_DETACHED, PHASE_FORMING, "ringfence attach"},
+    {"operator-declare", PHASE_NONE, PHASE_FORMING, "ringfence apply -f"},
+    {"operator-remove", PHASE_DETACHED, PHASE_NONE, "ringfence remove"},
+};
+
+bool rules_speak(const struct look *l, struct action *ret_action)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct row *r = &rows[i];
+        bool here =
+            r->anywhere ? l->g->phase != PHASE_DETACHED : r->doc.from == l->g->phase;
+
+        if (!here)
+            continue;
+        memset(&ret_action->entry, 0, sizeof ret_action->entry);
+        if (!r->when(l, &ret_action->entry))
+            continue;
+        ret_action->kind = ACT_PROPOSE;
+        ret_action->rule = r->doc.name;
+        ret_action->group = l->group;
+        ret_action->instance = NO_INSTANCE;
+        memcpy(ret_action->entry.group, l->g->name, NAME_SIZE);
+        snprintf(ret_action->entry.rule, RULE_SIZE, "%s", r->doc.name);
+        return true;
+    }
+    return false;
+}
+
+unsigned rule_rows(const struct rule_row **ret_rows)
+{
+    static struct rule_row all[ARRAY_LEN(rows) + ARRAY_LEN(by_hand)];
+
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
+        all[i] = rows[i].doc;
+    memcpy(all + ARRAY_LEN(rows), by_hand, sizeof by_hand);
+    *ret_rows = all;
+    return ARRAY_LEN(all);
+}
