@@ -135,7 +135,7 @@ struct order_apply {
     uint64_t wall_ms;   /* for people only (I4) */
     const uint8_t *body;
     size_t len;
-    const uint8_t *chain; /* CHAIN_SIZE bytes: the head after this entry */
+    uint8_t chain[CHAIN_SIZE]; /* the head after this entry (I9) */
 };
 
 struct order_role {
@@ -187,8 +187,8 @@ MUST_USE int driver_bootstrap_entry(const struct driver_config *config, struct b
 uint64_t driver_cluster_digest(const struct driver *d);
 
 /* First input, once. Gives RESTORE for the snapshot; APPLY orders follow as the cluster's
- * commit index becomes known.
- *   ERR_CONFLICT (fatal)  the stored voters are not the configured ones
+ * commit index becomes known. Every error is fatal here.
+ *   ERR_CONFLICT  the stored voters are not the configured ones
  *   ERR_CORRUPT           indexes or terms that cannot be */
 MUST_USE int driver_start(struct driver *d, uint64_t now_ms,
                           const struct driver_state *state, struct orders *out,

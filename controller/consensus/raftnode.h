@@ -64,7 +64,7 @@ struct raftnode;
 /* Opens the directory (blocking, errors as store_open()), restores and starts. `send` may
  * be called before it returns. The name in config->node must be that of driver.id in the
  * list of voters (ERR_INVAL). */
-MUST_USE int raftnode_open(struct raftnode **ret_node, uv_loop_t *loop,
+MUST_USE int raftnode_open(struct raftnode **ret_node, struct uv_loop_s *loop,
                            const struct raftnode_config *config,
                            const struct raftnode_callbacks *callbacks, struct err *err);
 

@@ -27,9 +27,9 @@
 #ifndef RF_CONSENSUS_STORE_H
 #define RF_CONSENSUS_STORE_H
 
-#include <uv.h>
-
 #include "controller/consensus/driver.h"
+
+struct uv_loop_s; /* libuv's uv_loop_t */
 
 enum {
     STORE_FORMAT_VERSION = 1,
@@ -90,7 +90,7 @@ struct store;
  *   ERR_UNSUPPORTED  made by a newer version
  *   ERR_CORRUPT   damaged; names the row and what to do
  *   ERR_IO, ERR_FULL, ERR_NOMEM */
-MUST_USE int store_open(struct store **ret_store, uv_loop_t *loop,
+MUST_USE int store_open(struct store **ret_store, struct uv_loop_s *loop,
                         const struct store_config *config, struct store_callbacks callbacks,
                         struct driver_state *ret_state, struct err *err);
 

@@ -1,0 +1,166 @@
+/* What stands between the network and libraft 0.22.1.
+ *
+ * The engine's preconditions are assertions, which release builds do not have, and it has
+ * defects that a message at the wrong moment brings out. Everything that a peer can send
+ * passes here first; the simulation in tests/unit/consensus has a seed for each filter. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "controller/consensus/driver_internal.h"
+#include "proto/envelope.h"
+
+static bool without(const struct driver *d, enum driver_without filter)
+{
+    return (d->config.without_filter & (unsigned)filter) != 0;
+}
+
+static bool is_leader(const struct driver *d) { return d->raft.state == RAFT_LEADER; }
+
+/* A term has one leader. Followers' code in the engine would overwrite the leader's own
+ * replication state (they share a union) when somebody else claims our term. */
+static int check_other_leader(const struct driver *d, const struct consensus_msg *msg,
+                              struct err *err)
+{
+    if (is_leader(d) && msg->term == raft_current_term(&d->raft))
+        return err_set(err, ERR_BADMSG,
+                       "%" PRIu64 " claims to lead term %" PRIu64 ", which this node leads",
+                       msg->from, msg->term);
+    return 0;
+}
+
+/* The list of voters is entry 1 and never changes: the engine decodes such entries without
+ * looking at their length, and tracks one in the middle of a batch at the wrong index. */
+static int check_append(const struct driver *d, const struct consensus_msg *msg,
+                        struct err *err)
+{
+    const struct cmsg_append_entries *a = &msg->append_entries;
+
+    for (unsigned i = 0; i < a->n_entries; i++) {
+        const struct consensus_entry *e = &a->entries[i];
+
+        if (e->kind != ENTRY_VOTERS)
+            continue;
+        if (a->prev_log_index + i != 0 || e->len != d->voters_entry.len ||
+            memcmp(e->data, d->voters_entry.data, e->len) != 0)
+            return err_set(err, ERR_CONFLICT, "other voters at index %" PRIu64,
+                           a->prev_log_index + i + 1);
+    }
+    return check_other_leader(d, msg, err);
+}
+
+/* While one is being installed the engine would take a second one's memory and forget it.
+ * The leader repeats itself. */
+static int check_install(const struct driver *d, const struct consensus_msg *msg,
+                         struct err *err)
+{
+    const struct cmsg_install_snapshot *s = &msg->install_snapshot;
+    struct snapshot_envelope e;
+
+    if (check_other_leader(d, msg, err) != 0)
+        return err->code;
+    if (d->installing)
+        return 1;
+    if (snapshot_open(s->data, s->len, &e, err) != 0) {
+        err->code = ERR_BADMSG;
+        return err_wrap(err, "snapshot from %" PRIu64, msg->from);
+    }
+    if (e.index != s->last_index || e.term != s->last_term)
+        return err_set(err, ERR_BADMSG, "snapshot of %" PRIu64 " holds %" PRIu64,
+                       s->last_index, e.index);
+    return 0;
+}
+
+/* Stale union read: in 0.22.1 the first thing that a vote result touches is the candidate's
+ * state, whatever the node is by now; as a leader or follower it reads other members of
+ * that union, and takes a term from the result or not by the value of a pointer's byte. */
+static int check_vote_result(const struct driver *d, const struct consensus_msg *msg,
+                             struct err *err)
+{
+    const struct cmsg_request_vote_result *v = &msg->request_vote_result;
+
+    if (without(d, WITHOUT_VOTE_STATE_FILTER))
+        return 0;
+    if (d->raft.state != RAFT_CANDIDATE)
+        return 1;
+    if (v->granted && v->pre_vote && msg->term > raft_current_term(&d->raft) + 1)
+        return err_set(err, ERR_BADMSG, "pre-vote for term %" PRIu64 " in term %llu",
+                       msg->term, raft_current_term(&d->raft));
+    return 0;
+}
+
+/* Two defects.
+ *
+ * Replication stall: a rejection that was overtaken by a later success lowers next_index to
+ * or below match_index; the difference of the two then underflows, looks like a full
+ * pipeline, and that follower is sent empty heartbeats for ever. What has matched cannot
+ * unmatch within a term, so such a rejection is old, and a hint below match is useless.
+ *
+ * Stale reply: to a request of an older term the engine answers with its own term and an
+ * uninitialised last_log_index, as a success if the request was a snapshot or began at
+ * entry 1. If the old leader has meanwhile won that very term, it counts the garbage as
+ * stored and commits what nobody else has. The sender marks these (driver_filter_out); only
+ * their term means something, and only to a node that has not reached it. */
+static int amend_append_result(const struct driver *d, struct consensus_msg *msg)
+{
+    struct cmsg_append_entries_result *r = &msg->append_entries_result;
+    raft_index match = 0;
+
+    if (r->stale && !without(d, WITHOUT_STALE_REPLY_FILTER))
+        return msg->term <= raft_current_term(&d->raft) ? 1 : 0;
+    if (!is_leader(d) || msg->term != raft_current_term(&d->raft) || r->rejected == 0 ||
+        without(d, WITHOUT_REJECTION_FILTER))
+        return 0;
+    if (raft_match_index(&d->raft, msg->from, &match) != 0)
+        return 1;
+    if (r->rejected <= match)
+        return 1;
+    if (r->last_log_index < match)
+        r->last_log_index = match;
+    return 0;
+}
+
+int driver_filter_in(struct driver *d, struct consensus_msg *msg, struct err *err)
+{
+    if (msg->cluster != d->digest)
+        return err_set(err, ERR_CONFLICT,
+                       "node %" PRIu64 " belongs to another cluster or has another list of "
+                       "voters: compare the controllers' configuration files",
+                       msg->from);
+    if (msg->to != d->config.id || msg->from == d->config.id ||
+        driver_voter_position(d, msg->from) < 0)
+        return err_set(err, ERR_BADMSG, "%s from %" PRIu64 " to %" PRIu64,
+                       consensus_msg_name(msg->type), msg->from, msg->to);
+    switch (msg->type) {
+    case CMSG_REQUEST_VOTE:
+    case CMSG_TIMEOUT_NOW:
+        return 0;
+    case CMSG_REQUEST_VOTE_RESULT:
+        return check_vote_result(d, msg, err);
+    case CMSG_APPEND_ENTRIES:
+        return check_append(d, msg, err);
+    case CMSG_APPEND_ENTRIES_RESULT:
+        return amend_append_result(d, msg);
+    case CMSG_INSTALL_SNAPSHOT:
+        return check_install(d, msg, err);
+    }
+    return err_set(err, ERR_BADMSG, "message of type %d", (int)msg->type);
+}
+
+/* Pre-vote deadlock: the answer to a pre-vote echoes the request's term, also when ours is
+ * higher. A node with the best log and a lower term then never learns the higher one, and
+ * the others never grant it a vote: two healthy nodes without a leader for ever. */
+void driver_filter_out(const struct driver *d, struct consensus_msg *msg)
+{
+    uint64_t term = raft_current_term(&d->raft);
+
+    if (msg->type == CMSG_REQUEST_VOTE_RESULT && !msg->request_vote_result.granted &&
+        msg->term < term && !without(d, WITHOUT_VOTE_TERM_FILTER))
+        msg->term = term;
+    if (msg->type == CMSG_APPEND_ENTRIES_RESULT && d->incoming != NULL &&
+        d->incoming->term < term) {
+        msg->append_entries_result.stale = true;
+        if (!without(d, WITHOUT_STALE_REPLY_FILTER))
+            msg->append_entries_result.rejected =
+                msg->append_entries_result.last_log_index = 0;
+    }
+}

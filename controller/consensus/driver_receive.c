@@ -1,0 +1,133 @@
+/* A decoded message becomes the engine's event. */
+#include <string.h>
+
+#include "controller/consensus/driver_internal.h"
+
+/* The engine wants one allocation per batch, which it frees or gives back; the bytes stay
+ * where they are, in the message. */
+static int append_event(const struct consensus_msg *m, struct raft_message *r,
+                        struct raft_entry *entries, struct err *err)
+{
+    const struct cmsg_append_entries *a = &m->append_entries;
+    void *token = NULL;
+
+    r->type = RAFT_APPEND_ENTRIES;
+    r->append_entries = (struct raft_append_entries){.term = m->term,
+                                                     .prev_log_index = a->prev_log_index,
+                                                     .prev_log_term = a->prev_log_term,
+                                                     .leader_commit = a->leader_commit,
+                                                     .entries = entries,
+                                                     .n_entries = a->n_entries};
+    if (a->n_entries == 0)
+        return 0;
+    token = raft_malloc(1);
+    if (token == NULL)
+        return err_set(err, ERR_NOMEM, "append-entries");
+    for (unsigned i = 0; i < a->n_entries; i++) {
+        entries[i] = (struct raft_entry){.term = a->entries[i].term,
+                                         .type = (enum raft_entry_type)a->entries[i].kind,
+                                         .batch = token};
+        entries[i].buf.len = a->entries[i].len;
+        memcpy(&entries[i].buf.base, &a->entries[i].data, sizeof(void *));
+    }
+    return 0;
+}
+
+static int install_event(struct driver *d, const struct consensus_msg *m,
+                         struct raft_message *r, struct err *err)
+{
+    const struct cmsg_install_snapshot *s = &m->install_snapshot;
+
+    r->type = RAFT_INSTALL_SNAPSHOT;
+    r->install_snapshot = (struct raft_install_snapshot){.term = m->term,
+                                                         .last_index = s->last_index,
+                                                         .last_term = s->last_term,
+                                                         .conf_index = 1};
+    if (driver_decode_voters(d, &r->install_snapshot.conf, err) != 0)
+        return err->code;
+    r->install_snapshot.data.len = 1;
+    r->install_snapshot.data.base = raft_malloc(1);
+    if (r->install_snapshot.data.base == NULL) {
+        raft_configuration_close(&r->install_snapshot.conf);
+        return err_set(err, ERR_NOMEM, "install-snapshot");
+    }
+    return 0;
+}
+
+/* Versions as the engine of 0.22.1 writes them itself. */
+enum { VOTE_VERSION = 2, APPEND_RESULT_VERSION = 2 };
+
+static int to_raft(struct driver *d, const struct consensus_msg *m, struct raft_message *r,
+                   struct raft_entry *entries, struct err *err)
+{
+    *r = (struct raft_message){.server_id = m->from};
+    r->server_address = d->voters[driver_voter_position(d, m->from)].name;
+    switch (m->type) {
+    case CMSG_APPEND_ENTRIES:
+        return append_event(m, r, entries, err);
+    case CMSG_INSTALL_SNAPSHOT:
+        return install_event(d, m, r, err);
+    case CMSG_APPEND_ENTRIES_RESULT:
+        r->type = RAFT_APPEND_ENTRIES_RESULT;
+        r->append_entries_result = (struct raft_append_entries_result){
+            .version = APPEND_RESULT_VERSION,
+            .term = m->term,
+            .rejected = m->append_entries_result.rejected,
+            .last_log_index = m->append_entries_result.last_log_index};
+        return 0;
+    case CMSG_REQUEST_VOTE:
+        r->type = RAFT_REQUEST_VOTE;
+        r->request_vote =
+            (struct raft_request_vote){.version = VOTE_VERSION,
+                                       .term = m->term,
+                                       .candidate_id = m->from,
+                                       .last_log_index = m->request_vote.last_log_index,
+                                       .last_log_term = m->request_vote.last_log_term,
+                                       .disrupt_leader = m->request_vote.disrupt_leader,
+                                       .pre_vote = m->request_vote.pre_vote};
+        return 0;
+    case CMSG_REQUEST_VOTE_RESULT:
+        r->type = RAFT_REQUEST_VOTE_RESULT;
+        r->request_vote_result = (struct raft_request_vote_result){
+            .version = VOTE_VERSION,
+            .term = m->term,
+            .vote_granted = m->request_vote_result.granted,
+            .pre_vote = m->request_vote_result.pre_vote};
+        return 0;
+    case CMSG_TIMEOUT_NOW:
+        r->type = RAFT_TIMEOUT_NOW;
+        r->timeout_now =
+            (struct raft_timeout_now){.term = m->term,
+                                      .last_log_index = m->timeout_now.last_log_index,
+                                      .last_log_term = m->timeout_now.last_log_term};
+        return 0;
+    }
+    return err_set(err, ERR_BADMSG, "message of type %d", (int)m->type);
+}
+
+int driver_receive(struct driver *d, uint64_t now_ms, const struct consensus_msg *msg,
+                   struct orders *out, struct err *err)
+{
+    struct raft_entry entries[CONSENSUS_BATCH_MAX];
+    struct raft_message r;
+    struct raft_event ev = {.type = RAFT_RECEIVE};
+    struct consensus_msg m = *msg;
+    struct err local;
+    int status;
+
+    if (err == NULL)
+        err = &local;
+    if (driver_begin(d, now_ms, out, err) != 0)
+        return err->code;
+    status = driver_filter_in(d, &m, err);
+    if (status != 0)
+        return driver_finish(d, status > 0 ? 0 : status);
+    if (m.type == CMSG_APPEND_ENTRIES_RESULT && m.term == raft_current_term(&d->raft))
+        d->contact[driver_voter_position(d, m.from)] = d->now;
+    if (to_raft(d, &m, &r, entries, err) != 0)
+        return driver_finish(d, err->code);
+    d->incoming = &m;
+    ev.time = d->now;
+    ev.receive.message = &r;
+    return driver_finish(d, driver_step(d, &ev, err));
+}

@@ -1,0 +1,91 @@
+/* tests/unit/consensus/sim_node.h -- one simulated node: driver, disk, application. */
+#ifndef RF_TEST_CONSENSUS_SIM_NODE_H
+#define RF_TEST_CONSENSUS_SIM_NODE_H
+
+#include "controller/consensus/driver.h"
+#include "tests/unit/consensus/sim.h"
+
+enum { SIM_NODES = 3, SIM_LOG_MAX = 8192, SIM_TERM_MAX = 1 << 16 };
+
+struct sim_entry {
+    uint64_t term;
+    enum consensus_entry_kind kind;
+    uint8_t *data;
+    size_t len;
+};
+
+/* What survives a crash. */
+struct sim_disk {
+    uint64_t term, vote;
+    uint64_t first, last; /* of log[], by index */
+    struct sim_entry log[SIM_LOG_MAX];
+    uint64_t snapshot_index, snapshot_term;
+    struct buf snapshot;
+};
+
+struct sim_op {
+    struct sim_op *next;
+    uint64_t due;
+    enum order_kind kind;
+    uint64_t seq, first, term, vote;
+    struct sim_entry *entries;
+    size_t n;
+    bool discard;
+    struct buf snapshot;
+};
+
+struct sim_packet {
+    uint64_t at, order;
+    unsigned from, to;
+    uint64_t needs_vote; /* held until this seq is on disk */
+    struct buf bytes;
+    struct sim_packet *next;
+};
+
+struct sim;
+
+struct sim_node {
+    struct sim *sim;
+    unsigned position;
+    bool up;
+    uint64_t restart_at;
+    struct driver *driver;
+    struct orders orders;
+    struct sim_disk disk;
+    struct sim_op *ops, **ops_tail;
+    uint64_t vote_seq, done_seq; /* last vote ordered; everything stored up to */
+    struct sim_packet *held, **held_tail;
+    uint64_t applied, hash; /* the application */
+    uint64_t since_snapshot;
+};
+
+struct sim {
+    struct sim_config config;
+    struct sim_result *result;
+    uint64_t now, rng, order;
+    struct sim_node node[SIM_NODES];
+    bool cut[SIM_NODES][SIM_NODES];
+    struct sim_packet **heap;
+    size_t n_heap, cap_heap;
+    uint64_t agreed_hash[SIM_LOG_MAX], agreed_term[SIM_LOG_MAX], committed;
+    unsigned leader_of[SIM_TERM_MAX];
+    uint64_t next_value;
+};
+
+unsigned sim_random(struct sim *s, unsigned n);
+void sim_fail(struct sim *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void sim_deliver_later(struct sim *s, struct sim_packet *p);
+
+void node_bootstrap(struct sim_node *n);
+void node_start(struct sim_node *n);
+void node_crash(struct sim_node *n);
+void node_free(struct sim_node *n);
+/* Carry out the orders of the input that returned `status`. */
+void node_carry_out(struct sim_node *n, int status, const struct err *err);
+void node_run_disk(struct sim_node *n);
+void node_tick(struct sim_node *n);
+void node_receive(struct sim_node *n, const struct sim_packet *p);
+void node_submit(struct sim_node *n);
+void node_transfer(struct sim_node *n);
+
+#endif
