@@ -1,0 +1,267 @@
+#include "fencing/agent/agent_state.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char file_name[] = "agent.state", lock_name[] = "lock";
+
+enum { VERSION = 1, HEX_SIZE = 2 * INCARNATION_BYTES + 1 };
+
+/* ---- text ----------------------------------------------------------------------------- */
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool unhex(const char *text, uint8_t *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int high = hex_digit(text[2 * i]), low = high < 0 ? -1 : hex_digit(text[2 * i + 1]);
+
+        if (low < 0)
+            return false;
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    return text[2 * n] == 0;
+}
+
+static void hex(const uint8_t *data, size_t n, char *out)
+{
+    for (size_t i = 0; i < n; i++)
+        snprintf(out + 2 * i, 3, "%02x", data[i]);
+}
+
+static int format(const struct agent_contents *c, struct buf *out, struct err *err)
+{
+    char random[HEX_SIZE];
+
+    hex(c->incarnation.bytes, INCARNATION_BYTES, random);
+    if (durable_printf(out, err, "ringfence-agent-state %d\ncluster %s\nagent %s\n", VERSION,
+                       c->cluster, c->agent) != 0 ||
+        durable_printf(out, err, "incarnation %s\n", random) != 0)
+        return err->code;
+    for (unsigned i = 0; i < c->epochs.count; i++) {
+        const struct epoch_record *r = &c->epochs.of[i];
+
+        if (durable_printf(out, err, "group %s %" PRIu64 " %" PRIu64 " %u %d\n", r->group,
+                           r->highest, r->fenced, r->port, r->tried ? 1 : 0) != 0)
+            return err->code;
+    }
+    return 0;
+}
+
+static bool parse_group(const char *line, struct epoch_table *t)
+{
+    struct epoch_record r = {0};
+    unsigned port, tried;
+    int end = 0;
+
+    if (t->count == AGENT_GROUPS_MAX ||
+        sscanf(line, "group %23s %" SCNu64 " %" SCNu64 " %u %u%n", r.group, &r.highest,
+               &r.fenced, &port, &tried, &end) != 5 ||
+        line[end] != 0 || port > UINT16_MAX || tried > 1)
+        return false;
+    r.port = (uint16_t)port;
+    r.tried = tried == 1;
+    t->of[t->count++] = r;
+    return true;
+}
+
+/* I10: a line that this version does not know is an error, never skipped. */
+static bool parse_line(const char *line, struct agent_contents *c)
+{
+    char text[HEX_SIZE];
+
+    if (sscanf(line, "cluster %63s", c->cluster) == 1 ||
+        sscanf(line, "agent %23s", c->agent) == 1)
+        return true;
+    if (sscanf(line, "incarnation %96s", text) == 1)
+        return unhex(text, c->incarnation.bytes, INCARNATION_BYTES);
+    return parse_group(line, &c->epochs);
+}
+
+static int parse(char *text, struct agent_contents *ret, struct err *err)
+{
+    struct agent_contents c = {0};
+    char *save = NULL, *line = strtok_r(text, "\n", &save);
+    int version = 0;
+
+    if (line == NULL || sscanf(line, "ringfence-agent-state %d", &version) != 1)
+        return err_set(err, ERR_CORRUPT, "not the state of an agent");
+    if (version != VERSION)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "it has format %d, this version knows %d: install the version that "
+                       "wrote it, or a newer one",
+                       version, VERSION);
+    while ((line = strtok_r(NULL, "\n", &save)) != NULL)
+        if (!parse_line(line, &c))
+            return err_set(err, ERR_CORRUPT, "the line '%.60s' is not understood", line);
+    *ret = c;
+    return 0;
+}
+
+/* ---- the directory -------------------------------------------------------------------- */
+
+static int lock_dir(struct agent_state *s, struct err *err)
+{
+    char pid[24] = "?", text[24];
+    ssize_t n;
+
+    s->lock = openat(s->dir.fd, lock_name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (s->lock < 0)
+        return err_errno(err, errno, "open %s/%s", s->path, lock_name);
+    if (flock(s->lock, LOCK_EX | LOCK_NB) != 0) {
+        n = pread(s->lock, pid, sizeof pid - 1, 0);
+        pid[n > 0 ? n : 1] = 0;
+        pid[strcspn(pid, "\n")] = 0;
+        return err_set(err, ERR_BUSY,
+                       "state_dir %s is in use by another ringfence-agent (pid %s): one "
+                       "directory serves one agent; stop that one first, or configure "
+                       "another state_dir",
+                       s->path, pid);
+    }
+    n = snprintf(text, sizeof text, "%d\n", (int)getpid());
+    /* Only for the text above; a full disk may well refuse it. */
+    if (ftruncate(s->lock, 0) != 0 || pwrite(s->lock, text, (size_t)n, 0) != n)
+        return 0;
+    return 0;
+}
+
+static int open_dir(struct agent_state *s, const char *path, struct err *err)
+{
+    if (strlen(path) >= sizeof s->path)
+        return err_set(err, ERR_INVAL, "state_dir is longer than %d", AGENT_PATH_SIZE - 1);
+    snprintf(s->path, sizeof s->path, "%s", path);
+    s->dir.path = s->path;
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return err_errno(err, errno, "make state_dir %s", path);
+    s->dir.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return s->dir.fd >= 0 ? 0 : err_errno(err, errno, "open state_dir %s", path);
+}
+
+static int read_contents(const struct agent_state *s, struct agent_contents *ret,
+                         struct err *err)
+{
+    AUTO(buf_free) struct buf text = {0};
+    int status = durable_read(&s->dir, file_name, &text, err);
+
+    if (status == ERR_NOTFOUND) {
+        *ret = (struct agent_contents){0};
+        return 0;
+    }
+    if (status == 0) {
+        status = parse((char *)text.data, ret, err);
+        if (status != 0)
+            (void)err_wrap(err, "%s/%s", s->path, file_name);
+    }
+    if (status == ERR_CORRUPT)
+        return err_set(err, ERR_CORRUPT,
+                       "%.300s: its epochs and fence marks cannot be trusted. Fence this "
+                       "host's instances, move the file away and start again: the agent "
+                       "enrols as a new incarnation",
+                       err->text);
+    return status;
+}
+
+static int check_owner(const struct agent_state *s, const struct agent_contents *c,
+                       const struct agent_contents *self, struct err *err)
+{
+    if (c->cluster[0] == 0 ||
+        (strcmp(c->cluster, self->cluster) == 0 && strcmp(c->agent, self->agent) == 0))
+        return 0;
+    return err_set(err, ERR_CONFLICT,
+                   "state_dir %s belongs to agent %s of cluster %s, this is agent %s of "
+                   "cluster %s: correct `name`, `cluster` or `state_dir`",
+                   s->path, c->agent, c->cluster, self->agent, self->cluster);
+}
+
+int agent_state_open(struct agent_state *s, const char *path,
+                     struct agent_contents *ret_contents, const struct agent_contents *self,
+                     struct err *err)
+{
+    struct agent_contents c;
+    int status;
+
+    *s = (struct agent_state){.dir = {.fd = -1}, .lock = -1};
+    status = open_dir(s, path, err);
+    if (status == 0)
+        status = lock_dir(s, err);
+    if (status == 0)
+        status = read_contents(s, &c, err);
+    if (status == 0)
+        status = check_owner(s, &c, self, err);
+    if (status != 0) {
+        agent_state_close(s);
+        return status;
+    }
+    memcpy(c.cluster, self->cluster, sizeof c.cluster);
+    memcpy(c.agent, self->agent, sizeof c.agent);
+    *ret_contents = c;
+    return 0;
+}
+
+void agent_state_close(struct agent_state *s)
+{
+    auto_close(&s->dir.fd);
+    auto_close(&s->lock);
+    s->dir.fd = s->lock = -1;
+}
+
+int agent_state_begin(struct agent_contents *c, const uint8_t boot[AGENT_ID_SIZE],
+                      const uint8_t gate[AGENT_ID_SIZE], bool adopted, bool *ret_kept,
+                      struct err *err)
+{
+    uint8_t *b = c->incarnation.bytes;
+    uint8_t fresh[AGENT_ID_SIZE];
+    bool kept = adopted && incarnation_is_set(&c->incarnation) &&
+                memcmp(b, boot, AGENT_ID_SIZE) == 0 &&
+                memcmp(b + AGENT_ID_SIZE, gate, AGENT_ID_SIZE) == 0;
+
+    if (!kept) {
+        if (getrandom(fresh, sizeof fresh, 0) != (ssize_t)sizeof fresh)
+            return err_errno(err, errno, "random bytes for the incarnation");
+        memcpy(b, boot, AGENT_ID_SIZE);
+        memcpy(b + AGENT_ID_SIZE, gate, AGENT_ID_SIZE);
+        memcpy(b + 2 * AGENT_ID_SIZE, fresh, AGENT_ID_SIZE);
+        for (unsigned i = 0; i < c->epochs.count; i++)
+            c->epochs.of[i].tried = false;
+    }
+    *ret_kept = kept;
+    return 0;
+}
+
+int agent_state_write(const struct agent_state *s, const struct agent_contents *c,
+                      struct err *err)
+{
+    AUTO(buf_free) struct buf text = {.limit = DURABLE_MAX};
+    int status = format(c, &text, err);
+
+    return status != 0 ? status : durable_write(&s->dir, file_name, &text, err);
+}
+
+int agent_boot_id(uint8_t ret_id[AGENT_ID_SIZE], struct err *err)
+{
+    static const char path[] = "/proc/sys/kernel/random/boot_id";
+    char text[40] = "", digits[2 * AGENT_ID_SIZE + 1] = "";
+    AUTO(auto_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    unsigned n = 0;
+
+    if (fd < 0 || read(fd, text, sizeof text - 1) <= 0)
+        return err_errno(err, errno, "%s", path);
+    for (const char *p = text; *p != 0 && n < 2 * AGENT_ID_SIZE; p++)
+        if (isxdigit((unsigned char)*p))
+            digits[n++] = *p;
+    return unhex(digits, ret_id, AGENT_ID_SIZE) ? 0 : err_set(err, ERR_IO, "%s", path);
+}

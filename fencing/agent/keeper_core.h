@@ -1,0 +1,252 @@
+/* fencing/agent/keeper_core.h -- what the lease keeper does next (I3, I4, I6, I12).
+ *
+ * The keeper's thread tells this machine what happened (assignments, answers to renewals,
+ * orders, what the server does, what the disk and the gate said) and asks keeper_next()
+ * for one effect after the other until there is none. Effects are found by comparing what
+ * ought to be with what is, so one that failed is simply asked for again later, and a
+ * restart needs no special path: what is known is what the disk and the gate say.
+ *
+ * The rules, each guarded here whatever the shell does:
+ *  - a deadline is the send time that the answer echoes plus the granted TTL, for answers
+ *    that match a renewal which this life sent for that group, epoch and kind;
+ *  - nothing of an epoch is asked for or armed before the epoch is on disk;
+ *  - a gate opens only if the log says `opened`, the server is ready in this epoch, and
+ *    the role is primary (or a read lease stands); otherwise replication is all there is;
+ *  - after a fence order nothing of that epoch is armed or renewed, the mark is on disk
+ *    before the gate is closed and frozen, and that is before the proof is sent;
+ *  - after a restart over a fence mark, closing and freezing comes before all else.
+ *
+ * Pure:    no I/O, no clock, no allocation; `now` is a fresh reading by the caller.
+ * Units:   struct boot, milliseconds.
+ * Owner:   the caller embeds struct keeper_core; its fields are read-only to others.
+ * Threads: the keeper's.
+ * Errors:  refused input returns an ERR_ code and changes nothing.
+ */
+#ifndef RF_AGENT_KEEPER_CORE_H
+#define RF_AGENT_KEEPER_CORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "controller/base/err.h"
+#include "controller/base/time.h"
+#include "fencing/agent/epoch_table.h"
+#include "fencing/gate/gate.h"
+#include "fencing/rules/lease.h"
+#include "fencing/rules/proof.h"
+
+enum {
+    KEEPER_SENT_MAX = 64, /* renewals whose answers still count: more than 6 TTLs */
+    KEEPER_PEERS_MAX = 8,
+    KEEPER_REFUSAL_SIZE = 32,
+    KEEPER_PROBLEM_SIZE = 200,
+};
+
+/* Numbers of proto/wire.proto. */
+enum keeper_role { ROLE_NONE = 0, ROLE_PRIMARY = 1, ROLE_STANDBY = 2, ROLE_DETACHED = 3 };
+enum keeper_kind { KIND_NONE = 0, KIND_WRITE = 1, KIND_READ = 2 };
+
+/* The committed facts about one group that concern its gate. */
+struct keeper_assignment {
+    char group[AGENT_NAME_SIZE];
+    uint64_t index, epoch, fence_index;
+    enum keeper_role role;
+    uint16_t port;
+    uint32_t rho_ppm;
+    bool standby_reads, proof_wanted;
+    bool hands_off; /* a running primary that is to be adopted: no gate before its epoch */
+    uint8_t peer_count;
+    struct gate_addr peers[KEEPER_PEERS_MAX];
+};
+
+enum keeper_server_state {
+    KEEPER_SERVER_UNKNOWN, /* not looked at yet */
+    KEEPER_SERVER_DOWN,
+    KEEPER_SERVER_PRIMARY,
+    KEEPER_SERVER_STANDBY,
+    KEEPER_SERVER_OTHER, /* starting, stopping */
+};
+
+struct keeper_server {
+    enum keeper_server_state state;
+    uint64_t ready_epoch; /* may be opened in this epoch (I9); 0: in none */
+    bool barred;          /* hung, or a server that is not ours: closed whatever else */
+    bool stopped;         /* no process of the instance is left */
+};
+
+struct keeper_verdict {
+    char group[AGENT_NAME_SIZE];
+    uint64_t epoch;
+    enum keeper_kind kind;
+    bool granted, open;
+    struct lease_terms terms;
+    char refusal[KEEPER_REFUSAL_SIZE];
+};
+
+struct keeper_ack {
+    uint64_t seq;
+    struct boot sent; /* as echoed */
+    struct incarnation incarnation;
+    uint8_t count;
+    struct keeper_verdict items[AGENT_GROUPS_MAX];
+};
+
+struct keeper_renew_item {
+    uint8_t slot;
+    uint64_t epoch;
+    enum keeper_kind kind;
+};
+
+struct keeper_renewal {
+    uint64_t seq;
+    struct boot sent;
+    uint8_t count;
+    struct keeper_renew_item items[AGENT_GROUPS_MAX];
+};
+
+#define KEEPER_EFFECT_MAP(X)                                                             \
+    X(KEEPER_FENCE, "fence")       /* gate_fence(port, epoch) */                         \
+    X(KEEPER_SYNC, "sync")         /* write `table` to disk, then keeper_synced() */     \
+    X(KEEPER_MANAGE, "manage")     /* gate_manage(port, peers) */                        \
+    X(KEEPER_UNMANAGE, "unmanage") /* gate_unmanage(port) */                             \
+    X(KEEPER_CLOSE, "close")       /* gate_close(port, epoch) */                         \
+    X(KEEPER_TRY, "try")           /* gate_try(port) */                                  \
+    X(KEEPER_ARM, "arm")           /* gate_arm(port, lease, how) */                      \
+    X(KEEPER_PROOF, "proof")       /* send a FenceProof */                               \
+    X(KEEPER_RENEW, "renew")       /* send `renewal` */
+
+enum keeper_effect_kind {
+#define X(name, text) name,
+    KEEPER_EFFECT_MAP(X)
+#undef X
+    KEEPER_EFFECT_COUNT
+};
+
+const char *keeper_effect_name(enum keeper_effect_kind kind);
+
+struct keeper_effect {
+    enum keeper_effect_kind kind;
+    uint8_t slot;
+    uint16_t port;
+    uint64_t epoch;
+    struct gate_lease lease;
+    enum gate_arm_how how;
+    bool installed;       /* PROOF: of the installation, not of a fence */
+    uint64_t fence_index; /* PROOF: of the fence_begin that it answers */
+    const struct epoch_table *table;
+    struct keeper_renewal renewal;
+};
+
+struct keeper_lease {
+    enum keeper_kind kind;
+    uint64_t epoch;
+    struct boot deadline;
+    bool open;      /* the log holds `opened` of this epoch */
+    bool inherited; /* found in the gate at the start; `kind` follows with the role */
+};
+
+struct keeper_slot {
+    bool used, assigned;
+    struct keeper_assignment a;
+    struct keeper_server server;
+    struct keeper_lease lease;
+    struct gate_state gate;  /* as we left it, or found it */
+    bool managed;
+    bool peers_set;          /* the managed peers are those of `a` */
+    uint64_t frozen;         /* highest epoch frozen in this life */
+    uint64_t order_epoch, order_index; /* fence order that wants its proof; index 0: none */
+    bool proof_due;          /* send `installed` (again) */
+    uint64_t asked_epoch;    /* of the last renewal sent */
+    uint64_t floor_seq;      /* answers up to here are void */
+    struct boot retry[KEEPER_EFFECT_COUNT];
+    char refusal[KEEPER_REFUSAL_SIZE];  /* of the last renewal, else empty */
+    char problem[KEEPER_PROBLEM_SIZE];  /* last trouble with the gate, else empty */
+};
+
+struct keeper_counts {
+    uint64_t sent, granted, refused, ignored;
+};
+
+struct keeper_core {
+    struct incarnation me;
+    struct epoch_table want, disk; /* records stand at the slots' own places */
+    bool syncing;
+    struct epoch_table in_flight;
+    struct boot sync_retry;
+    struct keeper_slot slots[AGENT_GROUPS_MAX];
+    uint64_t seq, acked_seq;
+    struct keeper_renewal sent[KEEPER_SENT_MAX];
+    bool renew_due;
+    bool clock_same;
+    int64_t clock_rate_ppm;
+    struct keeper_counts counts;
+};
+
+/* What other threads may know about a slot. */
+struct keeper_view {
+    char group[AGENT_NAME_SIZE];
+    uint64_t epoch; /* synced */
+    uint64_t fenced;
+    enum keeper_kind lease_kind; /* NONE when there is none, or it is over */
+    uint64_t lease_epoch;
+    struct boot deadline; /* of the gate, 0 when closed */
+    bool opened;
+    enum gate_mode mode;
+    bool managed, tried;
+    char problem[KEEPER_PROBLEM_SIZE];
+};
+
+void keeper_core_init(struct keeper_core *k, const struct incarnation *me,
+                      const struct epoch_table *on_disk);
+
+/* A port that the adopted gate manages already: nothing of it is touched until its group
+ * is heard of (or a fence mark demands it). False: no record names this port. */
+bool keeper_gate_found(struct keeper_core *k, uint16_t port, const struct gate_state *gate);
+
+/* ERR_PEER foreign incarnation; ERR_STALE lower index or epoch; ERR_FULL too many groups;
+ * ERR_CONFLICT a port of another group. *ret_slot where it was filed. */
+MUST_USE int keeper_assign(struct keeper_core *k, const struct incarnation *to,
+                           const struct keeper_assignment *a, uint8_t *ret_slot,
+                           struct err *err);
+
+struct keeper_fence_order {
+    struct incarnation to;
+    char group[AGENT_NAME_SIZE];
+    uint64_t epoch, fence_index;
+};
+
+/* ERR_PEER, ERR_STALE, ERR_NOTFOUND (group or epoch not heard of yet: it is repeated),
+ * ERR_INVAL (names no committed fence_begin). */
+MUST_USE int keeper_fence_order(struct keeper_core *k, const struct keeper_fence_order *o,
+                                struct err *err);
+
+/* How many items were granted and taken. */
+unsigned keeper_ack(struct keeper_core *k, const struct keeper_ack *ack, struct boot now);
+
+void keeper_server(struct keeper_core *k, uint8_t slot, const struct keeper_server *s);
+/* The gate's clock is ours, and how fast it is steered. Until said, no lease is taken. */
+void keeper_clock(struct keeper_core *k, bool same, int64_t rate_ppm);
+/* One renewal period has passed. */
+void keeper_tick(struct keeper_core *k);
+
+/* The next thing to do; false: nothing for the moment. Carry it out, then keeper_done()
+ * (for SYNC: keeper_synced(), when the disk has it; others may be asked for meanwhile). */
+bool keeper_next(struct keeper_core *k, struct boot now, struct keeper_effect *ret);
+void keeper_done(struct keeper_core *k, const struct keeper_effect *e,
+                 const struct err *result, struct boot now);
+void keeper_synced(struct keeper_core *k, bool ok, struct boot now);
+
+void keeper_view(const struct keeper_core *k, uint8_t slot, struct boot now,
+                 struct keeper_view *ret);
+/* The last renewal has not been answered by anybody. */
+bool keeper_unanswered(const struct keeper_core *k);
+/* A renewal names this group, or would. */
+bool keeper_wants_lease(const struct keeper_core *k, uint8_t slot);
+/* AGENT_GROUPS_MAX: none. */
+uint8_t keeper_find(const struct keeper_core *k, const char *group);
+
+/* For keeper_plan.c: the effect that one slot needs next. */
+bool keeper_plan_slot(struct keeper_core *k, uint8_t slot, struct boot now,
+                      struct keeper_effect *ret);
+
+#endif

@@ -1,0 +1,326 @@
+/* What one group's gate needs next: wanted against actual, most urgent first. */
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/base/assert.h"
+#include "fencing/agent/keeper_core.h"
+
+enum {
+    GATE_RETRY_MS = 100,
+    TRY_RETRY_MS = 5000, /* a trial takes some 100 ms of this thread */
+    UNMANAGE_RETRY_MS = 1000,
+};
+
+/* True while packets of the port may pass. */
+static bool gate_passes(const struct keeper_slot *s, struct boot now)
+{
+    return s->gate.mode != GATE_CLOSED && s->gate.deadline.ns > now.ns;
+}
+
+static bool may_try(const struct keeper_slot *s, enum keeper_effect_kind kind,
+                    struct boot now)
+{
+    return now.ns >= s->retry[kind].ns;
+}
+
+/* I3: over a synced fence mark the gate is closed and frozen, before anything else; after
+ * a restart too, since the mark may be all that the last life left behind. */
+static bool plan_fence(const struct keeper_core *k, uint8_t slot, struct boot now,
+                       struct keeper_effect *ret)
+{
+    const struct keeper_slot *s = &k->slots[slot];
+    uint64_t mark = k->disk.of[slot].fenced;
+
+    if (!s->managed || mark == 0 || s->frozen >= mark || s->gate.epoch > mark ||
+        !may_try(s, KEEPER_FENCE, now))
+        return false;
+    *ret = (struct keeper_effect){
+        .kind = KEEPER_FENCE, .slot = slot, .port = k->want.of[slot].port, .epoch = mark};
+    return true;
+}
+
+static bool must_manage(const struct keeper_core *k, uint8_t slot)
+{
+    const struct keeper_slot *s = &k->slots[slot];
+
+    if (!s->assigned)
+        return k->want.of[slot].port != 0; /* closed at boot, before anybody is heard */
+    if (s->a.role == ROLE_DETACHED)
+        return false;
+    /* A running primary that is to be adopted keeps serving until its epoch begins. */
+    if (s->a.hands_off && s->order_index == 0)
+        return s->managed;
+    return true;
+}
+
+static bool plan_manage(const struct keeper_core *k, uint8_t slot, struct boot now,
+                        struct keeper_effect *ret)
+{
+    const struct keeper_slot *s = &k->slots[slot];
+    bool wanted = must_manage(k, slot);
+    uint16_t port = k->want.of[slot].port != 0 ? k->want.of[slot].port : s->a.port;
+
+    if (wanted && (!s->managed || (s->assigned && !s->peers_set)) &&
+        may_try(s, KEEPER_MANAGE, now)) {
+        *ret = (struct keeper_effect){.kind = KEEPER_MANAGE, .slot = slot, .port = port};
+        return true;
+    }
+    /* It opens the port, so the committed detach must outlive us (I6). */
+    if (!wanted && s->managed && k->disk.of[slot].highest == s->a.epoch &&
+        may_try(s, KEEPER_UNMANAGE, now)) {
+        *ret = (struct keeper_effect){.kind = KEEPER_UNMANAGE, .slot = slot, .port = port};
+        return true;
+    }
+    return false;
+}
+
+/* I2: by real connections, once per incarnation, before the first lease or proof. */
+static bool plan_try(const struct keeper_core *k, uint8_t slot, struct boot now,
+                     struct keeper_effect *ret)
+{
+    const struct keeper_slot *s = &k->slots[slot];
+
+    if (!s->managed || !s->assigned || s->a.role == ROLE_DETACHED ||
+        k->want.of[slot].tried || !may_try(s, KEEPER_TRY, now))
+        return false;
+    *ret = (struct keeper_effect){
+        .kind = KEEPER_TRY,
+        .slot = slot,
+        .port = gate_passes(s, now) ? 0 : k->want.of[slot].port,
+    };
+    return true;
+}
+
+enum verdict { LEAVE, SHUT, ARM };
+
+static enum verdict wanted_as_primary(const struct keeper_slot *s, struct boot now,
+                                      struct gate_lease *ret)
+{
+    bool held = s->lease.kind == KIND_WRITE && s->lease.epoch == s->a.epoch &&
+                s->lease.deadline.ns > now.ns;
+    bool open = s->lease.open && s->server.ready_epoch == s->a.epoch &&
+                s->server.state == KEEPER_SERVER_PRIMARY;
+
+    /* I9: closed when the server is gone or hung; it may open again in this epoch. */
+    if (s->server.barred || s->server.state == KEEPER_SERVER_DOWN)
+        return SHUT;
+    if (held) {
+        *ret = (struct gate_lease){.epoch = s->a.epoch,
+                                   .mode = open ? GATE_OPEN : GATE_REPLICATION,
+                                   .deadline = s->lease.deadline};
+        return ARM;
+    }
+    /* What an older epoch opened for reading must not admit writers to a primary that the
+     * log has not opened (I8). An expired lease of this epoch has closed by itself. */
+    return s->gate.epoch < s->a.epoch && s->gate.mode == GATE_OPEN ? SHUT : LEAVE;
+}
+
+static enum verdict wanted_as_standby(const struct keeper_slot *s, struct boot now,
+                                      struct gate_lease *ret)
+{
+    bool reads = s->a.standby_reads && s->lease.kind == KIND_READ &&
+                 s->lease.epoch == s->a.epoch && s->lease.deadline.ns > now.ns;
+
+    /* A standby that somebody promoted serves nobody, not even its peers' hosts. */
+    if (s->server.barred || s->server.state == KEEPER_SERVER_PRIMARY)
+        return SHUT;
+    if (s->server.state == KEEPER_SERVER_UNKNOWN)
+        return s->gate.epoch == s->a.epoch ? LEAVE : SHUT;
+    if (s->a.proof_wanted && !reads)
+        return SHUT;
+    if (reads && s->server.state == KEEPER_SERVER_STANDBY)
+        *ret = (struct gate_lease){s->a.epoch, GATE_OPEN, s->lease.deadline};
+    else
+        *ret = (struct gate_lease){s->a.epoch, GATE_REPLICATION, GATE_FOREVER};
+    return ARM;
+}
+
+static enum verdict wanted(const struct keeper_core *k, uint8_t slot, struct boot now,
+                           struct gate_lease *ret)
+{
+    const struct keeper_slot *s = &k->slots[slot];
+    enum verdict v = SHUT;
+
+    if (!s->assigned || s->a.role == ROLE_DETACHED)
+        return LEAVE;
+    if (s->a.epoch == 0 || s->a.role == ROLE_NONE)
+        return s->a.hands_off ? LEAVE : SHUT;
+    v = s->a.role == ROLE_PRIMARY ? wanted_as_primary(s, now, ret)
+                                  : wanted_as_standby(s, now, ret);
+    if (v != ARM)
+        return v;
+    /* I3: nothing of a fenced epoch, nor of one that the disk does not know yet. */
+    if (k->want.of[slot].fenced >= s->a.epoch)
+        return LEAVE;
+    if (k->disk.of[slot].highest != s->a.epoch)
+        return s->a.role == ROLE_STANDBY && s->gate.epoch < s->a.epoch ? SHUT : LEAVE;
+    return ARM;
+}
+
+static bool plan_gate(const struct keeper_core *k, uint8_t slot, struct boot now,
+                      struct keeper_effect *ret)
+{
+    const struct keeper_slot *s = &k->slots[slot];
+    struct gate_lease lease = {0};
+    enum verdict v = wanted(k, slot, now, &lease);
+
+    if (!s->managed || v == LEAVE)
+        return false;
+    *ret = (struct keeper_effect){.slot = slot, .port = k->want.of[slot].port};
+    if (v == SHUT) {
+        ret->kind = KEEPER_CLOSE;
+        ret->epoch = s->gate.epoch;
+        return s->gate.mode != GATE_CLOSED && may_try(s, KEEPER_CLOSE, now);
+    }
+    if (s->gate.epoch == lease.epoch && s->gate.mode == lease.mode &&
+        s->gate.deadline.ns == lease.deadline.ns)
+        return false;
+    ret->kind = KEEPER_ARM;
+    ret->epoch = lease.epoch;
+    ret->lease = lease;
+    ret->how = gate_passes(s, now) && s->gate.epoch == lease.epoch ? GATE_RENEW : GATE_REOPEN;
+    return may_try(s, KEEPER_ARM, now);
+}
+
+static bool plan_fence_proof(struct keeper_core *k, uint8_t slot, struct keeper_effect *ret)
+{
+    struct keeper_slot *s = &k->slots[slot];
+
+    if (s->order_index == 0 || s->frozen < s->order_epoch)
+        return false;
+    *ret = (struct keeper_effect){.kind = KEEPER_PROOF,
+                                  .slot = slot,
+                                  .port = k->want.of[slot].port,
+                                  .epoch = s->order_epoch,
+                                  .fence_index = s->order_index};
+    s->order_index = 0; /* the order is repeated until the proof is in the log */
+    return true;
+}
+
+/* "Installed, closed, tried" (I2). The log may hold a grant that is later than our proof
+ * unless nothing is asked for from now on until the log has the proof: keeper_wants_lease()
+ * sees to that for reading, the role for writing; and what was asked for before is void. */
+static bool plan_install_proof(struct keeper_core *k, uint8_t slot, struct boot now,
+                               struct keeper_effect *ret)
+{
+    struct keeper_slot *s = &k->slots[slot];
+    bool may_write = s->a.role == ROLE_PRIMARY && s->a.epoch != 0;
+
+    if (!s->assigned || !s->a.proof_wanted || !s->proof_due || may_write || !s->managed ||
+        !k->want.of[slot].tried || k->disk.of[slot].highest != s->a.epoch ||
+        gate_passes(s, now) || s->lease.deadline.ns > now.ns)
+        return false;
+    s->proof_due = false;
+    s->floor_seq = k->seq;
+    s->lease = (struct keeper_lease){0};
+    *ret = (struct keeper_effect){.kind = KEEPER_PROOF,
+                                  .slot = slot,
+                                  .port = k->want.of[slot].port,
+                                  .epoch = s->a.epoch,
+                                  .installed = true};
+    return true;
+}
+
+bool keeper_plan_slot(struct keeper_core *k, uint8_t slot, struct boot now,
+                      struct keeper_effect *ret)
+{
+    return plan_fence(k, slot, now, ret) || plan_manage(k, slot, now, ret) ||
+           plan_try(k, slot, now, ret) || plan_gate(k, slot, now, ret) ||
+           plan_fence_proof(k, slot, ret) || plan_install_proof(k, slot, now, ret);
+}
+
+/* ---- what came of it ------------------------------------------------------------------ */
+
+static void note_done(struct keeper_core *k, const struct keeper_effect *e)
+{
+    struct keeper_slot *s = &k->slots[e->slot];
+    struct epoch_record *r = &k->want.of[e->slot];
+
+    switch (e->kind) {
+    case KEEPER_FENCE:
+        s->frozen = e->epoch;
+        s->gate = (struct gate_state){.epoch = e->epoch, .fenced = true};
+        if (s->lease.epoch <= e->epoch)
+            s->lease = (struct keeper_lease){0};
+        break;
+    case KEEPER_MANAGE:
+        if (!s->managed)
+            s->gate = (struct gate_state){0};
+        s->managed = true;
+        s->peers_set = s->assigned;
+        r->port = e->port;
+        break;
+    case KEEPER_UNMANAGE:
+        s->managed = false;
+        s->peers_set = false;
+        r->tried = false;
+        s->gate = (struct gate_state){0};
+        s->lease = (struct keeper_lease){0};
+        s->floor_seq = k->seq;
+        s->frozen = r->port = 0;
+        break;
+    case KEEPER_CLOSE:
+        s->gate.mode = GATE_CLOSED;
+        s->gate.deadline.ns = 0;
+        break;
+    case KEEPER_TRY:
+        r->tried = true;
+        break;
+    case KEEPER_ARM:
+        s->gate = (struct gate_state){.epoch = e->lease.epoch,
+                                      .mode = e->lease.mode,
+                                      .deadline = e->lease.deadline,
+                                      .opened = e->lease.mode == GATE_OPEN};
+        break;
+    case KEEPER_SYNC:
+    case KEEPER_PROOF:
+    case KEEPER_RENEW:
+    case KEEPER_EFFECT_COUNT:
+        break;
+    }
+}
+
+static uint32_t retry_ms(enum keeper_effect_kind kind)
+{
+    return kind == KEEPER_TRY        ? TRY_RETRY_MS
+           : kind == KEEPER_UNMANAGE ? UNMANAGE_RETRY_MS
+                                     : GATE_RETRY_MS;
+}
+
+/* A refused effect leaves the gate as it was, or closed; when not sure we say closed, and
+ * the next plan writes it again. */
+static void note_failed(struct keeper_core *k, const struct keeper_effect *e, int code,
+                        struct boot now)
+{
+    struct keeper_slot *s = &k->slots[e->slot];
+    bool at_once = e->kind == KEEPER_ARM && code == ERR_CLOSED && e->how == GATE_RENEW;
+
+    if (code == ERR_NOTFOUND && e->kind != KEEPER_MANAGE)
+        s->managed = false;
+    if (e->kind == KEEPER_ARM && code != ERR_STALE) {
+        s->gate.mode = GATE_CLOSED;
+        s->gate.deadline.ns = 0;
+    }
+    /* The deadline passed between the plan and the write; this lease is fresh, though, so
+     * it may open what is closed (GATE_REOPEN) at once. */
+    if (!at_once)
+        s->retry[e->kind].ns = now.ns + (uint64_t)retry_ms(e->kind) * NS_PER_MS;
+}
+
+void keeper_done(struct keeper_core *k, const struct keeper_effect *e,
+                 const struct err *result, struct boot now)
+{
+    struct keeper_slot *s = &k->slots[e->slot];
+
+    ASSERT(e->slot < AGENT_GROUPS_MAX);
+    ASSERT(e->kind != KEEPER_SYNC);
+    if (result == NULL || result->code == 0) {
+        note_done(k, e);
+        if (e->kind != KEEPER_RENEW && e->kind != KEEPER_PROOF)
+            s->problem[0] = 0;
+        return;
+    }
+    snprintf(s->problem, sizeof s->problem, "%s: %.180s", keeper_effect_name(e->kind),
+             result->text);
+    note_failed(k, e, result->code, now);
+}

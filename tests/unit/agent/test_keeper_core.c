@@ -1,0 +1,686 @@
+/* What the keeper does, claim by claim. The gate and the disk are this file's own: an
+ * effect succeeds unless a test says otherwise. */
+#include "tests/unit/agent/cmocka_env.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "fencing/agent/keeper_core.h"
+
+enum { TTL_MS = 1000, LOG_MAX = 64 };
+
+static const struct incarnation me = {{1}}, other = {{2}};
+
+struct world {
+    struct keeper_core k;
+    struct boot now;
+    struct keeper_effect seen[LOG_MAX];
+    unsigned count;
+    bool disk_fails;
+    int gate_code; /* what the gate answers to ARM */
+};
+
+static struct boot ms(uint64_t n)
+{
+    return (struct boot){n * NS_PER_MS};
+}
+
+static void run(struct world *w)
+{
+    struct keeper_effect e;
+
+    w->count = 0;
+    while (keeper_next(&w->k, w->now, &e)) {
+        struct err err = {0};
+
+        assert_true(w->count < LOG_MAX);
+        w->seen[w->count++] = e;
+        if (e.kind == KEEPER_SYNC) {
+            keeper_synced(&w->k, !w->disk_fails, w->now);
+            continue;
+        }
+        if (e.kind == KEEPER_ARM && w->gate_code != 0)
+            (void)err_set(&err, w->gate_code, "as the test wants it");
+        keeper_done(&w->k, &e, &err, w->now);
+    }
+}
+
+static const struct keeper_effect *find(const struct world *w, enum keeper_effect_kind kind)
+{
+    for (unsigned i = 0; i < w->count; i++)
+        if (w->seen[i].kind == kind)
+            return &w->seen[i];
+    return NULL;
+}
+
+static struct keeper_assignment primary(uint64_t epoch)
+{
+    return (struct keeper_assignment){.group = "orders",
+                                      .index = 10 * epoch,
+                                      .epoch = epoch,
+                                      .role = ROLE_PRIMARY,
+                                      .port = 5432,
+                                      .rho_ppm = 10000};
+}
+
+static void assign(struct world *w, struct keeper_assignment a)
+{
+    uint8_t slot;
+    struct err err;
+
+    assert_int_equal(keeper_assign(&w->k, &me, &a, &slot, &err), 0);
+    assert_int_equal(slot, 0);
+}
+
+static void start(struct world *w)
+{
+    static const struct epoch_table empty;
+
+    *w = (struct world){.now = ms(1000000)};
+    keeper_core_init(&w->k, &me, &empty);
+    keeper_clock(&w->k, true, 0);
+}
+
+static struct keeper_ack answer(const struct world *w, uint64_t epoch, bool open)
+{
+    const struct keeper_renewal *r = &w->k.sent[w->k.seq % KEEPER_SENT_MAX];
+    struct keeper_ack ack = {
+        .seq = r->seq, .sent = r->sent, .incarnation = me, .count = 1};
+
+    ack.items[0] = (struct keeper_verdict){.group = "orders",
+                                           .epoch = epoch,
+                                           .kind = KIND_WRITE,
+                                           .granted = true,
+                                           .open = open,
+                                           .terms = {TTL_MS, 10000}};
+    return ack;
+}
+
+static void serve(struct world *w, enum keeper_server_state state, uint64_t ready_epoch)
+{
+    keeper_server(&w->k, 0, &(struct keeper_server){.state = state, .ready_epoch = ready_epoch});
+}
+
+/* A primary of epoch 3 whose gate is open. */
+static void start_open(struct world *w)
+{
+    struct keeper_ack ack;
+
+    start(w);
+    assign(w, primary(3));
+    serve(w, KEEPER_SERVER_PRIMARY, 3);
+    run(w);
+    ack = answer(w, 3, true);
+    assert_int_equal(keeper_ack(&w->k, &ack, w->now), 1);
+    run(w);
+    assert_int_equal(w->k.slots[0].gate.mode, GATE_OPEN);
+}
+
+/* The gate is managed, tried, and the epoch on disk, before the first renewal is sent. */
+static void nothing_is_asked_before_gate_and_disk(void **state)
+{
+    static const enum keeper_effect_kind order[] = {KEEPER_MANAGE, KEEPER_TRY, KEEPER_SYNC,
+                                                    KEEPER_RENEW};
+    struct world w;
+
+    (void)state;
+    start(&w);
+    assign(&w, primary(1));
+    run(&w);
+    assert_int_equal(w.count, 4);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(w.seen[i].kind, order[i]);
+    assert_int_equal(w.seen[2].table->of[0].highest, 1);
+
+    start(&w);
+    w.disk_fails = true;
+    assign(&w, primary(1));
+    run(&w);
+    assert_null(find(&w, KEEPER_RENEW));
+    w.disk_fails = false;
+    w.now = ms(1001000);
+    run(&w);
+    assert_non_null(find(&w, KEEPER_RENEW));
+}
+
+/* The deadline is the echoed send time plus the TTL, however late the answer is. */
+static void deadline_counts_from_the_send_time(void **state)
+{
+    struct world w;
+    struct keeper_ack ack;
+
+    (void)state;
+    start(&w);
+    assign(&w, primary(3));
+    serve(&w, KEEPER_SERVER_PRIMARY, 3);
+    run(&w);
+    ack = answer(&w, 3, true);
+    w.now = ms(1000000 + 900);
+    assert_int_equal(keeper_ack(&w.k, &ack, w.now), 1);
+    run(&w);
+    assert_int_equal(find(&w, KEEPER_ARM)->lease.deadline.ns, ms(1000000 + TTL_MS).ns);
+}
+
+/* Answers that are not exactly about what we sent change nothing. */
+static void foreign_answers_are_ignored(void **state)
+{
+    enum { SEQ, SENT, FUTURE, LIFE, EPOCH, KIND, GROUP, TTL, LATE, REFUSED, CASES };
+
+    (void)state;
+    for (int c = 0; c < CASES; c++) {
+        struct world w;
+        struct keeper_ack ack;
+
+        start(&w);
+        assign(&w, primary(3));
+        serve(&w, KEEPER_SERVER_PRIMARY, 3);
+        run(&w);
+        ack = answer(&w, 3, true);
+        ack.seq += c == SEQ;
+        ack.sent.ns -= c == SENT;
+        ack.items[0].epoch += c == EPOCH;
+        ack.items[0].granted = c != REFUSED;
+        ack.incarnation = c == LIFE ? other : me;
+        ack.items[0].kind = c == KIND ? KIND_READ : KIND_WRITE;
+        ack.items[0].group[0] = c == GROUP ? 'x' : 'o';
+        ack.items[0].terms.ttl_ms = c == TTL ? LEASE_TTL_MAX_MS + 1 : TTL_MS;
+        if (c == FUTURE)
+            w.now.ns -= 1;
+        if (c == LATE)
+            w.now.ns += (uint64_t)TTL_MS * NS_PER_MS;
+        if (keeper_ack(&w.k, &ack, w.now) != 0)
+            fail_msg("case %d was taken", c);
+        run(&w);
+        assert_null(find(&w, KEEPER_ARM));
+    }
+}
+
+/* Open needs three things at once: `opened`, a ready server, the role. */
+static void opens_only_when_all_three_hold(void **state)
+{
+    (void)state;
+    for (int bits = 0; bits < 16; bits++) {
+        bool opened = bits & 1, ready = bits & 2, up = bits & 4, barred = bits & 8;
+        struct world w;
+        struct keeper_ack ack;
+        enum gate_mode expect = barred                  ? GATE_CLOSED
+                                : opened && ready && up ? GATE_OPEN
+                                                        : GATE_REPLICATION;
+
+        start(&w);
+        assign(&w, primary(3));
+        keeper_server(&w.k, 0,
+                      &(struct keeper_server){
+                          .state = up ? KEEPER_SERVER_PRIMARY : KEEPER_SERVER_OTHER,
+                          .ready_epoch = ready ? 3 : 2,
+                          .barred = barred});
+        run(&w);
+        ack = answer(&w, 3, opened);
+        (void)keeper_ack(&w.k, &ack, w.now);
+        run(&w);
+        if (w.k.slots[0].gate.mode != expect)
+            fail_msg("bits %d: mode %d", bits, (int)w.k.slots[0].gate.mode);
+    }
+}
+
+/* The postmaster's exit closes at once; the same epoch may open again, when ready. */
+static void exit_closes_and_the_epoch_may_reopen(void **state)
+{
+    struct world w;
+
+    (void)state;
+    start_open(&w);
+    serve(&w, KEEPER_SERVER_DOWN, 0);
+    run(&w);
+    assert_non_null(find(&w, KEEPER_CLOSE));
+    serve(&w, KEEPER_SERVER_OTHER, 0);
+    run(&w);
+    assert_int_equal(find(&w, KEEPER_ARM)->lease.mode, GATE_REPLICATION);
+    assert_int_equal(find(&w, KEEPER_ARM)->how, GATE_REOPEN);
+    serve(&w, KEEPER_SERVER_PRIMARY, 3);
+    run(&w);
+    assert_int_equal(find(&w, KEEPER_ARM)->lease.mode, GATE_OPEN);
+}
+
+/* A fence: mark on disk, then closed and frozen, then the proof; nothing re-opens it. */
+static void fence_is_marked_then_frozen_then_proven(void **state)
+{
+    static const enum keeper_effect_kind order[] = {KEEPER_SYNC, KEEPER_FENCE, KEEPER_PROOF};
+    struct keeper_fence_order o = {.to = me, .group = "orders", .epoch = 3, .fence_index = 77};
+    struct world w;
+    struct keeper_ack late;
+
+    (void)state;
+    start_open(&w);
+    keeper_tick(&w.k);
+    run(&w);
+    late = answer(&w, 3, true);
+    assert_int_equal(keeper_fence_order(&w.k, &o, NULL), 0);
+    run(&w);
+    assert_int_equal(w.count, 3);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(w.seen[i].kind, order[i]);
+    assert_int_equal(w.seen[0].table->of[0].fenced, 3);
+    assert_int_equal(w.seen[2].fence_index, 77);
+
+    assert_int_equal(keeper_ack(&w.k, &late, w.now), 0);
+    keeper_tick(&w.k);
+    run(&w);
+    assert_int_equal(w.count, 0);
+    /* The order is repeated: so is the proof. */
+    assert_int_equal(keeper_fence_order(&w.k, &o, NULL), 0);
+    run(&w);
+    assert_int_equal(w.count, 1);
+    assert_int_equal(w.seen[0].kind, KEEPER_PROOF);
+}
+
+/* No proof and no freeze while the disk refuses the mark. */
+static void no_proof_without_the_mark_on_disk(void **state)
+{
+    struct keeper_fence_order o = {.to = me, .group = "orders", .epoch = 3, .fence_index = 77};
+    struct world w;
+
+    (void)state;
+    start_open(&w);
+    w.disk_fails = true;
+    assert_int_equal(keeper_fence_order(&w.k, &o, NULL), 0);
+    run(&w);
+    assert_null(find(&w, KEEPER_FENCE));
+    assert_null(find(&w, KEEPER_PROOF));
+}
+
+static void fence_orders_that_are_refused(void **state)
+{
+    static const struct {
+        const char *name, *group;
+        struct incarnation to;
+        uint64_t epoch, index;
+        int code;
+    } table[] = {
+        {"another life", "orders", {{2}}, 3, 77, ERR_PEER},
+        {"older epoch", "orders", {{1}}, 2, 77, ERR_STALE},
+        {"epoch not heard of", "orders", {{1}}, 4, 77, ERR_NOTFOUND},
+        {"group not heard of", "users", {{1}}, 3, 77, ERR_NOTFOUND},
+        {"no fence_begin", "orders", {{1}}, 3, 0, ERR_INVAL},
+    }, *row;
+
+    (void)state;
+    EACH(row, table) {
+        struct keeper_fence_order o = {
+            .to = row->to, .epoch = row->epoch, .fence_index = row->index};
+        struct world w;
+
+        snprintf(o.group, sizeof o.group, "%s", row->group);
+        start_open(&w);
+        if (keeper_fence_order(&w.k, &o, NULL) != row->code)
+            fail_msg("%s", row->name);
+        run(&w);
+        assert_null(find(&w, KEEPER_FENCE));
+    }
+}
+
+/* A restart over a synced mark closes and freezes before anything is heard. */
+static void restart_over_a_mark_freezes_first(void **state)
+{
+    struct epoch_table disk = {
+        .count = 1,
+        .of[0] = {.group = "orders", .highest = 3, .fenced = 3, .port = 5432, .tried = true}};
+    struct gate_state open = {
+        .epoch = 3, .mode = GATE_OPEN, .deadline = ms(1000500), .opened = true};
+    struct world w = {.now = ms(1000000)};
+
+    (void)state;
+    keeper_core_init(&w.k, &me, &disk);
+    assert_true(keeper_gate_found(&w.k, 5432, &open));
+    run(&w);
+    assert_int_equal(w.count, 1);
+    assert_int_equal(w.seen[0].kind, KEEPER_FENCE);
+    assert_int_equal(w.seen[0].epoch, 3);
+}
+
+/* A restart within the TTL touches nothing, and goes on renewing the same lease. */
+static void adoption_leaves_the_gate_alone(void **state)
+{
+    struct epoch_table disk = {
+        .count = 1, .of[0] = {.group = "orders", .highest = 3, .port = 5432, .tried = true}};
+    struct gate_state open = {
+        .epoch = 3, .mode = GATE_OPEN, .deadline = ms(1000500), .opened = true};
+    struct world w = {.now = ms(1000000)};
+    struct keeper_ack ack;
+
+    (void)state;
+    keeper_core_init(&w.k, &me, &disk);
+    keeper_clock(&w.k, true, 0);
+    assert_true(keeper_gate_found(&w.k, 5432, &open));
+    serve(&w, KEEPER_SERVER_PRIMARY, 3);
+    run(&w);
+    assert_int_equal(w.count, 0);
+    assign(&w, primary(3));
+    run(&w);
+    for (unsigned i = 0; i < w.count; i++)
+        if (w.seen[i].kind != KEEPER_RENEW && w.seen[i].kind != KEEPER_MANAGE)
+            fail_msg("effect %s", keeper_effect_name(w.seen[i].kind));
+    assert_int_equal(w.k.slots[0].lease.kind, KIND_WRITE);
+    ack = answer(&w, 3, true);
+    assert_int_equal(keeper_ack(&w.k, &ack, w.now), 1);
+    run(&w);
+    assert_int_equal(find(&w, KEEPER_ARM)->lease.mode, GATE_OPEN);
+    assert_int_equal(find(&w, KEEPER_ARM)->how, GATE_RENEW);
+}
+
+/* A port that the disk remembers is closed from the start, before anybody is heard. */
+static void a_remembered_port_is_closed_at_boot(void **state)
+{
+    struct epoch_table disk = {.count = 1,
+                               .of[0] = {.group = "orders", .highest = 3, .port = 5432}};
+    struct world w = {.now = ms(1000000)};
+
+    (void)state;
+    keeper_core_init(&w.k, &me, &disk);
+    run(&w);
+    assert_int_equal(w.count, 1);
+    assert_int_equal(w.seen[0].kind, KEEPER_MANAGE);
+}
+
+/* I4: a clock that is steered too fast, or is not the gate's, takes no lease. */
+static void no_lease_with_an_unfit_clock(void **state)
+{
+    static const struct {
+        bool same;
+        int64_t rate;
+        bool asks;
+    } table[] = {{true, 0, true},       {true, 5000, true},   {true, 5001, false},
+                 {true, -5000, true},   {true, -5001, false}, {false, 0, false}},
+      *row;
+
+    (void)state;
+    EACH(row, table) {
+        struct world w;
+
+        start(&w);
+        keeper_clock(&w.k, row->same, row->rate);
+        assign(&w, primary(1));
+        run(&w);
+        assert_int_equal(find(&w, KEEPER_RENEW) != NULL, row->asks);
+    }
+}
+
+/* Lower index, lower epoch, another life, another group's port: refused, nothing changes. */
+static void stale_assignments_are_dropped(void **state)
+{
+    struct keeper_assignment a = primary(3);
+    struct world w;
+    uint8_t slot = 9;
+
+    (void)state;
+    start_open(&w);
+    a.epoch = 2;
+    assert_int_equal(keeper_assign(&w.k, &me, &a, &slot, NULL), ERR_STALE);
+    a = primary(3);
+    a.index = 29;
+    assert_int_equal(keeper_assign(&w.k, &me, &a, &slot, NULL), ERR_STALE);
+    a = primary(4);
+    assert_int_equal(keeper_assign(&w.k, &other, &a, &slot, NULL), ERR_PEER);
+    a.group[0] = 'x';
+    assert_int_equal(keeper_assign(&w.k, &me, &a, &slot, NULL), ERR_CONFLICT);
+    a = primary(4);
+    a.port = 5433;
+    assert_int_equal(keeper_assign(&w.k, &me, &a, &slot, NULL), ERR_CONFLICT);
+    assert_int_equal(slot, 9);
+    run(&w);
+    assert_int_equal(w.count, 0);
+}
+
+/* A standby's gate is at replication for as long as it is a standby; closed when somebody
+ * promoted it by hand. */
+static void standby_gate(void **state)
+{
+    static const struct {
+        enum keeper_server_state server;
+        enum gate_mode mode;
+    } table[] = {{KEEPER_SERVER_STANDBY, GATE_REPLICATION},
+                 {KEEPER_SERVER_DOWN, GATE_REPLICATION},
+                 {KEEPER_SERVER_OTHER, GATE_REPLICATION},
+                 {KEEPER_SERVER_UNKNOWN, GATE_CLOSED},
+                 {KEEPER_SERVER_PRIMARY, GATE_CLOSED}},
+      *row;
+
+    (void)state;
+    EACH(row, table) {
+        struct keeper_assignment a = primary(3);
+        struct world w;
+
+        start(&w);
+        a.role = ROLE_STANDBY;
+        assign(&w, a);
+        serve(&w, row->server, 0);
+        run(&w);
+        assert_int_equal(w.k.slots[0].gate.mode, row->mode);
+        if (row->mode == GATE_REPLICATION)
+            assert_int_equal(w.k.slots[0].gate.deadline.ns, GATE_FOREVER.ns);
+        assert_null(find(&w, KEEPER_RENEW));
+    }
+}
+
+/* Promoted by hand under our eyes: the open replication gate is closed. */
+static void a_rogue_promotion_closes_the_gate(void **state)
+{
+    struct keeper_assignment a = primary(3);
+    struct world w;
+
+    (void)state;
+    start(&w);
+    a.role = ROLE_STANDBY;
+    assign(&w, a);
+    serve(&w, KEEPER_SERVER_STANDBY, 0);
+    run(&w);
+    serve(&w, KEEPER_SERVER_PRIMARY, 3);
+    run(&w);
+    assert_int_equal(w.k.slots[0].gate.mode, GATE_CLOSED);
+}
+
+/* Reading on a standby is a lease with a deadline; it asks only while in recovery. */
+static void standby_reads_are_leased(void **state)
+{
+    struct keeper_assignment a = primary(3);
+    struct keeper_ack ack;
+    struct world w;
+
+    (void)state;
+    start(&w);
+    a.role = ROLE_STANDBY;
+    a.standby_reads = true;
+    assign(&w, a);
+    run(&w);
+    assert_null(find(&w, KEEPER_RENEW));
+    serve(&w, KEEPER_SERVER_STANDBY, 0);
+    run(&w);
+    assert_int_equal(find(&w, KEEPER_RENEW)->renewal.items[0].kind, KIND_READ);
+    ack = answer(&w, 3, false);
+    ack.items[0].kind = KIND_READ;
+    assert_int_equal(keeper_ack(&w.k, &ack, w.now), 1);
+    run(&w);
+    assert_int_equal(w.k.slots[0].gate.mode, GATE_OPEN);
+    assert_int_equal(w.k.slots[0].gate.deadline.ns, ms(1000000 + TTL_MS).ns);
+    w.now = ms(1000000 + TTL_MS);
+    run(&w);
+    assert_int_equal(w.k.slots[0].gate.mode, GATE_REPLICATION);
+}
+
+/* I2: the installed proof is of a closed, tried gate, and voids what was asked before. */
+static void installed_proof_needs_a_closed_tried_gate(void **state)
+{
+    struct keeper_assignment a = primary(3);
+    struct world w;
+
+    (void)state;
+    start(&w);
+    a.role = ROLE_STANDBY;
+    a.proof_wanted = true;
+    assign(&w, a);
+    serve(&w, KEEPER_SERVER_STANDBY, 0);
+    run(&w);
+    assert_true(find(&w, KEEPER_PROOF)->installed);
+    assert_true(find(&w, KEEPER_TRY) < find(&w, KEEPER_PROOF));
+    assert_null(find(&w, KEEPER_ARM));
+    keeper_tick(&w.k); /* until the log has it, it is said again */
+    run(&w);
+    assert_non_null(find(&w, KEEPER_PROOF));
+    a.proof_wanted = false;
+    a.index++;
+    assign(&w, a);
+    run(&w);
+    assert_int_equal(w.k.slots[0].gate.mode, GATE_REPLICATION);
+}
+
+/* A primary that may write never says "installed": a grant may be later in the log. */
+static void a_primary_gives_no_installed_proof(void **state)
+{
+    struct keeper_assignment a = primary(3);
+    struct world w;
+
+    (void)state;
+    start(&w);
+    a.proof_wanted = true;
+    assign(&w, a);
+    run(&w);
+    assert_null(find(&w, KEEPER_PROOF));
+    assert_non_null(find(&w, KEEPER_RENEW));
+}
+
+/* A running primary that will be adopted keeps its clients until its epoch begins. */
+static void adoption_waits_for_its_epoch(void **state)
+{
+    struct keeper_assignment a = primary(0);
+    struct world w;
+
+    (void)state;
+    start(&w);
+    a.role = ROLE_NONE;
+    a.hands_off = true;
+    assign(&w, a);
+    serve(&w, KEEPER_SERVER_PRIMARY, 0);
+    run(&w);
+    assert_null(find(&w, KEEPER_MANAGE));
+    assign(&w, primary(1));
+    run(&w);
+    assert_non_null(find(&w, KEEPER_MANAGE));
+    assert_non_null(find(&w, KEEPER_RENEW));
+}
+
+/* Detach is committed and on disk before the gate is taken away. */
+static void detach_unmanages_after_the_disk_knows(void **state)
+{
+    struct keeper_assignment a = primary(4);
+    struct world w;
+
+    (void)state;
+    start_open(&w);
+    a.role = ROLE_DETACHED;
+    w.disk_fails = true;
+    assign(&w, a);
+    run(&w);
+    assert_null(find(&w, KEEPER_UNMANAGE));
+    w.disk_fails = false;
+    w.now = ms(1000500);
+    run(&w);
+    assert_non_null(find(&w, KEEPER_UNMANAGE));
+    assert_false(w.k.slots[0].managed);
+    keeper_tick(&w.k);
+    run(&w);
+    assert_null(find(&w, KEEPER_RENEW));
+}
+
+/* Demoted by a newer epoch: closed at once, even while the disk is slow. */
+static void demotion_closes_before_the_disk(void **state)
+{
+    struct keeper_assignment a = primary(4);
+    struct world w;
+
+    (void)state;
+    start_open(&w);
+    a.role = ROLE_STANDBY;
+    w.disk_fails = true;
+    assign(&w, a);
+    run(&w);
+    assert_int_equal(w.k.slots[0].gate.mode, GATE_CLOSED);
+}
+
+/* The gate said "too late" to a renewal: a fresh lease re-opens, a passed one does not. */
+static void a_late_write_reopens_only_with_a_fresh_lease(void **state)
+{
+    struct keeper_ack ack;
+    struct world w;
+
+    (void)state;
+    start_open(&w);
+    w.now = ms(1000000 + TTL_MS);
+    run(&w);
+    assert_int_equal(w.count, 0); /* expired by itself; nothing to write */
+    keeper_tick(&w.k);
+    run(&w);
+    ack = answer(&w, 3, true);
+    assert_int_equal(keeper_ack(&w.k, &ack, w.now), 1);
+    run(&w);
+    assert_int_equal(find(&w, KEEPER_ARM)->how, GATE_REOPEN);
+
+    w.gate_code = ERR_CLOSED;
+    keeper_tick(&w.k);
+    run(&w);
+    w.now.ns += NS_PER_MS;
+    keeper_tick(&w.k);
+    run(&w);
+    ack = answer(&w, 3, true);
+    assert_int_equal(keeper_ack(&w.k, &ack, w.now), 1);
+    run(&w);
+    assert_int_equal(w.seen[0].how, GATE_RENEW);
+    assert_int_equal(w.seen[1].how, GATE_REOPEN);
+    assert_int_equal(w.count, 2); /* then it waits before it tries again */
+}
+
+/* Unanswered until any controller has answered the last renewal. */
+static void unanswered_renewals_are_known(void **state)
+{
+    struct keeper_ack ack;
+    struct world w;
+
+    (void)state;
+    start(&w);
+    assign(&w, primary(3));
+    run(&w);
+    assert_true(keeper_unanswered(&w.k));
+    ack = answer(&w, 3, true);
+    (void)keeper_ack(&w.k, &ack, w.now);
+    assert_false(keeper_unanswered(&w.k));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_asked_before_gate_and_disk),
+        cmocka_unit_test(deadline_counts_from_the_send_time),
+        cmocka_unit_test(foreign_answers_are_ignored),
+        cmocka_unit_test(opens_only_when_all_three_hold),
+        cmocka_unit_test(exit_closes_and_the_epoch_may_reopen),
+        cmocka_unit_test(fence_is_marked_then_frozen_then_proven),
+        cmocka_unit_test(no_proof_without_the_mark_on_disk),
+        cmocka_unit_test(fence_orders_that_are_refused),
+        cmocka_unit_test(restart_over_a_mark_freezes_first),
+        cmocka_unit_test(adoption_leaves_the_gate_alone),
+        cmocka_unit_test(a_remembered_port_is_closed_at_boot),
+        cmocka_unit_test(no_lease_with_an_unfit_clock),
+        cmocka_unit_test(stale_assignments_are_dropped),
+        cmocka_unit_test(standby_gate),
+        cmocka_unit_test(a_rogue_promotion_closes_the_gate),
+        cmocka_unit_test(standby_reads_are_leased),
+        cmocka_unit_test(installed_proof_needs_a_closed_tried_gate),
+        cmocka_unit_test(a_primary_gives_no_installed_proof),
+        cmocka_unit_test(adoption_waits_for_its_epoch),
+        cmocka_unit_test(detach_unmanages_after_the_disk_knows),
+        cmocka_unit_test(demotion_closes_before_the_disk),
+        cmocka_unit_test(a_late_write_reopens_only_with_a_fresh_lease),
+        cmocka_unit_test(unanswered_renewals_are_known),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
