@@ -11,8 +11,8 @@ struct unit {
 };
 
 /* From the smallest to the largest; formatting tries them backwards. */
-static const struct unit durations[] = {{"ms", 1},          {"s", 1000},      {"min", 60000},
-                                        {"h", 3600000},     {"d", 86400000}};
+static const struct unit durations[] = {
+    {"ms", 1}, {"s", 1000}, {"min", 60000}, {"h", 3600000}, {"d", 86400000}};
 static const struct unit sizes[] = {{"B", 1},
                                     {"KiB", 1ull << 10},
                                     {"MiB", 1ull << 20},
