@@ -91,10 +91,7 @@ void bench_until(struct bench *b, const unsigned *counter, unsigned target)
                  b->rejected.text);
 }
 
-void bench_turn(struct bench *b)
-{
-    uv_run(&b->loop, UV_RUN_NOWAIT);
-}
+void bench_turn(struct bench *b) { uv_run(&b->loop, UV_RUN_NOWAIT); }
 
 struct identity bench_id(enum identity_role role, const char *name)
 {

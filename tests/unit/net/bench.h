@@ -21,7 +21,7 @@
 #include "controller/net/pki.h"
 #include "controller/net/stream.h"
 
-#define EACH(row, table)                                                                 \
+#define EACH(row, table)                                                                   \
     for ((row) = (table); (row) < (table) + sizeof(table) / sizeof *(table); (row)++)
 
 enum { BENCH_PATH = 128, BENCH_ACCEPT_MAX = 32, BENCH_WAIT_MS = 10000 };

@@ -25,6 +25,8 @@ struct raw_tls {
  * offered. Returns whether the handshake was finished, as far as the client sees. */
 bool raw_tls_open(struct raw_tls *t, struct bench *b, const char *stem, int version);
 void raw_tls_send(struct raw_tls *t, const void *data, size_t len);
+/* Throw away what has come. */
+void raw_tls_read(struct raw_tls *t);
 /* The greeting of a well-behaved peer. */
 void raw_tls_welcome(struct raw_tls *t);
 void raw_tls_close(struct raw_tls *t);

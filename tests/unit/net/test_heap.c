@@ -17,10 +17,7 @@ void *__wrap_realloc(void *old, size_t size);
 
 static long ours_until, openssl_until; /* allocations until the failing one; 0: never */
 
-static bool is_turn(long *until)
-{
-    return *until > 0 && --*until == 0;
-}
+static bool is_turn(long *until) { return *until > 0 && --*until == 0; }
 
 void *__wrap_malloc(size_t size)
 {
@@ -92,7 +89,4 @@ static bool one_life(struct bench *b, long *until, long nth)
     return well;
 }
 
-int main(void)
-{
-    return 0;
-}
+int main(void) { return 0; }

@@ -11,17 +11,20 @@ static void garbage_is_rejected(void **state)
     static const struct {
         const char *name, *bytes;
         size_t len;
-    } table[] = {
-        {"plain HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27},
-        {"zeros", "\0\0\0\0\0\0\0\0\0\0\0\0", 12},
-        {"our frames, in clear", "\0\0\0\4RF\1\0", 8},
-        {"SSLv2", "\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10\x01", 12},
-        {"a TLS record of 64 KiB", "\x16\x03\x01\xff\xff\x01\x00\xff\xfb\x03\x03\x00", 12},
-        {"a TLS alert", "\x15\x03\x03\x00\x02\x02\x28", 7},
-    }, *row;
+    } table[] =
+        {
+            {"plain HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27},
+            {"zeros", "\0\0\0\0\0\0\0\0\0\0\0\0", 12},
+            {"our frames, in clear", "\0\0\0\4RF\1\0", 8},
+            {"SSLv2", "\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10\x01", 12},
+            {"a TLS record of 64 KiB", "\x16\x03\x01\xff\xff\x01\x00\xff\xfb\x03\x03\x00",
+             12},
+            {"a TLS alert", "\x15\x03\x03\x00\x02\x02\x28", 7},
+        },
+      *row;
 
     (void)state;
-    EACH(row, table) {
+    EACH (row, table) {
         struct bench b;
         int fd;
 
@@ -114,19 +117,21 @@ static void wrong_certificates_are_rejected(void **state)
         const char *stem;
         int version, code;
         const char *says;
-    } table[] = {
-        {"expired", TLS1_3_VERSION, ERR_PEER, "expired"},
-        {"test", TLS1_3_VERSION, ERR_PEER, "of cluster test, this is cluster prod"},
-        {"operator", TLS1_3_VERSION, ERR_PEER, "is not ringfence://"},
-        {"nameless", TLS1_3_VERSION, ERR_PEER, "no SAN URI"},
-        {"dns", TLS1_3_VERSION, ERR_PEER, "no SAN URI"},
-        {"two", TLS1_3_VERSION, ERR_PEER, "more than one"},
-        {NULL, TLS1_3_VERSION, ERR_PEER, "showed no certificate"},
-        {"controller-west", TLS1_2_VERSION, ERR_BADMSG, "TLS 1.3"},
-    }, *row;
+    } table[] =
+        {
+            {"expired", TLS1_3_VERSION, ERR_PEER, "expired"},
+            {"test", TLS1_3_VERSION, ERR_PEER, "of cluster test, this is cluster prod"},
+            {"operator", TLS1_3_VERSION, ERR_PEER, "is not ringfence://"},
+            {"nameless", TLS1_3_VERSION, ERR_PEER, "no SAN URI"},
+            {"dns", TLS1_3_VERSION, ERR_PEER, "no SAN URI"},
+            {"two", TLS1_3_VERSION, ERR_PEER, "more than one"},
+            {NULL, TLS1_3_VERSION, ERR_PEER, "showed no certificate"},
+            {"controller-west", TLS1_2_VERSION, ERR_BADMSG, "TLS 1.3"},
+        },
+      *row;
 
     (void)state;
-    EACH(row, table) {
+    EACH (row, table) {
         struct bench b;
         struct raw_tls t;
 
@@ -196,6 +201,7 @@ static void open_raw_peer(struct bench *b, struct raw_tls *t)
     assert_true(raw_tls_open(t, b, "controller-west", TLS1_3_VERSION));
     raw_tls_welcome(t);
     bench_until(b, &b->n_accepted, 1);
+    raw_tls_read(t); /* its greeting: closing over unread bytes would be a reset */
 }
 
 /* A proven peer that breaks the framing is closed, told once, and costs no memory. */
@@ -205,15 +211,17 @@ static void broken_frames_close_the_stream(void **state)
         const char *name, *bytes;
         size_t len;
         int code;
-    } table[] = {
-        {"one byte too long", "\x00\x40\x00\x01", 4, ERR_FULL},
-        {"4 GiB", "\xff\xff\xff\xff", 4, ERR_FULL},
-        {"empty", "\0\0\0\0", 4, ERR_BADMSG},
-        {"good, then empty", "\0\0\0\1a\0\0\0\0", 9, ERR_BADMSG},
-    }, *row;
+    } table[] =
+        {
+            {"one byte too long", "\x00\x40\x00\x01", 4, ERR_FULL},
+            {"4 GiB", "\xff\xff\xff\xff", 4, ERR_FULL},
+            {"empty", "\0\0\0\0", 4, ERR_BADMSG},
+            {"good, then empty", "\0\0\0\1a\0\0\0\0", 9, ERR_BADMSG},
+        },
+      *row;
 
     (void)state;
-    EACH(row, table) {
+    EACH (row, table) {
         struct bench b;
         struct raw_tls t;
 

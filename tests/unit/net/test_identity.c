@@ -8,32 +8,34 @@ static void parses_strictly(void **state)
     static const struct {
         const char *uri;
         bool good;
-    } table[] = {
-        {"ringfence://prod/controller/east", true},
-        {"ringfence://prod/agent/pg-east-1", true},
-        {"ringfence://0/agent/9", true},
-        {"ringfence://prod/controller/east/", false},
-        {"ringfence://prod/controller/", false},
-        {"ringfence://prod/controller", false},
-        {"ringfence:///controller/east", false},
-        {"ringfence://prod//east", false},
-        {"ringfence://prod/operator/east", false},
-        {"ringfence://prod/Controller/east", false},
-        {"ringfence://Prod/controller/east", false},
-        {"ringfence://prod:1/controller/east", false},
-        {"ringfence://prod/controller/east?x", false},
-        {"ringfence://prod/controller/-east", false},
-        {"ringfence://prod/controller/east-", false},
-        {"ringfence://prod/controller/a%61", false},
-        {"ringfence://prod/controller/\xc3\xa4", false},
-        {"RINGFENCE://prod/controller/east", false},
-        {"https://prod/controller/east", false},
-        {"ringfence://", false},
-        {"", false},
-    }, *row;
+    } table[] =
+        {
+            {"ringfence://prod/controller/east", true},
+            {"ringfence://prod/agent/pg-east-1", true},
+            {"ringfence://0/agent/9", true},
+            {"ringfence://prod/controller/east/", false},
+            {"ringfence://prod/controller/", false},
+            {"ringfence://prod/controller", false},
+            {"ringfence:///controller/east", false},
+            {"ringfence://prod//east", false},
+            {"ringfence://prod/operator/east", false},
+            {"ringfence://prod/Controller/east", false},
+            {"ringfence://Prod/controller/east", false},
+            {"ringfence://prod:1/controller/east", false},
+            {"ringfence://prod/controller/east?x", false},
+            {"ringfence://prod/controller/-east", false},
+            {"ringfence://prod/controller/east-", false},
+            {"ringfence://prod/controller/a%61", false},
+            {"ringfence://prod/controller/\xc3\xa4", false},
+            {"RINGFENCE://prod/controller/east", false},
+            {"https://prod/controller/east", false},
+            {"ringfence://", false},
+            {"", false},
+        },
+      *row;
 
     (void)state;
-    EACH(row, table) {
+    EACH (row, table) {
         struct identity id;
         struct err err;
         char text[IDENTITY_TEXT_SIZE];
@@ -102,28 +104,30 @@ static void addresses(void **state)
     static const struct {
         const char *text, *host; /* host NULL: refused */
         uint16_t port;
-    } table[] = {
-        {"10.0.0.2:7400", "10.0.0.2", 7400},
-        {"[fd00::2]:7400", "fd00::2", 7400},
-        {"east.example.org:1", "east.example.org", 1},
-        {"127.0.0.1:0", "127.0.0.1", 0},
-        {"127.0.0.1:65535", "127.0.0.1", 65535},
-        {"127.0.0.1:65536", NULL, 0},
-        {"127.0.0.1:000080", NULL, 0},
-        {"127.0.0.1:-1", NULL, 0},
-        {"127.0.0.1:", NULL, 0},
-        {"127.0.0.1", NULL, 0},
-        {":7400", NULL, 0},
-        {"fd00::2:7400", NULL, 0},
-        {"[fd00::2:7400", NULL, 0},
-        {"[]:7400", NULL, 0},
-        {"http://east:7400", NULL, 0},
-        {"ea st:7400", NULL, 0},
-        {"", NULL, 0},
-    }, *row;
+    } table[] =
+        {
+            {"10.0.0.2:7400", "10.0.0.2", 7400},
+            {"[fd00::2]:7400", "fd00::2", 7400},
+            {"east.example.org:1", "east.example.org", 1},
+            {"127.0.0.1:0", "127.0.0.1", 0},
+            {"127.0.0.1:65535", "127.0.0.1", 65535},
+            {"127.0.0.1:65536", NULL, 0},
+            {"127.0.0.1:000080", NULL, 0},
+            {"127.0.0.1:-1", NULL, 0},
+            {"127.0.0.1:", NULL, 0},
+            {"127.0.0.1", NULL, 0},
+            {":7400", NULL, 0},
+            {"fd00::2:7400", NULL, 0},
+            {"[fd00::2:7400", NULL, 0},
+            {"[]:7400", NULL, 0},
+            {"http://east:7400", NULL, 0},
+            {"ea st:7400", NULL, 0},
+            {"", NULL, 0},
+        },
+      *row;
 
     (void)state;
-    EACH(row, table) {
+    EACH (row, table) {
         struct address a;
         struct err err;
         char text[ADDRESS_TEXT_SIZE];
@@ -144,8 +148,8 @@ static void addresses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parses_strictly),     cmocka_unit_test(zero_byte_is_refused),
-        cmocka_unit_test(longest_names_fit),   cmocka_unit_test(differs_in_any_part),
+        cmocka_unit_test(parses_strictly),   cmocka_unit_test(zero_byte_is_refused),
+        cmocka_unit_test(longest_names_fit), cmocka_unit_test(differs_in_any_part),
         cmocka_unit_test(addresses),
     };
 

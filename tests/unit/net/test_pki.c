@@ -102,7 +102,8 @@ static void bad_arguments(void **state)
     assert_int_equal(pki_issue(dir, IDENTITY_AGENT, "No Name", 10, &err), ERR_INVAL);
     assert_int_equal(pki_issue(dir, IDENTITY_AGENT, "../x", 10, &err), ERR_INVAL);
     assert_int_equal(pki_issue(dir, IDENTITY_AGENT, "x", 0, &err), ERR_INVAL);
-    assert_int_equal(pki_issue(dir, IDENTITY_AGENT, "x", PKI_DAYS_MAX + 1, &err), ERR_INVAL);
+    assert_int_equal(pki_issue(dir, IDENTITY_AGENT, "x", PKI_DAYS_MAX + 1, &err),
+                     ERR_INVAL);
     assert_int_equal(pki_init(in_dir("new"), "Prod", 10, &err), ERR_INVAL);
     assert_int_equal(access(in_dir("new"), F_OK), -1);
     assert_int_equal(pki_issue(in_dir("nowhere"), IDENTITY_AGENT, "x", 1, &err),
@@ -117,19 +118,21 @@ static void wrong_files_are_named(void **state)
         const char *cert, *key, *self;
         int code;
         const char *says;
-    } table[] = {
-        {"none.crt", "controller-east.key", "east", ERR_NOTFOUND, "/none.crt"},
-        {"controller-east.crt", "none.key", "east", ERR_NOTFOUND, "/none.key"},
-        {"garbage", "controller-east.key", "east", ERR_INVAL, "/garbage"},
-        {"controller-east.crt", "garbage", "east", ERR_INVAL, "/garbage"},
-        {"controller-east.crt", "controller-west.key", "east", ERR_INVAL,
-         "does not belong to the certificate"},
-        {"controller-west.crt", "controller-west.key", "east", ERR_PEER,
-         "is for controller west of cluster prod, this node is controller east"},
-        {"old.crt", "old.key", "east", ERR_INVAL, "expired"},
-        {"anon.crt", "anon.key", "east", ERR_PEER, "SAN URI"},
-        {"two.crt", "two.key", "east", ERR_PEER, "more than one"},
-    }, *row;
+    } table[] =
+        {
+            {"none.crt", "controller-east.key", "east", ERR_NOTFOUND, "/none.crt"},
+            {"controller-east.crt", "none.key", "east", ERR_NOTFOUND, "/none.key"},
+            {"garbage", "controller-east.key", "east", ERR_INVAL, "/garbage"},
+            {"controller-east.crt", "garbage", "east", ERR_INVAL, "/garbage"},
+            {"controller-east.crt", "controller-west.key", "east", ERR_INVAL,
+             "does not belong to the certificate"},
+            {"controller-west.crt", "controller-west.key", "east", ERR_PEER,
+             "is for controller west of cluster prod, this node is controller east"},
+            {"old.crt", "old.key", "east", ERR_INVAL, "expired"},
+            {"anon.crt", "anon.key", "east", ERR_PEER, "SAN URI"},
+            {"two.crt", "two.key", "east", ERR_PEER, "more than one"},
+        },
+      *row;
     struct err err;
     FILE *garbage;
 
@@ -145,7 +148,7 @@ static void wrong_files_are_named(void **state)
     fputs("hello\n", garbage);
     fclose(garbage);
     assert_int_equal(chmod(in_dir("garbage"), 0600), 0);
-    EACH(row, table) {
+    EACH (row, table) {
         print_message("%s %s\n", row->cert, row->key);
         assert_int_equal(load(row->cert, row->key, row->self, &err), row->code);
         print_message("  %s\n", err.text);
@@ -186,9 +189,9 @@ int main(void)
 {
 #define WITH_CA(test) cmocka_unit_test_setup_teardown(test, make_ca, remove_ca)
     const struct CMUnitTest tests[] = {
-        WITH_CA(keys_are_private),           WITH_CA(issued_is_loadable),
-        WITH_CA(overwrites_nothing),         WITH_CA(bad_arguments),
-        WITH_CA(wrong_files_are_named),      WITH_CA(public_key_file_is_refused),
+        WITH_CA(keys_are_private),      WITH_CA(issued_is_loadable),
+        WITH_CA(overwrites_nothing),    WITH_CA(bad_arguments),
+        WITH_CA(wrong_files_are_named), WITH_CA(public_key_file_is_refused),
         WITH_CA(leaf_ends_with_its_ca),
     };
 

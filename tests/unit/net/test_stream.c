@@ -34,7 +34,7 @@ static void both_sides_open(void **state)
 /* Frames of every size around the edges of a record arrive whole and in order. */
 static void frames_of_all_sizes_return(void **state)
 {
-    static const size_t sizes[] = {1,     2,     3,     16379, 16380,    16381,
+    static const size_t sizes[] = {1,     2,     3,     16379,   16380,           16381,
                                    16384, 16385, 65536, 1 << 20, STREAM_FRAME_MAX};
     struct bench b;
     struct side west = {0};

@@ -1,0 +1,100 @@
+/* controller/httpd/httpd_private.h -- the inside, for the files of this folder.
+ *
+ * libmicrohttpd owns connections and calls us from MHD_run() only. What our callers do at
+ * other times (an answer that comes late, bytes for a stream) is noted, the connection is
+ * resumed, and the next turn of the loop runs libmicrohttpd: it is never entered twice.
+ *
+ * A request and a stream have two owners, libmicrohttpd's connection and our caller; the
+ * last one to let go frees it.
+ */
+#ifndef RF_HTTPD_PRIVATE_H
+#define RF_HTTPD_PRIVATE_H
+
+#include <stdbool.h>
+
+#include <microhttpd.h>
+#include <uv.h>
+
+#include "controller/base/buf.h"
+#include "controller/httpd/httpd.h"
+
+enum { HTTPD_PATH_SIZE = 108 }; /* sun_path */
+
+struct httpd {
+    uv_poll_t poll;
+    uv_timer_t timer;
+    unsigned handles;
+    uv_loop_t *loop;
+    struct MHD_Daemon *daemon; /* NULL: stopped */
+    bool running;              /* inside MHD_run() */
+    bool closing;
+    http_handler *handler;
+    void *owner;
+    struct http_request *requests; /* those whose connection lives */
+    uint16_t port;
+    char socket_path[HTTPD_PATH_SIZE]; /* "": TCP */
+    uint64_t socket_inode;
+};
+
+struct http_pair {
+    char *name, *value;
+};
+
+struct http_request {
+    struct httpd *httpd; /* not to be used when the connection has ended */
+    uv_loop_t *loop;
+    struct MHD_Connection *connection; /* NULL: it has ended */
+    struct http_request *next, *prev;
+    char *method, *path, *accept, *content_type;
+    struct http_pair query[HTTPD_QUERY_MAX];
+    unsigned n_query;
+    struct buf body;
+    uint64_t received;
+    bool too_long;  /* more body than we take */
+    bool handled;   /* the handler was called */
+    bool owned;     /* our caller has it and owes an answer */
+    bool suspended; /* libmicrohttpd waits for us */
+    unsigned status;
+    struct MHD_Response *response; /* made, not queued yet */
+    bool hopeless;                 /* no memory for an answer: close the connection */
+    struct http_stream *stream;    /* the answer is one */
+};
+
+struct http_stream {
+    uv_poll_t watch;  /* for the client's end, which a suspended connection does not see */
+    uv_timer_t later; /* tells of a client that had gone before the stream began */
+    bool watching;
+    unsigned refs;            /* our caller, libmicrohttpd's response, each open handle */
+    struct http_request *req; /* NULL: the connection has ended */
+    struct buf pending;
+    bool released; /* our caller has ended it, or was told that it is gone */
+    bool broken;   /* the client has gone or is too slow */
+    http_stream_gone *on_gone;
+    void *owner;
+};
+
+/* socket.c: a bound, listening, non-blocking socket. */
+MUST_USE int httpd_socket(struct httpd *h, const struct httpd_listen *at, int *ret_fd,
+                          struct err *err);
+void httpd_unlink(struct httpd *h);
+
+/* httpd.c: run libmicrohttpd in the next turn of the loop. */
+void httpd_kick(struct httpd *h);
+/* The second half of httpd_close(). */
+void httpd_finish(struct httpd *h);
+
+/* request.c: libmicrohttpd's callbacks. */
+enum MHD_Result request_access(void *cls, struct MHD_Connection *connection,
+                               const char *url, const char *method, const char *version,
+                               const char *data, size_t *data_len, void **request);
+void request_completed(void *cls, struct MHD_Connection *connection, void **request,
+                       enum MHD_RequestTerminationCode why);
+void request_free(struct http_request *req); /* when both owners have let go */
+void request_resume(struct http_request *req);
+/* The caller's answer; NULL: there was no memory for one. Gives `r` away. */
+void request_settle(struct http_request *req, unsigned status, struct MHD_Response *r);
+
+/* body_stream.c: the connection has ended. Tells the owner. */
+void body_stream_disconnected(struct http_stream *s);
+
+#endif
