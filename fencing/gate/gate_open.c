@@ -1,0 +1,197 @@
+/* Opening, ending and describing a gate. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fencing/gate/clockcheck.h"
+#include "fencing/gate/courtesy.h"
+#include "fencing/gate/gate_internal.h"
+#include "fencing/gate/gate_lock.h"
+#include "fencing/gate/gate_rules.h"
+#include "fencing/gate/sockdestroy.h"
+
+static const char default_run_dir[] = "/run/ringfence";
+
+enum { OPENING_WAIT_MS = 2000, LOCK_NAME_MAX = 64 };
+
+static int open_bpf(struct gate *gate, const char *cgroup, struct err *err)
+{
+    char name[LOCK_NAME_MAX];
+    int r = cgroup_find(&gate->cgroup, cgroup, err);
+
+    if (r != 0)
+        return r;
+    (void)snprintf(name, sizeof name, "gate-cgroup-%" PRIu64 ".lock", gate->cgroup.id);
+    r = gate_lock(&gate->lock_fd, gate->run_dir, name, 0, err);
+    if (r == 0)
+        r = gate_bpf_open(gate, err);
+    if (r == 0)
+        r = clockcheck_open(&gate->clock, true, err);
+    return r;
+}
+
+/* An nftables gate rules a network namespace, whatever the cgroup. */
+static int open_nft(struct gate *gate, struct err *err)
+{
+    char name[LOCK_NAME_MAX];
+    struct stat st;
+    int r;
+
+    if (stat("/proc/self/ns/net", &st) != 0)
+        return err_errno(err, errno, "/proc/self/ns/net");
+    (void)snprintf(name, sizeof name, "gate-netns-%" PRIu64 ".lock", (uint64_t)st.st_ino);
+    r = gate_lock(&gate->lock_fd, gate->run_dir, name, 0, err);
+    if (r == 0)
+        r = gate_nft_open(gate, err);
+    if (r == 0)
+        r = clockcheck_open(&gate->clock, false, err);
+    return r;
+}
+
+/* Back to nothing; what is in the kernel stays. */
+static void close_all(struct gate *gate)
+{
+    courtesy_stop(gate->courtesy);
+    clockcheck_close(gate->clock);
+    if (gate->ops != NULL)
+        gate->ops->free(gate);
+    cgroup_close(&gate->cgroup);
+    auto_close(&gate->lock_fd);
+    gate->courtesy = NULL;
+    gate->clock = NULL;
+    gate->ops = NULL;
+    gate->n_ports = 0;
+    gate->lock_fd = -1;
+}
+
+static int open_driver(struct gate *gate, const struct gate_config *config, struct err *err)
+{
+    struct err because = {.code = 0};
+    int r;
+
+    if (config->driver == GATE_NFTABLES)
+        return open_nft(gate, err);
+    r = open_bpf(gate, config->cgroup, config->driver == GATE_BPF ? err : &because);
+    if (r == 0 || config->driver == GATE_BPF)
+        return r;
+    close_all(gate);
+    if (r != ERR_UNSUPPORTED) {
+        /* Somebody else's gate or a bad path is no reason to choose a weaker one. */
+        return err_set(err, r, "%s", because.text);
+    }
+    r = open_nft(gate, err);
+    return r == 0 ? 0 : err_wrap(err, "no eBPF (%s)", because.text);
+}
+
+static void start_courtesy(struct gate *gate)
+{
+    /* The nftables driver answers by itself. */
+    if (gate->can.driver != GATE_BPF ||
+        courtesy_start(&gate->courtesy, gate->agent, NULL) != 0)
+        return;
+    for (size_t i = 0; i < gate->n_ports; i++) {
+        const struct gate_port *p = &gate->ports[i];
+        struct gate_state state;
+
+        if (gate->ops->read(gate, p, &state, NULL) == 0)
+            courtesy_put(gate->courtesy, p->port, p->peers, p->n_peers,
+                         state.mode == GATE_OPEN ? state.deadline : (struct boot){0});
+    }
+}
+
+int gate_open(struct gate **ret_gate, const struct gate_config *config, struct err *err)
+{
+    const char *run_dir = config->run_dir != NULL ? config->run_dir : default_run_dir;
+    AUTO(auto_close) int opening = -1;
+    struct gate *gate;
+    int r;
+
+    if (!gate_rules_agent_name(config->agent))
+        return err_set(err, ERR_INVAL,
+                       "agent name '%s': expected a letter, then letters, digits, '.', '_' "
+                       "or '-', less than %d in all",
+                       config->agent != NULL ? config->agent : "", GATE_AGENT_MAX);
+    gate = calloc(1, sizeof *gate);
+    if (gate == NULL)
+        return err_set(err, ERR_NOMEM, "gate");
+    gate->lock_fd = gate->cgroup.fd = -1;
+    (void)snprintf(gate->agent, sizeof gate->agent, "%s", config->agent);
+    (void)snprintf(gate->run_dir, sizeof gate->run_dir, "%s", run_dir);
+
+    /* One at a time on this host, so that two agents cannot both find the place free. */
+    r = gate_lock(&opening, run_dir, "gate-opening.lock", OPENING_WAIT_MS, err);
+    if (r == 0)
+        r = open_driver(gate, config, err);
+    if (r == 0)
+        r = clockcheck_run(gate->clock, err);
+    if (r != 0) {
+        close_all(gate);
+        free(gate);
+        return err_wrap(err, "gate");
+    }
+    gate->can.destroys_sockets = sockdestroy_works();
+    if (config->courtesy)
+        start_courtesy(gate);
+    gate->can.courtesy = gate->can.courtesy || gate->courtesy != NULL;
+    *ret_gate = gate;
+    return 0;
+}
+
+void gate_free(struct gate *gate)
+{
+    if (gate == NULL)
+        return;
+    close_all(gate);
+    free(gate);
+}
+
+int gate_detach(struct gate *gate, struct err *err)
+{
+    int r = gate->ops->detach(gate, err);
+
+    courtesy_remove(gate->courtesy);
+    gate->courtesy = NULL;
+    gate_free(gate);
+    return r;
+}
+
+bool gate_was_adopted(const struct gate *gate) { return gate->adopted; }
+
+void gate_id(const struct gate *gate, uint8_t ret_id[GATE_ID_SIZE])
+{
+    memcpy(ret_id, gate->id, GATE_ID_SIZE);
+}
+
+void gate_id_text(const struct gate *gate, char text[GATE_ID_TEXT_SIZE])
+{
+    for (size_t i = 0; i < GATE_ID_SIZE; i++)
+        (void)snprintf(text + 2 * i, 3, "%02x", gate->id[i]);
+}
+
+struct gate_capabilities gate_capabilities(const struct gate *gate) { return gate->can; }
+
+void gate_describe(const struct gate *gate, char *text, size_t size)
+{
+    const struct gate_capabilities *can = &gate->can;
+
+    (void)snprintf(
+        text, size, "%s%s%s%s%s%s%s",
+        can->driver == GATE_BPF ? "eBPF on " : "nftables in this network namespace",
+        can->driver == GATE_BPF ? gate->cgroup.path : "",
+        can->absolute_deadline
+            ? ", absolute deadlines"
+            : "; WEAKER than eBPF: deadlines are relative, do not run while the host is "
+              "suspended and are bounded a second time by wall clock only",
+        can->frozen_proof ? ", proof by freezing"
+                          : "; a proof rests on a mark that root's nft could remove",
+        can->survives_flush ? "" : "; `nft flush ruleset` OPENS it (needs Linux 6.9)",
+        can->destroys_sockets ? ""
+                              : "; old connections cannot be ended by this kernel: a new "
+                                "epoch waits until they are gone",
+        can->courtesy ? ", courtesy resets"
+                      : "; no courtesy resets: clients of a closed "
+                        "port wait for their own timeouts");
+}
