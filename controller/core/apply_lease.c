@@ -137,6 +137,8 @@ static enum refusal renew_verdict(const struct state *s, const struct group *g,
     const struct instance *i;
     const struct agent *agent;
 
+    if (item->kind != LEASE_WRITE && item->kind != LEASE_READ)
+        return REFUSE_INVALID;
     if (g == NULL)
         return REFUSE_UNKNOWN_GROUP;
     if (item->instance >= g->instance_count)
@@ -160,8 +162,6 @@ static enum refusal renew_verdict(const struct state *s, const struct group *g,
     if (item->kind == LEASE_READ &&
         (item->instance == g->active || !g->policy.standby_reads || g->opened_index == 0))
         return REFUSE_NOT_ACTIVE;
-    if (item->kind == LEASE_NONE)
-        return REFUSE_INVALID;
     /* I12: the machine came back as somebody else while its former life's lease may run. */
     if (holder_stands(&i->proof) &&
         !incarnation_equal(&i->proof.holder, &item->incarnation))
