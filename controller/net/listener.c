@@ -9,7 +9,9 @@
 enum { LISTENER_BACKLOG = 128 };
 
 struct listener {
-    uv_tcp_t tcp;
+    uv_tcp_t tcp, spare; /* `spare` takes a connection only to end it */
+    unsigned handles;    /* whose close callback has not run */
+    bool spare_busy, one_waits;
     struct tls *tls;
     struct stream_options options;
     const struct listener_events *events;
@@ -106,6 +108,45 @@ static void on_gone(void *owner, struct stream *s)
 
 static const struct stream_host host = {vet_peer, on_opened, on_gone};
 
+static void on_connection(uv_stream_t *tcp, int status);
+
+static void let_go(struct listener *l)
+{
+    if (--l->handles > 0)
+        return;
+    tls_free(l->tls);
+    free(l);
+}
+
+static void on_spare_closed(uv_handle_t *handle)
+{
+    struct listener *l = handle->data;
+
+    l->spare_busy = false;
+    if (l->one_waits && !uv_is_closing((uv_handle_t *)&l->tcp)) {
+        l->one_waits = false;
+        on_connection((uv_stream_t *)&l->tcp, 0);
+    }
+    let_go(l);
+}
+
+/* There was no memory for a stream. libuv accepts nothing more while a connection is not
+ * taken, so this one is taken and ended. */
+static void end_one(struct listener *l)
+{
+    if (l->spare_busy) {
+        l->one_waits = true;
+        return;
+    }
+    if (uv_tcp_init(l->tcp.loop, &l->spare) != 0)
+        return;
+    l->spare.data = l;
+    l->spare_busy = true;
+    l->handles++;
+    (void)uv_accept((uv_stream_t *)&l->tcp, (uv_stream_t *)&l->spare);
+    uv_close((uv_handle_t *)&l->spare, on_spare_closed);
+}
+
 static void on_connection(uv_stream_t *tcp, int status)
 {
     struct listener *l = tcp->data;
@@ -122,6 +163,7 @@ static void on_connection(uv_stream_t *tcp, int status)
             append(l, s);
             return;
         }
+        end_one(l);
     }
     if (l->events->on_reject != NULL)
         l->events->on_reject(l->owner, &err);
@@ -129,13 +171,7 @@ static void on_connection(uv_stream_t *tcp, int status)
 
 /* -- open and close -- */
 
-static void on_listener_closed(uv_handle_t *handle)
-{
-    struct listener *l = handle->data;
-
-    tls_free(l->tls);
-    free(l);
-}
+static void on_listener_closed(uv_handle_t *handle) { let_go(handle->data); }
 
 void listener_close(struct listener *l)
 {
@@ -196,6 +232,7 @@ int listener_open(struct listener **ret_listener, uv_loop_t *loop, struct tls *t
         return err_uv(err, status, "open a socket");
     }
     l->tcp.data = l;
+    l->handles = 1;
     l->tls = tls_ref(tls);
     l->options = spec->options != NULL ? *spec->options : (struct stream_options){0};
     l->events = spec->events;

@@ -460,8 +460,7 @@ static void close_tells_streams(void **state)
 static void garbage_does_no_harm(void **state)
 {
     static const char *const table[] = {
-        "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        "\r\n\r\n\r\n\r\n",
+        "\x16\x03\x01\x02\r\n\r\n",
         "GET\r\n\r\n",
         "GET / HTTP/9.9\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n",
@@ -475,7 +474,6 @@ static void garbage_does_no_harm(void **state)
     for (unsigned i = 0; i < ARRAY_LEN(table); i++) {
         fd = client(&b);
         say(fd, table[i]);
-        shutdown(fd, SHUT_WR);
         expect(&b, fd, NULL);
         close(fd);
         forget(&b);
