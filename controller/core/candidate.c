@@ -53,11 +53,20 @@ static uint64_t retry_pause_ms(uint32_t failures)
     return pause < RETRY_MAX_MS ? pause : RETRY_MAX_MS;
 }
 
+/* What was observed before the last step ended is about a world that the step has changed:
+ * a stale "crashed" after a restart would restart, or fail over, once more. */
+static bool seen_since_step(const struct look *l, uint8_t instance)
+{
+    const struct observed_instance *oi = &l->og->instances[instance];
+
+    return mono_is_set(oi->seen.at) && oi->seen.taken.ns >= oi->step_ended.ns;
+}
+
 bool step_may_start(const struct look *l, uint8_t instance, enum step_kind kind)
 {
     const struct step *step = &l->g->instances[instance].step;
 
-    if (step->state == STEP_STARTED)
+    if (step->state == STEP_STARTED || !seen_since_step(l, instance))
         return false;
     if (step->state != STEP_FAILED || step->kind != kind)
         return true;
@@ -238,14 +247,16 @@ bool active_down(const struct look *l)
 {
     const struct seen_instance *seen = &active_seen(l)->seen;
 
-    return agent_present(l, l->g->active) && mono_is_set(l->og->crashed_since) &&
-           seen->epoch == l->g->epoch && (seen->crashed || seen->server == SERVER_DOWN);
+    return agent_present(l, l->g->active) && seen_since_step(l, l->g->active) &&
+           mono_is_set(l->og->crashed_since) && seen->epoch == l->g->epoch &&
+           (seen->crashed || seen->server == SERVER_DOWN);
 }
 
 bool active_hung(const struct look *l)
 {
-    return agent_present(l, l->g->active) && mono_is_set(l->og->hung_since) &&
-           active_seen(l)->seen.hung && active_seen(l)->seen.epoch == l->g->epoch;
+    return agent_present(l, l->g->active) && seen_since_step(l, l->g->active) &&
+           mono_is_set(l->og->hung_since) && active_seen(l)->seen.hung &&
+           active_seen(l)->seen.epoch == l->g->epoch;
 }
 
 bool restarts_left(const struct look *l)

@@ -325,6 +325,27 @@ static void a_rogue_standby_is_made_to_follow(void **state)
     assert_int_equal(world_group(&w)->instances[WEST].step.kind, STEP_FOLLOW);
 }
 
+/* A report taken before the restart ended still says "crashed": it counts for nothing. */
+static void a_report_from_before_the_step_is_not_believed(void **state)
+{
+    struct seen_instance stale;
+
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    east_crashes();
+    stale = world_seen(&w)->instances[EAST].seen;
+    assert_string_equal(world_step(&w), "crash-restarts-here");
+    world_pass_ms(&w, 50);
+    world_report(&w, WEST, SERVER_STANDBY);
+    world_outcome(&w, EAST, true);
+    assert_string_equal(world_step(&w), "record-outcome");
+    stale.at = w.now;
+    observe_report(&w.o, &w.s, 0, EAST, &stale);
+    assert_string_equal(world_step(&w), "");
+    world_report(&w, EAST, SERVER_DOWN); /* it is down again indeed */
+    assert_string_equal(world_step(&w), "crash-fails-over");
+}
+
 /* A failed step is tried again, later each time. */
 static void a_failed_step_waits_before_it_is_tried_again(void **state)
 {
@@ -398,6 +419,7 @@ int main(void)
         cmocka_unit_test(a_stuck_promotion_moves_on),
         cmocka_unit_test(a_silent_member_is_let_go),
         cmocka_unit_test(a_rogue_standby_is_made_to_follow),
+        cmocka_unit_test(a_report_from_before_the_step_is_not_believed),
         cmocka_unit_test(a_failed_step_waits_before_it_is_tried_again),
         cmocka_unit_test(leadership_leaves_the_active_region),
         cmocka_unit_test(a_follower_decides_nothing),
