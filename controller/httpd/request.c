@@ -100,11 +100,18 @@ void request_free(struct http_request *req)
 
 static struct MHD_Response *plain_response(const char *type, const void *body, size_t len)
 {
-    struct MHD_Response *r = MHD_create_response_from_buffer(len, (void *)(uintptr_t)body,
-                                                             MHD_RESPMEM_MUST_COPY);
+    void *copy = malloc(len + 1);
+    struct MHD_Response *r;
 
-    if (r == NULL)
+    if (copy == NULL)
         return NULL;
+    if (len > 0)
+        memcpy(copy, body, len);
+    r = MHD_create_response_from_buffer(len, copy, MHD_RESPMEM_MUST_FREE);
+    if (r == NULL) {
+        free(copy);
+        return NULL;
+    }
     if (type != NULL &&
         MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type) != MHD_YES) {
         MHD_destroy_response(r);

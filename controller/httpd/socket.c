@@ -31,7 +31,6 @@ static int sockaddr_of(const struct httpd_listen *at, struct sockaddr_storage *r
     struct sockaddr_in *v4 = (struct sockaddr_in *)ret_sa;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret_sa;
 
-    *ret_sa = (struct sockaddr_storage){0};
     if (inet_pton(AF_INET, at->address, &v4->sin_addr) == 1) {
         v4->sin_family = AF_INET;
         v4->sin_port = htons(at->port);
@@ -65,8 +64,8 @@ static int tcp_socket(struct httpd *h, const struct httpd_listen *at, int *ret_f
                       struct err *err)
 {
     AUTO(auto_close) int fd = -1;
-    struct sockaddr_storage sa;
-    socklen_t len;
+    struct sockaddr_storage sa = {0};
+    socklen_t len = 0;
     int one = 1, status = sockaddr_of(at, &sa, &len, err);
 
     if (status == 0)

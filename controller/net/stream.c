@@ -427,18 +427,17 @@ static void start_tls(struct stream *s)
         handshake(s);
 }
 
-static int stream_new(struct stream **ret_stream, uv_loop_t *loop, struct tls *tls,
-                      const struct stream_options *options, struct err *err)
+/* NULL: out of memory. */
+static struct stream *stream_new(uv_loop_t *loop, struct tls *tls,
+                                 const struct stream_options *options)
 {
     struct stream *s = calloc(1, sizeof *s);
-    int status;
 
     if (s == NULL)
-        return err_set(err, ERR_NOMEM, "stream");
-    status = uv_tcp_init(loop, &s->tcp);
-    if (status != 0) {
+        return NULL;
+    if (uv_tcp_init(loop, &s->tcp) != 0) {
         free(s);
-        return err_uv(err, status, "open a socket");
+        return NULL;
     }
     uv_update_time(loop); /* deadlines count from now, not from a turn that took long */
     uv_timer_init(loop, &s->deadline);
@@ -446,11 +445,10 @@ static int stream_new(struct stream **ret_stream, uv_loop_t *loop, struct tls *t
     s->handles = 2;
     s->options = with_defaults(options);
     s->tls = tls_ref(tls);
-    s->in.limit = STREAM_FRAME_MAX + 2 * STREAM_CHUNK;
+    s->in.limit = STREAM_FRAME_MAX + 2 * (size_t)STREAM_CHUNK;
     /* Records are a little longer than what is in them; one frame may follow a full one. */
-    s->pipe.out.limit = s->inflight.limit = 2 * STREAM_SEND_QUEUE_MAX;
-    *ret_stream = s;
-    return 0;
+    s->pipe.out.limit = s->inflight.limit = 2 * (size_t)STREAM_SEND_QUEUE_MAX;
+    return s;
 }
 
 static void on_connected(uv_connect_t *connecting, int status)
@@ -469,12 +467,12 @@ static void on_connected(uv_connect_t *connecting, int status)
 int stream_dial(struct stream **ret_stream, uv_loop_t *loop, struct tls *tls,
                 const struct stream_dial_to *to, struct err *err)
 {
-    struct stream *s;
+    struct stream *s = stream_new(loop, tls, to->options);
     struct err why;
-    int status = stream_new(&s, loop, tls, to->options, err);
+    int status;
 
-    if (status != 0)
-        return status;
+    if (s == NULL)
+        return err_set(err, ERR_NOMEM, "stream");
     s->dialed = true;
     s->expected = *to->expected;
     address_of_sockaddr(to->sa, s->remote);
@@ -494,13 +492,12 @@ int stream_dial(struct stream **ret_stream, uv_loop_t *loop, struct tls *tls,
 int stream_accept(struct stream **ret_stream, uv_stream_t *server, struct tls *tls,
                   const struct stream_options *options, struct err *err)
 {
+    struct stream *s = stream_new(server->loop, tls, options);
     struct sockaddr_storage sa = {0};
     int len = sizeof sa, status;
-    struct stream *s;
 
-    status = stream_new(&s, server->loop, tls, options, err);
-    if (status != 0)
-        return status;
+    if (s == NULL)
+        return err_set(err, ERR_NOMEM, "stream");
     status = uv_accept(server, (uv_stream_t *)&s->tcp);
     if (status != 0) {
         status = err_uv(err, status, "accept");

@@ -122,16 +122,6 @@ int tls_session_new(SSL **ret_ssl, struct tls *tls, struct tls_pipe *pipe, bool 
     return 0;
 }
 
-/* Without this OpenSSL would ask the terminal for a password. */
-static int no_password(char *password, int size, int writing, void *arg)
-{
-    (void)password;
-    (void)size;
-    (void)writing;
-    (void)arg;
-    return -1;
-}
-
 static void drop_file(FILE **file)
 {
     if (*file != NULL)
@@ -202,7 +192,8 @@ static int load_key(SSL_CTX *ctx, const struct tls_files *files, struct err *err
     status = check_key_mode(file, files->key, err);
     if (status != 0)
         return status;
-    key = PEM_read_PrivateKey(file, NULL, no_password, NULL);
+    /* With a password given, and be it none, OpenSSL does not ask the terminal. */
+    key = PEM_read_PrivateKey(file, NULL, NULL, "");
     ERR_clear_error();
     if (key == NULL)
         return err_set(err, ERR_INVAL, "%s holds no unencrypted private key in PEM",

@@ -181,7 +181,7 @@ static void leaf_ends_with_its_ca(void **state)
     (void)state;
     assert_int_equal(pki_issue(dir, IDENTITY_CONTROLLER, "east", 3650, &err), 0);
     assert_int_equal(tls_new(&tls, &files, &id, &err), 0);
-    assert_true(tls_expires_s(tls) <= time(NULL) + 100 * 86400);
+    assert_true(tls_expires_s(tls) <= time(NULL) + 100L * 86400);
     tls_free(tls);
 }
 
