@@ -1,0 +1,51 @@
+/* The fields of every struct that has a table, counted by the compiler: an initializer
+ * without names must have one value for each, or -Werror=missing-field-initializers stops
+ * the build (sizes would not notice a bool that fits into padding). If it has stopped
+ * yours: add the row in proto/state_map.c or entry_map.c, the field in proto/log.proto, a
+ * value here, and write the golden files anew (`test_proto_golden --rewrite`). */
+#include "controller/core/entry.h"
+#include "tests/unit/proto/fields.h"
+
+/* clang-format off */
+static const struct policy policy = {{0}, 0, SYNC_OFF, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                                     false, false, false, 0, {0}};
+static const struct region region = {"", 0, {0}};
+static const struct controller controller = {"", "", "", 0, 0, 0, 0, 0};
+static const struct tombstone tombstone = {"", 0};
+static const struct incarnation incarnation = {{0}};
+static const struct proof_record proof = {0, {0}, 0, PROOF_NONE, {0}};
+static const struct step step = {STEP_IDLE, STEP_NONE, 0, 0, 0, 0, false, 0, 0, ""};
+static const struct instance instance = {"", "", 0, 0, "", "", 0, {0}, 0, {0}};
+static const struct run run = {0, RUN_NONE, RUN_RUNNING, 0, 0, false, 0, "", "", PROOF_NONE,
+                               0, 0, 0, 0, false, false, 0, 0};
+static const struct group group = {"", "", "", {0}, 0, 0, {0}, {0}, PHASE_NONE,
+                                   0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, false, 0, false, false,
+                                   0, 0, 0, 0, {0}};
+static const struct agent agent = {"", "", "", "", 0, 0, {0}, {0}, 0, 0};
+static const struct state state = {"", 0, 0, 0, 0, 0, {0}, {0}, {0}, {0}};
+
+static const struct entry_enrol enrol = {{0}, 0, {0}};
+static const struct renew_item renew_item = {"", 0, LEASE_NONE, 0, {0}};
+static const struct entry_renew renew = {0, {0}};
+static const struct entry_proof entry_proof = {0, PROOF_NONE, 0, 0, {0}};
+static const struct entry_fence_begin fence_begin = {0, 0, RUN_NONE, 0, false, ""};
+static const struct entry_activate activate = {0, 0, false, 0};
+static const struct entry_opened opened = {0, 0, 0};
+static const struct entry_sync sync = {0, 0, 0, 0, 0, {0}};
+static const struct entry_step_start step_start = {0, STEP_NONE, 0, 0, false, false};
+static const struct entry_step_end step_end = {0, 0, false, 0, 0, false, 0, ""};
+static const struct entry_switchover switchover = {0, 0, ""};
+static const struct entry_run_abort run_abort = {0, ""};
+static const struct entry_attach attach = {0};
+static const struct entry_refused refused = {""};
+/* clang-format on */
+
+size_t fields_bytes(void)
+{
+    return sizeof policy + sizeof region + sizeof controller + sizeof tombstone +
+           sizeof incarnation + sizeof proof + sizeof step + sizeof instance + sizeof run +
+           sizeof group + sizeof agent + sizeof state + sizeof enrol + sizeof renew_item +
+           sizeof renew + sizeof entry_proof + sizeof fence_begin + sizeof activate +
+           sizeof opened + sizeof sync + sizeof step_start + sizeof step_end +
+           sizeof switchover + sizeof run_abort + sizeof attach + sizeof refused;
+}

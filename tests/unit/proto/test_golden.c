@@ -1,0 +1,137 @@
+/* Golden bytes: what an earlier version wrote, this one reads and would write again.
+ *
+ *     test_proto_golden DIR            compares
+ *     test_proto_golden DIR --rewrite  writes DIR anew: a change of format (I10)
+ */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/base/assert.h"
+#include "proto/entry_codec.h"
+#include "proto/entry_map.h"
+#include "proto/frame.h"
+#include "proto/snapshot_codec.h"
+#include "tests/unit/proto/sample.h"
+
+enum { SEED = 20261121 };
+
+struct golden {
+    const char *dir;
+    bool rewrite;
+    unsigned passed, failed;
+};
+
+static FILE *open_file(const struct golden *g, const char *name, const char *mode)
+{
+    char path[512];
+
+    snprintf(path, sizeof path, "%s/%s.hex", g->dir, name);
+    return fopen(path, mode);
+}
+
+static bool write_hex(const struct golden *g, const char *name, const struct buf *b)
+{
+    FILE *f = open_file(g, name, "w");
+
+    if (f == NULL)
+        return false;
+    for (size_t i = 0; i < b->len; i++)
+        fprintf(f, "%02x%s", b->data[i], i % 40 == 39 || i + 1 == b->len ? "\n" : "");
+    return fclose(f) == 0;
+}
+
+static bool read_hex(const struct golden *g, const char *name, struct buf *b)
+{
+    FILE *f = open_file(g, name, "r");
+    unsigned byte;
+
+    if (f == NULL)
+        return false;
+    while (fscanf(f, "%2x", &byte) == 1) {
+        uint8_t one = (uint8_t)byte;
+
+        if (buf_append(b, &one, 1, NULL) != 0)
+            break;
+    }
+    fclose(f);
+    return true;
+}
+
+static void check(struct golden *g, const char *name, const struct buf *now)
+{
+    AUTO(buf_free) struct buf then = {0};
+    bool ok;
+
+    if (g->rewrite)
+        ok = write_hex(g, name, now);
+    else
+        ok = read_hex(g, name, &then) && then.len == now->len &&
+             memcmp(then.data, now->data, now->len) == 0;
+    if (!ok)
+        printf("FAILED %s: %zu bytes, the file has %zu\n", name, now->len, then.len);
+    ok ? g->passed++ : g->failed++;
+}
+
+static void check_entries(struct golden *g)
+{
+    for (int kind = 1; kind < ENTRY_KIND_COUNT; kind++) {
+        AUTO(buf_free) struct buf b = {0};
+        struct entry e, again;
+        char name[64];
+        struct err err;
+
+        sample_entry(&e, (enum entry_kind)kind, SEED);
+        ASSERT(entry_encode(&e, &b, &err) == 0);
+        ASSERT(entry_decode(b.data, b.len, &again, &err) == 0);
+        snprintf(name, sizeof name, "entry-%s", entry_kind_text((enum entry_kind)kind));
+        check(g, name, &b);
+    }
+}
+
+static void check_frames(struct golden *g)
+{
+    for (unsigned i = 0; i < rf__frame__descriptor.n_fields; i++) {
+        AUTO(buf_free) struct buf b = {0};
+        uint64_t seed = SEED;
+        const ProtobufCFieldDescriptor *f = &rf__frame__descriptor.fields[i];
+        ProtobufCMessage *m = sample_message(&rf__frame__descriptor, f->id, &seed);
+        char name[64];
+        struct err err;
+
+        ASSERT(frame_encode((Rf__Frame *)m, &b, &err) == 0);
+        protobuf_c_message_free_unpacked(m, NULL);
+        snprintf(name, sizeof name, "frame-%s", f->name);
+        check(g, name, &b);
+    }
+}
+
+/* Cut to what a real one has, so that the file stays readable. */
+static void check_snapshot(struct golden *g)
+{
+    AUTO(buf_free) struct buf b = {0};
+    AUTO(auto_free) struct state *s = calloc(1, sizeof *s);
+    struct err err;
+
+    ASSERT(s != NULL);
+    sample_state(s, SEED);
+    s->group_count = 1;
+    s->agent_count = 2;
+    s->tombstone_count = 1;
+    ASSERT(snapshot_encode(s, &b, &err) == 0);
+    check(g, "snapshot", &b);
+}
+
+int main(int argc, char **argv)
+{
+    struct golden g = {.dir = argc > 1 ? argv[1] : "."};
+
+    g.rewrite = argc > 2 && strcmp(argv[2], "--rewrite") == 0;
+    check_entries(&g);
+    check_frames(&g);
+    check_snapshot(&g);
+    printf("%u %s, %u failed\n", g.passed, g.rewrite ? "written" : "as they were",
+           g.failed);
+    return g.failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
