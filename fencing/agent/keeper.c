@@ -1,0 +1,310 @@
+#include "fencing/agent/keeper.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "controller/base/assert.h"
+#include "controller/base/clock.h"
+#include "controller/base/log.h"
+#include "fencing/agent/keeper_private.h"
+
+/* ---- the loop ------------------------------------------------------------------------- */
+
+static void check_clock(struct keeper *k)
+{
+    struct err err = {0};
+    int32_t rate = 0;
+    bool same = gate_clock_check(k->gate, &err) == 0;
+    bool was_fine = k->health.clock_problem[0] == 0;
+
+    if (same && gate_clock_rate_ppm(&rate, &err) != 0)
+        same = false; /* a rate that cannot be read may be anything (I4) */
+    keeper_clock(&k->core, same, rate);
+    k->health.clock_same = same;
+    k->health.clock_rate_ppm = rate;
+    snprintf(k->health.clock_problem, sizeof k->health.clock_problem, "%.190s",
+             same ? "" : err.text);
+    if (!same && was_fine)
+        log_error("no lease is taken: %s", err.text);
+}
+
+static void measure_lag(struct keeper *k)
+{
+    struct boot now = boot_now();
+    uint64_t lag =
+        k->tick_expected.ns != 0 && now.ns > k->tick_expected.ns
+            ? (now.ns - k->tick_expected.ns) / 1000
+            : 0;
+
+    k->tick_expected.ns = now.ns + (uint64_t)k->tick_ms * NS_PER_MS;
+    k->health.loop_lag_us = lag;
+    if (lag > k->health.loop_lag_max_us)
+        k->health.loop_lag_max_us = lag;
+    k->health.late_turns += lag > (uint64_t)KEEPER_LATE_MS * 1000;
+}
+
+static void on_tick(uv_timer_t *tick)
+{
+    struct keeper *k = tick->data;
+    struct err warning = {0};
+
+    measure_lag(k);
+    check_clock(k);
+    if (gate_warning(k->gate, &warning) != 0)
+        log_warn("courtesy resets: %s", warning.text);
+    keeper_tick(&k->core);
+    keeper_pump(k);
+    keeper_say_report(k);
+    keeper_links_tick(k);
+}
+
+/* What the steps have put on the board since the last time. */
+static bool take_mail(struct keeper *k, uint8_t slot)
+{
+    AUTO(buf_free) struct buf result = {0};
+    struct kept_report *kept = &k->reports[slot];
+    struct keeper_server server;
+    bool news = board_take_server(k->parts.board, slot, &server);
+    struct buf report = {0};
+
+    if (news)
+        keeper_server(&k->core, slot, &server);
+    if (board_take(k->parts.board, BOARD_REPORT, slot, &report)) {
+        buf_free(&kept->packed);
+        kept->packed = report;
+        kept->taken = boot_now();
+        news = true;
+    }
+    if (board_take(k->parts.board, BOARD_RESULT, slot, &result)) {
+        keeper_say_result(k, &result);
+        news = true;
+    }
+    return news;
+}
+
+static void close_all(struct keeper *k)
+{
+    keeper_links_close(k);
+    board_set_bell(k->parts.board, BOARD_KEEPER, NULL);
+    uv_close((uv_handle_t *)&k->tick, NULL);
+    uv_close((uv_handle_t *)&k->bell, NULL);
+}
+
+static void on_bell(uv_async_t *bell)
+{
+    struct keeper *k = bell->data;
+    bool news = false;
+
+    if (__atomic_load_n(&k->stopping, __ATOMIC_ACQUIRE)) {
+        close_all(k);
+        return;
+    }
+    for (uint8_t i = 0; i < k->core.want.count; i++)
+        news = take_mail(k, i) || news;
+    if (!news)
+        return;
+    keeper_pump(k);
+    keeper_say_report(k);
+}
+
+/* ---- from the state file and the gate to a core ---------------------------------------- */
+
+/* The gate belongs to a life whose state is lost, or names a port that no group has: what
+ * it allows was granted to nobody that we can speak for, so it is closed (I12). */
+static int close_port(struct keeper *k, uint16_t port, const struct gate_state *g,
+                      struct err *err)
+{
+    if (g->mode == GATE_CLOSED)
+        return 0;
+    log_warn("port %u was open for a life of this agent that is over: closed", port);
+    return gate_close(k->gate, port, g->epoch, err);
+}
+
+static int read_gate(struct keeper *k, bool kept, struct err *err)
+{
+    uint16_t ports[GATE_PORTS_MAX];
+    size_t n = gate_ports(k->gate, ports, GATE_PORTS_MAX);
+
+    for (size_t i = 0; i < n && i < GATE_PORTS_MAX; i++) {
+        struct gate_state g;
+        int status = gate_read(k->gate, ports[i], &g, err);
+
+        if (status == 0 && (!kept || !keeper_gate_found(&k->core, ports[i], &g)))
+            status = close_port(k, ports[i], &g, err);
+        if (status != 0)
+            return err_wrap(err, "gate of port %u", ports[i]);
+    }
+    return 0;
+}
+
+static int open_gate(struct keeper *k, struct err *err)
+{
+    const struct agent_settings *s = k->parts.settings;
+    struct gate_config config = {.driver = s->driver,
+                                 .cgroup = s->cgroup,
+                                 .run_dir = s->run_dir[0] != 0 ? s->run_dir : NULL,
+                                 .agent = s->name,
+                                 .courtesy = s->courtesy};
+    int status = gate_open(&k->gate, &config, err);
+
+    if (status != 0)
+        return err_wrap(err, "gate");
+    k->health.capabilities = gate_capabilities(k->gate);
+    gate_describe(k->gate, k->health.gate, sizeof k->health.gate);
+    return 0;
+}
+
+static int begin_life(struct keeper *k, struct err *err)
+{
+    uint8_t boot[AGENT_ID_SIZE], gate[GATE_ID_SIZE];
+    bool kept = false;
+    int status = agent_boot_id(boot, err);
+
+    if (status != 0)
+        return status;
+    gate_id(k->gate, gate);
+    status = agent_state_begin(&k->contents, boot, gate, gate_was_adopted(k->gate), &kept,
+                               err);
+    if (status != 0)
+        return status;
+    keeper_core_init(&k->core, &k->contents.incarnation, &k->contents.epochs);
+    status = read_gate(k, kept, err);
+    if (status != 0)
+        return status;
+    log_info("%s; %s", k->health.gate,
+             kept ? "adopted, the incarnation goes on" : "a new incarnation begins");
+    /* The incarnation is on disk before anybody hears of it. */
+    return kept ? 0 : agent_state_write(k->parts.state, &k->contents, err);
+}
+
+/* A page that has to be read from a disk, or a core that another process has, would make
+ * the keeper late; without the permission it works all the same, only less surely. */
+static void be_punctual(void)
+{
+    struct sched_param param = {.sched_priority = 10};
+
+    if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0)
+        log_warn("memory cannot be locked (%s): allow LimitMEMLOCK", strerror(errno));
+    /* RESET_ON_FORK: libuv's pool threads shall not inherit it. */
+    if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &param) != 0)
+        log_warn("no real-time priority for the lease keeper (%s): allow LimitRTPRIO",
+                 strerror(errno));
+}
+
+static int prepare(struct keeper *k, struct err *err)
+{
+    int status = open_gate(k, err);
+
+    if (status == 0)
+        status = begin_life(k, err);
+    if (status != 0)
+        return status;
+    k->tick_ms = KEEPER_TICK_DEFAULT_MS;
+    check_clock(k);
+    for (uint8_t i = 0; i < k->core.want.count; i++)
+        (void)take_mail(k, i); /* what the steps know of servers that went on running */
+    keeper_pump(k);
+    status = keeper_links_open(k, err);
+    if (status != 0)
+        return status;
+    board_set_bell(k->parts.board, BOARD_KEEPER, &k->bell);
+    return err_uv(err, uv_timer_start(&k->tick, on_tick, k->tick_ms, k->tick_ms), "timer");
+}
+
+static void drain(struct keeper *k)
+{
+    close_all(k);
+    __atomic_store_n(&k->stopping, true, __ATOMIC_RELEASE);
+    (void)uv_run(&k->loop, UV_RUN_DEFAULT);
+}
+
+static void keeper_main(void *arg)
+{
+    struct keeper *k = arg;
+
+    be_punctual();
+    k->start_status = prepare(k, &k->start_err);
+    uv_sem_post(&k->started);
+    if (k->start_status != 0)
+        drain(k);
+    else
+        (void)uv_run(&k->loop, UV_RUN_DEFAULT);
+    gate_free(k->gate);
+}
+
+/* ---- life ----------------------------------------------------------------------------- */
+
+static void free_keeper(struct keeper *k)
+{
+    int status = uv_loop_close(&k->loop);
+
+    ASSERT(status == 0);
+    uv_sem_destroy(&k->started);
+    for (int i = 0; i < AGENT_GROUPS_MAX; i++) {
+        buf_free(&k->assigned[i]);
+        buf_free(&k->reports[i].packed);
+    }
+    free(k);
+}
+
+static int init_loop(struct keeper *k, struct err *err)
+{
+    int status = uv_loop_init(&k->loop);
+
+    if (status != 0)
+        return err_uv(err, status, "keeper's loop");
+    status = uv_async_init(&k->loop, &k->bell, on_bell);
+    ASSERT(status == 0);
+    status = uv_timer_init(&k->loop, &k->tick);
+    ASSERT(status == 0);
+    k->bell.data = k;
+    k->tick.data = k;
+    return 0;
+}
+
+int keeper_start(struct keeper **ret_keeper, const struct keeper_parts *parts,
+                 struct err *err)
+{
+    struct keeper *k = calloc(1, sizeof *k);
+    int status;
+
+    if (k == NULL)
+        return err_set(err, ERR_NOMEM, "keeper");
+    k->parts = *parts;
+    k->contents = *parts->contents;
+    status = init_loop(k, err);
+    if (status != 0) {
+        free(k);
+        return status;
+    }
+    status = uv_sem_init(&k->started, 0);
+    ASSERT(status == 0);
+    status = uv_thread_create(&k->thread, keeper_main, k);
+    ASSERT(status == 0); /* no thread at the start: nothing is held that could be lost */
+    uv_sem_wait(&k->started);
+    if (k->start_status != 0) {
+        *err = k->start_err;
+        status = k->start_status;
+        uv_thread_join(&k->thread);
+        free_keeper(k);
+        return status;
+    }
+    *ret_keeper = k;
+    return 0;
+}
+
+void keeper_stop(struct keeper *k)
+{
+    if (k == NULL)
+        return;
+    __atomic_store_n(&k->stopping, true, __ATOMIC_RELEASE);
+    board_ring(k->parts.board, BOARD_KEEPER);
+    uv_thread_join(&k->thread);
+    free_keeper(k);
+}

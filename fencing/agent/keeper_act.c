@@ -1,0 +1,170 @@
+/* Effects: what the core decided, carried out on gate, disk and links. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/base/assert.h"
+#include "controller/base/clock.h"
+#include "controller/base/log.h"
+#include "fencing/agent/keeper_private.h"
+
+/* ---- the epoch file ------------------------------------------------------------------- */
+
+static void sync_on_pool(uv_work_t *work)
+{
+    struct keeper_sync *s = work->data;
+    struct keeper *k = CONTAINER_OF(s, struct keeper, sync);
+    struct boot before = boot_now();
+
+    s->status = agent_state_write(k->parts.state, &s->contents, &s->err);
+    s->took_us = (uint32_t)((boot_now().ns - before.ns) / 1000);
+}
+
+static void on_synced(uv_work_t *work, int canceled)
+{
+    struct keeper_sync *s = work->data;
+    struct keeper *k = CONTAINER_OF(s, struct keeper, sync);
+    bool ok = canceled == 0 && s->status == 0;
+    bool was_ok = k->health.state_problem[0] == 0;
+
+    k->health.sync_us = s->took_us;
+    if (ok) {
+        k->health.state_problem[0] = 0;
+        if (!was_ok)
+            log_info("the state file can be written again");
+    } else {
+        snprintf(k->health.state_problem, sizeof k->health.state_problem, "%.190s",
+                 s->err.text);
+        if (was_ok)
+            log_error("no epoch can be taken up: %s", s->err.text);
+    }
+    keeper_synced(&k->core, ok, boot_now());
+    if (!k->stopping)
+        keeper_pump(k);
+}
+
+static void start_sync(struct keeper *k, const struct epoch_table *table)
+{
+    k->contents.epochs = *table;
+    k->sync.contents = k->contents;
+    k->sync.work.data = &k->sync;
+    /* Fails only for a NULL callback. */
+    if (uv_queue_work(&k->loop, &k->sync.work, sync_on_pool, on_synced) != 0)
+        keeper_synced(&k->core, false, boot_now());
+}
+
+/* ---- the gate ------------------------------------------------------------------------- */
+
+static int run_gate(struct keeper *k, const struct keeper_effect *e, struct err *err)
+{
+    const struct keeper_slot *s = &k->core.slots[e->slot];
+    struct gate_proof proof;
+
+    switch (e->kind) {
+    case KEEPER_FENCE:
+        return gate_fence(k->gate, e->port, e->epoch, &proof, err);
+    case KEEPER_MANAGE:
+        return gate_manage(k->gate, e->port, s->a.peers, s->assigned ? s->a.peer_count : 0,
+                           err);
+    case KEEPER_UNMANAGE:
+        return gate_unmanage(k->gate, e->port, err);
+    case KEEPER_CLOSE:
+        return gate_close(k->gate, e->port, e->epoch, err);
+    case KEEPER_TRY:
+        return gate_try(k->gate, e->port, err);
+    case KEEPER_ARM:
+        return gate_arm(k->gate, e->port, &e->lease, e->how, err);
+    case KEEPER_SYNC:
+    case KEEPER_PROOF:
+    case KEEPER_RENEW:
+    case KEEPER_EFFECT_COUNT:
+        break;
+    }
+    return 0;
+}
+
+static const char *mode_name(enum gate_mode mode)
+{
+    return mode == GATE_OPEN ? "open" : mode == GATE_REPLICATION ? "replication" : "closed";
+}
+
+/* One line for each thing that happened to a gate; renewals are no news. */
+static void log_gate(const struct keeper *k, const struct keeper_effect *e,
+                     const struct gate_state *before)
+{
+    const char *group = k->core.want.of[e->slot].group;
+
+    if (e->kind == KEEPER_ARM &&
+        (before->mode != e->lease.mode || before->epoch != e->lease.epoch))
+        log_info("%s: the gate of port %u is %s in epoch %" PRIu64, group, e->port,
+                 mode_name(e->lease.mode), e->lease.epoch);
+    else if (e->kind == KEEPER_FENCE)
+        log_info("%s: port %u is fenced for good up to epoch %" PRIu64, group, e->port,
+                 e->epoch);
+    else if (e->kind != KEEPER_ARM)
+        log_info("%s: %s port %u", group, keeper_effect_name(e->kind), e->port);
+}
+
+static void act_on_gate(struct keeper *k, const struct keeper_effect *e)
+{
+    struct keeper_slot *s = &k->core.slots[e->slot];
+    struct gate_state before = s->gate;
+    char old[KEEPER_PROBLEM_SIZE];
+    struct err err = {0};
+
+    memcpy(old, s->problem, sizeof old);
+    err.code = run_gate(k, e, &err);
+    keeper_done(&k->core, e, &err, boot_now());
+    if (err.code == 0)
+        log_gate(k, e, &before);
+    else if (strcmp(old, s->problem) != 0)
+        log_error("%s: %s", k->core.want.of[e->slot].group, s->problem);
+}
+
+void keeper_pump(struct keeper *k)
+{
+    struct keeper_effect e;
+
+    for (int n = 0; keeper_next(&k->core, boot_now(), &e); n++) {
+        ASSERT(n < KEEPER_EFFECTS_MAX);
+        switch (e.kind) {
+        case KEEPER_SYNC:
+            start_sync(k, e.table);
+            break;
+        case KEEPER_RENEW:
+            keeper_say_renew(k, &e.renewal);
+            break;
+        case KEEPER_PROOF:
+            keeper_say_proof(k, &e);
+            break;
+        case KEEPER_FENCE:
+        case KEEPER_MANAGE:
+        case KEEPER_UNMANAGE:
+        case KEEPER_CLOSE:
+        case KEEPER_TRY:
+        case KEEPER_ARM:
+            act_on_gate(k, &e);
+            break;
+        case KEEPER_EFFECT_COUNT:
+            ASSERT(false);
+        }
+    }
+    keeper_publish(k);
+}
+
+void keeper_publish(struct keeper *k)
+{
+    struct boot now = boot_now();
+
+    for (uint8_t i = 0; i < k->core.want.count; i++) {
+        struct keeper_view v;
+
+        keeper_view(&k->core, i, now, &v);
+        board_put_view(k->parts.board, i, &v);
+    }
+    k->health.counts = k->core.counts;
+    k->health.incarnation = k->core.me;
+    k->health.at = now;
+    keeper_links_health(k);
+    board_put_health(k->parts.board, &k->health);
+}

@@ -1,0 +1,111 @@
+/* fencing/agent/keeper_private.h -- shared by keeper*.c only.
+ *
+ * Threads: the keeper's own, but for keeper_start() and keeper_stop().
+ */
+#ifndef RF_AGENT_KEEPER_PRIVATE_H
+#define RF_AGENT_KEEPER_PRIVATE_H
+
+#include <uv.h>
+
+#include "controller/base/buf.h"
+#include "controller/net/link.h"
+#include "fencing/agent/keeper.h"
+#include "proto/frame.h"
+
+enum {
+    KEEPER_TICK_DEFAULT_MS = 200, /* before a group says how often to renew */
+    KEEPER_TICK_MIN_MS = 20,
+    KEEPER_TICK_MAX_MS = 2000,
+    KEEPER_LATE_MS = 50, /* a turn later than this counts as ours, not as others' silence */
+    KEEPER_PING_MS = 1000,
+    KEEPER_REDIAL_MS = 1000, /* after garbage */
+    KEEPER_EFFECTS_MAX = 512, /* in one turn: more is a mistake of ours */
+};
+
+struct uplink {
+    struct keeper *k;
+    const struct agent_controller *to;
+    struct link *link; /* NULL: refused for good, or until `redial` */
+    struct boot redial;
+    bool welcomed;
+    uint64_t term;
+    char leader[AGENT_NAME_SIZE]; /* as it said last */
+    uint64_t ping_seq;
+    uint32_t rtt_us;
+    char problem[KEEPER_PROBLEM_SIZE];
+};
+
+/* What the steps said about an instance, waiting for the next report. */
+struct kept_report {
+    struct buf packed;
+    struct boot taken;
+};
+
+/* The sync in flight: everything that the pool thread touches. */
+struct keeper_sync {
+    uv_work_t work;
+    struct agent_contents contents;
+    int status;
+    struct err err;
+    struct boot began;
+    uint32_t took_us;
+};
+
+struct keeper {
+    struct keeper_parts parts;
+    struct agent_contents contents;
+    uv_thread_t thread;
+    uv_sem_t started;
+    int start_status;
+    struct err start_err;
+
+    uv_loop_t loop;
+    uv_async_t bell;
+    uv_timer_t tick;
+    struct boot tick_expected;
+    uint32_t tick_ms;
+    bool stopping;
+
+    struct gate *gate;
+    struct keeper_core core;
+    struct keeper_sync sync;
+    struct uplink uplinks[SETTINGS_CONTROLLERS_MAX];
+    uint8_t uplink_count;
+    uint64_t assignments_term;
+    struct buf assigned[AGENT_GROUPS_MAX]; /* as packed last, to pass on changes only */
+    uint32_t renew_ms[AGENT_GROUPS_MAX];
+    struct kept_report reports[AGENT_GROUPS_MAX];
+    uint64_t report_seq;
+    struct boot pinged;
+    struct board_health health;
+    uint64_t refusals_logged; /* by slot bit: the last renewal's refusal was said aloud */
+};
+
+/* keeper_act.c */
+/* Carry out everything the core wants, then tell the steps where we are. */
+void keeper_pump(struct keeper *k);
+void keeper_publish(struct keeper *k);
+
+/* keeper_links.c */
+MUST_USE int keeper_links_open(struct keeper *k, struct err *err);
+void keeper_links_close(struct keeper *k);
+/* To the controller that leads as far as we know; to all if nobody does, or `all`. */
+void keeper_send(struct keeper *k, const Rf__Frame *frame, bool all);
+void keeper_links_tick(struct keeper *k); /* pings, and dials again what sent garbage */
+void keeper_links_health(struct keeper *k);
+
+/* keeper_frames.c: what controllers say. */
+void keeper_on_assignments(struct keeper *k, const Rf__Assignments *m);
+void keeper_on_ack(struct keeper *k, const Rf__RenewAck *m);
+void keeper_on_step_order(struct keeper *k, const Rf__StepOrder *m);
+void keeper_on_fence_order(struct keeper *k, const Rf__FenceOrder *m);
+
+/* keeper_say.c: what we say. */
+void keeper_say_hello(struct uplink *u);
+void keeper_say_renew(struct keeper *k, const struct keeper_renewal *r);
+void keeper_say_proof(struct keeper *k, const struct keeper_effect *e);
+void keeper_say_report(struct keeper *k);
+void keeper_say_result(struct keeper *k, const struct buf *packed);
+void uplink_send(struct uplink *u, const Rf__Frame *frame);
+
+#endif

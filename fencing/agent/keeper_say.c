@@ -1,0 +1,194 @@
+/* What the keeper says to controllers. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/base/clock.h"
+#include "controller/base/log.h"
+#include "fencing/agent/keeper_private.h"
+#include "proto/entry_codec.h"
+
+/* protobuf-c has no const; nothing is written through these. */
+static char *text(const char *t)
+{
+    return (char *)(uintptr_t)t;
+}
+
+void keeper_say_hello(struct uplink *u)
+{
+    struct keeper *k = u->k;
+    const struct agent_settings *s = k->parts.settings;
+    Rf__AgentHello h = RF__AGENT_HELLO__INIT;
+    Rf__Frame frame = RF__FRAME__INIT;
+    Rf__Incarnation incarnation;
+    Rf__EpochSeen seen[AGENT_GROUPS_MAX], *list[AGENT_GROUPS_MAX];
+
+    h.cluster = text(s->cluster);
+    h.name = text(s->name);
+    h.region = text(s->region);
+    h.address = text(s->address);
+    h.version = text(RF_VERSION);
+    h.format_min = ENTRY_FORMAT_MIN;
+    h.format_max = ENTRY_FORMAT_MAX;
+    frame_incarnation_put(&k->core.me, &incarnation);
+    h.incarnation = &incarnation;
+    /* What is on disk: an epoch that we only heard of may be forgotten again. */
+    for (uint8_t i = 0; i < k->core.disk.count; i++) {
+        rf__epoch_seen__init(&seen[i]);
+        seen[i].group = k->core.disk.of[i].group;
+        seen[i].highest = k->core.disk.of[i].highest;
+        seen[i].fenced = k->core.disk.of[i].fenced;
+        list[h.n_epochs++] = &seen[i];
+    }
+    h.epochs = list;
+    h.gate_driver = k->health.capabilities.driver == GATE_BPF ? text("ebpf")
+                                                              : text("nftables");
+    h.http_port = s->has_http ? s->http.port : 0;
+    frame.body_case = RF__FRAME__BODY_AGENT_HELLO;
+    frame.agent_hello = &h;
+    uplink_send(u, &frame);
+}
+
+void keeper_say_renew(struct keeper *k, const struct keeper_renewal *r)
+{
+    Rf__Renew m = RF__RENEW__INIT;
+    Rf__Frame frame = RF__FRAME__INIT;
+    Rf__Incarnation incarnation;
+    Rf__RenewItem items[AGENT_GROUPS_MAX], *list[AGENT_GROUPS_MAX];
+    /* The one before this was not answered: the leader may be another one by now (I7). */
+    bool all = k->core.acked_seq + 1 < r->seq;
+
+    m.seq = r->seq;
+    m.sent_boot_ns = r->sent.ns;
+    frame_incarnation_put(&k->core.me, &incarnation);
+    m.incarnation = &incarnation;
+    for (uint8_t i = 0; i < r->count; i++) {
+        rf__renew_item__init(&items[i]);
+        items[i].group = k->core.want.of[r->items[i].slot].group;
+        items[i].instance = text(k->parts.settings->name);
+        items[i].epoch = r->items[i].epoch;
+        items[i].kind = (Rf__LeaseKind)r->items[i].kind;
+        list[m.n_items++] = &items[i];
+    }
+    m.items = list;
+    frame.body_case = RF__FRAME__BODY_RENEW;
+    frame.renew = &m;
+    keeper_send(k, &frame, all);
+}
+
+void keeper_say_proof(struct keeper *k, const struct keeper_effect *e)
+{
+    Rf__FenceProof m = RF__FENCE_PROOF__INIT;
+    Rf__Frame frame = RF__FRAME__INIT;
+    Rf__Incarnation incarnation;
+
+    frame_incarnation_put(&k->core.me, &incarnation);
+    m.incarnation = &incarnation;
+    m.group = k->core.want.of[e->slot].group;
+    m.instance = text(k->parts.settings->name);
+    m.epoch = e->epoch;
+    m.fence_index = e->fence_index;
+    m.installed = e->installed;
+    m.server_stopped = k->core.slots[e->slot].server.stopped;
+    frame.body_case = RF__FRAME__BODY_FENCE_PROOF;
+    frame.fence_proof = &m;
+    keeper_send(k, &frame, true); /* the sooner the better, by whichever way */
+}
+
+void keeper_say_result(struct keeper *k, const struct buf *packed)
+{
+    Rf__StepReport *m = rf__step_report__unpack(NULL, packed->len, packed->data);
+    Rf__Frame frame = RF__FRAME__INIT;
+
+    if (m == NULL)
+        return; /* no memory; the order is repeated, and so is its result */
+    frame.body_case = RF__FRAME__BODY_STEP_REPORT;
+    frame.step_report = m;
+    keeper_send(k, &frame, keeper_unanswered(&k->core));
+    rf__step_report__free_unpacked(m, NULL);
+}
+
+/* ---- reports -------------------------------------------------------------------------- */
+
+static char *mode_text(const struct keeper_slot *s, struct boot now)
+{
+    if (!s->managed)
+        return text("unmanaged");
+    if (s->gate.mode == GATE_CLOSED || s->gate.deadline.ns <= now.ns)
+        return text("closed");
+    return s->gate.mode == GATE_OPEN ? text("open") : text("replication");
+}
+
+static int64_t margin_ms(const struct keeper_slot *s, struct boot now)
+{
+    if (s->lease.kind == KIND_NONE || s->lease.epoch != s->a.epoch)
+        return -1;
+    return (int64_t)(s->lease.deadline.ns - now.ns) / NS_PER_MS;
+}
+
+/* The gate's part of a report, which the steps leave empty. The strings it borrows are
+ * taken back before the message is freed. */
+static void fill_gate(const struct keeper *k, uint8_t slot, struct boot now,
+                      Rf__InstanceReport *r)
+{
+    const struct keeper_slot *s = &k->core.slots[slot];
+    const struct kept_report *kept = &k->reports[slot];
+
+    r->epoch = k->core.disk.of[slot].highest;
+    r->gate_mode = mode_text(s, now);
+    r->lease_margin_ms = margin_ms(s, now);
+    r->gate_proven = s->managed && k->core.want.of[slot].tried;
+    if (kept->packed.len != 0)
+        r->seen_age_ms += (now.ns - kept->taken.ns) / NS_PER_MS;
+    if (r->problem[0] == 0)
+        r->problem = text(s->problem);
+}
+
+struct outgoing {
+    Rf__InstanceReport plain[AGENT_GROUPS_MAX], filled[AGENT_GROUPS_MAX];
+    Rf__InstanceReport *unpacked[AGENT_GROUPS_MAX], *list[AGENT_GROUPS_MAX];
+};
+
+static void add_report(const struct keeper *k, uint8_t slot, struct boot now,
+                       struct outgoing *o, Rf__AgentReport *m)
+{
+    const struct buf *packed = &k->reports[slot].packed;
+
+    rf__instance_report__init(&o->filled[slot]);
+    if (packed->len != 0)
+        o->unpacked[slot] = rf__instance_report__unpack(NULL, packed->len, packed->data);
+    if (o->unpacked[slot] != NULL)
+        o->filled[slot] = *o->unpacked[slot];
+    o->filled[slot].group = text(k->core.want.of[slot].group);
+    o->filled[slot].instance = text(k->parts.settings->name);
+    fill_gate(k, slot, now, &o->filled[slot]);
+    o->list[m->n_instances++] = &o->filled[slot];
+}
+
+void keeper_say_report(struct keeper *k)
+{
+    static _Thread_local struct outgoing o;
+    Rf__AgentReport m = RF__AGENT_REPORT__INIT;
+    Rf__Frame frame = RF__FRAME__INIT;
+    Rf__Incarnation incarnation;
+    struct boot now = boot_now();
+
+    memset(&o, 0, sizeof o);
+    frame_incarnation_put(&k->core.me, &incarnation);
+    m.seq = ++k->report_seq;
+    m.incarnation = &incarnation;
+    m.clock_rate_ppm = k->core.clock_rate_ppm;
+    m.loop_lag_us = k->health.loop_lag_us;
+    for (uint8_t i = 0; i < k->core.want.count; i++)
+        if (k->core.slots[i].assigned)
+            add_report(k, i, now, &o, &m);
+    m.instances = o.list;
+    if (m.n_instances != 0) {
+        frame.body_case = RF__FRAME__BODY_AGENT_REPORT;
+        frame.agent_report = &m;
+        keeper_send(k, &frame, keeper_unanswered(&k->core));
+    }
+    for (uint8_t i = 0; i < AGENT_GROUPS_MAX; i++)
+        if (o.unpacked[i] != NULL)
+            rf__instance_report__free_unpacked(o.unpacked[i], NULL);
+}
