@@ -33,7 +33,7 @@
     X(ERR_CONFLICT, -18, "in conflict with the current state")
 
 enum err_code {
-#define X(name, number, text) name = number,
+#define X(name, number, text) name = (number),
     ERR_MAP(X)
 #undef X
 };

@@ -105,7 +105,7 @@ static int parse_or_say(const struct kind *k, const char *text, uint64_t *ret_va
 
 int units_parse_duration(const char *text, uint32_t *ret_ms, struct err *err)
 {
-    uint64_t value;
+    uint64_t value = 0;
     int status = parse_or_say(&duration_kind, text, &value, err);
 
     if (status == 0)
@@ -120,7 +120,7 @@ int units_parse_size(const char *text, uint64_t *ret_bytes, struct err *err)
 
 int units_parse_share(const char *text, uint32_t *ret_ppm, struct err *err)
 {
-    uint64_t value;
+    uint64_t value = 0;
     int status = parse_or_say(&share_kind, text, &value, err);
 
     if (status == 0)

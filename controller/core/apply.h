@@ -41,7 +41,7 @@
     X(REFUSE_FORMAT, 22, "format-not-announced")
 
 enum refusal {
-#define X(name, number, text) name = number,
+#define X(name, number, text) name = (number),
     REFUSAL_MAP(X)
 #undef X
 };

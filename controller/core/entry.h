@@ -35,7 +35,7 @@
     X(ENTRY_REFUSED, 20, "refused") /* summary of a refused request (I10) */
 
 enum entry_kind {
-#define X(name, number, text) name = number,
+#define X(name, number, text) name = (number),
     ENTRY_KIND_MAP(X)
 #undef X
         ENTRY_KIND_COUNT

@@ -43,7 +43,7 @@ typedef uint8_t member_set;
     X(SYNC_STRICT, 3, "strict")
 
 enum sync_mode {
-#define X(name, number, text) name = number,
+#define X(name, number, text) name = (number),
     SYNC_MODE_MAP(X)
 #undef X
 };
@@ -59,7 +59,7 @@ enum sync_mode {
     X(PHASE_DETACHED, 6, "detached")   /* no lease, unmanaged */
 
 enum phase {
-#define X(name, number, text) name = number,
+#define X(name, number, text) name = (number),
     PHASE_MAP(X)
 #undef X
         PHASE_COUNT
@@ -72,7 +72,7 @@ enum phase {
     X(RUN_SWITCHOVER, 3, "switchover")
 
 enum run_kind {
-#define X(name, number, text) name = number,
+#define X(name, number, text) name = (number),
     RUN_KIND_MAP(X)
 #undef X
 };
@@ -84,7 +84,7 @@ enum run_kind {
     X(RUN_RETURNED, 3, "returned") /* the old region was activated again */
 
 enum run_result {
-#define X(name, number, text) name = number,
+#define X(name, number, text) name = (number),
     RUN_RESULT_MAP(X)
 #undef X
 };
@@ -101,7 +101,7 @@ enum run_result {
     X(STEP_CLONE, 7, "clone")
 
 enum step_kind {
-#define X(name, number, text) name = number,
+#define X(name, number, text) name = (number),
     STEP_KIND_MAP(X)
 #undef X
 };

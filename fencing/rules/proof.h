@@ -30,7 +30,7 @@ bool incarnation_equal(const struct incarnation *a, const struct incarnation *b)
     X(PROOF_SYNC_SEVERED, 6, "sync-severed")
 
 enum proof_kind {
-#define X(name, number, text) name = number,
+#define X(name, number, text) name = (number),
     PROOF_KIND_MAP(X)
 #undef X
 };
