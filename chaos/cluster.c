@@ -1,0 +1,289 @@
+/* chaos/cluster.c */
+#include "chaos/cluster.h"
+
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "chaos/base.h"
+#include "chaos/client.h"
+#include "chaos/files.h"
+
+#define PG_BIN "/usr/lib/postgresql/15/bin/"
+
+static const char *const sync_names[] = {
+#define X(name, text) [name] = text,
+    SYNC_MAP(X)
+#undef X
+};
+
+const char *sync_name(enum sync_mode m) { return sync_names[m]; }
+
+bool sync_parse(const char *text, enum sync_mode *ret_mode)
+{
+    for (size_t i = 0; i < ARRAY_LEN(sync_names); i++) {
+        if (strcmp(text, sync_names[i]) != 0)
+            continue;
+        *ret_mode = (enum sync_mode)i;
+        return true;
+    }
+    return false;
+}
+
+struct profile profile_for(unsigned ttl_ms)
+{
+    static const struct profile known[] = {
+        {500, 60, 150, 30}, {1000, 150, 300, 50}, {3000, 300, 900, 100}};
+    struct profile p = known[0];
+
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
+        if (known[i].ttl <= ttl_ms)
+            p = known[i];
+    return (struct profile){.ttl = ttl_ms,
+                            .renew = p.renew * ttl_ms / p.ttl,
+                            .election = p.election * ttl_ms / p.ttl,
+                            .heartbeat = p.heartbeat * ttl_ms / p.ttl};
+}
+
+unsigned cluster_shrink_after_ms(const struct cluster *c) { return 2 * c->profile.ttl; }
+
+unsigned cluster_hung_after_ms(const struct cluster *c)
+{
+    enum { LEAST_MS = 2000 };
+
+    return 2 * c->profile.ttl > LEAST_MS ? 2 * c->profile.ttl : LEAST_MS;
+}
+
+const char *cluster_agent_name(enum site s) { return s == EAST ? "pg-east" : "pg-west"; }
+
+enum site cluster_site_of_agent(const char *agent)
+{
+    for (enum site s = EAST; s <= WEST; s++)
+        if (strcmp(agent, cluster_agent_name(s)) == 0)
+            return s;
+    return SITE_COUNT;
+}
+
+static char *path_in(const struct cluster *c, enum site s, const char *file)
+{
+    return text_new("%s/%s/%s", c->ground.dir, site_name(s), file);
+}
+
+char *cluster_socket(const struct cluster *c, enum site s)
+{
+    return path_in(c, s, "ringfenced.sock");
+}
+
+char *cluster_data_dir(const struct cluster *c, enum site s)
+{
+    return path_in(c, s, "data");
+}
+
+static char *program_path(const struct cluster *c, const char *name)
+{
+    char *path = text_new("%s/%s", c->bin, name);
+
+    if (access(path, X_OK) != 0)
+        die("%s is not there: build it first (deploy/demo does)", path);
+    return path;
+}
+
+static void start_program(struct cluster *c, enum site s, const char *name,
+                          struct process *p)
+{
+    AUTO(auto_free) char *path = program_path(c, name);
+    AUTO(auto_free)
+    char *config = text_new("%s/%s/%s.yaml", c->ground.dir, site_name(s), name);
+    AUTO(auto_free)
+    char *log = text_new("%s/log/%s-%s.log", c->ground.dir, name, site_name(s));
+
+    if (process_running(p))
+        return;
+    process_start(p, &c->ground,
+                  &(struct program){
+                      .site = s,
+                      .log = log,
+                      .argv = (const char *[]){path, "--config", config, NULL},
+                  });
+}
+
+void cluster_start_controller(struct cluster *c, enum site s)
+{
+    start_program(c, s, "ringfenced", &c->controllers[s]);
+}
+
+void cluster_start_agent(struct cluster *c, enum site s)
+{
+    start_program(c, s, "ringfence-agent", &c->agents[s]);
+}
+
+void cluster_start_region(struct cluster *c, enum site s)
+{
+    cluster_start_controller(c, s);
+    if (s != WITNESS)
+        cluster_start_agent(c, s);
+}
+
+void cluster_kill_region(struct cluster *c, enum site s)
+{
+    ground_kill_site(&c->ground, s);
+    /* They are dead; this collects them. */
+    process_signal(&c->controllers[s], SIGKILL);
+    process_signal(&c->agents[s], SIGKILL);
+}
+
+pid_t cluster_postmaster(const struct cluster *c, enum site s)
+{
+    AUTO(auto_free) char *path = path_in(c, s, "data/postmaster.pid");
+    AUTO(auto_free) char *text = file_read(path);
+
+    return text != NULL ? (pid_t)strtol(text, NULL, 10) : 0;
+}
+
+int cluster_cli(struct cluster *c, const char *const *args, char **ret_output)
+{
+    static const enum site order[] = {WITNESS, WEST, EAST};
+    enum { ARGS_MAX = 16 };
+    AUTO(auto_free) char *path = program_path(c, "ringfence");
+    const char *argv[ARGS_MAX] = {path, "--socket"};
+    AUTO(auto_free) char *socket = NULL;
+    size_t n = 3;
+    enum site at = order[0];
+
+    for (size_t i = ARRAY_LEN(order); i > 0; i--)
+        if (process_running(&c->controllers[order[i - 1]]))
+            at = order[i - 1];
+    socket = cluster_socket(c, at);
+    argv[2] = socket;
+    for (size_t i = 0; args[i] != NULL && n < ARGS_MAX - 1; i++)
+        argv[n++] = args[i];
+    return run_at(&c->ground, at, false, argv, ret_output);
+}
+
+static void issue_certificates(struct cluster *c)
+{
+    static const char *const controllers[] = {"east", "west", "witness"};
+    AUTO(auto_free) char *cli = program_path(c, "ringfence");
+    AUTO(auto_free) char *dir = text_new("%s/pki", c->ground.dir);
+
+    run_here((const char *[]){cli, "pki", "init", "--dir", dir, "--cluster", "laboratory",
+                              NULL});
+    for (size_t i = 0; i < ARRAY_LEN(controllers); i++)
+        run_here((const char *[]){cli, "pki", "issue", "--dir", dir, "controller",
+                                  controllers[i], NULL});
+    for (enum site s = EAST; s <= WEST; s++)
+        run_here((const char *[]){cli, "pki", "issue", "--dir", dir, "agent",
+                                  cluster_agent_name(s), NULL});
+}
+
+static void write_in(const struct cluster *c, enum site s, const char *file, char *text)
+{
+    AUTO(auto_free) char *path = path_in(c, s, file);
+
+    file_write(path, 0644, text);
+    free(text);
+}
+
+static void write_region(const struct cluster *c, enum site s,
+                         const struct passwd *postgres)
+{
+    AUTO(auto_free) char *top = text_new("%s/%s", c->ground.dir, site_name(s));
+    AUTO(auto_free) char *sockets = path_in(c, s, "pg");
+    AUTO(auto_free) char *tails = path_in(c, s, "tails");
+    AUTO(auto_free) char *passfile = path_in(c, s, "pgpass");
+    AUTO(auto_free) char *controller = path_in(c, s, "controller");
+    AUTO(auto_free) char *agent = path_in(c, s, "agent");
+
+    make_dir(top, 0755, postgres->pw_uid, postgres->pw_gid); /* the clone is made here */
+    make_dir(controller, 0700, 0, 0);
+    write_in(c, s, "ringfenced.yaml", file_controller(c, s));
+    if (s == WITNESS)
+        return;
+    make_dir(agent, 0700, 0, 0);
+    make_dir(sockets, 0700, postgres->pw_uid, postgres->pw_gid);
+    make_dir(tails, 0700, postgres->pw_uid, postgres->pw_gid);
+    file_write(passfile, 0600, file_passfile);
+    if (chown(passfile, postgres->pw_uid, postgres->pw_gid) != 0)
+        die("owner of %s", passfile);
+    write_in(c, s, "ringfence-agent.yaml", file_agent(c, s));
+}
+
+static void psql(const struct cluster *c, const char *sql)
+{
+    AUTO(auto_free) char *sockets = path_in(c, EAST, "pg");
+
+    free(must_run_at(&c->ground, EAST, true,
+                     (const char *[]){"/usr/bin/psql", "-X", "-q", "-v", "ON_ERROR_STOP=1",
+                                      "-h", sockets, "-d", "postgres", "-c", sql, NULL}));
+}
+
+/* The pair is born as one server with the tables in it; from then on only its agent starts
+ * it (I9). */
+static void make_database(const struct cluster *c)
+{
+    AUTO(auto_free) char *data = cluster_data_dir(c, EAST);
+    AUTO(auto_free) char *conf = path_in(c, EAST, "data/postgresql.conf");
+    AUTO(auto_free) char *hba = path_in(c, EAST, "data/pg_hba.conf");
+    AUTO(auto_free) char *log = path_in(c, EAST, "birth.log");
+    AUTO(auto_free)
+    char *start = text_new("-c listen_addresses= -k %s/east/pg", c->ground.dir);
+    AUTO(auto_free) char *old = NULL;
+    AUTO(auto_free) char *settings = NULL;
+
+    free(must_run_at(&c->ground, EAST, true,
+                     (const char *[]){PG_BIN "initdb", "-D", data, "-U", "postgres", "-A",
+                                      "peer", "-E", "UTF8", "--locale=C", "-k", "--no-sync",
+                                      NULL}));
+    old = file_read(conf);
+    settings = text_new("%s%s", old != NULL ? old : "", file_settings);
+    file_write(conf, 0600, settings);
+    file_write(hba, 0600, file_hba);
+    free(must_run_at(&c->ground, EAST, true,
+                     (const char *[]){PG_BIN "pg_ctl", "start", "-w", "-s", "-D", data,
+                                      "-l", log, "-o", start, NULL}));
+    psql(c, file_grants);
+    psql(c, client_schema);
+    free(must_run_at(&c->ground, EAST, true,
+                     (const char *[]){PG_BIN "pg_ctl", "stop", "-w", "-s", "-m", "fast",
+                                      "-D", data, NULL}));
+}
+
+/* The controllers elect first; until then the answer is "no leader". */
+static void apply_group(struct cluster *c)
+{
+    enum { PATIENCE_MS = 20000, AGAIN_MS = 100 };
+    AUTO(auto_free) char *path = text_new("%s/group.yaml", c->ground.dir);
+    AUTO(auto_free) char *text = file_group(c);
+    int64_t until = now_ns() + (int64_t)PATIENCE_MS * NS_PER_MS;
+
+    file_write(path, 0644, text);
+    for (;;) {
+        AUTO(auto_free) char *output = NULL;
+
+        if (cluster_cli(c, (const char *[]){"apply", "-f", path, NULL}, &output) == 0)
+            return;
+        if (now_ns() > until)
+            die("ringfence apply: %s", output);
+        wait_ms(AGAIN_MS);
+    }
+}
+
+void cluster_make(struct cluster *c)
+{
+    const struct passwd *postgres = getpwnam("postgres");
+    AUTO(auto_free) char *logs = text_new("%s/log", c->ground.dir);
+
+    if (postgres == NULL)
+        die("no user `postgres`: run deploy/install-deps");
+    make_dir(logs, 0755, 0, 0);
+    issue_certificates(c);
+    for (enum site s = EAST; s < SITE_REGIONS; s++)
+        write_region(c, s, postgres);
+    make_database(c);
+    for (enum site s = EAST; s < SITE_REGIONS; s++)
+        cluster_start_region(c, s);
+    apply_group(c);
+}

@@ -1,0 +1,77 @@
+/* chaos/cluster.h -- three regions of Ringfence and a PostgreSQL pair, set up as a user
+ * would.
+ *
+ * Certificates by `ringfence pki`, configuration files, initdb in east, `ringfence apply`;
+ * west has no data at all: its agent clones it.
+ *
+ * Owner:   the main thread.
+ * Errors:  what cannot be set up is die(), with the words of the program that failed.
+ */
+#ifndef RF_CHAOS_CLUSTER_H
+#define RF_CHAOS_CLUSTER_H
+
+#include <stdbool.h>
+
+#include "chaos/ground.h"
+#include "chaos/process.h"
+
+#define SYNC_MAP(X)                                                                        \
+    X(SYNC_OFF, "off")                                                                     \
+    X(SYNC_PREFERRED, "preferred") X(SYNC_REQUIRED, "required") X(SYNC_STRICT, "strict")
+
+enum sync_mode {
+#define X(name, text) name,
+    SYNC_MAP(X)
+#undef X
+};
+
+/* Times of one profile, in milliseconds. */
+struct profile {
+    unsigned ttl, renew, election, heartbeat;
+};
+
+/* fastest, fast and default at 500, 1000 and 3000; another TTL scales the next lower one,
+ * or the fastest. */
+struct profile profile_for(unsigned ttl_ms);
+
+struct cluster {
+    struct ground ground;
+    struct profile profile;
+    enum sync_mode sync;
+    char bin[256]; /* directory of ringfenced, ringfence-agent and ringfence */
+    struct process controllers[SITE_REGIONS],
+        agents[SITE_REGIONS]; /* agents: data regions */
+};
+
+#define GROUP_NAME "orders"
+
+const char *sync_name(enum sync_mode m);
+bool sync_parse(const char *text, enum sync_mode *ret_mode);
+
+/* After which a standby without a flush leaves the sync set. */
+unsigned cluster_shrink_after_ms(const struct cluster *c);
+/* After which a primary that takes no canary is hung. */
+unsigned cluster_hung_after_ms(const struct cluster *c);
+
+/* Everything up to `ringfence apply`; ground, profile, sync and bin are set. */
+void cluster_make(struct cluster *c);
+
+/* The programs of a region, or one of them; nothing to do for what runs. */
+void cluster_start_region(struct cluster *c, enum site s);
+void cluster_start_controller(struct cluster *c, enum site s);
+void cluster_start_agent(struct cluster *c, enum site s);
+/* The region is lost at one instant: controller, agent, PostgreSQL. */
+void cluster_kill_region(struct cluster *c, enum site s);
+
+/* The agent's name, its site, its API socket and the controller's; malloc'ed paths. */
+const char *cluster_agent_name(enum site s);
+enum site cluster_site_of_agent(const char *agent); /* SITE_COUNT: nobody's */
+char *cluster_socket(const struct cluster *c, enum site s);
+char *cluster_data_dir(const struct cluster *c, enum site s);
+pid_t cluster_postmaster(const struct cluster *c, enum site s); /* 0: none */
+
+/* `ringfence --socket ... ARGS` against the first controller among witness, west, east that
+ * runs; exit status, and the output malloc'ed. */
+int cluster_cli(struct cluster *c, const char *const *args, char **ret_output);
+
+#endif

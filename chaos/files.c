@@ -1,0 +1,113 @@
+/* chaos/files.c */
+#include "chaos/files.h"
+
+#include "chaos/base.h"
+
+const char file_hba[] = "local all postgres peer\n"
+                        "host replication ringfence 10.77.0.0/16 scram-sha-256\n"
+                        "host all ringfence 10.77.0.0/16 scram-sha-256\n"
+                        "host all writer 10.77.0.0/16 trust\n";
+
+const char file_settings[] = "wal_log_hints = on\n"
+                             "fsync = on\n"
+                             "shared_buffers = 32MB\n"
+                             "max_connections = 50\n"
+                             "max_wal_senders = 8\n"
+                             "wal_keep_size = 256MB\n"
+                             "dynamic_shared_memory_type = sysv\n"
+                             "log_min_messages = info\n"
+                             "log_line_prefix = '%m [%p] %q%a '\n";
+
+const char file_passfile[] = "*:*:*:ringfence:laboratory\n";
+
+const char file_grants[] =
+    "CREATE ROLE ringfence LOGIN REPLICATION PASSWORD 'laboratory';"
+    "GRANT pg_monitor, pg_checkpoint TO ringfence;"
+    "GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean) TO ringfence;"
+    "GRANT EXECUTE ON FUNCTION pg_stat_file(text, boolean) TO ringfence;"
+    "GRANT EXECUTE ON FUNCTION pg_read_binary_file(text) TO ringfence;"
+    "GRANT EXECUTE ON FUNCTION pg_read_binary_file(text, bigint, bigint, boolean)"
+    " TO ringfence;";
+
+char *file_controller(const struct cluster *c, enum site s)
+{
+    const char *dir = c->ground.dir, *me = site_name(s);
+
+    return text_new("cluster: laboratory\n"
+                    "name: %s\n"
+                    "data_dir: %s/%s/controller\n"
+                    "listen: %s:7400\n"
+                    "socket: %s/%s/ringfenced.sock\n"
+                    "metrics: %s:7402\n"
+                    "tls:\n"
+                    "  ca: %s/pki/ca.crt\n"
+                    "  cert: %s/pki/controller-%s.crt\n"
+                    "  key: %s/pki/controller-%s.key\n"
+                    "raft: {election: %ums, heartbeat: %ums}\n"
+                    "controllers:\n"
+                    "  - {id: 1, name: east, region: east, address: \"%s:7400\"}\n"
+                    "  - {id: 2, name: west, region: west, address: \"%s:7400\"}\n"
+                    "  - {id: 3, name: witness, region: witness, address: \"%s:7400\"}\n",
+                    me, dir, me, site_address(s), dir, me, site_address(s), dir, dir, me,
+                    dir, me, c->profile.election, c->profile.heartbeat, site_address(EAST),
+                    site_address(WEST), site_address(WITNESS));
+}
+
+char *file_agent(const struct cluster *c, enum site s)
+{
+    const char *dir = c->ground.dir, *me = site_name(s), *name = cluster_agent_name(s);
+    AUTO(auto_free)
+    char *head = text_new("cluster: laboratory\n"
+                          "name: %s\n"
+                          "region: %s\n"
+                          "address: %s\n"
+                          "state_dir: %s/%s/agent\n"
+                          "socket: %s/%s/ringfence-agent.sock\n"
+                          "http: %s:7403\n"
+                          "tls:\n"
+                          "  ca: %s/pki/ca.crt\n"
+                          "  cert: %s/pki/agent-%s.crt\n"
+                          "  key: %s/pki/agent-%s.key\n",
+                          name, me, site_address(s), dir, me, dir, me, site_address(s), dir,
+                          dir, name, dir, name);
+
+    return text_new("%scontrollers:\n"
+                    "  - {name: east, address: \"%s:7400\"}\n"
+                    "  - {name: west, address: \"%s:7400\"}\n"
+                    "  - {name: witness, address: \"%s:7400\"}\n"
+                    "gate: {cgroup: %s/%s, driver: auto}\n"
+                    "postgres:\n"
+                    "  bin_dir: /usr/lib/postgresql/15/bin\n"
+                    "  socket_dir: %s/%s/pg\n"
+                    "  superuser: postgres\n"
+                    "  replication_user: ringfence\n"
+                    "  passfile: %s/%s/pgpass\n"
+                    "  tail_dir: %s/%s/tails\n",
+                    head, site_address(EAST), site_address(WEST), site_address(WITNESS),
+                    c->ground.cgroup, me, dir, me, dir, me, dir, me);
+}
+
+char *file_group(const struct cluster *c)
+{
+    const char *dir = c->ground.dir;
+    AUTO(auto_free)
+    char *head = text_new("group: %s\n"
+                          "regions: {east: active, west: standby}\n"
+                          "lease: {ttl: %ums, renew: %ums}\n"
+                          "sync: %s\n"
+                          "fence: [agent, lease_expiry]\n"
+                          "decide: {automatic: true, local_restarts: 0, cooldown: 0s, "
+                          "hung_after: %ums, shrink_after: %ums}\n",
+                          GROUP_NAME, c->profile.ttl, c->profile.renew, sync_name(c->sync),
+                          cluster_hung_after_ms(c), cluster_shrink_after_ms(c));
+
+    return text_new("%scomponents:\n"
+                    "  - name: db\n"
+                    "    provider: postgres\n"
+                    "    instances:\n"
+                    "      - {agent: pg-east, region: east, port: 5432,"
+                    " data: \"%s/east/data\", start: pg_ctl}\n"
+                    "      - {agent: pg-west, region: west, port: 5432,"
+                    " data: \"%s/west/data\", start: pg_ctl}\n",
+                    head, dir, dir);
+}

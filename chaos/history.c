@@ -1,0 +1,247 @@
+/* chaos/history.c */
+#include "chaos/history.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chaos/base.h"
+
+static const char *const kind_names[EVENT_KINDS] = {
+    [EVENT_BEGIN] = "begin", [EVENT_ACK] = "ack",     [EVENT_UNKNOWN] = "unknown",
+    [EVENT_ROW] = "row",     [EVENT_FAULT] = "fault", [EVENT_HEALED] = "healed",
+};
+
+void history_add(struct history *h, struct event e)
+{
+    h->events = must_grow(h->events, &h->cap, h->count + 1, sizeof *h->events);
+    h->events[h->count++] = e;
+}
+
+void history_join(struct history *into, const struct history *from)
+{
+    for (size_t i = 0; i < from->count; i++)
+        history_add(into, from->events[i]);
+}
+
+/* Kinds break ties so that qsort(), which is not stable, keeps begin before outcome. */
+static int by_time(const void *a, const void *b)
+{
+    const struct event *x = a, *y = b;
+
+    if (x->at_ns != y->at_ns)
+        return x->at_ns < y->at_ns ? -1 : 1;
+    if (x->number != y->number)
+        return x->number < y->number ? -1 : 1;
+    return (int)x->kind - (int)y->kind;
+}
+
+void history_sort(struct history *h)
+{
+    if (h->count > 0)
+        qsort(h->events, h->count, sizeof *h->events, by_time);
+}
+
+void history_free(struct history *h)
+{
+    free(h->events);
+    *h = (struct history){0};
+}
+
+void history_write(const struct history *h, FILE *out)
+{
+    for (size_t i = 0; i < h->count; i++) {
+        const struct event *e = &h->events[i];
+
+        fprintf(out, "%" PRId64 " %s %u %u %" PRIu64 "\n", e->at_ns, kind_names[e->kind],
+                e->client, e->host, e->number);
+    }
+}
+
+static bool read_event(const char *line, struct event *ret_event)
+{
+    char kind[16], rest;
+    unsigned client, host;
+    struct event e = {0};
+
+    if (sscanf(line, "%" SCNd64 " %15s %u %u %" SCNu64 " %c", &e.at_ns, kind, &client,
+               &host, &e.number, &rest) != 5)
+        return false;
+    if (client > UINT8_MAX || host > UINT8_MAX)
+        return false;
+    for (unsigned k = 0; k < EVENT_KINDS; k++) {
+        if (strcmp(kind, kind_names[k]) != 0)
+            continue;
+        e.kind = (uint8_t)k;
+        e.client = (uint8_t)client;
+        e.host = (uint8_t)host;
+        *ret_event = e;
+        return true;
+    }
+    return false;
+}
+
+bool history_read(struct history *h, FILE *in, size_t *ret_line)
+{
+    char line[160];
+
+    for (size_t n = 1; fgets(line, sizeof line, in) != NULL; n++) {
+        struct event e;
+
+        if (!read_event(line, &e)) {
+            *ret_line = n;
+            return false;
+        }
+        history_add(h, e);
+    }
+    history_sort(h);
+    return true;
+}
+
+int64_t history_outage_ns(const struct history *h, uint8_t client, int64_t from, int64_t to)
+{
+    int64_t longest = 0, last = INT64_MIN;
+
+    for (size_t i = 0; i < h->count; i++) {
+        const struct event *e = &h->events[i];
+
+        if (e->kind != EVENT_ACK || e->client != client)
+            continue;
+        if (last != INT64_MIN && e->at_ns > from && last < to && e->at_ns - last > longest)
+            longest = e->at_ns - last;
+        last = e->at_ns;
+    }
+    if (last == INT64_MIN)
+        return to > from ? to - from : 0; /* nothing was ever acknowledged */
+    if (last < to && to - last > longest)
+        longest = to - last;
+    return longest;
+}
+
+int64_t history_first_ack_ns(const struct history *h, uint8_t client, uint8_t host,
+                             int64_t from)
+{
+    int64_t begun = INT64_MIN;
+
+    for (size_t i = 0; i < h->count; i++) {
+        const struct event *e = &h->events[i];
+
+        if (e->client != client)
+            continue;
+        if (e->kind == EVENT_BEGIN)
+            begun = e->at_ns;
+        if (e->kind == EVENT_ACK && e->host == host && begun >= from)
+            return e->at_ns;
+    }
+    return 0;
+}
+
+static bool is_probe(const struct event *e) { return e->client >= CLIENT_PROBE; }
+
+int64_t history_both_writable_ns(const struct history *h, struct overlap_question q)
+{
+    int64_t since = 0, last = 0, begun[UINT8_MAX + 1] = {0};
+
+    for (size_t i = 0; i < h->count; i++) {
+        const struct event *e = &h->events[i];
+
+        if (!is_probe(e) || e->at_ns < q.from || e->at_ns >= q.to)
+            continue;
+        if (e->kind == EVENT_BEGIN)
+            begun[e->client] = e->at_ns;
+        if (e->kind != EVENT_ACK)
+            continue;
+        if (e->host == q.fresh && since == 0)
+            since = e->at_ns;
+        if (e->host == q.old && since != 0 && begun[e->client] > since)
+            last = e->at_ns;
+    }
+    return last > 0 ? last - since : 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+
+    return *x < *y ? -1 : *x > *y;
+}
+
+void history_count(const struct history *h, uint64_t *ret_acked, uint64_t *ret_lost)
+{
+    uint64_t *rows = must_alloc(h->count + 1, sizeof *rows);
+    uint64_t acked = 0, lost = 0;
+    size_t n = 0;
+
+    for (size_t i = 0; i < h->count; i++)
+        if (h->events[i].kind == EVENT_ROW)
+            rows[n++] = h->events[i].number;
+    qsort(rows, n, sizeof *rows, by_number);
+    for (size_t i = 0; i < h->count; i++) {
+        const struct event *e = &h->events[i];
+
+        if (e->kind != EVENT_ACK || is_probe(e))
+            continue;
+        acked++;
+        if (bsearch(&e->number, rows, n, sizeof *rows, by_number) == NULL)
+            lost++;
+    }
+    free(rows);
+    *ret_acked = acked;
+    *ret_lost = lost;
+}
+
+/* The last healing is the one after which the service has no excuse left. */
+static bool recovered(const struct history *h, int64_t within_ns)
+{
+    int64_t healed = INT64_MIN;
+
+    for (size_t i = 0; i < h->count; i++)
+        if (h->events[i].kind == EVENT_HEALED)
+            healed = h->events[i].at_ns;
+    for (size_t i = 0; i < h->count; i++) {
+        const struct event *e = &h->events[i];
+
+        if (e->kind == EVENT_ACK && !is_probe(e) && e->at_ns >= healed)
+            return healed == INT64_MIN || e->at_ns - healed <= within_ns;
+    }
+    return false;
+}
+
+enum verdict history_judge(const struct history *h, const struct allowance *allow)
+{
+    uint64_t acked, lost;
+
+    history_count(h, &acked, &lost);
+    if (allow->both_writable_ns > 0)
+        return VERDICT_TWO_WRITERS;
+    if (lost > 0 && !allow->may_lose)
+        return VERDICT_LOST;
+    if (lost > 0 && !allow->loss_known)
+        return VERDICT_LOST_UNCOUNTED;
+    if (lost > 0 && allow->lost_bytes > allow->forecast_bytes)
+        return VERDICT_LOST_BEYOND;
+    if (acked == 0)
+        return VERDICT_EMPTY;
+    return recovered(h, allow->recover_ns) ? VERDICT_OK : VERDICT_NOT_RECOVERED;
+}
+
+const char *verdict_text(enum verdict v)
+{
+    switch (v) {
+    case VERDICT_OK:
+        return "ok";
+    case VERDICT_TWO_WRITERS:
+        return "two servers acknowledged writes at one time";
+    case VERDICT_LOST:
+        return "acknowledged rows are missing, and the policy allows no loss";
+    case VERDICT_LOST_UNCOUNTED:
+        return "acknowledged rows are missing, and nobody counted them";
+    case VERDICT_LOST_BEYOND:
+        return "more was lost than forecast";
+    case VERDICT_NOT_RECOVERED:
+        return "writes did not come back in time";
+    case VERDICT_EMPTY:
+        return "no write was acknowledged at all";
+    }
+    return "?";
+}

@@ -1,0 +1,109 @@
+/* chaos/lab.c */
+#include "chaos/lab.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "chaos/api.h"
+#include "chaos/base.h"
+
+void lab_find_bin(const struct options *o, char *path, size_t size)
+{
+    char self[256];
+    ssize_t n;
+
+    if (o->bin != NULL) {
+        if (realpath(o->bin, NULL) == NULL)
+            die("--bin %s: %s", o->bin, strerror(errno));
+        snprintf(path, size, "%s", o->bin);
+        return;
+    }
+    n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n < 0)
+        die("/proc/self/exe: %s", strerror(errno));
+    self[n] = 0;
+    *strrchr(self, '/') = 0;
+    snprintf(path, size, "%s", self);
+}
+
+static void wait_until_steady(struct view *v, enum sync_mode sync)
+{
+    enum { PATIENCE_MS = 120000, LOOK_MS = 20 };
+    int64_t until = now_ns() + (int64_t)PATIENCE_MS * NS_PER_MS;
+    struct view_doc d;
+
+    do {
+        if (now_ns() > until)
+            die("not steady %d s after `ringfence apply`: phase %s, %s", PATIENCE_MS / 1000,
+                d.phase, d.hold);
+        wait_ms(LOOK_MS);
+        d = view_get(v);
+    } while (!view_is_steady(&d, sync));
+}
+
+static void finish(const struct options *o, const struct result *r)
+{
+    if (o->json)
+        result_json(r, stdout);
+    result_report(r, o->json ? stderr : stdout);
+}
+
+void lab_run(const struct options *o, const char *id, struct progress *progress)
+{
+    static struct play play; /* clients are large, and threads look at them */
+    struct cluster cluster = {.profile = profile_for(o->ttl_ms), .sync = o->sync};
+    FILE *live = o->json ? stderr : stdout;
+    atomic_uint_fast64_t numbers = 1;
+    unsigned random = o->seed + progress->next;
+    struct view view;
+
+    api_init();
+    lab_find_bin(o, cluster.bin, sizeof cluster.bin);
+    fprintf(live,
+            "Laboratory %s: ttl %u ms, renew %u ms, election %u ms, sync %s, seed %u\n", id,
+            o->ttl_ms, cluster.profile.renew, cluster.profile.election, sync_name(o->sync),
+            o->seed);
+    fflush(live);
+    ground_make(&cluster.ground, id);
+    cluster_make(&cluster);
+    view_start(&view, &cluster, live);
+    wait_until_steady(&view, o->sync);
+    progress->stands = true;
+    while (progress->next < o->play_count && !progress->failed) {
+        unsigned i = progress->next++;
+
+        fprintf(live, "\n== %s: %s\n", o->plays[i]->name, o->plays[i]->story);
+        play = (struct play){.cluster = &cluster,
+                             .view = &view,
+                             .scenario = o->plays[i],
+                             .numbers = &numbers,
+                             .probe_numbers = 1 + ((uint64_t)i << 40),
+                             .random = &random};
+        play_scenario(&play);
+        progress->results[i] = play.result;
+        progress->played[i] = true;
+        progress->failed = !result_ok(&play.result);
+        finish(o, &play.result);
+    }
+    view_stop(&view);
+}
+
+void lab_print_hints(const char *id, const char *bin, FILE *out)
+{
+    const char *dir = "/var/tmp/ringfence-lab";
+
+    fprintf(out,
+            "\nLaboratory %s is left running. To try:\n"
+            "  %s/ringfence --socket %s/%s/witness/ringfenced.sock status --watch\n"
+            "  %s/ringfence --socket %s/%s/witness/ringfenced.sock log " GROUP_NAME "\n"
+            "  %s/ringfence --socket %s/%s/witness/ringfenced.sock why " GROUP_NAME "\n"
+            "  ip netns exec rf-%s-client psql \"host=%s,%s port=5432 dbname=postgres "
+            "user=writer target_session_attrs=read-write\"\n"
+            "  logs: %s/%s/log\n"
+            "Remove it with:\n"
+            "  %s/ringfence-lab --remove %s\n",
+            id, bin, dir, id, bin, dir, id, bin, dir, id, id, site_address(EAST),
+            site_address(WEST), dir, id, bin, id);
+}

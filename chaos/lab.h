@@ -1,0 +1,30 @@
+/* chaos/lab.h -- one laboratory from its ground to the last scenario that it can carry.
+ *
+ * Runs in a child of the janitor (main.c), which removes everything afterwards, whatever
+ * became of the child.
+ */
+#ifndef RF_CHAOS_LAB_H
+#define RF_CHAOS_LAB_H
+
+#include "chaos/options.h"
+
+/* Shared with the janitor: what a child that died cannot say any more. */
+struct progress {
+    unsigned next; /* the first of options.plays that was not begun yet */
+    bool stands;   /* the laboratory was set up */
+    bool failed;   /* a scenario was not ok */
+    struct result results[PLAYS_MAX];
+    bool played[PLAYS_MAX];
+};
+
+/* Plays from progress->next on, until one is not ok: what comes after it wants a fresh
+ * laboratory. */
+void lab_run(const struct options *o, const char *id, struct progress *progress);
+
+/* What to try in a laboratory that was kept. */
+void lab_print_hints(const char *id, const char *bin, FILE *out);
+
+/* Where the programs are: o->bin, or the directory of this program. */
+void lab_find_bin(const struct options *o, char *path, size_t size);
+
+#endif

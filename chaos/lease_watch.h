@@ -1,0 +1,37 @@
+/* chaos/lease_watch.h -- the deadline of the old primary's lease, as its agent last said.
+ *
+ * Read from /metrics of that agent, from the client's network, all through a scenario: the
+ * highest value counts. A renewal that was answered after the last reading before a kill
+ * would escape it, so lease_watch_settle() waits for a moment when none can be due.
+ *
+ * Owner:   the main thread.
+ * Threads: one of its own; the functions below by the main thread.
+ */
+#ifndef RF_CHAOS_LEASE_WATCH_H
+#define RF_CHAOS_LEASE_WATCH_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "chaos/ground.h"
+
+struct lease_watch {
+    const struct ground *ground;
+    enum site host;
+    pthread_t thread;
+    atomic_bool stop;
+    atomic_int_fast64_t deadline_ns; /* highest seen; 0: none */
+    atomic_int_fast64_t changed_ns;  /* when a higher one was first seen */
+    atomic_int_fast64_t read_ns;     /* when the last reading was asked for */
+};
+
+void lease_watch_start(struct lease_watch *w, const struct ground *g, enum site host);
+void lease_watch_stop(struct lease_watch *w);
+
+/* Waits until a deadline was read within the last few milliseconds, and the renewal it came
+ * from is so young that the next one is not sent yet. False: the agent does not tell. */
+bool lease_watch_settle(const struct lease_watch *w, unsigned renew_ms);
+
+#endif

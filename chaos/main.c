@@ -1,0 +1,176 @@
+/* chaos/main.c -- the program `ringfence-lab`, and its janitor.
+ *
+ * The process that the user started only waits: a child of it makes the laboratory and
+ * plays. However that child ends (done, Ctrl-C, die(), a crash), the janitor removes what
+ * it made; if the janitor itself is killed, the next start does (ground_sweep()).
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "chaos/base.h"
+#include "chaos/lab.h"
+#include "chaos/process.h"
+
+enum { EXIT_NOT_OK = 1, EXIT_NO_LAB = 2, EXIT_INTERRUPTED = 130 };
+
+static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t worker;
+
+static void on_signal(int sig)
+{
+    (void)sig;
+    interrupted = 1;
+    if (worker > 0)
+        kill(worker, SIGKILL);
+}
+
+static void catch_signals(void)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    struct sigaction action = {.sa_handler = on_signal};
+
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+        sigaction(signals[i], &action, NULL);
+    signal(SIGPIPE, SIG_IGN); /* a reader of our output that went away ends nothing */
+}
+
+static _Noreturn void work(const struct options *o, const char *id,
+                           struct progress *progress)
+{
+    /* A worker without its janitor would run for nobody. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    lab_run(o, id, progress);
+    exit(0);
+}
+
+static int wait_for(pid_t pid)
+{
+    int status = 0;
+
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status;
+}
+
+static void copy_logs(const struct options *o, const char *id)
+{
+    AUTO(auto_free)
+    char *command =
+        text_new("mkdir -p \"$1\" && cp -r /var/tmp/ringfence-lab/%s/log/. \"$1\" "
+                 "&& for s in east west; do cp /var/tmp/ringfence-lab/%s/$s/data.log "
+                 "\"$1/postgres-$s.log\" 2>/dev/null || true; done",
+                 id, id);
+
+    run_here((const char *[]){"/bin/sh", "-c", command, "sh", o->logs, NULL});
+}
+
+/* One laboratory and what it carries; false: it could not be set up. */
+static bool one_laboratory(const struct options *o, const char *id,
+                           struct progress *progress)
+{
+    int lock = ground_lock(id), status;
+    unsigned first = progress->next;
+    bool kept;
+    pid_t pid;
+
+    progress->stands = progress->failed = false;
+    fflush(NULL);
+    pid = fork();
+    if (pid < 0)
+        die("fork: %s", strerror(errno));
+    if (pid == 0)
+        work(o, id, progress);
+    worker = pid;
+    if (interrupted)
+        kill(pid, SIGKILL); /* it came between fork() and the line above */
+    status = wait_for(pid);
+    worker = 0;
+    if (status != 0 && progress->stands && !interrupted)
+        fprintf(stderr, "ringfence-lab: %s came to no end (status %d)\n",
+                o->plays[progress->next > first ? progress->next - 1 : first]->name,
+                status);
+    if (o->logs != NULL)
+        copy_logs(o, id);
+    kept = o->keep && progress->stands && !interrupted;
+    if (kept)
+        ground_keep(id);
+    else
+        ground_remove(id);
+    close(lock);
+    return progress->stands;
+}
+
+static int summarize(const struct options *o, const struct progress *progress)
+{
+    FILE *out = o->json ? stderr : stdout;
+    unsigned ok = 0;
+
+    if (o->play_count > 1)
+        result_row_head(out);
+    for (unsigned i = 0; i < o->play_count; i++) {
+        if (progress->played[i] && o->play_count > 1)
+            result_row(&progress->results[i], out);
+        ok += progress->played[i] && result_ok(&progress->results[i]);
+    }
+    if (o->play_count > 1)
+        fprintf(out, "%u of %u ok\n", ok, o->play_count);
+    return ok == o->play_count ? 0 : EXIT_NOT_OK;
+}
+
+static int play_all(const struct options *o)
+{
+    struct progress *progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE,
+                                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    char id[16], bin[256];
+
+    if (progress == MAP_FAILED)
+        die("out of memory");
+    snprintf(id, sizeof id, "%d", (int)getpid());
+    lab_find_bin(o, bin, sizeof bin);
+    while (progress->next < o->play_count) {
+        if (!one_laboratory(o, id, progress))
+            return interrupted ? EXIT_INTERRUPTED : EXIT_NO_LAB;
+        if (interrupted)
+            return EXIT_INTERRUPTED;
+        if (o->keep)
+            break; /* a failed one is worth a look too */
+    }
+    if (o->keep)
+        lab_print_hints(id, bin, o->json ? stderr : stdout);
+    return summarize(o, progress);
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    const char *missing;
+    int status = options_read(&options, argc, argv);
+
+    if (status >= 0)
+        return status;
+    missing = ground_missing();
+    if (missing != NULL) {
+        fprintf(stderr, "ringfence-lab: %s\n", missing);
+        return EXIT_NO_LAB;
+    }
+    if (options.remove != NULL) {
+        if (!ground_exists(options.remove)) {
+            fprintf(stderr, "ringfence-lab: there is no laboratory %s\n", options.remove);
+            return EXIT_NOT_OK;
+        }
+        ground_remove(options.remove);
+        return 0;
+    }
+    catch_signals();
+    ground_sweep();
+    return play_all(&options);
+}

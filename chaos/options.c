@@ -1,0 +1,154 @@
+/* chaos/options.c */
+#include "chaos/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "chaos/base.h"
+
+enum { TTL_LEAST_MS = 300, TTL_MOST_MS = 60000 };
+
+static const char usage[] =
+    "usage: ringfence-lab [options]\n"
+    "Makes three regions on this machine, breaks something, and says what became of it.\n"
+    "\n"
+    "  --scenario NAME[,NAME]  what to play (default region-loss), or `all`:\n";
+
+static const char usage_rest[] =
+    "  --ttl MS                500, 1000 (default) or 3000: the fastest, fast and default\n"
+    "                          profile; another value scales the next lower one\n"
+    "  --sync MODE             off, preferred, required (default) or strict\n"
+    "  --json                  one JSON object per scenario and line on standard output\n"
+    "  --keep                  leave the laboratory running and say what to try\n"
+    "  --remove ID             remove a laboratory that was kept\n"
+    "  --seed N                of the moments at which things break\n"
+    "  --logs DIR              copy the logs there before the laboratory is removed\n"
+    "  --bin DIR               programs to use (default: beside ringfence-lab)\n"
+    "  --help\n"
+    "\n"
+    "Exit status: 0 every scenario is ok, 1 one is not, 2 the laboratory could not be "
+    "made,\n"
+    "64 wrong usage, 130 interrupted.\n";
+
+static void print_usage(FILE *out)
+{
+    fputs(usage, out);
+    for (size_t i = 0; i < scenario_count; i++)
+        fprintf(out, "      %-16s %s\n", scenarios[i].name, scenarios[i].story);
+    fputs(usage_rest, out);
+}
+
+static int wrong(const char *option, const char *value, const char *expected)
+{
+    fprintf(stderr, "ringfence-lab: %s %s: expected %s (see --help)\n", option, value,
+            expected);
+    return 64;
+}
+
+static int add_plays(struct options *o, char *names)
+{
+    char *rest = NULL;
+
+    o->play_count = 0;
+    for (const char *name = strtok_r(names, ",", &rest); name != NULL;
+         name = strtok_r(NULL, ",", &rest)) {
+        bool all = strcmp(name, "all") == 0;
+        const struct scenario *one = all ? NULL : scenario_find(name);
+
+        if (!all && one == NULL)
+            return wrong("--scenario", name, "the name of a scenario");
+        for (size_t i = 0; i < (all ? scenario_count : 1); i++) {
+            if (o->play_count == PLAYS_MAX)
+                return wrong("--scenario", name, "fewer scenarios");
+            o->plays[o->play_count++] = all ? &scenarios[i] : one;
+        }
+    }
+    return o->play_count > 0 ? -1 : wrong("--scenario", "''", "the name of a scenario");
+}
+
+static bool read_number(const char *text, unsigned least, unsigned most, unsigned *ret)
+{
+    char *end;
+    unsigned long value;
+
+    errno = 0;
+    value = strtoul(text, &end, 10);
+    if (errno != 0 || *end != 0 || end == text || value < least || value > most)
+        return false;
+    *ret = (unsigned)value;
+    return true;
+}
+
+static int take_option(struct options *o, int option)
+{
+    switch (option) {
+    case 's':
+        return add_plays(o, optarg);
+    case 't':
+        if (!read_number(optarg, TTL_LEAST_MS, TTL_MOST_MS, &o->ttl_ms))
+            return wrong("--ttl", optarg, "milliseconds from 300 to 60000");
+        return -1;
+    case 'y':
+        if (!sync_parse(optarg, &o->sync))
+            return wrong("--sync", optarg, "off, preferred, required or strict");
+        return -1;
+    case 'e':
+        if (!read_number(optarg, 0, UINT32_MAX, &o->seed))
+            return wrong("--seed", optarg, "a number");
+        return -1;
+    case 'j':
+        o->json = true;
+        return -1;
+    case 'k':
+        o->keep = true;
+        return -1;
+    case 'l':
+        o->logs = optarg;
+        return -1;
+    case 'b':
+        o->bin = optarg;
+        return -1;
+    case 'r':
+        o->remove = optarg;
+        return -1;
+    case 'h':
+        print_usage(stdout);
+        return 0;
+    default:
+        print_usage(stderr);
+        return 64;
+    }
+}
+
+int options_read(struct options *o, int argc, char **argv)
+{
+    static const struct option known[] = {{"scenario", required_argument, NULL, 's'},
+                                          {"ttl", required_argument, NULL, 't'},
+                                          {"sync", required_argument, NULL, 'y'},
+                                          {"seed", required_argument, NULL, 'e'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"keep", no_argument, NULL, 'k'},
+                                          {"logs", required_argument, NULL, 'l'},
+                                          {"bin", required_argument, NULL, 'b'},
+                                          {"remove", required_argument, NULL, 'r'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {0}};
+    int option;
+
+    *o = (struct options){.plays = {scenario_find("region-loss")},
+                          .play_count = 1,
+                          .ttl_ms = 1000,
+                          .seed = (unsigned)time(NULL),
+                          .sync = SYNC_REQUIRED};
+    while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
+        int status = take_option(o, option);
+
+        if (status >= 0)
+            return status;
+    }
+    return optind == argc ? -1 : wrong("argument", argv[optind], "options only");
+}

@@ -1,0 +1,247 @@
+/* chaos/play.c */
+#include "chaos/play.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chaos/base.h"
+#include "chaos/verdict.h"
+
+enum {
+    WARM_UP_MS = 1000,   /* with acknowledgements, before the fault */
+    AFTERMATH_MS = 1000, /* the fault stays, the new side works */
+    SETTLE_MS = 120000,  /* until everything is as before: a clone may be part of it */
+    LOOK_MS = 2,         /* between two looks */
+    PROBE_PAUSE_MS = 2,
+};
+
+bool play_wait(struct play *p, unsigned within_ms, bool (*holds)(struct play *p))
+{
+    int64_t until = now_ns() + (int64_t)within_ms * NS_PER_MS;
+
+    while (!holds(p)) {
+        if (now_ns() > until)
+            return false;
+        wait_ms(LOOK_MS);
+    }
+    return true;
+}
+
+static bool is_steady(struct play *p)
+{
+    struct view_doc d = view_get(p->view);
+
+    return view_is_steady(&d, p->cluster->sync);
+}
+
+static bool is_active(struct play *p, enum site s)
+{
+    struct view_doc d = view_get(p->view);
+
+    return d.active == s && strcmp(d.phase, "steady") == 0 &&
+           strcmp(d.run.result, "running") != 0;
+}
+
+static bool east_is_active(struct play *p) { return is_active(p, EAST); }
+
+static bool west_is_active(struct play *p) { return is_active(p, WEST); }
+
+/* How long a decision may take before we say that it does not come. */
+static unsigned patience_ms(const struct play *p)
+{
+    enum { LEAST_MS = 30000, TTLS = 10 };
+
+    return LEAST_MS + TTLS * p->cluster->profile.ttl;
+}
+
+bool play_switchover(struct play *p, enum site to)
+{
+    AUTO(auto_free) char *output = NULL;
+    const char *args[] = {"switchover", GROUP_NAME, "--to", site_name(to), NULL};
+
+    if (cluster_cli(p->cluster, args, &output) != 0) {
+        result_blame(&p->result, "ringfence switchover: %s", output);
+        return false;
+    }
+    return play_wait(p, patience_ms(p), to == EAST ? east_is_active : west_is_active);
+}
+
+static void start_clients(struct play *p)
+{
+    const struct ground *g = &p->cluster->ground;
+
+    capture_start(&p->capture, g);
+    lease_watch_start(&p->lease, g, EAST);
+    for (enum site s = EAST; s <= WEST; s++)
+        client_start(&p->probes[s], g,
+                     (struct client_plan){.client = (uint8_t)(CLIENT_PROBE + s),
+                                          .hosts = 1U << s,
+                                          .pause_ms = PROBE_PAUSE_MS,
+                                          .numbers = &p->probe_numbers});
+    client_start(&p->writer, g,
+                 (struct client_plan){.client = CLIENT_WRITER,
+                                      .hosts = 1U << EAST | 1U << WEST,
+                                      .numbers = p->numbers});
+    if (p->scenario->second_writer)
+        client_start(&p->second, g,
+                     (struct client_plan){.client = CLIENT_WRITER + 1,
+                                          .hosts = 1U << EAST,
+                                          .numbers = p->numbers});
+}
+
+static void stop_clients(struct play *p)
+{
+    p->end_ns = now_ns();
+    client_stop(&p->writer);
+    if (p->scenario->second_writer)
+        client_stop(&p->second);
+    for (enum site s = EAST; s <= WEST; s++)
+        client_stop(&p->probes[s]);
+    capture_stop(&p->capture);
+}
+
+static bool is_warm(struct play *p)
+{
+    enum { ROWS = 50 };
+
+    return atomic_load(&p->writer.acked) >= ROWS &&
+           atomic_load(&p->probes[EAST].acked) > 0 &&
+           (!p->scenario->second_writer || atomic_load(&p->second.acked) > 0);
+}
+
+/* Everything is as a scenario begins: east active, west stands by. */
+static bool prepare(struct play *p)
+{
+    if (!play_wait(p, SETTLE_MS, is_steady)) {
+        result_blame(&p->result, "not steady within %d s before the fault",
+                     SETTLE_MS / 1000);
+        return false;
+    }
+    if (view_get(p->view).active == EAST)
+        return true;
+    view_tell(p->view, "switching back to east first");
+    if (!play_switchover(p, EAST) || !play_wait(p, SETTLE_MS, is_steady)) {
+        result_blame(&p->result, "could not be switched back to east before the fault");
+        return false;
+    }
+    return true;
+}
+
+/* The fault comes at any moment of the renewal's period but its very end (lease_watch.h).
+ */
+static void inject(struct play *p)
+{
+    unsigned renew = p->cluster->profile.renew;
+
+    wait_ms(WARM_UP_MS + (unsigned)rand_r(p->random) % (renew + 1));
+    if (p->scenario->effect == EFFECT_FAILOVER && !lease_watch_settle(&p->lease, renew))
+        result_blame(&p->result, "east's agent does not tell its lease's deadline");
+    p->fault_wall_ns = wall_ns();
+    p->fault_ns = now_ns();
+    view_origin(p->view, p->fault_ns);
+    p->scenario->inject(p);
+    view_tell(p->view, "fault: %s", p->scenario->story);
+}
+
+static bool has_failed_over(struct play *p)
+{
+    return view_get(p->view).epoch > p->before.epoch && west_is_active(p) &&
+           atomic_load(&p->writer.last_ack_host) == WEST;
+}
+
+static bool writes_again(struct play *p)
+{
+    enum { RECENT_MS = 20 };
+
+    return ms_between(atomic_load(&p->writer.last_ack_ns), now_ns()) < RECENT_MS;
+}
+
+/* Nothing is to happen: so it is waited for long enough that it would have happened. */
+static void wait_for_nothing(struct play *p)
+{
+    unsigned shrink = cluster_shrink_after_ms(p->cluster);
+    bool strict = p->cluster->sync == SYNC_STRICT;
+
+    wait_ms(3 * p->cluster->profile.ttl);
+    if (p->scenario->standby)
+        wait_ms(shrink);
+    if (strict && p->scenario->waits)
+        return;
+    if (!play_wait(p, patience_ms(p), writes_again))
+        result_blame(&p->result, "writes did not go on");
+}
+
+static void wait_for_effect(struct play *p)
+{
+    if (p->scenario->effect == EFFECT_NONE) {
+        wait_for_nothing(p);
+    } else if (!play_wait(p, patience_ms(p), has_failed_over)) {
+        result_blame(&p->result, "west did not take over within %u ms", patience_ms(p));
+    } else {
+        view_tell(p->view, "writes are acknowledged by west");
+        wait_ms(AFTERMATH_MS);
+    }
+    p->after = view_get(p->view);
+}
+
+static void heal(struct play *p)
+{
+    lease_watch_stop(&p->lease);
+    p->heal_ns = now_ns();
+    if (p->scenario->heal != NULL) {
+        p->scenario->heal(p);
+        view_tell(p->view, "mended");
+    }
+    if (play_wait(p, SETTLE_MS, is_steady)) {
+        view_tell(p->view, "rejoined: everybody is back");
+        p->result.rejoined = 1;
+    } else {
+        result_blame(&p->result, "not steady again within %d s", SETTLE_MS / 1000);
+        p->result.rejoined = 0;
+    }
+    p->after.run.lost_bytes = view_get(p->view).run.lost_bytes;
+}
+
+static void switch_back(struct play *p)
+{
+    p->switchback_ns = now_ns();
+    view_tell(p->view, "switchback: ringfence switchover %s --to east", GROUP_NAME);
+    if (!play_switchover(p, EAST))
+        result_blame(&p->result, "the switchback did not come to its end");
+    else if (!play_wait(p, SETTLE_MS, is_steady))
+        result_blame(&p->result, "not steady again after the switchback");
+    else
+        view_tell(p->view, "switched back");
+}
+
+void play_scenario(struct play *p)
+{
+    enum { TO_WARM_MS = 20000, FAREWELL_MS = 200 };
+
+    result_init(&p->result);
+    p->result.scenario = p->scenario->name;
+    p->result.sync = sync_name(p->cluster->sync);
+    p->result.ttl_ms = p->cluster->profile.ttl;
+    view_origin(p->view, 0);
+    if (!prepare(p))
+        return;
+    p->before = view_get(p->view);
+    p->first_number = atomic_load(p->numbers);
+    start_clients(p);
+    if (play_wait(p, TO_WARM_MS, is_warm)) {
+        inject(p);
+        wait_for_effect(p);
+        heal(p);
+        if (p->scenario->switchback && result_ok(&p->result))
+            switch_back(p);
+        wait_ms(FAREWELL_MS);
+    } else {
+        result_blame(&p->result, "the writer was not acknowledged %d ms after its start",
+                     TO_WARM_MS);
+        lease_watch_stop(&p->lease);
+    }
+    stop_clients(p);
+    verdict_reach(p);
+    capture_free(&p->capture);
+}

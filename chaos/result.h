@@ -1,0 +1,45 @@
+/* chaos/result.h -- what one scenario showed: for machines one line, for people a page.
+ *
+ * Pure:    prints to the stream it is given.
+ * Units:   milliseconds; NAN, -1 and NULL: does not apply, or is not known (JSON: null).
+ */
+#ifndef RF_CHAOS_RESULT_H
+#define RF_CHAOS_RESULT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "chaos/base.h"
+
+enum { REASON_MAX = 8, REASON_SIZE = 200 };
+
+struct result {
+    const char *scenario, *sync;
+    unsigned ttl_ms;
+    double outage_ms;
+    uint64_t acked, lost;
+    int64_t lost_bytes, forecast_lost_bytes;
+    double both_writable_ms, late_ack_ms;
+    double detect_ms, fence_ms, promote_ms;
+    char proof[24]; /* "": none */
+    int64_t epoch_before, epoch_after, failovers;
+    int rejoined; /* 0, 1, or -1 */
+    double switchback_pause_ms;
+    unsigned reasons; /* why it is not ok */
+    char reason[REASON_MAX][REASON_SIZE];
+};
+
+void result_init(struct result *r);
+/* It is not ok, because. Beyond REASON_MAX only the first ones are kept. */
+void result_blame(struct result *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
+bool result_ok(const struct result *r);
+
+/* One object on one line, with exactly the documented keys. */
+void result_json(const struct result *r, FILE *out);
+void result_report(const struct result *r, FILE *out);
+/* One line of a table, and its head. */
+void result_row_head(FILE *out);
+void result_row(const struct result *r, FILE *out);
+
+#endif

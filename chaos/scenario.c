@@ -1,0 +1,183 @@
+/* chaos/scenario.c -- the faults, one row each. */
+#include "chaos/play.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include "chaos/base.h"
+
+#define PG_CTL "/usr/lib/postgresql/15/bin/pg_ctl"
+
+static void lose_east(struct play *p) { cluster_kill_region(p->cluster, EAST); }
+
+static void start_east(struct play *p) { cluster_start_region(p->cluster, EAST); }
+
+static void lose_west(struct play *p) { cluster_kill_region(p->cluster, WEST); }
+
+static void start_west(struct play *p) { cluster_start_region(p->cluster, WEST); }
+
+static void lose_witness(struct play *p) { cluster_kill_region(p->cluster, WITNESS); }
+
+static void start_witness(struct play *p) { cluster_start_region(p->cluster, WITNESS); }
+
+static void kill_agent(struct play *p)
+{
+    process_signal(&p->cluster->agents[EAST], SIGKILL);
+}
+
+static void start_agent(struct play *p) { cluster_start_agent(p->cluster, EAST); }
+
+static void freeze_agent(struct play *p)
+{
+    process_signal(&p->cluster->agents[EAST], SIGSTOP);
+}
+
+static void thaw_agent(struct play *p)
+{
+    process_signal(&p->cluster->agents[EAST], SIGCONT);
+}
+
+/* The postmaster and all its children, as by the kernel for want of memory. */
+static void crash_server(struct play *p)
+{
+    pid_t postmaster = cluster_postmaster(p->cluster, EAST);
+
+    if (postmaster > 0)
+        signal_tree(postmaster, SIGKILL);
+}
+
+static void hang_server(struct play *p)
+{
+    p->hung = cluster_postmaster(p->cluster, EAST);
+    if (p->hung > 0)
+        signal_tree(p->hung, SIGSTOP);
+}
+
+/* If nobody has ended it meanwhile it wakes up believing that it is the primary. */
+static void wake_server(struct play *p)
+{
+    AUTO(auto_free) char *path = text_new("/proc/%d/comm", (int)p->hung);
+    AUTO(auto_free) char *name = file_read(path);
+
+    if (p->hung > 0 && name != NULL && strcmp(name, "postgres\n") == 0)
+        signal_tree(p->hung, SIGCONT);
+}
+
+static void isolate_east(struct play *p)
+{
+    ground_cut(&p->cluster->ground, EAST, WEST);
+    ground_cut(&p->cluster->ground, EAST, WITNESS);
+}
+
+static void cut_link(struct play *p) { ground_cut(&p->cluster->ground, EAST, WEST); }
+
+static void join_networks(struct play *p) { ground_heal(&p->cluster->ground); }
+
+static void promote_by_hand(struct play *p)
+{
+    AUTO(auto_free) char *data = cluster_data_dir(p->cluster, WEST);
+    AUTO(auto_free) char *output = NULL;
+    /* --no-wait: whether it may happen at all is what we are here to see. */
+    int status =
+        run_at(&p->cluster->ground, WEST, true,
+               (const char *[]){PG_CTL, "promote", "-W", "-D", data, NULL}, &output);
+
+    if (status != 0)
+        result_blame(&p->result, "pg_ctl promote: %s", output);
+}
+
+static void lose_leader(struct play *p)
+{
+    enum site leader = view_get(p->view).leader;
+
+    p->victim = leader < SITE_REGIONS ? leader : WITNESS;
+    process_signal(&p->cluster->controllers[p->victim], SIGKILL);
+}
+
+static void start_leader(struct play *p)
+{
+    cluster_start_controller(p->cluster, p->victim);
+}
+
+static void move_west(struct play *p)
+{
+    if (!play_switchover(p, WEST))
+        result_blame(&p->result, "the switchover did not come to its end");
+}
+
+const struct scenario scenarios[] = {
+    {.name = "region-loss",
+     .story = "SIGKILL of every process of east at one instant; it comes back later",
+     .effect = EFFECT_FAILOVER,
+     .switchback = true,
+     .inject = lose_east,
+     .heal = start_east},
+    {.name = "agent-killed",
+     .story = "SIGKILL of east's agent, and nobody starts it again",
+     .effect = EFFECT_FAILOVER,
+     .inject = kill_agent,
+     .heal = start_agent},
+    {.name = "agent-frozen",
+     .story = "SIGSTOP of east's agent, thawed after the failover",
+     .effect = EFFECT_FAILOVER,
+     .inject = freeze_agent,
+     .heal = thaw_agent},
+    {.name = "postgres-crash",
+     .story = "SIGKILL of east's PostgreSQL; its agent lives",
+     .effect = EFFECT_FAILOVER,
+     .inject = crash_server},
+    {.name = "postgres-hung",
+     .story = "SIGSTOP of east's postmaster and backends, woken after the failover",
+     .effect = EFFECT_FAILOVER,
+     .inject = hang_server,
+     .heal = wake_server},
+    {.name = "isolated",
+     .story = "east is cut off from everything but its clients, who go on writing",
+     .effect = EFFECT_FAILOVER,
+     .second_writer = true,
+     .inject = isolate_east,
+     .heal = join_networks},
+    {.name = "link-cut",
+     .story = "only east and west cannot see each other",
+     .effect = EFFECT_NONE,
+     .standby = true,
+     .waits = true,
+     .inject = cut_link,
+     .heal = join_networks},
+    {.name = "rogue",
+     .story = "somebody runs `pg_ctl promote` on the standby",
+     .effect = EFFECT_NONE,
+     .standby = true,
+     .inject = promote_by_hand},
+    {.name = "witness-loss",
+     .story = "SIGKILL of every process of the witness",
+     .effect = EFFECT_NONE,
+     .inject = lose_witness,
+     .heal = start_witness},
+    {.name = "leader-loss",
+     .story = "SIGKILL of the controller that leads",
+     .effect = EFFECT_NONE,
+     .inject = lose_leader,
+     .heal = start_leader},
+    {.name = "standby-loss",
+     .story = "SIGKILL of every process of west",
+     .effect = EFFECT_NONE,
+     .standby = true,
+     .waits = true,
+     .inject = lose_west,
+     .heal = start_west},
+    {.name = "switchover",
+     .story = "a planned move from east to west",
+     .effect = EFFECT_SWITCHOVER,
+     .inject = move_west},
+};
+
+const size_t scenario_count = ARRAY_LEN(scenarios);
+
+const struct scenario *scenario_find(const char *name)
+{
+    for (size_t i = 0; i < scenario_count; i++)
+        if (strcmp(scenarios[i].name, name) == 0)
+            return &scenarios[i];
+    return NULL;
+}

@@ -1,0 +1,107 @@
+/* chaos/sweep.c -- removing a laboratory by its number alone, one's own or a dead one's. */
+#include "chaos/ground.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "chaos/base.h"
+#include "chaos/cgroup.h"
+#include "chaos/process.h"
+
+static const char lock_dir[] = "/run/ringfence-lab";
+
+static char *lock_path(const char *id) { return text_new("%s/%s", lock_dir, id); }
+
+static char *kept_path(const char *id) { return text_new("%s/%s.kept", lock_dir, id); }
+
+int ground_lock(const char *id)
+{
+    AUTO(auto_free) char *path = lock_path(id);
+    int fd;
+
+    make_dir(lock_dir, 0755, 0, 0);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0)
+        die("%s: %s", path, strerror(errno));
+    return fd;
+}
+
+void ground_keep(const char *id)
+{
+    AUTO(auto_free) char *path = kept_path(id);
+
+    file_write(path, 0600, "");
+}
+
+bool ground_exists(const char *id)
+{
+    AUTO(auto_free) char *path = lock_path(id);
+
+    return strchr(id, '/') == NULL && access(path, F_OK) == 0;
+}
+
+/* A network namespace may still be in use by a socket that the kernel is closing; its name
+ * goes at once. */
+static void remove_network(const char *id, const char *site)
+{
+    AUTO(auto_free) char *name = text_new("rf-%s-%s", id, site);
+    AUTO(auto_free) char *path = text_new("/run/netns/%s", name);
+
+    if (access(path, F_OK) == 0)
+        run_here((const char *[]){"/usr/sbin/ip", "netns", "delete", name, NULL});
+}
+
+void ground_remove(const char *id)
+{
+    AUTO(auto_free) char *cgroup = text_new("%s/ringfence-lab-%s", cgroup_mount(), id);
+    AUTO(auto_free) char *dir = text_new("/var/tmp/ringfence-lab/%s", id);
+    AUTO(auto_free) char *lock = lock_path(id);
+    AUTO(auto_free) char *kept = kept_path(id);
+
+    if (access(cgroup, F_OK) == 0) {
+        cgroup_kill(cgroup);
+        cgroup_remove(cgroup);
+    }
+    for (enum site s = EAST; s < SITE_COUNT; s++)
+        remove_network(id, site_name(s));
+    remove_network(id, "bridge");
+    remove_tree(dir);
+    /* Empty only when no other laboratory is there. */
+    (void)rmdir("/var/tmp/ringfence-lab");
+    (void)unlink(kept);
+    (void)unlink(lock);
+    (void)rmdir(lock_dir);
+}
+
+static bool is_stale(const char *id)
+{
+    AUTO(auto_free) char *path = lock_path(id);
+    AUTO(auto_free) char *kept = kept_path(id);
+    AUTO(auto_close) int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    if (fd < 0 || access(kept, F_OK) == 0)
+        return false;
+    return flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+void ground_sweep(void)
+{
+    DIR *dir = opendir(lock_dir);
+    const struct dirent *entry;
+
+    if (dir == NULL)
+        return;
+    while ((entry = readdir(dir)) != NULL) {
+        if (strchr(entry->d_name, '.') != NULL || !is_stale(entry->d_name))
+            continue;
+        fprintf(stderr, "ringfence-lab: removing what laboratory %s left\n", entry->d_name);
+        ground_remove(entry->d_name);
+    }
+    closedir(dir);
+}

@@ -1,0 +1,260 @@
+/* chaos/view.c */
+#include "chaos/view.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "chaos/api.h"
+#include "chaos/base.h"
+
+static void copy_text(char *to, size_t size, const json_t *object, const char *key)
+{
+    snprintf(to, size, "%s", doc_text(object, key));
+}
+
+static void read_run(struct view_run *r, const json_t *run)
+{
+    r->id = doc_number(run, "id", 0);
+    copy_text(r->kind, sizeof r->kind, run, "kind");
+    copy_text(r->result, sizeof r->result, run, "result");
+    copy_text(r->proof, sizeof r->proof, run, "proof");
+    copy_text(r->rule, sizeof r->rule, run, "rule");
+    r->fence_ms = doc_number(run, "fence_ms", 0);
+    r->proof_ms = doc_number(run, "proof_ms", 0);
+    r->open_ms = doc_number(run, "open_ms", 0);
+    r->forecast_bytes = doc_number(run, "forecast_lost_bytes", -1);
+    r->lost_bytes = doc_number(run, "lost_bytes", -1);
+}
+
+static void read_instance(struct view_instance *i, const json_t *instance)
+{
+    copy_text(i->server, sizeof i->server, instance, "server");
+    copy_text(i->gate, sizeof i->gate, instance, "gate");
+    copy_text(i->problem, sizeof i->problem, instance, "problem");
+    i->member = doc_true(instance, "member");
+    i->streaming = doc_true(instance, "streaming");
+}
+
+static unsigned count_true(const json_t *array, const char *key, const char *other)
+{
+    unsigned n = 0;
+    size_t i;
+    json_t *element;
+
+    json_array_foreach(array, i, element) n +=
+        doc_true(element, key) && (other == NULL || doc_true(element, other));
+    return n;
+}
+
+static enum site site_named(const char *name)
+{
+    for (enum site s = EAST; s < SITE_REGIONS; s++)
+        if (strcmp(name, site_name(s)) == 0)
+            return s;
+    return SITE_COUNT;
+}
+
+static void read_group(struct view_doc *d, const json_t *group)
+{
+    const json_t *instances = json_object_get(group, "instances");
+
+    d->epoch = doc_number(group, "epoch", 0);
+    d->failovers = doc_number(group, "failovers", 0);
+    d->switchovers = doc_number(group, "switchovers", 0);
+    d->active = cluster_site_of_agent(doc_text(group, "active"));
+    d->suspect = doc_true(group, "suspect");
+    copy_text(d->phase, sizeof d->phase, group, "phase");
+    copy_text(d->hold, sizeof d->hold, group, "hold");
+    read_run(&d->run, json_object_get(group, "run"));
+    for (enum site s = EAST; s <= WEST; s++)
+        read_instance(&d->of[s], doc_find(instances, "name", cluster_agent_name(s)));
+}
+
+static struct view_doc read_doc(const json_t *doc)
+{
+    struct view_doc d = {.at_ns = now_ns(),
+                         .term = doc_number(doc, "term", 0),
+                         .leader = site_named(doc_text(doc, "leader")),
+                         .active = SITE_COUNT};
+
+    d.controllers_up = count_true(json_object_get(doc, "controllers"), "up", "caught_up");
+    d.agents_connected = count_true(json_object_get(doc, "agents"), "connected", NULL);
+    read_group(&d, doc_find(json_object_get(doc, "groups"), "name", GROUP_NAME));
+    return d;
+}
+
+static void tell(struct view *v, const char *fmt, va_list args)
+{
+    if (v->origin_ns != 0)
+        fprintf(v->live, "  %8.3f s  ", ms_between(v->origin_ns, now_ns()) / 1000);
+    else
+        fputs("              ", v->live);
+    vfprintf(v->live, fmt, args);
+    fputc('\n', v->live);
+    fflush(v->live);
+}
+
+/* Under the lock. */
+PRINTF_LIKE(2, 3)
+static void say(struct view *v, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    tell(v, fmt, args);
+    va_end(args);
+}
+
+void view_tell(struct view *v, const char *fmt, ...)
+{
+    va_list args;
+
+    pthread_mutex_lock(&v->lock);
+    va_start(args, fmt);
+    tell(v, fmt, args);
+    va_end(args);
+    pthread_mutex_unlock(&v->lock);
+}
+
+static const char *active_name(enum site s)
+{
+    return s < SITE_COUNT ? site_name(s) : "nobody";
+}
+
+static void tell_run(struct view *v, const struct view_run *old, const struct view_run *new)
+{
+    bool same = old->id == new->id;
+
+    if (!same && new->id != 0)
+        say(v, "%s begun (%s)", new->kind, new->rule);
+    if (new->fence_ms != 0 && (!same || old->fence_ms == 0))
+        say(v, "fencing: the old epoch is over for good");
+    if (new->proof_ms != 0 && (!same || old->proof_ms == 0))
+        say(v, "fenced, proof: %s", new->proof);
+    if (new->open_ms != 0 && (!same || old->open_ms == 0))
+        say(v, "promoted and opened");
+    if (new->lost_bytes >= 0 && (!same || old->lost_bytes < 0))
+        say(v, "lost: %jd bytes (forecast %jd)", (intmax_t) new->lost_bytes,
+            (intmax_t) new->forecast_bytes);
+}
+
+static void tell_changes(struct view *v, const struct view_doc *old,
+                         const struct view_doc *new)
+{
+    if (new->leader != old->leader &&new->leader < SITE_COUNT)
+        say(v, "leader: %s", site_name(new->leader));
+    if (new->suspect && !old->suspect)
+        say(v, "suspected: %s", active_name(new->active));
+    if (!new->suspect && old->suspect &&new->epoch == old->epoch)
+        say(v, "no longer suspected");
+    tell_run(v, &old->run, &new->run);
+    if (new->epoch != old->epoch)
+        say(v, "epoch %jd: %s", (intmax_t) new->epoch, active_name(new->active));
+    if (strcmp(new->hold, old->hold) != 0 && new->hold[0] != 0)
+        say(v, "holds: %s", new->hold);
+    for (enum site s = EAST; s <= WEST; s++) {
+        if (new->of[s].member != old->of[s].member)
+            say(v, "%s %s the sync set", site_name(s),
+                new->of[s].member ? "joined" : "left");
+        if (strcmp(new->of[s].problem, old->of[s].problem) != 0 &&
+            new->of[s].problem[0] != 0)
+            say(v, "%s: %s", site_name(s), new->of[s].problem);
+    }
+}
+
+static void on_line(void *owner, json_t *line)
+{
+    struct view_follower *f = owner;
+    struct view *v = f->view;
+    struct view_doc d;
+
+    if (strcmp(doc_text(line, "controller"), doc_text(line, "leader")) != 0)
+        return;
+    d = read_doc(line);
+    pthread_mutex_lock(&v->lock);
+    if (d.term >= v->doc.term) {
+        bool fencing = d.run.fence_ms != 0 && d.run.id != v->doc.run.id;
+
+        tell_changes(v, &v->doc, &d);
+        v->doc = d;
+        if (v->suspected_ns == 0 && v->origin_ns != 0 && (d.suspect || fencing))
+            v->suspected_ns = d.at_ns;
+    }
+    pthread_mutex_unlock(&v->lock);
+}
+
+static void *run_follower(void *owner)
+{
+    enum { AGAIN_MS = 50 };
+    struct view_follower *f = owner;
+    AUTO(auto_free) char *socket = cluster_socket(f->view->cluster, f->site);
+
+    while (!atomic_load(&f->view->stop)) {
+        api_follow(socket, "/v1/status?follow=1", &f->view->stop, on_line, f);
+        wait_ms(AGAIN_MS);
+    }
+    return NULL;
+}
+
+void view_start(struct view *v, const struct cluster *c, FILE *live)
+{
+    *v = (struct view){.cluster = c, .live = live};
+    v->doc.active = v->doc.leader = SITE_COUNT;
+    pthread_mutex_init(&v->lock, NULL);
+    for (enum site s = EAST; s < SITE_REGIONS; s++) {
+        v->seats[s] = (struct view_follower){.view = v, .site = s};
+        if (pthread_create(&v->followers[s], NULL, run_follower, &v->seats[s]) != 0)
+            die("cannot start a thread");
+    }
+}
+
+void view_stop(struct view *v)
+{
+    atomic_store(&v->stop, true);
+    for (enum site s = EAST; s < SITE_REGIONS; s++)
+        pthread_join(v->followers[s], NULL);
+    pthread_mutex_destroy(&v->lock);
+}
+
+struct view_doc view_get(struct view *v)
+{
+    struct view_doc d;
+
+    pthread_mutex_lock(&v->lock);
+    d = v->doc;
+    pthread_mutex_unlock(&v->lock);
+    return d;
+}
+
+void view_origin(struct view *v, int64_t at_ns)
+{
+    pthread_mutex_lock(&v->lock);
+    v->origin_ns = at_ns;
+    v->suspected_ns = 0;
+    pthread_mutex_unlock(&v->lock);
+}
+
+int64_t view_suspected_ns(struct view *v)
+{
+    int64_t at;
+
+    pthread_mutex_lock(&v->lock);
+    at = v->suspected_ns;
+    pthread_mutex_unlock(&v->lock);
+    return at;
+}
+
+bool view_is_steady(const struct view_doc *d, enum sync_mode sync)
+{
+    enum site standby = d->active == EAST ? WEST : EAST;
+    enum { FRESH_MS = 3000 };
+
+    if (d->active > WEST || strcmp(d->phase, "steady") != 0 || d->suspect ||
+        strcmp(d->run.result, "running") == 0)
+        return false;
+    if (d->controllers_up != SITE_REGIONS || d->agents_connected != 2 ||
+        ms_between(d->at_ns, now_ns()) > FRESH_MS)
+        return false;
+    return sync == SYNC_OFF ? d->of[standby].streaming
+                            : d->of[EAST].member && d->of[WEST].member;
+}
