@@ -14,6 +14,9 @@
  * log is damaged or of an unknown version, or a callback of the application fails. From
  * then on nothing is sent, applied or acknowledged; log err->text and exit.
  *
+ * apply(), save(), restore() and send() must not call back into the node, but for
+ * raftnode_audit() in apply() and the functions that only read; on_role and on_done may.
+ *
  * Units:   milliseconds; the clock is mono_now(), read afresh at each event.
  * Owner:   raftnode_close(). Bytes handed in are copied; bytes handed out are valid during
  *          the callback only.

@@ -98,8 +98,9 @@ MUST_USE int store_open(struct store **ret_store, struct uv_loop_s *loop,
 void store_loaded_free(struct store *s);
 
 /* Finish what is queued (unless a fatal error came first), stop the thread, release the
- * directory. Blocks for at most what the disk still needs. No callback comes afterwards;
- * the loop frees the rest. NULL is fine. */
+ * directory. Blocks for what the disk still needs, but after a stall it does not wait: the
+ * thread, the lock and the memory stay until the process exits. No callback comes
+ * afterwards; the loop frees the rest. NULL is fine. */
 void store_close(struct store *s);
 
 /* `seq` must grow; the driver's orders carry it. */

@@ -1,0 +1,300 @@
+/* The audit trail: append-only rows, chained by SHA-256 over every field (I9). */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "controller/consensus/store_db.h"
+#include "proto/envelope.h"
+
+static const char columns[] = "SELECT seq, idx, term, wall_ms, leader, kind, grp, rule,"
+                              " text, prev, hash FROM audit ";
+
+static size_t put64(uint8_t *to, uint64_t value)
+{
+    for (unsigned i = 0; i < 8; i++)
+        to[i] = (uint8_t)(value >> (8 * i));
+    return 8;
+}
+
+static size_t put_text(uint8_t *to, const char *text)
+{
+    size_t len = strlen(text);
+
+    put64(to, len); /* so that no two rows are spelt alike */
+    memcpy(to + 8, text, len);
+    return 8 + len;
+}
+
+static void row_hash(const struct audit_row *r, uint8_t ret[CHAIN_SIZE])
+{
+    uint8_t b[CHAIN_SIZE + 9 * 8 + AUDIT_KIND_SIZE + AUDIT_GROUP_SIZE + AUDIT_RULE_SIZE +
+              AUDIT_TEXT_SIZE];
+    size_t n = CHAIN_SIZE;
+
+    memcpy(b, r->prev_hash, CHAIN_SIZE);
+    n += put64(b + n, r->seq);
+    n += put64(b + n, r->index);
+    n += put64(b + n, r->term);
+    n += put64(b + n, r->wall_ms);
+    n += put64(b + n, r->leader_id);
+    n += put_text(b + n, r->kind);
+    n += put_text(b + n, r->group);
+    n += put_text(b + n, r->rule);
+    n += put_text(b + n, r->text);
+    envelope_hash(b, n, ret);
+}
+
+/* ---- writing ------------------------------------------------------------------------- */
+
+/* A caller's text may fill its array without an end. */
+static void copy_text(char *to, const char *from, size_t size)
+{
+    size_t len = strnlen(from, size - 1);
+
+    memcpy(to, from, len);
+    to[len] = '\0';
+}
+
+static void number_row(const struct db *db, const struct audit_row *from,
+                       struct audit_row *to)
+{
+    *to = (struct audit_row){.index = from->index,
+                             .term = from->term,
+                             .wall_ms = from->wall_ms,
+                             .leader_id = from->leader_id,
+                             .seq = db->audit_seq + 1};
+    copy_text(to->kind, from->kind, sizeof to->kind);
+    copy_text(to->group, from->group, sizeof to->group);
+    copy_text(to->rule, from->rule, sizeof to->rule);
+    copy_text(to->text, from->text, sizeof to->text);
+    memcpy(to->prev_hash, db->audit_hash, CHAIN_SIZE);
+    row_hash(to, to->hash);
+}
+
+static int put_row(struct db *db, const struct audit_row *from, struct err *err)
+{
+    sqlite3_stmt *s = db->stmt[DB_PUT_AUDIT];
+    struct audit_row r;
+
+    number_row(db, from, &r);
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)r.seq);
+    sqlite3_bind_int64(s, 2, (sqlite3_int64)r.index);
+    sqlite3_bind_int64(s, 3, (sqlite3_int64)r.term);
+    sqlite3_bind_int64(s, 4, (sqlite3_int64)r.wall_ms);
+    sqlite3_bind_int64(s, 5, (sqlite3_int64)r.leader_id);
+    sqlite3_bind_text(s, 6, r.kind, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 7, r.group, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 8, r.rule, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 9, r.text, -1, SQLITE_STATIC);
+    sqlite3_bind_blob(s, 10, r.prev_hash, CHAIN_SIZE, SQLITE_STATIC);
+    sqlite3_bind_blob(s, 11, r.hash, CHAIN_SIZE, SQLITE_STATIC);
+    if (db_run(db, s, "store an audit row", err) != 0)
+        return err->code;
+    db->audit_seq = r.seq;
+    db->audit_index = r.index;
+    memcpy(db->audit_hash, r.hash, CHAIN_SIZE);
+    return 0;
+}
+
+/* A restarted node applies entries again from its snapshot on. Rows of one entry are one
+ * transaction, so an index is recorded wholly or not at all. */
+int db_put_audit(struct db *db, const struct audit_row *rows, size_t n, struct err *err)
+{
+    if (n == 0 || rows[0].index <= db->audit_index)
+        return 0;
+    for (size_t i = 0; i < n; i++)
+        if (put_row(db, &rows[i], err) != 0)
+            return err->code;
+    return 0;
+}
+
+int db_put_audit_gap(struct db *db, uint64_t index, uint64_t term, struct err *err)
+{
+    struct audit_row r = {.index = index, .term = term, .kind = "gap"};
+
+    if (index <= db->audit_index)
+        return 0;
+    snprintf(r.text, sizeof r.text,
+             "entries up to %" PRIu64 " came in a snapshot from the leader and were not "
+             "applied here one by one; what happened after entry %" PRIu64 " is in the "
+             "other controllers' trails",
+             index, db->audit_index);
+    return put_row(db, &r, err);
+}
+
+/* ---- reading ------------------------------------------------------------------------- */
+
+static void get_text(sqlite3_stmt *s, int column, char *to, size_t size)
+{
+    const unsigned char *text = sqlite3_column_text(s, column);
+
+    copy_text(to, text != NULL ? (const char *)text : "", size);
+}
+
+static void get_hash(sqlite3_stmt *s, int column, uint8_t to[CHAIN_SIZE])
+{
+    if (sqlite3_column_bytes(s, column) == CHAIN_SIZE)
+        memcpy(to, sqlite3_column_blob(s, column), CHAIN_SIZE);
+}
+
+static void get_row(sqlite3_stmt *s, struct audit_row *r)
+{
+    *r = (struct audit_row){.seq = (uint64_t)sqlite3_column_int64(s, 0),
+                            .index = (uint64_t)sqlite3_column_int64(s, 1),
+                            .term = (uint64_t)sqlite3_column_int64(s, 2),
+                            .wall_ms = (uint64_t)sqlite3_column_int64(s, 3),
+                            .leader_id = (uint64_t)sqlite3_column_int64(s, 4)};
+    get_text(s, 5, r->kind, sizeof r->kind);
+    get_text(s, 6, r->group, sizeof r->group);
+    get_text(s, 7, r->rule, sizeof r->rule);
+    get_text(s, 8, r->text, sizeof r->text);
+    get_hash(s, 9, r->prev_hash);
+    get_hash(s, 10, r->hash);
+}
+
+static int audit_damaged(const char *dir, uint64_t seq, struct err *err)
+{
+    return err_set(err, ERR_CORRUPT,
+                   "%s/raft.db: audit row %" PRIu64 " does not continue "
+                   "the hash chain: it was damaged or altered; compare it with the other "
+                   "controllers' trails",
+                   dir, seq);
+}
+
+/* Only the newest row here, so that a start stays quick; all of it in store_verify_audit().
+ */
+int db_load_audit_end(struct db *db, struct err *err)
+{
+    char sql[sizeof columns + 64];
+    sqlite3_stmt *s = NULL;
+    struct audit_row r;
+    uint8_t hash[CHAIN_SIZE];
+    int code;
+
+    snprintf(sql, sizeof sql, "%s ORDER BY seq DESC LIMIT 1", columns);
+    if (db_prepare(db, sql, &s, err) != 0)
+        return err->code;
+    code = sqlite3_step(s);
+    if (code == SQLITE_ROW)
+        get_row(s, &r);
+    else if (code != SQLITE_DONE)
+        (void)db_error(db, err, "load the audit trail");
+    sqlite3_finalize(s);
+    if (code != SQLITE_ROW)
+        return code == SQLITE_DONE ? 0 : err->code;
+    row_hash(&r, hash);
+    if (memcmp(hash, r.hash, CHAIN_SIZE) != 0)
+        return audit_damaged(db->dir, r.seq, err);
+    db->audit_seq = r.seq;
+    db->audit_index = r.index;
+    memcpy(db->audit_hash, r.hash, CHAIN_SIZE);
+    return 0;
+}
+
+static int prepare_query(struct db *db, const struct audit_query *q, sqlite3_stmt **ret,
+                         struct err *err)
+{
+    char sql[sizeof columns + 128];
+
+    snprintf(sql, sizeof sql, "%s WHERE seq > ?1 %s ORDER BY seq %s LIMIT ?3", columns,
+             q->group != NULL ? "AND grp = ?2" : "", q->newest ? "DESC" : "ASC");
+    if (db_prepare(db, sql, ret, err) != 0)
+        return err->code;
+    sqlite3_bind_int64(*ret, 1, (sqlite3_int64)q->after_seq);
+    if (q->group != NULL)
+        sqlite3_bind_text(*ret, 2, q->group, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(*ret, 3, q->limit);
+    return 0;
+}
+
+static void reverse(struct audit_row *rows, size_t n)
+{
+    for (size_t i = 0; i < n / 2; i++) {
+        struct audit_row swap = rows[i];
+
+        rows[i] = rows[n - 1 - i];
+        rows[n - 1 - i] = swap;
+    }
+}
+
+int db_query_audit(struct db *db, const struct audit_query *q, struct audit_row **ret_rows,
+                   size_t *ret_n, struct err *err)
+{
+    struct audit_row *rows = calloc(q->limit, sizeof *rows);
+    sqlite3_stmt *s = NULL;
+    size_t n = 0;
+    int code = SQLITE_DONE;
+
+    if (rows == NULL)
+        return err_set(err, ERR_NOMEM, "%u audit rows", q->limit);
+    if (prepare_query(db, q, &s, err) != 0) {
+        free(rows);
+        return err->code;
+    }
+    while (n < q->limit && (code = sqlite3_step(s)) == SQLITE_ROW)
+        get_row(s, &rows[n++]);
+    if (n < q->limit && code != SQLITE_DONE)
+        (void)db_error(db, err, "read the audit trail");
+    sqlite3_finalize(s);
+    if (n < q->limit && code != SQLITE_DONE) {
+        free(rows);
+        return err->code;
+    }
+    if (q->newest)
+        reverse(rows, n);
+    *ret_rows = rows;
+    *ret_n = n;
+    return 0;
+}
+
+static int verify_rows(sqlite3_stmt *s, const char *dir, uint64_t *ret_rows,
+                       struct err *err)
+{
+    uint8_t before[CHAIN_SIZE] = {0}, hash[CHAIN_SIZE];
+    uint64_t n = 0;
+
+    while (sqlite3_step(s) == SQLITE_ROW) {
+        struct audit_row r;
+
+        get_row(s, &r);
+        row_hash(&r, hash);
+        if (r.seq != n + 1 || memcmp(r.prev_hash, before, CHAIN_SIZE) != 0 ||
+            memcmp(r.hash, hash, CHAIN_SIZE) != 0)
+            return audit_damaged(dir, r.seq, err);
+        memcpy(before, hash, CHAIN_SIZE);
+        n++;
+    }
+    *ret_rows = n;
+    return 0;
+}
+
+int store_verify_audit(const char *dir, uint64_t *ret_rows, struct err *err)
+{
+    struct store_config config = {.dir = dir};
+    char sql[DB_PATH_SIZE + sizeof columns];
+    sqlite3_stmt *s = NULL;
+    struct db db;
+    struct err local;
+    int status;
+
+    if (err == NULL)
+        err = &local;
+    snprintf(sql, sizeof sql, "%s/raft.db", dir);
+    if (access(sql, F_OK) != 0)
+        return err_errno(err, errno, "%s", sql);
+    status = db_open(&db, &config, err);
+    snprintf(sql, sizeof sql, "%s ORDER BY seq", columns);
+    if (status == 0)
+        status = db_prepare(&db, sql, &s, err);
+    if (status == 0) {
+        status = verify_rows(s, dir, ret_rows, err);
+        if (status == 0 && sqlite3_errcode(db.handle) != SQLITE_DONE)
+            status = db_error(&db, err, "read the audit trail");
+    }
+    sqlite3_finalize(s);
+    db_close(&db);
+    return status;
+}

@@ -1,0 +1,108 @@
+/* controller/consensus/store_db.h -- the store's file: schema, transactions, checks. Only
+ * the store's own files include this.
+ *
+ * Beside SQLite's file lies `mark`: the number of the last commit, written after each
+ * commit without a sync. SQLite takes a damaged frame in its write-ahead log for the end of
+ * the log, and would open an older state without a word; a mark that is ahead of the
+ * database tells. (It can lag behind after a power cut; that is no damage.)
+ *
+ * Threads: one at a time.
+ * Errors:  ERR_FULL, ERR_CORRUPT, ERR_BUSY, ERR_IO, ERR_NOMEM, with a text for people.
+ */
+#ifndef RF_CONSENSUS_STORE_DB_H
+#define RF_CONSENSUS_STORE_DB_H
+
+#include <sqlite3.h>
+
+#include "controller/consensus/store.h"
+
+enum { DB_PATH_SIZE = 512, DB_MARK_SLOT = 64 };
+
+enum db_stmt {
+    DB_PUT_VOTE,
+    DB_PUT_ENTRY,
+    DB_CUT_BEHIND,
+    DB_CUT_BEFORE,
+    DB_CUT_ALL,
+    DB_HASH_AT,
+    DB_PUT_TAIL,
+    DB_PUT_SNAPSHOT,
+    DB_PUT_AUDIT,
+    DB_STMT_MAX
+};
+
+/* One row: which entries there are, and the row hash before the first and of the last. */
+struct db_tail {
+    uint64_t commits, first, last;
+    uint8_t base[CHAIN_SIZE], hash[CHAIN_SIZE];
+};
+
+struct db {
+    char dir[DB_PATH_SIZE];
+    sqlite3 *handle;
+    sqlite3_stmt *stmt[DB_STMT_MAX];
+    int mark_fd;
+    int wal_pages;
+    struct db_tail tail;
+    uint64_t audit_seq, audit_index; /* of the newest row */
+    uint8_t audit_hash[CHAIN_SIZE];
+};
+
+/* What db_load() read; freed with db_loaded_free(). */
+struct db_loaded {
+    struct consensus_entry *entries;
+    size_t n_entries, cap;
+    struct buf snapshot;
+};
+
+/* ---- store_db.c ---- */
+
+MUST_USE int db_open(struct db *db, const struct store_config *config, struct err *err);
+void db_close(struct db *db);
+/* What failed, on what, what to do; the code from SQLite's. */
+int db_error(struct db *db, struct err *err, const char *what);
+MUST_USE int db_exec(struct db *db, const char *sql, struct err *err);
+MUST_USE int db_prepare(struct db *db, const char *sql, sqlite3_stmt **ret,
+                        struct err *err);
+/* Run a statement that gives no rows, and make it ready for the next time. */
+MUST_USE int db_run(struct db *db, sqlite3_stmt *stmt, const char *what, struct err *err);
+
+MUST_USE int db_begin(struct db *db, struct err *err);
+/* Synced when it returns 0. */
+MUST_USE int db_commit(struct db *db, struct err *err);
+/* Move the write-ahead log into the file; worth it from some pages on. */
+MUST_USE int db_checkpoint(struct db *db, struct err *err);
+
+MUST_USE int db_put_vote(struct db *db, uint64_t term, uint64_t vote, struct err *err);
+MUST_USE int db_put_entries(struct db *db, const struct order_store_entries *o,
+                            struct err *err);
+MUST_USE int db_put_snapshot(struct db *db, const struct order_store_snapshot *o,
+                             struct err *err);
+
+uint32_t db_vote_crc(uint64_t term, uint64_t vote);
+uint32_t db_entry_crc(uint64_t index, const struct consensus_entry *e);
+uint32_t db_tail_crc(const struct db_tail *t);
+void db_entry_hash(const uint8_t before[CHAIN_SIZE], uint64_t index,
+                   const struct consensus_entry *e, uint8_t ret[CHAIN_SIZE]);
+MUST_USE int db_mark_write(struct db *db, struct err *err);
+MUST_USE int db_mark_read(struct db *db, uint64_t *ret_commits, struct err *err);
+
+/* ---- store_load.c ---- */
+
+MUST_USE int db_identify(struct db *db, const struct store_config *config, struct err *err);
+MUST_USE int db_load(struct db *db, struct driver_state *ret, struct db_loaded *loaded,
+                     struct err *err);
+void db_loaded_free(struct db_loaded *loaded);
+
+/* ---- store_audit.c ---- */
+
+MUST_USE int db_put_audit(struct db *db, const struct audit_row *rows, size_t n,
+                          struct err *err);
+MUST_USE int db_put_audit_gap(struct db *db, uint64_t index, uint64_t term,
+                              struct err *err);
+MUST_USE int db_load_audit_end(struct db *db, struct err *err);
+/* *ret_rows from malloc(). */
+MUST_USE int db_query_audit(struct db *db, const struct audit_query *q,
+                            struct audit_row **ret_rows, size_t *ret_n, struct err *err);
+
+#endif

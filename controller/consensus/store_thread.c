@@ -1,0 +1,190 @@
+#include "controller/consensus/store_thread.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/base/clock.h"
+
+enum {
+    CHECKPOINT_IDLE_PAGES = 1000, /* with nothing to do */
+    CHECKPOINT_BUSY_PAGES = 8000  /* whatever waits: reading the log would become slow */
+};
+
+void op_list_init(struct op_list *l) { *l = (struct op_list){.tail = &l->head}; }
+
+void op_list_push(struct op_list *l, struct store_op *op)
+{
+    op->next = NULL;
+    *l->tail = op;
+    l->tail = &op->next;
+    l->n++;
+}
+
+static void op_list_move(struct op_list *to, struct op_list *from)
+{
+    if (from->head == NULL)
+        return;
+    *to->tail = from->head;
+    to->tail = from->tail;
+    to->n += from->n;
+    op_list_init(from);
+}
+
+void op_free(struct store_op *op)
+{
+    if (op->kind == OP_AUDIT)
+        free(op->audit.rows);
+    if (op->kind == OP_QUERY)
+        free(op->query.rows);
+    free(op->memory);
+    free(op);
+}
+
+void op_list_free(struct op_list *l)
+{
+    while (l->head != NULL) {
+        struct store_op *op = l->head;
+
+        l->head = op->next;
+        op_free(op);
+    }
+    op_list_init(l);
+}
+
+static int run_op(struct db *db, struct store_op *op, struct err *err)
+{
+    switch (op->kind) {
+    case OP_VOTE:
+        return db_put_vote(db, op->vote.term, op->vote.vote, err);
+    case OP_ENTRIES:
+        return db_put_entries(db, &op->entries, err);
+    case OP_SNAPSHOT:
+        return db_put_snapshot(db, &op->snapshot, err);
+    case OP_AUDIT:
+        return db_put_audit(db, op->audit.rows, op->audit.n, err);
+    case OP_QUERY:
+        return db_query_audit(db, &op->query.q, &op->query.rows, &op->query.n, err);
+    }
+    return 0;
+}
+
+/* Everything that waits is one transaction and one sync: while the disk works, the next
+ * batch gathers by itself. A failed transaction is never tried again: after a failed sync
+ * nobody knows what the disk has. */
+static int run_batch(struct db *db, struct op_list *batch, struct err *err)
+{
+    bool writes = false;
+
+    for (const struct store_op *op = batch->head; op != NULL; op = op->next)
+        writes = writes || op->kind != OP_QUERY;
+    if (writes && db_begin(db, err) != 0)
+        return err->code;
+    for (struct store_op *op = batch->head; op != NULL; op = op->next)
+        if (run_op(db, op, err) != 0)
+            return err->code;
+    return writes ? db_commit(db, err) : 0;
+}
+
+/* Audit rows are no one's business to wait for: alone they wait for company, so that the
+ * disk is free when a vote or an entry comes. */
+static bool only_audit(const struct op_list *l)
+{
+    for (const struct store_op *op = l->head; op != NULL; op = op->next)
+        if (op->kind != OP_AUDIT)
+            return false;
+    return true;
+}
+
+static void wait_for_work(struct store *s)
+{
+    uint64_t until = 0;
+
+    while (!s->stop) {
+        uint64_t now = mono_now().ns;
+
+        if (s->queue.head == NULL) {
+            uv_cond_wait(&s->wake, &s->mutex);
+            continue;
+        }
+        if (!only_audit(&s->queue))
+            return;
+        if (until == 0)
+            until = now + (uint64_t)STORE_AUDIT_DELAY_MS * NS_PER_MS;
+        if (now >= until)
+            return;
+        (void)uv_cond_timedwait(&s->wake, &s->mutex, until - now);
+    }
+}
+
+static void note_batch(struct store *s, const struct op_list *batch, uint64_t us)
+{
+    s->stats.commits++;
+    s->stats.operations += batch->n;
+    s->stats.last_commit_us = us;
+    if (us > s->stats.max_commit_us)
+        s->stats.max_commit_us = us;
+}
+
+/* With the mutex held on entry and return. */
+static void one_batch(struct store *s)
+{
+    struct op_list batch;
+    struct err err = {0};
+    struct mono start = mono_now();
+    int status;
+
+    op_list_init(&batch);
+    op_list_move(&batch, &s->queue);
+    s->batch = ++s->batches;
+    uv_mutex_unlock(&s->mutex);
+    status = run_batch(&s->db, &batch, &err);
+    uv_mutex_lock(&s->mutex);
+    s->batch = 0;
+    for (const struct store_op *op = batch.head; op != NULL; op = op->next)
+        s->queued_bytes -= op->bytes;
+    if (status != 0) {
+        s->failed = true;
+        s->fatal = err;
+        op_list_free(&batch);
+    } else {
+        note_batch(s, &batch, mono_since_ns(start, mono_now()) / 1000);
+        op_list_move(&s->done, &batch);
+    }
+    uv_async_send(&s->done_async);
+}
+
+static void maybe_checkpoint(struct store *s)
+{
+    struct err err = {0};
+    int status;
+
+    if (s->db.wal_pages < CHECKPOINT_IDLE_PAGES ||
+        (s->queue.head != NULL && s->db.wal_pages < CHECKPOINT_BUSY_PAGES))
+        return;
+    s->batch = ++s->batches;
+    uv_mutex_unlock(&s->mutex);
+    status = db_checkpoint(&s->db, &err);
+    uv_mutex_lock(&s->mutex);
+    s->batch = 0;
+    if (status == 0)
+        return;
+    s->failed = true;
+    s->fatal = err;
+    uv_async_send(&s->done_async);
+}
+
+void store_thread_main(void *data)
+{
+    struct store *s = data;
+
+    uv_mutex_lock(&s->mutex);
+    while (!s->failed) {
+        wait_for_work(s);
+        if (s->queue.head == NULL)
+            break; /* asked to stop, and done */
+        one_batch(s);
+        if (!s->failed)
+            maybe_checkpoint(s);
+    }
+    uv_mutex_unlock(&s->mutex);
+}
