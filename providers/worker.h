@@ -36,8 +36,8 @@ MUST_USE int provider_frame_read(int fd, uint8_t **ret_data, size_t *ret_len,
 
 /* For an agent that reads without blocking: the length in a frame's head.
  *   ERR_BADMSG  longer than PROVIDER_FRAME_MAX, or empty */
-MUST_USE int provider_frame_length(const uint8_t head[PROVIDER_FRAME_HEAD],
-                                   size_t *ret_len, struct err *err);
+MUST_USE int provider_frame_length(const uint8_t head[PROVIDER_FRAME_HEAD], size_t *ret_len,
+                                   struct err *err);
 
 /* Decodes strictly: unknown fields and enum values are errors (I10). */
 MUST_USE int provider_request_decode(const uint8_t *data, size_t len,

@@ -1,0 +1,12 @@
+/* providers/postgres/control.h -- the control file of a server that is down or silent. */
+#ifndef RF_PROVIDERS_POSTGRES_CONTROL_H
+#define RF_PROVIDERS_POSTGRES_CONTROL_H
+
+#include "providers/postgres/pg.h"
+#include "providers/postgres/text.h"
+
+/* Through pg_controldata under LC_ALL=C: its text is stable, the file's layout is not. */
+MUST_USE int pg_control_read(const struct pg *pg, struct mono deadline,
+                             struct pg_control *ret, struct err *err);
+
+#endif

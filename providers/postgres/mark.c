@@ -1,0 +1,108 @@
+#include "providers/postgres/mark.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "providers/postgres/files.h"
+
+char *pg_beside(const struct pg *pg, const char *suffix)
+{
+    size_t len = strlen(pg->spec->data);
+    char *path = NULL;
+
+    while (len > 1 && pg->spec->data[len - 1] == '/')
+        len--;
+    return asprintf(&path, "%.*s%s", (int)len, pg->spec->data, suffix) >= 0 ? path : NULL;
+}
+
+int pg_mark_read(const struct pg *pg, struct pg_mark *ret, struct err *err)
+{
+    AUTO(auto_free) char *path = pg_beside(pg, ".rewinding");
+    AUTO(auto_free) char *text = NULL;
+    struct pg_mark mark = {.present = true};
+    char kind[16];
+    int status, tail_at = 0;
+
+    if (path == NULL)
+        return err_set(err, ERR_NOMEM, "path");
+    status = pg_file_read(path, 4096, &text, err);
+    if (status == ERR_NOTFOUND) {
+        *ret = (struct pg_mark){0};
+        return 0;
+    }
+    if (status != 0)
+        return status;
+    if (sscanf(text, "%15s %" SCNu64 " %" SCNu64 " %n", kind, &mark.system_id,
+               &mark.tail_bytes, &tail_at) != 3 ||
+        tail_at == 0 || strlen(text + tail_at) >= sizeof mark.tail)
+        return err_set(err, ERR_CORRUPT,
+                       "%s is damaged: take a new copy (clone) or remove it by hand", path);
+    snprintf(mark.tail, sizeof mark.tail, "%s", text + tail_at);
+    mark.tail[strcspn(mark.tail, "\n")] = '\0';
+    mark.cloning = strcmp(kind, "clone") == 0;
+    *ret = mark;
+    return 0;
+}
+
+int pg_mark_write(const struct pg *pg, const struct pg_mark *mark, struct err *err)
+{
+    AUTO(auto_free) char *path = pg_beside(pg, ".rewinding");
+    char text[640];
+
+    if (path == NULL)
+        return err_set(err, ERR_NOMEM, "path");
+    snprintf(text, sizeof text, "%s %" PRIu64 " %" PRIu64 " %s\n",
+             mark->cloning ? "clone" : "rewind", mark->system_id, mark->tail_bytes,
+             mark->tail);
+    return pg_file_write(pg, path, text, err);
+}
+
+int pg_mark_remove(const struct pg *pg, struct err *err)
+{
+    AUTO(auto_free) char *path = pg_beside(pg, ".rewinding");
+
+    if (path == NULL)
+        return err_set(err, ERR_NOMEM, "path");
+    return pg_file_remove(path, err);
+}
+
+static char *record_path(const struct pg *pg)
+{
+    char *path = NULL;
+
+    return asprintf(&path, "%s/ringfence.sync", pg->spec->socket_dir) >= 0 ? path : NULL;
+}
+
+int pg_sync_record_write(const struct pg *pg, const struct pg_postmaster *pm,
+                         uint64_t generation, const char *names, struct err *err)
+{
+    AUTO(auto_free) char *path = record_path(pg);
+    AUTO(auto_free) char *text = NULL;
+
+    if (path == NULL || asprintf(&text, "%d %" PRIu64 " %" PRIu64 " %s\n", pm->pid,
+                                 pm->start_ms, generation, names) < 0)
+        return err_set(err, ERR_NOMEM, "sync record");
+    if (pg_make_dir(pg, pg->spec->socket_dir, err) != 0)
+        return err->code;
+    return pg_file_write(pg, path, text, err);
+}
+
+uint64_t pg_sync_record_read(const struct pg *pg, const struct pg_postmaster *pm,
+                             const char *names)
+{
+    AUTO(auto_free) char *path = record_path(pg);
+    AUTO(auto_free) char *text = NULL;
+    uint64_t start, generation;
+    int pid, at = 0;
+
+    if (path == NULL || pg_file_read(path, 4096, &text, NULL) != 0 ||
+        sscanf(text, "%d %" SCNu64 " %" SCNu64 "%n", &pid, &start, &generation, &at) != 3)
+        return 0;
+    text[strcspn(text, "\n")] = '\0';
+    if (pid != pm->pid || start != pm->start_ms || text[at] != ' ' ||
+        strcmp(text + at + 1, names) != 0)
+        return 0;
+    return generation;
+}

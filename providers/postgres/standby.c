@@ -1,0 +1,94 @@
+#include "providers/postgres/standby.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <stdlib.h>
+
+#include "providers/postgres/files.h"
+#include "providers/postgres/names.h"
+#include "providers/postgres/sync.h"
+#include "providers/postgres/upstream.h"
+
+enum { LOOK_AGAIN_US = 5000 };
+
+static int make_settings(const struct pg *pg, const Rf__StepRequest *rq,
+                         char **ret_conninfo, char **ret_names, struct err *err)
+{
+    char *blocking[] = {rq->blocking_name};
+
+    if (pg_names_format(blocking, rq->blocking_name[0] != '\0' ? 1 : 0, ret_names, err) !=
+        0)
+        return err->code;
+    return pg_upstream_conninfo(pg, rq->upstream, rq->standby_name, "", ret_conninfo, err);
+}
+
+int pg_standby_write(struct pg *pg, const Rf__StepRequest *rq, struct err *err)
+{
+    AUTO(auto_free) char *conninfo = NULL;
+    AUTO(auto_free) char *names = NULL;
+    AUTO(auto_free) char *signal_file = pg_path(pg, "standby.signal");
+
+    if (signal_file == NULL)
+        return err_set(err, ERR_NOMEM, "path");
+    if (make_settings(pg, rq, &conninfo, &names, err) != 0)
+        return err->code;
+
+    const struct pg_setting settings[] = {
+        {"primary_conninfo", conninfo},         {"synchronous_standby_names", names},
+        {"recovery_target_timeline", "latest"}, {"recovery_target", NULL},
+        {"recovery_target_lsn", NULL},          {"recovery_target_name", NULL},
+        {"recovery_target_time", NULL},         {"recovery_target_xid", NULL},
+    };
+
+    if (pg_conf_set(pg, settings, ARRAY_LEN(settings), err) != 0)
+        return err->code;
+    return pg_file_write(pg, signal_file, "", err);
+}
+
+int pg_standby_reload(struct pg *pg, const Rf__StepRequest *rq, struct mono deadline,
+                      struct err *err)
+{
+    AUTO(auto_free) char *conninfo = NULL;
+    AUTO(auto_free) char *names = NULL;
+    AUTO(auto_free) char *sql = NULL;
+    char shown[2048];
+    char *literal;
+    int n;
+
+    if (make_settings(pg, rq, &conninfo, &names, err) != 0 ||
+        pg_ask(&pg->main, "SELECT current_setting('primary_conninfo')", deadline, shown,
+               sizeof shown, err) != 0)
+        return err->code;
+    if (strcmp(shown, conninfo) != 0) {
+        literal = PQescapeLiteral(pg->main.conn, conninfo, strlen(conninfo));
+        n = asprintf(&sql, "ALTER SYSTEM SET primary_conninfo = %s",
+                     literal != NULL ? literal : "''");
+        PQfreemem(literal);
+        if (n < 0) {
+            sql = NULL;
+            return err_set(err, ERR_NOMEM, "primary_conninfo");
+        }
+        if (pg_exec(&pg->main, sql, deadline, NULL, err) != 0)
+            return err_wrap(err, "primary_conninfo");
+    }
+    /* Reloads, for both. */
+    return pg_names_apply(pg, names, deadline, err);
+}
+
+int pg_standby_wait_streaming(struct pg *pg, struct mono deadline, struct err *err)
+{
+    static const char sql[] =
+        "SELECT coalesce((SELECT status FROM pg_stat_wal_receiver), 'no walreceiver')";
+    char status[64] = "no session";
+
+    for (;;) {
+        if (pg_main(pg, deadline, err) == 0 &&
+            pg_ask(&pg->main, sql, deadline, status, sizeof status, err) == 0 &&
+            strcmp(status, "streaming") == 0)
+            return 0;
+        if (pg_left_ms(deadline) == 0)
+            return err_set(err, ERR_TIMEOUT, "%s; %s.log tells more", status,
+                           pg->spec->data);
+        pg_pause(LOOK_AGAIN_US);
+    }
+}

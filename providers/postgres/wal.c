@@ -1,0 +1,130 @@
+#include "providers/postgres/wal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "providers/postgres/child.h"
+#include "providers/postgres/files.h"
+
+static void close_dir(DIR **dir)
+{
+    if (*dir != NULL)
+        closedir(*dir);
+}
+
+bool pg_segment_parse(const char *name, uint32_t segment_bytes, uint32_t *ret_timeline,
+                      uint64_t *ret_lsn)
+{
+    uint32_t id, segment;
+
+    if (strlen(name) != PG_SEGMENT_NAME - 1 ||
+        strspn(name, "0123456789ABCDEF") != PG_SEGMENT_NAME - 1 ||
+        sscanf(name, "%8" SCNx32 "%8" SCNx32 "%8" SCNx32, ret_timeline, &id, &segment) != 3)
+        return false;
+    *ret_lsn = ((uint64_t)id << 32) + (uint64_t)segment * segment_bytes;
+    return true;
+}
+
+/* A server that was promoted and died before its next checkpoint has segments of a
+ * timeline that its control file does not know yet. */
+static int newest_timeline(const struct pg *pg, const struct pg_control *c,
+                           uint32_t *ret_timeline, struct err *err)
+{
+    AUTO(auto_free) char *path = pg_path(pg, "pg_wal");
+    AUTO(close_dir) DIR *dir = path != NULL ? opendir(path) : NULL;
+    uint32_t newest = c->timeline, timeline;
+    struct dirent *entry;
+    uint64_t lsn;
+
+    if (dir == NULL)
+        return err_errno(err, errno, "open %s", path != NULL ? path : "pg_wal");
+    if (c->min_recovery_timeline > newest)
+        newest = c->min_recovery_timeline;
+    while ((entry = readdir(dir)) != NULL)
+        if (pg_segment_parse(entry->d_name, c->segment_bytes, &timeline, &lsn) &&
+            timeline > newest)
+            newest = timeline;
+    *ret_timeline = newest;
+    return 0;
+}
+
+int pg_history_read(const struct pg *pg, uint32_t timeline, struct pg_history *ret,
+                    struct err *err)
+{
+    AUTO(auto_free) char *path = NULL;
+    AUTO(auto_free) char *text = NULL;
+
+    if (timeline == 1) {
+        *ret = (struct pg_history){0};
+        return 0;
+    }
+    if (asprintf(&path, "%s/pg_wal/%08" PRIX32 ".history", pg->spec->data, timeline) < 0)
+        return err_set(err, ERR_NOMEM, "path");
+    if (pg_file_read(path, 1 << 16, &text, err) != 0)
+        return err->code;
+    return pg_history_parse(text, ret, err);
+}
+
+/* Reads records from `from` on; the complaint at the end tells where the next would be. */
+static int read_to_end(const struct pg *pg, uint32_t timeline, uint64_t from,
+                       struct mono deadline, uint64_t *ret_end, struct err *err)
+{
+    AUTO(auto_free) char *wal = pg_path(pg, "pg_wal");
+    AUTO(auto_free) char *output = NULL;
+    char start[PG_LSN_TEXT], number[16], words[200];
+    struct pg_tool tool = {
+        .program = "pg_waldump",
+        .args = {"--quiet", "--path", wal, "--timeline", number, "--start", start},
+        .unmarked = true,
+    };
+    int exit_status;
+    uint64_t end;
+
+    if (wal == NULL)
+        return err_set(err, ERR_NOMEM, "path");
+    pg_lsn_format(from, start);
+    snprintf(number, sizeof number, "%" PRIu32, timeline);
+    if (pg_run(pg, &tool, deadline, &output, &exit_status, err) != 0)
+        return err->code;
+    /* "error in WAL record at X: invalid record length at Y: ...": the last is the end. */
+    if (strstr(output, "error in WAL record at") != NULL && pg_waldump_end(output, &end)) {
+        *ret_end = end > from ? end : from;
+        return 0;
+    }
+    /* Nothing at all behind `from`: the log ends there. */
+    if (strstr(output, "could not find a valid record after") != NULL) {
+        *ret_end = from;
+        return 0;
+    }
+    pg_last_words(output, words, sizeof words);
+    return err_set(err, ERR_CORRUPT, "end of the log on timeline %" PRIu32 " from %s: %s",
+                   timeline, start, words);
+}
+
+int pg_wal_end(const struct pg *pg, const struct pg_control *c, struct mono deadline,
+               struct pg_wal_end *ret, struct err *err)
+{
+    struct pg_wal_end end = {0};
+    uint64_t from = c->redo;
+
+    if (newest_timeline(pg, c, &end.timeline, err) != 0 ||
+        pg_history_read(pg, end.timeline, &end.history, err) != 0)
+        return err->code;
+    if (strcmp(c->state, "shut down") == 0 && end.timeline == c->timeline) {
+        /* The shutdown checkpoint is the last record there is. */
+        end.lsn = c->checkpoint + PG_CHECKPOINT_RECORD;
+        *ret = end;
+        return 0;
+    }
+    if (end.timeline != c->timeline && end.history.n > 0 &&
+        end.history.of[end.history.n - 1].end > from)
+        from = end.history.of[end.history.n - 1].end;
+    if (read_to_end(pg, end.timeline, from, deadline, &end.lsn, err) != 0)
+        return err->code;
+    *ret = end;
+    return 0;
+}
