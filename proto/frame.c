@@ -5,7 +5,7 @@
 #include "controller/base/assert.h"
 #include "proto/check.h"
 
-enum { PART = INCARNATION_BYTES / 3 };
+enum { PART = INCARNATION_BYTES / 3, THIRD_AT = 2 * PART };
 
 static const struct check_limits frame_limits = {.message_max = FRAME_MAX};
 static const struct check_limits provider_limits = {.message_max = PROVIDER_MAX};
@@ -21,7 +21,7 @@ int frame_incarnation_get(const Rf__Incarnation *wire, struct incarnation *ret,
                        wire->boot_id.len, wire->gate_id.len, wire->random.len, PART);
     memcpy(ret->bytes, wire->boot_id.data, PART);
     memcpy(ret->bytes + PART, wire->gate_id.data, PART);
-    memcpy(ret->bytes + 2 * PART, wire->random.data, PART);
+    memcpy(ret->bytes + THIRD_AT, wire->random.data, PART);
     return 0;
 }
 
@@ -30,7 +30,7 @@ void frame_incarnation_put(struct incarnation *from, Rf__Incarnation *wire)
     rf__incarnation__init(wire);
     wire->boot_id = (ProtobufCBinaryData){PART, from->bytes};
     wire->gate_id = (ProtobufCBinaryData){PART, from->bytes + PART};
-    wire->random = (ProtobufCBinaryData){PART, from->bytes + 2 * PART};
+    wire->random = (ProtobufCBinaryData){PART, from->bytes + THIRD_AT};
 }
 
 /* The incarnation that a kind of frame must carry; *ret_needed false where it has none. */

@@ -232,7 +232,7 @@ static bool put_names(const struct map_field *f, const void *value, size_t *ret_
 
     if (n == 0)
         return true;
-    *ret_names = calloc(n, sizeof **ret_names);
+    *ret_names = calloc(n, sizeof(char *));
     if (*ret_names == NULL)
         return false;
     for (uint8_t i = 0; i < n; i++) {
@@ -254,7 +254,7 @@ static int put_messages(const struct map_field *f, const void *value, size_t *re
 
     if (n == 0)
         return 0;
-    *ret_messages = calloc(n, sizeof **ret_messages);
+    *ret_messages = calloc(n, sizeof(void *));
     if (*ret_messages == NULL)
         return no_memory(f->type, err);
     for (uint8_t i = 0; i < n; i++) {
@@ -318,7 +318,7 @@ static int fill_field(const struct map_type *t, const struct map_field *f,
         inner = message_new(f->type->message);
         if (inner == NULL)
             return no_memory(f->type, err);
-        memcpy(to, &inner, sizeof inner);
+        memcpy(to, &inner, sizeof(void *));
         return fill_message(f->type, from, inner, err);
     }
     return ok ? 0 : no_memory(t, err);

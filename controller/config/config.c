@@ -71,16 +71,30 @@ static int build(struct config *c, const struct buf *text, struct err *err)
                    line[0] != '\0' ? line : cyaml_strerror(failure));
 }
 
+static struct config *config_new(const char *path, const cyaml_schema_value_t *schema)
+{
+    struct config *c = calloc(1, sizeof *c);
+
+    if (c == NULL)
+        return NULL;
+    c->schema = schema;
+    c->path = strdup(path);
+    if (c->path == NULL) {
+        free(c);
+        return NULL;
+    }
+    return c;
+}
+
 int config_load(const char *path, const cyaml_schema_value_t *schema,
                 struct config **ret_config, struct err *err)
 {
-    AUTO(config_free) struct config *c = calloc(1, sizeof *c);
+    AUTO(config_free) struct config *c = config_new(path, schema);
     AUTO(buf_free) struct buf text = {.limit = CONFIG_FILE_MAX + 4096};
     int status;
 
-    if (c == NULL || (c->path = strdup(path)) == NULL)
+    if (c == NULL)
         return err_set(err, ERR_NOMEM, "%s", path);
-    c->schema = schema;
     status = read_file(path, &text, err);
     if (status == 0)
         status = config_walk(c, (const char *)text.data, text.len, err);
@@ -184,7 +198,7 @@ static int unit_bad(const struct config *c, const char *key, const struct err *w
 int config_duration(const struct config *c, const char *key, uint32_t *ret_ms,
                     struct err *err)
 {
-    const char *text;
+    const char *text = NULL;
     struct err why;
     int status = unit_text(c, key, &text, err);
 
@@ -198,7 +212,7 @@ int config_duration(const struct config *c, const char *key, uint32_t *ret_ms,
 int config_size(const struct config *c, const char *key, uint64_t *ret_bytes,
                 struct err *err)
 {
-    const char *text;
+    const char *text = NULL;
     struct err why;
     int status = unit_text(c, key, &text, err);
 
@@ -212,7 +226,7 @@ int config_size(const struct config *c, const char *key, uint64_t *ret_bytes,
 int config_share(const struct config *c, const char *key, uint32_t *ret_ppm,
                  struct err *err)
 {
-    const char *text;
+    const char *text = NULL;
     struct err why;
     int status = unit_text(c, key, &text, err);
 

@@ -309,7 +309,7 @@ static int expect(struct walk *w, yaml_event_type_t type, const char *why)
 static int walk_document(struct walk *w)
 {
     yaml_event_t event;
-    int status, at;
+    int status, at = 0;
 
     status = expect(w, YAML_STREAM_START_EVENT, "not YAML");
     if (status == 0)
