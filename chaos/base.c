@@ -14,13 +14,14 @@
 
 void die(const char *fmt, ...)
 {
+    char *text = NULL;
     va_list args;
+    int length;
 
     va_start(args, fmt);
-    fputs("ringfence-lab: ", stderr);
-    vfprintf(stderr, fmt, args);
-    fputc('\n', stderr);
+    length = vasprintf(&text, fmt, args);
     va_end(args);
+    fprintf(stderr, "ringfence-lab: %s\n", length < 0 ? fmt : text);
     fflush(NULL);
     /* Other threads hold connections and may be in the middle of anything: no exit
      * handlers. What must be removed is the janitor's to remove. */
@@ -164,7 +165,7 @@ void auto_free(void *pointer_to_pointer)
     *pointer = NULL;
 }
 
-void auto_close(int *fd)
+void auto_close(const int *fd)
 {
     if (*fd >= 0)
         close(*fd);

@@ -50,6 +50,6 @@ void remove_tree(const char *path);
 
 /* For AUTO(). */
 void auto_free(void *pointer_to_pointer);
-void auto_close(int *fd);
+void auto_close(const int *fd);
 
 #endif

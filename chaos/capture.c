@@ -61,7 +61,7 @@ static int open_socket(void)
 static bool is_ack(const unsigned char *packet, size_t size)
 {
     static const char tag[] = "INSERT 0 1";
-    size_t ip = (packet[0] & 0xfU) * 4, tcp;
+    size_t ip = (size_t)(packet[0] & 0xfU) * 4, tcp;
 
     if (size < ip + 20)
         return false;

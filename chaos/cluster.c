@@ -12,12 +12,14 @@
 #include "chaos/client.h"
 #include "chaos/files.h"
 
-#define PG_BIN "/usr/lib/postgresql/15/bin/"
+static const char initdb[] = "/usr/lib/postgresql/15/bin/initdb";
+static const char pg_ctl[] = "/usr/lib/postgresql/15/bin/pg_ctl";
 
 static const char *const sync_names[] = {
-#define X(name, text) [name] = text,
-    SYNC_MAP(X)
-#undef X
+    [SYNC_OFF] = "off",
+    [SYNC_PREFERRED] = "preferred",
+    [SYNC_REQUIRED] = "required",
+    [SYNC_STRICT] = "strict",
 };
 
 const char *sync_name(enum sync_mode m) { return sync_names[m]; }
@@ -233,22 +235,22 @@ static void make_database(const struct cluster *c)
     AUTO(auto_free) char *old = NULL;
     AUTO(auto_free) char *settings = NULL;
 
-    free(must_run_at(&c->ground, EAST, true,
-                     (const char *[]){PG_BIN "initdb", "-D", data, "-U", "postgres", "-A",
-                                      "peer", "-E", "UTF8", "--locale=C", "-k", "--no-sync",
-                                      NULL}));
+    free(
+        must_run_at(&c->ground, EAST, true,
+                    (const char *[]){initdb, "-D", data, "-U", "postgres", "-A", "peer",
+                                     "-E", "UTF8", "--locale=C", "-k", "--no-sync", NULL}));
     old = file_read(conf);
     settings = text_new("%s%s", old != NULL ? old : "", file_settings);
     file_write(conf, 0600, settings);
     file_write(hba, 0600, file_hba);
     free(must_run_at(&c->ground, EAST, true,
-                     (const char *[]){PG_BIN "pg_ctl", "start", "-w", "-s", "-D", data,
-                                      "-l", log, "-o", start, NULL}));
+                     (const char *[]){pg_ctl, "start", "-w", "-s", "-D", data, "-l", log,
+                                      "-o", start, NULL}));
     psql(c, file_grants);
     psql(c, client_schema);
-    free(must_run_at(&c->ground, EAST, true,
-                     (const char *[]){PG_BIN "pg_ctl", "stop", "-w", "-s", "-m", "fast",
-                                      "-D", data, NULL}));
+    free(must_run_at(
+        &c->ground, EAST, true,
+        (const char *[]){pg_ctl, "stop", "-w", "-s", "-m", "fast", "-D", data, NULL}));
 }
 
 /* The controllers elect first; until then the answer is "no leader". */

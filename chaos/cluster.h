@@ -15,15 +15,7 @@
 #include "chaos/ground.h"
 #include "chaos/process.h"
 
-#define SYNC_MAP(X)                                                                        \
-    X(SYNC_OFF, "off")                                                                     \
-    X(SYNC_PREFERRED, "preferred") X(SYNC_REQUIRED, "required") X(SYNC_STRICT, "strict")
-
-enum sync_mode {
-#define X(name, text) name,
-    SYNC_MAP(X)
-#undef X
-};
+enum sync_mode { SYNC_OFF, SYNC_PREFERRED, SYNC_REQUIRED, SYNC_STRICT };
 
 /* Times of one profile, in milliseconds. */
 struct profile {

@@ -67,7 +67,7 @@ static int new_ipc_namespace(void)
     if (child < 0)
         die("fork: %s", strerror(errno));
     if (child == 0) {
-        byte = unshare(CLONE_NEWIPC) == 0;
+        byte = unshare(CLONE_NEWIPC) == 0 ? 1 : 0;
         if (write(ready[1], &byte, 1) == 1)
             pause();
         _exit(0);
@@ -111,16 +111,15 @@ static void plug_in(const struct ground *g, enum site s)
 static void make_bridge(struct ground *g)
 {
     AUTO(auto_free) char *bridge = text_new("rf-%s-bridge", g->id);
+    static const char cuts[] = "add table bridge lab; add chain bridge lab cuts "
+                               "{ type filter hook forward priority 0; policy accept; }";
     const char *ip = "/usr/sbin/ip";
 
     g->network[SITE_COUNT] = add_network(g, "bridge");
     run_here(
         (const char *[]){ip, "-n", bridge, "link", "add", "br0", "type", "bridge", NULL});
     run_here((const char *[]){ip, "-n", bridge, "link", "set", "br0", "up", NULL});
-    run_here((const char *[]){ip, "netns", "exec", bridge, "/usr/sbin/nft",
-                              "add table bridge lab; add chain bridge lab cuts "
-                              "{ type filter hook forward priority 0; policy accept; }",
-                              NULL});
+    run_here((const char *[]){ip, "netns", "exec", bridge, "/usr/sbin/nft", cuts, NULL});
 }
 
 void ground_make(struct ground *g, const char *id)

@@ -1,6 +1,7 @@
 /* chaos/history.c */
 #include "chaos/history.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,27 +59,50 @@ void history_write(const struct history *h, FILE *out)
     }
 }
 
-static bool read_event(const char *line, struct event *ret_event)
+/* A number up to `most`, and the one character after it. */
+static bool read_number(const char **at, uint64_t most, char after, uint64_t *ret)
 {
-    char kind[16], rest;
-    unsigned client, host;
-    struct event e = {0};
+    char *end;
 
-    if (sscanf(line, "%" SCNd64 " %15s %u %u %" SCNu64 " %c", &e.at_ns, kind, &client,
-               &host, &e.number, &rest) != 5)
+    if (**at < '0' || **at > '9')
         return false;
-    if (client > UINT8_MAX || host > UINT8_MAX)
+    errno = 0;
+    *ret = strtoull(*at, &end, 10);
+    if (errno != 0 || *ret > most || *end != after)
         return false;
+    *at = end + 1;
+    return true;
+}
+
+static bool read_kind(const char **at, uint8_t *ret_kind)
+{
+    size_t length = strcspn(*at, " ");
+
     for (unsigned k = 0; k < EVENT_KINDS; k++) {
-        if (strcmp(kind, kind_names[k]) != 0)
+        if (strlen(kind_names[k]) != length || strncmp(*at, kind_names[k], length) != 0)
             continue;
-        e.kind = (uint8_t)k;
-        e.client = (uint8_t)client;
-        e.host = (uint8_t)host;
-        *ret_event = e;
+        *ret_kind = (uint8_t)k;
+        *at += length + ((*at)[length] == ' ');
         return true;
     }
     return false;
+}
+
+static bool read_event(const char *line, struct event *ret_event)
+{
+    uint64_t time, client, host;
+    struct event e;
+
+    if (!read_number(&line, INT64_MAX, ' ', &time) || !read_kind(&line, &e.kind) ||
+        !read_number(&line, UINT8_MAX, ' ', &client) ||
+        !read_number(&line, UINT8_MAX, ' ', &host) ||
+        !read_number(&line, UINT64_MAX, '\n', &e.number))
+        return false;
+    e.at_ns = (int64_t)time;
+    e.client = (uint8_t)client;
+    e.host = (uint8_t)host;
+    *ret_event = e;
+    return true;
 }
 
 bool history_read(struct history *h, FILE *in, size_t *ret_line)

@@ -23,8 +23,11 @@ static char *const child_env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=
 /* Between fork() and exec: async-signal-safe calls only, other threads may hold locks. */
 static _Noreturn void become(const struct ground *g, const struct program *what, int out)
 {
+    const char *path = what->argv[0];
     sigset_t none;
 
+    if (path == NULL)
+        _exit(127);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGINT, SIG_DFL);
@@ -36,7 +39,7 @@ static _Noreturn void become(const struct ground *g, const struct program *what,
         _exit(126);
     /* Libraries open sockets without asking us. */
     close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
-    execve(what->argv[0], (char *const *)what->argv, child_env);
+    execve(path, (char *const *)what->argv, child_env);
     _exit(127);
 }
 
@@ -162,14 +165,14 @@ static pid_t parent_of(pid_t pid)
     char path[64];
     AUTO(auto_free) char *stat = NULL;
     const char *after_name;
-    int parent = 0;
 
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     stat = file_read(path);
     after_name = stat != NULL ? strrchr(stat, ')') : NULL;
-    if (after_name == NULL || sscanf(after_name, ") %*c %d", &parent) != 1)
-        return 0;
-    return parent;
+    /* ") S PARENT ..." */
+    return after_name != NULL && strlen(after_name) > 4
+               ? (pid_t)strtol(after_name + 4, NULL, 10)
+               : 0;
 }
 
 /* A child made while we looked is caught by its parent's SIGSTOP or by the next look. */

@@ -20,7 +20,8 @@
 #include "chaos/client.h"
 #include "chaos/process.h"
 
-#define PG_BIN "/usr/lib/postgresql/15/bin/"
+static const char initdb[] = "/usr/lib/postgresql/15/bin/initdb";
+static const char pg_ctl[] = "/usr/lib/postgresql/15/bin/pg_ctl";
 
 static struct ground ground;
 static char id[16];
@@ -37,8 +38,8 @@ static void start_server(void)
                  site_address(EAST), ground.dir);
 
     free(must_run_at(&ground, EAST, true,
-                     (const char *[]){PG_BIN "pg_ctl", "start", "-w", "-s", "-D", data,
-                                      "-l", log, "-o", options, NULL}));
+                     (const char *[]){pg_ctl, "start", "-w", "-s", "-D", data, "-l", log,
+                                      "-o", options, NULL}));
 }
 
 static int set_up(void **state)
@@ -57,9 +58,9 @@ static int set_up(void **state)
     make_dir(ground.dir, 0755, postgres->pw_uid, postgres->pw_gid);
     data = text_new("%s/data", ground.dir);
     hba = text_new("%s/pg_hba.conf", data);
-    free(must_run_at(&ground, EAST, true,
-                     (const char *[]){PG_BIN "initdb", "-D", data, "-U", "postgres",
-                                      "--no-sync", NULL}));
+    free(must_run_at(
+        &ground, EAST, true,
+        (const char *[]){initdb, "-D", data, "-U", "postgres", "--no-sync", NULL}));
     file_write(hba, 0600, "local all all trust\nhost all writer 10.77.0.0/16 trust\n");
     start_server();
     free(must_run_at(&ground, EAST, true,
@@ -151,7 +152,7 @@ static void a_cut_is_felt_and_heals(void **state)
     assert_true(acked_within(&writer, 20, 10000));
     client_stop(&writer);
     assert_true(history_outage_ns(h, CLIENT_WRITER, cut, now_ns()) >=
-                healed - cut - 30 * NS_PER_MS);
+                healed - cut - 30LL * NS_PER_MS);
     history_free(h);
 }
 

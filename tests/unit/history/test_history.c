@@ -16,7 +16,8 @@ enum { OLD = 0, NEW = 1, PROBE_OLD = CLIENT_PROBE, PROBE_NEW = CLIENT_PROBE + 1 
 
 static void read_text(struct history *h, const char *text)
 {
-    FILE *in = fmemopen((void *)(uintptr_t)text, strlen(text), "r");
+    AUTO(auto_free) char *copy = text_new("%s", text); /* fmemopen() wants no const */
+    FILE *in = fmemopen(copy, strlen(copy), "r");
     size_t line = 0;
 
     assert_non_null(in);
