@@ -161,23 +161,23 @@ int cell_freeze(struct gate_port *p, struct err *err)
     /* Closed first: if we die right here it is closed, and the next life freezes it. */
     cell_write(p, 0);
     unmap_cell(p);
-    if (bpf_map_freeze(p->cell_fd) != 0 && errno != EBUSY) {
+    if (bpf_map_freeze(p->cell_fd) != 0 && errno != EPERM && errno != EBUSY)
         r = err_errno(err, errno, "freeze the lease of port %u", p->port);
-    } else {
-        r = is_frozen(p->cell_fd, &frozen,
-                      err); /* EBUSY: frozen before, or another writer */
-    }
+    else /* EPERM: frozen before; EBUSY: that, or another writer */
+        r = is_frozen(p->cell_fd, &frozen, err);
     if (r == 0 && !frozen)
-        r = err_set(err, ERR_UNPROVEN, "somebody else holds the lease of port %u writable",
+        r = err_set(err, ERR_UNPROVEN,
+                    "the lease of port %u does not freeze: somebody else holds it writable",
                     p->port);
-    if (r != 0) {
+    if (r != 0 && !frozen) {
         /* Stay able to try again: without a mapping the cell would count as fenced. */
         struct err mapping;
 
         if (map_cell(p, &mapping) != 0)
             return err_wrap(err, "%s", mapping.text);
-        return r;
     }
+    if (r != 0)
+        return r;
     if (bpf_map_lookup_elem(p->cell_fd, &key, &cell) != 0)
         return err_errno(err, errno, "read back the lease of port %u", p->port);
     if (cell.word != 0 || !refuses_writes(p, &cell))

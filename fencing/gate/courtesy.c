@@ -294,7 +294,21 @@ static void changed(struct courtesy *c)
 {
     c->asked++;
     (void)pthread_cond_signal(&c->changed);
-    (void)pthread_mutex_unlock(&c->lock);
+}
+
+/* Until the thread has done all that was asked so far, under the lock. */
+static void wait_settled(struct courtesy *c, uint32_t wait_ms)
+{
+    const uint64_t asked = c->asked;
+    struct timespec limit;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &limit);
+    limit.tv_nsec += (long)wait_ms * NS_PER_MS;
+    limit.tv_sec += limit.tv_nsec / 1000000000;
+    limit.tv_nsec %= 1000000000;
+    while (c->done < asked &&
+           pthread_cond_timedwait(&c->settled, &c->lock, &limit) != ETIMEDOUT)
+        ;
 }
 
 void courtesy_put(struct courtesy *c, uint16_t port, const struct gate_addr *peers,
@@ -316,6 +330,7 @@ void courtesy_put(struct courtesy *c, uint16_t port, const struct gate_addr *pee
         memcpy(e->peers, peers, n_peers * sizeof *peers);
     c->want.rebuild = true;
     changed(c);
+    (void)pthread_mutex_unlock(&c->lock);
 }
 
 void courtesy_drop(struct courtesy *c, uint16_t port)
@@ -328,14 +343,13 @@ void courtesy_drop(struct courtesy *c, uint16_t port)
         *e = c->want.list[--c->want.n];
     c->want.rebuild = true;
     changed(c);
+    (void)pthread_mutex_unlock(&c->lock);
 }
 
-void courtesy_open(struct courtesy *c, uint16_t port, struct boot until)
+static void set_open(struct courtesy *c, uint16_t port, struct boot until)
 {
-    struct entry *e;
+    struct entry *e = entry_of(c, port);
 
-    (void)pthread_mutex_lock(&c->lock);
-    e = entry_of(c, port);
     if (e != NULL) {
         e->until = until;
         e->moved = true;
@@ -343,27 +357,32 @@ void courtesy_open(struct courtesy *c, uint16_t port, struct boot until)
     changed(c);
 }
 
+void courtesy_open(struct courtesy *c, uint16_t port, struct boot until)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    set_open(c, port, until);
+    (void)pthread_mutex_unlock(&c->lock);
+}
+
+void courtesy_opening(struct courtesy *c, uint16_t port, struct boot until)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    set_open(c, port, until);
+    wait_settled(c, COURTESY_OPEN_MS);
+    (void)pthread_mutex_unlock(&c->lock);
+}
+
 void courtesy_exempt(struct courtesy *c, uint16_t port, bool silent)
 {
-    struct timespec limit;
     struct entry *e;
-    uint64_t asked;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &limit);
-    limit.tv_nsec += (long)COURTESY_WAIT_MS * NS_PER_MS;
-    limit.tv_sec += limit.tv_nsec / 1000000000;
-    limit.tv_nsec %= 1000000000;
 
     (void)pthread_mutex_lock(&c->lock);
     e = entry_of(c, port);
     if (e != NULL)
         e->silent = silent;
     c->want.rebuild = true;
-    asked = ++c->asked;
-    (void)pthread_cond_signal(&c->changed);
-    while (c->done < asked &&
-           pthread_cond_timedwait(&c->settled, &c->lock, &limit) != ETIMEDOUT)
-        ;
+    changed(c);
+    wait_settled(c, COURTESY_WAIT_MS);
     (void)pthread_mutex_unlock(&c->lock);
 }
 

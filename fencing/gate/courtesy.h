@@ -10,14 +10,14 @@
  * fails, the table is taken away rather than left to reset the clients of an open gate.
  *
  * Owner:   courtesy_stop() what courtesy_start() handed over; the table stays.
- * Threads: every call from the keeper's; none of them waits but courtesy_exempt().
+ * Threads: every call from the keeper's; only courtesy_opening() and _exempt() wait.
  */
 #ifndef RF_FENCING_COURTESY_H
 #define RF_FENCING_COURTESY_H
 
 #include "fencing/gate/gate.h"
 
-enum { COURTESY_LATE_MS = 5, COURTESY_WAIT_MS = 100 };
+enum { COURTESY_LATE_MS = 5, COURTESY_WAIT_MS = 100, COURTESY_OPEN_MS = 20 };
 
 struct courtesy;
 
@@ -32,6 +32,9 @@ void courtesy_put(struct courtesy *c, uint16_t port, const struct gate_addr *pee
 void courtesy_drop(struct courtesy *c, uint16_t port);
 /* The port is open until then; {0}: not open. */
 void courtesy_open(struct courtesy *c, uint16_t port, struct boot until);
+/* The same before a closed port is opened: waits until nobody is reset any more, at most
+ * COURTESY_OPEN_MS, or the first clients would still be refused. */
+void courtesy_opening(struct courtesy *c, uint16_t port, struct boot until);
 /* Be silent about `port` for a trial of the gate behind; returns when it is so, or after
  * COURTESY_WAIT_MS. */
 void courtesy_exempt(struct courtesy *c, uint16_t port, bool silent);

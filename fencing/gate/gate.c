@@ -64,6 +64,16 @@ static struct boot open_until(const struct gate_state *state)
     return state->mode == GATE_OPEN ? state->deadline : (struct boot){0};
 }
 
+/* Before a gate opens that was not open: the resets end first. */
+static void tell_opening(struct gate *gate, uint16_t port, const struct gate_state *was,
+                         const struct gate_lease *lease)
+{
+    const bool was_open = was->mode == GATE_OPEN && was->deadline.ns > boot_now().ns;
+
+    if (gate->courtesy != NULL && lease->mode == GATE_OPEN && !was_open)
+        courtesy_opening(gate->courtesy, port, lease->deadline);
+}
+
 static void tell_courtesy(struct gate *gate, uint16_t port, const struct gate_state *state)
 {
     if (gate->courtesy != NULL)
@@ -256,6 +266,25 @@ static int check_not_late(struct gate *gate, struct gate_port *p,
     return r != 0 ? r : err_set(err, ERR_TIMEOUT, "the lease ended while it was written");
 }
 
+static int arm_port(struct gate *gate, struct gate_port *p, const struct gate_lease *lease,
+                    enum gate_arm_how how, struct err *err)
+{
+    struct gate_state state;
+    int r = gate->ops->read(gate, p, &state, err);
+
+    if (r == 0)
+        r = gate_rules_arm(&state, lease, how, boot_now(), err);
+    if (r == 0)
+        r = clockcheck_run(gate->clock, err);
+    if (r == 0)
+        r = prepare_epoch(gate, p, &state, lease->epoch, err);
+    if (r == 0) {
+        tell_opening(gate, p->port, &state, lease);
+        r = gate->ops->arm(gate, p, lease, how, err);
+    }
+    return r != 0 ? r : check_not_late(gate, p, lease, err);
+}
+
 int gate_arm(struct gate *gate, uint16_t port, const struct gate_lease *lease,
              enum gate_arm_how how, struct err *err)
 {
@@ -263,24 +292,13 @@ int gate_arm(struct gate *gate, uint16_t port, const struct gate_lease *lease,
     struct gate_port *p;
     int r = find_port(gate, port, &p, err);
 
-    if (r == 0)
-        r = gate->ops->read(gate, p, &state, err);
-    if (r == 0)
-        r = gate_rules_arm(&state, lease, how, boot_now(), err);
-    if (r == 0)
-        r = clockcheck_run(gate->clock, err);
-    if (r == 0)
-        r = prepare_epoch(gate, p, &state, lease->epoch, err);
-    if (r == 0)
-        r = gate->ops->arm(gate, p, lease, how, err);
-    if (r == 0)
-        r = check_not_late(gate, p, lease, err);
     if (r != 0)
-        return err_wrap(err, "open port %u", port);
-    state.mode = lease->mode;
-    state.deadline = lease->deadline;
-    tell_courtesy(gate, port, &state);
-    return 0;
+        return r;
+    r = arm_port(gate, p, lease, how, err);
+    /* What is there now, whether that is the lease or what it was refused for. */
+    if (gate->ops->read(gate, p, &state, NULL) == 0)
+        tell_courtesy(gate, port, &state);
+    return r == 0 ? 0 : err_wrap(err, "open port %u", port);
 }
 
 int gate_close(struct gate *gate, uint16_t port, uint64_t epoch, struct err *err)
