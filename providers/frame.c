@@ -133,36 +133,3 @@ int provider_frame_read(int fd, uint8_t **ret_data, size_t *ret_len, struct mono
     *ret_len = len;
     return 0;
 }
-
-static int decode(const ProtobufCMessageDescriptor *type, const uint8_t *data, size_t len,
-                  ProtobufCMessage **ret_message, struct err *err)
-{
-    struct err own;
-
-    err = err != NULL ? err : &own;
-    if (check_unpack(type, data, len, &limits, ret_message, err) != 0)
-        return err_wrap(err, "%s", type->name);
-    return 0;
-}
-
-int provider_request_decode(const uint8_t *data, size_t len,
-                            Rf__ProviderRequest **ret_request, struct err *err)
-{
-    ProtobufCMessage *message;
-    int status = decode(&rf__provider_request__descriptor, data, len, &message, err);
-
-    if (status == 0)
-        *ret_request = (Rf__ProviderRequest *)(void *)message;
-    return status;
-}
-
-int provider_reply_decode(const uint8_t *data, size_t len, Rf__ProviderReply **ret_reply,
-                          struct err *err)
-{
-    ProtobufCMessage *message;
-    int status = decode(&rf__provider_reply__descriptor, data, len, &message, err);
-
-    if (status == 0)
-        *ret_reply = (Rf__ProviderReply *)(void *)message;
-    return status;
-}

@@ -22,6 +22,7 @@
 #include "controller/base/auto.h"
 #include "controller/base/err.h"
 #include "controller/base/time.h"
+#include "proto/frame.h" /* provider_request_decode() and its kin */
 #include "proto/provider.pb-c.h"
 
 enum { PROVIDER_FRAME_MAX = 1 << 20, PROVIDER_FRAME_HEAD = 4 };
@@ -38,12 +39,6 @@ MUST_USE int provider_frame_read(int fd, uint8_t **ret_data, size_t *ret_len,
  *   ERR_BADMSG  longer than PROVIDER_FRAME_MAX, or empty */
 MUST_USE int provider_frame_length(const uint8_t head[PROVIDER_FRAME_HEAD], size_t *ret_len,
                                    struct err *err);
-
-/* Decodes strictly: unknown fields and enum values are errors (I10). */
-MUST_USE int provider_request_decode(const uint8_t *data, size_t len,
-                                     Rf__ProviderRequest **ret_request, struct err *err);
-MUST_USE int provider_reply_decode(const uint8_t *data, size_t len,
-                                   Rf__ProviderReply **ret_reply, struct err *err);
 
 /* The whole life of a worker; returns its exit status. It ends with the agent: at the end
  * of the stream, or by SIGKILL when the agent dies in the middle of a request. */

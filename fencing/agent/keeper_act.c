@@ -39,7 +39,7 @@ static void on_synced(uv_work_t *work, int canceled)
             log_error("no epoch can be taken up: %s", s->err.text);
     }
     keeper_synced(&k->core, ok, boot_now());
-    if (!k->stopping)
+    if (!__atomic_load_n(&k->stopping, __ATOMIC_ACQUIRE))
         keeper_pump(k);
 }
 

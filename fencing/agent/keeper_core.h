@@ -189,6 +189,7 @@ struct keeper_view {
     uint64_t fenced;
     enum keeper_kind lease_kind; /* NONE when there is none, or it is over */
     uint64_t lease_epoch;
+    struct boot lease_deadline;
     struct boot deadline; /* of the gate, 0 when closed */
     bool opened;
     enum gate_mode mode;

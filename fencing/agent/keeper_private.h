@@ -78,6 +78,7 @@ struct keeper {
     uint64_t report_seq;
     struct boot pinged;
     struct board_health health;
+    char assign_problem[KEEPER_PROBLEM_SIZE]; /* of the last refused one, said once */
     uint64_t refusals_logged; /* by slot bit: the last renewal's refusal was said aloud */
 };
 
