@@ -1,0 +1,376 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/base/clock.h"
+#include "controller/base/log.h"
+#include "controller/daemon/agents_private.h"
+#include "controller/daemon/daemon.h"
+#include "controller/daemon/node.h"
+#include "controller/daemon/peers.h"
+#include "controller/net/stream.h"
+#include "proto/entry_codec.h"
+
+/* ---- life ---------------------------------------------------------------------------- */
+
+static void drop_session(struct session *se)
+{
+    struct session **p = &se->a->sessions;
+
+    while (*p != se)
+        p = &(*p)->next;
+    *p = se->next;
+    stream_close(se->s);
+    buf_free(&se->hello);
+    free(se);
+}
+
+static void on_close(void *owner, const struct err *why)
+{
+    struct session *se = owner;
+
+    if (se->refused_at.ns == 0)
+        log_info("agent %s has disconnected: %s", se->name, why->text);
+    se->s = NULL; /* belongs to the loop by now */
+    drop_session(se);
+}
+
+void sessions_close(struct agents *a)
+{
+    while (a->sessions != NULL)
+        drop_session(a->sessions);
+}
+
+/* A stream closed right behind the refusal could take it along; its peer is given some time
+ * to read why. */
+void sessions_tick(struct agents *a, struct mono now)
+{
+    struct session *next;
+
+    for (struct session *se = a->sessions; se != NULL; se = next) {
+        next = se->next;
+        if (mono_is_set(se->refused_at) &&
+            mono_since_ms(se->refused_at, now) > REFUSED_LINGER_MS)
+            drop_session(se);
+    }
+}
+
+/* ---- sending ------------------------------------------------------------------------- */
+
+static void send_frame(struct session *se, const Rf__Frame *frame)
+{
+    struct err err = {0};
+    AUTO(buf_free) struct buf bytes = {0};
+
+    if (frame_encode(frame, &bytes, &err) != 0 ||
+        stream_send(se->s, bytes.data, bytes.len, &err) != 0)
+        log_debug("to agent %s: %s", se->name, err.text);
+}
+
+static void refuse(struct session *se, const char *why, bool final)
+{
+    Rf__Refusal refusal = RF__REFUSAL__INIT;
+    Rf__Frame frame = RF__FRAME__INIT;
+
+    if (mono_is_set(se->refused_at))
+        return;
+    refusal.reason = (char *)(uintptr_t)why;
+    refusal.final = final;
+    frame.body_case = RF__FRAME__BODY_REFUSAL;
+    frame.refusal = &refusal;
+    send_frame(se, &frame);
+    se->refused_at = mono_now();
+    log_warn("agent %s at %s refused: %s", se->name, stream_remote(se->s), why);
+}
+
+static bool is_usable(const struct session *se, const char *name)
+{
+    return se->greeted && !mono_is_set(se->refused_at) && strcmp(se->name, name) == 0;
+}
+
+bool sessions_send(struct agents *a, const char *name, const struct incarnation *incarnation,
+                   const uint8_t *data, size_t len)
+{
+    struct err err = {0};
+    bool sent = false;
+
+    for (struct session *se = a->sessions; se != NULL; se = se->next) {
+        if (!is_usable(se, name) ||
+            (incarnation != NULL && !incarnation_equal(&se->incarnation, incarnation)))
+            continue;
+        if (stream_send(se->s, data, len, &err) == 0)
+            sent = true;
+        else
+            log_debug("to agent %s: %s", name, err.text);
+    }
+    return sent;
+}
+
+bool sessions_refuse(struct agents *a, const char *name,
+                     const struct incarnation *incarnation, const char *why, bool final)
+{
+    for (struct session *se = a->sessions; se != NULL; se = se->next)
+        if (is_usable(se, name) &&
+            (incarnation == NULL || incarnation_equal(&se->incarnation, incarnation))) {
+            refuse(se, why, final);
+            return true;
+        }
+    return false;
+}
+
+static void welcome(struct session *se)
+{
+    const struct daemon *d = se->a->d;
+    struct driver_status status;
+    Rf__ControllerWelcome w = RF__CONTROLLER_WELCOME__INIT;
+    Rf__Frame frame = RF__FRAME__INIT;
+
+    node_status(d->node, &status);
+    w.cluster = (char *)(uintptr_t)d->settings.cluster;
+    w.name = (char *)(uintptr_t)d->settings.name;
+    w.leader = (char *)(uintptr_t)peers_name(d->peers, status.leader_id);
+    w.term = status.term;
+    w.version = (char *)(uintptr_t)RF_VERSION;
+    frame.body_case = RF__FRAME__BODY_WELCOME;
+    frame.welcome = &w;
+    send_frame(se, &frame);
+}
+
+/* ---- receiving ----------------------------------------------------------------------- */
+
+static void pass_up(struct session *se, const uint8_t *data, size_t len)
+{
+    peers_forward_up(se->a->d->peers, se->name, data, len);
+}
+
+static void to_leader(struct session *se, const Rf__Frame *f, const uint8_t *data,
+                      size_t len)
+{
+    struct agents *a = se->a;
+
+    if (node_leads(a->d->node)) {
+        agents_handle(a, se->name, agents_self_route(a), f);
+        return;
+    }
+    if (f->body_case == RF__FRAME__BODY_AGENT_REPORT)
+        agents_observe(a, se->name, f->agent_report);
+    pass_up(se, data, len);
+}
+
+static int check_hello(const struct session *se, const Rf__AgentHello *h, struct err *err)
+{
+    const struct settings *own = &se->a->d->settings;
+
+    if (strcmp(h->cluster, own->cluster) != 0)
+        return err_set(err, ERR_PEER,
+                       "agent %s is configured for cluster %s, this controller is of %s: "
+                       "correct `cluster` in its agent.yaml",
+                       se->name, h->cluster, own->cluster);
+    if (strcmp(h->name, se->name) != 0)
+        return err_set(err, ERR_PEER,
+                       "the agent calls itself %s, its certificate is for agent %s: "
+                       "correct `name` or `tls` in its agent.yaml",
+                       h->name, se->name);
+    if (h->format_min > ENTRY_FORMAT_MAX || h->format_max < ENTRY_FORMAT_MIN ||
+        h->format_min > h->format_max)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "agent %s knows formats %" PRIu32 " to %" PRIu32
+                       ", this controller %d to %d: upgrade the older one",
+                       se->name, h->format_min, h->format_max, ENTRY_FORMAT_MIN,
+                       ENTRY_FORMAT_MAX);
+    if (strlen(h->region) >= NAME_SIZE || strlen(h->version) >= NAME_SIZE ||
+        strlen(h->address) >= ADDRESS_SIZE || h->address[0] == '\0')
+        return err_set(err, ERR_INVAL,
+                       "agent %s: region and version of at most %d bytes and an address of "
+                       "1 to %d are expected",
+                       se->name, NAME_SIZE - 1, ADDRESS_SIZE - 1);
+    return 0;
+}
+
+/* Another life of the name, alive on another stream of ours. */
+static bool has_living_twin(const struct session *se, const struct incarnation *incarnation)
+{
+    struct mono now = mono_now();
+
+    for (const struct session *o = se->a->sessions; o != NULL; o = o->next)
+        if (o != se && is_usable(o, se->name) &&
+            !incarnation_equal(&o->incarnation, incarnation) &&
+            mono_since_ms(o->heard, now) < AGENTS_ALIVE_MS)
+            return true;
+    return false;
+}
+
+/* The same life has connected again: what the old stream still says is old. */
+static void drop_older_streams(struct session *se)
+{
+    struct session *next;
+
+    for (struct session *o = se->a->sessions; o != NULL; o = next) {
+        next = o->next;
+        if (o != se && is_usable(o, se->name) &&
+            incarnation_equal(&o->incarnation, &se->incarnation))
+            drop_session(o);
+    }
+}
+
+static void on_hello(struct session *se, const Rf__Frame *f, const uint8_t *data,
+                     size_t len)
+{
+    struct incarnation incarnation;
+    struct err err = {0};
+
+    if (check_hello(se, f->agent_hello, &err) != 0) {
+        refuse(se, err.text, true);
+        return;
+    }
+    if (frame_incarnation_get(f->agent_hello->incarnation, &incarnation, &err) != 0 ||
+        !incarnation_is_set(&incarnation)) {
+        refuse(se, "the agent has no incarnation: update it", true);
+        return;
+    }
+    if (se->greeted && !incarnation_equal(&se->incarnation, &incarnation)) {
+        refuse(se, "another incarnation on the same connection: connect anew", false);
+        return;
+    }
+    if (has_living_twin(se, &incarnation)) {
+        refuse(se,
+               "two agents of one name: another one is alive under it; stop one of them, "
+               "or give it a name and a certificate of its own",
+               false);
+        return;
+    }
+    if (buf_reserve(&se->hello, len, &err) != 0)
+        return;
+    se->hello.len = 0;
+    if (buf_append(&se->hello, data, len, &err) != 0)
+        return;
+    se->incarnation = incarnation;
+    if (!se->greeted)
+        log_info("agent %s has connected from %s", se->name, stream_remote(se->s));
+    se->greeted = true;
+    drop_older_streams(se);
+    welcome(se);
+    to_leader(se, f, data, len);
+}
+
+static void pong(struct session *se, const Rf__Ping *ping)
+{
+    Rf__Pong p = RF__PONG__INIT;
+    Rf__Frame frame = RF__FRAME__INIT;
+
+    p.seq = ping->seq;
+    p.sent_ns = ping->sent_ns;
+    frame.body_case = RF__FRAME__BODY_PONG;
+    frame.pong = &p;
+    send_frame(se, &frame);
+}
+
+static void on_good_frame(struct session *se, const Rf__Frame *f, const uint8_t *data,
+                          size_t len)
+{
+    se->heard = mono_now();
+    if (f->body_case == RF__FRAME__BODY_PING) {
+        pong(se, f->ping);
+        return;
+    }
+    if (f->body_case == RF__FRAME__BODY_PONG)
+        return;
+    if (f->body_case == RF__FRAME__BODY_AGENT_HELLO) {
+        on_hello(se, f, data, len);
+        return;
+    }
+    if (!se->greeted) {
+        refuse(se, "the first frame must be agent_hello", true);
+        return;
+    }
+    to_leader(se, f, data, len);
+}
+
+static void on_frame(void *owner, const uint8_t *data, size_t len)
+{
+    struct session *se = owner;
+    AUTO(frame_free) Rf__Frame *f = NULL;
+    struct err err = {0};
+
+    if (mono_is_set(se->refused_at))
+        return;
+    if (frame_decode(data, len, &f, &err) != 0) {
+        refuse(se, err.text, true);
+        return;
+    }
+    if (!frame_allowed(f, FRAME_AGENT_TO_CONTROLLER)) {
+        (void)err_set(&err, ERR_BADMSG, "%s is no frame for an agent to send",
+                      frame_name(f));
+        refuse(se, err.text, true);
+        return;
+    }
+    on_good_frame(se, f, data, len);
+}
+
+static const struct stream_events session_events = {.on_frame = on_frame,
+                                                    .on_close = on_close};
+
+void agents_accept(struct agents *a, struct stream *s, const struct identity *peer)
+{
+    size_t len = strlen(peer->name);
+    struct session *se = len < NAME_SIZE ? calloc(1, sizeof *se) : NULL;
+
+    if (se == NULL)
+        return; /* not adopted: closed by the listener */
+    se->a = a;
+    se->s = s;
+    memcpy(se->name, peer->name, len + 1);
+    se->next = a->sessions;
+    a->sessions = se;
+    stream_adopt(s, &session_events, se);
+}
+
+/* ---- what others want of the streams --------------------------------------------------- */
+
+void agents_leader_changed(struct agents *a)
+{
+    bool leads = node_leads(a->d->node);
+    struct session *next;
+
+    for (struct session *se = a->sessions; se != NULL; se = next) {
+        AUTO(frame_free) Rf__Frame *f = NULL;
+
+        next = se->next;
+        if (!is_usable(se, se->name))
+            continue;
+        welcome(se);
+        if (!leads)
+            pass_up(se, se->hello.data, se->hello.len);
+        else if (frame_decode(se->hello.data, se->hello.len, &f, NULL) == 0)
+            agents_handle(a, se->name, agents_self_route(a), f);
+    }
+}
+
+void agents_deliver(struct agents *a, const char *agent, const uint8_t *data, size_t len)
+{
+    AUTO(frame_free) Rf__Frame *f = NULL;
+    struct err err = {0};
+
+    if (frame_decode(data, len, &f, &err) != 0 ||
+        !frame_allowed(f, FRAME_CONTROLLER_TO_AGENT)) {
+        log_warn("the leader sent something for agent %s that is no frame for one: %s",
+                 agent, err.text);
+        return;
+    }
+    if (f->body_case == RF__FRAME__BODY_REFUSAL)
+        /* It does not say whom of two lives it is for; the one that came last asked last. */
+        (void)sessions_refuse(a, agent, NULL, f->refusal->reason, f->refusal->final);
+    else
+        (void)sessions_send(a, agent, NULL, data, len);
+}
+
+unsigned agents_connected(const struct agents *a, const char *names[AGENT_MAX])
+{
+    unsigned n = 0;
+
+    for (const struct session *se = a->sessions; se != NULL && n < AGENT_MAX; se = se->next)
+        if (is_usable(se, se->name))
+            names[n++] = se->name;
+    return n;
+}

@@ -1,0 +1,91 @@
+/* controller/daemon/agents_private.h -- what agents.c, agent_sessions.c and agent_orders.c
+ * share; nobody else includes it. */
+#ifndef RF_DAEMON_AGENTS_PRIVATE_H
+#define RF_DAEMON_AGENTS_PRIVATE_H
+
+#include <uv.h>
+
+#include "controller/base/buf.h"
+#include "controller/base/time.h"
+#include "controller/core/observe.h"
+#include "controller/daemon/agents.h"
+#include "controller/daemon/messages.h"
+
+enum {
+    KNOWN_MAX = AGENT_MAX + 16, /* names; further ones are refused */
+    SUPERSEDED_MAX = 64,
+    REFUSED_LINGER_MS = 300, /* a refused stream stays so long, to be read */
+};
+
+/* One stream of an agent. */
+struct session {
+    struct agents *a;
+    struct session *next;
+    struct stream *s;
+    char name[NAME_SIZE];
+    bool greeted;
+    struct incarnation incarnation;
+    struct buf hello; /* the frame, to be passed on to a new leader */
+    struct mono heard;
+    struct mono refused_at;
+};
+
+/* What this process knows of one agent, whoever it is connected to. Not logged. */
+struct known {
+    char name[NAME_SIZE];
+    struct incarnation enrolled; /* as of the log; none: not enrolled */
+    bool has_hello;
+    struct entry_enrol hello; /* the newest one that was not refused */
+    struct mono heard;        /* any frame of hello's incarnation */
+    struct mono route_at[CONTROLLER_MAX]; /* heard through that controller */
+    uint64_t report_seq;
+    struct incarnation report_of;
+    bool enrolling;
+    bool dirty; /* assignments are to be pushed */
+    struct mono pushed;
+};
+
+/* The last order that left for an instance. */
+struct pace {
+    uint64_t order; /* step id or fence index */
+    struct mono sent;
+};
+
+struct agents {
+    struct daemon *d;
+    uv_timer_t tick;
+    struct session *sessions; /* newest first */
+    unsigned known_count;
+    struct known known[KNOWN_MAX];
+    unsigned superseded_next;
+    struct incarnation superseded[SUPERSEDED_MAX];
+    struct pace paces[GROUP_MAX][INSTANCE_MAX];
+    struct pace fences[GROUP_MAX][INSTANCE_MAX];
+    struct messages messages;
+    struct buf bytes;
+};
+
+uint8_t agents_self_route(const struct agents *a);
+/* NULL when the table is full. */
+struct known *agents_know(struct agents *a, const char *name);
+
+/* agents.c: this controller leads; `f` came through controller `route`. */
+void agents_handle(struct agents *a, const char *name, uint8_t route, const Rf__Frame *f);
+/* Any controller: a report of an enrolled incarnation becomes an observation. */
+void agents_observe(struct agents *a, const char *name, const Rf__AgentReport *report);
+bool agents_is_superseded(const struct agents *a, const struct incarnation *i);
+
+/* agent_sessions.c */
+void sessions_close(struct agents *a);
+void sessions_tick(struct agents *a, struct mono now);
+/* Sends to every stream of that name; with `incarnation`, of that life only. False: none. */
+bool sessions_send(struct agents *a, const char *name, const struct incarnation *incarnation,
+                   const uint8_t *data, size_t len);
+/* Tells the stream of that life and lets go of it. False: none. */
+bool sessions_refuse(struct agents *a, const char *name,
+                     const struct incarnation *incarnation, const char *why, bool final);
+
+/* agent_orders.c: to the incarnation on record, by the best way there is. */
+void agents_send(struct agents *a, const char *name, const Rf__Frame *frame);
+
+#endif

@@ -1,0 +1,51 @@
+#include "controller/daemon/audit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void audit_look(const struct state *s, const struct entry *e, struct audit_before *ret)
+{
+    *ret = (struct audit_before){0};
+    if (e->kind != ENTRY_RENEW)
+        return;
+
+    for (unsigned i = 0; i < e->renew.count; i++) {
+        const struct renew_item *item = &e->renew.items[i];
+        const struct group *g = state_group_const(s, item->group);
+
+        if (g != NULL && item->instance < g->instance_count &&
+            g->instances[item->instance].holder_epoch != item->epoch)
+            ret->first_grant = true;
+    }
+}
+
+static bool any_granted(const struct entry *e, const struct apply_result *r)
+{
+    for (unsigned i = 0; i < e->renew.count; i++)
+        if (r->verdicts[i] == ACCEPTED)
+            return true;
+    return false;
+}
+
+bool audit_make(const struct entry *e, const struct apply_result *r,
+                const struct audit_before *before, struct audit_row *ret_row)
+{
+    char summary[TEXT_SIZE];
+
+    if (e->kind == ENTRY_RENEW && !(before->first_grant && any_granted(e, r)))
+        return false;
+
+    *ret_row = (struct audit_row){0};
+    entry_summary(e, summary, sizeof summary);
+    (void)snprintf(ret_row->kind, sizeof ret_row->kind, "%s", entry_kind_name(e->kind));
+    (void)snprintf(ret_row->group, sizeof ret_row->group, "%s",
+                   e->kind == ENTRY_RENEW ? e->renew.items[0].group : e->group);
+    (void)snprintf(ret_row->rule, sizeof ret_row->rule, "%s", e->rule);
+    /* controller/http/logview.c splits the result off again. */
+    if (r->refusal == ACCEPTED)
+        (void)snprintf(ret_row->text, sizeof ret_row->text, "%s", summary);
+    else
+        (void)snprintf(ret_row->text, sizeof ret_row->text, "refused (%s): %s: %s",
+                       refusal_name(r->refusal), summary, r->text);
+    return true;
+}

@@ -1,0 +1,245 @@
+#include "controller/daemon/frontend.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/timex.h>
+
+#include "controller/base/assert.h"
+#include "controller/base/clock.h"
+#include "controller/daemon/daemon.h"
+#include "controller/daemon/lag.h"
+#include "controller/daemon/node.h"
+#include "controller/daemon/peers.h"
+#include "controller/daemon/prober.h"
+#include "controller/daemon/renewals.h"
+#include "controller/daemon/runner.h"
+#include "controller/http/api.h"
+#include "controller/net/tls.h"
+
+/* A controller that was not heard for so long is shown as down. */
+enum { UP_MS = 2000 };
+
+struct frontend {
+    struct daemon *d;
+    struct api *api;
+    struct api_backend backend;
+};
+
+/* ---- facts --------------------------------------------------------------------------- */
+
+/* In parts per million; 0 where the kernel does not tell. */
+static int64_t clock_rate_ppm(void)
+{
+    struct timex t = {0};
+
+    if (adjtimex(&t) < 0)
+        return 0;
+    /* `freq` has 16 fractional bits; `tick` is microseconds per tick, 10,000 when nobody
+     * steers, so that each one more is 100 ppm. */
+    return t.freq / 65536 + (t.tick - 10000) * 100;
+}
+
+static void fill_controller(const struct daemon *d, uint8_t i,
+                            const struct driver_status *status, struct api_controller *c)
+{
+    const struct settings_controller *own = &d->settings.controllers[i];
+    const struct controller *r = state_controller(node_state(d->node), own->id);
+    struct peer_facts facts;
+
+    peers_facts(d->peers, i, &facts);
+    c->id = own->id;
+    (void)snprintf(c->name, sizeof c->name, "%s", own->name);
+    (void)snprintf(c->region, sizeof c->region, "%s", own->region);
+    (void)snprintf(c->version, sizeof c->version, "%s", r != NULL ? r->version : "");
+    (void)snprintf(c->out_error, sizeof c->out_error, "%s", facts.out_error);
+    c->self = i == d->settings.self;
+    c->out_up = facts.out_up;
+    c->in_up = facts.in_up;
+    c->heard_ms = c->self                    ? 0
+                  : mono_is_set(facts.heard) ? mono_since_ms(facts.heard, mono_now())
+                                             : UINT64_MAX;
+    c->up = c->heard_ms < UP_MS;
+    c->rtt_us = facts.rtt_us;
+    c->rtt_max_us = facts.rtt_max_us;
+    c->loop_lag_us = facts.loop_lag_us;
+    c->election_ms = r != NULL ? r->election_ms : d->settings.election_ms;
+    c->caught_up = c->self;
+    for (unsigned k = 0; k < status->n_peers; k++)
+        if (status->peers[k].id == own->id)
+            c->caught_up = status->peers[k].caught_up;
+}
+
+static void fill_counts(const struct daemon *d, struct api_facts *f)
+{
+    struct renewals_stats leases;
+    struct prober_stats probes;
+    struct lag_stats lag;
+
+    _Static_assert((int)LAG_BUCKETS == (int)API_LAG_BUCKETS, "one histogram");
+    lag_stats(d->lag, &lag);
+    f->lag_last_us = lag.last_us;
+    f->lag_max_us = lag.max_us;
+    f->lag_sum_us = lag.sum_us;
+    f->lag_late = lag.late;
+    memcpy(f->lag_buckets, lag.buckets, sizeof f->lag_buckets);
+    memcpy(f->lag_bounds_us, lag_bounds_us, sizeof f->lag_bounds_us);
+    renewals_stats(d->renewals, &leases);
+    f->leases_granted = leases.granted;
+    f->leases_refused = leases.refused;
+    f->lease_entries = leases.entries;
+    prober_stats(d->prober, &probes);
+    f->probes_answered = probes.answered;
+    f->probes_failed = probes.failed;
+    f->probes_dropped = probes.dropped;
+    node_stats(d->node, &f->store);
+}
+
+static void on_facts(void *owner, struct api_facts *f)
+{
+    const struct frontend *fe = owner;
+    const struct daemon *d = fe->d;
+    struct driver_status status;
+
+    node_status(d->node, &status);
+    f->cluster = d->settings.cluster;
+    f->name = d->settings.name;
+    f->data_dir = d->settings.data_dir;
+    f->state = node_state(d->node);
+    f->seen = node_seen(d->node);
+    f->leads = node_leads(d->node);
+    f->leader_id = status.leader_id;
+    f->term = status.term;
+    f->applied = node_applied(d->node);
+    f->commit = status.commit_index;
+    f->last_index = status.last_index;
+    f->controller_count = d->settings.count;
+    for (uint8_t i = 0; i < d->settings.count; i++)
+        fill_controller(d, i, &status, &f->controllers[i]);
+    f->rtt_ms = peers_rtt_ms(d->peers);
+    fill_counts(d, f);
+    f->cert_expires_s = tls_expires_s(d->tls);
+    f->clock_rate_ppm = clock_rate_ppm();
+}
+
+/* ---- requests ------------------------------------------------------------------------ */
+
+static int on_propose(void *owner, const struct entry *e, api_proposed *done, void *ctx,
+                      struct apply_result *ret_refused, struct err *err)
+{
+    const struct frontend *fe = owner;
+
+    return node_propose(fe->d->node, e, done, ctx, ret_refused, err);
+}
+
+static void on_refused(void *owner, const char *group, const char *text)
+{
+    const struct frontend *fe = owner;
+
+    node_note_refused(fe->d->node, group, text);
+}
+
+static void on_want_failover(void *owner, uint8_t group, bool wanted, uint8_t target)
+{
+    const struct frontend *fe = owner;
+    struct observed_group *g = &node_seen(fe->d->node)->groups[group];
+
+    g->failover_wanted = wanted;
+    g->failover_target = target;
+    runner_wake(fe->d->runner);
+}
+
+/* api_reply takes void bytes, peers_api_reply octets. */
+struct forwarded {
+    api_reply *done;
+    void *ctx;
+};
+
+static void on_reply(void *owner, unsigned status, const uint8_t *body, size_t len)
+{
+    AUTO(auto_free) struct forwarded *w = owner;
+
+    w->done(w->ctx, status, body, len);
+}
+
+static int on_forward(void *owner, const char *method, const char *path,
+                      const uint8_t *body, size_t len, api_reply *done, void *ctx,
+                      struct err *err)
+{
+    const struct frontend *fe = owner;
+    const struct peers_api_request request = {method, path, body, len};
+    AUTO(auto_free) struct forwarded *w = malloc(sizeof *w);
+
+    if (w == NULL)
+        return err_set(err, ERR_NOMEM, "pass a request on");
+    *w = (struct forwarded){done, ctx};
+    if (peers_api(fe->d->peers, &request, on_reply, w, err) != 0)
+        return err->code;
+    (void)TAKE(w);
+    return 0;
+}
+
+static int on_query_log(void *owner, const struct audit_query *q, store_audit_reply *reply,
+                        void *ctx, struct err *err)
+{
+    const struct frontend *fe = owner;
+
+    return node_query_audit(fe->d->node, q, reply, ctx, err);
+}
+
+void frontend_serve(struct frontend *f, const Rf__ApiRequest *r,
+                    void (*reply)(void *owner, unsigned status, const void *body,
+                                  size_t len),
+                    void *owner)
+{
+    static const char starting[] =
+        "{\"error\": {\"code\": \"no-leader\", \"text\": \"this controller is starting\"}}";
+    const struct api_request request = {r->method, r->path, r->body.data, r->body.len};
+
+    if (f == NULL)
+        reply(owner, 503, starting, sizeof starting - 1);
+    else
+        api_serve(f->api, &request, reply, owner);
+}
+
+void frontend_changed(struct frontend *f)
+{
+    if (f != NULL)
+        api_changed(f->api);
+}
+
+/* ---- life ---------------------------------------------------------------------------- */
+
+int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *err)
+{
+    struct frontend *f = calloc(1, sizeof *f);
+    const struct settings *s = &d->settings;
+    struct api_listen at = {.socket = s->socket,
+                            .metrics_address = s->has_metrics ? s->metrics.host : NULL,
+                            .metrics_port = s->metrics.port};
+
+    if (f == NULL)
+        return err_set(err, ERR_NOMEM, "API");
+    f->d = d;
+    f->backend = (struct api_backend){.owner = f,
+                                      .facts = on_facts,
+                                      .propose = on_propose,
+                                      .note_refused = on_refused,
+                                      .want_failover = on_want_failover,
+                                      .forward = on_forward,
+                                      .query_log = on_query_log};
+    if (api_open(&f->api, d->loop, &at, &f->backend, err) != 0) {
+        free(f);
+        return err->code;
+    }
+    *ret_frontend = f;
+    return 0;
+}
+
+void frontend_close(struct frontend *f)
+{
+    if (f == NULL)
+        return;
+    api_close(f->api);
+    free(f);
+}

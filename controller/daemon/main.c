@@ -1,0 +1,220 @@
+/* ringfenced -- the controller: one per region. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "controller/base/help.h"
+#include "controller/base/log.h"
+#include "controller/daemon/daemon.h"
+#include "controller/daemon/node.h"
+#include "controller/daemon/notify.h"
+#include "controller/net/tls.h"
+
+#define DEFAULT_CONFIG "/etc/ringfence/ringfenced.yaml"
+
+/* How long leadership may take to be handed over before we end anyway. */
+enum { HANDOVER_STEP_MS = 10, HANDOVER_STEPS = 100 };
+
+static const struct help_option options[] = {
+    {"config", 'c', "FILE", "configuration; default " DEFAULT_CONFIG},
+    {"check", 0, NULL,
+     "read the configuration and the certificate, say what is wrong with them, and end"},
+    {"bootstrap", 0, NULL,
+     "this cluster is being made now: begin with an empty log if `data_dir` is empty.\n"
+     "For the very first start of each controller, and never again: one that lost its disk "
+     "must come back under a new id"},
+    {"help", 'h', NULL, "print this"},
+    {"version", 'V', NULL, "print the version"},
+    {"man", 0, NULL, "print the manual page, to be read with `man -l -`"},
+    {NULL, 0, NULL, NULL},
+};
+
+static const struct help_pair exit_codes[] = {
+    {"0", "ended as asked, by SIGTERM or SIGINT"},
+    {"1", "stopped, since the log or the disk can no longer be trusted: the last line of "
+          "the log says what and what to do"},
+    {"2", "wrong command line"},
+    {"78", "wrong configuration, certificate, data directory or port: the text names it"},
+    {NULL, NULL},
+};
+
+static const struct help_pair files[] = {
+    {DEFAULT_CONFIG, "configuration; a complete example is in deploy/examples"},
+    {"/var/lib/ringfence/controller/raft.db", "log, vote, snapshot, audit trail"},
+    {"/run/ringfence/ringfenced.sock", "the API"},
+    {NULL, NULL},
+};
+
+static const struct help_pair environment[] = {
+    {"RINGFENCE_LOG", "\"debug\" for more lines on standard error"},
+    {"NOTIFY_SOCKET", "where systemd is told that the controller is ready"},
+    {NULL, NULL},
+};
+
+static const struct help help = {
+    .program = "ringfenced",
+    .section = "8",
+    .summary = "Ringfence's controller: decides which region may write",
+    .operands = "",
+    .text = "One runs in each region. Three of them (or five) form a Raft cluster, whose "
+            "leader alone decides on failovers, and fences the old primary before it "
+            "promotes the new one.\n\n"
+            "It does not leave the terminal, writes its log to standard error, and hands "
+            "leadership over before it ends by SIGTERM or SIGINT.",
+    .options = options,
+    .exit_codes = exit_codes,
+    .environment = environment,
+    .files = files,
+    .see_also = "ringfence(1), ringfence-agent(8)",
+};
+
+/* ---- running --------------------------------------------------------------------------- */
+
+struct running {
+    struct daemon d;
+    uv_signal_t term, interrupt;
+    uv_timer_t handover;
+    unsigned steps;
+};
+
+static void on_handover(uv_timer_t *timer)
+{
+    struct running *r = timer->data;
+
+    if (node_leads(r->d.node) && ++r->steps < HANDOVER_STEPS)
+        return;
+    uv_stop(timer->loop);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct running *r = signal->data;
+
+    if (r->d.stopping || r->d.closing) {
+        uv_stop(signal->loop); /* asked twice: at once */
+        return;
+    }
+    log_info("ending, by signal %d", number);
+    notify_systemd("STOPPING=1");
+    daemon_stop(&r->d);
+    (void)uv_timer_start(&r->handover, on_handover, HANDOVER_STEP_MS, HANDOVER_STEP_MS);
+}
+
+static void watch_signals(struct running *r, uv_loop_t *loop)
+{
+    (void)signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of its stream */
+    (void)uv_signal_init(loop, &r->term);
+    (void)uv_signal_init(loop, &r->interrupt);
+    (void)uv_timer_init(loop, &r->handover);
+    r->term.data = r->interrupt.data = r->handover.data = r;
+    if (uv_signal_start(&r->term, on_signal, SIGTERM) != 0 ||
+        uv_signal_start(&r->interrupt, on_signal, SIGINT) != 0)
+        log_warn("signals cannot be watched: SIGTERM ends this process without handing "
+                 "leadership over");
+}
+
+static void close_signals(struct running *r)
+{
+    uv_close((uv_handle_t *)&r->term, NULL);
+    uv_close((uv_handle_t *)&r->interrupt, NULL);
+    uv_close((uv_handle_t *)&r->handover, NULL);
+}
+
+static int run(const struct settings *s, bool bootstrap)
+{
+    static struct running r; /* large, and there is one */
+    uv_loop_t *loop = uv_default_loop();
+    struct err err = {0};
+    int code;
+
+    watch_signals(&r, loop);
+    if (daemon_open(&r.d, loop, s, bootstrap, &err) != 0) {
+        log_error("%s", err.text);
+        r.d.exit_code = EXIT_CONFIG;
+    } else {
+        log_info("controller %s of cluster %s runs, version %s", s->name, s->cluster,
+                 RF_VERSION);
+        notify_systemd("READY=1");
+        (void)uv_run(loop, UV_RUN_DEFAULT);
+        daemon_close(&r.d);
+    }
+    close_signals(&r);
+    (void)uv_run(loop, UV_RUN_DEFAULT); /* what is closing */
+    (void)uv_loop_close(loop);
+    code = (int)r.d.exit_code;
+    log_info("ended, exit status %d", code);
+    return code;
+}
+
+/* ---- command line ---------------------------------------------------------------------- */
+
+static int check(const struct settings *s)
+{
+    const struct tls_files tls_files = {s->ca, s->cert, s->key};
+    struct identity self;
+    struct tls *tls;
+    struct err err = {0};
+
+    if (identity_make(&self, IDENTITY_CONTROLLER, s->cluster, s->name, &err) != 0 ||
+        tls_new(&tls, &tls_files, &self, &err) != 0) {
+        (void)fprintf(stderr, "ringfenced: %s\n", err.text);
+        return EXIT_CONFIG;
+    }
+    tls_free(tls);
+    (void)printf("controller %s of cluster %s: configuration and certificate are good\n",
+                 s->name, s->cluster);
+    return EXIT_OK;
+}
+
+static bool only_prints(const struct help_parsed *p)
+{
+    if (help_value(p, "help") != NULL)
+        help_print(&help, NULL, stdout);
+    else if (help_value(p, "man") != NULL)
+        help_print_man(&help, stdout);
+    else if (help_value(p, "version") != NULL)
+        (void)printf("ringfenced %s\n", RF_VERSION);
+    else
+        return false;
+    return true;
+}
+
+static void start_log(const struct settings *s)
+{
+    static char program[NAME_SIZE + 16];
+    const char *level = getenv("RINGFENCE_LOG");
+
+    (void)snprintf(program, sizeof program, "ringfenced %s", s->name);
+    log_init(program, level != NULL && strcmp(level, "debug") == 0 ? LOG_LEVEL_DEBUG
+                                                                   : LOG_LEVEL_INFO);
+}
+
+int main(int argc, char **argv)
+{
+    const struct help_words words = {argv + 1, argc - 1, false};
+    static struct settings settings;
+    struct help_parsed parsed = {0};
+    struct err err = {0};
+    const char *path;
+    int used;
+
+    if (help_parse(options, NULL, &words, &parsed, &used, &err) != 0 ||
+        parsed.operand_count > 0) {
+        (void)fprintf(stderr, "ringfenced: %s; see ringfenced --help\n",
+                      err.code != 0 ? err.text : "no operands are expected");
+        return EXIT_USAGE;
+    }
+    if (only_prints(&parsed))
+        return EXIT_OK;
+    path = help_value(&parsed, "config");
+    if (settings_load(&settings, path != NULL ? path : DEFAULT_CONFIG, &err) != 0) {
+        (void)fprintf(stderr, "ringfenced: %s\n", err.text);
+        return EXIT_CONFIG;
+    }
+    if (help_value(&parsed, "check") != NULL)
+        return check(&settings);
+    start_log(&settings);
+    return run(&settings, help_value(&parsed, "bootstrap") != NULL);
+}

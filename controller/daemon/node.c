@@ -1,0 +1,380 @@
+#include "controller/daemon/node.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/base/assert.h"
+#include "controller/base/clock.h"
+#include "controller/base/log.h"
+#include "controller/daemon/audit.h"
+#include "proto/entry_codec.h"
+#include "proto/snapshot_codec.h"
+
+struct node {
+    struct raftnode *raft;
+    struct node_events events;
+    char name[VOTER_NAME_SIZE];
+
+    struct state state;
+    struct observations seen;
+    uint64_t applied;           /* index of the entry applied last, whatever its kind */
+    struct apply_result result; /* apply()'s answer to it */
+
+    struct state scratch; /* of dry runs, and of a snapshot until it is known to be good */
+    struct entry entry;   /* being applied */
+    struct entry decoded; /* being proposed */
+    struct buf bytes;     /* being proposed */
+
+    unsigned refused_tokens; /* node_note_refused() */
+    struct mono refused_at;
+};
+
+/* One proposal whose fate is not known yet. */
+struct waiting {
+    struct node *node;
+    node_done *done;
+    void *owner;
+};
+
+/* ---- what the log says --------------------------------------------------------------- */
+
+static int audit(struct node *n, const struct order_apply *o,
+                 const struct audit_before *before, struct err *err)
+{
+    struct audit_row row;
+
+    if (!audit_make(&n->entry, &n->result, before, &row))
+        return 0;
+    row.index = o->index;
+    row.term = o->term;
+    row.wall_ms = o->wall_ms;
+    row.leader_id = o->leader_id;
+    return raftnode_audit(n->raft, &row, 1, err);
+}
+
+static int apply_command(struct node *n, const struct order_apply *o, struct err *err)
+{
+    struct audit_before before;
+    const char *broken;
+
+    if (entry_decode(o->body, o->len, &n->entry, err) != 0)
+        return err_wrap(err,
+                        "entry %" PRIu64 " of the log, proposed by controller %" PRIu64
+                        ", cannot be read: a newer version may have written it; install "
+                        "the version that the others run",
+                        o->index, o->leader_id);
+    n->entry.wall_ms = o->wall_ms;
+
+    audit_look(&n->state, &n->entry, &before);
+    apply(&n->state, o->index, &n->entry, &n->result);
+    /* I4: read afresh, after apply(). */
+    observe_applied(&n->seen, &n->state, &n->entry, &n->result, mono_now());
+
+    broken = state_invariant_broken(&n->state);
+    if (broken != NULL)
+        return err_set(err, ERR_CORRUPT,
+                       "after entry %" PRIu64 " (%s) an invariant does not hold: %s: this "
+                       "is a defect of ringfenced; keep the data directory and report it",
+                       o->index, entry_kind_name(n->entry.kind), broken);
+    return audit(n, o, &before, err);
+}
+
+static int on_apply(void *owner, const struct order_apply *o, struct err *err)
+{
+    struct node *n = owner;
+
+    if (o->kind != ENTRY_COMMAND) {
+        n->applied = o->index;
+        return 0;
+    }
+    if (apply_command(n, o, err) != 0)
+        return err->code;
+    n->applied = o->index;
+    n->events.on_applied(n->events.owner, &n->entry, &n->result);
+    return 0;
+}
+
+static int on_save(void *owner, struct buf *out, struct err *err)
+{
+    struct node *n = owner;
+
+    return snapshot_encode(&n->state, out, err);
+}
+
+static int on_restore(void *owner, const struct order_restore *snapshot, struct err *err)
+{
+    struct node *n = owner;
+    const char *broken;
+
+    if (snapshot_decode(snapshot->body, snapshot->len, &n->scratch, err) != 0)
+        return err_wrap(err, "snapshot of entry %" PRIu64, snapshot->index);
+    if (strcmp(n->scratch.cluster, n->state.cluster) != 0)
+        return err_set(err, ERR_CONFLICT, "snapshot is of cluster %s, this node's is %s",
+                       n->scratch.cluster, n->state.cluster);
+    broken = state_invariant_broken(&n->scratch);
+    if (broken != NULL)
+        return err_set(err, ERR_CORRUPT, "in the snapshot an invariant does not hold: %s",
+                       broken);
+
+    n->state = n->scratch;
+    n->applied = snapshot->index;
+    /* I4: every grant in it counts from now, read afresh. */
+    observe_restored(&n->seen, &n->state, mono_now());
+    n->events.on_applied(n->events.owner, NULL, NULL);
+    return 0;
+}
+
+static void on_role(void *owner, const struct driver_status *status)
+{
+    struct node *n = owner;
+
+    if (status->authoritative != n->seen.leading)
+        observe_leading(&n->seen, status->authoritative, mono_now());
+    n->events.on_role(n->events.owner, status);
+}
+
+static void on_send(void *owner, uint64_t to, const uint8_t *data, size_t len)
+{
+    struct node *n = owner;
+
+    n->events.send(n->events.owner, to, data, len);
+}
+
+static void on_fatal(void *owner, const struct err *err)
+{
+    struct node *n = owner;
+
+    n->events.on_fatal(n->events.owner, err);
+}
+
+/* ---- life ---------------------------------------------------------------------------- */
+
+int node_open(struct node **ret_node, struct uv_loop_s *loop,
+              const struct node_config *config, const struct node_events *events,
+              struct err *err)
+{
+    struct node *n = calloc(1, sizeof *n);
+    struct raftnode_config rc = {
+        .driver = {.id = config->id,
+                   .cluster = config->cluster,
+                   .incarnation = 1,
+                   .voters = config->voters,
+                   .n_voters = config->voter_count,
+                   .election_ms = config->election_ms,
+                   .heartbeat_ms = config->heartbeat_ms,
+                   .trailing = 1024},
+        .node = config->name,
+        .dir = config->dir,
+        .allow_bootstrap = config->bootstrap,
+    };
+    struct raftnode_callbacks callbacks = {.send = on_send,
+                                           .apply = on_apply,
+                                           .save = on_save,
+                                           .restore = on_restore,
+                                           .on_role = on_role,
+                                           .on_fatal = on_fatal,
+                                           .owner = n};
+
+    if (n == NULL)
+        return err_set(err, ERR_NOMEM, "the replicated state");
+    n->events = *events;
+    n->refused_tokens = NODE_REFUSED_BURST;
+    (void)snprintf(n->name, sizeof n->name, "%s", config->name);
+    state_init(&n->state, config->cluster);
+    observations_init(&n->seen, config->id);
+
+    if (raftnode_open(&n->raft, loop, &rc, &callbacks, err) != 0) {
+        free(n);
+        return err->code;
+    }
+    *ret_node = n;
+    return 0;
+}
+
+void node_close(struct node *n)
+{
+    if (n == NULL)
+        return;
+    raftnode_close(n->raft);
+    buf_free(&n->bytes);
+    free(n);
+}
+
+/* ---- what is known ------------------------------------------------------------------- */
+
+const struct state *node_state(const struct node *n)
+{
+    return &n->state;
+}
+
+struct observations *node_seen(struct node *n)
+{
+    return &n->seen;
+}
+
+void node_status(const struct node *n, struct driver_status *ret_status)
+{
+    raftnode_status(n->raft, ret_status);
+}
+
+void node_stats(const struct node *n, struct store_stats *ret_stats)
+{
+    raftnode_stats(n->raft, ret_stats);
+}
+
+bool node_leads(const struct node *n)
+{
+    return raftnode_is_authoritative(n->raft);
+}
+
+uint64_t node_leader(const struct node *n)
+{
+    struct driver_status status;
+
+    raftnode_status(n->raft, &status);
+    return status.leader_id;
+}
+
+uint64_t node_applied(const struct node *n)
+{
+    return n->applied;
+}
+
+/* ---- proposals ----------------------------------------------------------------------- */
+
+static void on_submitted(void *owner, int status, uint64_t index)
+{
+    struct waiting *w = owner;
+    struct node *n = w->node;
+
+    if (status == 0) {
+        ASSERT(index == n->applied); /* n->result is about this very entry */
+    }
+    if (w->done != NULL)
+        w->done(w->owner, status, index, status == 0 ? &n->result : NULL);
+    free(w);
+}
+
+static bool knows_format(uint32_t min, uint32_t max)
+{
+    return min <= ENTRY_FORMAT_MAX && ENTRY_FORMAT_MAX <= max;
+}
+
+/* I10: every controller on record, and every agent that the entry is about, must be able to
+ * read what it leads to. A voter that has never announced itself cannot have dropped the
+ * first format: formats are dropped only by versions that a running cluster announced. */
+static int check_formats(const struct state *s, const struct entry *e, struct err *err)
+{
+    const struct group *g = state_group_const(s, e->group);
+
+    for (unsigned i = 0; i < s->controller_count; i++) {
+        const struct controller *c = &s->controllers[i];
+
+        if (e->kind != ENTRY_CONTROLLER && !knows_format(c->format_min, c->format_max))
+            return err_set(err, ERR_UNSUPPORTED,
+                           "controller %s knows formats %" PRIu32 " to %" PRIu32
+                           ", this one writes %d: upgrade it",
+                           c->name, c->format_min, c->format_max, ENTRY_FORMAT_MAX);
+    }
+    for (unsigned i = 0; g != NULL && i < g->instance_count; i++) {
+        const struct agent *a = state_agent(s, g->instances[i].agent);
+
+        if (a != NULL && !knows_format(a->format_min, a->format_max))
+            return err_set(err, ERR_UNSUPPORTED,
+                           "agent %s knows formats %" PRIu32 " to %" PRIu32
+                           ", this controller writes %d: upgrade it",
+                           a->name, a->format_min, a->format_max, ENTRY_FORMAT_MAX);
+    }
+    return 0;
+}
+
+void node_dry(struct node *n, const struct entry *e, struct apply_result *ret)
+{
+    apply_dry(&n->state, e, &n->scratch, ret);
+}
+
+/* I10: what goes into the log is what came out of our own decoder. */
+static int encode_and_try(struct node *n, const struct entry *e,
+                          struct apply_result *ret_refused, struct err *err)
+{
+    struct apply_result result;
+
+    n->bytes.len = 0;
+    if (entry_encode(e, &n->bytes, err) != 0 ||
+        entry_decode(n->bytes.data, n->bytes.len, &n->decoded, err) != 0)
+        return err_wrap(err, "propose %s", entry_kind_name(e->kind));
+
+    apply_dry(&n->state, &n->decoded, &n->scratch, &result);
+    if (result.refusal == ACCEPTED)
+        return 0;
+    if (ret_refused != NULL)
+        *ret_refused = result;
+    return err_set(err, ERR_REFUSED, "%s refused (%s): %s", entry_kind_name(e->kind),
+                   refusal_name(result.refusal), result.text);
+}
+
+int node_propose(struct node *n, const struct entry *e, node_done *on_done, void *owner,
+                 struct apply_result *ret_refused, struct err *err)
+{
+    AUTO(auto_free) struct waiting *w = NULL;
+
+    if (!raftnode_is_authoritative(n->raft))
+        return err_set(err, ERR_NOTLEADER, "controller %s does not lead", n->name);
+    if (check_formats(&n->state, e, err) != 0)
+        return err->code;
+    if (encode_and_try(n, e, ret_refused, err) != 0)
+        return err->code;
+
+    w = malloc(sizeof *w);
+    if (w == NULL)
+        return err_set(err, ERR_NOMEM, "propose %s", entry_kind_name(e->kind));
+    *w = (struct waiting){n, on_done, owner};
+    if (raftnode_submit(n->raft, n->bytes.data, n->bytes.len, on_submitted, w, err) != 0)
+        return err->code;
+    (void)TAKE(w);
+    return 0;
+}
+
+void node_note_refused(struct node *n, const char *group, const char *text)
+{
+    struct entry *e = &n->decoded; /* node_propose() reads it before it writes it */
+    struct mono now = mono_now();
+    struct err err = {0};
+    uint64_t earned = mono_since_ms(n->refused_at, now) / NODE_REFUSED_EACH_MS;
+
+    if (earned > 0) {
+        uint64_t tokens = n->refused_tokens + earned;
+
+        n->refused_tokens = tokens > NODE_REFUSED_BURST ? NODE_REFUSED_BURST
+                                                        : (unsigned)tokens;
+        n->refused_at = now;
+    }
+    if (n->refused_tokens == 0)
+        return;
+    n->refused_tokens--;
+
+    *e = (struct entry){.kind = ENTRY_REFUSED, .rule = "operator"};
+    (void)snprintf(e->group, sizeof e->group, "%s", group);
+    (void)snprintf(e->refused.text, sizeof e->refused.text, "%s", text);
+    if (node_propose(n, e, NULL, NULL, NULL, &err) != 0)
+        log_debug("summary of a refused request not logged: %s", err.text);
+}
+
+int node_receive(struct node *n, uint64_t from, const uint8_t *data, size_t len,
+                 struct err *err)
+{
+    return raftnode_receive(n->raft, from, data, len, err);
+}
+
+int node_transfer(struct node *n, uint64_t to, struct err *err)
+{
+    return raftnode_transfer(n->raft, to, err);
+}
+
+int node_query_audit(struct node *n, const struct audit_query *q, store_audit_reply *reply,
+                     void *owner, struct err *err)
+{
+    return raftnode_query_audit(n->raft, q, reply, owner, err);
+}

@@ -1,0 +1,194 @@
+/* The streams that the other controllers have dialled: hello, then whatever they say. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/base/clock.h"
+#include "controller/base/log.h"
+#include "controller/daemon/peers_private.h"
+#include "controller/net/stream.h"
+#include "proto/entry_codec.h"
+
+void peers_say_hello(struct peers *p, uint8_t to)
+{
+    const struct settings *own = &p->d->settings;
+    const struct settings_controller *self = &own->controllers[own->self];
+    Rf__ControllerHello h = RF__CONTROLLER_HELLO__INIT;
+    Rf__Frame frame = RF__FRAME__INIT;
+
+    h.cluster = (char *)(uintptr_t)own->cluster;
+    h.name = (char *)(uintptr_t)self->name;
+    h.id = self->id;
+    h.version = (char *)(uintptr_t)RF_VERSION;
+    h.format_min = ENTRY_FORMAT_MIN;
+    h.format_max = ENTRY_FORMAT_MAX;
+    h.election_ms = own->election_ms;
+    h.heartbeat_ms = own->heartbeat_ms;
+    h.region = (char *)(uintptr_t)self->region;
+    frame.body_case = RF__FRAME__BODY_CONTROLLER_HELLO;
+    frame.controller_hello = &h;
+    (void)peers_send(p, to, &frame);
+}
+
+static void drop_incoming(struct incoming *in)
+{
+    struct incoming **at = &in->p->incoming;
+    struct peer *peer = &in->p->peers[in->position];
+
+    while (*at != in)
+        at = &(*at)->next;
+    *at = in->next;
+    if (peer->in == in)
+        peer->in = NULL;
+    stream_close(in->s);
+    free(in);
+}
+
+void peer_streams_close(struct peers *p)
+{
+    while (p->incoming != NULL)
+        drop_incoming(p->incoming);
+}
+
+static void refuse(struct incoming *in, const char *why)
+{
+    const char *name = in->p->d->settings.controllers[in->position].name;
+    Rf__Refusal refusal = RF__REFUSAL__INIT;
+    Rf__Frame frame = RF__FRAME__INIT;
+    AUTO(buf_free) struct buf bytes = {0};
+    struct err err = {0};
+
+    refusal.reason = (char *)(uintptr_t)why;
+    refusal.final = true;
+    frame.body_case = RF__FRAME__BODY_REFUSAL;
+    frame.refusal = &refusal;
+    if (frame_encode(&frame, &bytes, &err) != 0 ||
+        stream_send(in->s, bytes.data, bytes.len, &err) != 0)
+        log_debug("to controller %s: %s", name, err.text);
+    log_warn("controller %s at %s refused: %s", name, stream_remote(in->s), why);
+}
+
+static int check_hello(const struct incoming *in, const Rf__ControllerHello *h,
+                       struct err *err)
+{
+    const struct settings *own = &in->p->d->settings;
+    const struct settings_controller *c = &own->controllers[in->position];
+
+    if (strcmp(h->cluster, own->cluster) != 0)
+        return err_set(err, ERR_PEER, "it is configured for cluster %s, this one is of %s",
+                       h->cluster, own->cluster);
+    if (strcmp(h->name, c->name) != 0)
+        return err_set(err, ERR_PEER, "it calls itself %s, its certificate is for %s",
+                       h->name, c->name);
+    if (h->id != c->id)
+        return err_set(err, ERR_PEER,
+                       "it has id %" PRIu64 ", here `controllers` says %" PRIu64
+                       " for %s: make the files agree",
+                       h->id, c->id, c->name);
+    if (strcmp(h->region, c->region) != 0)
+        return err_set(err, ERR_PEER,
+                       "it is in region %s, here `controllers` says %s for %s: make the "
+                       "files agree",
+                       h->region, c->region, c->name);
+    if (h->format_min > ENTRY_FORMAT_MAX || h->format_max < ENTRY_FORMAT_MIN ||
+        h->format_min > h->format_max)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "it knows formats %" PRIu32 " to %" PRIu32
+                       ", this one %d to %d: upgrade the older one",
+                       h->format_min, h->format_max, ENTRY_FORMAT_MIN, ENTRY_FORMAT_MAX);
+    if (strlen(h->version) >= NAME_SIZE)
+        return err_set(err, ERR_INVAL, "its version is longer than %d bytes",
+                       NAME_SIZE - 1);
+    return 0;
+}
+
+/* False: it was refused. */
+static bool take_hello(struct incoming *in, const Rf__ControllerHello *h)
+{
+    struct peer *peer = &in->p->peers[in->position];
+    struct err err = {0};
+
+    if (check_hello(in, h, &err) != 0) {
+        refuse(in, err.text);
+        return false;
+    }
+    peer->hello = (struct controller){.id = h->id,
+                                      .format_min = h->format_min,
+                                      .format_max = h->format_max,
+                                      .election_ms = h->election_ms,
+                                      .heartbeat_ms = h->heartbeat_ms};
+    (void)snprintf(peer->hello.name, sizeof peer->hello.name, "%s", h->name);
+    (void)snprintf(peer->hello.region, sizeof peer->hello.region, "%s", h->region);
+    (void)snprintf(peer->hello.version, sizeof peer->hello.version, "%s", h->version);
+    peer->has_hello = true;
+    peer->in = in;
+    in->greeted = true;
+    return true;
+}
+
+static bool take_frame(struct incoming *in, const Rf__Frame *f)
+{
+    if (f->body_case == RF__FRAME__BODY_CONTROLLER_HELLO)
+        return take_hello(in, f->controller_hello);
+    if (!in->greeted) {
+        refuse(in, "the first frame must be controller_hello");
+        return false;
+    }
+    peers_handle(in->p, in->position, f);
+    return true;
+}
+
+static void on_frame(void *owner, const uint8_t *data, size_t len)
+{
+    struct incoming *in = owner;
+    AUTO(frame_free) Rf__Frame *f = NULL;
+    struct err err = {0};
+    bool good = false;
+
+    if (frame_decode(data, len, &f, &err) != 0) {
+        refuse(in, err.text);
+    } else if (!frame_allowed(f, FRAME_CONTROLLER_TO_CONTROLLER)) {
+        (void)err_set(&err, ERR_BADMSG, "%s is no frame for a controller to send",
+                      frame_name(f));
+        refuse(in, err.text);
+    } else {
+        good = take_frame(in, f);
+    }
+    if (!good)
+        drop_incoming(in);
+}
+
+static void on_close(void *owner, const struct err *why)
+{
+    struct incoming *in = owner;
+
+    log_info("controller %s no longer reaches this one: %s",
+             in->p->d->settings.controllers[in->position].name, why->text);
+    in->s = NULL; /* belongs to the loop by now */
+    drop_incoming(in);
+}
+
+static const struct stream_events events = {.on_frame = on_frame, .on_close = on_close};
+
+void peers_accept(struct peers *p, struct stream *s, const struct identity *peer)
+{
+    struct incoming *in;
+    uint8_t position = NO_INSTANCE;
+
+    for (uint8_t i = 0; i < p->d->settings.count; i++)
+        if (i != p->d->settings.self &&
+            strcmp(p->d->settings.controllers[i].name, peer->name) == 0)
+            position = i;
+    if (position == NO_INSTANCE)
+        return; /* on_peer has let it pass, the listener closes it */
+    in = calloc(1, sizeof *in);
+    if (in == NULL)
+        return;
+    in->p = p;
+    in->s = s;
+    in->position = position;
+    in->next = p->incoming;
+    p->incoming = in;
+    stream_adopt(s, &events, in);
+}

@@ -1,0 +1,387 @@
+#include "controller/daemon/peers.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/base/clock.h"
+#include "controller/base/log.h"
+#include "controller/daemon/agents.h"
+#include "controller/daemon/node.h"
+#include "controller/daemon/peers_private.h"
+#include "proto/entry_codec.h"
+
+/* ---- who is who ---------------------------------------------------------------------- */
+
+uint8_t peers_position(const struct peers *p, uint64_t id)
+{
+    for (uint8_t i = 0; i < p->d->settings.count; i++)
+        if (p->d->settings.controllers[i].id == id)
+            return i;
+    return NO_INSTANCE;
+}
+
+const char *peers_name(const struct peers *p, uint64_t id)
+{
+    uint8_t i = peers_position(p, id);
+
+    return i == NO_INSTANCE ? "" : p->d->settings.controllers[i].name;
+}
+
+struct peer *peers_by_id(struct peers *p, uint64_t id)
+{
+    uint8_t i = peers_position(p, id);
+
+    return i == NO_INSTANCE || i == p->d->settings.self ? NULL : &p->peers[i];
+}
+
+/* ---- sending ------------------------------------------------------------------------- */
+
+bool peers_send(struct peers *p, uint8_t to, const Rf__Frame *frame)
+{
+    struct peer *peer = &p->peers[to];
+    struct err err = {0};
+
+    if (peer->link == NULL || !link_is_up(peer->link))
+        return false;
+    p->bytes.len = 0;
+    if (frame_encode(frame, &p->bytes, &err) != 0) {
+        log_error("%s for controller %s: %s", frame_name(frame),
+                  p->d->settings.controllers[to].name, err.text);
+        return false;
+    }
+    return link_send(peer->link, p->bytes.data, p->bytes.len, &err) == 0;
+}
+
+void peers_send_raft(struct peers *p, uint64_t to, const uint8_t *data, size_t len)
+{
+    Rf__RaftMessage m = RF__RAFT_MESSAGE__INIT;
+    Rf__Frame frame = RF__FRAME__INIT;
+    struct peer *peer = peers_by_id(p, to);
+
+    if (peer == NULL)
+        return;
+    m.data = (ProtobufCBinaryData){len, (uint8_t *)(uintptr_t)data};
+    frame.body_case = RF__FRAME__BODY_RAFT;
+    frame.raft = &m;
+    (void)peers_send(p, peer->position, &frame);
+}
+
+void peers_forward_up(struct peers *p, const char *agent, const uint8_t *data, size_t len)
+{
+    Rf__ForwardUp up = RF__FORWARD_UP__INIT;
+    Rf__Frame frame = RF__FRAME__INIT;
+    struct peer *leader = peers_by_id(p, node_leader(p->d->node));
+
+    if (leader == NULL)
+        return;
+    up.agent = (char *)(uintptr_t)agent;
+    up.frame = (ProtobufCBinaryData){len, (uint8_t *)(uintptr_t)data};
+    frame.body_case = RF__FRAME__BODY_FORWARD_UP;
+    frame.forward_up = &up;
+    (void)peers_send(p, leader->position, &frame);
+}
+
+void peers_forward_down(struct peers *p, uint8_t to, const char *agent, const uint8_t *data,
+                        size_t len)
+{
+    Rf__ForwardDown down = RF__FORWARD_DOWN__INIT;
+    Rf__Frame frame = RF__FRAME__INIT;
+
+    down.agent = (char *)(uintptr_t)agent;
+    down.frame = (ProtobufCBinaryData){len, (uint8_t *)(uintptr_t)data};
+    frame.body_case = RF__FRAME__BODY_FORWARD_DOWN;
+    frame.forward_down = &down;
+    (void)peers_send(p, to, &frame);
+}
+
+/* ---- round trips --------------------------------------------------------------------- */
+
+static void ping(struct peers *p, struct peer *peer)
+{
+    Rf__Ping m = RF__PING__INIT;
+    Rf__Frame frame = RF__FRAME__INIT;
+
+    m.seq = ++peer->ping_seq;
+    m.sent_ns = mono_now().ns;
+    frame.body_case = RF__FRAME__BODY_PING;
+    frame.ping = &m;
+    (void)peers_send(p, peer->position, &frame);
+}
+
+static void pong(struct peers *p, uint8_t to, const Rf__Ping *asked)
+{
+    Rf__Pong m = RF__PONG__INIT;
+    Rf__Frame frame = RF__FRAME__INIT;
+
+    m.seq = asked->seq;
+    m.sent_ns = asked->sent_ns;
+    frame.body_case = RF__FRAME__BODY_PONG;
+    frame.pong = &m;
+    (void)peers_send(p, to, &frame);
+}
+
+static void take_pong(struct peer *peer, const Rf__Pong *m)
+{
+    struct mono now = mono_now();
+    uint64_t us = (now.ns - m->sent_ns) / 1000;
+
+    /* Only the newest: an older one measures our own link's outage. */
+    if (m->seq != peer->ping_seq || m->sent_ns > now.ns || us > UINT32_MAX)
+        return;
+    peer->rtt_us[peer->rtt_next] = us == 0 ? 1 : (uint32_t)us;
+    peer->rtt_next = (peer->rtt_next + 1) % RTT_WINDOW;
+}
+
+static uint32_t rtt_max(const struct peer *peer)
+{
+    uint32_t max = 0;
+
+    for (unsigned i = 0; i < RTT_WINDOW; i++)
+        if (peer->rtt_us[i] > max)
+            max = peer->rtt_us[i];
+    return max;
+}
+
+uint32_t peers_rtt_ms(const struct peers *p)
+{
+    uint32_t max = 0;
+
+    for (uint8_t i = 0; i < p->d->settings.count; i++)
+        if (rtt_max(&p->peers[i]) > max)
+            max = rtt_max(&p->peers[i]);
+    return (max + 999) / 1000;
+}
+
+/* ---- receiving ----------------------------------------------------------------------- */
+
+static void take_raft(struct peers *p, uint8_t from, const Rf__RaftMessage *m)
+{
+    const struct settings_controller *c = &p->d->settings.controllers[from];
+    struct err err = {0};
+    int status = node_receive(p->d->node, c->id, m->data.data, m->data.len, &err);
+
+    if (status != 0 && status != ERR_CLOSED)
+        log_warn("a Raft message of controller %s was dropped: %s", c->name, err.text);
+}
+
+void peers_handle(struct peers *p, uint8_t from, const Rf__Frame *f)
+{
+    struct peer *peer = &p->peers[from];
+    struct agents *agents = p->d->agents;
+    struct mono now = mono_now();
+    uint64_t id = p->d->settings.controllers[from].id;
+    const struct state *s = node_state(p->d->node);
+
+    peer->heard = now;
+    for (unsigned i = 0; i < s->controller_count; i++)
+        if (s->controllers[i].id == id)
+            node_seen(p->d->node)->controllers[i].heard = now;
+
+    if (f->body_case == RF__FRAME__BODY_RAFT)
+        take_raft(p, from, f->raft);
+    else if (f->body_case == RF__FRAME__BODY_FORWARD_UP)
+        agents_forwarded(agents, from, f->forward_up->agent, f->forward_up->frame.data,
+                         f->forward_up->frame.len);
+    else if (f->body_case == RF__FRAME__BODY_FORWARD_DOWN)
+        agents_deliver(agents, f->forward_down->agent, f->forward_down->frame.data,
+                       f->forward_down->frame.len);
+    else if (f->body_case == RF__FRAME__BODY_PING)
+        pong(p, from, f->ping);
+    else if (f->body_case == RF__FRAME__BODY_PONG)
+        take_pong(peer, f->pong);
+    else if (f->body_case == RF__FRAME__BODY_PEER_VIEW)
+        peer_view_take(p, from, f->peer_view);
+    else if (f->body_case == RF__FRAME__BODY_API_REQUEST)
+        peer_api_request(p, from, f->api_request);
+    else if (f->body_case == RF__FRAME__BODY_API_REPLY)
+        peer_api_reply(p, f->api_reply);
+}
+
+/* ---- announcements (I10) --------------------------------------------------------------- */
+
+bool peers_announcement(const struct peers *p, uint8_t position, struct controller *ret)
+{
+    const struct settings *own = &p->d->settings;
+    const struct settings_controller *c = &own->controllers[position];
+    const struct controller *r = state_controller(node_state(p->d->node), c->id);
+    struct controller said = {.id = c->id,
+                              .format_min = ENTRY_FORMAT_MIN,
+                              .format_max = ENTRY_FORMAT_MAX,
+                              .election_ms = own->election_ms,
+                              .heartbeat_ms = own->heartbeat_ms};
+
+    (void)snprintf(said.name, sizeof said.name, "%s", c->name);
+    (void)snprintf(said.region, sizeof said.region, "%s", c->region);
+    (void)snprintf(said.version, sizeof said.version, "%s", RF_VERSION);
+    if (position != own->self) {
+        if (!p->peers[position].has_hello)
+            return false;
+        said = p->peers[position].hello;
+    }
+    if (r != NULL && strcmp(r->name, said.name) == 0 &&
+        strcmp(r->region, said.region) == 0 && strcmp(r->version, said.version) == 0 &&
+        r->format_min == said.format_min && r->format_max == said.format_max &&
+        r->election_ms == said.election_ms && r->heartbeat_ms == said.heartbeat_ms)
+        return false;
+    *ret = said;
+    return true;
+}
+
+static void on_announced(void *owner, int status, uint64_t index,
+                         const struct apply_result *r)
+{
+    struct peers *p = owner;
+
+    (void)status;
+    (void)index;
+    (void)r;
+    if (!p->d->closing)
+        p->announcing = false;
+}
+
+/* The leader puts on record what the voters say of themselves, one at a time. */
+static void announce(struct peers *p)
+{
+    struct entry e = {.kind = ENTRY_CONTROLLER, .rule = "controller"};
+    struct err err = {0};
+
+    if (p->announcing || !node_leads(p->d->node))
+        return;
+    for (uint8_t i = 0; i < p->d->settings.count; i++) {
+        if (!peers_announcement(p, i, &e.controller))
+            continue;
+        if (node_propose(p->d->node, &e, on_announced, p, NULL, &err) == 0) {
+            p->announcing = true;
+            return;
+        }
+        log_warn("controller %s cannot be put on record: %s", e.controller.name, err.text);
+    }
+}
+
+/* ---- facts --------------------------------------------------------------------------- */
+
+void peers_facts(const struct peers *p, uint8_t position, struct peer_facts *ret)
+{
+    const struct peer *peer = &p->peers[position];
+    unsigned last = (peer->rtt_next + RTT_WINDOW - 1) % RTT_WINDOW;
+
+    *ret = (struct peer_facts){0};
+    if (peer->link == NULL) {
+        ret->out_up = ret->in_up = true;
+        return;
+    }
+    ret->out_up = link_is_up(peer->link);
+    ret->in_up = peer->in != NULL;
+    if (!ret->out_up)
+        (void)snprintf(ret->out_error, sizeof ret->out_error, "%.199s",
+                       link_last_error(peer->link)->text);
+    ret->heard = peer->heard;
+    ret->rtt_us = peer->rtt_us[last];
+    ret->rtt_max_us = rtt_max(peer);
+    ret->loop_lag_us = peer->loop_lag_us;
+    ret->applied = peer->applied;
+}
+
+/* ---- life ---------------------------------------------------------------------------- */
+
+static void on_link_up(void *owner)
+{
+    struct peer *peer = owner;
+    struct peers *p = peer->p;
+
+    peers_say_hello(p, peer->position);
+    ping(p, peer);
+    if (node_leader(p->d->node) == p->d->settings.controllers[peer->position].id)
+        agents_leader_changed(p->d->agents);
+}
+
+/* Each one sends on the link that it dialled; here only a refusal comes back. */
+static void on_link_frame(void *owner, const uint8_t *data, size_t len)
+{
+    struct peer *peer = owner;
+    const char *name = peer->p->d->settings.controllers[peer->position].name;
+    AUTO(frame_free) Rf__Frame *f = NULL;
+
+    if (frame_decode(data, len, &f, NULL) == 0 && f->body_case == RF__FRAME__BODY_REFUSAL)
+        log_error("controller %s refuses this one: %s", name, f->refusal->reason);
+    else
+        log_warn("controller %s sent something on a link where nothing is due", name);
+}
+
+static const struct link_events link_events = {.on_up = on_link_up,
+                                               .on_frame = on_link_frame};
+
+static void on_tick(uv_timer_t *tick)
+{
+    struct peers *p = tick->data;
+
+    for (uint8_t i = 0; i < p->d->settings.count; i++)
+        if (p->peers[i].link != NULL)
+            ping(p, &p->peers[i]);
+    peers_send_view(p);
+    peer_api_tick(p, mono_now());
+    announce(p);
+}
+
+static int dial(struct peers *p, uint8_t position, struct err *err)
+{
+    const struct settings_controller *c = &p->d->settings.controllers[position];
+    struct identity peer;
+    struct link_spec spec = {.peer = &peer,
+                             .at = &c->at,
+                             .events = &link_events,
+                             .owner = &p->peers[position],
+                             .backoff_max_ms = 500};
+
+    if (identity_make(&peer, IDENTITY_CONTROLLER, p->d->settings.cluster, c->name, err) != 0)
+        return err->code;
+    return link_open(&p->peers[position].link, p->d->loop, p->d->tls, &spec, err);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct peers *p = handle->data;
+
+    buf_free(&p->bytes);
+    free(p);
+}
+
+int peers_open(struct peers **ret_peers, struct daemon *d, struct err *err)
+{
+    struct peers *p = calloc(1, sizeof *p);
+    int status;
+
+    if (p == NULL)
+        return err_set(err, ERR_NOMEM, "links to the other controllers");
+    p->d = d;
+    (void)uv_timer_init(d->loop, &p->tick); /* cannot fail */
+    p->tick.data = p;
+    status = uv_timer_start(&p->tick, on_tick, 100, PEERS_PING_MS);
+    if (status != 0)
+        (void)err_uv(err, status, "start the timer of links");
+    for (uint8_t i = 0; status == 0 && i < d->settings.count; i++) {
+        p->peers[i].p = p;
+        p->peers[i].position = i;
+        if (i != d->settings.self)
+            status = dial(p, i, err);
+    }
+    if (status != 0) {
+        peers_close(p);
+        return err->code;
+    }
+    *ret_peers = p;
+    return 0;
+}
+
+void peers_close(struct peers *p)
+{
+    if (p == NULL)
+        return;
+    peer_api_close(p);
+    for (uint8_t i = 0; i < CONTROLLER_MAX; i++)
+        link_close(p->peers[i].link);
+    peer_streams_close(p);
+    uv_close((uv_handle_t *)&p->tick, on_closed);
+}

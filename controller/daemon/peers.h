@@ -1,0 +1,82 @@
+/* controller/daemon/peers.h -- the links between the controllers.
+ *
+ * Each controller dials each other one and sends on the link that it dialled; it listens on
+ * the streams that the others dialled. So each direction is checked by itself, and `doctor`
+ * can tell a half-broken path from a whole one. The dialling side says hello first; what
+ * does not fit (cluster, name against certificate, id, formats) is refused with the reason.
+ *
+ * Positions are those of settings.controllers; our own has no link.
+ *
+ * Owner:   peers_open() to peers_close().
+ * Threads: the loop's thread.
+ */
+#ifndef RF_DAEMON_PEERS_H
+#define RF_DAEMON_PEERS_H
+
+#include "controller/base/time.h"
+#include "controller/core/state.h"
+#include "proto/frame.h"
+
+struct daemon;
+struct identity;
+struct peers;
+struct stream;
+
+enum {
+    PEERS_PING_MS = 500,
+    PEERS_VIEW_MS = 500,
+    PEERS_API_MS = 10000,   /* a forwarded request waits so long for its answer */
+    PEERS_API_MAX = 64,     /* forwarded requests under way */
+};
+
+MUST_USE int peers_open(struct peers **ret_peers, struct daemon *d, struct err *err);
+/* Forwarded requests are answered 503 before it returns. NULL is fine. */
+void peers_close(struct peers *p);
+
+/* A proven controller has connected. */
+void peers_accept(struct peers *p, struct stream *s, const struct identity *peer);
+
+/* By Raft id; "" for 0 and unknown ones, NO_INSTANCE. */
+const char *peers_name(const struct peers *p, uint64_t id);
+uint8_t peers_position(const struct peers *p, uint64_t id);
+
+/* All drop what cannot be sent now: Raft and agents repeat themselves. */
+void peers_send_raft(struct peers *p, uint64_t to, const uint8_t *data, size_t len);
+void peers_forward_up(struct peers *p, const char *agent, const uint8_t *data, size_t len);
+void peers_forward_down(struct peers *p, uint8_t to, const char *agent,
+                        const uint8_t *data, size_t len);
+
+/* What peer_views.c has to say to all others now. */
+void peers_send_view(struct peers *p);
+
+/* What its hello said that the log does not say yet: true, and *ret is filled in. For our
+ * own position, what we say of ourselves. */
+bool peers_announcement(const struct peers *p, uint8_t position, struct controller *ret);
+
+struct peer_facts {
+    bool out_up, in_up;    /* we reach it; it reaches us (with a good hello) */
+    char out_error[200];   /* why we do not */
+    struct mono heard;     /* any frame of it */
+    uint32_t rtt_us;       /* round trip of the last ping; 0: none yet */
+    uint32_t rtt_max_us;   /* largest of the last minute or so */
+    uint64_t loop_lag_us, applied; /* as it says of itself */
+    bool sees[CONTROLLER_MAX]; /* reserved for its own view of the others' links */
+};
+void peers_facts(const struct peers *p, uint8_t position, struct peer_facts *ret);
+/* Largest round trip measured to any controller, rounded up (TTL rule). */
+uint32_t peers_rtt_ms(const struct peers *p);
+
+/* Hand a request to the leader (one hop). on_reply is called exactly once after success:
+ * status 503 with an error document where no answer came (the outcome is unknown).
+ *   ERR_NOTLEADER  no leader is known, or no link to it
+ *   ERR_FULL */
+typedef void peers_api_reply(void *owner, unsigned status, const uint8_t *body, size_t len);
+struct peers_api_request {
+    const char *method, *path;
+    const uint8_t *body;
+    size_t len;
+};
+MUST_USE int peers_api(struct peers *p, const struct peers_api_request *request,
+                       peers_api_reply *on_reply, void *owner, struct err *err);
+
+#endif

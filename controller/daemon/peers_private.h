@@ -1,0 +1,77 @@
+/* controller/daemon/peers_private.h -- what peers.c, peer_streams.c, peer_views.c and
+ * peer_api.c share; nobody else includes it. */
+#ifndef RF_DAEMON_PEERS_PRIVATE_H
+#define RF_DAEMON_PEERS_PRIVATE_H
+
+#include <uv.h>
+
+#include "controller/base/buf.h"
+#include "controller/daemon/daemon.h"
+#include "controller/daemon/peers.h"
+#include "controller/net/link.h"
+
+enum { RTT_WINDOW = 64 };
+
+/* A stream that another controller dialled. */
+struct incoming {
+    struct peers *p;
+    struct incoming *next;
+    struct stream *s;
+    uint8_t position;
+    bool greeted;
+};
+
+struct peer {
+    struct peers *p;
+    uint8_t position;
+    struct link *link; /* NULL: our own position */
+    struct incoming *in; /* the one that said hello last */
+    bool has_hello;
+    struct controller hello;
+    struct mono heard;
+    uint64_t ping_seq;
+    uint32_t rtt_us[RTT_WINDOW]; /* a ring; 0: none */
+    unsigned rtt_next;
+    uint64_t loop_lag_us, applied;
+};
+
+/* A request that was handed to the leader. */
+struct passed {
+    uint64_t id; /* 0: free */
+    struct mono sent;
+    peers_api_reply *on_reply;
+    void *owner;
+};
+
+struct peers {
+    struct daemon *d;
+    uv_timer_t tick;
+    struct incoming *incoming;
+    struct peer peers[CONTROLLER_MAX];
+    uint64_t next_id;
+    struct passed passed[PEERS_API_MAX];
+    struct buf bytes;
+    bool announcing;
+};
+
+struct peer *peers_by_id(struct peers *p, uint64_t id);
+/* False where the frame could not be sent. */
+bool peers_send(struct peers *p, uint8_t to, const Rf__Frame *frame);
+
+/* peer_streams.c */
+void peer_streams_close(struct peers *p);
+void peers_say_hello(struct peers *p, uint8_t to);
+
+/* peers.c: a frame that peer `from` may send. */
+void peers_handle(struct peers *p, uint8_t from, const Rf__Frame *f);
+
+/* peer_views.c */
+void peer_view_take(struct peers *p, uint8_t from, const Rf__PeerView *view);
+
+/* peer_api.c */
+void peer_api_request(struct peers *p, uint8_t from, const Rf__ApiRequest *r);
+void peer_api_reply(struct peers *p, const Rf__ApiReply *r);
+void peer_api_tick(struct peers *p, struct mono now);
+void peer_api_close(struct peers *p);
+
+#endif

@@ -1,0 +1,164 @@
+#include "controller/daemon/reports.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/base/clock.h"
+
+static bool find(const struct state *s, const char *agent, const char *group,
+                 const char *instance, uint8_t ret[2])
+{
+    const struct group *g = state_group_const(s, group);
+    uint8_t i;
+
+    if (g == NULL || strcmp(agent, instance) != 0)
+        return false;
+    i = group_instance(g, agent);
+    if (i == NO_INSTANCE)
+        return false;
+    ret[0] = (uint8_t)(g - s->groups);
+    ret[1] = i;
+    return true;
+}
+
+/* "Follows" means the very stream that the sync set counts on: from the active instance's
+ * address and port, under the name of this epoch. */
+static bool follows_active(const struct state *s, const struct group *g, uint8_t i,
+                           const Rf__Observation *seen)
+{
+    char name[STANDBY_NAME_SIZE];
+    const struct instance *active;
+    const struct agent *a;
+
+    if (g->active >= g->instance_count || g->active == i || !seen->streaming)
+        return false;
+    active = &g->instances[g->active];
+    a = state_agent(s, active->agent);
+    group_standby_name(g, i, name);
+    return a != NULL && strcmp(seen->upstream, a->address) == 0 &&
+           seen->upstream_port == active->port &&
+           strcmp(seen->application_name, name) == 0;
+}
+
+static member_set members_named(const struct group *g, char **names, size_t n)
+{
+    member_set set = 0;
+
+    for (size_t k = 0; k < n; k++) {
+        uint8_t i = group_instance(g, names[k]);
+
+        if (i != NO_INSTANCE)
+            set = (member_set)(set | 1u << i);
+    }
+    return set;
+}
+
+static void read_observation(struct seen_instance *v, const Rf__Observation *seen)
+{
+    v->server = (enum server_state)seen->server;
+    v->system_id = seen->system_id;
+    v->timeline = seen->timeline;
+    v->flush_lsn = seen->flush_lsn;
+    v->replay_lsn = seen->replay_lsn;
+    v->replay_lag_ms = seen->replay_lag_ms;
+    v->wal_bytes_per_s = seen->wal_bytes_per_s;
+    v->sync_generation = seen->sync_generation;
+    v->checksum_failures = seen->checksum_failures;
+    v->streaming = seen->streaming;
+    v->private_socket = seen->private_socket;
+    v->clean_shutdown = seen->clean_shutdown;
+}
+
+static struct seen_instance read_report(const struct state *s, const struct group *g,
+                                        uint8_t i, const Rf__InstanceReport *r)
+{
+    struct seen_instance v = {.at = mono_now(),
+                              .epoch = r->epoch,
+                              .lease_margin_ms = r->lease_margin_ms,
+                              .crashed = r->crashed,
+                              .hung = r->hung,
+                              .ready = r->ready,
+                              .gate_proven = r->gate_proven,
+                              .step = r->step};
+    uint64_t age_ns = r->seen_age_ms * NS_PER_MS;
+
+    v.taken.ns = v.at.ns > age_ns ? v.at.ns - age_ns : 1;
+    if (r->seen != NULL) {
+        read_observation(&v, r->seen);
+        v.follows_active = follows_active(s, g, i, r->seen);
+    }
+    v.shrink = members_named(g, r->shrink, r->n_shrink);
+    (void)snprintf(v.gate_mode, sizeof v.gate_mode, "%s", r->gate_mode);
+    if (r->problem[0] != '\0' || r->seen == NULL)
+        (void)snprintf(v.problem, sizeof v.problem, "%s", r->problem);
+    else
+        (void)snprintf(v.problem, sizeof v.problem, "%s", r->seen->error);
+    return v;
+}
+
+void reports_take(const struct state *s, struct observations *o, const char *agent,
+                  const Rf__AgentReport *report)
+{
+    for (size_t k = 0; k < report->n_instances; k++) {
+        const Rf__InstanceReport *r = report->instances[k];
+        struct seen_instance v;
+        uint8_t at[2];
+
+        if (!find(s, agent, r->group, r->instance, at))
+            continue;
+        v = read_report(s, &s->groups[at[0]], at[1], r);
+        observe_report(o, s, at[0], at[1], &v);
+    }
+}
+
+bool reports_take_outcome(const struct state *s, struct observations *o, const char *agent,
+                          const Rf__StepReport *report)
+{
+    const Rf__StepResult *r = report->result;
+    struct seen_outcome *out;
+    const struct step *step;
+    uint8_t at[2];
+
+    if (!find(s, agent, report->group, report->instance, at))
+        return false;
+    step = &s->groups[at[0]].instances[at[1]].step;
+    if (step->state != STEP_STARTED || step->id != r->step ||
+        (r->outcome != RF__STEP_OUTCOME__OUTCOME_DONE &&
+         r->outcome != RF__STEP_OUTCOME__OUTCOME_FAILED))
+        return false;
+
+    out = &o->groups[at[0]].instances[at[1]].outcome;
+    *out = (struct seen_outcome){
+        .step = r->step,
+        .done = r->outcome == RF__STEP_OUTCOME__OUTCOME_DONE,
+        .position = r->position,
+        .system_id = r->seen != NULL ? r->seen->system_id : 0,
+        .loss_bytes = r->divergent_bytes,
+        .loss_known = step->kind == STEP_FOLLOW &&
+                      r->outcome == RF__STEP_OUTCOME__OUTCOME_DONE,
+    };
+    (void)snprintf(out->text, sizeof out->text, "%s", r->text);
+    return true;
+}
+
+bool reports_take_proof(const struct state *s, struct observations *o, const char *agent,
+                        const Rf__FenceProof *proof)
+{
+    struct seen_proof *p;
+    const struct group *g;
+    uint8_t at[2];
+
+    if (!find(s, agent, proof->group, proof->instance, at))
+        return false;
+    g = &s->groups[at[0]];
+    if (!proof->installed &&
+        (proof->fence_index != g->fence_index || proof->epoch != g->epoch))
+        return false; /* of a fence that is over */
+
+    p = &o->groups[at[0]].instances[at[1]].proof;
+    *p = (struct seen_proof){.given = true,
+                             .installed = proof->installed,
+                             .epoch = proof->epoch,
+                             .fence_index = proof->fence_index};
+    return frame_incarnation_get(proof->incarnation, &p->prover, NULL) == 0;
+}

@@ -1,0 +1,27 @@
+/* controller/daemon/reports.h -- an agent's words become observations.
+ *
+ * The caller has checked that the frame is of the incarnation on record (I12). What names a
+ * group or an instance that is not there, or not the sender's own, is dropped: the group may
+ * have been removed meanwhile.
+ *
+ * Pure:    but for the clock, which is read afresh for each report.
+ */
+#ifndef RF_DAEMON_REPORTS_H
+#define RF_DAEMON_REPORTS_H
+
+#include "controller/core/observe.h"
+#include "proto/frame.h"
+
+void reports_take(const struct state *s, struct observations *o, const char *agent,
+                  const Rf__AgentReport *report);
+
+/* False where it says nothing about a step that is in flight by the log: an outcome that
+ * is unknown is no outcome (I5). */
+bool reports_take_outcome(const struct state *s, struct observations *o, const char *agent,
+                          const Rf__StepReport *report);
+
+/* False where it answers nothing that was asked. apply() checks it again (I2). */
+bool reports_take_proof(const struct state *s, struct observations *o, const char *agent,
+                        const Rf__FenceProof *proof);
+
+#endif

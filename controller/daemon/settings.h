@@ -1,0 +1,38 @@
+/* controller/daemon/settings.h -- ringfenced.yaml (docs/architecture.md section 6).
+ *
+ * What a controller must know to start; everything else is declared by operators and lives
+ * in the log. Unknown keys are errors (I10).
+ *
+ * Owner:   plain values.
+ * Errors:  ERR_INVAL and others; the text is "FILE:LINE: KEY: what is, what was expected".
+ */
+#ifndef RF_DAEMON_SETTINGS_H
+#define RF_DAEMON_SETTINGS_H
+
+#include "controller/core/state.h"
+#include "controller/net/address.h"
+
+enum { SETTINGS_PATH_SIZE = 108 }; /* as long as the path of a Unix socket may be */
+
+struct settings_controller {
+    uint64_t id;
+    char name[NAME_SIZE], region[NAME_SIZE];
+    struct address at;
+};
+
+struct settings {
+    char cluster[NAME_SIZE], name[NAME_SIZE];
+    char data_dir[PATH_SIZE];
+    struct address listen;
+    char socket[SETTINGS_PATH_SIZE];
+    bool has_metrics;
+    struct address metrics;
+    char ca[PATH_SIZE], cert[PATH_SIZE], key[PATH_SIZE];
+    uint32_t election_ms, heartbeat_ms;
+    uint8_t count, self; /* controllers[self] is this node */
+    struct settings_controller controllers[CONTROLLER_MAX];
+};
+
+MUST_USE int settings_load(struct settings *ret_settings, const char *path, struct err *err);
+
+#endif

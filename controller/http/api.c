@@ -1,0 +1,334 @@
+#include "controller/http/api.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "controller/http/api_private.h"
+#include "controller/http/metrics.h"
+#include "controller/http/status.h"
+
+/* ---- answers ------------------------------------------------------------------------- */
+
+void answer_json(const struct asker *who, unsigned status, json_t *body)
+{
+    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+
+    json_decref(body);
+    if (text == NULL) {
+        static const char sorry[] =
+            "{\"error\": {\"code\": \"no-memory\", \"text\": \"out of memory\"}}";
+
+        who->reply(who->owner, 503, sorry, sizeof sorry - 1);
+        return;
+    }
+    who->reply(who->owner, status, text, strlen(text));
+    free(text);
+}
+
+void answer_error(const struct asker *who, unsigned status, const char *code,
+                  const char *fmt, ...)
+{
+    char text[2 * ERR_TEXT_SIZE];
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    answer_json(who, status, json_pack("{s:{s:s, s:s}}", "error", "code", code, "text", text));
+}
+
+void api_facts(const struct api *a, struct api_facts *ret)
+{
+    *ret = (struct api_facts){0};
+    a->backend->facts(a->backend->owner, ret);
+}
+
+/* ---- at the leader, or of this node alone ---------------------------------------------- */
+
+static void serve_why(struct api *a, const struct route *r, const struct asker *who)
+{
+    struct api_facts f;
+    const struct group *g;
+
+    api_facts(a, &f);
+    g = state_group_const(f.state, r->group);
+    if (g == NULL) {
+        answer_error(who, 404, "unknown-group", "there is no group %s", r->group);
+        return;
+    }
+    answer_json(who, 200, why_document(&f, (uint8_t)(g - f.state->groups), mono_now()));
+}
+
+static void serve(struct api *a, const struct route *r, const struct api_request *raw,
+                  const struct asker *who)
+{
+    struct api_facts f;
+
+    switch (r->kind) {
+    case ROUTE_STATUS:
+        api_facts(a, &f);
+        answer_json(who, 200, status_document(&f, mono_now(), wall_now_ms(), false));
+        return;
+    case ROUTE_WHY:
+        serve_why(a, r, who);
+        return;
+    case ROUTE_DOCTOR:
+        api_facts(a, &f);
+        answer_json(who, 200, doctor_document(&f, a->host));
+        return;
+    case ROUTE_VERSION:
+        api_facts(a, &f);
+        answer_json(who, 200, version_document(&f));
+        return;
+    case ROUTE_LOG:
+        answer_error(who, 404, "bad-request", "the log is read where it is asked for");
+        return;
+    case ROUTE_DECLARE:
+    case ROUTE_REMOVE:
+    case ROUTE_SWITCHOVER:
+    case ROUTE_FAILOVER:
+    case ROUTE_ABORT:
+    case ROUTE_PAUSE:
+    case ROUTE_RESUME:
+    case ROUTE_DETACH:
+    case ROUTE_ATTACH:
+        request_handle(a, r, raw, who);
+        return;
+    }
+}
+
+/* ---- passing on ------------------------------------------------------------------------ */
+
+struct passed_on {
+    struct api *a;
+    struct asker who;
+};
+
+static void on_passed_on(void *owner, unsigned status, const void *body, size_t len)
+{
+    struct passed_on *p = owner;
+
+    p->who.reply(p->who.owner, status, body, len);
+    free(p);
+}
+
+static void without_leader(struct api *a, const struct route *r, const struct asker *who,
+                           const char *why)
+{
+    struct api_facts f;
+
+    if (r->kind != ROUTE_STATUS) {
+        answer_error(who, 503, "no-leader",
+                     "%s: nothing was done; a majority of the controllers must reach each "
+                     "other",
+                     why);
+        return;
+    }
+    api_facts(a, &f);
+    answer_json(who, 503, status_document(&f, mono_now(), wall_now_ms(), true));
+}
+
+static void pass_on(struct api *a, const struct route *r, const struct api_request *raw,
+                    const struct asker *who)
+{
+    struct passed_on *p = malloc(sizeof *p);
+    char path[ROUTE_PATH_SIZE];
+    struct err err = {0};
+
+    if (p == NULL) {
+        answer_error(who, 503, "no-memory", "out of memory");
+        return;
+    }
+    *p = (struct passed_on){a, *who};
+    route_format(r, path);
+    if (a->backend->forward(a->backend->owner, route_method(r->kind), path, raw->body,
+                            raw->len, on_passed_on, p, &err) != 0) {
+        free(p);
+        without_leader(a, r, who, err.text);
+    }
+}
+
+void api_dispatch(struct api *a, const struct route *r, const struct api_request *raw,
+                  const struct asker *who, bool forwarded)
+{
+    struct api_facts f;
+
+    api_facts(a, &f);
+    if (route_is_local(r->kind) || f.leads)
+        serve(a, r, raw, who);
+    else if (forwarded) /* one hop at most: two that each believe the other leads */
+        without_leader(a, r, who, "leadership is changing");
+    else
+        pass_on(a, r, raw, who);
+}
+
+void api_serve(struct api *a, const struct api_request *r, api_reply *reply, void *owner)
+{
+    struct asker who = {reply, owner};
+    size_t before_query = strcspn(r->path, "?");
+    char path[ROUTE_PATH_SIZE];
+    struct route route;
+    struct err err = {0};
+    unsigned status;
+
+    (void)snprintf(path, sizeof path, "%.*s", (int)before_query, r->path);
+    status = route_match(r->method, path, &route, &err);
+    if (status != 0) {
+        answer_error(&who, status, "bad-request", "%s", err.text);
+        return;
+    }
+    route.dry = strcmp(r->path + before_query, "?dry=1") == 0;
+    api_dispatch(a, &route, r, &who, true);
+}
+
+/* ---- HTTP ------------------------------------------------------------------------------ */
+
+static void reply_http(void *owner, unsigned status, const void *body, size_t len)
+{
+    http_reply(owner, status, "application/json", body, len);
+}
+
+static bool is_set(const struct http_request *req, const char *name)
+{
+    const char *value = http_query(req, name);
+
+    return value != NULL && strcmp(value, "0") != 0;
+}
+
+static void on_request(void *owner, struct http_request *req)
+{
+    struct api *a = owner;
+    struct asker who = {reply_http, req};
+    struct api_request raw = {.method = http_method(req), .path = http_path(req)};
+    struct route route;
+    struct err err = {0};
+    unsigned status = route_match(raw.method, raw.path, &route, &err);
+
+    if (status != 0) {
+        answer_error(&who, status, status == 404 ? "not-found" : "bad-request", "%s",
+                     err.text);
+        return;
+    }
+    route.dry = route.kind == ROUTE_DECLARE && is_set(req, "dry");
+    raw.body = http_body(req, &raw.len);
+    if (route.kind == ROUTE_LOG)
+        follow_log(a, req);
+    else if (route.kind == ROUTE_STATUS && is_set(req, "follow"))
+        follow_status(a, req);
+    else
+        api_dispatch(a, &route, &raw, &who, false);
+}
+
+static void on_metrics(void *owner, struct http_request *req)
+{
+    struct api *a = owner;
+    AUTO(buf_free) struct buf out = {0};
+    struct api_facts f;
+    struct err err = {0};
+
+    if (strcmp(http_path(req), "/metrics") != 0 || strcmp(http_method(req), "GET") != 0) {
+        http_reply(req, 404, "text/plain", "GET /metrics\n", 13);
+        return;
+    }
+    api_facts(a, &f);
+    if (metrics_text(&f, mono_now(), &out, &err) != 0)
+        http_reply(req, 503, "text/plain", err.text, strlen(err.text));
+    else
+        http_reply(req, 200, "text/plain; version=0.0.4; charset=utf-8", out.data, out.len);
+}
+
+/* ---- turns ----------------------------------------------------------------------------- */
+
+static void on_tick(uv_timer_t *tick)
+{
+    struct api *a = tick->data;
+    struct mono now = mono_now();
+
+    requests_look(a, now);
+    followers_look(a, now, false);
+    if (a->waits == NULL && a->followers == NULL)
+        (void)uv_timer_stop(tick);
+}
+
+void api_need_tick(struct api *a)
+{
+    if (!uv_is_active((uv_handle_t *)&a->tick))
+        (void)uv_timer_start(&a->tick, on_tick, API_TICK_MS, API_TICK_MS);
+}
+
+void api_changed(struct api *a)
+{
+    struct mono now = mono_now();
+    struct api_facts f;
+    uint64_t fingerprint;
+
+    if (a == NULL || (a->waits == NULL && a->followers == NULL))
+        return;
+    api_facts(a, &f);
+    fingerprint = status_fingerprint(&f, now);
+    requests_look(a, now);
+    if (fingerprint != a->fingerprint)
+        followers_look(a, now, true);
+    a->fingerprint = fingerprint;
+}
+
+/* ---- life ------------------------------------------------------------------------------ */
+
+static void on_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static int open_metrics(struct api *a, struct uv_loop_s *loop, const struct api_listen *at,
+                        struct err *err)
+{
+    struct httpd_listen metrics = {.address = at->metrics_address, .port = at->metrics_port};
+
+    if (at->metrics_address == NULL)
+        return 0;
+    if (httpd_open(&a->metrics, loop, &metrics, on_metrics, a, err) != 0)
+        return err_wrap(err, "metrics");
+    return 0;
+}
+
+int api_open(struct api **ret_api, struct uv_loop_s *loop, const struct api_listen *at,
+             const struct api_backend *backend, struct err *err)
+{
+    struct api *a = calloc(1, sizeof *a);
+    struct httpd_listen socket = {.socket_path = at->socket};
+
+    if (a == NULL)
+        return err_set(err, ERR_NOMEM, "API");
+    a->backend = backend;
+    if (gethostname(a->host, sizeof a->host - 1) != 0)
+        (void)snprintf(a->host, sizeof a->host, "?");
+    (void)uv_timer_init(loop, &a->tick); /* cannot fail */
+    a->tick.data = a;
+    if (httpd_open(&a->socket, loop, &socket, on_request, a, err) != 0 ||
+        open_metrics(a, loop, at, err) != 0) {
+        api_close(a);
+        return err->code;
+    }
+    *ret_api = a;
+    return 0;
+}
+
+void api_close(struct api *a)
+{
+    if (a == NULL)
+        return;
+    a->closing = true;
+    requests_close(a);
+    followers_close(a);
+    httpd_close(a->socket);
+    httpd_close(a->metrics);
+    uv_close((uv_handle_t *)&a->tick, on_closed);
+}
+
+uint16_t api_metrics_port(const struct api *a)
+{
+    return a->metrics != NULL ? httpd_port(a->metrics) : 0;
+}

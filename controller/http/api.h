@@ -1,0 +1,109 @@
+/* controller/http/api.h -- the API of docs/architecture.md section 4, and /metrics.
+ *
+ * JSON over HTTP on a Unix socket, Prometheus text on an optional TCP address. It knows the
+ * state and what was seen, and asks for everything else through `struct api_backend`, which
+ * the daemon fills in: so it can be tested without one.
+ *
+ * A controller that does not lead passes requests on to the leader, one hop at most; without
+ * a leader `GET /v1/status` is answered 503 from its own state with "stale": true, anything
+ * else 503. What only this node knows (log, doctor, version) is answered here.
+ *
+ * Owner:   api_open() to api_close().
+ * Threads: the loop's thread.
+ * Errors:  of requests: as the page says. What is refused is told to the client, once.
+ */
+#ifndef RF_HTTP_API_H
+#define RF_HTTP_API_H
+
+#include "controller/consensus/store.h"
+#include "controller/core/decide.h"
+
+struct uv_loop_s;
+struct api;
+
+enum { API_LAG_BUCKETS = 6, API_ERROR_SIZE = 200 };
+
+/* One controller as this one sees it. */
+struct api_controller {
+    uint64_t id;
+    char name[NAME_SIZE], region[NAME_SIZE], version[NAME_SIZE];
+    bool self, out_up, in_up;       /* we reach it, it reaches us */
+    bool up;                        /* something was heard of it lately */
+    bool caught_up;                 /* as the leader knows */
+    char out_error[API_ERROR_SIZE]; /* why we do not reach it */
+    uint64_t heard_ms;              /* since; UINT64_MAX: never */
+    uint32_t rtt_us, rtt_max_us, election_ms;
+    uint64_t loop_lag_us;
+};
+
+/* Everything but the state, as of now. */
+struct api_facts {
+    const char *cluster, *name, *data_dir;
+    const struct state *state;
+    const struct observations *seen;
+    bool leads;         /* leader with its barrier applied */
+    uint64_t leader_id; /* 0: none known */
+    uint64_t term, applied, commit, last_index;
+    unsigned controller_count;
+    struct api_controller controllers[CONTROLLER_MAX];
+    uint32_t rtt_ms; /* longest round trip measured (TTL rule) */
+    struct store_stats store;
+    uint64_t lag_last_us, lag_max_us, lag_sum_us, lag_late;
+    uint64_t lag_buckets[API_LAG_BUCKETS], lag_bounds_us[API_LAG_BUCKETS - 1];
+    uint64_t leases_granted, leases_refused, lease_entries;
+    uint64_t probes_answered, probes_failed, probes_dropped;
+    int64_t cert_expires_s;
+    int64_t clock_rate_ppm; /* adjtimex's steering of this host's clock */
+};
+
+/* status 0: committed and applied at `index`; else the outcome is unknown. */
+typedef void api_proposed(void *owner, int status, uint64_t index,
+                          const struct apply_result *r);
+typedef void api_reply(void *owner, unsigned status, const void *body, size_t len);
+
+struct api_backend {
+    void *owner;
+    void (*facts)(void *owner, struct api_facts *ret);
+    /* As node_propose(): ERR_REFUSED with *ret_refused, ERR_NOTLEADER, ... */
+    int (*propose)(void *owner, const struct entry *e, api_proposed *done, void *ctx,
+                   struct apply_result *ret_refused, struct err *err);
+    void (*note_refused)(void *owner, const char *group, const char *text);
+    /* An operator's failover is (not) wanted; decide() takes it up. */
+    void (*want_failover)(void *owner, uint8_t group, bool wanted, uint8_t target);
+    /* To the leader; `done` exactly once after success. ERR_NOTLEADER, ERR_FULL. */
+    int (*forward)(void *owner, const char *method, const char *path, const uint8_t *body,
+                   size_t len, api_reply *done, void *ctx, struct err *err);
+    int (*query_log)(void *owner, const struct audit_query *q, store_audit_reply *reply,
+                     void *ctx, struct err *err);
+};
+
+struct api_listen {
+    const char *socket;          /* path */
+    const char *metrics_address; /* numeric; NULL: no metrics */
+    uint16_t metrics_port;
+};
+
+/* `backend` must outlive the api. Errors of httpd_open(). */
+MUST_USE int api_open(struct api **ret_api, struct uv_loop_s *loop,
+                      const struct api_listen *at, const struct api_backend *backend,
+                      struct err *err);
+/* Requests that wait are answered 503. Proposals and forwards under way must have been told
+ * their end before. NULL is fine. */
+void api_close(struct api *a);
+
+/* Where metrics are listened on; 0: not. */
+uint16_t api_metrics_port(const struct api *a);
+
+/* A request that another controller passed on. `body` is used during the call only. */
+struct api_request {
+    const char *method, *path; /* with the query string */
+    const uint8_t *body;
+    size_t len;
+};
+void api_serve(struct api *a, const struct api_request *r, api_reply *reply, void *owner);
+
+/* The end of a turn: followers of the status are told if it is news, waiting failovers are
+ * looked at. */
+void api_changed(struct api *a);
+
+#endif

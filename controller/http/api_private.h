@@ -1,0 +1,59 @@
+/* controller/http/api_private.h -- what api.c, requests.c and follow.c share. */
+#ifndef RF_HTTP_API_PRIVATE_H
+#define RF_HTTP_API_PRIVATE_H
+
+#include <jansson.h>
+#include <uv.h>
+
+#include "controller/base/clock.h"
+#include "controller/http/api.h"
+#include "controller/http/route.h"
+#include "controller/httpd/httpd.h"
+
+enum { API_TICK_MS = 100, API_FAILOVER_MS = 1500 };
+
+/* Who is to be answered, exactly once. */
+struct asker {
+    api_reply *reply;
+    void *owner;
+};
+
+struct follower;
+struct failover_wait;
+
+struct api {
+    const struct api_backend *backend;
+    struct httpd *socket, *metrics;
+    uv_timer_t tick;
+    bool closing;
+    struct follower *followers;
+    struct failover_wait *waits;
+    uint64_t fingerprint;
+    char host[64];
+};
+
+void api_facts(const struct api *a, struct api_facts *ret);
+/* The tick runs while somebody waits or follows. */
+void api_need_tick(struct api *a);
+
+/* Takes the JSON; NULL is answered 503 (no memory). */
+void answer_json(const struct asker *who, unsigned status, json_t *body);
+void answer_error(const struct asker *who, unsigned status, const char *code,
+                  const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+/* requests.c: an operator's request at the leader. */
+void request_handle(struct api *a, const struct route *r, const struct api_request *raw,
+                    const struct asker *who);
+void requests_look(struct api *a, struct mono now);
+void requests_close(struct api *a);
+
+/* follow.c */
+void follow_log(struct api *a, struct http_request *req);
+void follow_status(struct api *a, struct http_request *req);
+void followers_look(struct api *a, struct mono now, bool news);
+void followers_close(struct api *a);
+/* Any route but a follower's: answered here, or by the leader. */
+void api_dispatch(struct api *a, const struct route *r, const struct api_request *raw,
+                  const struct asker *who, bool forwarded);
+
+#endif

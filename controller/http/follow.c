@@ -1,0 +1,267 @@
+/* Answers that go on: the status at each change, the audit trail as it grows. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/base/buf.h"
+#include "controller/base/log.h"
+#include "controller/http/api_private.h"
+#include "controller/http/logview.h"
+
+enum { EACH_MS = 1000, LOG_DEFAULT = 100 };
+
+struct follower {
+    struct follower *next;
+    struct api *a;
+    struct http_stream *s; /* NULL: gone, freed when it is no longer busy */
+    bool of_log, endless, newest, busy;
+    char group[NAME_SIZE];
+    uint64_t after_seq;
+    unsigned left; /* rows still to be sent, unless endless */
+    struct mono last;
+    bool again; /* news came while it was busy */
+};
+
+static void drop(struct follower *f)
+{
+    struct follower **at = &f->a->followers;
+
+    while (*at != f)
+        at = &(*at)->next;
+    *at = f->next;
+    free(f);
+}
+
+static void on_gone(void *owner)
+{
+    struct follower *f = owner;
+
+    f->s = NULL;
+    if (!f->busy)
+        drop(f);
+}
+
+static void end(struct follower *f)
+{
+    if (f->s != NULL)
+        http_stream_end(f->s);
+    f->s = NULL;
+    if (!f->busy)
+        drop(f);
+}
+
+/* A client that does not read is told off by httpd, and on_gone tells us. */
+static void write_line(struct follower *f, const void *line, size_t len)
+{
+    AUTO(buf_free) struct buf out = {0};
+    struct err err = {0};
+
+    if (f->s == NULL || buf_append(&out, line, len, &err) != 0 ||
+        buf_append(&out, "\n", 1, &err) != 0)
+        return;
+    if (http_stream_write(f->s, out.data, out.len, &err) != 0)
+        log_debug("a follower of the API: %s", err.text);
+}
+
+/* ---- the log --------------------------------------------------------------------------- */
+
+static void ask_log(struct follower *f);
+
+static void on_rows(void *owner, const struct audit_row *rows, size_t n, int status)
+{
+    struct follower *f = owner;
+    struct api_facts facts;
+
+    f->busy = false;
+    if (f->a->closing || f->s == NULL) {
+        drop(f);
+        return;
+    }
+    api_facts(f->a, &facts);
+    /* It must not be freed under our feet by a client that reads too slowly. */
+    f->busy = true;
+    for (size_t i = 0; i < n && status == 0; i++) {
+        char *line = logview_line(&rows[i], &facts);
+
+        f->after_seq = rows[i].seq;
+        if (line != NULL)
+            write_line(f, line, strlen(line));
+        free(line);
+    }
+    f->busy = false;
+    f->newest = false;
+    f->left = n < f->left ? f->left - (unsigned)n : 0;
+    if (f->s == NULL)
+        drop(f);
+    else if (!f->endless || status != 0)
+        end(f);
+    else if (f->again || n == STORE_AUDIT_PAGE_MAX)
+        ask_log(f);
+}
+
+static void ask_log(struct follower *f)
+{
+    struct audit_query q = {.group = f->group[0] != '\0' ? f->group : NULL,
+                            .after_seq = f->after_seq,
+                            .limit = f->endless && !f->newest ? STORE_AUDIT_PAGE_MAX
+                                                              : f->left,
+                            .newest = f->newest};
+    struct err err;
+
+    if (f->busy) {
+        f->again = true;
+        return;
+    }
+    f->again = false;
+    f->busy = true;
+    f->last = mono_now();
+    if (f->a->backend->query_log(f->a->backend->owner, &q, on_rows, f, &err) != 0) {
+        f->busy = false;
+        end(f);
+    }
+}
+
+static bool number(const struct http_request *req, const char *name, uint64_t max,
+                   uint64_t *ret)
+{
+    const char *text = http_query(req, name);
+    char *after;
+    uint64_t n;
+
+    if (text == NULL)
+        return true;
+    n = strtoull(text, &after, 10);
+    if (text[0] < '0' || text[0] > '9' || *after != '\0' || n > max)
+        return false;
+    *ret = n;
+    return true;
+}
+
+static void bad(struct http_request *req, const char *text)
+{
+    char body[256];
+
+    (void)snprintf(body, sizeof body,
+                   "{\"error\": {\"code\": \"bad-request\", \"text\": \"%s\"}}", text);
+    http_reply(req, 400, "application/json", body, strlen(body));
+}
+
+static struct follower *begin(struct api *a, struct http_request *req)
+{
+    struct follower *f = calloc(1, sizeof *f);
+
+    if (f == NULL) {
+        http_reply(req, 503, "application/json", "{}", 2);
+        return NULL;
+    }
+    f->a = a;
+    f->next = a->followers;
+    a->followers = f;
+    f->s = http_stream_begin(req, 200, "application/x-ndjson", on_gone, f);
+    if (f->s == NULL) {
+        drop(f);
+        return NULL;
+    }
+    api_need_tick(a);
+    return f;
+}
+
+void follow_log(struct api *a, struct http_request *req)
+{
+    uint64_t after = 0, limit = LOG_DEFAULT, follow = 0;
+    const char *group = http_query(req, "group");
+    char name[NAME_SIZE] = "";
+    struct follower *f;
+
+    if (!number(req, "after", INT64_MAX, &after) ||
+        !number(req, "limit", STORE_AUDIT_PAGE_MAX, &limit) ||
+        !number(req, "follow", 1, &follow) || limit == 0) {
+        bad(req, "after, limit (1 to 1000) and follow (0 or 1) are numbers");
+        return;
+    }
+    if (group != NULL && group[0] != '\0') {
+        if (!route_name_ok(group)) {
+            bad(req, "group is no name of a group");
+            return;
+        }
+        (void)snprintf(name, sizeof name, "%s", group);
+    }
+    after = http_query(req, "after") != NULL ? after : UINT64_MAX;
+    f = begin(a, req);
+    if (f == NULL)
+        return;
+    f->of_log = true;
+    f->endless = follow == 1;
+    f->newest = after == UINT64_MAX;
+    f->after_seq = f->newest ? 0 : after;
+    f->left = (unsigned)limit;
+    (void)snprintf(f->group, sizeof f->group, "%s", name);
+    ask_log(f);
+}
+
+/* ---- the status ------------------------------------------------------------------------ */
+
+static void on_status(void *owner, unsigned status, const void *body, size_t len)
+{
+    struct follower *f = owner;
+
+    (void)status; /* a stale one says so itself */
+    write_line(f, body, len);
+    f->busy = false;
+    if (f->s == NULL)
+        drop(f);
+}
+
+static void tell_status(struct follower *f, struct mono now)
+{
+    struct route r = {.kind = ROUTE_STATUS};
+    struct api_request raw = {0};
+    struct asker who = {on_status, f};
+
+    if (f->busy) {
+        f->again = true;
+        return;
+    }
+    f->again = false;
+    f->busy = true;
+    f->last = now;
+    api_dispatch(f->a, &r, &raw, &who, false);
+}
+
+void follow_status(struct api *a, struct http_request *req)
+{
+    struct follower *f = begin(a, req);
+
+    if (f != NULL)
+        tell_status(f, mono_now());
+}
+
+/* ---- all of them ----------------------------------------------------------------------- */
+
+void followers_look(struct api *a, struct mono now, bool news)
+{
+    struct follower *next;
+
+    for (struct follower *f = a->followers; f != NULL; f = next) {
+        next = f->next;
+        if (f->s == NULL)
+            continue;
+        if (f->of_log) {
+            if (!f->busy)
+                ask_log(f);
+        } else if (news || f->again || mono_since_ms(f->last, now) >= EACH_MS) {
+            tell_status(f, now);
+        }
+    }
+}
+
+void followers_close(struct api *a)
+{
+    while (a->followers != NULL) {
+        struct follower *f = a->followers;
+
+        f->busy = false; /* the store and the links are closed: nobody calls back */
+        end(f);
+    }
+}

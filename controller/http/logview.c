@@ -1,0 +1,50 @@
+#include "controller/http/logview.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/base/clock.h"
+
+/* controller/daemon/audit.c writes "refused (NAME): what: why". */
+static const char *split(const char *text, char *result, size_t size)
+{
+    static const char mark[] = "refused (";
+    const char *end = strstr(text, "): ");
+
+    (void)snprintf(result, size, "accepted");
+    if (strncmp(text, mark, sizeof mark - 1) != 0 || end == NULL)
+        return text;
+    text += sizeof mark - 1;
+    (void)snprintf(result, size, "%.*s", (int)(end - text), text);
+    return end + 3;
+}
+
+static const char *leader_name(const struct api_facts *f, uint64_t id)
+{
+    for (unsigned i = 0; i < f->controller_count; i++)
+        if (f->controllers[i].id == id)
+            return f->controllers[i].name;
+    return "";
+}
+
+char *logview_line(const struct audit_row *row, const struct api_facts *f)
+{
+    char time[WALL_TEXT_SIZE], result[AUDIT_KIND_SIZE], hash[2 * CHAIN_SIZE + 1];
+    const char *text = split(row->text, result, sizeof result);
+    char *line;
+    json_t *v;
+
+    wall_format(row->wall_ms, time);
+    for (unsigned i = 0; i < CHAIN_SIZE; i++)
+        (void)snprintf(hash + 2 * i, 3, "%02x", row->hash[i]);
+    v = json_pack("{s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "seq",
+                  (json_int_t)row->seq, "index", (json_int_t)row->index, "term",
+                  (json_int_t)row->term, "time", time, "leader",
+                  leader_name(f, row->leader_id), "kind", row->kind, "group", row->group,
+                  "rule", row->rule, "text", text, "result", result, "hash", hash);
+    line = v != NULL ? json_dumps(v, JSON_COMPACT) : NULL;
+    json_decref(v);
+    return line;
+}

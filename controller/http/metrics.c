@@ -1,0 +1,182 @@
+#include "controller/http/metrics.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+/* One exposition in the making; the first failure stays. */
+struct page {
+    struct buf *out;
+    int status;
+    struct err *err;
+};
+
+PRINTF_LIKE(2, 3) static void line(struct page *p, const char *fmt, ...)
+{
+    char text[512];
+    va_list args;
+    int len;
+
+    va_start(args, fmt);
+    len = vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    if (p->status == 0 && len > 0)
+        p->status = buf_append(
+            p->out, text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1, p->err);
+}
+
+static void head(struct page *p, const char *name, const char *type, const char *help)
+{
+    line(p, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void one(struct page *p, const char *name, const char *type, const char *help,
+                double value)
+{
+    head(p, name, type, help);
+    line(p, "%s %.17g\n", name, value);
+}
+
+static void raft(struct page *p, const struct api_facts *f)
+{
+    one(p, "ringfence_raft_term", "gauge", "Current Raft term.", (double)f->term);
+    one(p, "ringfence_raft_leader", "gauge",
+        "1 while this controller leads and has applied its barrier.", f->leads);
+    one(p, "ringfence_raft_leader_known", "gauge", "1 while a leader is known.",
+        f->leader_id != 0);
+    one(p, "ringfence_raft_commit_index", "gauge", "Last committed log index.",
+        (double)f->commit);
+    one(p, "ringfence_raft_applied_index", "gauge", "Last applied log index.",
+        (double)f->applied);
+    one(p, "ringfence_raft_last_index", "gauge", "Last log index.", (double)f->last_index);
+    one(p, "ringfence_store_commits_total", "counter", "Synced transactions of the log.",
+        (double)f->store.commits);
+    one(p, "ringfence_store_last_sync_seconds", "gauge", "Duration of the last synced one.",
+        (double)f->store.last_commit_us / 1e6);
+    one(p, "ringfence_store_max_sync_seconds", "gauge", "Duration of the slowest one.",
+        (double)f->store.max_commit_us / 1e6);
+    one(p, "ringfence_store_queued", "gauge", "Operations that wait for the disk.",
+        (double)f->store.queued);
+}
+
+static void loop(struct page *p, const struct api_facts *f)
+{
+    uint64_t sum = 0;
+
+    head(p, "ringfence_loop_lag_seconds", "histogram", "How late the loop's turns came.");
+    for (unsigned i = 0; i < API_LAG_BUCKETS - 1; i++) {
+        sum += f->lag_buckets[i];
+        line(p, "ringfence_loop_lag_seconds_bucket{le=\"%g\"} %" PRIu64 "\n",
+             (double)f->lag_bounds_us[i] / 1e6, sum);
+    }
+    sum += f->lag_buckets[API_LAG_BUCKETS - 1];
+    line(p, "ringfence_loop_lag_seconds_bucket{le=\"+Inf\"} %" PRIu64 "\n", sum);
+    line(p, "ringfence_loop_lag_seconds_sum %.17g\n", (double)f->lag_sum_us / 1e6);
+    line(p, "ringfence_loop_lag_seconds_count %" PRIu64 "\n", sum);
+    one(p, "ringfence_loop_lag_max_seconds", "gauge", "Largest of the last ten seconds.",
+        (double)f->lag_max_us / 1e6);
+    one(p, "ringfence_loop_late_total", "counter", "Turns so late that samples are dropped.",
+        (double)f->lag_late);
+}
+
+static void links(struct page *p, const struct api_facts *f)
+{
+    head(p, "ringfence_link_up", "gauge",
+         "1 while the link between this controller and that peer works, by direction.");
+    for (unsigned i = 0; i < f->controller_count; i++) {
+        const struct api_controller *c = &f->controllers[i];
+
+        if (c->self)
+            continue;
+        line(p, "ringfence_link_up{peer=\"%s\",direction=\"out\"} %d\n", c->name,
+             c->out_up);
+        line(p, "ringfence_link_up{peer=\"%s\",direction=\"in\"} %d\n", c->name, c->in_up);
+    }
+    head(p, "ringfence_link_rtt_seconds", "gauge", "Last measured round trip.");
+    for (unsigned i = 0; i < f->controller_count; i++)
+        if (f->controllers[i].rtt_us != 0)
+            line(p, "ringfence_link_rtt_seconds{peer=\"%s\"} %g\n", f->controllers[i].name,
+                 (double)f->controllers[i].rtt_us / 1e6);
+    head(p, "ringfence_agent_connected", "gauge",
+         "1 while the agent is heard, here or through another controller.");
+    for (unsigned i = 0; i < f->state->agent_count; i++)
+        line(p, "ringfence_agent_connected{agent=\"%s\"} %d\n", f->state->agents[i].name,
+             f->seen->agents[i].connected);
+}
+
+static void leases(struct page *p, const struct api_facts *f)
+{
+    one(p, "ringfence_leases_granted_total", "counter", "Leases granted by this leader.",
+        (double)f->leases_granted);
+    one(p, "ringfence_leases_refused_total", "counter", "Leases refused by this leader.",
+        (double)f->leases_refused);
+    one(p, "ringfence_lease_entries_total", "counter", "Log entries that granted leases.",
+        (double)f->lease_entries);
+    one(p, "ringfence_probes_answered_total", "counter", "Probes that were answered.",
+        (double)f->probes_answered);
+    one(p, "ringfence_probes_failed_total", "counter", "Probes that were not answered.",
+        (double)f->probes_failed);
+    one(p, "ringfence_probes_dropped_total", "counter",
+        "Probes dropped since this loop was late.", (double)f->probes_dropped);
+}
+
+static void groups(struct page *p, const struct api_facts *f, struct mono now)
+{
+    const struct state *s = f->state;
+
+    head(p, "ringfence_group_epoch", "gauge", "Epoch of the group.");
+    for (unsigned i = 0; i < s->group_count; i++)
+        line(p, "ringfence_group_epoch{group=\"%s\"} %" PRIu64 "\n", s->groups[i].name,
+             s->groups[i].epoch);
+    head(p, "ringfence_group_phase", "gauge", "1 for the phase that the group is in.");
+    for (unsigned i = 0; i < s->group_count; i++)
+        line(p, "ringfence_group_phase{group=\"%s\",phase=\"%s\"} 1\n", s->groups[i].name,
+             phase_name(s->groups[i].phase));
+    head(p, "ringfence_group_suspect", "gauge", "1 while renewals or probes are missed.");
+    for (uint8_t i = 0; i < s->group_count; i++)
+        line(p, "ringfence_group_suspect{group=\"%s\"} %d\n", s->groups[i].name,
+             group_is_suspect(s, f->seen, i, now));
+    head(p, "ringfence_group_failovers_total", "counter", "Failovers so far.");
+    for (unsigned i = 0; i < s->group_count; i++)
+        line(p, "ringfence_group_failovers_total{group=\"%s\"} %" PRIu32 "\n",
+             s->groups[i].name, s->groups[i].failovers);
+}
+
+static void instances(struct page *p, const struct api_facts *f)
+{
+    const struct state *s = f->state;
+
+    head(p, "ringfence_lease_margin_seconds", "gauge",
+         "What is left of the lease, as the agent reported it last.");
+    for (unsigned i = 0; i < s->group_count; i++)
+        for (unsigned k = 0; k < s->groups[i].instance_count; k++)
+            if (mono_is_set(f->seen->groups[i].instances[k].seen.at))
+                line(p,
+                     "ringfence_lease_margin_seconds{group=\"%s\",instance=\"%s\"} %g\n",
+                     s->groups[i].name, s->groups[i].instances[k].agent,
+                     (double)f->seen->groups[i].instances[k].seen.lease_margin_ms / 1000);
+    head(p, "ringfence_instance_active", "gauge", "1 for the group's active instance.");
+    for (unsigned i = 0; i < s->group_count; i++)
+        for (unsigned k = 0; k < s->groups[i].instance_count; k++)
+            line(p, "ringfence_instance_active{group=\"%s\",instance=\"%s\"} %d\n",
+                 s->groups[i].name, s->groups[i].instances[k].agent,
+                 k == s->groups[i].active);
+}
+
+int metrics_text(const struct api_facts *f, struct mono now, struct buf *out,
+                 struct err *err)
+{
+    struct page p = {.out = out, .err = err};
+
+    head(&p, "ringfence_build_info", "gauge", "Version of this program.");
+    line(&p, "ringfence_build_info{version=\"%s\",program=\"ringfenced\"} 1\n", RF_VERSION);
+    one(&p, "ringfence_certificate_expires_timestamp_seconds", "gauge",
+        "When this controller's certificate ends.", (double)f->cert_expires_s);
+    raft(&p, f);
+    loop(&p, f);
+    links(&p, f);
+    leases(&p, f);
+    groups(&p, f, now);
+    instances(&p, f);
+    return p.status;
+}

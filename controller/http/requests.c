@@ -1,0 +1,422 @@
+/* What operators ask for, at the leader: a document or a word becomes an entry, the entry's
+ * fate becomes the answer. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/http/api_private.h"
+#include "controller/http/document.h"
+#include "controller/http/reader.h"
+
+/* ---- an entry under way ---------------------------------------------------------------- */
+
+struct proposed {
+    struct api *a;
+    struct asker who;
+    enum route_kind kind;
+    char group[NAME_SIZE];
+};
+
+static json_t *outcome(const struct proposed *p, uint64_t index)
+{
+    if (p->kind == ROUTE_DECLARE)
+        return json_pack("{s:s, s:I, s:b}", "group", p->group, "index", (json_int_t)index,
+                         "changed", 1);
+    if (p->kind == ROUTE_SWITCHOVER)
+        return json_pack("{s:I}", "run", (json_int_t)index);
+    return json_pack("{s:I}", "index", (json_int_t)index);
+}
+
+static void on_proposed(void *owner, int status, uint64_t index,
+                        const struct apply_result *r)
+{
+    AUTO(auto_free) struct proposed *p = owner;
+
+    if (status != 0)
+        answer_error(&p->who, 503, "outcome-unknown",
+                     "leadership has changed: it may or may not have happened; look at "
+                     "`ringfence status` and repeat the request if it did not");
+    else if (r->refusal != ACCEPTED)
+        answer_error(&p->who, 409, refusal_name(r->refusal), "%s", r->text);
+    else
+        answer_json(&p->who, 200, outcome(p, index));
+}
+
+static void answer_unproposed(struct api *a, const struct proposed *p,
+                              const struct apply_result *refused, const struct err *err)
+{
+    if (err->code == ERR_REFUSED) {
+        a->backend->note_refused(a->backend->owner, p->group, refused->text);
+        answer_error(&p->who, 409, refusal_name(refused->refusal), "%s", refused->text);
+    } else if (err->code == ERR_UNSUPPORTED) {
+        answer_error(&p->who, 409, refusal_name(REFUSE_FORMAT), "%s", err->text);
+    } else if (err->code == ERR_INVAL) {
+        answer_error(&p->who, 400, "bad-request", "%s", err->text);
+    } else {
+        answer_error(&p->who, 503,
+                     err->code == ERR_NOTLEADER ? "no-leader" : "not-possible-now",
+                     "%s: nothing was done", err->text);
+    }
+}
+
+static void propose(struct api *a, const struct route *r, struct entry *e,
+                    const struct asker *who)
+{
+    struct proposed *p = calloc(1, sizeof *p);
+    struct apply_result refused = {0};
+    struct err err = {0};
+
+    if (p == NULL) {
+        answer_error(who, 503, "no-memory", "out of memory");
+        return;
+    }
+    p->a = a;
+    p->who = *who;
+    p->kind = r->kind;
+    (void)snprintf(p->group, sizeof p->group, "%s", e->group);
+    (void)snprintf(e->rule, sizeof e->rule, "operator");
+    if (a->backend->propose(a->backend->owner, e, on_proposed, p, &refused, &err) != 0) {
+        answer_unproposed(a, p, &refused, &err);
+        free(p);
+    }
+}
+
+/* ---- bodies ---------------------------------------------------------------------------- */
+
+/* An object with these keys only; nothing at all is an empty one. NULL: answered. */
+static json_t *read_body(const struct api_request *raw, const char *const *keys,
+                         const struct asker *who)
+{
+    json_error_t error = {0};
+    json_t *body = raw->len == 0 ? json_object()
+                                 : json_loadb((const char *)raw->body, raw->len,
+                                              JSON_REJECT_DUPLICATES, &error);
+    struct err err = {0};
+
+    if (body == NULL) {
+        answer_error(who, 400, "bad-request", "line %d, column %d: %s", error.line,
+                     error.column, error.text);
+        return NULL;
+    }
+    if (reader_object(body, "", keys, &err) != 0) {
+        answer_error(who, 400, "bad-request", "%s", err.text);
+        json_decref(body);
+        return NULL;
+    }
+    return body;
+}
+
+/* The instance in the region that `key` names. False: answered. */
+static bool read_region(const struct group *g, const json_t *body, const char *key,
+                        uint8_t *ret_instance, const struct asker *who)
+{
+    char name[NAME_SIZE];
+    struct err err = {0};
+    uint8_t region;
+
+    if (reader_name(json_object_get(body, key), key, name, &err) != 0) {
+        answer_error(who, 400, "bad-request", "%s", err.text);
+        return false;
+    }
+    region = group_region(g, name);
+    *ret_instance = region != NO_INSTANCE ? group_instance_in(g, region) : NO_INSTANCE;
+    if (*ret_instance == NO_INSTANCE) {
+        answer_error(who, 404, "unknown-region", "group %s has no instance in region %s",
+                     g->name, name);
+        return false;
+    }
+    return true;
+}
+
+static bool read_reason(const json_t *body, char reason[TEXT_SIZE], const struct asker *who)
+{
+    const json_t *v = json_object_get(body, "reason");
+    struct err err = {0};
+
+    if (v == NULL || json_is_null(v) || json_string_length(v) == 0)
+        v = NULL;
+    if (v != NULL && reader_text(v, "reason", reason, TEXT_SIZE, &err) != 0) {
+        answer_error(who, 400, "bad-request", "%s", err.text);
+        return false;
+    }
+    return true;
+}
+
+/* ---- groups ---------------------------------------------------------------------------- */
+
+static void declare(struct api *a, const struct route *r, const struct api_request *raw,
+                    const struct asker *who)
+{
+    struct entry e = {.kind = ENTRY_DECLARE};
+    struct group *spec = &e.declare.spec;
+    struct document_surroundings around;
+    const struct group *g;
+    struct api_facts f;
+    struct err err = {0};
+    json_t *diff;
+
+    if (document_read(raw->body, raw->len, spec, &err) != 0) {
+        answer_error(who, 400, "bad-request", "%s", err.text);
+        return;
+    }
+    api_facts(a, &f);
+    around = (struct document_surroundings){f.state, f.rtt_ms};
+    if (document_check(spec, &around, &err) != 0) {
+        a->backend->note_refused(a->backend->owner, spec->name, err.text);
+        answer_error(who, 409, refusal_name(REFUSE_INVALID), "%s", err.text);
+        return;
+    }
+    g = state_group_const(f.state, spec->name);
+    diff = document_diff(g, spec);
+    if (r->dry) {
+        answer_json(who, 200, json_pack("{s:s, s:o}", "group", spec->name, "diff", diff));
+        return;
+    }
+    if (g != NULL && json_array_size(diff) == 0) {
+        answer_json(who, 200,
+                    json_pack("{s:s, s:I, s:b}", "group", g->name, "index",
+                              (json_int_t)g->index, "changed", 0));
+    } else {
+        (void)snprintf(e.group, sizeof e.group, "%s", spec->name);
+        propose(a, r, &e, who);
+    }
+    json_decref(diff);
+}
+
+static void switchover(struct api *a, const struct route *r, const struct group *g,
+                       const struct api_request *raw, const struct asker *who)
+{
+    static const char *const keys[] = {"to", "reason", NULL};
+    struct entry e = {.kind = ENTRY_SWITCHOVER};
+    json_t *body = read_body(raw, keys, who);
+
+    if (body == NULL)
+        return;
+    (void)snprintf(e.group, sizeof e.group, "%s", g->name);
+    e.switchover.epoch = g->epoch;
+    if (read_region(g, body, "to", &e.switchover.target, who) &&
+        read_reason(body, e.switchover.reason, who))
+        propose(a, r, &e, who);
+    json_decref(body);
+}
+
+static void attach(struct api *a, const struct route *r, const struct group *g,
+                   const struct api_request *raw, const struct asker *who)
+{
+    static const char *const keys[] = {"active", NULL};
+    struct entry e = {.kind = ENTRY_ATTACH};
+    json_t *body = read_body(raw, keys, who);
+
+    if (body == NULL)
+        return;
+    (void)snprintf(e.group, sizeof e.group, "%s", g->name);
+    if (read_region(g, body, "active", &e.attach.active, who))
+        propose(a, r, &e, who);
+    json_decref(body);
+}
+
+static void simple(struct api *a, const struct route *r, enum entry_kind kind,
+                   const struct api_request *raw, const struct asker *who)
+{
+    static const char *const keys[] = {NULL};
+    struct entry e = {.kind = kind};
+    json_t *body = read_body(raw, keys, who);
+
+    if (body == NULL)
+        return;
+    json_decref(body);
+    (void)snprintf(e.group, sizeof e.group, "%s", r->group);
+    propose(a, r, &e, who);
+}
+
+static void abort_run(struct api *a, const struct route *r, const struct api_request *raw,
+                      const struct asker *who)
+{
+    static const char *const keys[] = {"reason", NULL};
+    struct entry e = {.kind = ENTRY_RUN_ABORT, .run_abort = {.run = r->run}};
+    const struct group *g = NULL;
+    struct api_facts f;
+    json_t *body = read_body(raw, keys, who);
+
+    if (body == NULL)
+        return;
+    api_facts(a, &f);
+    for (unsigned i = 0; i < f.state->group_count; i++)
+        if (f.state->groups[i].run.id == r->run)
+            g = &f.state->groups[i];
+    if (g == NULL) {
+        answer_error(who, 404, refusal_name(REFUSE_RUN),
+                     "no group has a run %" PRIu64 " (an older one is over)", r->run);
+    } else if (read_reason(body, e.run_abort.reason, who)) {
+        (void)snprintf(e.group, sizeof e.group, "%s", g->name);
+        propose(a, r, &e, who);
+    }
+    json_decref(body);
+}
+
+/* ---- failover: taken up by decide(), so that one table decides ------------------------- */
+
+struct failover_wait {
+    struct failover_wait *next;
+    struct asker who;
+    char group[NAME_SIZE];
+    uint64_t run_before;
+    struct mono since;
+};
+
+static void why_not(struct api *a, const struct api_facts *f, const struct group *g,
+                    const struct asker *who)
+{
+    char text[ERR_TEXT_SIZE] = "";
+    struct explanation e;
+    size_t used = 0;
+
+    explain(f->state, f->seen, (uint8_t)(g - f->state->groups), mono_now(), &e);
+    for (unsigned i = 0; i < e.count && used < sizeof text; i++) {
+        const struct condition *c = &e.list[i];
+
+        /* A pause, a cooldown and the like hold only what nobody asked for. */
+        if (c->holds || (strncmp(c->name, "candidate-", 10) != 0 &&
+                         strcmp(c->name, "target-ready") != 0))
+            continue;
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s: %s",
+                                 used > 0 ? "; " : "", c->name, c->value);
+    }
+    a->backend->note_refused(a->backend->owner, g->name, text);
+    answer_error(who, 409, "not-possible-now",
+                 "no failover of group %s: %s (`ringfence why %s` has the rest)", g->name,
+                 text[0] != '\0' ? text : e.verdict, g->name);
+}
+
+static void failover(struct api *a, const struct group *g, const struct api_request *raw,
+                     const struct asker *who)
+{
+    static const char *const keys[] = {"to", "reason", NULL};
+    uint8_t target = NO_INSTANCE;
+    struct failover_wait *w = NULL;
+    struct api_facts f;
+    json_t *body = read_body(raw, keys, who);
+    bool good;
+
+    if (body == NULL)
+        return;
+    good = json_object_get(body, "to") == NULL || json_is_null(json_object_get(body, "to")) ||
+           read_region(g, body, "to", &target, who);
+    json_decref(body);
+    if (!good)
+        return;
+    if (g->phase != PHASE_STEADY) {
+        answer_error(who, 409, refusal_name(REFUSE_PHASE),
+                     "group %s is %s: a failover begins from steady", g->name,
+                     phase_name(g->phase));
+        return;
+    }
+    w = calloc(1, sizeof *w);
+    if (w == NULL) {
+        answer_error(who, 503, "no-memory", "out of memory");
+        return;
+    }
+    api_facts(a, &f);
+    w->who = *who;
+    w->run_before = g->run.id;
+    w->since = mono_now();
+    (void)snprintf(w->group, sizeof w->group, "%s", g->name);
+    w->next = a->waits;
+    a->waits = w;
+    api_need_tick(a);
+    a->backend->want_failover(a->backend->owner, (uint8_t)(g - f.state->groups), true,
+                              target);
+}
+
+/* True: answered. */
+static bool look_at(struct api *a, const struct failover_wait *w, struct mono now)
+{
+    const struct group *g;
+    struct api_facts f;
+
+    api_facts(a, &f);
+    g = state_group_const(f.state, w->group);
+    if (g == NULL) {
+        answer_error(&w->who, 404, "unknown-group", "group %s has been removed", w->group);
+    } else if (g->run.id != w->run_before && g->run.kind == RUN_FAILOVER) {
+        answer_json(&w->who, 200, json_pack("{s:I}", "run", (json_int_t)g->run.id));
+    } else if (!f.leads) {
+        answer_error(&w->who, 503, "outcome-unknown",
+                     "leadership has changed: look at `ringfence status`");
+    } else if (mono_since_ms(w->since, now) > API_FAILOVER_MS) {
+        a->backend->want_failover(a->backend->owner, (uint8_t)(g - f.state->groups), false,
+                                  NO_INSTANCE);
+        why_not(a, &f, g, &w->who);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+void requests_look(struct api *a, struct mono now)
+{
+    struct failover_wait **at = &a->waits;
+
+    while (*at != NULL) {
+        struct failover_wait *w = *at;
+
+        if (!look_at(a, w, now)) {
+            at = &w->next;
+            continue;
+        }
+        *at = w->next;
+        free(w);
+    }
+}
+
+void requests_close(struct api *a)
+{
+    while (a->waits != NULL) {
+        struct failover_wait *w = a->waits;
+
+        a->waits = w->next;
+        answer_error(&w->who, 503, "outcome-unknown", "this controller is stopping");
+        free(w);
+    }
+}
+
+/* ---- which one ------------------------------------------------------------------------- */
+
+static void of_a_group(struct api *a, const struct route *r, const struct api_request *raw,
+                       const struct asker *who)
+{
+    const struct group *g;
+    struct api_facts f;
+
+    api_facts(a, &f);
+    g = state_group_const(f.state, r->group);
+    if (g == NULL)
+        answer_error(who, 404, refusal_name(REFUSE_UNKNOWN_GROUP), "there is no group %s",
+                     r->group);
+    else if (r->kind == ROUTE_SWITCHOVER)
+        switchover(a, r, g, raw, who);
+    else if (r->kind == ROUTE_FAILOVER)
+        failover(a, g, raw, who);
+    else if (r->kind == ROUTE_ATTACH)
+        attach(a, r, g, raw, who);
+    else if (r->kind == ROUTE_REMOVE)
+        simple(a, r, ENTRY_REMOVE, raw, who);
+    else if (r->kind == ROUTE_PAUSE)
+        simple(a, r, ENTRY_PAUSE, raw, who);
+    else if (r->kind == ROUTE_RESUME)
+        simple(a, r, ENTRY_RESUME, raw, who);
+    else
+        simple(a, r, ENTRY_DETACH, raw, who);
+}
+
+void request_handle(struct api *a, const struct route *r, const struct api_request *raw,
+                    const struct asker *who)
+{
+    if (r->kind == ROUTE_DECLARE)
+        declare(a, r, raw, who);
+    else if (r->kind == ROUTE_ABORT)
+        abort_run(a, r, raw, who);
+    else
+        of_a_group(a, r, raw, who);
+}

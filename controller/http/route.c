@@ -1,0 +1,130 @@
+#include "controller/http/route.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "*" stands for one segment: a group's name, or a run's number. */
+static const struct {
+    enum route_kind kind;
+    const char *method, *path;
+} rows[] = {
+    {ROUTE_STATUS, "GET", "/v1/status"},
+    {ROUTE_WHY, "GET", "/v1/groups/*/why"},
+    {ROUTE_LOG, "GET", "/v1/log"},
+    {ROUTE_DECLARE, "POST", "/v1/groups"},
+    {ROUTE_REMOVE, "DELETE", "/v1/groups/*"},
+    {ROUTE_SWITCHOVER, "POST", "/v1/groups/*/switchover"},
+    {ROUTE_FAILOVER, "POST", "/v1/groups/*/failover"},
+    {ROUTE_ABORT, "POST", "/v1/runs/*/abort"},
+    {ROUTE_PAUSE, "POST", "/v1/groups/*/pause"},
+    {ROUTE_RESUME, "POST", "/v1/groups/*/resume"},
+    {ROUTE_DETACH, "POST", "/v1/groups/*/detach"},
+    {ROUTE_ATTACH, "POST", "/v1/groups/*/attach"},
+    {ROUTE_DOCTOR, "GET", "/v1/doctor"},
+    {ROUTE_VERSION, "GET", "/v1/version"},
+};
+
+bool route_name_ok(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len > 0 && len < NAME_SIZE && name[0] != '-' &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+}
+
+/* The segment that "*" stood for goes to `star`. */
+static bool path_matches(const char *path, const char *pattern, char star[NAME_SIZE])
+{
+    size_t before = strcspn(pattern, "*"), len;
+
+    star[0] = '\0';
+    if (pattern[before] == '\0')
+        return strcmp(path, pattern) == 0;
+    if (strncmp(path, pattern, before) != 0)
+        return false;
+    len = strcspn(path + before, "/");
+    if (strcmp(path + before + len, pattern + before + 1) != 0)
+        return false;
+    /* Too long to be a name: a "-" in front is no name either, and short. */
+    (void)snprintf(star, NAME_SIZE, "%.*s", len < NAME_SIZE ? (int)len : 1,
+                   len < NAME_SIZE ? path + before : "-");
+    return true;
+}
+
+static unsigned take_star(const char *star, struct route *r, struct err *err)
+{
+    char *end;
+
+    if (r->kind == ROUTE_ABORT) {
+        r->run = strtoull(star, &end, 10);
+        if (star[0] >= '0' && star[0] <= '9' && *end == '\0' && r->run != 0)
+            return 0;
+        (void)err_set(err, ERR_INVAL, "a run has a number: `ringfence status` shows it");
+        return 400;
+    }
+    if (!route_name_ok(star)) {
+        (void)err_set(err, ERR_INVAL,
+                      "the name of a group is 1 to %d of a-z, 0-9 and -, and begins with a "
+                      "letter or digit",
+                      NAME_SIZE - 1);
+        return 400;
+    }
+    (void)snprintf(r->group, sizeof r->group, "%s", star);
+    return 0;
+}
+
+unsigned route_match(const char *method, const char *path, struct route *ret,
+                     struct err *err)
+{
+    bool other_method = false;
+    char star[NAME_SIZE];
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct route r = {.kind = rows[i].kind};
+        unsigned status;
+
+        if (!path_matches(path, rows[i].path, star))
+            continue;
+        if (strcmp(method, rows[i].method) != 0) {
+            other_method = true;
+            continue;
+        }
+        status = strchr(rows[i].path, '*') != NULL ? take_star(star, &r, err) : 0;
+        if (status == 0)
+            *ret = r;
+        return status;
+    }
+    if (other_method) {
+        (void)err_set(err, ERR_INVAL, "%.20s is not for this path", method);
+        return 405;
+    }
+    (void)err_set(err, ERR_NOTFOUND, "there is no %.80s", path);
+    return 404;
+}
+
+bool route_is_local(enum route_kind kind)
+{
+    return kind == ROUTE_LOG || kind == ROUTE_DOCTOR || kind == ROUTE_VERSION;
+}
+
+void route_format(const struct route *r, char path[ROUTE_PATH_SIZE])
+{
+    const char *pattern = rows[r->kind].path;
+    size_t before = strcspn(pattern, "*");
+    char run[24];
+
+    if (pattern[before] == '\0') {
+        (void)snprintf(path, ROUTE_PATH_SIZE, "%s%s", pattern, r->dry ? "?dry=1" : "");
+        return;
+    }
+    (void)snprintf(run, sizeof run, "%" PRIu64, r->run);
+    (void)snprintf(path, ROUTE_PATH_SIZE, "%.*s%s%s", (int)before, pattern,
+                   r->kind == ROUTE_ABORT ? run : r->group, pattern + before + 1);
+}
+
+const char *route_method(enum route_kind kind)
+{
+    return rows[kind].method; /* rows are in the order of the enum; a test checks it */
+}

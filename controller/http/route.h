@@ -1,0 +1,47 @@
+/* controller/http/route.h -- which request is it? Pure. */
+#ifndef RF_HTTP_ROUTE_H
+#define RF_HTTP_ROUTE_H
+
+#include "controller/core/state.h"
+
+enum route_kind {
+    ROUTE_STATUS,
+    ROUTE_WHY,
+    ROUTE_LOG,
+    ROUTE_DECLARE,
+    ROUTE_REMOVE,
+    ROUTE_SWITCHOVER,
+    ROUTE_FAILOVER,
+    ROUTE_ABORT,
+    ROUTE_PAUSE,
+    ROUTE_RESUME,
+    ROUTE_DETACH,
+    ROUTE_ATTACH,
+    ROUTE_DOCTOR,
+    ROUTE_VERSION,
+};
+
+struct route {
+    enum route_kind kind;
+    char group[NAME_SIZE]; /* "" where the path has none */
+    uint64_t run;          /* ABORT */
+    bool dry;              /* DECLARE */
+};
+
+/* 0, or the HTTP status: 404, 405 or 400 (a name or number that cannot be); the text says
+ * why. `path` is without the query string. */
+MUST_USE unsigned route_match(const char *method, const char *path, struct route *ret,
+                              struct err *err);
+
+/* Answered by whoever is asked: not passed on to the leader. */
+bool route_is_local(enum route_kind kind);
+
+/* The path that route_match() gives the same route for, with its query. */
+enum { ROUTE_PATH_SIZE = 96 };
+void route_format(const struct route *r, char path[ROUTE_PATH_SIZE]);
+const char *route_method(enum route_kind kind);
+
+/* 1 to NAME_SIZE - 1 of [a-z0-9-], beginning with a letter or digit. */
+bool route_name_ok(const char *name);
+
+#endif

@@ -1,0 +1,328 @@
+#include "controller/http/status.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/base/clock.h"
+
+/* ---- controllers and agents ----------------------------------------------------------- */
+
+static const char *name_of(const struct api_facts *f, uint64_t id)
+{
+    for (unsigned i = 0; i < f->controller_count; i++)
+        if (f->controllers[i].id == id)
+            return f->controllers[i].name;
+    return "";
+}
+
+static json_t *controllers(const struct api_facts *f)
+{
+    json_t *out = json_array();
+
+    for (unsigned i = 0; i < f->controller_count; i++) {
+        const struct api_controller *c = &f->controllers[i];
+
+        (void)json_array_append_new(
+            out, json_pack("{s:s, s:s, s:I, s:s, s:b, s:b, s:s}", "name", c->name, "region",
+                           c->region, "id", (json_int_t)c->id, "role",
+                           c->id == f->leader_id ? "leader" : "follower", "up", (int)c->up,
+                           "caught_up", (int)c->caught_up, "version", c->version));
+    }
+    return out;
+}
+
+static json_t *since_ms(struct mono then, struct mono now)
+{
+    return mono_is_set(then) ? json_integer((json_int_t)mono_since_ms(then, now))
+                             : json_null();
+}
+
+static json_t *agents(const struct api_facts *f, struct mono now)
+{
+    json_t *out = json_array();
+
+    for (unsigned i = 0; i < f->state->agent_count; i++) {
+        const struct agent *a = &f->state->agents[i];
+        const struct observed_agent *o = &f->seen->agents[i];
+        const char *via = o->connected && o->via < f->controller_count
+                              ? f->controllers[o->via].name
+                              : "";
+
+        (void)json_array_append_new(
+            out,
+            json_pack("{s:s, s:s, s:s, s:b, s:s, s:o, s:I, s:s}", "name", a->name, "region",
+                      a->region, "address", a->address, "connected", (int)o->connected,
+                      "via", via, "heard_ms", since_ms(o->heard, now), "lives",
+                      (json_int_t)a->lives, "version", a->version));
+    }
+    return out;
+}
+
+/* ---- a group -------------------------------------------------------------------------- */
+
+static const char *instance_name(const struct group *g, uint8_t i)
+{
+    return i < g->instance_count ? g->instances[i].agent : "";
+}
+
+static json_t *members(const struct group *g)
+{
+    json_t *out = json_array();
+
+    for (uint8_t i = 0; g->policy.sync != SYNC_OFF && i < g->instance_count; i++)
+        if ((g->sync_set & 1u << i) != 0)
+            (void)json_array_append_new(out, json_string(g->instances[i].agent));
+    return out;
+}
+
+static json_t *bytes_or_null(bool known, uint64_t bytes)
+{
+    return known ? json_integer((json_int_t)bytes) : json_null();
+}
+
+static json_t *run(const struct group *g)
+{
+    const struct run *r = &g->run;
+    bool activated = r->activate_wall_ms != 0;
+    uint64_t before = activated && r->epoch > 0 ? r->epoch - 1 : r->epoch;
+    json_t *out;
+
+    if (r->id == 0)
+        return json_null();
+    out = json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:s, s:s}", "id",
+                    (json_int_t)r->id, "kind", run_kind_name(r->kind), "result",
+                    run_result_name(r->result), "from", instance_name(g, r->from), "to",
+                    instance_name(g, r->to), "epoch_before", (json_int_t)before,
+                    "epoch_after", (json_int_t)r->epoch, "requested", (int)r->requested,
+                    "rule", r->rule, "reason", r->reason, "proof",
+                    proof_kind_name(r->proof));
+    if (out == NULL)
+        return NULL;
+    (void)json_object_set_new(out, "fence_ms", json_integer((json_int_t)r->fence_wall_ms));
+    (void)json_object_set_new(out, "proof_ms", json_integer((json_int_t)r->proof_wall_ms));
+    (void)json_object_set_new(out, "activate_ms",
+                              json_integer((json_int_t)r->activate_wall_ms));
+    (void)json_object_set_new(out, "open_ms", json_integer((json_int_t)r->open_wall_ms));
+    (void)json_object_set_new(
+        out, "forecast_lost_bytes",
+        bytes_or_null(r->loss_forecast_known, r->loss_forecast_bytes));
+    (void)json_object_set_new(out, "lost_bytes",
+                              bytes_or_null(r->loss_known, r->loss_bytes));
+    return out;
+}
+
+static const char *server_name(enum server_state s)
+{
+    switch (s) {
+    case SERVER_UNKNOWN:
+        return "unknown";
+    case SERVER_ABSENT:
+        return "absent";
+    case SERVER_DOWN:
+        return "down";
+    case SERVER_STARTING:
+        return "starting";
+    case SERVER_PRIMARY:
+        return "primary";
+    case SERVER_STANDBY:
+        return "standby";
+    case SERVER_STOPPING:
+        return "stopping";
+    case SERVER_REWINDING:
+        return "rewinding";
+    }
+    return "unknown";
+}
+
+static const char *role_name(const struct group *g, uint8_t i)
+{
+    if (g->phase == PHASE_DETACHED)
+        return "detached";
+    if (g->phase == PHASE_FORMING)
+        return "none";
+    return i == g->active ? "primary" : "standby";
+}
+
+static const char *step_state_name(enum step_state s)
+{
+    switch (s) {
+    case STEP_IDLE:
+        return "idle";
+    case STEP_STARTED:
+        return "started";
+    case STEP_DONE:
+        return "done";
+    case STEP_FAILED:
+        return "failed";
+    }
+    return "?";
+}
+
+static json_t *step(const struct step *s)
+{
+    if (s->id == 0)
+        return json_null();
+    return json_pack("{s:s, s:s, s:s}", "kind", step_kind_name(s->kind), "state",
+                     step_state_name(s->state), "text", s->text);
+}
+
+static json_t *probes(const struct api_facts *f, const struct observed_instance *o)
+{
+    json_t *out = json_object();
+
+    for (unsigned i = 0; i < f->state->controller_count; i++)
+        if (mono_is_set(o->probes[i].at))
+            (void)json_object_set_new(out, f->state->controllers[i].name,
+                                      json_boolean(o->probes[i].answered));
+    return out;
+}
+
+static json_t *lag_bytes(const struct observed_group *og, const struct observed_instance *o)
+{
+    if (!mono_is_set(og->primary_lsn_at) || !mono_is_set(o->seen.at) ||
+        o->seen.flush_lsn == 0)
+        return json_null();
+    return json_integer(og->primary_lsn > o->seen.flush_lsn
+                            ? (json_int_t)(og->primary_lsn - o->seen.flush_lsn)
+                            : 0);
+}
+
+static json_t *instance(const struct api_facts *f, uint8_t group, uint8_t i)
+{
+    const struct group *g = &f->state->groups[group];
+    const struct observed_group *og = &f->seen->groups[group];
+    const struct observed_instance *o = &og->instances[i];
+    const struct seen_instance *seen = &o->seen;
+    bool known = mono_is_set(seen->at);
+    char lsn[24];
+    json_t *out;
+
+    (void)snprintf(lsn, sizeof lsn, "%" PRIX64 "/%" PRIX64, seen->flush_lsn >> 32,
+                   seen->flush_lsn & 0xffffffff);
+    out = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:o, s:s, s:o, s:I, s:I, s:b}",
+                    "name", g->instances[i].agent, "region", group_region_name(g, i),
+                    "role", role_name(g, i), "server", server_name(seen->server), "member",
+                    (int)((g->sync_set & 1u << i) != 0), "proven",
+                    (int)instance_is_proven(f->state, &g->instances[i]), "gate",
+                    seen->gate_mode, "lease_margin_ms",
+                    known ? json_integer((json_int_t)seen->lease_margin_ms) : json_null(),
+                    "lsn", seen->flush_lsn != 0 ? lsn : "", "lag_bytes", lag_bytes(og, o),
+                    "lag_ms", (json_int_t)seen->replay_lag_ms, "timeline",
+                    (json_int_t)seen->timeline, "streaming", (int)seen->streaming);
+    if (out == NULL)
+        return NULL;
+    (void)json_object_set_new(out, "step", step(&g->instances[i].step));
+    (void)json_object_set_new(out, "probes", probes(f, o));
+    (void)json_object_set_new(out, "problem", json_string(seen->problem));
+    return out;
+}
+
+static json_t *instances(const struct api_facts *f, uint8_t group)
+{
+    json_t *out = json_array();
+
+    for (uint8_t i = 0; i < f->state->groups[group].instance_count; i++)
+        (void)json_array_append_new(out, instance(f, group, i));
+    return out;
+}
+
+/* "Why nothing happens": only where something might be expected to. */
+static json_t *hold(const struct api_facts *f, uint8_t group, bool suspect, struct mono now)
+{
+    const struct group *g = &f->state->groups[group];
+    struct explanation e;
+
+    if (!suspect && g->phase == PHASE_STEADY && !g->paused)
+        return json_string("");
+    explain(f->state, f->seen, group, now, &e);
+    return json_string(e.verdict);
+}
+
+static json_t *group_document(const struct api_facts *f, uint8_t group, struct mono now)
+{
+    const struct group *g = &f->state->groups[group];
+    bool suspect = group_is_suspect(f->state, f->seen, group, now);
+    json_t *out = json_pack(
+        "{s:s, s:s, s:b, s:I, s:s, s:s, s:s, s:o, s:b, s:o, s:I, s:I, s:I}", "name",
+        g->name, "phase", phase_name(g->phase), "suspect", (int)suspect, "epoch",
+        (json_int_t)g->epoch, "active", instance_name(g, g->active), "active_region",
+        g->active < g->instance_count ? group_region_name(g, g->active) : "", "sync",
+        sync_mode_name(g->policy.sync), "sync_set", members(g), "paused", (int)g->paused,
+        "hold", hold(f, group, suspect, now), "failovers", (json_int_t)g->failovers,
+        "switchovers", (json_int_t)g->switchovers, "ttl_ms",
+        (json_int_t)g->policy.lease.ttl_ms);
+
+    if (out == NULL)
+        return NULL;
+    (void)json_object_set_new(out, "run", run(g));
+    (void)json_object_set_new(out, "instances", instances(f, group));
+    return out;
+}
+
+/* ---- the whole ------------------------------------------------------------------------ */
+
+json_t *status_document(const struct api_facts *f, struct mono now, uint64_t wall_ms,
+                        bool stale)
+{
+    char time[WALL_TEXT_SIZE];
+    json_t *groups = json_array();
+
+    for (uint8_t i = 0; i < f->state->group_count; i++)
+        (void)json_array_append_new(groups, group_document(f, i, now));
+    wall_format(wall_ms, time);
+    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:o, s:o, s:o}", "cluster",
+                     f->cluster, "controller", f->name, "leader", name_of(f, f->leader_id),
+                     "term", (json_int_t)f->term, "applied", (json_int_t)f->applied,
+                     "stale", (int)stale, "time", time, "controllers", controllers(f),
+                     "agents", agents(f, now), "groups", groups);
+}
+
+/* FNV-1a: good enough to see a change; a miss is made good a second later. */
+static void mix(uint64_t *hash, uint64_t value)
+{
+    for (unsigned i = 0; i < 8; i++)
+        *hash = (*hash ^ (value >> (8 * i) & 0xff)) * 0x100000001b3u;
+}
+
+static void mix_text(uint64_t *hash, const char *text)
+{
+    for (; *text != '\0'; text++)
+        mix(hash, (unsigned char)*text);
+}
+
+static void mix_group(uint64_t *hash, const struct api_facts *f, uint8_t group,
+                      struct mono now)
+{
+    const struct group *g = &f->state->groups[group];
+
+    mix(hash, g->index);
+    mix(hash, (uint64_t)g->phase);
+    mix(hash, group_is_suspect(f->state, f->seen, group, now));
+    for (unsigned i = 0; i < g->instance_count; i++) {
+        const struct seen_instance *seen = &f->seen->groups[group].instances[i].seen;
+
+        mix(hash, (uint64_t)seen->server);
+        mix(hash, seen->streaming);
+        mix(hash, g->instances[i].proof.proven);
+        mix(hash, g->instances[i].step.id);
+        mix(hash, (uint64_t)g->instances[i].step.state);
+        mix_text(hash, seen->gate_mode);
+        mix_text(hash, seen->problem);
+    }
+}
+
+uint64_t status_fingerprint(const struct api_facts *f, struct mono now)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+
+    mix(&hash, f->leader_id);
+    mix(&hash, f->term);
+    for (unsigned i = 0; i < f->controller_count; i++)
+        mix(&hash, f->controllers[i].up);
+    for (unsigned i = 0; i < f->state->agent_count; i++)
+        mix(&hash, f->seen->agents[i].connected);
+    for (uint8_t i = 0; i < f->state->group_count; i++)
+        mix_group(&hash, f, i, now);
+    return hash;
+}

@@ -1,0 +1,24 @@
+/* controller/http/status.h -- documents made of facts: status, why, doctor, version.
+ *
+ * Pure:    no I/O; the clock is the caller's `now`, the wall clock his `wall_ms`.
+ * Owner:   the caller owns the JSON; NULL: no memory.
+ */
+#ifndef RF_HTTP_STATUS_H
+#define RF_HTTP_STATUS_H
+
+#include <jansson.h>
+
+#include "controller/http/api.h"
+
+/* `stale`: from a controller that knows no leader. */
+json_t *status_document(const struct api_facts *f, struct mono now, uint64_t wall_ms,
+                        bool stale);
+
+/* Changes when a follower of the status should be told; renewals and positions do not. */
+uint64_t status_fingerprint(const struct api_facts *f, struct mono now);
+
+json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now);
+json_t *doctor_document(const struct api_facts *f, const char *host);
+json_t *version_document(const struct api_facts *f);
+
+#endif
