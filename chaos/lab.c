@@ -15,9 +15,11 @@ void lab_find_bin(const struct options *o, char *path, size_t size)
     ssize_t n;
 
     if (o->bin != NULL) {
-        if (realpath(o->bin, NULL) == NULL)
+        AUTO(auto_free) char *real = realpath(o->bin, NULL);
+
+        if (real == NULL)
             die("--bin %s: %s", o->bin, strerror(errno));
-        snprintf(path, size, "%s", o->bin);
+        snprintf(path, size, "%s", real);
         return;
     }
     n = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -43,7 +45,7 @@ static void wait_until_steady(struct view *v, enum sync_mode sync)
     } while (!view_is_steady(&d, sync));
 }
 
-static void finish(const struct options *o, const struct result *r)
+void lab_report(const struct options *o, const struct result *r)
 {
     if (o->json)
         result_json(r, stdout);
@@ -85,7 +87,7 @@ void lab_run(const struct options *o, const char *id, struct progress *progress)
         progress->results[i] = play.result;
         progress->played[i] = true;
         progress->failed = !result_ok(&play.result);
-        finish(o, &play.result);
+        lab_report(o, &play.result);
     }
     view_stop(&view);
 }

@@ -21,6 +21,9 @@ struct progress {
  * laboratory. */
 void lab_run(const struct options *o, const char *id, struct progress *progress);
 
+/* The line for machines, if wanted, and the page for people. */
+void lab_report(const struct options *o, const struct result *r);
+
 /* What to try in a laboratory that was kept. */
 void lab_print_hints(const char *id, const char *bin, FILE *out);
 

@@ -73,6 +73,21 @@ static void copy_logs(const struct options *o, const char *id)
     run_here((const char *[]){"/bin/sh", "-c", command, "sh", o->logs, NULL});
 }
 
+/* A scenario whose worker died has a result too, and it is not ok. */
+static void record_death(const struct options *o, struct progress *progress, int status)
+{
+    unsigned i = progress->next - 1;
+    struct result *r = &progress->results[i];
+
+    result_init(r);
+    r->scenario = o->plays[i]->name;
+    r->sync = sync_name(o->sync);
+    r->ttl_ms = o->ttl_ms;
+    result_blame(r, "the laboratory itself ended in the middle of it (status %d)", status);
+    progress->played[i] = true;
+    lab_report(o, r);
+}
+
 /* One laboratory and what it carries; false: it could not be set up. */
 static bool one_laboratory(const struct options *o, const char *id,
                            struct progress *progress)
@@ -94,10 +109,8 @@ static bool one_laboratory(const struct options *o, const char *id,
         kill(pid, SIGKILL); /* it came between fork() and the line above */
     status = wait_for(pid);
     worker = 0;
-    if (status != 0 && progress->stands && !interrupted)
-        fprintf(stderr, "ringfence-lab: %s came to no end (status %d)\n",
-                o->plays[progress->next > first ? progress->next - 1 : first]->name,
-                status);
+    if (progress->next > first && !progress->played[progress->next - 1] && !interrupted)
+        record_death(o, progress, status);
     if (o->logs != NULL)
         copy_logs(o, id);
     kept = o->keep && progress->stands && !interrupted;
