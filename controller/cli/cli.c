@@ -1,0 +1,208 @@
+#include "controller/cli/cli.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/base/units.h"
+
+const char *cli_operand(const struct cli *cli, unsigned i)
+{
+    return i < cli->args.operand_count ? cli->args.operands[i] : NULL;
+}
+
+const char *cli_value(const struct cli *cli, const char *option)
+{
+    return help_value(&cli->args, option);
+}
+
+enum cli_exit cli_usage(const struct cli *cli, const char *fmt, ...)
+{
+    va_list args;
+
+    fputs("ringfence: ", cli->errors);
+    va_start(args, fmt);
+    vfprintf(cli->errors, fmt, args);
+    va_end(args);
+    fputs("\n", cli->errors);
+    return CLI_USAGE;
+}
+
+enum cli_exit cli_fail(const struct cli *cli, const struct err *err)
+{
+    fprintf(cli->errors, "ringfence: %s\n", err->text);
+    if (err->code == ERR_UNKNOWN)
+        return CLI_UNKNOWN;
+    return err->code == ERR_INVAL ? CLI_USAGE : CLI_UNREACHABLE;
+}
+
+bool cli_name_ok(const struct cli *cli, const char *what, const char *name)
+{
+    size_t len = strlen(name);
+
+    if (len > 0 && len < 64 && name[0] != '-' &&
+        strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == len)
+        return true;
+    cli_usage(cli, "'%s' is no name of a %s: expected [a-z0-9][a-z0-9-]*", name, what);
+    return false;
+}
+
+void cli_print_json(const struct cli *cli, const json_t *document)
+{
+    json_dumpf(document, cli->out, JSON_COMPACT | JSON_ENCODE_ANY);
+    fputc('\n', cli->out);
+    fflush(cli->out);
+}
+
+static enum cli_exit exit_of(long status, const char *code)
+{
+    if (status == 503)
+        return strcmp(code, "outcome-unknown") == 0 || strcmp(code, "no-answer") == 0
+                   ? CLI_UNKNOWN
+                   : CLI_UNREACHABLE;
+    if (status == 400 || status == 405 || status == 413)
+        return CLI_USAGE;
+    return status == 404 || status == 409 ? CLI_NO : CLI_UNKNOWN;
+}
+
+enum cli_exit cli_refused(const struct cli *cli, const struct http_answer *answer)
+{
+    json_t *document =
+        json_loadb((const char *)answer->body.data, answer->body.len, 0, NULL);
+    const json_t *error = json_object_get(document, "error");
+    const char *code = json_string_value(json_object_get(error, "code"));
+    const char *text = json_string_value(json_object_get(error, "text"));
+    enum cli_exit result = exit_of(answer->status, code != NULL ? code : "");
+
+    if (text != NULL)
+        fprintf(cli->errors, "ringfence: %s%s%s%s\n", code != NULL ? code : "",
+                code != NULL ? ": " : "", text, "");
+    else
+        fprintf(cli->errors, "ringfence: %s answered with status %ld\n", cli->http.socket,
+                answer->status);
+    json_decref(document);
+    return result;
+}
+
+enum cli_exit cli_ask(struct cli *cli, const char *method, const char *path, json_t *body,
+                      json_t **ret)
+{
+    AUTO(http_answer_free) struct http_answer answer = {0};
+    AUTO(auto_free) char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    struct http_request request = {method, path, text};
+    struct err err = {0};
+
+    if (body != NULL && text == NULL) {
+        err_set(&err, ERR_NOMEM, "%s %s", method, path);
+        return cli_fail(cli, &err);
+    }
+    if (http_ask(&cli->http, &request, &answer, &err) != 0)
+        return cli_fail(cli, &err);
+    if (answer.status < 200 || answer.status > 299)
+        return cli_refused(cli, &answer);
+    *ret = json_loadb((const char *)answer.body.data, answer.body.len, 0, NULL);
+    if (*ret != NULL)
+        return CLI_OK;
+    /* It was accepted, but what came of it cannot be read. */
+    err_set(&err, strcmp(method, "GET") == 0 ? ERR_BADMSG : ERR_UNKNOWN,
+            "%s: the answer is not JSON", cli->http.socket);
+    return cli_fail(cli, &err);
+}
+
+/* ---- the command line -----------------------------------------------------------------
+ */
+
+/* "pki issue" is two words. */
+static const struct cli_command *find_command(int argc, char **argv, int *ret_words)
+{
+    for (unsigned i = 0; cli_command_at(i) != NULL; i++) {
+        const struct cli_command *c = cli_command_at(i);
+        const char *space = strchr(c->help.name, ' ');
+        size_t first =
+            space != NULL ? (size_t)(space - c->help.name) : strlen(c->help.name);
+
+        if (strlen(argv[0]) != first || memcmp(argv[0], c->help.name, first) != 0)
+            continue;
+        *ret_words = space != NULL ? 2 : 1;
+        if (space == NULL || (argc > 1 && strcmp(argv[1], space + 1) == 0))
+            return c;
+    }
+    return NULL;
+}
+
+/* Options before the command count as well; those behind it win. */
+static int set_up(struct cli *cli, const struct help_parsed *before, struct err *err)
+{
+    const char *socket = cli_value(cli, "socket"), *timeout = cli_value(cli, "timeout");
+
+    if (socket == NULL)
+        socket = help_value(before, "socket");
+    if (socket == NULL)
+        socket = getenv("RINGFENCE_SOCKET");
+    if (timeout == NULL)
+        timeout = help_value(before, "timeout");
+    cli->socket_given = socket != NULL;
+    cli->http.socket = socket != NULL ? socket : CLI_CONTROLLER_SOCKET;
+    cli->http.timeout_ms = CLI_TIMEOUT_MS;
+    cli->json = cli_value(cli, "json") != NULL;
+    if (timeout != NULL && units_parse_duration(timeout, &cli->http.timeout_ms, err) != 0)
+        return err_wrap(err, "--timeout");
+    /* libcurl takes 0 for "for ever". */
+    return cli->http.timeout_ms != 0 ? 0
+                                     : err_set(err, ERR_INVAL, "--timeout: more than 0");
+}
+
+static enum cli_exit run_command(struct cli *cli, const struct help_parsed *before,
+                                 const struct cli_command *c,
+                                 const struct help_words *words)
+{
+    struct err err = {0};
+
+    if (help_parse(c->help.options, cli_help()->options, words, &cli->args, NULL, &err) !=
+        0)
+        return cli_usage(cli, "%s: %s; see `ringfence %s --help`", c->help.name, err.text,
+                         c->help.name);
+    if (cli_value(cli, "help") != NULL) {
+        help_print(cli_help(), &c->help, cli->out);
+        return CLI_OK;
+    }
+    if (cli->args.operand_count < c->operands_min ||
+        cli->args.operand_count > c->operands_max)
+        return cli_usage(cli, "%s: expected `ringfence %s%s%s`", c->help.name, c->help.name,
+                         c->help.operands[0] != '\0' ? " " : "", c->help.operands);
+    if (set_up(cli, before, &err) != 0)
+        return cli_fail(cli, &err);
+    return c->run(cli);
+}
+
+enum cli_exit cli_main(int argc, char **argv, FILE *out, FILE *errors)
+{
+    struct cli cli = {.out = out, .errors = errors};
+    struct help_words words = {argv + 1, argc - 1, true};
+    struct help_parsed before;
+    const struct cli_command *c;
+    struct err err = {0};
+    int used = 0, name_words = 0;
+
+    /* For the build: `cmake --build . --target man`. */
+    if (argc == 2 && strcmp(argv[1], "--man") == 0) {
+        help_print_man(cli_help(), out);
+        return CLI_OK;
+    }
+    if (help_parse(cli_help()->options, NULL, &words, &before, &used, &err) != 0)
+        return cli_usage(&cli, "%s; see `ringfence --help`", err.text);
+    if (help_value(&before, "help") != NULL) {
+        help_print(cli_help(), NULL, out);
+        return CLI_OK;
+    }
+    if (used == argc - 1)
+        return cli_usage(&cli, "expected a command; see `ringfence --help`");
+    c = find_command(argc - 1 - used, argv + 1 + used, &name_words);
+    if (c == NULL)
+        return cli_usage(&cli, "there is no command '%s'%s; see `ringfence --help`",
+                         argv[1 + used], name_words == 2 ? " of this form" : "");
+    words.argv = argv + 1 + used + name_words;
+    words.count = argc - 1 - used - name_words;
+    words.stop_at_operand = false;
+    return run_command(&cli, &before, c, &words);
+}

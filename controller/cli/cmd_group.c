@@ -1,0 +1,202 @@
+/* Commands that ask for a change of one group. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/cli/cli.h"
+#include "controller/cli/group_file.h"
+#include "controller/cli/show.h"
+
+enum { PATH_MAX_BYTES = 200 };
+
+/* The answer as JSON, or what `say` makes of it: %s stands for one member. */
+static void tell(const struct cli *cli, const json_t *answer, const char *before,
+                 const char *member, const char *after)
+{
+    char room[SHOW_TEXT_SIZE];
+
+    if (cli->json)
+        cli_print_json(cli, answer);
+    else
+        fprintf(cli->out, "%s%s%s\n", before, show_member(answer, member, room), after);
+}
+
+static enum cli_exit load(const struct cli *cli, json_t **ret_document)
+{
+    const char *file = cli_value(cli, "file");
+    struct err err = {0};
+
+    if (file == NULL)
+        return cli_usage(cli, "expected -f FILE");
+    if (group_file_load(file, ret_document, &err) == 0)
+        return CLI_OK;
+    fprintf(cli->errors, "ringfence: %s\n", err.text);
+    return CLI_USAGE;
+}
+
+enum cli_exit cli_apply(struct cli *cli)
+{
+    json_t *document = NULL, *answer = NULL;
+    enum cli_exit result = load(cli, &document);
+    char room[SHOW_TEXT_SIZE];
+
+    if (result == CLI_OK)
+        result = cli_ask(cli, "POST", "/v1/groups", document, &answer);
+    if (result == CLI_OK && cli->json)
+        cli_print_json(cli, answer);
+    else if (result == CLI_OK)
+        fprintf(cli->out, "group %s: %s\n", show_member(answer, "group", room),
+                json_is_true(json_object_get(answer, "changed")) ? "applied" : "unchanged");
+    json_decref(document);
+    json_decref(answer);
+    return result;
+}
+
+enum cli_exit cli_diff(struct cli *cli)
+{
+    json_t *document = NULL, *answer = NULL;
+    enum cli_exit result = load(cli, &document);
+
+    if (result == CLI_OK)
+        result = cli_ask(cli, "POST", "/v1/groups?dry=1", document, &answer);
+    if (result == CLI_OK) {
+        if (cli->json)
+            cli_print_json(cli, answer);
+        else
+            show_diff(answer, cli->out);
+        if (json_array_size(json_object_get(answer, "diff")) > 0)
+            result = CLI_NO;
+    }
+    json_decref(document);
+    json_decref(answer);
+    return result;
+}
+
+/* POST /v1/groups/GROUP/VERB; the body is taken. */
+static enum cli_exit act(struct cli *cli, const char *verb, json_t *body, json_t **ret)
+{
+    const char *group = cli_operand(cli, 0);
+    char path[PATH_MAX_BYTES];
+    enum cli_exit result = CLI_USAGE;
+
+    if (cli_name_ok(cli, "group", group)) {
+        snprintf(path, sizeof path, "/v1/groups/%s/%s", group, verb);
+        result = cli_ask(cli, "POST", path, body, ret);
+    }
+    json_decref(body);
+    return result;
+}
+
+enum cli_exit cli_switchover(struct cli *cli)
+{
+    const char *to = cli_value(cli, "to"), *reason = cli_value(cli, "reason");
+    json_t *answer = NULL;
+    enum cli_exit result;
+
+    if (to == NULL)
+        return cli_usage(cli, "switchover: expected --to REGION");
+    if (!cli_name_ok(cli, "region", to))
+        return CLI_USAGE;
+    result = act(cli, "switchover",
+                 json_pack("{s:s, s:s}", "to", to, "reason", reason != NULL ? reason : ""),
+                 &answer);
+    if (result == CLI_OK)
+        tell(cli, answer, "switchover begun, run ", "run",
+             "; follow it with `ringfence status --watch`");
+    json_decref(answer);
+    return result;
+}
+
+enum cli_exit cli_failover(struct cli *cli)
+{
+    const char *to = cli_value(cli, "to");
+    json_t *answer = NULL;
+    enum cli_exit result;
+
+    if (to != NULL && !cli_name_ok(cli, "region", to))
+        return CLI_USAGE;
+    result = act(cli, "failover", json_pack("{s:s?}", "to", to), &answer);
+    if (result == CLI_OK)
+        tell(cli, answer, "failover begun, run ", "run",
+             "; follow it with `ringfence status --watch`");
+    json_decref(answer);
+    return result;
+}
+
+enum cli_exit cli_abort(struct cli *cli)
+{
+    const char *run = cli_operand(cli, 0);
+    json_t *answer = NULL;
+    char path[PATH_MAX_BYTES];
+    enum cli_exit result;
+
+    if (run[0] == '\0' || strlen(run) > 19 || strspn(run, "0123456789") != strlen(run))
+        return cli_usage(cli, "abort: expected the number of a run, found '%s'", run);
+    snprintf(path, sizeof path, "/v1/runs/%s/abort", run);
+    result = cli_ask(cli, "POST", path, NULL, &answer);
+    if (result == CLI_OK)
+        tell(cli, answer, "taken back, entry ", "index", "");
+    json_decref(answer);
+    return result;
+}
+
+static enum cli_exit simple(struct cli *cli, const char *verb, const char *said)
+{
+    json_t *answer = NULL;
+    enum cli_exit result = act(cli, verb, NULL, &answer);
+
+    if (result == CLI_OK)
+        tell(cli, answer, said, "index", "");
+    json_decref(answer);
+    return result;
+}
+
+enum cli_exit cli_pause(struct cli *cli)
+{
+    return simple(cli, "pause", "automatic decisions paused, entry ");
+}
+
+enum cli_exit cli_resume(struct cli *cli)
+{
+    return simple(cli, "resume", "automatic decisions resumed, entry ");
+}
+
+enum cli_exit cli_detach(struct cli *cli)
+{
+    return simple(cli, "detach", "detached: nothing is fenced now, entry ");
+}
+
+enum cli_exit cli_attach(struct cli *cli)
+{
+    const char *active = cli_value(cli, "active");
+    json_t *answer = NULL;
+    enum cli_exit result;
+
+    if (active != NULL && !cli_name_ok(cli, "region", active))
+        return CLI_USAGE;
+    result =
+        act(cli, "attach",
+            active != NULL ? json_pack("{s:s}", "active", active) : json_object(), &answer);
+    if (result == CLI_OK)
+        tell(cli, answer, "attached, entry ", "index", "");
+    json_decref(answer);
+    return result;
+}
+
+enum cli_exit cli_remove(struct cli *cli)
+{
+    const char *group = cli_operand(cli, 0);
+    json_t *answer = NULL;
+    char path[PATH_MAX_BYTES];
+    enum cli_exit result;
+
+    if (!cli_name_ok(cli, "group", group))
+        return CLI_USAGE;
+    snprintf(path, sizeof path, "/v1/groups/%s", group);
+    result = cli_ask(cli, "DELETE", path, NULL, &answer);
+    if (result == CLI_OK)
+        tell(cli, answer, "removed, entry ", "index", "");
+    json_decref(answer);
+    return result;
+}

@@ -1,0 +1,264 @@
+/* The one table of commands: parsing, --help and the man page come from it. */
+#include "controller/cli/cli.h"
+
+#define NO_OPTIONS                                                                         \
+    {                                                                                      \
+        0                                                                                  \
+    }
+
+static const struct help_option global_options[] = {
+    {"socket", 0, "PATH",
+     "Unix socket of the controller (default " CLI_CONTROLLER_SOCKET
+     "); of the agent for `doctor` on a data host"},
+    {"timeout", 0, "TIME",
+     "how long to wait for an answer, such as 500ms or 15s "
+     "(default 15s)"},
+    {"help", 'h', NULL, "print this help"},
+    NO_OPTIONS};
+
+static const struct help_option json_option[] = {
+    {"json", 0, NULL, "print the answer as JSON, one document per line"}, NO_OPTIONS};
+
+static const struct help_option status_options[] = {
+    {"watch", 'w', NULL, "go on printing at each change, and at least each second"},
+    {"json", 0, NULL, "print the document as JSON, one per line"},
+    NO_OPTIONS};
+
+static const struct help_option file_options[] = {
+    {"file", 'f', "FILE", "the group's YAML; - is standard input"},
+    {"json", 0, NULL, "print the answer as JSON"},
+    NO_OPTIONS};
+
+static const struct help_option switchover_options[] = {
+    {"to", 0, "REGION", "where to"},
+    {"reason", 0, "TEXT", "written to the log, for people"},
+    {"json", 0, NULL, "print the answer as JSON"},
+    NO_OPTIONS};
+
+static const struct help_option failover_options[] = {
+    {"to", 0, "REGION", "where to (default: the best candidate)"},
+    {"json", 0, NULL, "print the answer as JSON"},
+    NO_OPTIONS};
+
+static const struct help_option attach_options[] = {
+    {"active", 0, "REGION", "the region that is to be active (default: the one before)"},
+    {"json", 0, NULL, "print the answer as JSON"},
+    NO_OPTIONS};
+
+static const struct help_option log_options[] = {
+    {"follow", 0, NULL, "go on printing entries as they are committed"},
+    {"lines", 'n', "N", "how many of the last entries (default 50)"},
+    {"json", 0, NULL, "print entries as JSON, one per line"},
+    NO_OPTIONS};
+
+static const struct help_option pki_init_options[] = {
+    {"dir", 0, "DIR", "where the CA and what it issues is kept (made, 0700)"},
+    {"cluster", 0, "NAME", "the cluster's name, as in the configuration files"},
+    {"days", 0, "N", "how long the CA is valid (default 3650)"},
+    NO_OPTIONS};
+
+static const struct help_option pki_issue_options[] = {
+    {"dir", 0, "DIR", "where `pki init` made the CA"},
+    {"days", 0, "N", "how long the certificate is valid (default 825)"},
+    NO_OPTIONS};
+
+static const struct cli_command status_command = {
+    {"status", "",
+     "show controllers, agents and groups: who is active, what is held, and why",
+     "What is wrong begins with !!. For each instance: its server, its gate (open, "
+     "replication, closed), how long its lease still holds, whether it is in the sync set, "
+     "how far it lags, and from where it answers probes.",
+     status_options},
+    0,
+    0,
+    cli_status};
+
+static const struct cli_command why_command = {
+    {"why", "GROUP",
+     "list each condition that permits or blocks an automatic failover right now",
+     "Each line says whether the condition blocks, its value, and the limit that it is "
+     "measured against. The exit status is 0 whatever the verdict.",
+     json_option},
+    1,
+    1,
+    cli_why};
+
+static const struct cli_command log_command = {
+    {"log", "[GROUP]",
+     "show the audit trail: what was decided, by which rule, on what facts",
+     "Entries are those of the replicated log, oldest first; what was refused says so.",
+     log_options},
+    0,
+    1,
+    cli_log};
+
+static const struct cli_command apply_command = {
+    {"apply", "-f FILE", "declare a group, or change its policy",
+     "The file is a desired state: applying it again changes nothing. It cannot move the "
+     "active region; that is what switchover and failover are for.",
+     file_options},
+    0,
+    0,
+    cli_apply};
+
+static const struct cli_command diff_command = {
+    {"diff", "-f FILE", "show what apply would change",
+     "Exit status 0: nothing would change; 1: something would.", file_options},
+    0,
+    0,
+    cli_diff};
+
+static const struct cli_command switchover_command = {
+    {"switchover", "GROUP", "move a group to another region in good order, losing nothing",
+     "Checkpoint, stop under the lease, wait until the target has everything, fence, "
+     "promote. Before the fence it goes back by itself if something fails, or by `abort`.",
+     switchover_options},
+    1,
+    1,
+    cli_switchover};
+
+static const struct cli_command failover_command = {
+    {"failover", "GROUP", "fence the active region now and promote another one",
+     "For a region that is lost or sick while the automatic decision is paused or held. No "
+     "proof of a fence is skipped: it waits for the lease of a region that does not "
+     "answer. "
+     "It returns as soon as the fence has begun, which cannot be taken back.",
+     failover_options},
+    1,
+    1,
+    cli_failover};
+
+static const struct cli_command abort_command = {
+    {"abort", "RUN", "take a switchover back, before its fence has begun",
+     "RUN is the number that switchover printed and status shows.", json_option},
+    1,
+    1,
+    cli_abort};
+
+static const struct cli_command pause_command = {
+    {"pause", "GROUP", "stop automatic decisions about a group",
+     "Leases, gates and fences go on; an operator's commands work.", json_option},
+    1,
+    1,
+    cli_pause};
+
+static const struct cli_command resume_command = {
+    {"resume", "GROUP", "let automatic decisions about a group go on", NULL, json_option},
+    1,
+    1,
+    cli_resume};
+
+static const struct cli_command detach_command = {
+    {"detach", "GROUP", "leave a group's servers alone: no lease, no gate, no failover",
+     "Nothing prevents two writers in a detached group but you.", json_option},
+    1,
+    1,
+    cli_detach};
+
+static const struct cli_command attach_command = {
+    {"attach", "GROUP", "manage a detached group again",
+     "All its instances count as unproven: gates are installed and tried first.",
+     attach_options},
+    1,
+    1,
+    cli_attach};
+
+static const struct cli_command remove_command = {
+    {"remove", "GROUP", "remove a detached group; its epochs are never used again", NULL,
+     json_option},
+    1,
+    1,
+    cli_remove};
+
+static const struct cli_command doctor_command = {
+    {"doctor", "", "check this host: gate, clocks, disk, server, reachability of the peers",
+     "Asks the controller and the agent of this host, whichever run (or only the one of "
+     "--socket). Exit status 5 if something fails.",
+     json_option},
+    0,
+    0,
+    cli_doctor};
+
+static const struct cli_command version_command = {
+    {"version", "",
+     "print the version of this program, and of the controller if one answers", NULL,
+     json_option},
+    0,
+    0,
+    cli_version};
+
+static const struct cli_command pki_init_command = {
+    {"pki init", "", "make a small CA for one cluster",
+     "For laboratories and first installations. ca.key signs every node: keep it off them.",
+     pki_init_options},
+    0,
+    0,
+    cli_pki_init};
+
+static const struct cli_command pki_issue_command = {
+    {"pki issue", "controller|agent NAME", "make a key and a certificate for a node",
+     "Writes ROLE-NAME.crt and ROLE-NAME.key; never overwrites.", pki_issue_options},
+    2,
+    2,
+    cli_pki_issue};
+
+static const struct cli_command *const commands[] = {
+    &status_command,    &why_command,        &log_command,      &apply_command,
+    &diff_command,      &switchover_command, &failover_command, &abort_command,
+    &pause_command,     &resume_command,     &detach_command,   &attach_command,
+    &remove_command,    &doctor_command,     &version_command,  &pki_init_command,
+    &pki_issue_command,
+};
+
+static const struct help_command *const helps[] = {
+    &status_command.help,   &why_command.help,       &log_command.help,
+    &apply_command.help,    &diff_command.help,      &switchover_command.help,
+    &failover_command.help, &abort_command.help,     &pause_command.help,
+    &resume_command.help,   &detach_command.help,    &attach_command.help,
+    &remove_command.help,   &doctor_command.help,    &version_command.help,
+    &pki_init_command.help, &pki_issue_command.help, NULL,
+};
+_Static_assert(ARRAY_LEN(helps) == ARRAY_LEN(commands) + 1, "a command without help");
+
+static const struct help_pair exit_codes[] = {
+    {"0", "done, or the answer is yes"},
+    {"1", "refused, or the answer is no (diff: something would change)"},
+    {"2", "wrong usage, or a file that is wrong"},
+    {"3", "no controller answers, or there is no leader: nothing has happened"},
+    {"4", "the outcome is unknown: it may have happened; look at the status, then repeat"},
+    {"5", "doctor found failures"},
+    {NULL, NULL}};
+
+static const struct help_pair environment[] = {
+    {"RINGFENCE_SOCKET", "the socket, where --socket is not given"}, {NULL, NULL}};
+
+static const struct help_pair files[] = {
+    {CLI_CONTROLLER_SOCKET, "where ringfenced listens"},
+    {CLI_AGENT_SOCKET, "where ringfence-agent listens, for doctor"},
+    {NULL, NULL}};
+
+static const struct help program = {
+    .program = "ringfence",
+    .section = "1",
+    .summary = "operate fenced, unattended failover between regions",
+    .operands = "COMMAND",
+    .text =
+        "Ringfence moves a service from one region to another when its region dies, and "
+        "never lets both accept writes. This program asks a controller (ringfenced) on "
+        "its Unix socket; any controller will do, it passes requests on to the leader."
+        "\n\n"
+        "Start with `ringfence status`. `ringfence why GROUP` says why nothing happens.",
+    .options = global_options,
+    .commands = helps,
+    .exit_codes = exit_codes,
+    .environment = environment,
+    .files = files,
+    .see_also = "ringfenced(8), ringfence-agent(8)",
+};
+
+const struct help *cli_help(void) { return &program; }
+
+const struct cli_command *cli_command_at(unsigned i)
+{
+    return i < ARRAY_LEN(commands) ? commands[i] : NULL;
+}

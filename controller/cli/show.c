@@ -1,0 +1,181 @@
+#include "controller/cli/show.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "controller/cli/table.h"
+
+const char *show_value(const json_t *value, char room[SHOW_TEXT_SIZE])
+{
+    size_t used = 0;
+
+    if (value == NULL || json_is_null(value))
+        return "-";
+    if (json_is_string(value))
+        return json_string_value(value);
+    if (json_is_boolean(value))
+        return json_is_true(value) ? "yes" : "no";
+    if (json_is_integer(value))
+        snprintf(room, SHOW_TEXT_SIZE, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    else if (json_is_real(value))
+        snprintf(room, SHOW_TEXT_SIZE, "%.2f", json_real_value(value));
+    else if (!json_is_array(value))
+        return "?";
+    if (!json_is_array(value))
+        return room;
+    room[0] = '\0';
+    for (size_t i = 0; i < json_array_size(value) && used < SHOW_TEXT_SIZE; i++) {
+        char inner[SHOW_TEXT_SIZE];
+        int n = snprintf(room + used, SHOW_TEXT_SIZE - used, "%s%s", i > 0 ? "," : "",
+                         show_value(json_array_get(value, i), inner));
+
+        used += n > 0 ? (size_t)n : 0;
+    }
+    return room;
+}
+
+const char *show_member(const json_t *object, const char *name, char room[SHOW_TEXT_SIZE])
+{
+    return show_value(json_object_get(object, name), room);
+}
+
+static void format_ms(uint64_t ms, char *room, size_t size)
+{
+    if (ms < 10000)
+        snprintf(room, size, "%" PRIu64 "ms", ms);
+    else if (ms < 600000)
+        snprintf(room, size, "%" PRIu64 "s", ms / 1000);
+    else if (ms < 36000000)
+        snprintf(room, size, "%" PRIu64 "min", ms / 60000);
+    else
+        snprintf(room, size, "%" PRIu64 "h", ms / 3600000);
+}
+
+const char *show_duration(const json_t *ms, char room[SHOW_TEXT_SIZE])
+{
+    char text[40];
+    json_int_t value;
+
+    if (!json_is_integer(ms))
+        return "-";
+    value = json_integer_value(ms);
+    format_ms(value < 0 ? 0 - (uint64_t)value : (uint64_t)value, text, sizeof text);
+    snprintf(room, SHOW_TEXT_SIZE, value < 0 ? "expired %s ago" : "%s", text);
+    return room;
+}
+
+const char *show_bytes(const json_t *bytes, char room[SHOW_TEXT_SIZE])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+    double value;
+    unsigned u = 0;
+
+    if (!json_is_integer(bytes))
+        return "-";
+    value = (double)json_integer_value(bytes);
+    if (value == 0)
+        return "0";
+    for (; value >= 1024 && u + 1 < sizeof units / sizeof *units; u++)
+        value /= 1024;
+    snprintf(room, SHOW_TEXT_SIZE, u == 0 ? "%.0f%s" : "%.1f%s", value, units[u]);
+    return room;
+}
+
+void show_why(const json_t *why, FILE *out)
+{
+    static const char *const titles[] = {"", "CONDITION", "VALUE", "LIMIT", NULL};
+    AUTO(table_free) struct table *t = table_new(titles);
+    const json_t *conditions = json_object_get(why, "conditions"), *c;
+    char room[SHOW_TEXT_SIZE], other[SHOW_TEXT_SIZE];
+    size_t i;
+
+    fprintf(out, "group %s: an automatic failover %s\n", show_member(why, "group", room),
+            json_is_true(json_object_get(why, "would_fail_over")) ? "would begin now"
+                                                                  : "would not begin now");
+    json_array_foreach(conditions, i, c)
+    {
+        bool blocks = json_is_true(json_object_get(c, "blocks"));
+        bool holds = json_is_true(json_object_get(c, "holds"));
+        const char *cells[] = {blocks  ? "BLOCKS"
+                               : holds ? "ok"
+                                       : "no",
+                               json_string_value(json_object_get(c, "name")),
+                               show_member(c, "value", room),
+                               show_member(c, "limit", other)};
+
+        if (t != NULL)
+            table_add(t, cells);
+    }
+    if (t != NULL)
+        table_print(t, "  ", out);
+    fprintf(out, "verdict: %s\n", show_member(why, "verdict", room));
+}
+
+void show_log_line(const json_t *line, FILE *out)
+{
+    char seq[SHOW_TEXT_SIZE], room[6][SHOW_TEXT_SIZE];
+    const char *result = show_member(line, "result", room[5]);
+    bool accepted = strcmp(result, "accepted") == 0 || strcmp(result, "-") == 0;
+
+    fprintf(out, "%s  %5s  %-10s  %-10s  %-12s  %-22s  %s%s%s%s\n",
+            show_member(line, "time", room[0]), show_member(line, "seq", seq),
+            show_member(line, "leader", room[1]), show_member(line, "group", room[2]),
+            show_member(line, "kind", room[3]), show_member(line, "rule", room[4]),
+            json_is_string(json_object_get(line, "text"))
+                ? json_string_value(json_object_get(line, "text"))
+                : "-",
+            accepted ? "" : "  [refused: ", accepted ? "" : result, accepted ? "" : "]");
+}
+
+void show_diff(const json_t *diff, FILE *out)
+{
+    const json_t *one;
+    size_t i;
+    char from[SHOW_TEXT_SIZE], to[SHOW_TEXT_SIZE], path[SHOW_TEXT_SIZE];
+
+    json_array_foreach(json_object_get(diff, "diff"), i, one)
+    {
+        const json_t *before = json_object_get(one, "from");
+        const json_t *after = json_object_get(one, "to");
+        bool is_new = before == NULL || json_is_null(before);
+        bool is_gone = after == NULL || json_is_null(after);
+
+        fprintf(out, "%s %s: ",
+                is_new    ? "+"
+                : is_gone ? "-"
+                          : "~",
+                show_member(one, "path", path));
+        if (!is_new)
+            fprintf(out, "%s%s", show_value(before, from), is_gone ? "" : " -> ");
+        fprintf(out, "%s\n", is_gone ? "" : show_value(after, to));
+    }
+}
+
+unsigned show_doctor(const json_t *doctor, FILE *out)
+{
+    static const char *const titles[] = {"LEVEL", "CHECK", "FINDING", NULL};
+    AUTO(table_free) struct table *t = table_new(titles);
+    const json_t *finding;
+    char room[3][SHOW_TEXT_SIZE];
+    unsigned failures = 0;
+    size_t i;
+
+    fprintf(out, "host %s\n", show_member(doctor, "host", room[0]));
+    json_array_foreach(json_object_get(doctor, "findings"), i, finding)
+    {
+        const char *level = show_member(finding, "level", room[0]);
+        const char *cells[] = {strcmp(level, "fail") == 0   ? "FAIL"
+                               : strcmp(level, "warn") == 0 ? "WARN"
+                                                            : level,
+                               show_member(finding, "check", room[1]),
+                               show_member(finding, "text", room[2])};
+
+        failures += strcmp(level, "fail") == 0;
+        if (t != NULL)
+            table_add(t, cells);
+    }
+    if (t != NULL)
+        table_print(t, "  ", out);
+    return failures;
+}

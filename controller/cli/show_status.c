@@ -1,0 +1,236 @@
+/* The status document: what is wrong first, then regions, agents and groups. */
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "controller/cli/show.h"
+#include "controller/cli/table.h"
+
+static const char *text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+
+    return text != NULL && text[0] != '\0' ? text : "-";
+}
+
+static bool is_true(const json_t *object, const char *name)
+{
+    return json_is_true(json_object_get(object, name));
+}
+
+static void show_head(const json_t *s, FILE *out)
+{
+    char term[SHOW_TEXT_SIZE], applied[SHOW_TEXT_SIZE];
+    const char *leader = text_of(s, "leader");
+
+    fprintf(out, "cluster %s   leader %s (term %s)   asked %s   applied %s   %s\n",
+            text_of(s, "cluster"), leader, show_member(s, "term", term),
+            text_of(s, "controller"), show_member(s, "applied", applied),
+            text_of(s, "time"));
+    if (is_true(s, "stale"))
+        fprintf(out,
+                "!! STALE: controller %s knows no leader; this is what it last knew, "
+                "nothing is decided now\n",
+                text_of(s, "controller"));
+}
+
+static void show_controllers(const json_t *s, FILE *out)
+{
+    static const char *const titles[] = {"CONTROLLER", "REGION",  "ROLE", "LINK",
+                                         "LOG",        "VERSION", NULL};
+    AUTO(table_free) struct table *t = table_new(titles);
+    const json_t *c;
+    size_t i;
+
+    if (t == NULL)
+        return;
+    json_array_foreach(json_object_get(s, "controllers"), i, c)
+    {
+        const char *cells[] = {text_of(c, "name"),
+                               text_of(c, "region"),
+                               text_of(c, "role"),
+                               is_true(c, "up") ? "up" : "DOWN",
+                               is_true(c, "caught_up") ? "current" : "BEHIND",
+                               text_of(c, "version")};
+
+        table_add(t, cells);
+    }
+    fputc('\n', out);
+    table_print(t, "", out);
+}
+
+static void show_agents(const json_t *s, FILE *out)
+{
+    static const char *const titles[] = {"AGENT", "REGION", "ADDRESS", "LINK", "VIA",
+                                         "HEARD", "LIVES",  "VERSION", NULL};
+    AUTO(table_free) struct table *t = table_new(titles);
+    const json_t *a;
+    size_t i;
+
+    if (t == NULL)
+        return;
+    json_array_foreach(json_object_get(s, "agents"), i, a)
+    {
+        char heard[SHOW_TEXT_SIZE], lives[SHOW_TEXT_SIZE];
+        const char *cells[] = {text_of(a, "name"),
+                               text_of(a, "region"),
+                               text_of(a, "address"),
+                               is_true(a, "connected") ? "up" : "DOWN",
+                               text_of(a, "via"),
+                               show_duration(json_object_get(a, "heard_ms"), heard),
+                               show_member(a, "lives", lives),
+                               text_of(a, "version")};
+
+        table_add(t, cells);
+    }
+    fputc('\n', out);
+    table_print(t, "", out);
+}
+
+/* "west yes, witness NO" */
+static const char *probes_of(const json_t *instance, char room[SHOW_TEXT_SIZE])
+{
+    json_t *probes = json_object_get(instance, "probes"), *seen;
+    const char *from;
+    size_t used = 0;
+
+    room[0] = '\0';
+    json_object_foreach(probes, from, seen)
+    {
+        int n = snprintf(room + used, SHOW_TEXT_SIZE - used, "%s%s %s",
+                         used > 0 ? ", " : "", from, json_is_true(seen) ? "yes" : "NO");
+
+        used += n > 0 ? (size_t)n : 0;
+        if (used >= SHOW_TEXT_SIZE)
+            break;
+    }
+    return room;
+}
+
+static const char *step_of(const json_t *instance, char room[SHOW_TEXT_SIZE])
+{
+    const json_t *step = json_object_get(instance, "step");
+    const char *kind = text_of(step, "kind");
+
+    if (strcmp(kind, "-") == 0 || strcmp(kind, "none") == 0)
+        return "-";
+    snprintf(room, SHOW_TEXT_SIZE, "%s %s", kind, text_of(step, "state"));
+    return room;
+}
+
+static const char *lag_of(const json_t *instance, char room[SHOW_TEXT_SIZE])
+{
+    char bytes[SHOW_TEXT_SIZE], time[SHOW_TEXT_SIZE];
+
+    if (strcmp(text_of(instance, "server"), "standby") != 0)
+        return "-";
+    snprintf(room, SHOW_TEXT_SIZE, "%.60s/%.60s",
+             show_bytes(json_object_get(instance, "lag_bytes"), bytes),
+             show_duration(json_object_get(instance, "lag_ms"), time));
+    return room;
+}
+
+static void add_instance(struct table *t, const json_t *i)
+{
+    char margin[SHOW_TEXT_SIZE], lag[SHOW_TEXT_SIZE], step[SHOW_TEXT_SIZE],
+        probes[SHOW_TEXT_SIZE];
+    const char *gate = text_of(i, "gate");
+    const char *cells[] = {text_of(i, "name"),
+                           text_of(i, "region"),
+                           text_of(i, "role"),
+                           text_of(i, "server"),
+                           gate,
+                           show_duration(json_object_get(i, "lease_margin_ms"), margin),
+                           is_true(i, "member") ? "yes" : "no",
+                           is_true(i, "streaming") ? "yes" : "no",
+                           lag_of(i, lag),
+                           text_of(i, "lsn"),
+                           step_of(i, step),
+                           probes_of(i, probes)};
+
+    table_add(t, cells);
+}
+
+static void show_problems(const json_t *instances, FILE *out)
+{
+    const json_t *i;
+    size_t k;
+
+    json_array_foreach(instances, k, i)
+    {
+        const json_t *step = json_object_get(i, "step");
+        const char *problem = text_of(i, "problem"), *text = text_of(step, "text");
+
+        if (strcmp(problem, "-") != 0)
+            fprintf(out, "  !! %s: %s\n", text_of(i, "name"), problem);
+        if (strcmp(text_of(step, "state"), "failed") == 0)
+            fprintf(out, "  !! %s: step %s failed: %s\n", text_of(i, "name"),
+                    text_of(step, "kind"), text);
+    }
+}
+
+static void show_run(const json_t *g, FILE *out)
+{
+    const json_t *r = json_object_get(g, "run");
+    char id[SHOW_TEXT_SIZE], before[SHOW_TEXT_SIZE], after[SHOW_TEXT_SIZE],
+        forecast[SHOW_TEXT_SIZE], lost[SHOW_TEXT_SIZE];
+    const char *kind = text_of(r, "kind");
+
+    if (strcmp(kind, "-") == 0 || strcmp(kind, "none") == 0)
+        return;
+    fprintf(out,
+            "  %s run %s: %s, %s -> %s, epoch %s -> %s, rule %s, proof %s, lost %s"
+            " (forecast %s)\n",
+            strcmp(text_of(r, "result"), "running") == 0 ? ">>" : "last",
+            show_member(r, "id", id), kind, text_of(r, "from"), text_of(r, "to"),
+            show_member(r, "epoch_before", before), show_member(r, "epoch_after", after),
+            text_of(r, "rule"), text_of(r, "proof"),
+            show_bytes(json_object_get(r, "lost_bytes"), lost),
+            show_bytes(json_object_get(r, "forecast_lost_bytes"), forecast));
+    if (strcmp(text_of(r, "reason"), "-") != 0)
+        fprintf(out, "       because: %s\n", text_of(r, "reason"));
+}
+
+static void show_group(const json_t *g, FILE *out)
+{
+    static const char *const titles[] = {
+        "INSTANCE", "REGION", "ROLE", "SERVER", "GATE", "LEASE",
+        "IN SET",   "STREAM", "LAG",  "LSN",    "STEP", "PROBES ANSWERED TO",
+        NULL};
+    AUTO(table_free) struct table *t = table_new(titles);
+    const json_t *instances = json_object_get(g, "instances"), *i;
+    char epoch[SHOW_TEXT_SIZE], set[SHOW_TEXT_SIZE], ttl[SHOW_TEXT_SIZE],
+        fails[SHOW_TEXT_SIZE], switches[SHOW_TEXT_SIZE];
+    const char *hold = text_of(g, "hold");
+    size_t k;
+
+    fprintf(out, "\nGROUP %s   %s%s%s   epoch %s   active %s (%s)\n", text_of(g, "name"),
+            text_of(g, "phase"), is_true(g, "suspect") ? ", SUSPECTED" : "",
+            is_true(g, "paused") ? ", PAUSED" : "", show_member(g, "epoch", epoch),
+            text_of(g, "active_region"), text_of(g, "active"));
+    fprintf(out, "  sync %s, set {%s}   ttl %s   failovers %s, switchovers %s\n",
+            text_of(g, "sync"), show_member(g, "sync_set", set),
+            show_duration(json_object_get(g, "ttl_ms"), ttl),
+            show_member(g, "failovers", fails), show_member(g, "switchovers", switches));
+    if (strcmp(hold, "-") != 0)
+        fprintf(out, "  !! HELD: %s\n", hold);
+    show_run(g, out);
+    show_problems(instances, out);
+    if (t == NULL)
+        return;
+    json_array_foreach(instances, k, i) add_instance(t, i);
+    table_print(t, "  ", out);
+}
+
+void show_status(const json_t *status, FILE *out)
+{
+    const json_t *groups = json_object_get(status, "groups"), *g;
+    size_t i;
+
+    show_head(status, out);
+    show_controllers(status, out);
+    show_agents(status, out);
+    json_array_foreach(groups, i, g) show_group(g, out);
+    if (json_array_size(groups) == 0)
+        fputs("\nno group is declared yet: `ringfence apply -f FILE`\n", out);
+}
