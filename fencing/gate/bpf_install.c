@@ -127,18 +127,19 @@ static int keep_descriptors(struct gate *gate, const struct gate_bpf *skel, stru
     return 0;
 }
 
-static void destroy_skeleton(struct gate_bpf **skel) { gate_bpf__destroy(*skel); }
-
 static int load(struct gate *gate, struct err *err)
 {
-    AUTO(destroy_skeleton) struct gate_bpf *skel = gate_bpf__open_and_load();
+    struct gate_bpf *skel = gate_bpf__open_and_load();
     int r;
 
     if (skel == NULL)
         return err_set(err, ERR_UNSUPPORTED, "load the gate into the kernel: %s",
                        strerror(errno));
     r = describe_gate(gate, skel, err);
-    return r != 0 ? r : keep_descriptors(gate, skel, err);
+    if (r == 0)
+        r = keep_descriptors(gate, skel, err);
+    gate_bpf__destroy(skel);
+    return r;
 }
 
 /* Closed, under the new gate, whatever the old one managed. */

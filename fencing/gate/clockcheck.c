@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/timex.h>
 #include <time.h>
@@ -70,11 +71,15 @@ static bool in_shifted_time_namespace(void)
     if (file == NULL)
         return false;
     while (fgets(line, sizeof line, file) != NULL) {
+        static const char clock[] = "boottime";
+        char *rest;
         long long seconds, ns;
 
-        if (sscanf(line, "boottime %lld %lld", &seconds, &ns) ==
-            2) /* NOLINT(cert-err34-c) */
-            shifted = shifted || seconds != 0 || ns != 0;
+        if (strncmp(line, clock, sizeof clock - 1) != 0)
+            continue;
+        seconds = strtoll(line + sizeof clock - 1, &rest, 10);
+        ns = strtoll(rest, NULL, 10);
+        shifted = seconds != 0 || ns != 0;
     }
     (void)fclose(file);
     return shifted;
@@ -103,7 +108,7 @@ static int read_kernel(struct clockcheck *check, struct boot *ret_boot, struct e
 int clockcheck_run(struct clockcheck *check, struct err *err)
 {
     const struct boot before = boot_now();
-    struct boot kernel, after;
+    struct boot kernel = {0}, after;
     int r = read_kernel(check, &kernel, err);
 
     if (r != 0)
@@ -137,7 +142,7 @@ int gate_clock_rate_ppm(int32_t *ret_ppm, struct err *err)
 
 int gate_clock_rate_check(uint32_t rho_ppm, struct err *err)
 {
-    int32_t ppm;
+    int32_t ppm = 0;
     int r = gate_clock_rate_ppm(&ppm, err);
 
     if (r != 0)

@@ -1,10 +1,8 @@
 #include "fencing/gate/courtesy.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +11,7 @@
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
 #include "fencing/gate/nft_run.h"
-
-enum { TEXT_MAX = 256 << 10 };
+#include "fencing/gate/nft_text.h"
 
 struct entry {
     uint16_t port;
@@ -44,27 +41,11 @@ struct courtesy {
     /* The thread's own: */
     struct nft_run *nft;
     struct picture now;
-    char text[TEXT_MAX];
-    size_t len;
+    struct nft_text text;
 };
 
 /* --- the text of a transaction ---------------------------------------------------------
  */
-
-static void say(struct courtesy *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
-static void say(struct courtesy *c, const char *fmt, ...)
-{
-    va_list args;
-    int n;
-
-    va_start(args, fmt);
-    n = vsnprintf(c->text + c->len, sizeof c->text - c->len, fmt, args);
-    va_end(args);
-    ASSERT(n >= 0 &&
-           (size_t)n < sizeof c->text - c->len); /* sized for the largest picture */
-    c->len += (size_t)n;
-}
 
 static uint64_t left_ms(struct boot until)
 {
@@ -78,49 +59,44 @@ static void say_open(struct courtesy *c, const struct entry *e)
     const uint64_t ms = left_ms(e->until);
 
     if (ms != 0)
-        say(c, "add element inet %s open { %u timeout %" PRIu64 "ms }\n", c->table, e->port,
-            ms);
+        nft_say(&c->text, "add element inet %s open { %u timeout %" PRIu64 "ms }\n",
+                c->table, e->port, ms);
 }
 
 static void say_peers(struct courtesy *c, const struct entry *e)
 {
-    static const uint8_t ip4_prefix[12] = {[10] = 0xff, [11] = 0xff};
-
     for (size_t i = 0; i < e->n_peers; i++) {
-        const uint8_t *ip = e->peers[i].ip;
-        const bool is_ip4 = memcmp(ip, ip4_prefix, sizeof ip4_prefix) == 0;
-        char text[INET6_ADDRSTRLEN];
+        char text[46];
+        const char family = nft_addr(&e->peers[i], text);
 
-        (void)inet_ntop(is_ip4 ? AF_INET : AF_INET6, is_ip4 ? ip + 12 : ip, text,
-                        sizeof text);
-        say(c, "add element inet %s peers%d { %u . %s }\n", c->table, is_ip4 ? 4 : 6,
-            e->port, text);
+        nft_say(&c->text, "add element inet %s peers%c { %u . %s }\n", c->table, family,
+                e->port, text);
     }
 }
 
 static void say_all(struct courtesy *c)
 {
-    say(c,
-        "add table inet %s\ndelete table inet %s\n"
-        "table inet %s {\n"
-        " set managed { type inet_service; }\n"
-        " set open { type inet_service; flags timeout; }\n"
-        " set peers4 { type inet_service . ipv4_addr; }\n"
-        " set peers6 { type inet_service . ipv6_addr; }\n"
-        " chain in { type filter hook input priority -10; policy accept;\n"
-        "  tcp dport != @managed accept\n"
-        "  tcp dport @open accept\n"
-        "  tcp dport . ip saddr @peers4 accept\n"
-        "  tcp dport . ip6 saddr @peers6 accept\n"
-        "  meta l4proto tcp reject with tcp reset\n"
-        " }\n}\n",
-        c->table, c->table, c->table);
+    nft_say(&c->text,
+            "add table inet %s\ndelete table inet %s\n"
+            "table inet %s {\n"
+            " set managed { type inet_service; }\n"
+            " set open { type inet_service; flags timeout; }\n"
+            " set peers4 { type inet_service . ipv4_addr; }\n"
+            " set peers6 { type inet_service . ipv6_addr; }\n"
+            " chain in { type filter hook input priority -10; policy accept;\n"
+            "  tcp dport != @managed accept\n"
+            "  tcp dport @open accept\n"
+            "  tcp dport . ip saddr @peers4 accept\n"
+            "  tcp dport . ip6 saddr @peers6 accept\n"
+            "  meta l4proto tcp reject with tcp reset\n"
+            " }\n}\n",
+            c->table, c->table, c->table);
     for (size_t i = 0; i < c->now.n; i++) {
         const struct entry *e = &c->now.list[i];
 
         if (e->silent)
             continue;
-        say(c, "add element inet %s managed { %u }\n", c->table, e->port);
+        nft_say(&c->text, "add element inet %s managed { %u }\n", c->table, e->port);
         say_open(c, e);
         say_peers(c, e);
     }
@@ -135,10 +111,10 @@ static void say_moved(struct courtesy *c)
 
         if (!e->moved || e->silent)
             continue;
-        say(c,
-            "add element inet %s open { %u timeout 1s }\n"
-            "delete element inet %s open { %u }\n",
-            c->table, e->port, c->table, e->port);
+        nft_say(&c->text,
+                "add element inet %s open { %u timeout 1s }\n"
+                "delete element inet %s open { %u }\n",
+                c->table, e->port, c->table, e->port);
         say_open(c, e);
     }
 }
@@ -148,13 +124,12 @@ static void say_moved(struct courtesy *c)
 
 static int apply_picture(struct courtesy *c, struct err *err)
 {
-    c->len = 0;
-    c->text[0] = '\0';
+    c->text.len = 0;
     if (c->now.rebuild)
         say_all(c);
     else
         say_moved(c);
-    return c->len == 0 ? 0 : nft_run(c->nft, c->text, err);
+    return c->text.len == 0 ? 0 : nft_run(c->nft, c->text.bytes, err);
 }
 
 static void delete_table(struct courtesy *c)

@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "controller/base/assert.h"
 #include "controller/base/clock.h"
 #include "fencing/gate/clockcheck.h"
 #include "fencing/gate/courtesy.h"
@@ -105,6 +106,8 @@ static int replace_peers(struct gate *gate, struct gate_port *p,
     if (n > GATE_PEERS_MAX)
         return err_set(err, ERR_FULL, "port %u: %zu peers, at most %d", p->port, n,
                        GATE_PEERS_MAX);
+    ASSERT(p != NULL);
+    ASSERT(n == 0 || peers != NULL);
     r = gate->ops->set_peers(gate, p, peers, n, err);
     if (r != 0)
         return r;
@@ -114,27 +117,19 @@ static int replace_peers(struct gate *gate, struct gate_port *p,
     return 0;
 }
 
-/* A new entry at the end, not yet counted. */
-static int new_port(struct gate *gate, uint16_t port, struct gate_port **ret_port,
-                    struct err *err)
-{
-    if (port == 0)
-        return err_set(err, ERR_INVAL, "port 0");
-    if (gate->n_ports == GATE_PORTS_MAX)
-        return err_set(err, ERR_FULL, "more than %d managed ports", GATE_PORTS_MAX);
-    *ret_port = &gate->ports[gate->n_ports];
-    **ret_port = (struct gate_port){.port = port, .cell_fd = -1};
-    return 0;
-}
-
 static int put_under(struct gate *gate, uint16_t port, const struct gate_addr *peers,
                      size_t n, const struct gate_state *state, struct err *err)
 {
     struct gate_port *p;
-    int r = new_port(gate, port, &p, err);
+    int r;
 
-    if (r == 0)
-        r = replace_peers(gate, p, peers, n, err);
+    if (port == 0)
+        return err_set(err, ERR_INVAL, "port 0");
+    if (gate->n_ports == GATE_PORTS_MAX)
+        return err_set(err, ERR_FULL, "more than %d managed ports", GATE_PORTS_MAX);
+    p = &gate->ports[gate->n_ports];
+    *p = (struct gate_port){.port = port, .cell_fd = -1};
+    r = replace_peers(gate, p, peers, n, err);
     if (r == 0)
         r = gate->ops->manage(gate, p, state, err);
     if (r == 0)

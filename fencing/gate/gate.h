@@ -28,7 +28,8 @@
  * Owner:   gate_open() hands over the handle, gate_free() ends it and leaves the kernel's
  *          gate as it is. Arguments are copied, never kept.
  * Threads: one thread, the lease keeper's, from gate_open() to gate_free(). No call waits
- *          for anything but the kernel; those that may take milliseconds say so.
+ *          for anything but the kernel; those that may take milliseconds say so. Courtesy
+ *          resets have a thread of their own inside.
  * Fork:    children hold no lock and no writable mapping of the gate.
  * Errors:  listed at each function; ret_ arguments are untouched on failure. ERR_IO is a
  *          refusal of the kernel at any of them: then the gate is as it was, or closed.
@@ -168,14 +169,15 @@ size_t gate_ports(const struct gate *gate, uint16_t *ret_ports, size_t max);
 MUST_USE int gate_set_peers(struct gate *gate, uint16_t port, const struct gate_addr *peers,
                             size_t n, struct err *err);
 
-/* Write the lease. Microseconds, but for the first opening of an epoch, which destroys all
- * older connections of the port and takes some 10 ms. The mode may change with any call;
- * the deadline is taken as it is, earlier or later than the last. ERR_STALE     an older
- * epoch than the gate's, or one that is fenced ERR_CLOSED    GATE_RENEW, and the last
- * deadline has passed: a fresh lease is needed ERR_TIMEOUT   the deadline has passed, or
- * passed while we wrote: the gate is closed ERR_INVAL     `open` for ever, epoch 0, or mode
- * closed ERR_BUSY      old connections that cannot be destroyed are left; the gate is
- * closed ERR_NOTFOUND  not managed */
+/* Write the lease. Microseconds (nftables: 0.1 ms), but for the first opening of an epoch,
+ * which destroys all older connections of the port and takes some 10 ms, and for opening
+ * what was closed, which lets the courtesy resets end before (0.2 ms, at most 20). The mode
+ * may change with any call; the deadline is taken as it is, earlier or later than the last.
+ * ERR_STALE     an older epoch than the gate's, or one that is fenced ERR_CLOSED
+ * GATE_RENEW, and the last deadline has passed: a fresh lease is needed ERR_TIMEOUT   the
+ * deadline has passed, or passed while we wrote: the gate is closed ERR_INVAL     `open`
+ * for ever, epoch 0, or mode closed ERR_BUSY      old connections that cannot be destroyed
+ * are left; the gate is closed ERR_NOTFOUND  not managed */
 MUST_USE int gate_arm(struct gate *gate, uint16_t port, const struct gate_lease *lease,
                       enum gate_arm_how how, struct err *err);
 

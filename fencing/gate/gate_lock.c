@@ -12,13 +12,32 @@
 
 enum { LOCK_POLL_MS = 5 };
 
+/* Take the lock on an open file, or say who has it. */
+static int lock_file(int fd, const char *path, uint32_t wait_ms, struct err *err)
+{
+    const struct mono started = mono_now();
+
+    for (;;) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+        if (fcntl(fd, F_SETLK, &lock) == 0)
+            return 0;
+        if (errno != EAGAIN && errno != EACCES)
+            return err_errno(err, errno, "lock %s", path);
+        if (mono_since_ms(started, mono_now()) >= wait_ms) {
+            (void)fcntl(fd, F_GETLK, &lock);
+            return err_set(err, ERR_BUSY, "%s is held by process %d", path,
+                           (int)lock.l_pid);
+        }
+        (void)poll(NULL, 0, LOCK_POLL_MS);
+    }
+}
+
 int gate_lock(int *ret_fd, const char *run_dir, const char *name, uint32_t wait_ms,
               struct err *err)
 {
-    const struct mono started = mono_now();
-    AUTO(auto_close) int fd = -1;
     char path[PATH_MAX];
-    int length = snprintf(path, sizeof path, "%s/%s", run_dir, name);
+    int length = snprintf(path, sizeof path, "%s/%s", run_dir, name), fd, r;
 
     if (length < 0 || (size_t)length >= sizeof path)
         return err_set(err, ERR_INVAL, "%s: path too long", run_dir);
@@ -27,23 +46,10 @@ int gate_lock(int *ret_fd, const char *run_dir, const char *name, uint32_t wait_
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_errno(err, errno, "%s", path);
-
-    for (;;) {
-        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-
-        if (fcntl(fd, F_SETLK, &lock) == 0)
-            break;
-        if (errno != EAGAIN && errno != EACCES)
-            return err_errno(err, errno, "lock %s", path);
-        if (mono_since_ms(started, mono_now()) >= wait_ms) {
-            lock.l_pid = 0;
-            (void)fcntl(fd, F_GETLK, &lock);
-            return err_set(err, ERR_BUSY, "%s is held by process %d", path,
-                           (int)lock.l_pid);
-        }
-        (void)poll(NULL, 0, LOCK_POLL_MS);
-    }
-    *ret_fd = fd;
-    fd = -1;
-    return 0;
+    r = lock_file(fd, path, wait_ms, err);
+    if (r == 0)
+        *ret_fd = fd;
+    else
+        auto_close(&fd);
+    return r;
 }

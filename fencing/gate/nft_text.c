@@ -9,17 +9,23 @@
 
 #include "controller/base/assert.h"
 
-void nft_say(struct nft_text *t, const char *fmt, ...)
+static void say(struct nft_text *t, const char *fmt, va_list args)
 {
-    va_list args;
-    int n;
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): false report of clang 14 */
+    const int n = vsnprintf(t->bytes + t->len, sizeof t->bytes - t->len, fmt, args);
 
-    va_start(args, fmt);
-    n = vsnprintf(t->bytes + t->len, sizeof t->bytes - t->len, fmt, args);
-    va_end(args);
     ASSERT(n >= 0);
     ASSERT((size_t)n < sizeof t->bytes - t->len);
     t->len += (size_t)n;
+}
+
+void nft_say(struct nft_text *t, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    say(t, fmt, args);
+    va_end(args);
 }
 
 char nft_addr(const struct gate_addr *addr, char text[46])

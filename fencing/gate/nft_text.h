@@ -11,7 +11,8 @@
 #include "controller/base/auto.h"
 #include "fencing/gate/gate.h"
 
-enum { NFT_TEXT_MAX = 16 << 10 };
+/* Room for every port with all its peers. */
+enum { NFT_TEXT_MAX = 192 << 10 };
 
 /* A transaction in the making. What does not fit is our own mistake. */
 struct nft_text {

@@ -29,6 +29,7 @@ struct victim {
 struct victims {
     struct victim list[BATCH];
     unsigned n;
+    _Alignas(struct nlmsghdr) char reply[REPLY_SIZE];
 };
 
 struct diag_request {
@@ -118,22 +119,17 @@ static int list_family(int fd, uint8_t family, uint16_t port, struct victims *v,
         .idiag_states = states_of_connections(),
         .id = {.idiag_sport = htons(port)},
     };
-    AUTO(auto_free) char *reply = malloc(REPLY_SIZE);
     bool done = false;
-    int r;
-
-    if (reply == NULL)
-        return err_set(err, ERR_NOMEM, "connections of a port");
-    r = diag_send(fd, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &body, err);
+    int r = diag_send(fd, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &body, err);
     while (r == 0 && !done) {
-        const ssize_t n = recv(fd, reply, REPLY_SIZE, 0);
+        const ssize_t n = recv(fd, v->reply, sizeof v->reply, 0);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return err_errno(err, errno, "list connections");
-        r = take_replies(v, (const struct nlmsghdr *)(void *)reply, (size_t)n, port, &done,
-                         err);
+        r = take_replies(v, (const struct nlmsghdr *)(void *)v->reply, (size_t)n, port,
+                         &done, err);
     }
     return r;
 }
@@ -194,22 +190,15 @@ static int destroy_all(int fd, const struct victims *v, unsigned *ret_ended,
     return 0;
 }
 
-int sockdestroy_port(uint16_t port, unsigned *ret_n, struct err *err)
+/* A connection seen once may only be believed gone when a later listing says so. */
+static int destroy_until_gone(int fd, uint16_t port, struct victims *v, unsigned *ret_n,
+                              struct err *err)
 {
-    AUTO(auto_free) struct victims *v = malloc(sizeof *v);
-    AUTO(auto_close) int fd = -1;
     unsigned total = 0;
-    int r;
 
-    if (v == NULL)
-        return err_set(err, ERR_NOMEM, "connections of port %u", port);
-    r = diag_open(&fd, err);
-    if (r != 0)
-        return r;
-
-    /* A connection seen once may only be believed gone when a later listing says so. */
     for (unsigned round = 0; round < ROUNDS_MAX; round++) {
-        unsigned ended, open;
+        unsigned ended = 0, open = 0;
+        int r;
 
         v->n = 0;
         r = list_family(fd, AF_INET, port, v, err);
@@ -218,7 +207,7 @@ int sockdestroy_port(uint16_t port, unsigned *ret_n, struct err *err)
         if (r == 0)
             r = destroy_all(fd, v, &ended, &open, err);
         if (r != 0)
-            return err_wrap(err, "old connections of port %u", port);
+            return r;
         total += ended;
         if (open == 0 && v->n < BATCH) {
             if (ret_n != NULL)
@@ -226,7 +215,22 @@ int sockdestroy_port(uint16_t port, unsigned *ret_n, struct err *err)
             return 0;
         }
     }
-    return err_set(err, ERR_BUSY, "old connections of port %u do not go away", port);
+    return err_set(err, ERR_BUSY, "they do not go away");
+}
+
+int sockdestroy_port(uint16_t port, unsigned *ret_n, struct err *err)
+{
+    struct victims *v;
+    int fd = -1, r = diag_open(&fd, err);
+
+    if (r != 0)
+        return r;
+    v = malloc(sizeof *v);
+    r = v == NULL ? err_set(err, ERR_NOMEM, "list")
+                  : destroy_until_gone(fd, port, v, ret_n, err);
+    free(v);
+    auto_close(&fd);
+    return r == 0 ? 0 : err_wrap(err, "old connections of port %u", port);
 }
 
 bool sockdestroy_works(void)

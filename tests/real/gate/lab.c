@@ -41,9 +41,7 @@ int lab_run(const char *const argv[])
     pid_t pid;
     int status;
 
-    extern char **environ;
-    if (posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)(uintptr_t)argv, environ) !=
-        0)
+    if (posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)argv, environ) != 0)
         return -1;
     if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
         return -1;
@@ -274,9 +272,9 @@ bool lab_echo(const struct lab_pair *pair, uint32_t wait_ms)
 
 struct boot lab_last_echo(const struct lab_pair *pair, struct boot until)
 {
-    struct boot last = {0}, now;
+    struct boot last = {0};
 
-    while ((now = boot_now()).ns < until.ns && lab_echo(pair, 300))
+    while (boot_now().ns < until.ns && lab_echo(pair, 300))
         last = boot_now();
     return last;
 }

@@ -124,7 +124,7 @@ static void a_live_port_is_adopted_without_a_gap(void **state)
     assert_int_equal(gate_manage_live(gate, port, NULL, 0, &lease, &err), 0);
     assert_true(lab_echo(&pair, LAB_ANSWER_MS));
     assert_int_equal(gate_manage_live(gate, port, NULL, 0, &lease, &err), ERR_CONFLICT);
-    (void)lab_last_echo(&pair, (struct boot){lease.deadline.ns + 100u * NS_PER_MS});
+    (void)lab_last_echo(&pair, (struct boot){lease.deadline.ns + 100ull * NS_PER_MS});
     assert_false(lab_echo(&pair, LAB_SILENCE_MS));
     (void)lab_open(gate, port, 1, 10000); /* the same epoch: it is the same connection */
     assert_true(lab_receive(pair.client, LAB_ANSWER_MS) >= 0);

@@ -126,11 +126,12 @@ static void last_round_trip_is_before_the_deadline(bool kill_it)
     if (kill_it)
         lab_kill(agent);
 
-    last = lab_last_echo(&pair, (struct boot){deadline.ns + 1000u * NS_PER_MS});
+    last = lab_last_echo(&pair, (struct boot){deadline.ns + 1000ull * NS_PER_MS});
     print_message("last round trip %.3f ms from the deadline\n",
                   ((double)last.ns - (double)deadline.ns) / NS_PER_MS);
     assert_true(last.ns <= deadline.ns + (uint64_t)NOTICED_MS * NS_PER_MS);
-    assert_true(last.ns + 200u * NS_PER_MS >= deadline.ns); /* and it was open until then */
+    assert_true(last.ns + 200ull * NS_PER_MS >=
+                deadline.ns); /* and it was open until then */
 
     if (!kill_it)
         lab_kill(agent);
@@ -254,7 +255,7 @@ static void an_expired_lease_is_not_renewed_but_reopened(void **state)
     assert_int_equal(gate_manage(*state, port, NULL, 0, &err), 0);
     deadline = lab_open(*state, port, 4, 150);
     pair = lab_connect(listener, NULL, "127.0.0.1", port);
-    (void)lab_last_echo(&pair, (struct boot){deadline.ns + 200u * NS_PER_MS});
+    (void)lab_last_echo(&pair, (struct boot){deadline.ns + 200ull * NS_PER_MS});
 
     lease.deadline = (struct boot){boot_now().ns + 3000ull * NS_PER_MS};
     assert_int_equal(gate_arm(*state, port, &lease, GATE_RENEW, &err), ERR_CLOSED);

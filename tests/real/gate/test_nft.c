@@ -158,12 +158,12 @@ static void closes_with_the_owner_frozen_or_killed(void **state)
         pair = lab_connect(listener, NULL, "127.0.0.1", port);
         if (kill_it)
             lab_kill(agent);
-        last = lab_last_echo(&pair, (struct boot){deadline.ns + 1000u * NS_PER_MS});
+        last = lab_last_echo(&pair, (struct boot){deadline.ns + 1000ull * NS_PER_MS});
         print_message("%s: last round trip %.3f ms from the deadline\n",
                       kill_it ? "killed" : "frozen",
                       ((double)last.ns - (double)deadline.ns) / NS_PER_MS);
         assert_true(last.ns <= deadline.ns + (uint64_t)NOTICED_MS * NS_PER_MS);
-        assert_true(last.ns + 300u * NS_PER_MS >= deadline.ns);
+        assert_true(last.ns + 300ull * NS_PER_MS >= deadline.ns);
         if (!kill_it)
             lab_kill(agent);
         clean_up();
@@ -189,7 +189,7 @@ static void a_late_renewal_does_not_open(void **state)
     assert_int_equal(gate_manage(*state, port, NULL, 0, &err), 0);
     deadline = lab_open(*state, port, 1, 300);
     pair = lab_connect(listener, NULL, "127.0.0.1", port);
-    (void)lab_last_echo(&pair, (struct boot){deadline.ns + 50u * NS_PER_MS});
+    (void)lab_last_echo(&pair, (struct boot){deadline.ns + 50ull * NS_PER_MS});
     lease.deadline = (struct boot){boot_now().ns + 3000ull * NS_PER_MS};
     r = gate_arm(*state, port, &lease, GATE_RENEW, &err);
     assert_int_equal(r, ERR_CLOSED);
@@ -214,7 +214,7 @@ static void the_kernel_refuses_what_expired_in_the_margin(void **state)
 
     assert_int_equal(gate_manage(*state, port, NULL, 0, &err), 0);
     deadline = lab_open(*state, port, 1, 300);
-    while (boot_now().ns + 10u * NS_PER_MS < deadline.ns)
+    while (boot_now().ns + 10ull * NS_PER_MS < deadline.ns)
         (void)poll(NULL, 0, 1);
     lease.deadline = (struct boot){deadline.ns + 3000ull * NS_PER_MS};
     assert_int_equal(gate_arm(*state, port, &lease, GATE_RENEW, &err), ERR_CLOSED);
@@ -238,7 +238,7 @@ static void a_held_up_write_is_taken_back(void **state)
     hazard.slow_calls = 1;
     deadline = lab_open(*state, port, 1, TTL_MS);
     pair = lab_connect(listener, NULL, "127.0.0.1", port);
-    last = lab_last_echo(&pair, (struct boot){deadline.ns + 800u * NS_PER_MS});
+    last = lab_last_echo(&pair, (struct boot){deadline.ns + 800ull * NS_PER_MS});
     print_message("last round trip %.3f ms from the deadline\n",
                   ((double)last.ns - (double)deadline.ns) / NS_PER_MS);
     assert_true(last.ns <= deadline.ns + (uint64_t)NOTICED_MS * NS_PER_MS);
