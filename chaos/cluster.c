@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "chaos/api.h"
 #include "chaos/base.h"
 #include "chaos/client.h"
 #include "chaos/files.h"
@@ -93,8 +94,9 @@ static char *program_path(const struct cluster *c, const char *name)
     return path;
 }
 
+/* `last`: one more argument, or NULL. */
 static void start_program(struct cluster *c, enum site s, const char *name,
-                          struct process *p)
+                          struct process *p, const char *last)
 {
     AUTO(auto_free) char *path = program_path(c, name);
     AUTO(auto_free)
@@ -108,18 +110,21 @@ static void start_program(struct cluster *c, enum site s, const char *name,
                   &(struct program){
                       .site = s,
                       .log = log,
-                      .argv = (const char *[]){path, "--config", config, NULL},
+                      .argv = (const char *[]){path, "--config", config, last, NULL},
                   });
 }
 
 void cluster_start_controller(struct cluster *c, enum site s)
 {
-    start_program(c, s, "ringfenced", &c->controllers[s]);
+    /* Once in its life, and never after it has lost its disk. */
+    start_program(c, s, "ringfenced", &c->controllers[s],
+                  c->born[s] ? NULL : "--bootstrap");
+    c->born[s] = true;
 }
 
 void cluster_start_agent(struct cluster *c, enum site s)
 {
-    start_program(c, s, "ringfence-agent", &c->agents[s]);
+    start_program(c, s, "ringfence-agent", &c->agents[s], NULL);
 }
 
 void cluster_start_region(struct cluster *c, enum site s)
@@ -253,24 +258,40 @@ static void make_database(const struct cluster *c)
         (const char *[]){pg_ctl, "stop", "-w", "-s", "-m", "fast", "-D", data, NULL}));
 }
 
-/* The controllers elect first; until then the answer is "no leader". */
+static bool agents_are_known(struct cluster *c)
+{
+    AUTO(auto_free) char *socket = cluster_socket(c, WITNESS);
+    json_t *status = api_get(socket, "/v1/status");
+    const json_t *agents = json_object_get(status, "agents");
+    bool known = true;
+
+    for (enum site s = EAST; s <= WEST; s++)
+        known =
+            known && doc_true(doc_find(agents, "name", cluster_agent_name(s)), "connected");
+    json_decref(status);
+    return known;
+}
+
+/* The controllers elect and the agents enrol first; a group names agents that are known. */
 static void apply_group(struct cluster *c)
 {
-    enum { PATIENCE_MS = 20000, AGAIN_MS = 100 };
+    enum { PATIENCE_MS = 30000, AGAIN_MS = 50 };
     AUTO(auto_free) char *path = text_new("%s/group.yaml", c->ground.dir);
     AUTO(auto_free) char *text = file_group(c);
+    AUTO(auto_free) char *output = NULL;
     int64_t until = now_ns() + (int64_t)PATIENCE_MS * NS_PER_MS;
 
-    file_write(path, 0644, text);
-    for (;;) {
-        AUTO(auto_free) char *output = NULL;
-
-        if (cluster_cli(c, (const char *[]){"apply", "-f", path, NULL}, &output) == 0)
-            return;
+    while (!agents_are_known(c)) {
         if (now_ns() > until)
-            die("ringfence apply: %s", output);
+            die("the agents of east and west were not enrolled within %d s; their logs are "
+                "in "
+                "%s/log (see --logs)",
+                PATIENCE_MS / 1000, c->ground.dir);
         wait_ms(AGAIN_MS);
     }
+    file_write(path, 0644, text);
+    if (cluster_cli(c, (const char *[]){"apply", "-f", path, NULL}, &output) != 0)
+        die("ringfence apply: %s", output);
 }
 
 void cluster_make(struct cluster *c)

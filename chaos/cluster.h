@@ -30,7 +30,8 @@ struct cluster {
     struct ground ground;
     struct profile profile;
     enum sync_mode sync;
-    char bin[256]; /* directory of ringfenced, ringfence-agent and ringfence */
+    char bin[256];           /* directory of ringfenced, ringfence-agent and ringfence */
+    bool born[SITE_REGIONS]; /* its controller has begun its log */
     struct process controllers[SITE_REGIONS],
         agents[SITE_REGIONS]; /* agents: data regions */
 };
