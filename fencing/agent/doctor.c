@@ -1,0 +1,428 @@
+#include "fencing/agent/doctor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "controller/base/assert.h"
+#include "controller/base/clock.h"
+#include "controller/httpd/httpd.h"
+
+enum {
+    PEERS_MAX = 16,
+    DISK_WRITES = 5,
+    DISK_SLOW_US = 20000, /* a sync stands before each new epoch and each proof */
+    RATE_WANTED_PPM = 1000, /* chrony: maxslewrate 1000 */
+};
+
+struct doctors {
+    struct endpoints_parts parts;
+    struct doctor *active[DOCTOR_MAX];
+};
+
+struct peer_try {
+    struct doctor *d;
+    uv_tcp_t tcp;
+    uv_connect_t connect;
+    char name[AGENT_NAME_SIZE], at[96];
+    struct mono since;
+    bool open;
+};
+
+struct doctor {
+    struct doctors *all;
+    struct http_request *req; /* NULL: answered */
+    json_t *findings;
+    uv_timer_t limit;
+    unsigned pending; /* callbacks that still come: handles, the disk, the provider */
+    uv_work_t disk;
+    bool disk_out;
+    uint32_t disk_us;
+    int disk_errno;
+    unsigned checks_out;
+    struct peer_try peers[PEERS_MAX];
+    unsigned peer_count;
+};
+
+PRINTF_LIKE(4, 5)
+static void add(struct doctor *d, const char *check, const char *level, const char *fmt, ...)
+{
+    char line[600];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    /* Without memory a finding is missing; the answer is still one. */
+    (void)json_array_append_new(d->findings, json_pack("{s:s, s:s, s:s}", "check", check,
+                                                       "level", level, "text", line));
+}
+
+/* ---- the end -------------------------------------------------------------------------- */
+
+static void release(struct doctor *d)
+{
+    ASSERT(d->pending > 0);
+    if (--d->pending > 0)
+        return;
+    json_decref(d->findings);
+    free(d);
+}
+
+static void on_limit_closed(uv_handle_t *handle)
+{
+    release(handle->data);
+}
+
+static void answer(struct doctor *d)
+{
+    json_t *all;
+    char *text;
+
+    if (d->req == NULL)
+        return;
+    all = json_pack("{s:s, s:O}", "host", d->all->parts.settings->name, "findings",
+                    d->findings);
+    text = json_dumps(all, JSON_COMPACT);
+    if (text != NULL)
+        http_reply(d->req, 200, "application/json", text, strlen(text));
+    else
+        http_reply(d->req, 503, "text/plain", "no memory\n", 10);
+    free(text);
+    json_decref(all);
+    d->req = NULL;
+    for (unsigned i = 0; i < DOCTOR_MAX; i++)
+        if (d->all->active[i] == d)
+            d->all->active[i] = NULL;
+    steps_forget_checks(d->all->parts.steps, d);
+    while (d->checks_out > 0) {
+        d->checks_out--;
+        release(d);
+    }
+    uv_close((uv_handle_t *)&d->limit, on_limit_closed);
+}
+
+static void answer_if_complete(struct doctor *d)
+{
+    if (d->req != NULL && !d->disk_out && d->checks_out == 0 && d->peer_count == 0)
+        answer(d);
+}
+
+/* ---- peers ---------------------------------------------------------------------------- */
+
+static void on_peer_closed(uv_handle_t *handle)
+{
+    struct peer_try *p = CONTAINER_OF((uv_tcp_t *)(void *)handle, struct peer_try, tcp);
+
+    release(p->d);
+}
+
+static void on_connected(uv_connect_t *connect, int status)
+{
+    struct peer_try *p = CONTAINER_OF(connect, struct peer_try, connect);
+    struct doctor *d = p->d;
+
+    if (d->req != NULL && status == 0)
+        add(d, "peer-port", "ok", "%s answers at %s after %" PRIu64 " us", p->name, p->at,
+            mono_since_ns(p->since, mono_now()) / 1000);
+    else if (d->req != NULL)
+        add(d, "peer-port", "warn",
+            "%s does not answer at %s (%s): fine while its server is down or its gate is "
+            "closed; else look at routes and firewalls",
+            p->name, p->at, uv_strerror(status));
+    p->open = false;
+    uv_close((uv_handle_t *)&p->tcp, on_peer_closed);
+    d->peer_count--;
+    answer_if_complete(d);
+}
+
+static void try_peer(struct doctor *d, const Rf__PeerInstance *peer)
+{
+    struct peer_try *p = &d->peers[d->peer_count];
+    struct address at = {.port = (uint16_t)peer->port};
+    struct sockaddr_storage sa;
+    struct err err = {0};
+
+    if (d->peer_count == PEERS_MAX || peer->address[0] == 0)
+        return;
+    snprintf(at.host, sizeof at.host, "%s", peer->address);
+    if (address_numeric(&sa, &at, &err) != 0)
+        return;
+    p->d = d;
+    snprintf(p->name, sizeof p->name, "%s", peer->instance);
+    snprintf(p->at, sizeof p->at, "%.60s:%u", peer->address, peer->port);
+    p->since = mono_now();
+    if (uv_tcp_init(d->all->parts.loop, &p->tcp) != 0)
+        return;
+    d->pending++;
+    if (uv_tcp_connect(&p->connect, &p->tcp, (const struct sockaddr *)&sa, on_connected) !=
+        0) {
+        uv_close((uv_handle_t *)&p->tcp, on_peer_closed);
+        return;
+    }
+    p->open = true;
+    d->peer_count++;
+}
+
+/* ---- the disk ------------------------------------------------------------------------- */
+
+static void measure_disk(uv_work_t *work)
+{
+    struct doctor *d = work->data;
+    char path[AGENT_PATH_SIZE + 24];
+    int fd;
+
+    snprintf(path, sizeof path, "%s/doctor.tmp", d->all->parts.settings->state_dir);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        d->disk_errno = errno;
+        return;
+    }
+    for (int i = 0; i < DISK_WRITES && d->disk_errno == 0; i++) {
+        struct mono before = mono_now();
+        uint64_t us;
+
+        if (pwrite(fd, "ringfence", 9, 4096 * i) != 9 || fsync(fd) != 0)
+            d->disk_errno = errno != 0 ? errno : ENOSPC;
+        us = mono_since_ns(before, mono_now()) / 1000;
+        if (us > d->disk_us)
+            d->disk_us = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+    }
+    close(fd);
+    unlink(path);
+}
+
+static void on_disk(uv_work_t *work, int status)
+{
+    struct doctor *d = work->data;
+
+    (void)status;
+    d->disk_out = false;
+    if (d->req != NULL && d->disk_errno != 0)
+        add(d, "state-disk", "fail", "state_dir cannot be synced: %s: no epoch can be taken up",
+            strerror(d->disk_errno));
+    else if (d->req != NULL)
+        add(d, "state-disk", d->disk_us > DISK_SLOW_US ? "warn" : "ok",
+            "the slowest of %d syncs of state_dir took %" PRIu32 " us (wanted: under %d); a "
+            "sync stands before each new epoch and each fence proof",
+            DISK_WRITES, d->disk_us, DISK_SLOW_US);
+    answer_if_complete(d);
+    release(d);
+}
+
+static void ask_disk(struct doctor *d)
+{
+    d->disk.data = d;
+    if (uv_queue_work(d->all->parts.loop, &d->disk, measure_disk, on_disk) != 0)
+        return;
+    d->disk_out = true;
+    d->pending++;
+}
+
+/* ---- what is known -------------------------------------------------------------------- */
+
+static void look_at_clock(struct doctor *d, const struct board_health *h)
+{
+    int64_t rate = h->clock_rate_ppm < 0 ? -h->clock_rate_ppm : h->clock_rate_ppm;
+
+    if (!h->clock_same)
+        add(d, "gate-clock", "fail", "no lease is taken: %s", h->clock_problem);
+    else
+        add(d, "gate-clock", "ok", "the gate reads the same boot clock as this process");
+    add(d, "clock-rate", rate > RATE_WANTED_PPM ? "warn" : "ok",
+        "the clock is steered by %" PRId64 " ppm (no lease beyond half of rho; set chrony's "
+        "`maxslewrate %d` so that it never comes near)",
+        h->clock_rate_ppm, RATE_WANTED_PPM);
+}
+
+static void look_at_gate(struct doctor *d, const struct board_health *h)
+{
+    const struct gate_capabilities *c = &h->capabilities;
+
+    add(d, "gate", c->driver == GATE_BPF ? "ok" : "warn", "%s", h->gate);
+    if (!c->frozen_proof || !c->survives_flush || !c->absolute_deadline)
+        add(d, "gate-driver", "warn",
+            "this driver is the fallback: %s%s%ssee docs/architecture.md",
+            c->absolute_deadline ? "" : "its deadline is relative; ",
+            c->frozen_proof ? "" : "the kernel does not freeze a proof; ",
+            c->survives_flush ? "" : "`nft flush ruleset` removes it; ");
+    if (!c->destroys_sockets)
+        add(d, "gate-sockets", "warn",
+            "old connections cannot be destroyed (CONFIG_INET_DIAG_DESTROY): a new epoch "
+            "opens only when none is left");
+    add(d, "courtesy-resets", c->courtesy ? "ok" : "warn",
+        c->courtesy ? "clients of a closed port are told at once"
+                    : "clients of a closed port wait for their own time-outs");
+}
+
+static void look_at_keeper(struct doctor *d, const struct board_health *h)
+{
+    if (h->state_problem[0] != 0)
+        add(d, "state-file", "fail", "%s", h->state_problem);
+    add(d, "keeper-loop", h->late_turns > 0 ? "warn" : "ok",
+        "the keeper's turns came at most %" PRIu64 " us late, %" PRIu64
+        " of them by more than 50 ms",
+        h->loop_lag_max_us, h->late_turns);
+    for (uint8_t i = 0; i < h->controller_count; i++) {
+        const struct board_controller *c = &h->controllers[i];
+
+        if (c->welcomed)
+            add(d, "controller", "ok", "%s%s answers, round trip %" PRIu32 " us", c->name,
+                c->leader ? " (leads)" : "", c->rtt_us);
+        else
+            add(d, "controller", "fail", "%s is not reached: %s", c->name,
+                c->problem[0] != 0 ? c->problem : "not connected yet");
+    }
+    if (!h->enrolled)
+        add(d, "enrolled", "warn",
+            "no group has been assigned to this agent yet: `ringfence apply -f` one that "
+            "names it");
+}
+
+/* ---- groups --------------------------------------------------------------------------- */
+
+static void on_checks(void *owner, const Rf__ProviderReply *reply, const struct err *why)
+{
+    struct doctor *d = owner;
+
+    d->checks_out--;
+    if (reply == NULL)
+        add(d, "provider", "fail", "the provider did not answer: %s", why->text);
+    for (size_t i = 0; reply != NULL && i < reply->n_findings; i++)
+        add(d, reply->findings[i]->check, reply->findings[i]->level, "%s",
+            reply->findings[i]->text);
+    answer_if_complete(d);
+    release(d);
+}
+
+static void look_at_group(struct doctor *d, uint8_t slot)
+{
+    const struct endpoints_parts *p = &d->all->parts;
+    struct steps_view s;
+    struct keeper_view v;
+
+    if (!steps_view(p->steps, slot, &s) || !s.assigned)
+        return;
+    board_view(p->board, slot, &v);
+    if (v.problem[0] != 0)
+        add(d, "gate-port", "fail", "group %s: %s", s.group, v.problem);
+    else if (v.managed)
+        add(d, "gate-port", v.tried ? "ok" : "warn", "group %s: the port is gated%s", s.group,
+            v.tried ? ", and real connections have shown that it works" : ", not tried yet");
+    else
+        add(d, "gate-port", "warn", "group %s: the port is not gated%s", s.group,
+            s.role == RF__ROLE__ROLE_DETACHED ? " (detached)" : " yet");
+    if (s.problem[0] != 0)
+        add(d, "server", "fail", "group %s: %s", s.group, s.problem);
+    else if (s.seen != NULL && s.seen->error[0] != 0)
+        add(d, "server", "warn", "group %s: %s", s.group, s.seen->error);
+    for (size_t i = 0; i < s.assignment->n_peers; i++)
+        try_peer(d, s.assignment->peers[i]);
+    if (steps_ask_checks(p->steps, slot, on_checks, d)) {
+        d->pending++;
+        d->checks_out++;
+    }
+}
+
+static void on_limit(uv_timer_t *limit)
+{
+    struct doctor *d = limit->data;
+
+    if (d->disk_out)
+        add(d, "state-disk", "fail", "syncing state_dir takes longer than %d ms", DOCTOR_MS);
+    if (d->checks_out > 0)
+        add(d, "provider", "fail", "the provider has not answered for %d ms", DOCTOR_MS);
+    for (unsigned i = 0; i < PEERS_MAX; i++)
+        if (d->peers[i].open)
+            add(d, "peer-port", "warn",
+                "%s is silent at %s: fine while its gate is closed; else look at routes and "
+                "firewalls",
+                d->peers[i].name, d->peers[i].at);
+    answer(d);
+    for (unsigned i = 0; i < PEERS_MAX; i++)
+        if (d->peers[i].open) {
+            d->peers[i].open = false;
+            uv_close((uv_handle_t *)&d->peers[i].tcp, on_peer_closed);
+        }
+}
+
+/* ---- life ----------------------------------------------------------------------------- */
+
+int doctors_new(struct doctors **ret, const struct endpoints_parts *parts, struct err *err)
+{
+    struct doctors *d = calloc(1, sizeof *d);
+
+    if (d == NULL)
+        return err_set(err, ERR_NOMEM, "doctor");
+    d->parts = *parts;
+    *ret = d;
+    return 0;
+}
+
+static void busy(struct http_request *req)
+{
+    static const char text[] = "{\"error\":{\"code\":\"busy\",\"text\":\"ask again later\"}}";
+
+    http_reply(req, 503, "application/json", text, sizeof text - 1);
+}
+
+static struct doctor *new_doctor(struct doctors *all)
+{
+    struct doctor *d = calloc(1, sizeof *d);
+
+    if (d == NULL)
+        return NULL;
+    d->findings = json_array();
+    if (d->findings == NULL) {
+        free(d);
+        return NULL;
+    }
+    d->all = all;
+    d->pending = 1; /* the timer */
+    return d;
+}
+
+void doctor_ask(struct doctors *all, struct http_request *req)
+{
+    struct board_health h;
+    struct doctor *d;
+    unsigned place = 0;
+
+    while (place < DOCTOR_MAX && all->active[place] != NULL)
+        place++;
+    d = place < DOCTOR_MAX ? new_doctor(all) : NULL;
+    if (d == NULL) {
+        busy(req);
+        return;
+    }
+    all->active[place] = d;
+    d->req = req;
+    (void)uv_timer_init(all->parts.loop, &d->limit);
+    d->limit.data = d;
+    (void)uv_timer_start(&d->limit, on_limit, DOCTOR_MS, 0);
+    board_health(all->parts.board, &h);
+    look_at_gate(d, &h);
+    look_at_clock(d, &h);
+    look_at_keeper(d, &h);
+    ask_disk(d);
+    for (uint8_t slot = 0; slot < AGENT_GROUPS_MAX; slot++)
+        look_at_group(d, slot);
+    answer_if_complete(d);
+}
+
+void doctors_close(struct doctors *all)
+{
+    if (all == NULL)
+        return;
+    for (unsigned i = 0; i < DOCTOR_MAX; i++)
+        if (all->active[i] != NULL)
+            on_limit(&all->active[i]->limit);
+    free(all);
+}

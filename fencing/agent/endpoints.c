@@ -1,0 +1,221 @@
+#include "fencing/agent/endpoints.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/base/clock.h"
+#include "controller/httpd/httpd.h"
+#include "fencing/agent/doctor.h"
+
+enum {
+    KEEPER_SILENT_MS = 5000,  /* its longest turn is KEEPER_TICK_MAX_MS */
+    REPLICA_LAG_MS = 10000,   /* the policy's max_lag by default */
+    REPLICA_AGE_MS = 5000,
+};
+
+struct endpoints {
+    struct endpoints_parts parts;
+    struct httpd *net, *socket;
+    struct doctors *doctors;
+};
+
+static void reply(struct http_request *req, unsigned status, const char *text)
+{
+    http_reply(req, status, "text/plain; charset=utf-8", text, strlen(text));
+}
+
+/* ---- load balancers ------------------------------------------------------------------- */
+
+/* The one that ?group= names, or the only one. */
+static bool pick_group(const struct endpoints *e, struct http_request *req,
+                       struct steps_view *ret, uint8_t *ret_slot)
+{
+    const char *name = http_query(req, "group");
+    unsigned found = 0;
+
+    for (uint8_t slot = 0; slot < AGENT_GROUPS_MAX; slot++) {
+        struct steps_view s;
+
+        if (!steps_view(e->parts.steps, slot, &s) || !s.assigned ||
+            (name != NULL && strcmp(s.group, name) != 0))
+            continue;
+        *ret = s;
+        *ret_slot = slot;
+        found++;
+    }
+    if (found == 0)
+        reply(req, 503, name != NULL ? "no such group here\n" : "no group here yet\n");
+    else if (found > 1)
+        reply(req, 400, "several groups are here: ask with ?group=NAME\n");
+    return found == 1;
+}
+
+static void get_primary(struct endpoints *e, struct http_request *req)
+{
+    struct boot now = boot_now();
+    struct keeper_view v;
+    struct steps_view s;
+    uint8_t slot;
+
+    if (!pick_group(e, req, &s, &slot))
+        return;
+    board_view(e->parts.board, slot, &v);
+    if (v.lease_kind == KIND_WRITE && v.lease_deadline.ns > now.ns && v.mode == GATE_OPEN &&
+        v.deadline.ns > now.ns)
+        reply(req, 200, "primary\n");
+    else
+        reply(req, 503, "not primary: no write lease, or the gate is not open\n");
+}
+
+static void get_replica(struct endpoints *e, struct http_request *req)
+{
+    struct steps_view s;
+    uint8_t slot;
+
+    if (!pick_group(e, req, &s, &slot))
+        return;
+    if (s.seen != NULL && s.seen->server == RF__SERVER_STATE__SERVER_STANDBY &&
+        s.seen->streaming && s.seen_age_ms < REPLICA_AGE_MS &&
+        s.seen->replay_lag_ms <= REPLICA_LAG_MS)
+        reply(req, 200, "replica\n");
+    else
+        reply(req, 503, "not a replica that streams within its lag\n");
+}
+
+static void get_health(struct endpoints *e, struct http_request *req)
+{
+    struct board_health h;
+    char line[KEEPER_PROBLEM_SIZE + 64];
+
+    board_health(e->parts.board, &h);
+    if ((boot_now().ns - h.at.ns) / NS_PER_MS > KEEPER_SILENT_MS) {
+        reply(req, 503, "the lease keeper stands still\n");
+    } else if (h.state_problem[0] != 0 || h.fatal[0] != 0) {
+        snprintf(line, sizeof line, "%s\n",
+                 h.state_problem[0] != 0 ? h.state_problem : h.fatal);
+        reply(req, 503, line);
+    } else {
+        reply(req, 200, "ok\n");
+    }
+}
+
+static void get_metrics(struct endpoints *e, struct http_request *req)
+{
+    AUTO(buf_free) struct buf out = {0};
+    struct err err = {0};
+
+    if (metrics_write(&out, &e->parts, &err) != 0)
+        reply(req, 503, "no memory\n");
+    else
+        http_reply(req, 200, "text/plain; version=0.0.4; charset=utf-8", out.data, out.len);
+}
+
+static void get_version(struct endpoints *e, struct http_request *req)
+{
+    char text[200];
+    int n = snprintf(text, sizeof text,
+                     "{\"version\":\"%s\",\"program\":\"ringfence-agent\",\"name\":\"%s\"}",
+                     RF_VERSION, e->parts.settings->name);
+
+    http_reply(req, 200, "application/json", text, (size_t)n);
+}
+
+static void get_doctor(struct endpoints *e, struct http_request *req)
+{
+    doctor_ask(e->doctors, req);
+}
+
+/* ---- routing -------------------------------------------------------------------------- */
+
+static const struct route {
+    const char *path;
+    void (*get)(struct endpoints *e, struct http_request *req);
+    bool local; /* on the Unix socket only: it makes work, or tells about the host */
+} routes[] = {
+    {"/primary", get_primary, false},  {"/read-write", get_primary, false},
+    {"/replica", get_replica, false},  {"/health", get_health, false},
+    {"/metrics", get_metrics, false},  {"/v1/doctor", get_doctor, true},
+    {"/v1/version", get_version, true},
+};
+
+static void serve(struct endpoints *e, struct http_request *req, bool local)
+{
+    const char *method = http_method(req);
+
+    for (unsigned i = 0; i < ARRAY_LEN(routes); i++) {
+        if (strcmp(http_path(req), routes[i].path) != 0 || (routes[i].local && !local))
+            continue;
+        if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 &&
+            strcmp(method, "OPTIONS") != 0) {
+            reply(req, 405, "GET is possible here\n");
+            return;
+        }
+        routes[i].get(e, req);
+        return;
+    }
+    reply(req, 404, "there is nothing here\n");
+}
+
+static void on_net(void *owner, struct http_request *req)
+{
+    serve(owner, req, false);
+}
+
+static void on_socket(void *owner, struct http_request *req)
+{
+    serve(owner, req, true);
+}
+
+/* ---- life ----------------------------------------------------------------------------- */
+
+static int listen_all(struct endpoints *e, struct err *err)
+{
+    const struct agent_settings *s = e->parts.settings;
+    struct httpd_listen at = {.socket_path = s->socket};
+    int status = httpd_open(&e->socket, e->parts.loop, &at, on_socket, e, err);
+
+    if (status != 0)
+        return err_wrap(err, "socket");
+    if (!s->has_http)
+        return 0;
+    at = (struct httpd_listen){.address = s->http.host, .port = s->http.port};
+    status = httpd_open(&e->net, e->parts.loop, &at, on_net, e, err);
+    return status != 0 ? err_wrap(err, "http") : 0;
+}
+
+int endpoints_open(struct endpoints **ret_endpoints, const struct endpoints_parts *parts,
+                   struct err *err)
+{
+    struct endpoints *e = calloc(1, sizeof *e);
+    int status;
+
+    if (e == NULL)
+        return err_set(err, ERR_NOMEM, "endpoints");
+    e->parts = *parts;
+    status = doctors_new(&e->doctors, parts, err);
+    if (status == 0)
+        status = listen_all(e, err);
+    if (status != 0) {
+        endpoints_close(e);
+        return status;
+    }
+    *ret_endpoints = e;
+    return 0;
+}
+
+void endpoints_close(struct endpoints *e)
+{
+    if (e == NULL)
+        return;
+    doctors_close(e->doctors);
+    httpd_close(e->net);
+    httpd_close(e->socket);
+    free(e);
+}
+
+uint16_t endpoints_port(const struct endpoints *e)
+{
+    return e->net != NULL ? httpd_port(e->net) : 0;
+}

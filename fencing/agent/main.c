@@ -1,0 +1,153 @@
+/* ringfence-agent -- one per data host: holds leases, fences, acts on local servers. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/base/help.h"
+#include "controller/base/log.h"
+#include "controller/net/tls.h"
+#include "fencing/agent/agent.h"
+#include "providers/worker.h"
+
+#define DEFAULT_CONFIG "/etc/ringfence/agent.yaml"
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_CONFIG = 78 };
+
+static const struct help_option options[] = {
+    {"config", 'c', "FILE", "configuration; default " DEFAULT_CONFIG},
+    {"check", 0, NULL,
+     "read the configuration and the certificate, say what is wrong with them, and end"},
+    {"help", 'h', NULL, "print this"},
+    {"version", 'V', NULL, "print the version"},
+    {"man", 0, NULL, "print the manual page, to be read with `man -l -`"},
+    {NULL, 0, NULL, NULL},
+};
+
+static const struct help_pair exit_codes[] = {
+    {"0", "ended as asked, by SIGTERM or SIGINT"},
+    {"1", "stopped: the last line of the log says why and what to do"},
+    {"2", "wrong command line"},
+    {"78", "wrong configuration, certificate, state directory, gate or port: the text names "
+           "it"},
+    {NULL, NULL},
+};
+
+static const struct help_pair files[] = {
+    {DEFAULT_CONFIG, "configuration; a complete example is in deploy/examples"},
+    {"/var/lib/ringfence/agent/agent.state",
+     "incarnation, epochs and fence marks: never copy it to another host"},
+    {"/var/lib/ringfence/agent/steps.state", "which servers and steps are this agent's"},
+    {"/run/ringfence/ringfence-agent.sock", "for `ringfence doctor`"},
+    {NULL, NULL},
+};
+
+static const struct help_pair environment[] = {
+    {"RINGFENCE_LOG", "\"debug\" for more lines on standard error"},
+    {"NOTIFY_SOCKET", "where systemd is told that the agent is ready"},
+    {NULL, NULL},
+};
+
+static const struct help help = {
+    .program = "ringfence-agent",
+    .section = "8",
+    .summary = "Ringfence's agent: holds leases, fences, acts on local servers",
+    .operands = "",
+    .text = "One runs on each data host, as root. While it holds a lease the kernel lets "
+            "clients reach the server's port; without one it does not, whether the agent "
+            "lives or not. It is the only one that starts PostgreSQL.\n\n"
+            "It does not leave the terminal and writes its log to standard error. SIGTERM and "
+            "SIGINT end it and leave gate and server as they are: a successor that starts "
+            "before the lease is over takes both over, and no client notices.",
+    .options = options,
+    .exit_codes = exit_codes,
+    .environment = environment,
+    .files = files,
+    .see_also = "ringfence(1), ringfenced(8)",
+};
+
+static bool only_prints(const struct help_parsed *p)
+{
+    if (help_value(p, "help") != NULL)
+        help_print(&help, NULL, stdout);
+    else if (help_value(p, "man") != NULL)
+        help_print_man(&help, stdout);
+    else if (help_value(p, "version") != NULL)
+        (void)printf("ringfence-agent %s\n", RF_VERSION);
+    else
+        return false;
+    return true;
+}
+
+static int check(const struct agent_settings *s)
+{
+    const struct tls_files files = {.ca = s->ca, .cert = s->cert, .key = s->key};
+    struct identity self;
+    struct tls *tls;
+    struct err err = {0};
+
+    if (identity_make(&self, IDENTITY_AGENT, s->cluster, s->name, &err) != 0 ||
+        tls_new(&tls, &files, &self, &err) != 0) {
+        (void)fprintf(stderr, "ringfence-agent: %s\n", err.text);
+        return EXIT_CONFIG;
+    }
+    tls_free(tls);
+    (void)printf("agent %s of cluster %s: configuration and certificate are good\n", s->name,
+                 s->cluster);
+    return EXIT_OK;
+}
+
+static void start_log(const char *name)
+{
+    static char program[AGENT_NAME_SIZE + 24];
+    const char *level = getenv("RINGFENCE_LOG");
+
+    (void)snprintf(program, sizeof program, "ringfence-agent %s", name);
+    log_init(program, level != NULL && strcmp(level, "debug") == 0 ? LOG_LEVEL_DEBUG
+                                                                   : LOG_LEVEL_INFO);
+}
+
+static int run(const struct agent_settings *s)
+{
+    struct err err = {0};
+    int status;
+
+    start_log(s->name);
+    status = agent_run(s, &err);
+    if (status == 0) {
+        log_info("ended");
+        return EXIT_OK;
+    }
+    log_error("%s", err.text);
+    return status == ERR_REFUSED || status == ERR_NOMEM ? EXIT_FAILED : EXIT_CONFIG;
+}
+
+int main(int argc, char **argv)
+{
+    const struct help_words words = {argv + 1, argc - 1, false};
+    static struct agent_settings settings;
+    struct help_parsed parsed = {0};
+    struct err err = {0};
+    const char *path;
+    int used;
+
+    if (argc == 3 && strcmp(argv[1], "--provider-worker") == 0) {
+        start_log("provider");
+        return provider_worker_main((int)strtol(argv[2], NULL, 10));
+    }
+    if (help_parse(options, NULL, &words, &parsed, &used, &err) != 0 ||
+        parsed.operand_count > 0) {
+        (void)fprintf(stderr, "ringfence-agent: %s; see ringfence-agent --help\n",
+                      err.code != 0 ? err.text : "no operands are expected");
+        return EXIT_USAGE;
+    }
+    if (only_prints(&parsed))
+        return EXIT_OK;
+    path = help_value(&parsed, "config");
+    if (agent_settings_load(&settings, path != NULL ? path : DEFAULT_CONFIG, &err) != 0) {
+        (void)fprintf(stderr, "ringfence-agent: %s\n", err.text);
+        return EXIT_CONFIG;
+    }
+    if (help_value(&parsed, "check") != NULL)
+        return check(&settings);
+    return run(&settings);
+}

@@ -1,0 +1,300 @@
+#include "fencing/agent/steps.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/base/assert.h"
+#include "controller/base/clock.h"
+#include "controller/base/log.h"
+#include "fencing/agent/steps_private.h"
+
+bool steps_save(struct steps *st)
+{
+    struct err err = {0};
+    bool failed = steps_state_write(st->parts.dir, &st->records, &err) != 0;
+
+    if (failed && !st->save_failed)
+        log_error("%s", err.text);
+    else if (!failed && st->save_failed)
+        log_info("steps.state can be written again");
+    st->save_failed = failed;
+    return !failed;
+}
+
+/* ---- assignments and orders ----------------------------------------------------------- */
+
+static void open_helpers(struct inst *i)
+{
+    struct err err = {0};
+    uv_loop_t *loop = i->st->parts.loop;
+
+    if (i->observer == NULL &&
+        helper_open(&i->observer, loop, inst_on_observed, i, &err) != 0)
+        log_error("%s: %s", i->group, err.text);
+    if (i->worker == NULL && helper_open(&i->worker, loop, inst_on_step, i, &err) != 0)
+        log_error("%s: %s", i->group, err.text);
+}
+
+/* A detached server is nobody's: what we knew of it is void when it comes back (I2). */
+static void forget(struct inst *i)
+{
+    uint64_t last_step = i->rec->last_step;
+    char group[AGENT_NAME_SIZE];
+
+    memcpy(group, i->rec->group, sizeof group);
+    *i->rec = (struct step_record){.last_step = last_step};
+    memcpy(i->rec->group, group, sizeof group);
+    i->alien = i->crashed = i->hung = false;
+    i->problem[0] = 0;
+    (void)steps_save(i->st);
+}
+
+static void take_assignment(struct inst *i)
+{
+    AUTO(buf_free) struct buf bytes = {0};
+    Rf__Assignment *a;
+
+    if (!board_take(i->st->parts.board, BOARD_ASSIGNMENT, i->slot, &bytes))
+        return;
+    a = rf__assignment__unpack(NULL, bytes.len, bytes.data);
+    if (a == NULL)
+        return; /* no memory: a newer one will come with the next change */
+    if (i->a != NULL) {
+        if (i->a->epoch != a->epoch)
+            i->crashed = false;
+        rf__assignment__free_unpacked(i->a, NULL);
+    }
+    i->a = a;
+    if (!i->used) {
+        i->used = true;
+        snprintf(i->group, sizeof i->group, "%s", a->group);
+        i->rec = steps_state_of(&i->st->records, i->group);
+        if (i->rec == NULL)
+            log_error("%s: steps.state has no room for another group", i->group);
+    }
+    if (a->role == RF__ROLE__ROLE_DETACHED && i->rec != NULL && i->rec->ever_known)
+        forget(i);
+    open_helpers(i);
+    i->fast_until = mono_plus_ms(mono_now(), FAST_FOR_MS);
+}
+
+static void take_order(struct inst *i)
+{
+    AUTO(buf_free) struct buf bytes = {0};
+    Rf__StepOrder *order;
+
+    if (!board_take(i->st->parts.board, BOARD_ORDER, i->slot, &bytes))
+        return;
+    order = rf__step_order__unpack(NULL, bytes.len, bytes.data);
+    if (order == NULL)
+        return; /* it is repeated */
+    if (i->order != NULL)
+        rf__step_order__free_unpacked(i->order, NULL);
+    i->order = order;
+}
+
+static void on_bell(uv_async_t *bell)
+{
+    struct steps *st = bell->data;
+
+    for (unsigned s = 0; s < AGENT_GROUPS_MAX; s++) {
+        struct inst *i = &st->insts[s];
+
+        take_assignment(i);
+        if (!i->used)
+            continue;
+        take_order(i);
+        inst_observe(i);
+        inst_consider(i);
+    }
+}
+
+static void on_tick(uv_timer_t *tick)
+{
+    struct steps *st = tick->data;
+
+    for (unsigned s = 0; s < AGENT_GROUPS_MAX; s++) {
+        struct inst *i = &st->insts[s];
+        bool hung = i->hung;
+
+        if (!i->used || i->a == NULL)
+            continue;
+        inst_observe(i);
+        if (hung != (i->alive && server_is_hung(i->a, i->canary_ok, mono_now())))
+            inst_consider(i);
+        if (i->alien)
+            inst_stop_alien(i);
+        inst_consider_order(i);
+    }
+}
+
+/* ---- what went on while no agent was there ---------------------------------------------- */
+
+/* The very postmaster that the last life found ready goes on: it is watched again, and the
+ * keeper hears of it before its first renewal, so that an upgrade within the TTL is not
+ * noticed. */
+static void resume(struct inst *i)
+{
+    struct step_record *r = i->rec;
+    struct keeper_server s = {.state = KEEPER_SERVER_DOWN};
+
+    if (r->known.pid != 0 && inst_watch(i, r->known)) {
+        i->alive = true;
+        i->state = r->ready_epoch != 0 ? KEEPER_SERVER_PRIMARY : KEEPER_SERVER_UNKNOWN;
+        i->canary_ok = r->ready_epoch != 0 ? mono_now() : (struct mono){0};
+        s.state = i->state;
+        s.ready_epoch = r->ready_epoch;
+    } else if (r->known.pid != 0) {
+        r->known = (struct postmaster){0};
+        r->led_epoch = r->ready_epoch = r->led_position = 0;
+        i->state = KEEPER_SERVER_DOWN;
+        i->crashed = true; /* nobody told it to: the steps of a life end with it */
+    } else {
+        return; /* nothing known: the keeper waits for the first observation */
+    }
+    i->told = s;
+    board_put_server(i->st->parts.board, i->slot, &s);
+}
+
+static void resume_all(struct steps *st)
+{
+    for (uint8_t s = 0; s < st->parts.epochs->count; s++) {
+        struct inst *i = &st->insts[s];
+
+        snprintf(i->group, sizeof i->group, "%s", st->parts.epochs->of[s].group);
+        i->used = true;
+        i->rec = steps_state_of(&st->records, i->group);
+        if (i->rec == NULL)
+            continue;
+        i->opening = i->rec->running_kind != 0;
+        i->rec->running_kind = 0;
+        resume(i);
+    }
+}
+
+/* ---- life ----------------------------------------------------------------------------- */
+
+int steps_open(struct steps **ret_steps, const struct steps_parts *parts, struct err *err)
+{
+    struct steps *st = calloc(1, sizeof *st);
+    int status;
+
+    if (st == NULL)
+        return err_set(err, ERR_NOMEM, "steps");
+    st->parts = *parts;
+    for (unsigned s = 0; s < AGENT_GROUPS_MAX; s++) {
+        st->insts[s].st = st;
+        st->insts[s].slot = (uint8_t)s;
+    }
+    status = steps_state_read(parts->dir, &st->records, err);
+    if (status == 0)
+        status = steps_state_end_leftovers(&st->records, err);
+    if (status != 0) {
+        free(st);
+        return status;
+    }
+    status = uv_async_init(parts->loop, &st->bell, on_bell);
+    ASSERT(status == 0);
+    status = uv_timer_init(parts->loop, &st->tick);
+    ASSERT(status == 0);
+    st->open = 2;
+    st->bell.data = st;
+    st->tick.data = st;
+    resume_all(st);
+    board_set_bell(parts->board, BOARD_STEPS, &st->bell);
+    (void)uv_timer_start(&st->tick, on_tick, STEPS_TICK_MS, STEPS_TICK_MS);
+    *ret_steps = st;
+    return 0;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct steps *st = handle->data;
+
+    if (--st->open == 0)
+        free(st);
+}
+
+static void close_inst(struct inst *i)
+{
+    helper_close(i->observer);
+    helper_close(i->worker);
+    i->observer = i->worker = NULL;
+    inst_unwatch(i);
+    if (i->a != NULL)
+        rf__assignment__free_unpacked(i->a, NULL);
+    if (i->order != NULL)
+        rf__step_order__free_unpacked(i->order, NULL);
+    if (i->seen != NULL)
+        rf__observation__free_unpacked(i->seen, NULL);
+    buf_free(&i->result_packed);
+}
+
+void steps_close(struct steps *st)
+{
+    if (st == NULL)
+        return;
+    board_set_bell(st->parts.board, BOARD_STEPS, NULL);
+    for (unsigned s = 0; s < AGENT_GROUPS_MAX; s++)
+        close_inst(&st->insts[s]);
+    uv_close((uv_handle_t *)&st->bell, on_closed);
+    uv_close((uv_handle_t *)&st->tick, on_closed);
+}
+
+/* ---- for endpoints and doctor ----------------------------------------------------------- */
+
+bool steps_view(struct steps *st, uint8_t slot, struct steps_view *ret)
+{
+    const struct inst *i = &st->insts[slot];
+
+    ASSERT(slot < AGENT_GROUPS_MAX);
+    if (!i->used)
+        return false;
+    *ret = (struct steps_view){.assigned = i->a != NULL,
+                               .role = i->a != NULL ? (uint32_t)i->a->role : 0,
+                               .epoch = i->a != NULL ? i->a->epoch : 0,
+                               .alive = i->alive,
+                               .ready = i->told.ready_epoch != 0,
+                               .crashed = i->crashed,
+                               .hung = i->hung,
+                               .step = i->run.own ? 0 : i->run.step,
+                               .steps_done = i->done,
+                               .steps_failed = i->failed,
+                               .steps_unknown = i->unknown,
+                               .observations = i->observations,
+                               .observer_deaths = i->observer_deaths,
+                               .seen = i->seen,
+                               .seen_age_ms = mono_since_ms(i->seen_at, mono_now()),
+                               .assignment = i->a};
+    memcpy(ret->group, i->group, sizeof ret->group);
+    memcpy(ret->problem, i->problem, sizeof ret->problem);
+    return true;
+}
+
+bool steps_ask_checks(struct steps *st, uint8_t slot, steps_checks *on_checks, void *owner)
+{
+    struct inst *i = &st->insts[slot];
+
+    if (!i->used || i->a == NULL || i->observer == NULL || i->on_checks != NULL ||
+        i->a->role == RF__ROLE__ROLE_DETACHED)
+        return false;
+    i->on_checks = on_checks;
+    i->checks_owner = owner;
+    i->checks_wanted = true;
+    inst_observe(i);
+    return true;
+}
+
+void steps_forget_checks(struct steps *st, const void *owner)
+{
+    for (unsigned s = 0; s < AGENT_GROUPS_MAX; s++) {
+        struct inst *i = &st->insts[s];
+
+        if (i->checks_owner != owner)
+            continue;
+        i->on_checks = NULL;
+        i->checks_owner = NULL;
+        i->checks_wanted = false;
+    }
+}

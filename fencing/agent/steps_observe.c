@@ -1,0 +1,175 @@
+/* Looking at a server, in a process that may hang without hanging us. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/base/clock.h"
+#include "controller/base/log.h"
+#include "fencing/agent/steps_private.h"
+
+/* protobuf-c has no const; nothing is written through these. */
+static char *text(const char *t)
+{
+    return (char *)(uintptr_t)t;
+}
+
+void inst_fill_server(const struct inst *i, Rf__ServerSpec *out)
+{
+    const struct agent_settings *s = i->st->parts.settings;
+
+    /* A shallow copy: the strings stay the assignment's and the settings'. */
+    *out = *i->a->server;
+    out->address = text(s->address);
+    out->bin_dir = text(s->postgres.bin_dir);
+    out->socket_dir = text(s->postgres.socket_dir);
+    out->superuser = text(s->postgres.superuser);
+    out->replication_user = text(s->postgres.replication_user);
+    out->passfile = text(s->postgres.passfile);
+    out->tail_dir = text(s->postgres.tail_dir);
+    out->options = text(s->postgres.options);
+}
+
+Rf__Observation *observation_copy(const Rf__Observation *from)
+{
+    size_t n = rf__observation__get_packed_size(from);
+    AUTO(auto_free) uint8_t *bytes = malloc(n + 1);
+
+    if (bytes == NULL)
+        return NULL;
+    (void)rf__observation__pack(from, bytes);
+    return rf__observation__unpack(NULL, n, bytes);
+}
+
+static bool wants_canary(const struct inst *i, struct mono now)
+{
+    uint32_t each = i->a->probe_ms != 0 ? i->a->probe_ms : PROBE_DEFAULT_MS;
+
+    return i->a->role == RF__ROLE__ROLE_PRIMARY && i->alive &&
+           (!mono_is_set(i->canary_asked_at) ||
+            mono_since_ms(i->canary_asked_at, now) >= each);
+}
+
+void inst_observe(struct inst *i)
+{
+    struct mono now = mono_now();
+    uint32_t each = now.ns < i->fast_until.ns ? OBSERVE_FAST_MS : OBSERVE_MS;
+    Rf__ProviderRequest request = RF__PROVIDER_REQUEST__INIT;
+    char *checks[] = {text("settings"), text("disk")};
+    Rf__ServerSpec server;
+    struct err err = {0};
+
+    if (i->a == NULL || i->observer == NULL || helper_is_busy(i->observer) ||
+        i->a->role == RF__ROLE__ROLE_DETACHED)
+        return;
+    if (!i->checks_wanted && mono_is_set(i->asked_at) &&
+        mono_since_ms(i->asked_at, now) < each)
+        return;
+    inst_fill_server(i, &server);
+    request.server = &server;
+    if (i->checks_wanted) {
+        request.checks = checks;
+        request.n_checks = ARRAY_LEN(checks);
+    } else {
+        request.canary = wants_canary(i, now);
+    }
+    if (helper_ask(i->observer, &request,
+                   i->checks_wanted ? CHECKS_DEADLINE_MS : OBSERVE_DEADLINE_MS, &err) != 0)
+        return; /* being replaced */
+    i->checking = i->checks_wanted;
+    i->checks_wanted = false;
+    i->asked_at = now;
+    if (request.canary)
+        i->canary_asked_at = now;
+}
+
+/* I9: only silence is hung; to wait for a standby, or for a free connection, is not. */
+static void note_canary(struct inst *i, const Rf__Observation *seen)
+{
+    switch (seen->canary) {
+    case RF__CANARY_STATE__CANARY_OK:
+    case RF__CANARY_STATE__CANARY_WAITS_SYNC:
+    case RF__CANARY_STATE__CANARY_NO_CONNECTION:
+        i->canary_ok = mono_now();
+        break;
+    case RF__CANARY_STATE__CANARY_NONE:
+    case RF__CANARY_STATE__CANARY_HUNG:
+    case _RF__CANARY_STATE_IS_INT_SIZE:
+        break;
+    }
+}
+
+static void note_server(struct inst *i, const Rf__Observation *seen)
+{
+    struct postmaster pm = {seen->postmaster_pid, seen->postmaster_start_ms};
+
+    if (pm.pid != 0)
+        i->alive = inst_watch(i, pm);
+    else if (i->watch == NULL)
+        i->alive = false; /* with a watch the pidfd says it, and says it first */
+    i->state = server_state(seen, i->state, i->alive);
+    if (i->alive) {
+        i->crashed = false;
+        i->stopped = false;
+    }
+}
+
+void inst_take_observation(struct inst *i, const Rf__Observation *seen)
+{
+    struct postmaster pm = {seen->postmaster_pid, seen->postmaster_start_ms};
+    Rf__Observation *copy;
+
+    /* It was taken before the exit that we have seen since. */
+    if (pm.pid != 0 && postmaster_equal(pm, i->dead))
+        return;
+    copy = observation_copy(seen);
+    if (copy == NULL)
+        return; /* no memory; the next one may find some */
+    if (i->seen != NULL)
+        rf__observation__free_unpacked(i->seen, NULL);
+    i->seen = copy;
+    i->seen_at = mono_now();
+    i->observations++;
+    note_canary(i, seen);
+    note_server(i, seen);
+}
+
+static void look_for_silent_members(struct inst *i)
+{
+    struct keeper_view v;
+    bool held;
+
+    board_view(i->st->parts.board, i->slot, &v);
+    held = v.lease_kind == KIND_WRITE && v.lease_epoch == i->a->epoch &&
+           v.lease_deadline.ns > boot_now().ns;
+    i->shrink_bits = shrink_look(&i->shrink, i->a, i->seen, held, i->seen_at);
+}
+
+static void give_checks(struct inst *i, const Rf__ProviderReply *reply,
+                        const struct err *why)
+{
+    steps_checks *on_checks = i->on_checks;
+
+    i->checking = false;
+    i->on_checks = NULL;
+    if (on_checks != NULL)
+        on_checks(i->checks_owner, reply, why);
+}
+
+void inst_on_observed(void *owner, const Rf__ProviderReply *reply, const struct err *why)
+{
+    struct inst *i = owner;
+
+    if (i->checking) {
+        give_checks(i, reply, why);
+        return;
+    }
+    if (reply == NULL) {
+        i->observer_deaths++;
+        log_warn("%s: observing the server: %s", i->group, why->text);
+    } else if (reply->seen != NULL) {
+        inst_take_observation(i, reply->seen);
+        if (i->a != NULL && i->seen != NULL)
+            look_for_silent_members(i);
+    }
+    inst_consider(i);
+}

@@ -1,0 +1,110 @@
+/* fencing/agent/steps_private.h -- shared by steps*.c only. Main thread. */
+#ifndef RF_AGENT_STEPS_PRIVATE_H
+#define RF_AGENT_STEPS_PRIVATE_H
+
+#include <uv.h>
+
+#include "fencing/agent/helper.h"
+#include "fencing/agent/steps.h"
+
+enum {
+    STEPS_TICK_MS = 50,
+    OBSERVE_MS = 300,       /* while nothing happens */
+    OBSERVE_FAST_MS = 50,   /* for FAST_FOR_MS after something did */
+    FAST_FOR_MS = 3000,
+    OBSERVE_DEADLINE_MS = 1500,
+    PROBE_DEFAULT_MS = 1000,
+    STEP_LEAST_MS = 1000,   /* no step gets less */
+    STEP_GRACE_MS = 3000,   /* beyond the deadline that the provider keeps by itself */
+    OWN_STOP_MS = 10000,    /* a server that is not ours: fast, then immediate */
+    OWN_STOP_AGAIN_MS = 5000,
+    CHECKS_DEADLINE_MS = 3000,
+};
+
+/* The life of one postmaster. */
+struct inst;
+struct watch {
+    struct inst *i; /* NULL: nobody cares any more */
+    uv_poll_t poll;
+    int fd;
+    struct postmaster pm;
+};
+
+/* What is under way in the step worker. */
+struct running {
+    bool busy, own;  /* own: a stop that nobody ordered (I9) */
+    Rf__StepKind kind;
+    uint64_t step, epoch;
+};
+
+struct inst {
+    struct steps *st;
+    uint8_t slot;
+    bool used;
+    char group[AGENT_NAME_SIZE];
+    Rf__Assignment *a;
+    Rf__StepOrder *order; /* the last one, until it is settled */
+    struct step_record *rec;
+    struct helper *observer, *worker;
+    struct watch *watch; /* NULL: no living postmaster is known */
+    struct postmaster dead; /* the last one that we saw exit */
+    Rf__Observation *seen;
+    struct mono seen_at, asked_at, canary_asked_at;
+    struct mono canary_ok;  /* accepted, or not accepted for a reason that is not hung */
+    struct mono fast_until, stop_again;
+    struct running run;
+    uint64_t result;        /* step whose result is in result_packed */
+    struct buf result_packed;
+    bool alive, opening, crashed, hung, alien, stopped;
+    enum keeper_server_state state;
+    struct keeper_server told;
+    struct shrink_watch shrink;
+    uint32_t shrink_bits;
+    char problem[KEEPER_PROBLEM_SIZE], waits[96];
+    steps_checks *on_checks;
+    void *checks_owner;
+    bool checks_wanted, checking, closing;
+    uint64_t done, failed, unknown, observations, observer_deaths;
+};
+
+struct steps {
+    struct steps_parts parts;
+    uv_async_t bell;
+    uv_timer_t tick;
+    struct step_records records;
+    bool save_failed;
+    unsigned open; /* handles that are not closed yet */
+    struct inst insts[AGENT_GROUPS_MAX];
+};
+
+/* steps.c */
+/* False (and logged once): the disk does not take it. */
+bool steps_save(struct steps *st);
+
+/* steps_watch.c */
+/* False: it is not there (any more). Watching the same one again does nothing. */
+bool inst_watch(struct inst *i, struct postmaster pm);
+void inst_unwatch(struct inst *i);
+/* Has it ended, though the loop has not come to say so yet? Then it is said now. */
+void inst_check_watch(struct inst *i);
+
+/* steps_observe.c */
+void inst_observe(struct inst *i); /* ask, if it is time */
+void inst_take_observation(struct inst *i, const Rf__Observation *seen);
+helper_reply inst_on_observed;
+void inst_fill_server(const struct inst *i, Rf__ServerSpec *out);
+Rf__Observation *observation_copy(const Rf__Observation *from);
+
+/* steps_run.c */
+void inst_consider_order(struct inst *i);
+void inst_stop_alien(struct inst *i);
+helper_reply inst_on_step;
+
+/* steps_tell.c */
+/* All that follows from what is known now: police, readiness, orders, keeper, report. */
+void inst_consider(struct inst *i);
+/* Nothing is sent when it knows already. */
+void inst_tell_keeper(struct inst *i, uint64_t ready_epoch);
+void inst_say_result(struct inst *i, const Rf__StepResult *result);
+
+#endif

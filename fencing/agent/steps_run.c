@@ -1,0 +1,266 @@
+/* One step at a time per instance, marked before it is begun (I6). */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/base/clock.h"
+#include "controller/base/log.h"
+#include "controller/core/state.h"
+#include "fencing/agent/steps_private.h"
+
+static const char *kind_name(Rf__StepKind kind)
+{
+    return step_kind_name((enum step_kind)kind);
+}
+
+static void drop_order(struct inst *i)
+{
+    if (i->order != NULL)
+        rf__step_order__free_unpacked(i->order, NULL);
+    i->order = NULL;
+    i->waits[0] = 0;
+}
+
+/* ---- the end of a step ---------------------------------------------------------------- */
+
+static struct postmaster seen_postmaster(const Rf__StepResult *r)
+{
+    if (r->seen == NULL)
+        return (struct postmaster){0};
+    return (struct postmaster){r->seen->postmaster_pid, r->seen->postmaster_start_ms};
+}
+
+/* Whatever runs after a step of ours was started, or let run, by it. */
+static void note_known(struct inst *i, const Rf__StepResult *r)
+{
+    struct postmaster pm = seen_postmaster(r);
+    struct step_record *rec = i->rec;
+    bool led = r->outcome == RF__STEP_OUTCOME__OUTCOME_DONE &&
+               i->run.kind == RF__STEP_KIND__STEP_LEAD && pm.pid != 0;
+    bool same = postmaster_equal(rec->known, pm);
+
+    if (!same) {
+        rec->led_epoch = rec->ready_epoch = rec->led_position = 0;
+        rec->known = pm;
+    }
+    if (pm.pid != 0)
+        rec->ever_known = true;
+    if (led && rec->led_epoch != i->run.epoch) {
+        rec->led_epoch = i->run.epoch;
+        rec->led_position = r->position;
+        rec->ready_epoch = 0;
+        i->canary_ok = mono_now(); /* it has just been written to */
+    }
+}
+
+static void keep_result(struct inst *i, const Rf__StepResult *r)
+{
+    struct err err = {0};
+    size_t n = rf__step_result__get_packed_size(r);
+
+    i->result = 0;
+    i->result_packed.len = 0;
+    if (buf_reserve(&i->result_packed, n + 1, &err) != 0)
+        return; /* the order is repeated; the step is idempotent (I5) */
+    i->result_packed.len = rf__step_result__pack(r, i->result_packed.data);
+    i->result = r->step;
+}
+
+static void count(struct inst *i, Rf__StepOutcome outcome)
+{
+    i->done += outcome == RF__STEP_OUTCOME__OUTCOME_DONE;
+    i->failed += outcome == RF__STEP_OUTCOME__OUTCOME_FAILED;
+    i->unknown += outcome == RF__STEP_OUTCOME__OUTCOME_UNKNOWN;
+}
+
+static void finish(struct inst *i, const Rf__StepResult *r)
+{
+    bool known = r->outcome == RF__STEP_OUTCOME__OUTCOME_DONE ||
+                 r->outcome == RF__STEP_OUTCOME__OUTCOME_FAILED;
+
+    i->stopped = r->outcome == RF__STEP_OUTCOME__OUTCOME_DONE &&
+                 i->run.kind == RF__STEP_KIND__STEP_STOP;
+    if (r->seen != NULL)
+        inst_take_observation(i, r->seen);
+    if (known) {
+        note_known(i, r);
+        i->rec->running_kind = 0;
+        i->opening = false;
+    } else {
+        i->opening = true; /* what it started may still come up */
+    }
+    count(i, r->outcome);
+    if (i->run.own) {
+        i->run = (struct running){0};
+        (void)steps_save(i->st);
+        return;
+    }
+    if (known)
+        keep_result(i, r);
+    i->run = (struct running){0};
+    /* On disk before it is said: after a restart we must know our own server (I9). */
+    (void)steps_save(i->st);
+    inst_say_result(i, r);
+}
+
+static void log_end(const struct inst *i, const Rf__StepResult *r)
+{
+    bool done = r->outcome == RF__STEP_OUTCOME__OUTCOME_DONE;
+
+    log_at(done ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "%s: step %" PRIu64 " (%s) %s%s%s",
+           i->group, i->run.step, kind_name(i->run.kind),
+           done                                                  ? "done"
+           : r->outcome == RF__STEP_OUTCOME__OUTCOME_FAILED ? "failed"
+                                                                 : "has an unknown outcome",
+           r->text[0] != 0 ? ": " : "", r->text);
+}
+
+void inst_on_step(void *owner, const Rf__ProviderReply *reply, const struct err *why)
+{
+    struct inst *i = owner;
+    Rf__StepResult lost = RF__STEP_RESULT__INIT;
+    const Rf__StepResult *r = reply != NULL ? reply->result : NULL;
+
+    /* While the step still counts as running: a server that it stopped was told to end. */
+    inst_check_watch(i);
+    if (r == NULL || (!i->run.own && r->step != i->run.step)) {
+        /* I5: it may have happened. Nobody is told that it failed; the order is repeated
+         * and the step looks first what is done already. */
+        lost.step = i->run.step;
+        lost.outcome = RF__STEP_OUTCOME__OUTCOME_UNKNOWN;
+        lost.text = (char *)(uintptr_t)(why != NULL ? why->text : "no answer to the step");
+        r = &lost;
+    }
+    log_end(i, r);
+    finish(i, r);
+    i->fast_until = mono_plus_ms(mono_now(), FAST_FOR_MS);
+    i->asked_at = (struct mono){0};
+    inst_observe(i);
+    inst_consider(i);
+}
+
+/* ---- the beginning -------------------------------------------------------------------- */
+
+static void begin(struct inst *i, Rf__StepRequest *rq, bool own)
+{
+    Rf__ProviderRequest request = RF__PROVIDER_REQUEST__INIT;
+    Rf__ServerSpec server;
+    struct err err = {0};
+    int32_t pid = helper_pid(i->worker);
+    uint32_t ms = rq->deadline_ms < STEP_LEAST_MS ? STEP_LEAST_MS : rq->deadline_ms;
+
+    if (pid == 0)
+        return; /* being replaced; asked again at the next tick */
+    i->rec->worker = (struct postmaster){pid, process_start_ms(pid)};
+    i->rec->running_kind = (uint32_t)rq->kind;
+    if (!own)
+        i->rec->last_step = rq->step;
+    /* The mark is on disk before the act; a disk that is full stops us here, where nothing
+     * is lost, but not from stopping a server that is not ours. */
+    if (!steps_save(i->st) && !own) {
+        i->rec->running_kind = 0;
+        return;
+    }
+    inst_fill_server(i, &server);
+    rq->deadline_ms = ms;
+    request.server = &server;
+    request.step = rq;
+    if (helper_ask(i->worker, &request, ms + STEP_GRACE_MS, &err) != 0) {
+        log_warn("%s: step %" PRIu64 ": %s", i->group, rq->step, err.text);
+        i->rec->running_kind = 0;
+        return;
+    }
+    i->run = (struct running){
+        .busy = true, .own = own, .kind = rq->kind, .step = rq->step, .epoch = rq->epoch};
+    if (rq->step != i->result)
+        i->result = 0;
+    log_info("%s: step %" PRIu64 " (%s) of epoch %" PRIu64 " begins", i->group, rq->step,
+             kind_name(rq->kind), rq->epoch);
+}
+
+static void refuse(struct inst *i, const char *why)
+{
+    Rf__StepResult r = RF__STEP_RESULT__INIT;
+    char line[160];
+
+    snprintf(line, sizeof line, "refused by the agent: %.120s", why);
+    log_warn("%s: step %" PRIu64 " (%s) %s", i->group, i->order->request->step,
+             kind_name(i->order->request->kind), line);
+    r.step = i->order->request->step;
+    r.outcome = RF__STEP_OUTCOME__OUTCOME_FAILED;
+    r.text = line;
+    i->rec->last_step = r.step;
+    keep_result(i, &r);
+    inst_say_result(i, &r);
+}
+
+static void repeat_result(struct inst *i)
+{
+    Rf__StepResult *r =
+        rf__step_result__unpack(NULL, i->result_packed.len, i->result_packed.data);
+
+    if (r == NULL)
+        return;
+    inst_say_result(i, r);
+    rf__step_result__free_unpacked(r, NULL);
+}
+
+void inst_consider_order(struct inst *i)
+{
+    struct order_facts f = {.a = i->a,
+                            .now = boot_now(),
+                            .running = i->run.step,
+                            .running_epoch = i->run.own ? UINT64_MAX : i->run.epoch,
+                            .busy = i->run.busy,
+                            .result = i->result};
+    const char *why = "";
+
+    if (i->order == NULL || i->rec == NULL || i->worker == NULL)
+        return;
+    f.request = i->order->request;
+    f.last_step = i->rec->last_step;
+    board_view(i->st->parts.board, i->slot, &f.view);
+    switch (order_judge(&f, &why)) {
+    case ORDER_RUN:
+        begin(i, i->order->request, false);
+        if (i->run.busy)
+            drop_order(i);
+        break;
+    case ORDER_WAIT:
+        snprintf(i->waits, sizeof i->waits, "%s", why);
+        break;
+    case ORDER_CANCEL:
+        log_warn("%s: step %" PRIu64 " (%s) is of an older epoch: ended", i->group,
+                 i->run.step, kind_name(i->run.kind));
+        helper_kill(i->worker);
+        break;
+    case ORDER_REPEAT:
+        repeat_result(i);
+        drop_order(i);
+        break;
+    case ORDER_REFUSE:
+        refuse(i, why);
+        drop_order(i);
+        break;
+    case ORDER_DROP:
+        log_debug("%s: a stale order was dropped", i->group);
+        drop_order(i);
+        break;
+    }
+}
+
+void inst_stop_alien(struct inst *i)
+{
+    Rf__StepRequest rq = RF__STEP_REQUEST__INIT;
+    struct mono now = mono_now();
+
+    if (i->run.busy || i->worker == NULL || i->rec == NULL ||
+        (mono_is_set(i->stop_again) && now.ns < i->stop_again.ns))
+        return;
+    i->stop_again = mono_plus_ms(now, OWN_STOP_AGAIN_MS);
+    rq.kind = RF__STEP_KIND__STEP_STOP;
+    rq.epoch = i->a->epoch;
+    rq.deadline_ms = OWN_STOP_MS;
+    begin(i, &rq, true);
+}

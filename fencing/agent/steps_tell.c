@@ -1,0 +1,166 @@
+/* What is known of an instance, told to the keeper and, through it, to the leader. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/base/clock.h"
+#include "controller/base/log.h"
+#include "fencing/agent/steps_private.h"
+#include "proto/frame.h"
+
+/* protobuf-c has no const; nothing is written through these. */
+static char *text(const char *t)
+{
+    return (char *)(uintptr_t)t;
+}
+
+/* I9: only its agent starts PostgreSQL. */
+static void watch_over(struct inst *i)
+{
+    const char *why = "";
+    bool was = i->alien;
+
+    i->alien = false;
+    if (i->run.busy && !i->run.own)
+        return; /* what a step starts is known when it ends */
+    switch (police(i->a, i->seen, i->rec, i->opening, &why)) {
+    case POLICE_LET:
+        break;
+    case POLICE_ADOPT:
+        i->rec->known = (struct postmaster){i->seen->postmaster_pid,
+                                            i->seen->postmaster_start_ms};
+        i->rec->ever_known = true;
+        i->opening = false;
+        log_info("%s: the running postmaster (pid %d) is taken over as it is", i->group,
+                 i->seen->postmaster_pid);
+        (void)steps_save(i->st);
+        break;
+    case POLICE_STOP:
+        i->alien = true;
+        if (!was)
+            log_error("%s: pid %d: %s", i->group, i->seen->postmaster_pid, why);
+        snprintf(i->problem, sizeof i->problem, "%s", why);
+        break;
+    }
+    if (was && !i->alien)
+        i->problem[0] = 0;
+}
+
+static bool find_ready(struct inst *i)
+{
+    struct keeper_view v;
+    bool ready;
+
+    board_view(i->st->parts.board, i->slot, &v);
+    ready = i->alive && !i->alien && i->seen != NULL &&
+            server_is_ready(i->a, i->seen, i->rec, v.opened);
+    if (ready && i->rec->ready_epoch != i->a->epoch) {
+        i->rec->ready_epoch = i->a->epoch;
+        log_info("%s: the server is ready to be opened in epoch %" PRIu64, i->group,
+                 i->a->epoch);
+        (void)steps_save(i->st);
+    }
+    return ready;
+}
+
+static void note_hung(struct inst *i)
+{
+    bool hung = i->alive && !(i->run.busy && !i->run.own) &&
+                server_is_hung(i->a, i->canary_ok, mono_now());
+
+    if (hung && !i->hung)
+        log_error("%s: the server has accepted no write for %" PRIu32 " ms: hung", i->group,
+                  i->a->hung_after_ms);
+    else if (!hung && i->hung)
+        log_info("%s: the server is not hung any more", i->group);
+    i->hung = hung;
+}
+
+void inst_tell_keeper(struct inst *i, uint64_t ready_epoch)
+{
+    struct keeper_server s = {.state = i->state,
+                              .ready_epoch = ready_epoch,
+                              .barred = i->hung || i->alien,
+                              .stopped = i->stopped && !i->alive};
+
+    if (s.state == i->told.state && s.ready_epoch == i->told.ready_epoch &&
+        s.barred == i->told.barred && s.stopped == i->told.stopped)
+        return;
+    i->told = s;
+    board_put_server(i->st->parts.board, i->slot, &s);
+}
+
+static void put_packed(struct inst *i, enum board_letter kind, const ProtobufCMessage *m)
+{
+    AUTO(buf_free) struct buf bytes = {0};
+
+    if (buf_reserve(&bytes, protobuf_c_message_get_packed_size(m) + 1, NULL) != 0)
+        return; /* said again with the next observation, or order */
+    bytes.len = protobuf_c_message_pack(m, bytes.data);
+    board_put(i->st->parts.board, kind, i->slot, bytes.data, bytes.len);
+}
+
+static const char *problem_of(const struct inst *i)
+{
+    if (i->st->save_failed)
+        return "no room on the disk of state_dir: no step is begun";
+    if (i->problem[0] != 0)
+        return i->problem;
+    if (i->order != NULL && i->waits[0] != 0)
+        return i->waits;
+    return "";
+}
+
+static void say_report(struct inst *i, bool ready)
+{
+    Rf__InstanceReport r = RF__INSTANCE_REPORT__INIT;
+    char *shrink[SHRINK_PEERS_MAX];
+
+    r.seen = i->seen;
+    r.seen_age_ms = mono_since_ms(i->seen_at, mono_now());
+    r.crashed = i->crashed;
+    r.hung = i->hung;
+    r.ready = ready;
+    r.step = i->run.own ? 0 : i->run.step;
+    r.problem = text(problem_of(i));
+    r.shrink = shrink;
+    for (size_t k = 0; k < i->a->n_peers && k < SHRINK_PEERS_MAX; k++)
+        if ((i->shrink_bits & 1u << k) != 0)
+            shrink[r.n_shrink++] = i->a->peers[k]->instance;
+    put_packed(i, BOARD_REPORT, &r.base);
+}
+
+void inst_say_result(struct inst *i, const Rf__StepResult *result)
+{
+    Rf__StepReport r = RF__STEP_REPORT__INIT;
+    Rf__Incarnation incarnation;
+    struct board_health h;
+
+    board_health(i->st->parts.board, &h);
+    frame_incarnation_put(&h.incarnation, &incarnation);
+    r.incarnation = &incarnation;
+    r.group = i->group;
+    r.instance = text(i->st->parts.settings->name);
+    r.epoch = i->a->epoch;
+    r.result = (Rf__StepResult *)(uintptr_t)result;
+    put_packed(i, BOARD_RESULT, &r.base);
+}
+
+void inst_consider(struct inst *i)
+{
+    bool ready;
+
+    if (i->a == NULL || i->rec == NULL)
+        return;
+    if (i->seen != NULL)
+        watch_over(i);
+    note_hung(i);
+    ready = find_ready(i);
+    if (ready && !mono_is_set(i->canary_ok))
+        i->canary_ok = mono_now();
+    inst_tell_keeper(i, ready ? i->a->epoch : 0);
+    say_report(i, ready);
+    if (i->alien)
+        inst_stop_alien(i);
+    inst_consider_order(i);
+}
