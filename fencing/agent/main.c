@@ -80,13 +80,13 @@ static bool only_prints(const struct help_parsed *p)
 
 static int check(const struct agent_settings *s)
 {
-    const struct tls_files files = {.ca = s->ca, .cert = s->cert, .key = s->key};
+    const struct tls_files tls_files = {.ca = s->ca, .cert = s->cert, .key = s->key};
     struct identity self;
     struct tls *tls;
     struct err err = {0};
 
     if (identity_make(&self, IDENTITY_AGENT, s->cluster, s->name, &err) != 0 ||
-        tls_new(&tls, &files, &self, &err) != 0) {
+        tls_new(&tls, &tls_files, &self, &err) != 0) {
         (void)fprintf(stderr, "ringfence-agent: %s\n", err.text);
         return EXIT_CONFIG;
     }
