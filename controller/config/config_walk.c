@@ -166,13 +166,11 @@ static int check_missing(struct walk *w, const cyaml_schema_value_t *schema, int
 static int walk_mapping(struct walk *w, const cyaml_schema_value_t *schema, int at)
 {
     w->config->nodes[at].kind = CONFIG_MAPPING;
-    if (schema != NULL && schema->type != CYAML_MAPPING) {
-        char room[200];
-        struct config_node none = {.text = (char[]){""}};
-        const char *expected = config_scalar_problem(schema, &none, room, sizeof room);
-
-        return wrong_node(w, at, expected != NULL ? expected : "expected a single value");
-    }
+    if (schema != NULL && schema->type != CYAML_MAPPING)
+        return wrong_node(w, at,
+                          schema->type == CYAML_SEQUENCE || schema->type == CYAML_FLAGS
+                              ? "expected a list, found a mapping"
+                              : "expected a single value, found a mapping");
     for (;;) {
         yaml_event_t key;
         int status = next_event(w, &key);
