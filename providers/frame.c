@@ -116,7 +116,7 @@ int provider_frame_read(int fd, uint8_t **ret_data, size_t *ret_len, struct mono
     AUTO(auto_free) uint8_t *data = NULL;
     uint8_t head[PROVIDER_FRAME_HEAD];
     struct err own;
-    size_t len;
+    size_t len = 0;
 
     err = err != NULL ? err : &own;
     if (read_all(fd, head, sizeof head, deadline, err) != 0)
