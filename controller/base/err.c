@@ -24,10 +24,14 @@ void auto_close(int *fd)
 
 static int set_text(struct err *err, int code, const char *fmt, va_list args)
 {
+    char text[ERR_TEXT_SIZE];
+
     if (err == NULL)
         return code;
+    /* An argument may be err->text itself: who changes the code of an error repeats it. */
+    vsnprintf(text, sizeof text, fmt, args);
     err->code = code;
-    vsnprintf(err->text, sizeof err->text, fmt, args);
+    memcpy(err->text, text, sizeof text);
     return code;
 }
 

@@ -11,6 +11,7 @@
 
 #include "providers/postgres/child.h"
 #include "providers/postgres/files.h"
+#include "providers/postgres/process.h"
 #include "providers/postgres/upstream.h"
 
 /* The value of "config_file=" in the options, for servers whose configuration lies
@@ -49,7 +50,7 @@ int pg_recover_alone(struct pg *pg, struct mono deadline, struct err *err)
     }
     /* A single-user server refuses standby mode. Whoever starts this directory next writes
      * the file again: the control file shows what it was. */
-    if (pg_file_remove(signal_file, err) != 0 ||
+    if (pg_pidfile_clear(pg, err) != 0 || pg_file_remove(signal_file, err) != 0 ||
         pg_run_ok(pg, &tool, deadline, NULL, err) != 0)
         return err_wrap(err, "crash recovery before the rewind");
     return pg_file_write(pg, signal_file, "", err);

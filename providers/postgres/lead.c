@@ -11,6 +11,7 @@
 #include "providers/postgres/names.h"
 #include "providers/postgres/observe.h"
 #include "providers/postgres/start.h"
+#include "providers/postgres/stop.h"
 #include "providers/postgres/sync.h"
 
 enum { POLL_US = 1000, RESTORE_MS = 500 };
@@ -56,7 +57,7 @@ static int start_down(struct pg *pg, const Rf__StepRequest *rq, const char *name
 {
     const struct pg_setting setting = {"synchronous_standby_names", names};
     struct pg_postmaster pm;
-    bool standby;
+    bool standby, clean;
     int status;
 
     pg_postmaster_find(pg, &pm);
@@ -65,7 +66,10 @@ static int start_down(struct pg *pg, const Rf__StepRequest *rq, const char *name
     if (pg_data_absent(pg))
         return err_set(err, ERR_NOTFOUND, "%s has no server to lead with", pg->spec->data);
     pg_end_leftovers(pg);
-    if (pg_processes(pg, 0) > 0)
+    /* Orphans of a postmaster that has crashed: usually they are about to end. */
+    if (pg_processes(pg, 0) > 0 &&
+        pg_stop(pg, pg_within(deadline, (uint32_t)pg_left_ms(deadline) / 2), &clean, err) !=
+            0)
         return err_set(err, ERR_BUSY, "processes of an earlier server are left on %s",
                        pg->spec->data);
     if (choose_role(pg, rq->restart, deadline, &standby, err) != 0)

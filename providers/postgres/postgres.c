@@ -127,6 +127,7 @@ static int step_checkpoint(struct pg *pg, struct mono deadline, struct err *err)
 static int do_step(struct pg *pg, const Rf__StepRequest *rq, struct mono deadline,
                    Rf__StepResult *out, struct err *err)
 {
+    pg_reap(pg);
     if (pg_find_user(pg, err) != 0)
         return err->code;
     switch (rq->kind) {

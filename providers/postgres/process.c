@@ -182,6 +182,20 @@ unsigned pg_processes(const struct pg *pg, int signal)
     return n + cgroup_processes(pg, signal);
 }
 
+int pg_pidfile_clear(const struct pg *pg, struct err *err)
+{
+    AUTO(auto_free) char *path = pg_path(pg, "postmaster.pid");
+    struct pg_postmaster pm;
+
+    if (path == NULL)
+        return err_set(err, ERR_NOMEM, "path");
+    pg_postmaster_find(pg, &pm);
+    if (pm.pid != 0 || pg_processes(pg, 0) > 0)
+        return err_set(err, ERR_BUSY, "processes of a server are left on %s",
+                       pg->spec->data);
+    return pg_file_remove(path, err);
+}
+
 /* Our tools carry the data directory in their environment, whatever they are called. */
 static bool is_our_tool(const struct pg *pg, pid_t pid)
 {

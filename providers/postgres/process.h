@@ -23,6 +23,11 @@ struct pg_postmaster {
 /* Reads postmaster.pid and verifies it: the process lives and works in this directory. */
 void pg_postmaster_find(const struct pg *pg, struct pg_postmaster *ret);
 
+/* Removes the postmaster.pid of a server of which nothing is left. PostgreSQL itself goes
+ * by the pid: it would refuse to start while that is a zombie or was given to another
+ * process. ERR_BUSY  something is left */
+MUST_USE int pg_pidfile_clear(const struct pg *pg, struct err *err);
+
 /* Directory and port of the socket the running server has (line 5 of postmaster.pid), so
  * that a server started by somebody else is found too; else those of the spec. */
 void pg_socket_of(const struct pg *pg, char *dir, size_t dir_size, char *port,

@@ -255,7 +255,8 @@ int pg_start(struct pg *pg, struct mono deadline, struct err *err)
             "a rewind or clone of %s was not finished: PostgreSQL is not started "
             "over it; make it follow again",
             pg->spec->data);
-    if (pg_make_dir(pg, pg->spec->socket_dir, err) != 0 || open_log(pg, &log, err) != 0)
+    if (pg_pidfile_clear(pg, err) != 0 || pg_make_dir(pg, pg->spec->socket_dir, err) != 0 ||
+        open_log(pg, &log, err) != 0)
         return err_wrap(err, "start PostgreSQL");
     from = lseek(log, 0, SEEK_END);
     pg_conn_close(&pg->main);

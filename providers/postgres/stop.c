@@ -14,7 +14,7 @@
 #include "providers/provider.h"
 
 /* Parts of the time that is left, in percent: then SIGQUIT, then SIGKILL. */
-enum { QUIT_AT_PERCENT = 70, KILL_AT_PERCENT = 85, CHECKPOINTER_GRACE_MS = 500 };
+enum { QUIT_AT_PERCENT = 70, KILL_AT_PERCENT = 85, ORPHAN_GRACE_MS = 500 };
 
 /* False when the deadline came first. */
 static bool wait_gone(struct pg *pg, const struct pg_postmaster *pm, struct mono deadline)
@@ -87,7 +87,7 @@ int pg_stop(struct pg *pg, struct mono deadline, bool *ret_clean, struct err *er
         status = stop_postmaster(pg, &pm, deadline, ret_clean, err);
     } else if (pg_processes(pg, 0) > 0) {
         /* Orphans of a postmaster that was killed end by themselves, unless frozen. */
-        if (!wait_gone(pg, &pm, pg_within(deadline, CHECKPOINTER_GRACE_MS)))
+        if (!wait_gone(pg, &pm, pg_within(deadline, ORPHAN_GRACE_MS)))
             status = stop_postmaster(pg, &pm, deadline, ret_clean, err);
     }
     if (status == 0)

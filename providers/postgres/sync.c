@@ -280,6 +280,7 @@ static int wait_joined(struct pg *pg, const char *joining, uint64_t lsn,
                  "SELECT CASE WHEN count(*) = 0 THEN 'is not connected'"
                  " WHEN count(*) > 1 THEN 'is the name of several standbys'"
                  " WHEN NOT bool_and(state = 'streaming') THEN 'does not stream'"
+                 " WHEN NOT bool_and(flush_lsn IS NOT NULL) THEN 'has told no position'"
                  " WHEN NOT bool_and(sync_priority > 0) THEN 'is not waited for'"
                  " WHEN bool_and(flush_lsn >= '%s') THEN '' ELSE 'is behind' END"
                  " FROM pg_stat_replication WHERE application_name = %s",

@@ -29,10 +29,10 @@ bool pg_segment_parse(const char *name, uint32_t segment_bytes, uint32_t *ret_ti
     return true;
 }
 
-/* A server that was promoted and died before its next checkpoint has segments of a
- * timeline that its control file does not know yet. */
-static int newest_timeline(const struct pg *pg, const struct pg_control *c,
-                           uint32_t *ret_timeline, struct err *err)
+/* What the files in pg_wal say. A server that was promoted and died before its next
+ * checkpoint has segments of a timeline that its control file does not know yet. */
+static int list_segments(const struct pg *pg, const struct pg_control *c,
+                         uint32_t *ret_timeline, uint64_t *ret_limit, struct err *err)
 {
     AUTO(auto_free) char *path = pg_path(pg, "pg_wal");
     AUTO(close_dir) DIR *dir = path != NULL ? opendir(path) : NULL;
@@ -44,10 +44,15 @@ static int newest_timeline(const struct pg *pg, const struct pg_control *c,
         return err_errno(err, errno, "open %s", path != NULL ? path : "pg_wal");
     if (c->min_recovery_timeline > newest)
         newest = c->min_recovery_timeline;
-    while ((entry = readdir(dir)) != NULL)
-        if (pg_segment_parse(entry->d_name, c->segment_bytes, &timeline, &lsn) &&
-            timeline > newest)
-            newest = timeline;
+    *ret_limit = 0;
+    while ((entry = readdir(dir)) != NULL) {
+        if (!pg_segment_parse(entry->d_name, c->segment_bytes, &timeline, &lsn) ||
+            timeline < newest)
+            continue;
+        if (timeline > newest || lsn + c->segment_bytes > *ret_limit)
+            *ret_limit = lsn + c->segment_bytes;
+        newest = timeline;
+    }
     *ret_timeline = newest;
     return 0;
 }
@@ -69,16 +74,19 @@ int pg_history_read(const struct pg *pg, uint32_t timeline, struct pg_history *r
     return pg_history_parse(text, ret, err);
 }
 
-/* Reads records from `from` on; the complaint at the end tells where the next would be. */
+/* Reads records from `from` on; the complaint at the end tells where the next would be.
+ * `limit` is where the last file ends: pg_waldump would wait five seconds for another. */
 static int read_to_end(const struct pg *pg, uint32_t timeline, uint64_t from,
-                       struct mono deadline, uint64_t *ret_end, struct err *err)
+                       uint64_t limit, struct mono deadline, uint64_t *ret_end,
+                       struct err *err)
 {
     AUTO(auto_free) char *wal = pg_path(pg, "pg_wal");
     AUTO(auto_free) char *output = NULL;
-    char start[PG_LSN_TEXT], number[16], words[200];
+    char start[PG_LSN_TEXT], stop[PG_LSN_TEXT], number[16], words[200];
     struct pg_tool tool = {
         .program = "pg_waldump",
-        .args = {"--quiet", "--path", wal, "--timeline", number, "--start", start},
+        .args = {"--quiet", "--path", wal, "--timeline", number, "--start", start, "--end",
+                 stop},
         .unmarked = true,
     };
     int exit_status;
@@ -86,13 +94,23 @@ static int read_to_end(const struct pg *pg, uint32_t timeline, uint64_t from,
 
     if (wal == NULL)
         return err_set(err, ERR_NOMEM, "path");
+    if (from >= limit) {
+        *ret_end = from;
+        return 0;
+    }
     pg_lsn_format(from, start);
+    pg_lsn_format(limit, stop);
     snprintf(number, sizeof number, "%" PRIu32, timeline);
     if (pg_run(pg, &tool, deadline, &output, &exit_status, err) != 0)
         return err->code;
     /* "error in WAL record at X: invalid record length at Y: ...": the last is the end. */
     if (strstr(output, "error in WAL record at") != NULL && pg_waldump_end(output, &end)) {
         *ret_end = end > from ? end : from;
+        return 0;
+    }
+    /* Full to the last byte, as after a switch of segments. */
+    if (exit_status == 0) {
+        *ret_end = limit;
         return 0;
     }
     /* Nothing at all behind `from`: the log ends there. */
@@ -109,9 +127,9 @@ int pg_wal_end(const struct pg *pg, const struct pg_control *c, struct mono dead
                struct pg_wal_end *ret, struct err *err)
 {
     struct pg_wal_end end = {0};
-    uint64_t from = c->redo;
+    uint64_t from = c->redo, limit;
 
-    if (newest_timeline(pg, c, &end.timeline, err) != 0 ||
+    if (list_segments(pg, c, &end.timeline, &limit, err) != 0 ||
         pg_history_read(pg, end.timeline, &end.history, err) != 0)
         return err->code;
     if (strcmp(c->state, "shut down") == 0 && end.timeline == c->timeline) {
@@ -123,7 +141,7 @@ int pg_wal_end(const struct pg *pg, const struct pg_control *c, struct mono dead
     if (end.timeline != c->timeline && end.history.n > 0 &&
         end.history.of[end.history.n - 1].end > from)
         from = end.history.of[end.history.n - 1].end;
-    if (read_to_end(pg, end.timeline, from, deadline, &end.lsn, err) != 0)
+    if (read_to_end(pg, end.timeline, from, limit, deadline, &end.lsn, err) != 0)
         return err->code;
     *ret = end;
     return 0;

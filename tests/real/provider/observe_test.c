@@ -1,0 +1,316 @@
+/* What an observation says in each state of a real server. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "controller/base/clock.h"
+#include "tests/real/provider/cluster.h"
+
+enum { OBSERVE_LIMIT_MS = 2 * PROVIDER_OBSERVE_MS };
+
+static void an_absent_directory_is_absent(void **state)
+{
+    struct world *w = *state;
+    AUTO(see_free) Rf__Observation *seen = see(&w->west, true);
+
+    assert_int_equal(seen->server, RF__SERVER_STATE__SERVER_ABSENT);
+    assert_string_equal(seen->error, "");
+}
+
+static void a_server_that_is_down_shows_its_control_file(void **state)
+{
+    struct world *w = *state;
+    AUTO(see_free) Rf__Observation *seen = see(&w->east, true);
+
+    assert_int_equal(seen->server, RF__SERVER_STATE__SERVER_DOWN);
+    assert_true(seen->clean_shutdown);
+    assert_true(seen->system_id != 0 && seen->timeline == 1);
+    assert_true(seen->checkpoint_lsn != 0 && seen->flush_lsn != 0);
+    assert_int_equal(seen->postmaster_pid, 0);
+}
+
+/* Both roles, with all that decisions are taken on. */
+static void a_pair_is_seen(void **state)
+{
+    struct world *w = *state;
+    AUTO(see_free) Rf__Observation *east = NULL;
+    AUTO(see_free) Rf__Observation *west = NULL;
+    AUTO(see_free) Rf__Observation *down = NULL;
+
+    down = see(&w->east, false);
+    lead(&w->east);
+    follow(&w->west, &w->east);
+    join(&w->east, &w->west);
+    west = see(&w->west, true);
+    east = see(&w->east, true);
+    assert_int_equal(west->server, RF__SERVER_STATE__SERVER_STANDBY);
+    assert_true(west->streaming);
+    assert_string_equal(west->upstream, "127.0.0.1");
+    assert_int_equal(west->upstream_port, w->east.spec.port);
+    assert_string_equal(west->application_name, "rf-orders-west");
+    assert_string_equal(west->sync_names, "FIRST 1 (\"rf-blocked-west\")");
+    assert_true(west->flush_lsn != 0 && west->replay_lsn != 0);
+    assert_int_equal(west->canary, RF__CANARY_STATE__CANARY_NONE);
+    assert_true(west->private_socket);
+
+    assert_int_equal(east->server, RF__SERVER_STATE__SERVER_PRIMARY);
+    assert_true(east->system_id == west->system_id && east->system_id == down->system_id);
+    assert_int_equal(east->n_replicas, 1);
+    assert_string_equal(east->replicas[0]->application_name, "rf-orders-west");
+    assert_string_equal(east->replicas[0]->state, "streaming");
+    assert_string_equal(east->replicas[0]->sync_state, "sync");
+    assert_true(east->replicas[0]->flush_lsn != 0);
+    assert_string_equal(east->sync_names, "FIRST 1 (\"rf-orders-west\")");
+    assert_true(east->sync_generation != 0);
+    assert_int_equal(east->canary, RF__CANARY_STATE__CANARY_OK);
+    assert_int_equal(east->checksum_failures, 0);
+    assert_int_equal(east->prepared_transactions, 0);
+    assert_true(east->postmaster_pid > 1 && east->postmaster_start_ms != 0);
+}
+
+static bool rate_is_seen(void *owner)
+{
+    AUTO(see_free) Rf__Observation *seen = see(owner, false);
+
+    return seen->wal_bytes_per_s > 100000;
+}
+
+/* A burst of WAL is still told some seconds after it was over. */
+static void the_rate_of_a_burst_is_remembered(void **state)
+{
+    struct world *w = *state;
+    AUTO(see_free) Rf__Observation *first = NULL;
+    PGconn *c;
+
+    lead(&w->east);
+    first = see(&w->east, false);
+    c = client(&w->east);
+    assert_true(client_run(c, "CREATE TABLE rows AS SELECT generate_series(1, 100000) id"));
+    PQfinish(c);
+    eventually(rate_is_seen, &w->east, 3000);
+}
+
+/* Frozen: everything returns in time, again and again, and the role is still known. */
+static void a_frozen_primary_is_hung(void **state)
+{
+    struct world *w = *state;
+    struct mono begin;
+
+    lead(&w->east);
+    for (int warm = 1; warm >= 0; warm--) {
+        AUTO(see_free) Rf__Observation *before = warm ? see(&w->east, true) : NULL;
+
+        signal_all(&w->east, SIGSTOP);
+        for (int i = 0; i < 3; i++) {
+            AUTO(see_free) Rf__Observation *seen = NULL;
+
+            begin = mono_now();
+            seen = see(&w->east, true);
+            assert_in_range(ms_since(begin), 0, OBSERVE_LIMIT_MS);
+            assert_int_equal(seen->server, RF__SERVER_STATE__SERVER_PRIMARY);
+            assert_int_equal(seen->canary, RF__CANARY_STATE__CANARY_HUNG);
+            assert_string_not_equal(seen->error, "");
+        }
+        signal_all(&w->east, SIGCONT);
+        /* A new observer has no session from before. */
+        provider_postgres.close(w->east.observer);
+        assert_int_equal(provider_postgres.open(&w->east.observer, &w->east.spec, NULL), 0);
+    }
+}
+
+static bool canary_is_ok(void *owner)
+{
+    AUTO(see_free) Rf__Observation *seen = see(owner, true);
+
+    return seen->canary == RF__CANARY_STATE__CANARY_OK;
+}
+
+/* Thawed, it is seen well again by the same observer. */
+static void a_thawed_primary_is_well(void **state)
+{
+    struct world *w = *state;
+    AUTO(see_free) Rf__Observation *before = NULL;
+    AUTO(see_free) Rf__Observation *frozen = NULL;
+
+    lead(&w->east);
+    before = see(&w->east, true);
+    signal_all(&w->east, SIGSTOP);
+    frozen = see(&w->east, true);
+    assert_int_equal(frozen->canary, RF__CANARY_STATE__CANARY_HUNG);
+    assert_true(frozen->canary_age_ms > 0);
+    signal_all(&w->east, SIGCONT);
+    eventually(canary_is_ok, &w->east, 3000);
+}
+
+/* Every connection taken, by superusers even: the observer's own sessions remain, and a
+ * new observer says "no connection", not "hung". */
+static void too_many_clients_is_not_hung(void **state)
+{
+    struct world *w = *state;
+    AUTO(see_free) Rf__Observation *first = NULL;
+    AUTO(see_free) Rf__Observation *kept = NULL;
+    AUTO(see_free) Rf__Observation *late = NULL;
+    PGconn *c[20] = {NULL};
+    struct provider *fresh;
+
+    lead(&w->east);
+    first = see(&w->east, false);
+    for (int i = 0; i < 20; i++)
+        c[i] = client(&w->east);
+    kept = see(&w->east, true);
+    assert_int_equal(kept->server, RF__SERVER_STATE__SERVER_PRIMARY);
+    assert_int_equal(kept->canary, RF__CANARY_STATE__CANARY_NO_CONNECTION);
+
+    assert_int_equal(provider_postgres.open(&fresh, &w->east.spec, NULL), 0);
+    late = malloc(sizeof *late);
+    rf__observation__init(late);
+    provider_postgres.observe(fresh, true, late);
+    provider_postgres.close(fresh);
+    assert_int_equal(late->server, RF__SERVER_STATE__SERVER_PRIMARY);
+    assert_int_equal(late->canary, RF__CANARY_STATE__CANARY_NO_CONNECTION);
+    for (int i = 0; i < 20; i++)
+        PQfinish(c[i]);
+}
+
+/* Commits wait for a standby that is away: not hung, for as long as it takes. */
+static void waiting_for_sync_is_not_hung(void **state)
+{
+    struct world *w = *state;
+
+    lead(&w->east);
+    follow(&w->west, &w->east);
+    join(&w->east, &w->west);
+    signal_all(&w->west, SIGSTOP);
+    for (int i = 0; i < 3; i++) {
+        AUTO(see_free) Rf__Observation *seen = see(&w->east, true);
+
+        assert_int_equal(seen->canary, RF__CANARY_STATE__CANARY_WAITS_SYNC);
+    }
+    signal_all(&w->west, SIGCONT);
+    eventually(canary_is_ok, &w->east, 5000);
+}
+
+/* A server that wants a password says what to do about it. */
+static void a_password_is_asked_for_by_name(void **state)
+{
+    struct world *w = *state;
+    AUTO(see_free) Rf__Observation *seen = NULL;
+
+    assert_int_equal(
+        run("printf 'local all all scram-sha-256\\n' > %s/pg_hba.conf", w->east.data), 0);
+    struct step s = step_make(RF__STEP_KIND__STEP_LEAD, 2000);
+    AUTO(result_free) Rf__StepResult *result = step_do(&w->east, &s);
+
+    assert_int_not_equal(result->outcome, RF__STEP_OUTCOME__OUTCOME_DONE);
+    seen = see(&w->east, true);
+    print_message("%s\n", seen->error);
+    assert_non_null(strstr(seen->error, "needs a password"));
+    assert_non_null(strstr(seen->error, "pg_hba.conf"));
+    assert_non_null(strstr(seen->error, w->passfile));
+    assert_int_equal(seen->canary, RF__CANARY_STATE__CANARY_NONE);
+}
+
+/* A pid file that names somebody else's process is not believed. */
+static void a_stale_pid_file_is_not_a_server(void **state)
+{
+    struct world *w = *state;
+    AUTO(see_free) Rf__Observation *seen = NULL;
+    char path[256], line[32];
+
+    snprintf(path, sizeof path, "%s/postmaster.pid", w->east.data);
+    snprintf(line, sizeof line, "%d", getpid());
+    append_line(path, line);
+    seen = see(&w->east, true);
+    assert_int_equal(seen->server, RF__SERVER_STATE__SERVER_DOWN);
+}
+
+/* A running pair is adopted: a server that was started by hand, with a socket elsewhere,
+ * is seen, and its socket is not called private. */
+static void a_server_started_by_hand_is_seen(void **state)
+{
+    struct world *w = *state;
+    AUTO(see_free) Rf__Observation *seen = NULL;
+
+    assert_int_equal(run("install -d -o postgres %s/east/sock && cd / && "
+                         "setpriv --reuid postgres --regid postgres --clear-groups "
+                         "%s/pg_ctl start -w -D %s -l %s/east/sock/log -o "
+                         "'-p %u -c listen_addresses=127.0.0.1 -k %s/east/sock' >/dev/null",
+                         w->dir, w->bin, w->east.data, w->dir, w->east.spec.port, w->dir),
+                     0);
+    seen = see(&w->east, true);
+    assert_int_equal(seen->server, RF__SERVER_STATE__SERVER_PRIMARY);
+    assert_int_equal(seen->canary, RF__CANARY_STATE__CANARY_OK);
+    assert_false(seen->private_socket);
+    assert_int_equal(seen->sync_generation, 0);
+}
+
+static const char *level_of(const Rf__ProviderReply *reply, const char *check)
+{
+    for (size_t i = 0; i < reply->n_findings; i++)
+        if (strcmp(reply->findings[i]->check, check) == 0)
+            return reply->findings[i]->level;
+    return "none";
+}
+
+/* The doctor finds what would break a promise, and is content with what does not. */
+static void the_doctor_finds_what_is_wrong(void **state)
+{
+    static char settings[] = "settings", disk[] = "disk", host[] = "host";
+    char *checks[] = {settings, disk, host};
+    struct world *w = *state;
+    Rf__ProviderReply *reply = malloc(sizeof *reply);
+    PGconn *c;
+
+    lead(&w->east);
+    c = client(&w->east);
+    assert_true(
+        client_run(c, "CREATE ROLE app; ALTER ROLE app SET synchronous_commit = local"));
+    PQfinish(c);
+    rf__provider_reply__init(reply);
+    assert_int_equal(provider_postgres.checks(w->east.observer, checks, 3, reply, NULL), 0);
+    assert_string_equal(level_of(reply, "session"), "ok");
+    assert_string_equal(level_of(reply, "wal_log_hints"), "ok");
+    assert_string_equal(level_of(reply, "restart_after_crash"), "ok");
+    assert_string_equal(level_of(reply, "synchronous_commit"), "ok");
+    assert_string_equal(level_of(reply, "synchronous_commit_overrides"), "fail");
+    assert_string_equal(level_of(reply, "durability"), "fail"); /* fsync = off here */
+    assert_string_equal(level_of(reply, "listen_addresses"), "ok");
+    assert_string_equal(level_of(reply, "replication_user"), "ok");
+    assert_string_equal(level_of(reply, "passfile"), "ok");
+    assert_string_equal(level_of(reply, "socket_dir"), "ok");
+    assert_string_not_equal(level_of(reply, "sync_latency"), "none");
+    for (size_t i = 0; i < reply->n_findings; i++)
+        assert_null(strstr(reply->findings[i]->text, "could not be read"));
+    rf__provider_reply__free_unpacked(reply, NULL);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, world_begin, world_end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(an_absent_directory_is_absent),
+        T(a_server_that_is_down_shows_its_control_file),
+        T(a_pair_is_seen),
+        T(the_rate_of_a_burst_is_remembered),
+        T(a_frozen_primary_is_hung),
+        T(a_thawed_primary_is_well),
+        T(too_many_clients_is_not_hung),
+        T(waiting_for_sync_is_not_hung),
+        T(a_password_is_asked_for_by_name),
+        T(a_stale_pid_file_is_not_a_server),
+        T(a_server_started_by_hand_is_seen),
+        T(the_doctor_finds_what_is_wrong),
+    };
+
+    return cmocka_run_group_tests(tests, world_group_setup, world_group_teardown);
+}

@@ -1,0 +1,212 @@
+/* For whom commits wait: never reported before it is so (I8). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "controller/base/clock.h"
+#include "tests/real/provider/cluster.h"
+
+static void pair(struct world *w)
+{
+    PGconn *c;
+
+    lead(&w->east);
+    c = client(&w->east);
+    assert_non_null(c);
+    assert_true(client_run(c, "CREATE TABLE rows (id int)"));
+    PQfinish(c);
+    follow(&w->west, &w->east);
+}
+
+/* After a join nothing is acknowledged that the standby does not have. */
+static void after_a_join_commits_wait(void **state)
+{
+    struct world *w = *state;
+    struct step s = step_make(RF__STEP_KIND__STEP_JOIN, 5000);
+    AUTO(result_free) Rf__StepResult *result = NULL;
+    struct mono begin;
+    PGconn *c;
+
+    pair(w);
+    step_add_member(&s, &w->west);
+    begin = mono_now();
+    result = step_do(&w->east, &s);
+    ASSERT_OK(result);
+    print_message("join: %llu ms\n", (unsigned long long)ms_since(begin));
+    assert_true(result->position > 0);
+    assert_true(result->seen->n_replicas == 1 &&
+                result->seen->replicas[0]->flush_lsn >= result->position);
+    assert_true(result->seen->sync_generation == s.request.generation);
+    c = client(&w->east);
+    assert_true(client_write(&c, 1, 2000));
+    signal_all(&w->west, SIGSTOP);
+    assert_false(client_write(&c, 2, 300));
+    signal_all(&w->west, SIGCONT);
+}
+
+/* With the checkpointer stopped PostgreSQL shows the names while commits are acknowledged
+ * alone. The join is not reported, and the names of before stand again. */
+static void a_stopped_checkpointer_lets_nobody_join(void **state)
+{
+    struct world *w = *state;
+    struct step s = step_make(RF__STEP_KIND__STEP_JOIN, 1000);
+    AUTO(result_free) Rf__StepResult *result = NULL;
+    pid_t checkpointer;
+
+    pair(w);
+    checkpointer = backend_of_type(&w->east, "checkpointer");
+    kill(checkpointer, SIGSTOP);
+    step_add_member(&s, &w->west);
+    result = step_do(&w->east, &s);
+    kill(checkpointer, SIGCONT);
+    assert_int_equal(result->outcome, RF__STEP_OUTCOME__OUTCOME_FAILED);
+    assert_non_null(strstr(result->text, "checkpointer"));
+    assert_string_equal(result->seen->sync_names, "");
+    join(&w->east, &w->west);
+}
+
+/* A checkpointer that is late by half a second: joined only when waiting is in force. The
+ * standby is frozen right after, so that a write acknowledged alone would show. */
+static void a_slow_checkpointer_delays_the_join(void **state)
+{
+    struct world *w = *state;
+    pid_t checkpointer, helper;
+    struct mono begin;
+    PGconn *c;
+
+    pair(w);
+    checkpointer = backend_of_type(&w->east, "checkpointer");
+    kill(checkpointer, SIGSTOP);
+    helper = fork();
+    if (helper == 0) {
+        usleep(500000); /* the disturbance itself, not the test, takes its time */
+        kill(checkpointer, SIGCONT);
+        _exit(0);
+    }
+    begin = mono_now();
+    join(&w->east, &w->west);
+    assert_true(ms_since(begin) >= 450);
+    waitpid(helper, NULL, 0);
+    signal_all(&w->west, SIGSTOP);
+    c = client(&w->east);
+    assert_false(client_write(&c, 1, 300));
+    signal_all(&w->west, SIGCONT);
+}
+
+/* A standby that does not answer does not join, and writers go on. */
+static void a_frozen_standby_does_not_join(void **state)
+{
+    struct world *w = *state;
+    struct step s = step_make(RF__STEP_KIND__STEP_JOIN, 800);
+    AUTO(result_free) Rf__StepResult *result = NULL;
+    PGconn *c;
+
+    pair(w);
+    signal_all(&w->west, SIGSTOP);
+    step_add_member(&s, &w->west);
+    result = step_do(&w->east, &s);
+    assert_int_equal(result->outcome, RF__STEP_OUTCOME__OUTCOME_FAILED);
+    print_message("%s\n", result->text);
+    assert_non_null(strstr(result->text, "rf-orders-west"));
+    assert_string_equal(result->seen->sync_names, "");
+    c = client(&w->east);
+    assert_true(client_write(&c, 1, 2000));
+    PQfinish(c);
+    signal_all(&w->west, SIGCONT);
+}
+
+/* A member that is gone is taken out: writes that waited go on, and the step says done
+ * only when they do. */
+static void without_members_writes_go_on(void **state)
+{
+    struct world *w = *state;
+    struct step shrink = step_make(RF__STEP_KIND__STEP_SYNC, 3000);
+    AUTO(result_free) Rf__StepResult *result = NULL;
+    PGconn *c;
+
+    pair(w);
+    join(&w->east, &w->west);
+    signal_all(&w->west, SIGKILL);
+    result = step_do(&w->east, &shrink);
+    ASSERT_OK(result);
+    assert_string_equal(result->seen->sync_names, "");
+    c = client(&w->east);
+    assert_true(client_write(&c, 1, 2000));
+    PQfinish(c);
+}
+
+/* SYNC for a member that is away: in force all the same, proven without it. */
+static void members_that_are_away_are_waited_for(void **state)
+{
+    struct world *w = *state;
+    struct step s = step_make(RF__STEP_KIND__STEP_SYNC, 3000);
+    AUTO(result_free) Rf__StepResult *result = NULL;
+    PGconn *c;
+
+    pair(w);
+    stop(&w->west);
+    step_add_member(&s, &w->west);
+    result = step_do(&w->east, &s);
+    ASSERT_OK(result);
+    c = client(&w->east);
+    assert_false(client_write(&c, 1, 300));
+    follow(&w->west, &w->east);
+    c = client(&w->east);
+    assert_true(client_write(&c, 2, 5000));
+    PQfinish(c);
+}
+
+/* The same again is quick, and keeps the new generation. */
+static void syncing_twice_is_harmless(void **state)
+{
+    struct world *w = *state;
+    struct step s = step_make(RF__STEP_KIND__STEP_SYNC, 3000);
+    AUTO(result_free) Rf__StepResult *result = NULL;
+
+    pair(w);
+    join(&w->east, &w->west);
+    step_add_member(&s, &w->west);
+    result = step_do(&w->east, &s);
+    ASSERT_OK(result);
+    assert_true(result->seen->sync_generation == s.request.generation);
+}
+
+/* `*` would let any standby acknowledge. */
+static void a_star_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct step s = step_make(RF__STEP_KIND__STEP_SYNC, 3000);
+    AUTO(result_free) Rf__StepResult *result = NULL;
+    static char star[] = "*";
+
+    lead(&w->east);
+    s.members[0] = star;
+    s.request.n_members = 1;
+    result = step_do(&w->east, &s);
+    assert_int_equal(result->outcome, RF__STEP_OUTCOME__OUTCOME_FAILED);
+    assert_string_equal(result->seen->sync_names, "");
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, world_begin, world_end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(after_a_join_commits_wait),           T(a_stopped_checkpointer_lets_nobody_join),
+        T(a_slow_checkpointer_delays_the_join), T(a_frozen_standby_does_not_join),
+        T(without_members_writes_go_on),        T(members_that_are_away_are_waited_for),
+        T(syncing_twice_is_harmless),           T(a_star_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, world_group_setup, world_group_teardown);
+}

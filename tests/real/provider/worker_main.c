@@ -1,0 +1,13 @@
+/* A provider child process, as the agent starts it. */
+#include <stdlib.h>
+
+#include "controller/base/log.h"
+#include "providers/worker.h"
+
+int main(int argc, char **argv)
+{
+    if (argc != 2)
+        return EXIT_FAILURE;
+    log_init("provider-worker", LOG_LEVEL_INFO);
+    return provider_worker_main(atoi(argv[1]));
+}
