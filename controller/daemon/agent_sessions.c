@@ -89,8 +89,8 @@ static bool is_usable(const struct session *se, const char *name)
     return se->greeted && !mono_is_set(se->refused_at) && strcmp(se->name, name) == 0;
 }
 
-bool sessions_send(struct agents *a, const char *name, const struct incarnation *incarnation,
-                   const uint8_t *data, size_t len)
+bool sessions_send(struct agents *a, const char *name,
+                   const struct incarnation *incarnation, const uint8_t *data, size_t len)
 {
     struct err err = {0};
     bool sent = false;
@@ -326,7 +326,8 @@ void agents_accept(struct agents *a, struct stream *s, const struct identity *pe
     stream_adopt(s, &session_events, se);
 }
 
-/* ---- what others want of the streams --------------------------------------------------- */
+/* ---- what others want of the streams ---------------------------------------------------
+ */
 
 void agents_leader_changed(struct agents *a)
 {
@@ -359,7 +360,8 @@ void agents_deliver(struct agents *a, const char *agent, const uint8_t *data, si
         return;
     }
     if (f->body_case == RF__FRAME__BODY_REFUSAL)
-        /* It does not say whom of two lives it is for; the one that came last asked last. */
+        /* It does not say whom of two lives it is for; the one that came last asked last.
+         */
         (void)sessions_refuse(a, agent, NULL, f->refusal->reason, f->refusal->final);
     else
         (void)sessions_send(a, agent, NULL, data, len);

@@ -19,10 +19,7 @@ enum { TICK_MS = 250 };
 
 /* ---- who is known -------------------------------------------------------------------- */
 
-uint8_t agents_self_route(const struct agents *a)
-{
-    return a->d->settings.self;
-}
+uint8_t agents_self_route(const struct agents *a) { return a->d->settings.self; }
 
 struct known *agents_know(struct agents *a, const char *name)
 {
@@ -42,7 +39,8 @@ struct known *agents_know(struct agents *a, const char *name)
 bool agents_is_superseded(const struct agents *a, const struct incarnation *i)
 {
     for (unsigned k = 0; k < SUPERSEDED_MAX; k++)
-        if (incarnation_is_set(&a->superseded[k]) && incarnation_equal(&a->superseded[k], i))
+        if (incarnation_is_set(&a->superseded[k]) &&
+            incarnation_equal(&a->superseded[k], i))
             return true;
     return false;
 }
@@ -147,8 +145,7 @@ static void enrol(struct agents *a, struct known *k, uint8_t route)
     struct err err = {0};
     int status;
 
-    if (k->enrolling || !k->has_hello ||
-        is_as_recorded(node_state(a->d->node), &k->hello))
+    if (k->enrolling || !k->has_hello || is_as_recorded(node_state(a->d->node), &k->hello))
         return;
     e = malloc(sizeof *e);
     if (e == NULL)
@@ -225,7 +222,8 @@ static void on_hello(struct agents *a, struct known *k, uint8_t route,
     runner_wake(a->d->runner);
 }
 
-/* ---- what agents say ------------------------------------------------------------------- */
+/* ---- what agents say -------------------------------------------------------------------
+ */
 
 void agents_observe(struct agents *a, const char *name, const Rf__AgentReport *report)
 {
@@ -290,7 +288,8 @@ void agents_forwarded(struct agents *a, uint8_t from, const char *agent,
     agents_handle(a, agent, from, f);
 }
 
-/* ---- what the log says ----------------------------------------------------------------- */
+/* ---- what the log says -----------------------------------------------------------------
+ */
 
 /* I12: a life that was replaced never comes back, as far as this process remembers; beyond
  * that, its leases are over by then and its gate is closed (I2, I3). */
@@ -346,7 +345,8 @@ void agents_seen_by(struct agents *a, uint8_t from, char **names, size_t n)
     }
 }
 
-/* ---- life ------------------------------------------------------------------------------ */
+/* ---- life ------------------------------------------------------------------------------
+ */
 
 static void follow_connections(struct agents *a, struct mono now)
 {

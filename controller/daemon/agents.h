@@ -1,8 +1,8 @@
 /* controller/daemon/agents.h -- everything between this controller and the agents.
  *
  * An agent dials every controller. The one that leads handles what it says; the others pass
- * its frames on to the leader and the leader's answers back (I7), so all of this is keyed by
- * the agent's name, and works the same for frames that took the longer way.
+ * its frames on to the leader and the leader's answers back (I7), so all of this is keyed
+ * by the agent's name, and works the same for frames that took the longer way.
  *
  * The leader enrols an agent's incarnation through the log (I12) and takes reports, step
  * outcomes and fence proofs only from the incarnation on record. Assignments tell committed
@@ -24,10 +24,10 @@ struct identity;
 struct stream;
 
 enum {
-    AGENTS_ALIVE_MS = 2000,      /* heard so recently: another incarnation is refused */
-    AGENTS_ROUTE_MS = 3000,      /* a way to an agent that worked so recently is used */
-    AGENTS_PUSH_EACH_MS = 1000,  /* assignments are repeated */
-    AGENTS_ORDER_EACH_MS = 200,  /* so are orders */
+    AGENTS_ALIVE_MS = 2000,     /* heard so recently: another incarnation is refused */
+    AGENTS_ROUTE_MS = 3000,     /* a way to an agent that worked so recently is used */
+    AGENTS_PUSH_EACH_MS = 1000, /* assignments are repeated */
+    AGENTS_ORDER_EACH_MS = 200, /* so are orders */
 };
 
 MUST_USE int agents_open(struct agents **ret_agents, struct daemon *d, struct err *err);

@@ -35,8 +35,8 @@ struct known {
     char name[NAME_SIZE];
     struct incarnation enrolled; /* as of the log; none: not enrolled */
     bool has_hello;
-    struct entry_enrol hello; /* the newest one that was not refused */
-    struct mono heard;        /* any frame of hello's incarnation */
+    struct entry_enrol hello;             /* the newest one that was not refused */
+    struct mono heard;                    /* any frame of hello's incarnation */
     struct mono route_at[CONTROLLER_MAX]; /* heard through that controller */
     uint64_t report_seq;
     struct incarnation report_of;
@@ -78,9 +78,10 @@ bool agents_is_superseded(const struct agents *a, const struct incarnation *i);
 /* agent_sessions.c */
 void sessions_close(struct agents *a);
 void sessions_tick(struct agents *a, struct mono now);
-/* Sends to every stream of that name; with `incarnation`, of that life only. False: none. */
-bool sessions_send(struct agents *a, const char *name, const struct incarnation *incarnation,
-                   const uint8_t *data, size_t len);
+/* Sends to every stream of that name; with `incarnation`, of that life only. False: none.
+ */
+bool sessions_send(struct agents *a, const char *name,
+                   const struct incarnation *incarnation, const uint8_t *data, size_t len);
 /* Tells the stream of that life and lets go of it. False: none. */
 bool sessions_refuse(struct agents *a, const char *name,
                      const struct incarnation *incarnation, const char *why, bool final);

@@ -16,7 +16,8 @@
 #include "controller/daemon/runner.h"
 #include "controller/net/listener.h"
 
-/* ---- what the log tells the other parts ------------------------------------------------ */
+/* ---- what the log tells the other parts ------------------------------------------------
+ */
 
 static void on_send(void *owner, uint64_t to, const uint8_t *data, size_t len)
 {
@@ -39,9 +40,9 @@ static void on_applied(void *owner, const struct entry *e, const struct apply_re
 
 static void on_role(void *owner, const struct driver_status *status)
 {
-    static const char *const names[] = {
-        [ROLE_FOLLOWER] = "follows", [ROLE_CANDIDATE] = "asks for votes",
-        [ROLE_LEADER] = "leads"};
+    static const char *const names[] = {[ROLE_FOLLOWER] = "follows",
+                                        [ROLE_CANDIDATE] = "asks for votes",
+                                        [ROLE_LEADER] = "leads"};
     struct daemon *d = owner;
 
     if (d->agents == NULL || d->closing)
@@ -66,7 +67,8 @@ static void on_fatal(void *owner, const struct err *err)
     uv_stop(d->loop);
 }
 
-/* ---- who may connect ------------------------------------------------------------------- */
+/* ---- who may connect -------------------------------------------------------------------
+ */
 
 static int on_peer(void *owner, const struct identity *peer, struct err *why)
 {
@@ -78,7 +80,8 @@ static int on_peer(void *owner, const struct identity *peer, struct err *why)
     if (peer->role == IDENTITY_AGENT)
         return 0;
     for (unsigned i = 0; i < d->settings.count; i++)
-        if (i != d->settings.self && strcmp(d->settings.controllers[i].name, peer->name) == 0)
+        if (i != d->settings.self &&
+            strcmp(d->settings.controllers[i].name, peer->name) == 0)
             return 0;
     return err_set(why, ERR_PEER,
                    "controller %s is not one of the other controllers in %s's "
@@ -112,7 +115,8 @@ static void on_reject(void *owner, const struct err *why)
 static const struct listener_events listener_events = {
     .on_peer = on_peer, .on_accept = on_accept, .on_reject = on_reject};
 
-/* ---- life ------------------------------------------------------------------------------ */
+/* ---- life ------------------------------------------------------------------------------
+ */
 
 static int open_node(struct daemon *d, bool bootstrap, struct err *err)
 {

@@ -25,15 +25,15 @@ struct daemon {
     struct uv_loop_s *loop;
     struct settings settings;
     struct tls *tls;
-    struct node *node;           /* state and log */
-    struct lag *lag;             /* how late we are */
-    struct peers *peers;         /* the other controllers */
-    struct agents *agents;       /* the agents */
-    struct listener *listener;   /* where both come in */
-    struct renewals *renewals;   /* leases */
-    struct prober *prober;       /* what the servers answer */
-    struct runner *runner;       /* decide() and its actions */
-    struct frontend *frontend;   /* API and metrics */
+    struct node *node;         /* state and log */
+    struct lag *lag;           /* how late we are */
+    struct peers *peers;       /* the other controllers */
+    struct agents *agents;     /* the agents */
+    struct listener *listener; /* where both come in */
+    struct renewals *renewals; /* leases */
+    struct prober *prober;     /* what the servers answer */
+    struct runner *runner;     /* decide() and its actions */
+    struct frontend *frontend; /* API and metrics */
     enum exit_code exit_code;
     bool stopping; /* asked to end, handing over */
     bool closing;  /* being taken apart: no answers, no proposals */

@@ -46,10 +46,7 @@ static void on_tick(uv_timer_t *tick)
     (void)uv_timer_start(tick, on_tick, EACH_MS, 0);
 }
 
-static void on_closed(uv_handle_t *handle)
-{
-    free(handle->data);
-}
+static void on_closed(uv_handle_t *handle) { free(handle->data); }
 
 int lag_open(struct lag **ret_lag, struct uv_loop_s *loop, struct err *err)
 {

@@ -70,7 +70,8 @@ static const struct help help = {
     .see_also = "ringfence(1), ringfence-agent(8)",
 };
 
-/* ---- running --------------------------------------------------------------------------- */
+/* ---- running ---------------------------------------------------------------------------
+ */
 
 struct running {
     struct daemon d;
@@ -148,7 +149,8 @@ static int run(const struct settings *s, bool bootstrap)
     return code;
 }
 
-/* ---- command line ---------------------------------------------------------------------- */
+/* ---- command line ----------------------------------------------------------------------
+ */
 
 static int check(const struct settings *s)
 {

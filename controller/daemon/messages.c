@@ -1,10 +1,7 @@
 #include "controller/daemon/messages.h"
 
 /* protobuf-c has no const; nothing is written through these. */
-static char *text(const char *t)
-{
-    return (char *)(uintptr_t)t;
-}
+static char *text(const char *t) { return (char *)(uintptr_t)t; }
 
 static void put_incarnation(struct messages *m, const struct agent *a)
 {
@@ -135,8 +132,8 @@ static void fill_assignment(struct messages *m, unsigned slot, const struct stat
     v->adopt = g->adopt;
     v->stop_allowed = stop_is_allowed(g, i);
     v->proof_wanted = proof_is_wanted(s, g, i);
-    v->active = g->active < g->instance_count ? text(g->instances[g->active].agent)
-                                              : text("");
+    v->active =
+        g->active < g->instance_count ? text(g->instances[g->active].agent) : text("");
     m->item_list[slot] = v;
 }
 

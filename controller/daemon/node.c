@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controller/base/assert.h"
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
 #include "controller/daemon/audit.h"
 #include "proto/entry_codec.h"
 #include "proto/snapshot_codec.h"
+
+/* What is applied behind one's own proposals before they are told is less than the rest. */
+enum { NODE_RESULTS = 512, NODE_WAITING_MAX = 256 };
 
 struct node {
     struct raftnode *raft;
@@ -19,8 +21,14 @@ struct node {
 
     struct state state;
     struct observations seen;
-    uint64_t applied;           /* index of the entry applied last, whatever its kind */
-    struct apply_result result; /* apply()'s answer to it */
+    uint64_t applied; /* index of the entry applied last, whatever its kind */
+    /* apply()'s answers to the last commands, by index: several are applied before the
+     * first of them is told. */
+    struct {
+        uint64_t index;
+        struct apply_result result;
+    } results[NODE_RESULTS];
+    unsigned waiting; /* proposals, NODE_WAITING_MAX at most */
 
     struct state scratch; /* of dry runs, and of a snapshot until it is known to be good */
     struct entry entry;   /* being applied */
@@ -40,12 +48,17 @@ struct waiting {
 
 /* ---- what the log says --------------------------------------------------------------- */
 
+static struct apply_result *result_at(struct node *n, uint64_t index)
+{
+    return &n->results[index % NODE_RESULTS].result;
+}
+
 static int audit(struct node *n, const struct order_apply *o,
                  const struct audit_before *before, struct err *err)
 {
     struct audit_row row;
 
-    if (!audit_make(&n->entry, &n->result, before, &row))
+    if (!audit_make(&n->entry, result_at(n, o->index), before, &row))
         return 0;
     row.index = o->index;
     row.term = o->term;
@@ -68,9 +81,10 @@ static int apply_command(struct node *n, const struct order_apply *o, struct err
     n->entry.wall_ms = o->wall_ms;
 
     audit_look(&n->state, &n->entry, &before);
-    apply(&n->state, o->index, &n->entry, &n->result);
+    n->results[o->index % NODE_RESULTS].index = o->index;
+    apply(&n->state, o->index, &n->entry, result_at(n, o->index));
     /* I4: read afresh, after apply(). */
-    observe_applied(&n->seen, &n->state, &n->entry, &n->result, mono_now());
+    observe_applied(&n->seen, &n->state, &n->entry, result_at(n, o->index), mono_now());
 
     broken = state_invariant_broken(&n->state);
     if (broken != NULL)
@@ -92,7 +106,7 @@ static int on_apply(void *owner, const struct order_apply *o, struct err *err)
     if (apply_command(n, o, err) != 0)
         return err->code;
     n->applied = o->index;
-    n->events.on_applied(n->events.owner, &n->entry, &n->result);
+    n->events.on_applied(n->events.owner, &n->entry, result_at(n, o->index));
     return 0;
 }
 
@@ -204,15 +218,9 @@ void node_close(struct node *n)
 
 /* ---- what is known ------------------------------------------------------------------- */
 
-const struct state *node_state(const struct node *n)
-{
-    return &n->state;
-}
+const struct state *node_state(const struct node *n) { return &n->state; }
 
-struct observations *node_seen(struct node *n)
-{
-    return &n->seen;
-}
+struct observations *node_seen(struct node *n) { return &n->seen; }
 
 void node_status(const struct node *n, struct driver_status *ret_status)
 {
@@ -224,10 +232,7 @@ void node_stats(const struct node *n, struct store_stats *ret_stats)
     raftnode_stats(n->raft, ret_stats);
 }
 
-bool node_leads(const struct node *n)
-{
-    return raftnode_is_authoritative(n->raft);
-}
+bool node_leads(const struct node *n) { return raftnode_is_authoritative(n->raft); }
 
 uint64_t node_leader(const struct node *n)
 {
@@ -237,24 +242,21 @@ uint64_t node_leader(const struct node *n)
     return status.leader_id;
 }
 
-uint64_t node_applied(const struct node *n)
-{
-    return n->applied;
-}
+uint64_t node_applied(const struct node *n) { return n->applied; }
 
 /* ---- proposals ----------------------------------------------------------------------- */
 
 static void on_submitted(void *owner, int status, uint64_t index)
 {
-    struct waiting *w = owner;
+    AUTO(auto_free) struct waiting *w = owner;
     struct node *n = w->node;
+    const struct apply_result *r = NULL;
 
-    if (status == 0) {
-        ASSERT(index == n->applied); /* n->result is about this very entry */
-    }
+    n->waiting--;
+    if (status == 0 && n->results[index % NODE_RESULTS].index == index)
+        r = result_at(n, index);
     if (w->done != NULL)
-        w->done(w->owner, status, index, status == 0 ? &n->result : NULL);
-    free(w);
+        w->done(w->owner, r == NULL && status == 0 ? ERR_UNKNOWN : status, index, r);
 }
 
 static bool knows_format(uint32_t min, uint32_t max)
@@ -322,6 +324,8 @@ int node_propose(struct node *n, const struct entry *e, node_done *on_done, void
 
     if (!raftnode_is_authoritative(n->raft))
         return err_set(err, ERR_NOTLEADER, "controller %s does not lead", n->name);
+    if (n->waiting == NODE_WAITING_MAX)
+        return err_set(err, ERR_FULL, "%d proposals wait already", NODE_WAITING_MAX);
     if (check_formats(&n->state, e, err) != 0)
         return err->code;
     if (encode_and_try(n, e, ret_refused, err) != 0)
@@ -333,6 +337,7 @@ int node_propose(struct node *n, const struct entry *e, node_done *on_done, void
     *w = (struct waiting){n, on_done, owner};
     if (raftnode_submit(n->raft, n->bytes.data, n->bytes.len, on_submitted, w, err) != 0)
         return err->code;
+    n->waiting++;
     (void)TAKE(w);
     return 0;
 }
@@ -347,8 +352,8 @@ void node_note_refused(struct node *n, const char *group, const char *text)
     if (earned > 0) {
         uint64_t tokens = n->refused_tokens + earned;
 
-        n->refused_tokens = tokens > NODE_REFUSED_BURST ? NODE_REFUSED_BURST
-                                                        : (unsigned)tokens;
+        n->refused_tokens =
+            tokens > NODE_REFUSED_BURST ? NODE_REFUSED_BURST : (unsigned)tokens;
         n->refused_at = now;
     }
     if (n->refused_tokens == 0)

@@ -1,4 +1,5 @@
-/* controller/daemon/node.h -- this controller's copy of the state, and the way into the log.
+/* controller/daemon/node.h -- this controller's copy of the state, and the way into the
+ * log.
  *
  * Glue between the Raft shell and the core. Every committed entry is decoded, applied, and
  * observed with a clock read afresh after apply() (I4: a reading that the loop had cached
@@ -73,7 +74,8 @@ MUST_USE int node_propose(struct node *n, const struct entry *e, node_done *on_d
                           void *owner, struct apply_result *ret_refused, struct err *err);
 
 /* Put a bounded summary of a refused operator's request into the log (I10): at most
- * NODE_REFUSED_BURST at once and one each NODE_REFUSED_EACH_MS, further ones are dropped. */
+ * NODE_REFUSED_BURST at once and one each NODE_REFUSED_EACH_MS, further ones are dropped.
+ */
 enum { NODE_REFUSED_BURST = 5, NODE_REFUSED_EACH_MS = 1000 };
 void node_note_refused(struct node *n, const char *group, const char *text);
 

@@ -1,4 +1,5 @@
-/* What one controller sees, told to the others: shown, and never a veto (design section 3). */
+/* What one controller sees, told to the others: shown, and never a veto (design section 3).
+ */
 #include <string.h>
 
 #include "controller/base/clock.h"

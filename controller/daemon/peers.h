@@ -25,8 +25,8 @@ struct stream;
 enum {
     PEERS_PING_MS = 500,
     PEERS_VIEW_MS = 500,
-    PEERS_API_MS = 10000,   /* a forwarded request waits so long for its answer */
-    PEERS_API_MAX = 64,     /* forwarded requests under way */
+    PEERS_API_MS = 10000, /* a forwarded request waits so long for its answer */
+    PEERS_API_MAX = 64,   /* forwarded requests under way */
 };
 
 MUST_USE int peers_open(struct peers **ret_peers, struct daemon *d, struct err *err);
@@ -43,8 +43,8 @@ uint8_t peers_position(const struct peers *p, uint64_t id);
 /* All drop what cannot be sent now: Raft and agents repeat themselves. */
 void peers_send_raft(struct peers *p, uint64_t to, const uint8_t *data, size_t len);
 void peers_forward_up(struct peers *p, const char *agent, const uint8_t *data, size_t len);
-void peers_forward_down(struct peers *p, uint8_t to, const char *agent,
-                        const uint8_t *data, size_t len);
+void peers_forward_down(struct peers *p, uint8_t to, const char *agent, const uint8_t *data,
+                        size_t len);
 
 /* What peer_views.c has to say to all others now. */
 void peers_send_view(struct peers *p);
@@ -54,16 +54,15 @@ void peers_send_view(struct peers *p);
 bool peers_announcement(const struct peers *p, uint8_t position, struct controller *ret);
 
 struct peer_facts {
-    bool out_up, in_up;    /* we reach it; it reaches us (with a good hello) */
-    char out_error[200];   /* why we do not */
-    struct mono heard;     /* any frame of it */
-    uint32_t rtt_us;       /* round trip of the last ping; 0: none yet */
-    uint32_t rtt_max_us;   /* largest of the last minute or so */
+    bool out_up, in_up;            /* we reach it; it reaches us (with a good hello) */
+    char out_error[200];           /* why we do not */
+    struct mono heard;             /* any frame of it */
+    uint32_t rtt_us;               /* round trip of the last ping; 0: none yet */
+    uint32_t rtt_max_us;           /* largest of the last half minute */
     uint64_t loop_lag_us, applied; /* as it says of itself */
-    bool sees[CONTROLLER_MAX]; /* reserved for its own view of the others' links */
 };
 void peers_facts(const struct peers *p, uint8_t position, struct peer_facts *ret);
-/* Largest round trip measured to any controller, rounded up (TTL rule). */
+/* Round trip of the longest path to a controller, rounded up (TTL rule). */
 uint32_t peers_rtt_ms(const struct peers *p);
 
 /* Hand a request to the leader (one hop). on_reply is called exactly once after success:

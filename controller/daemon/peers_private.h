@@ -24,7 +24,7 @@ struct incoming {
 struct peer {
     struct peers *p;
     uint8_t position;
-    struct link *link; /* NULL: our own position */
+    struct link *link;   /* NULL: our own position */
     struct incoming *in; /* the one that said hello last */
     bool has_hello;
     struct controller hello;

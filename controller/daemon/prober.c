@@ -222,8 +222,7 @@ static void look_up(struct probe *pr, const char *host)
 
 static void start(struct prober *p, const struct group *g, uint8_t i, struct slot *slot)
 {
-    const struct agent *a =
-        state_agent(node_state(p->d->node), g->instances[i].agent);
+    const struct agent *a = state_agent(node_state(p->d->node), g->instances[i].agent);
     struct address at = {.port = g->instances[i].port};
     struct sockaddr_storage sa;
     struct probe *pr = a != NULL ? calloc(1, sizeof *pr) : NULL;
@@ -234,8 +233,8 @@ static void start(struct prober *p, const struct group *g, uint8_t i, struct slo
     pr->p = p;
     pr->started = slot->started;
     pr->port = at.port;
-    pr->timeout_ms = g->policy.probe_ms < PROBER_TIMEOUT_MS ? g->policy.probe_ms
-                                                            : PROBER_TIMEOUT_MS;
+    pr->timeout_ms =
+        g->policy.probe_ms < PROBER_TIMEOUT_MS ? g->policy.probe_ms : PROBER_TIMEOUT_MS;
     (void)snprintf(pr->group, sizeof pr->group, "%s", g->name);
     (void)snprintf(pr->instance, sizeof pr->instance, "%s", g->instances[i].agent);
     (void)snprintf(at.host, sizeof at.host, "%s", a->address);
@@ -302,10 +301,7 @@ static void on_tick(uv_timer_t *tick)
     (void)uv_timer_start(tick, on_tick, TICK_MS, 0);
 }
 
-static void on_tick_closed(uv_handle_t *handle)
-{
-    release(handle->data);
-}
+static void on_tick_closed(uv_handle_t *handle) { release(handle->data); }
 
 int prober_open(struct prober **ret_prober, struct daemon *d, struct err *err)
 {

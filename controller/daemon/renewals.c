@@ -207,15 +207,9 @@ static void flush(struct renewals *r)
     r->stats.entries++;
 }
 
-static void on_turn_end(uv_idle_t *idle)
-{
-    flush(idle->data);
-}
+static void on_turn_end(uv_idle_t *idle) { flush(idle->data); }
 
-static void on_delay(uv_timer_t *timer)
-{
-    flush(timer->data);
-}
+static void on_delay(uv_timer_t *timer) { flush(timer->data); }
 
 /* ---- collecting ---------------------------------------------------------------------- */
 
@@ -256,9 +250,8 @@ static void add_wish(struct renewals *r, struct batch *b, const struct request *
     uint8_t i = g != NULL ? group_instance(g, q->agent) : NO_INSTANCE;
     struct wish *w = &b->wishes[b->wish_count++];
 
-    *w = (struct wish){.kind = (enum lease_kind)item->kind,
-                       .epoch = item->epoch,
-                       .slot = NO_SLOT};
+    *w = (struct wish){
+        .kind = (enum lease_kind)item->kind, .epoch = item->epoch, .slot = NO_SLOT};
     (void)snprintf(w->group, sizeof w->group, "%s", item->group);
     w->refusal = g == NULL ? REFUSE_UNKNOWN_GROUP : REFUSE_UNKNOWN_INSTANCE;
     if (i == NO_INSTANCE || strcmp(item->instance, q->agent) != 0)
@@ -269,10 +262,8 @@ static void add_wish(struct renewals *r, struct batch *b, const struct request *
 
     node_seen(r->d->node)->groups[g - s->groups].instances[i].renew_asked = mono_now();
     w->slot = b->entry.renew.count++;
-    b->entry.renew.items[w->slot] = (struct renew_item){.instance = i,
-                                                        .kind = w->kind,
-                                                        .epoch = w->epoch,
-                                                        .incarnation = q->incarnation};
+    b->entry.renew.items[w->slot] = (struct renew_item){
+        .instance = i, .kind = w->kind, .epoch = w->epoch, .incarnation = q->incarnation};
     (void)snprintf(b->entry.renew.items[w->slot].group, NAME_SIZE, "%s", g->name);
 }
 

@@ -36,8 +36,7 @@ static bool follows_active(const struct state *s, const struct group *g, uint8_t
     a = state_agent(s, active->agent);
     group_standby_name(g, i, name);
     return a != NULL && strcmp(seen->upstream, a->address) == 0 &&
-           seen->upstream_port == active->port &&
-           strcmp(seen->application_name, name) == 0;
+           seen->upstream_port == active->port && strcmp(seen->application_name, name) == 0;
 }
 
 static member_set members_named(const struct group *g, char **names, size_t n)
@@ -134,8 +133,8 @@ bool reports_take_outcome(const struct state *s, struct observations *o, const c
         .position = r->position,
         .system_id = r->seen != NULL ? r->seen->system_id : 0,
         .loss_bytes = r->divergent_bytes,
-        .loss_known = step->kind == STEP_FOLLOW &&
-                      r->outcome == RF__STEP_OUTCOME__OUTCOME_DONE,
+        .loss_known =
+            step->kind == STEP_FOLLOW && r->outcome == RF__STEP_OUTCOME__OUTCOME_DONE,
     };
     (void)snprintf(out->text, sizeof out->text, "%s", r->text);
     return true;

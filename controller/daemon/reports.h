@@ -1,8 +1,8 @@
 /* controller/daemon/reports.h -- an agent's words become observations.
  *
  * The caller has checked that the frame is of the incarnation on record (I12). What names a
- * group or an instance that is not there, or not the sender's own, is dropped: the group may
- * have been removed meanwhile.
+ * group or an instance that is not there, or not the sender's own, is dropped: the group
+ * may have been removed meanwhile.
  *
  * Pure:    but for the clock, which is read afresh for each report.
  */

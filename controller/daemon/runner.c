@@ -183,15 +183,9 @@ static void turn(struct runner *r)
     ask_again_at(r, r->actions.again);
 }
 
-static void on_again(uv_timer_t *timer)
-{
-    turn(timer->data);
-}
+static void on_again(uv_timer_t *timer) { turn(timer->data); }
 
-static void on_soon(uv_idle_t *idle)
-{
-    turn(idle->data);
-}
+static void on_soon(uv_idle_t *idle) { turn(idle->data); }
 
 void runner_wake(struct runner *r)
 {

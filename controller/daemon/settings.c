@@ -79,7 +79,8 @@ static const cyaml_schema_value_t schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct file, fields),
 };
 
-/* ---- sense ----------------------------------------------------------------------------- */
+/* ---- sense -----------------------------------------------------------------------------
+ */
 
 static int take_name(const struct config *c, const char *key, const char *text,
                      char ret[NAME_SIZE], struct err *err)
@@ -136,8 +137,8 @@ static int take_controller(const struct config *c, const struct file_controller 
     for (unsigned i = 0; i < s->count; i++) {
         (void)snprintf(key, sizeof key, "controllers[%u]", s->count);
         if (s->controllers[i].id == v->id || strcmp(s->controllers[i].name, v->name) == 0)
-            return config_bad(c, key, err,
-                              "has the id or name of controllers[%u]: each is used once", i);
+            return config_bad(
+                c, key, err, "has the id or name of controllers[%u]: each is used once", i);
     }
     s->count++;
     return 0;

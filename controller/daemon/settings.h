@@ -33,6 +33,7 @@ struct settings {
     struct settings_controller controllers[CONTROLLER_MAX];
 };
 
-MUST_USE int settings_load(struct settings *ret_settings, const char *path, struct err *err);
+MUST_USE int settings_load(struct settings *ret_settings, const char *path,
+                           struct err *err);
 
 #endif

@@ -37,7 +37,8 @@ void answer_error(const struct asker *who, unsigned status, const char *code,
     va_start(args, fmt);
     (void)vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    answer_json(who, status, json_pack("{s:{s:s, s:s}}", "error", "code", code, "text", text));
+    answer_json(who, status,
+                json_pack("{s:{s:s, s:s}}", "error", "code", code, "text", text));
 }
 
 void api_facts(const struct api *a, struct api_facts *ret)
@@ -46,7 +47,8 @@ void api_facts(const struct api *a, struct api_facts *ret)
     a->backend->facts(a->backend->owner, ret);
 }
 
-/* ---- at the leader, or of this node alone ---------------------------------------------- */
+/* ---- at the leader, or of this node alone ----------------------------------------------
+ */
 
 static void serve_why(struct api *a, const struct route *r, const struct asker *who)
 {
@@ -100,7 +102,8 @@ static void serve(struct api *a, const struct route *r, const struct api_request
     }
 }
 
-/* ---- passing on ------------------------------------------------------------------------ */
+/* ---- passing on ------------------------------------------------------------------------
+ */
 
 struct passed_on {
     struct api *a;
@@ -184,7 +187,8 @@ void api_serve(struct api *a, const struct api_request *r, api_reply *reply, voi
     api_dispatch(a, &route, r, &who, true);
 }
 
-/* ---- HTTP ------------------------------------------------------------------------------ */
+/* ---- HTTP ------------------------------------------------------------------------------
+ */
 
 static void reply_http(void *owner, unsigned status, const void *body, size_t len)
 {
@@ -240,7 +244,8 @@ static void on_metrics(void *owner, struct http_request *req)
         http_reply(req, 200, "text/plain; version=0.0.4; charset=utf-8", out.data, out.len);
 }
 
-/* ---- turns ----------------------------------------------------------------------------- */
+/* ---- turns -----------------------------------------------------------------------------
+ */
 
 static void on_tick(uv_timer_t *tick)
 {
@@ -275,17 +280,16 @@ void api_changed(struct api *a)
     a->fingerprint = fingerprint;
 }
 
-/* ---- life ------------------------------------------------------------------------------ */
+/* ---- life ------------------------------------------------------------------------------
+ */
 
-static void on_closed(uv_handle_t *handle)
-{
-    free(handle->data);
-}
+static void on_closed(uv_handle_t *handle) { free(handle->data); }
 
 static int open_metrics(struct api *a, struct uv_loop_s *loop, const struct api_listen *at,
                         struct err *err)
 {
-    struct httpd_listen metrics = {.address = at->metrics_address, .port = at->metrics_port};
+    struct httpd_listen metrics = {.address = at->metrics_address,
+                                   .port = at->metrics_port};
 
     if (at->metrics_address == NULL)
         return 0;

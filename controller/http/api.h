@@ -4,9 +4,9 @@
  * state and what was seen, and asks for everything else through `struct api_backend`, which
  * the daemon fills in: so it can be tested without one.
  *
- * A controller that does not lead passes requests on to the leader, one hop at most; without
- * a leader `GET /v1/status` is answered 503 from its own state with "stale": true, anything
- * else 503. What only this node knows (log, doctor, version) is answered here.
+ * A controller that does not lead passes requests on to the leader, one hop at most;
+ * without a leader `GET /v1/status` is answered 503 from its own state with "stale": true,
+ * anything else 503. What only this node knows (log, doctor, version) is answered here.
  *
  * Owner:   api_open() to api_close().
  * Threads: the loop's thread.

@@ -224,12 +224,10 @@ static int read_lease(const json_t *v, struct policy *p, struct err *err)
 
 static int read_decide(const json_t *v, struct policy *p, struct err *err)
 {
-    static const char *const keys[] = {"automatic",         "local_restarts",
-                                       "failover_after_ms", "hung_after_ms",
-                                       "shrink_after_ms",   "promote_deadline_ms",
-                                       "stop_deadline_ms",  "cooldown_ms",
-                                       "max_lag_bytes",     "max_lag_ms",
-                                       "probe_ms",          NULL};
+    static const char *const keys[] = {
+        "automatic",       "local_restarts",      "failover_after_ms", "hung_after_ms",
+        "shrink_after_ms", "promote_deadline_ms", "stop_deadline_ms",  "cooldown_ms",
+        "max_lag_bytes",   "max_lag_ms",          "probe_ms",          NULL};
     enum { HOUR = 3600000, DAY = 24 * HOUR };
     struct reader_field fields[] = {
         {"local_restarts", &p->local_restarts, {0, 1000}},
@@ -315,10 +313,9 @@ static int read_policy(const json_t *d, struct group *g, struct err *err)
 
 int document_parse(const json_t *document, struct group *ret_spec, struct err *err)
 {
-    static const char *const keys[] = {"group",     "regions",    "residency",
-                                       "lease",     "sync",       "components",
-                                       "fence",     "adopt",      "decide",
-                                       NULL};
+    static const char *const keys[] = {"group",  "regions",    "residency", "lease",
+                                       "sync",   "components", "fence",     "adopt",
+                                       "decide", NULL};
     struct group g = {0};
     int active;
 

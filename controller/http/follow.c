@@ -64,7 +64,8 @@ static void write_line(struct follower *f, const void *line, size_t len)
         log_debug("a follower of the API: %s", err.text);
 }
 
-/* ---- the log --------------------------------------------------------------------------- */
+/* ---- the log ---------------------------------------------------------------------------
+ */
 
 static void ask_log(struct follower *f);
 
@@ -104,8 +105,8 @@ static void ask_log(struct follower *f)
 {
     struct audit_query q = {.group = f->group[0] != '\0' ? f->group : NULL,
                             .after_seq = f->after_seq,
-                            .limit = f->endless && !f->newest ? STORE_AUDIT_PAGE_MAX
-                                                              : f->left,
+                            .limit =
+                                f->endless && !f->newest ? STORE_AUDIT_PAGE_MAX : f->left,
                             .newest = f->newest};
     struct err err;
 
@@ -200,7 +201,8 @@ void follow_log(struct api *a, struct http_request *req)
     ask_log(f);
 }
 
-/* ---- the status ------------------------------------------------------------------------ */
+/* ---- the status ------------------------------------------------------------------------
+ */
 
 static void on_status(void *owner, unsigned status, const void *body, size_t len)
 {
@@ -237,7 +239,8 @@ void follow_status(struct api *a, struct http_request *req)
         tell_status(f, mono_now());
 }
 
-/* ---- all of them ----------------------------------------------------------------------- */
+/* ---- all of them -----------------------------------------------------------------------
+ */
 
 void followers_look(struct api *a, struct mono now, bool news)
 {

@@ -21,8 +21,9 @@ PRINTF_LIKE(2, 3) static void line(struct page *p, const char *fmt, ...)
     len = vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     if (p->status == 0 && len > 0)
-        p->status = buf_append(
-            p->out, text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1, p->err);
+        p->status =
+            buf_append(p->out, text,
+                       (size_t)len < sizeof text ? (size_t)len : sizeof text - 1, p->err);
 }
 
 static void head(struct page *p, const char *name, const char *type, const char *help)
@@ -75,8 +76,8 @@ static void loop(struct page *p, const struct api_facts *f)
     line(p, "ringfence_loop_lag_seconds_count %" PRIu64 "\n", sum);
     one(p, "ringfence_loop_lag_max_seconds", "gauge", "Largest of the last ten seconds.",
         (double)f->lag_max_us / 1e6);
-    one(p, "ringfence_loop_late_total", "counter", "Turns so late that samples are dropped.",
-        (double)f->lag_late);
+    one(p, "ringfence_loop_late_total", "counter",
+        "Turns so late that samples are dropped.", (double)f->lag_late);
 }
 
 static void links(struct page *p, const struct api_facts *f)
@@ -151,8 +152,7 @@ static void instances(struct page *p, const struct api_facts *f)
     for (unsigned i = 0; i < s->group_count; i++)
         for (unsigned k = 0; k < s->groups[i].instance_count; k++)
             if (mono_is_set(f->seen->groups[i].instances[k].seen.at))
-                line(p,
-                     "ringfence_lease_margin_seconds{group=\"%s\",instance=\"%s\"} %g\n",
+                line(p, "ringfence_lease_margin_seconds{group=\"%s\",instance=\"%s\"} %g\n",
                      s->groups[i].name, s->groups[i].instances[k].agent,
                      (double)f->seen->groups[i].instances[k].seen.lease_margin_ms / 1000);
     head(p, "ringfence_instance_active", "gauge", "1 for the group's active instance.");

@@ -9,7 +9,8 @@
 #include "controller/http/document.h"
 #include "controller/http/reader.h"
 
-/* ---- an entry under way ---------------------------------------------------------------- */
+/* ---- an entry under way ----------------------------------------------------------------
+ */
 
 struct proposed {
     struct api *a;
@@ -82,7 +83,8 @@ static void propose(struct api *a, const struct route *r, struct entry *e,
     }
 }
 
-/* ---- bodies ---------------------------------------------------------------------------- */
+/* ---- bodies ----------------------------------------------------------------------------
+ */
 
 /* An object with these keys only; nothing at all is an empty one. NULL: answered. */
 static json_t *read_body(const struct api_request *raw, const char *const *keys,
@@ -143,7 +145,8 @@ static bool read_reason(const json_t *body, char reason[TEXT_SIZE], const struct
     return true;
 }
 
-/* ---- groups ---------------------------------------------------------------------------- */
+/* ---- groups ----------------------------------------------------------------------------
+ */
 
 static void declare(struct api *a, const struct route *r, const struct api_request *raw,
                     const struct asker *who)
@@ -255,7 +258,8 @@ static void abort_run(struct api *a, const struct route *r, const struct api_req
     json_decref(body);
 }
 
-/* ---- failover: taken up by decide(), so that one table decides ------------------------- */
+/* ---- failover: taken up by decide(), so that one table decides -------------------------
+ */
 
 struct failover_wait {
     struct failover_wait *next;
@@ -301,7 +305,8 @@ static void failover(struct api *a, const struct group *g, const struct api_requ
 
     if (body == NULL)
         return;
-    good = json_object_get(body, "to") == NULL || json_is_null(json_object_get(body, "to")) ||
+    good = json_object_get(body, "to") == NULL ||
+           json_is_null(json_object_get(body, "to")) ||
            read_region(g, body, "to", &target, who);
     json_decref(body);
     if (!good)
@@ -381,7 +386,8 @@ void requests_close(struct api *a)
     }
 }
 
-/* ---- which one ------------------------------------------------------------------------- */
+/* ---- which one -------------------------------------------------------------------------
+ */
 
 static void of_a_group(struct api *a, const struct route *r, const struct api_request *raw,
                        const struct asker *who)

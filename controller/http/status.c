@@ -6,7 +6,8 @@
 
 #include "controller/base/clock.h"
 
-/* ---- controllers and agents ----------------------------------------------------------- */
+/* ---- controllers and agents -----------------------------------------------------------
+ */
 
 static const char *name_of(const struct api_facts *f, uint64_t id)
 {
@@ -45,9 +46,8 @@ static json_t *agents(const struct api_facts *f, struct mono now)
     for (unsigned i = 0; i < f->state->agent_count; i++) {
         const struct agent *a = &f->state->agents[i];
         const struct observed_agent *o = &f->seen->agents[i];
-        const char *via = o->connected && o->via < f->controller_count
-                              ? f->controllers[o->via].name
-                              : "";
+        const char *via =
+            o->connected && o->via < f->controller_count ? f->controllers[o->via].name : "";
 
         (void)json_array_append_new(
             out,
@@ -59,7 +59,8 @@ static json_t *agents(const struct api_facts *f, struct mono now)
     return out;
 }
 
-/* ---- a group -------------------------------------------------------------------------- */
+/* ---- a group --------------------------------------------------------------------------
+ */
 
 static const char *instance_name(const struct group *g, uint8_t i)
 {
@@ -90,13 +91,13 @@ static json_t *run(const struct group *g)
 
     if (r->id == 0)
         return json_null();
-    out = json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:s, s:s}", "id",
-                    (json_int_t)r->id, "kind", run_kind_name(r->kind), "result",
-                    run_result_name(r->result), "from", instance_name(g, r->from), "to",
-                    instance_name(g, r->to), "epoch_before", (json_int_t)before,
-                    "epoch_after", (json_int_t)r->epoch, "requested", (int)r->requested,
-                    "rule", r->rule, "reason", r->reason, "proof",
-                    proof_kind_name(r->proof));
+    out =
+        json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:s, s:s}", "id",
+                  (json_int_t)r->id, "kind", run_kind_name(r->kind), "result",
+                  run_result_name(r->result), "from", instance_name(g, r->from), "to",
+                  instance_name(g, r->to), "epoch_before", (json_int_t)before,
+                  "epoch_after", (json_int_t)r->epoch, "requested", (int)r->requested,
+                  "rule", r->rule, "reason", r->reason, "proof", proof_kind_name(r->proof));
     if (out == NULL)
         return NULL;
     (void)json_object_set_new(out, "fence_ms", json_integer((json_int_t)r->fence_wall_ms));
@@ -260,7 +261,8 @@ static json_t *group_document(const struct api_facts *f, uint8_t group, struct m
     return out;
 }
 
-/* ---- the whole ------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------------
+ */
 
 json_t *status_document(const struct api_facts *f, struct mono now, uint64_t wall_ms,
                         bool stale)

@@ -15,9 +15,9 @@ json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now)
         const struct condition *c = &e.list[i];
 
         (void)json_array_append_new(
-            conditions, json_pack("{s:s, s:b, s:b, s:s, s:s}", "name", c->name, "holds",
-                                  (int)c->holds, "blocks", (int)c->blocks, "value",
-                                  c->value, "limit", c->limit));
+            conditions,
+            json_pack("{s:s, s:b, s:b, s:s, s:s}", "name", c->name, "holds", (int)c->holds,
+                      "blocks", (int)c->blocks, "value", c->value, "limit", c->limit));
     }
     return json_pack("{s:s, s:b, s:s, s:o}", "group", f->state->groups[group].name,
                      "would_fail_over", (int)e.would_fail_over, "verdict", e.verdict,
@@ -30,12 +30,13 @@ json_t *version_document(const struct api_facts *f)
                      "name", f->name);
 }
 
-/* ---- doctor --------------------------------------------------------------------------- */
+/* ---- doctor ---------------------------------------------------------------------------
+ */
 
 static void find(json_t *out, const char *check, const char *level, const char *text)
 {
-    (void)json_array_append_new(out, json_pack("{s:s, s:s, s:s}", "check", check, "level",
-                                               level, "text", text));
+    (void)json_array_append_new(
+        out, json_pack("{s:s, s:s, s:s}", "check", check, "level", level, "text", text));
 }
 
 static void check_link(json_t *out, const struct api_facts *f,
@@ -77,7 +78,8 @@ static void check_ttl(json_t *out, const struct api_facts *f, const struct group
                                         .rtt_ms = f->rtt_ms};
     char check[NAME_SIZE + 16], text[ERR_TEXT_SIZE];
     struct err err = {0};
-    bool good = lease_check_ttl_rule(g->policy.lease, g->policy.renew_ms, around, &err) == 0;
+    bool good =
+        lease_check_ttl_rule(g->policy.lease, g->policy.renew_ms, around, &err) == 0;
 
     (void)snprintf(check, sizeof check, "ttl-%s", g->name);
     (void)snprintf(text, sizeof text,
@@ -98,11 +100,10 @@ static void check_disk(json_t *out, const struct api_facts *f)
                                                            : "ok";
     char text[API_ERROR_SIZE + PATH_SIZE];
 
-    (void)snprintf(text, sizeof text,
-                   "%s: the last synced write took %.2f ms, the slowest %.2f ms%s",
-                   f->data_dir, (double)s->last_commit_us / 1000,
-                   (double)s->max_commit_us / 1000,
-                   level[0] == 'o' ? "" : "; renewals wait for it: use a faster disk");
+    (void)snprintf(
+        text, sizeof text, "%s: the last synced write took %.2f ms, the slowest %.2f ms%s",
+        f->data_dir, (double)s->last_commit_us / 1000, (double)s->max_commit_us / 1000,
+        level[0] == 'o' ? "" : "; renewals wait for it: use a faster disk");
     find(out, "disk-sync", level, text);
 }
 
@@ -137,9 +138,9 @@ static void check_quorum(json_t *out, const struct api_facts *f)
                    f->leader_id != 0 ? "a leader is known"
                                      : "no leader is known: nothing can be decided");
     find(out, "quorum",
-         f->leader_id == 0           ? "fail"
-         : up < f->controller_count  ? "warn"
-                                     : "ok",
+         f->leader_id == 0          ? "fail"
+         : up < f->controller_count ? "warn"
+                                    : "ok",
          text);
 }
 

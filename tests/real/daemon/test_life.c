@@ -1,0 +1,324 @@
+/* A cluster's life: a group is formed, leases are renewed, leaders and regions are lost. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/base/clock.h"
+#include "tests/real/daemon/fake_agent.h"
+
+struct stage {
+    struct cluster c;
+    struct fake_agent east, west;
+};
+
+static const char document[] =
+    "{\"group\": \"orders\","
+    " \"regions\": [{\"name\": \"east\", \"role\": \"active\"},"
+    "               {\"name\": \"west\", \"role\": \"standby\"}],"
+    " \"lease\": {\"ttl_ms\": 1000, \"renew_ms\": 100},"
+    " \"sync\": \"required\","
+    " \"components\": [{\"name\": \"db\", \"provider\": \"postgres\", \"instances\": ["
+    "   {\"agent\": \"pg-east\", \"region\": \"east\", \"port\": 5432, \"data\": \"/e\"},"
+    "   {\"agent\": \"pg-west\", \"region\": \"west\", \"port\": 5432, \"data\": "
+    "\"/w\"}]}],"
+    " \"decide\": {\"cooldown_ms\": 0, \"local_restarts\": 0}}";
+
+static bool both_enrolled(void *owner)
+{
+    struct stage *s = owner;
+    json_t *status = cluster_status(&s->c);
+    bool yes = json_array_size(at(status, "agents")) == 2 &&
+               json_is_true(at(status, "agents.0.connected")) &&
+               json_is_true(at(status, "agents.1.connected"));
+
+    json_decref(status);
+    return yes;
+}
+
+static bool east_serves(void *owner)
+{
+    struct stage *s = owner;
+
+    return fake_agent_is_open(&s->east);
+}
+
+static bool west_serves(void *owner)
+{
+    struct stage *s = owner;
+
+    return fake_agent_is_open(&s->west);
+}
+
+/* Steady, and both in the sync set: a failover would find a target. */
+static bool is_whole(void *owner)
+{
+    struct stage *s = owner;
+    json_t *status = cluster_status(&s->c);
+    const char *phase = json_string_value(at(status, "groups.0.phase"));
+    bool yes = phase != NULL && strcmp(phase, "steady") == 0 &&
+               json_array_size(at(status, "groups.0.sync_set")) == 2;
+
+    json_decref(status);
+    return yes;
+}
+
+static void declare(struct stage *s, const char *text)
+{
+    long status;
+    json_t *reply;
+
+    /* At a follower: it is passed on. */
+    int leader = cluster_wait_leader(&s->c), node = (leader + 1) % NODES;
+
+    reply = cluster_call(&s->c, node, "POST", "/v1/groups", text, &status);
+    if (status != 200)
+        fail_msg("%ld %s", status, json_dumps(reply, 0));
+    json_decref(reply);
+}
+
+static void form(struct stage *s)
+{
+    cluster_open(&s->c);
+    cluster_issue_agent(&s->c, "pg-east");
+    cluster_issue_agent(&s->c, "pg-west");
+    cluster_start_all(&s->c);
+    fake_agent_open(&s->east, &s->c, "pg-east", "east", 1);
+    fake_agent_open(&s->west, &s->c, "pg-west", "west", 2);
+    cluster_wait_leader(&s->c);
+    cluster_until(&s->c, both_enrolled, s, 10000, "both agents enrolled");
+    declare(s, document);
+    cluster_until(&s->c, east_serves, s, 10000, "the gate of the declared primary open");
+    cluster_until(&s->c, is_whole, s, 10000, "the standby in the sync set");
+}
+
+static int setup(void **state)
+{
+    struct stage *s = calloc(1, sizeof *s);
+
+    form(s);
+    *state = s;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct stage *s = *state;
+
+    fake_agent_close(&s->east);
+    fake_agent_close(&s->west);
+    cluster_close(&s->c);
+    free(s);
+    return 0;
+}
+
+static void assert_text(const json_t *document_, const char *path, const char *expected)
+{
+    const char *got = json_string_value(at(document_, path));
+
+    if (got == NULL || strcmp(got, expected) != 0)
+        fail_msg("%s is %s, expected %s", path, got != NULL ? got : "(nothing)", expected);
+}
+
+/* Renewals are granted one after the other, each within a few milliseconds. */
+static void leases_are_renewed(void **state)
+{
+    struct stage *s = *state;
+    unsigned before = s->east.grants;
+
+    s->east.slowest_answer_us = 0;
+    cluster_turn_ms(&s->c, 2000);
+    assert_true(s->east.grants >= before + 15);
+    assert_int_equal(s->east.gaps, 0);
+    assert_true(s->east.slowest_answer_us < 200000);
+    assert_int_equal(s->west.grants, 0);
+}
+
+/* I7: the loss of the leader closes no gate. */
+static void a_lost_leader_closes_no_gate(void **state)
+{
+    struct stage *s = *state;
+    int leader = cluster_wait_leader(&s->c);
+    unsigned before;
+
+    cluster_kill(&s->c, leader);
+    before = s->east.grants;
+    cluster_wait_leader(&s->c);
+    cluster_turn_ms(&s->c, 1500);
+    assert_true(s->east.grants > before + 5);
+    assert_int_equal(s->east.gaps, 0);
+    assert_true(fake_agent_is_open(&s->east));
+    assert_int_equal(s->east.fence_orders, 0);
+
+    cluster_start(&s->c, leader, false);
+    cluster_wait_leader(&s->c);
+}
+
+/* I2, I4: silence alone moves nothing until the lease has been counted out; then the fence,
+ * the proof by expiry, the activation, the promotion, in this order. */
+static void a_silent_region_is_replaced_after_its_lease(void **state)
+{
+    struct stage *s = *state;
+    struct boot last;
+    json_t *status;
+
+    s->east.silent = true;
+    last = s->east.deadline;
+    cluster_until(&s->c, west_serves, s, 10000, "the other region serving");
+    assert_true(boot_now().ns > last.ns);
+    assert_false(fake_agent_is_open(&s->east));
+    status = cluster_status(&s->c);
+    assert_text(status, "groups.0.active", "pg-west");
+    assert_text(status, "groups.0.run.kind", "failover");
+    assert_text(status, "groups.0.run.proof", "lease-expiry");
+    assert_text(status, "groups.0.run.rule", "silent-holder");
+    assert_int_equal(json_integer_value(at(status, "groups.0.epoch")), 2);
+    assert_int_equal(json_integer_value(at(status, "groups.0.failovers")), 1);
+    json_decref(status);
+
+    /* It comes back, is told its new role, and follows. */
+    s->east.silent = false;
+    s->east.server = SERVER_DOWN;
+    cluster_until(&s->c, is_whole, s, 15000, "the old primary rejoined");
+    assert_false(fake_agent_is_open(&s->east));
+    assert_true(s->east.steps[RF__STEP_KIND__STEP_FOLLOW] > 0);
+}
+
+/* A crash is reported by a living agent: the fence is its own word, which takes no wait. */
+static void a_crash_is_fenced_by_the_agent(void **state)
+{
+    struct stage *s = *state;
+    struct mono start = mono_now();
+    json_t *status;
+
+    s->east.server = SERVER_DOWN;
+    cluster_until(&s->c, west_serves, s, 10000, "the other region serving");
+    assert_true(mono_since_ms(start, mono_now()) < 900);
+    assert_true(s->east.fence_orders > 0);
+    status = cluster_status(&s->c);
+    assert_text(status, "groups.0.run.proof", "agent");
+    json_decref(status);
+}
+
+/* A planned move: checkpoint, stop under the lease, fence by the agent, promotion. */
+static void a_switchover_moves_the_group(void **state)
+{
+    struct stage *s = *state;
+    int leader = cluster_wait_leader(&s->c);
+    long status;
+    json_t *reply;
+
+    s->west.lsn = UINT32_MAX; /* it has flushed whatever the old primary wrote */
+    reply = cluster_call(&s->c, (leader + 1) % NODES, "POST",
+                         "/v1/groups/orders/switchover", "{\"to\": \"west\"}", &status);
+    assert_int_equal(status, 200);
+    assert_true(json_integer_value(at(reply, "run")) > 0);
+    json_decref(reply);
+    cluster_until(&s->c, west_serves, s, 10000, "the other region serving");
+    assert_true(s->east.steps[RF__STEP_KIND__STEP_STOP] > 0);
+    assert_false(fake_agent_is_open(&s->east));
+}
+
+/* `failover` is answered once the fence is committed; with nobody to take over it is
+ * refused with the reason. */
+static void an_operator_may_fail_over(void **state)
+{
+    struct stage *s = *state;
+    int leader = cluster_wait_leader(&s->c);
+    long status;
+    json_t *reply;
+
+    reply =
+        cluster_call(&s->c, leader, "POST", "/v1/groups/orders/failover", "{}", &status);
+    if (status != 200)
+        fail_msg("%ld %s", status, json_dumps(reply, 0));
+    assert_true(json_integer_value(at(reply, "run")) > 0);
+    json_decref(reply);
+    cluster_until(&s->c, west_serves, s, 10000, "the other region serving");
+
+    s->east.silent = true; /* the only other one */
+    cluster_turn_ms(&s->c, 1500);
+    reply =
+        cluster_call(&s->c, leader, "POST", "/v1/groups/orders/failover", NULL, &status);
+    assert_int_equal(status, 409);
+    assert_non_null(strstr(json_string_value(at(reply, "error.text")), "pg-east"));
+    json_decref(reply);
+}
+
+/* All three end and come back: nothing is forgotten, the group goes on by itself. */
+static void a_restart_of_all_keeps_the_state(void **state)
+{
+    struct stage *s = *state;
+    json_t *status;
+
+    for (int i = 0; i < NODES; i++)
+        cluster_kill(&s->c, i);
+    for (int i = 0; i < NODES; i++)
+        cluster_start(&s->c, i, false);
+    cluster_wait_leader(&s->c);
+    cluster_until(&s->c, east_serves, s, 10000, "the same primary serving");
+    status = cluster_status(&s->c);
+    assert_text(status, "groups.0.active", "pg-east");
+    assert_int_equal(json_integer_value(at(status, "groups.0.epoch")), 1);
+    json_decref(status);
+    assert_int_equal(cluster_stop(&s->c, WITNESS), 0);
+}
+
+/* One name, two lives: the second is told so while the first is heard, and takes nothing.
+ */
+static void two_agents_of_one_name_are_refused(void **state)
+{
+    struct stage *s = *state;
+    struct fake_agent twin;
+    unsigned before = s->east.grants;
+
+    fake_agent_open(&twin, &s->c, "pg-east", "east", 9);
+    cluster_turn_ms(&s->c, 1000);
+    assert_true(twin.refused > 0);
+    assert_non_null(strstr(twin.refusal_text, "two agents of one name"));
+    assert_int_equal(twin.grants, 0);
+    assert_false(twin.assigned);
+    assert_true(s->east.grants > before);
+    assert_int_equal(s->east.gaps, 0);
+    fake_agent_close(&twin);
+}
+
+/* I7: one controller alone decides nothing and says that what it shows is stale. */
+static void a_minority_decides_nothing(void **state)
+{
+    struct stage *s = *state;
+    json_t *reply;
+    long status;
+
+    cluster_kill(&s->c, EAST);
+    cluster_kill(&s->c, WEST);
+    s->east.silent = true;
+    cluster_turn_ms(&s->c, 3000);
+    reply = cluster_call(&s->c, WITNESS, "GET", "/v1/status", NULL, &status);
+    assert_int_equal(status, 503);
+    assert_true(json_is_true(at(reply, "stale")));
+    assert_text(reply, "groups.0.active", "pg-east");
+    json_decref(reply);
+    reply = cluster_call(&s->c, WITNESS, "POST", "/v1/groups/orders/pause", NULL, &status);
+    assert_int_equal(status, 503);
+    json_decref(reply);
+    assert_false(fake_agent_is_open(&s->west));
+}
+
+#define ON_STAGE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ON_STAGE(leases_are_renewed),
+        ON_STAGE(a_lost_leader_closes_no_gate),
+        ON_STAGE(a_silent_region_is_replaced_after_its_lease),
+        ON_STAGE(a_crash_is_fenced_by_the_agent),
+        ON_STAGE(a_switchover_moves_the_group),
+        ON_STAGE(an_operator_may_fail_over),
+        ON_STAGE(a_restart_of_all_keeps_the_state),
+        ON_STAGE(two_agents_of_one_name_are_refused),
+        ON_STAGE(a_minority_decides_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
