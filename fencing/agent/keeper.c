@@ -214,7 +214,8 @@ static int prepare(struct keeper *k, struct err *err)
     if (status != 0)
         return status;
     board_set_bell(k->parts.board, BOARD_KEEPER, &k->bell);
-    return err_uv(err, uv_timer_start(&k->tick, on_tick, k->tick_ms, k->tick_ms), "timer");
+    status = uv_timer_start(&k->tick, on_tick, k->tick_ms, k->tick_ms);
+    return status == 0 ? 0 : err_uv(err, status, "timer of the lease keeper");
 }
 
 static void drain(struct keeper *k)
