@@ -215,7 +215,7 @@ const struct entry_body *entry_body_of(enum entry_kind kind)
 const char *entry_kind_text(enum entry_kind kind)
 {
 #define X(name, number, text)                                                              \
-    if (kind == name)                                                                      \
+    if (kind == (name))                                                                    \
         return text;
     ENTRY_KIND_MAP(X)
 #undef X

@@ -53,6 +53,7 @@ struct map_type {
 
 /* Rows. S is the struct, m its member. */
 #define MAP_AT(S, m) .offset = offsetof(S, m), .size = sizeof(((S *)0)->m)
+#define MAP_EACH(S, m) .offset = offsetof(S, m), .size = sizeof(*((S *)0)->m)
 #define ROW_NUMBER(n, S, m, lo, hi)                                                        \
     {                                                                                      \
         .id = (n), .kind = MAP_NUMBER, MAP_AT(S, m), .min = (lo), .max = (hi)              \
@@ -93,12 +94,12 @@ struct map_type {
     }
 #define ROW_MESSAGES(n, S, m, count, t)                                                    \
     {                                                                                      \
-        .id = (n), .kind = MAP_MESSAGES, MAP_AT(S, m[0]),                                  \
+        .id = (n), .kind = MAP_MESSAGES, MAP_EACH(S, m),                                   \
         .count_offset = offsetof(S, count), .max = ARRAY_LEN(((S *)0)->m), .type = &(t)    \
     }
 #define ROW_NAMES(n, S, m, count)                                                          \
     {                                                                                      \
-        .id = (n), .kind = MAP_NAMES, MAP_AT(S, m[0]), .count_offset = offsetof(S, count), \
+        .id = (n), .kind = MAP_NAMES, MAP_EACH(S, m), .count_offset = offsetof(S, count),  \
         .min = 1, .max = ARRAY_LEN(((S *)0)->m)                                            \
     }
 

@@ -195,6 +195,11 @@ enum cli_exit cli_main(int argc, char **argv, FILE *out, FILE *errors)
         help_print(cli_help(), NULL, out);
         return CLI_OK;
     }
+    if (used == argc - 1 && help_value(&before, "version") != NULL) {
+        argv = (char *[]){"ringfence", "version", NULL};
+        argc = 2;
+        used = 0;
+    }
     if (used == argc - 1)
         return cli_usage(&cli, "expected a command; see `ringfence --help`");
     c = find_command(argc - 1 - used, argv + 1 + used, &name_words);

@@ -46,7 +46,7 @@ struct cli_command {
 /* The whole program but for argv[0]'s process. */
 enum cli_exit cli_main(int argc, char **argv, FILE *out, FILE *errors);
 const struct help *cli_help(void);
-/* The i-th command; NULL past the last. */
+/* The i-th command, NULL behind the last; ask no further than that. */
 const struct cli_command *cli_command_at(unsigned i);
 
 /* The operand, or NULL; the option's value, or NULL. */

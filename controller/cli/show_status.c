@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "controller/base/units.h"
 #include "controller/cli/show.h"
 #include "controller/cli/table.h"
 
@@ -191,6 +192,17 @@ static void show_run(const json_t *g, FILE *out)
         fprintf(out, "       because: %s\n", text_of(r, "reason"));
 }
 
+/* As it was declared: "1s", not "1000ms". */
+static const char *ttl_of(const json_t *g, char room[SHOW_TEXT_SIZE])
+{
+    const json_t *ttl = json_object_get(g, "ttl_ms");
+
+    if (!json_is_integer(ttl) || json_integer_value(ttl) < 0)
+        return "-";
+    units_format_duration((uint64_t)json_integer_value(ttl), room);
+    return room;
+}
+
 static void show_group(const json_t *g, FILE *out)
 {
     static const char *const titles[] = {
@@ -209,8 +221,7 @@ static void show_group(const json_t *g, FILE *out)
             is_true(g, "paused") ? ", PAUSED" : "", show_member(g, "epoch", epoch),
             text_of(g, "active_region"), text_of(g, "active"));
     fprintf(out, "  sync %s, set {%s}   ttl %s   failovers %s, switchovers %s\n",
-            text_of(g, "sync"), show_member(g, "sync_set", set),
-            show_duration(json_object_get(g, "ttl_ms"), ttl),
+            text_of(g, "sync"), show_member(g, "sync_set", set), ttl_of(g, ttl),
             show_member(g, "failovers", fails), show_member(g, "switchovers", switches));
     if (strcmp(hold, "-") != 0)
         fprintf(out, "  !! HELD: %s\n", hold);

@@ -89,15 +89,16 @@ static struct config *config_new(const char *path, const cyaml_schema_value_t *s
 int config_load(const char *path, const cyaml_schema_value_t *schema,
                 struct config **ret_config, struct err *err)
 {
-    AUTO(config_free) struct config *c = config_new(path, schema);
+    AUTO(config_free) struct config *c = NULL;
     AUTO(buf_free) struct buf text = {.limit = CONFIG_FILE_MAX + 4096};
-    int status;
+    int status = read_file(path, &text, err);
 
+    if (status != 0)
+        return status;
+    c = config_new(path, schema);
     if (c == NULL)
         return err_set(err, ERR_NOMEM, "%s", path);
-    status = read_file(path, &text, err);
-    if (status == 0)
-        status = config_walk(c, (const char *)text.data, text.len, err);
+    status = config_walk(c, (const char *)text.data, text.len, err);
     if (status == 0)
         status = build(c, &text, err);
     if (status == 0)

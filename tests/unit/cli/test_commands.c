@@ -1,0 +1,396 @@
+/* The commands against a server that answers what a row says: what is asked, and with which
+ * status the program ends. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "controller/cli/cli.h"
+#include "tests/unit/cli/fake.h"
+
+enum { WORDS_MAX = 12 };
+
+static struct fake server;
+
+struct outcome {
+    enum cli_exit exit;
+    char *out, *errors;
+};
+
+static void outcome_free(struct outcome *o)
+{
+    free(o->out);
+    free(o->errors);
+}
+
+/* `words` without the program and --socket. */
+static struct outcome run(const char *const *words)
+{
+    struct outcome o = {0};
+    char *argv[WORDS_MAX + 5] = {"ringfence", "--socket", server.socket, "--timeout=300ms"};
+    int argc = 4;
+    size_t size;
+    FILE *out = open_memstream(&o.out, &size), *errors = open_memstream(&o.errors, &size);
+
+    while (argc < WORDS_MAX + 4 && *words != NULL)
+        argv[argc++] = (char *)(uintptr_t)*words++;
+    o.exit = cli_main(argc, argv, out, errors);
+    fclose(out);
+    fclose(errors);
+    return o;
+}
+
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+struct request_row {
+    const char *words[WORDS_MAX];
+    const char *line, *body;
+};
+
+static const struct request_row requests[] = {
+    {{"status"}, "GET /v1/status", ""},
+    {{"why", "orders"}, "GET /v1/groups/orders/why", ""},
+    {{"log"}, "GET /v1/log?limit=50", ""},
+    {{"log", "orders", "-n", "7"}, "GET /v1/log?limit=7&group=orders", ""},
+    {{"log", "--follow", "orders"}, "GET /v1/log?limit=50&group=orders&follow=1", ""},
+    {{"switchover", "orders", "--to", "west", "--reason", "a \"drill\""},
+     "POST /v1/groups/orders/switchover",
+     "{\"to\":\"west\",\"reason\":\"a \\\"drill\\\"\"}"},
+    {{"switchover", "--to=west", "orders"},
+     "POST /v1/groups/orders/switchover",
+     "{\"to\":\"west\",\"reason\":\"\"}"},
+    {{"failover", "orders"}, "POST /v1/groups/orders/failover", "{\"to\":null}"},
+    {{"failover", "orders", "--to", "west"},
+     "POST /v1/groups/orders/failover",
+     "{\"to\":\"west\"}"},
+    {{"abort", "77"}, "POST /v1/runs/77/abort", ""},
+    {{"pause", "orders"}, "POST /v1/groups/orders/pause", ""},
+    {{"resume", "orders"}, "POST /v1/groups/orders/resume", ""},
+    {{"detach", "orders"}, "POST /v1/groups/orders/detach", ""},
+    {{"attach", "orders"}, "POST /v1/groups/orders/attach", "{}"},
+    {{"attach", "orders", "--active", "west"},
+     "POST /v1/groups/orders/attach",
+     "{\"active\":\"west\"}"},
+    {{"remove", "orders"}, "DELETE /v1/groups/orders", ""},
+    {{"doctor"}, "GET /v1/doctor", ""},
+    {{"version"}, "GET /v1/version", ""},
+};
+
+/* Each command asks what docs/architecture.md section 4 says. */
+static void test_requests(void **unused)
+{
+    (void)unused;
+    server.status = 200;
+    server.end = FAKE_ANSWER;
+    server.body = "{}\n";
+    for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
+        const struct request_row *r = &requests[i];
+        AUTO(outcome_free) struct outcome o = run(r->words);
+        char expected[300];
+
+        snprintf(expected, sizeof expected, "%s HTTP/1.1", r->line);
+        assert_string_equal(server.line, expected);
+        assert_string_equal(server.request, r->body);
+        if (o.exit != CLI_OK)
+            fail_msg("%s: %d %s", r->line, o.exit, o.errors);
+        assert_string_equal(o.errors, "");
+    }
+}
+
+static void test_apply_and_diff(void **unused)
+{
+    AUTO(outcome_free) struct outcome o = {0}, p = {0}, q = {0};
+
+    (void)unused;
+    server.end = FAKE_ANSWER;
+    server.status = 200;
+    server.body = "{\"group\": \"orders\", \"index\": 812, \"changed\": true}";
+    o = run(WORDS("apply", "-f", EXAMPLES "/group-orders.yaml"));
+    assert_int_equal(o.exit, CLI_OK);
+    assert_string_equal(o.out, "group orders: applied\n");
+    assert_string_equal(server.line, "POST /v1/groups HTTP/1.1");
+    assert_memory_equal(server.request, "{\"group\":\"orders\",\"regions\":[{", 30);
+    server.body = "{\"group\": \"orders\", \"diff\": [{\"path\": \"sync\", \"from\": "
+                  "\"off\", \"to\": \"required\"}, {\"path\": \"lease.ttl_ms\", \"from\": "
+                  "null, \"to\": 3000}]}";
+    p = run(WORDS("diff", "-f", EXAMPLES "/group-orders.yaml"));
+    assert_int_equal(p.exit, CLI_NO);
+    assert_string_equal(p.out, "~ sync: off -> required\n+ lease.ttl_ms: 3000\n");
+    assert_string_equal(server.line, "POST /v1/groups?dry=1 HTTP/1.1");
+    server.body = "{\"group\": \"orders\", \"diff\": []}";
+    q = run(WORDS("diff", "-f", EXAMPLES "/group-orders.yaml"));
+    assert_int_equal(q.exit, CLI_OK);
+    assert_string_equal(q.out, "");
+}
+
+struct answer_row {
+    const char *words[WORDS_MAX];
+    enum fake_end end;
+    unsigned status;
+    const char *body;
+    enum cli_exit exit;
+    const char *errors; /* part of what is said */
+};
+
+#define ERROR(code, text) "{\"error\": {\"code\": \"" code "\", \"text\": \"" text "\"}}"
+
+static const struct answer_row answers[] = {
+    {{"pause", "g"},
+     FAKE_ANSWER,
+     409,
+     ERROR("wrong-phase", "is detached"),
+     CLI_NO,
+     "wrong-phase: is detached\n"},
+    {{"why", "g"}, FAKE_ANSWER, 404, ERROR("unknown-group", "no g"), CLI_NO, "no g\n"},
+    {{"pause", "g"},
+     FAKE_ANSWER,
+     400,
+     ERROR("bad-request", "lease.ttl"),
+     CLI_USAGE,
+     "lease.ttl"},
+    {{"pause", "g"}, FAKE_ANSWER, 413, ERROR("too-large", "x"), CLI_USAGE, "too-large"},
+    {{"pause", "g"}, FAKE_ANSWER, 503, ERROR("no-leader", "wait"), CLI_UNREACHABLE, "wait"},
+    {{"status"}, FAKE_ANSWER, 503, ERROR("no-leader", "wait"), CLI_UNREACHABLE, "wait"},
+    {{"pause", "g"},
+     FAKE_ANSWER,
+     503,
+     ERROR("outcome-unknown", "look"),
+     CLI_UNKNOWN,
+     "look"},
+    {{"pause", "g"}, FAKE_ANSWER, 503, ERROR("no-answer", "look"), CLI_UNKNOWN, "look"},
+    {{"pause", "g"}, FAKE_ANSWER, 500, "oops", CLI_UNKNOWN, "answered with status 500"},
+    {{"pause", "g"}, FAKE_ANSWER, 200, "oops", CLI_UNKNOWN, "the answer is not JSON"},
+    {{"status"}, FAKE_ANSWER, 200, "oops", CLI_UNREACHABLE, "the answer is not JSON"},
+    {{"status"}, FAKE_HANG, 0, "", CLI_UNREACHABLE, "Timeout"},
+    {{"status"}, FAKE_CLOSE, 0, "", CLI_UNREACHABLE, "api.sock: "},
+    {{"pause", "g"}, FAKE_HANG, 0, "", CLI_UNKNOWN, "it may have happened"},
+    {{"pause", "g"}, FAKE_CLOSE, 0, "", CLI_UNKNOWN, "it may have happened"},
+    {{"remove", "g"}, FAKE_CLOSE, 0, "", CLI_UNKNOWN, "it may have happened"},
+    {{"failover", "g"}, FAKE_CUT, 200, "{\"run\": 7}", CLI_UNKNOWN, "it may have happened"},
+    {{"log"}, FAKE_ANSWER, 404, ERROR("unknown-group", "no g"), CLI_NO, "no g"},
+    {{"doctor"},
+     FAKE_ANSWER,
+     200,
+     "{\"host\": \"h\", \"findings\": [{\"check\": \"gate\", \"level\": \"fail\", "
+     "\"text\": "
+     "\"x\"}]}",
+     CLI_FAILURES,
+     ""},
+    {{"doctor", "--json"},
+     FAKE_ANSWER,
+     200,
+     "{\"host\": \"h\", \"findings\": [{\"check\": \"gate\", \"level\": \"fail\", "
+     "\"text\": "
+     "\"x\"}]}",
+     CLI_FAILURES,
+     ""},
+    {{"doctor"},
+     FAKE_ANSWER,
+     200,
+     "{\"host\": \"h\", \"findings\": [{\"check\": \"gate\", \"level\": \"warn\", "
+     "\"text\": "
+     "\"x\"}]}",
+     CLI_OK,
+     ""},
+};
+
+/* Scripts depend on the exit status; a person on the text. */
+static void test_exits(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        const struct answer_row *r = &answers[i];
+        AUTO(outcome_free) struct outcome o = {0};
+
+        server.end = r->end;
+        server.status = r->status;
+        server.body = r->body;
+        o = run(r->words);
+        if (o.exit != r->exit || strstr(o.errors, r->errors) == NULL)
+            fail_msg("row %zu: %d '%s'", i, o.exit, o.errors);
+    }
+}
+
+static const struct {
+    const char *words[WORDS_MAX];
+    const char *errors;
+} usages[] = {
+    {{"frobnicate"}, "there is no command 'frobnicate'"},
+    {{"pki"}, "there is no command 'pki' of this form"},
+    {{"pki", "init"}, "expected --dir DIR and --cluster NAME"},
+    {{"pki", "issue", "--dir", "d", "robot", "x"}, "expected controller or agent"},
+    {{"status", "orders"}, "expected `ringfence status`"},
+    {{"status", "--jsn"}, "unknown option '--jsn'; see `ringfence status --help`"},
+    {{"why"}, "expected `ringfence why GROUP`"},
+    {{"why", "../x"}, "'../x' is no name of a group"},
+    {{"why", "Orders"}, "'Orders' is no name of a group"},
+    {{"switchover", "orders"}, "expected --to REGION"},
+    {{"switchover", "orders", "--to", "we st"}, "'we st' is no name of a region"},
+    {{"abort", "last"}, "expected the number of a run"},
+    {{"log", "-n", "0"}, "expected -n 1 to"},
+    {{"log", "-n", "x"}, "expected -n 1 to"},
+    {{"apply"}, "expected -f FILE"},
+    {{"apply", "-f", "/nowhere.yaml"}, "/nowhere.yaml: No such file"},
+    {{"status", "--timeout", "5"}, "--timeout: expected a duration"},
+    {{"status", "--timeout", "0s"}, "--timeout: more than 0"},
+};
+
+/* What is wrong is told before anything is asked. */
+static void test_usage(void **unused)
+{
+    unsigned before = server.asked;
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(usages); i++) {
+        AUTO(outcome_free) struct outcome o = run(usages[i].words);
+
+        if (o.exit != CLI_USAGE || strstr(o.errors, usages[i].errors) == NULL)
+            fail_msg("row %zu: %d '%s'", i, o.exit, o.errors);
+        assert_string_equal(o.out, "");
+    }
+    assert_int_equal(server.asked, before);
+}
+
+static void test_nobody_there(void **unused)
+{
+    AUTO(outcome_free) struct outcome o = {0}, p = {0}, v = {0};
+
+    (void)unused;
+    o = run(WORDS("status", "--socket", "/tmp/rf-nobody.sock"));
+    assert_int_equal(o.exit, CLI_UNREACHABLE);
+    assert_non_null(strstr(o.errors, "connect to /tmp/rf-nobody.sock: No such file"));
+    p = run(WORDS("pause", "g", "--socket", "/tmp/rf-nobody.sock"));
+    assert_int_equal(p.exit, CLI_UNREACHABLE); /* nothing was sent: not "unknown" */
+    v = run(WORDS("version", "--socket", "/tmp/rf-nobody.sock"));
+    assert_int_equal(v.exit, CLI_OK);
+    assert_string_equal(v.out, "ringfence " RF_VERSION "\n");
+}
+
+/* A controller without a leader shows what it last knew, and the status says that. */
+static void test_stale_status(void **unused)
+{
+    AUTO(outcome_free) struct outcome o = {0};
+
+    (void)unused;
+    server.end = FAKE_ANSWER;
+    server.status = 503;
+    server.body = "{\"cluster\": \"demo\", \"controller\": \"east\", \"stale\": true, "
+                  "\"groups\": []}";
+    o = run(WORDS("status"));
+    assert_int_equal(o.exit, CLI_UNREACHABLE);
+    assert_non_null(strstr(o.out, "!! STALE: controller east knows no leader"));
+}
+
+static void test_log_lines(void **unused)
+{
+    AUTO(outcome_free) struct outcome o = {0};
+
+    (void)unused;
+    server.end = FAKE_ANSWER;
+    server.status = 200;
+    server.body =
+        "{\"seq\": 5, \"time\": \"T\", \"leader\": \"witness\", \"group\": \"orders\", "
+        "\"kind\": \"activate\", \"rule\": \"r\", \"text\": \"t\", \"result\": "
+        "\"accepted\"}\n"
+        "{\"seq\": 6, \"time\": \"T\", \"leader\": \"witness\", \"group\": \"orders\", "
+        "\"kind\": \"activate\", \"rule\": \"r\", \"text\": \"t\", \"result\": "
+        "\"unproven\"}\n";
+    o = run(WORDS("log"));
+    assert_int_equal(o.exit, CLI_OK);
+    assert_string_equal(
+        o.out, "T      5  witness     orders      activate      r                       t\n"
+               "T      6  witness     orders      activate      r                       t  "
+               "[refused: unproven]\n");
+}
+
+/* Every command has help, and the man page names every command and option. */
+static void test_help(void **unused)
+{
+    char *man = NULL, *argv[] = {"ringfence", "--man", NULL};
+    size_t size;
+    FILE *out = open_memstream(&man, &size);
+
+    (void)unused;
+    assert_int_equal(cli_main(2, argv, out, stderr), CLI_OK);
+    fclose(out);
+    for (unsigned i = 0; cli_command_at(i) != NULL; i++) {
+        const struct help_command *h = &cli_command_at(i)->help;
+        AUTO(outcome_free) struct outcome o = {0};
+        char name[64], title[80];
+        char *space;
+
+        snprintf(name, sizeof name, "%s", h->name);
+        space = strchr(name, ' ');
+        if (space != NULL)
+            *space = '\0';
+        o = space != NULL ? run(WORDS(name, space + 1, "--help"))
+                          : run(WORDS(name, "--help"));
+        assert_int_equal(o.exit, CLI_OK);
+        assert_non_null(strstr(o.out, h->name));
+        assert_non_null(strstr(o.out, "exit status:"));
+        snprintf(title, sizeof title, ".SS %s\n", h->name);
+        assert_non_null(strstr(man, title));
+        for (const struct help_option *opt = h->options; opt->name != NULL; opt++)
+            assert_non_null(strstr(o.out, opt->name));
+    }
+    free(man);
+}
+
+static void test_pki(void **unused)
+{
+    char dir[] = "/tmp/rf-pki-XXXXXX", file[64];
+    AUTO(outcome_free) struct outcome o = {0}, p = {0}, q = {0}, r = {0};
+    static const char *const files[] = {"ca.crt", "ca.key", "agent-pg-east.crt",
+                                        "agent-pg-east.key"};
+    struct stat st;
+
+    (void)unused;
+    assert_non_null(mkdtemp(dir));
+    o = run(WORDS("pki", "init", "--dir", dir, "--cluster", "demo"));
+    assert_int_equal(o.exit, CLI_OK);
+    p = run(WORDS("pki", "issue", "--dir", dir, "agent", "pg-east"));
+    assert_int_equal(p.exit, CLI_OK);
+    q = run(WORDS("pki", "issue", "--dir", dir, "agent", "pg-east"));
+    assert_int_equal(q.exit, CLI_NO); /* never overwritten */
+    r = run(WORDS("pki", "issue", "--dir", dir, "agent", "PG"));
+    assert_int_equal(r.exit, CLI_USAGE);
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        snprintf(file, sizeof file, "%s/%s", dir, files[i]);
+        assert_int_equal(stat(file, &st), 0);
+        assert_int_equal(unlink(file), 0);
+    }
+    assert_int_equal(rmdir(dir), 0);
+}
+
+static int start(void **unused)
+{
+    (void)unused;
+    fake_start(&server);
+    return 0;
+}
+
+static int stop(void **unused)
+{
+    (void)unused;
+    fake_stop(&server);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_requests),     cmocka_unit_test(test_apply_and_diff),
+        cmocka_unit_test(test_exits),        cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_nobody_there), cmocka_unit_test(test_stale_status),
+        cmocka_unit_test(test_log_lines),    cmocka_unit_test(test_help),
+        cmocka_unit_test(test_pki),
+    };
+
+    return cmocka_run_group_tests(tests, start, stop);
+}

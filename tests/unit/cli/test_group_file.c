@@ -1,0 +1,240 @@
+/* controller/cli/group_file.h: the YAML of a group as the document of the API. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "controller/cli/group_file.h"
+
+static char path[64];
+
+static int load(const char *text, json_t **ret, struct err *err)
+{
+    FILE *f = fopen(path, "w");
+
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    return group_file_load(path, ret, err);
+}
+
+static void expect_json(json_t *document, const char *expected)
+{
+    char *text = json_dumps(document, JSON_COMPACT);
+
+    assert_non_null(text);
+    assert_string_equal(text, expected);
+    free(text);
+    json_decref(document);
+}
+
+/* docs/design.md section 7, word for word. */
+static const char design[] =
+    "group: orders\n"
+    "regions: {east: active, west: standby}\n"
+    "residency: [eu]                      # both regions carry this tag\n"
+    "lease: {ttl: 3s, renew: 300ms}\n"
+    "sync: required\n"
+    "components:\n"
+    "  - name: db\n"
+    "    provider: postgres\n"
+    "    instances:\n"
+    "      - {agent: pg-east, region: east, port: 5432, data: "
+    "\"/var/lib/postgresql/15/main\","
+    " start: \"systemd:postgresql@15-main\"}\n"
+    "      - {agent: pg-west, region: west, port: 5432, data: "
+    "\"/var/lib/postgresql/15/main\","
+    " start: \"systemd:postgresql@15-main\"}\n"
+    "fence: [agent, lease_expiry]\n"
+    "decide: {automatic: true, local_restarts: 1, cooldown: 10min}\n";
+
+static void test_design(void **unused)
+{
+    json_t *document = NULL;
+    struct err err = {0};
+
+    (void)unused;
+    if (load(design, &document, &err) != 0)
+        fail_msg("%s", err.text);
+    expect_json(
+        document,
+        "{\"group\":\"orders\",\"regions\":[{\"name\":\"east\",\"role\":\"active\","
+        "\"tags\":[]"
+        "},{\"name\":\"west\",\"role\":\"standby\",\"tags\":[]}],\"sync\":\"required\","
+        "\"residency\":[\"eu\"],\"fence\":[\"agent\",\"lease_expiry\"],\"decide\":{"
+        "\"automatic\":true,\"local_restarts\":1,\"cooldown_ms\":600000},\"components\":[{"
+        "\"name\":\"db\",\"provider\":\"postgres\",\"instances\":[{\"agent\":\"pg-east\","
+        "\"region\":\"east\",\"port\":5432,\"data\":\"/var/lib/postgresql/15/"
+        "main\",\"start\":"
+        "\"systemd:postgresql@15-main\"},{\"agent\":\"pg-west\",\"region\":\"west\","
+        "\"port\":"
+        "5432,\"data\":\"/var/lib/postgresql/15/"
+        "main\",\"start\":\"systemd:postgresql@15-main"
+        "\"}]}],\"lease\":{\"ttl_ms\":3000,\"renew_ms\":300}}");
+}
+
+/* The example holds every key there is. */
+static void test_example(void **unused)
+{
+    json_t *document = NULL, *decide, *component;
+    struct err err = {0};
+
+    (void)unused;
+    if (group_file_load(EXAMPLES "/group-orders.yaml", &document, &err) != 0)
+        fail_msg("%s", err.text);
+    decide = json_object_get(document, "decide");
+    component = json_array_get(json_object_get(document, "components"), 0);
+    assert_int_equal(json_object_size(document), 9);
+    assert_int_equal(json_object_size(decide), 11);
+    assert_int_equal(json_object_size(component), 5);
+    assert_int_equal(json_integer_value(json_object_get(decide, "max_lag_bytes")),
+                     16777216);
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(document, "lease"), "rho_ppm")),
+        10000);
+    assert_true(json_is_false(json_object_get(component, "standby_reads")));
+    assert_true(json_is_false(json_object_get(document, "adopt")));
+    assert_string_equal(
+        json_string_value(json_array_get(
+            json_object_get(json_array_get(json_object_get(document, "regions"), 1),
+                            "tags"),
+            0)),
+        "eu");
+    json_decref(document);
+}
+
+#define REST                                                                               \
+    "components: [{name: db, provider: postgres, instances: [{agent: a, region: b, "       \
+    "port: 1, data: /d}]}]\n"
+
+/* Regions in a list, and what is left out is left out. */
+static void test_short(void **unused)
+{
+    json_t *document = NULL;
+    struct err err = {0};
+
+    (void)unused;
+    if (load("group: g\nregions:\n- {name: b, role: active, tags: [x, y]}\n"
+             "- {role: standby, name: c}\nadopt: true\n" REST,
+             &document, &err) != 0)
+        fail_msg("%s", err.text);
+    expect_json(
+        document,
+        "{\"group\":\"g\",\"regions\":[{\"name\":\"b\",\"role\":\"active\",\"tags\":["
+        "\"x\",\"y\"]},{\"name\":\"c\",\"role\":\"standby\",\"tags\":[]}],\"adopt\":"
+        "true,\"components\":[{\"name\":\"db\",\"provider\":\"postgres\",\"instances\":"
+        "[{\"agent\":\"a\",\"region\":\"b\",\"port\":1,\"data\":\"/d\"}]}]}");
+}
+
+#define BEGIN "group: g\nregions: {b: active, c: standby}\n"
+
+static const struct {
+    const char *text, *error; /* behind "PATH:" */
+} rows[] = {
+    {"regions: {b: active}\n" REST, "1: the key 'group' is missing"},
+    {"group: g\n" REST, "1: the key 'regions' is missing"},
+    {"group: g\nregions: {b: active}\n", "1: the key 'components' is missing"},
+    {BEGIN "ttl: 3s\n" REST,
+     "3: ttl: unknown key; expected one of group, regions, residency, "
+     "lease, sync, components, fence, adopt, decide"},
+    {BEGIN "lease: {ttl: 3}\n" REST,
+     "3: lease.ttl: expected a duration such as 300ms, 3s or "
+     "10min, found '3'"},
+    {BEGIN "lease: {ttl: [3s]}\n" REST,
+     "3: lease.ttl: expected a single value, found a list"},
+    {BEGIN "lease: {rho: 1}\n" REST,
+     "3: lease.rho: expected a share such as 1%, 0.5% or 200ppm, found '1'"},
+    {BEGIN "lease: {ttl_ms: 3}\n" REST,
+     "3: lease.ttl_ms: unknown key; expected one of ttl, renew, rho"},
+    {BEGIN "decide:\n  max_lag: 10s\n" REST,
+     "4: decide.max_lag: expected a size such as 64KiB, 16MiB or 1GiB, found '10s'"},
+    {BEGIN "decide: {automatic: sometimes}\n" REST,
+     "3: decide.automatic: expected true or false, found 'sometimes'"},
+    {BEGIN "decide: {local_restarts: -1}\n" REST,
+     "3: decide.local_restarts: expected a whole number of at most 4294967295, found '-1'"},
+    {BEGIN "residency: eu\n" REST, "3: residency: expected a list, found 'eu'"},
+    {"group: g\nregions: {b: primary}\n" REST,
+     "2: regions.b: expected active or standby, found 'primary'"},
+    {"group: g\nregions:\n  b: {role: active, tag: [x]}\n" REST,
+     "3: regions.b.tag: unknown key; expected one of role, tags"},
+    {"group: g\nregions:\n  b: {tags: [x]}\n" REST,
+     "3: regions.b.role: expected active or standby"},
+    {"group: g\nregions:\n  b: {role: active, tags: x}\n" REST,
+     "3: regions.b.tags: expected a list of tags"},
+    {"group: g\nregions:\n  b: {role: active, tags: [[x]]}\n" REST,
+     "3: regions.b.tags[0]: expected a tag"},
+    {"group: g\nregions: east\n" REST,
+     "2: regions: expected regions and their roles, such as "
+     "{east: active, west: standby}"},
+    {"group: g\nregions: []\n" REST,
+     "2: regions: expected regions and their roles, such as "
+     "{east: active, west: standby}"},
+    {"group: g\nregions: [b]\n" REST,
+     "2: regions[0]: expected a mapping with name, role and tags"},
+    {"group: g\nregions: [{role: active}]\n" REST,
+     "2: regions[0].name: expected the region's name"},
+    {"group: g\nregions: [{name: b, role: active, colour: red}]\n" REST,
+     "2: regions[0].colour: unknown key; expected one of name, role, tags"},
+    {BEGIN "components:\n- name: db\n  provider: postgres\n  instances:\n  - {agent: a, "
+           "region: b, prot: 1}\n",
+     "7: components[0].instances[0].prot: unknown key; expected one of agent, region, "
+     "port, "
+     "data, start"},
+    {BEGIN "components:\n- name: db\n  provider: postgres\n  instances:\n  - {agent: a, "
+           "region: b, port: 70000, data: /d}\n",
+     "7: components[0].instances[0].port: expected a whole number of at most 65535, found "
+     "'70000'"},
+    {BEGIN "components:\n- name: db\n  provider: postgres\n  instances:\n  - {agent: a}\n",
+     "7: components[0].instances[0]: the key 'region' is missing"},
+    {BEGIN "components: []\n", "3: components: expected a list of 1 to 16, found 0"},
+};
+
+static void test_errors(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        json_t *document = NULL;
+        struct err err = {0};
+        char expected[ERR_TEXT_SIZE];
+        int status = load(rows[i].text, &document, &err);
+
+        snprintf(expected, sizeof expected, "%s:%s", path, rows[i].error);
+        if (status != ERR_INVAL || strcmp(err.text, expected) != 0)
+            fail_msg("row %zu:\n is '%s'\nnot '%s'", i, err.text, expected);
+        assert_null(document);
+    }
+}
+
+static int make_file(void **unused)
+{
+    int fd;
+
+    (void)unused;
+    snprintf(path, sizeof path, "/tmp/rf-group-XXXXXX");
+    fd = mkstemp(path);
+    return fd < 0 ? -1 : close(fd);
+}
+
+static int remove_file(void **unused)
+{
+    (void)unused;
+    return unlink(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_design),
+        cmocka_unit_test(test_example),
+        cmocka_unit_test(test_short),
+        cmocka_unit_test(test_errors),
+    };
+
+    return cmocka_run_group_tests(tests, make_file, remove_file);
+}

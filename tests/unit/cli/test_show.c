@@ -1,0 +1,173 @@
+/* controller/cli/show.h: what a person reads, byte by byte. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "controller/base/auto.h"
+#include "controller/cli/show.h"
+
+static char *shown(void (*show)(const json_t *, FILE *), const char *text)
+{
+    json_error_t where;
+    json_t *document = json_loads(text, 0, &where);
+    char *out = NULL;
+    size_t size;
+    FILE *f = open_memstream(&out, &size);
+
+    if (document == NULL)
+        fail_msg("%d:%d %s", where.line, where.column, where.text);
+    show(document, f);
+    fclose(f);
+    json_decref(document);
+    return out;
+}
+
+/* The example of docs/architecture.md section 4, with a hold and a problem. */
+static const char status[] =
+    "{\"cluster\": \"demo\", \"controller\": \"witness\", \"leader\": \"witness\", "
+    "\"term\": "
+    "3, \"applied\": 812, \"stale\": false, \"time\": \"2026-11-21T03:42:07.123Z\","
+    "\"controllers\": [{\"name\": \"east\", \"region\": \"east\", \"id\": 1, \"role\": "
+    "\"follower\", \"up\": true, \"caught_up\": false, \"version\": \"0.1.0\"},"
+    "{\"name\": \"witness\", \"region\": \"witness\", \"id\": 3, \"role\": \"leader\", "
+    "\"up\": true, \"caught_up\": true, \"version\": \"0.1.0\"}],"
+    "\"agents\": [{\"name\": \"pg-east\", \"region\": \"east\", \"address\": \"10.0.1.2\", "
+    "\"connected\": true, \"via\": \"east\", \"heard_ms\": 12, \"lives\": 1, \"version\": "
+    "\"0.1.0\"}],"
+    "\"groups\": [{\"name\": \"orders\", \"phase\": \"steady\", \"suspect\": true, "
+    "\"epoch\": "
+    "4, \"active\": \"pg-east\", \"active_region\": \"east\", \"sync\": \"required\", "
+    "\"sync_set\": [\"pg-east\", \"pg-west\"], \"paused\": true, \"hold\": \"paused by an "
+    "operator\", \"failovers\": 1, \"switchovers\": 0, \"ttl_ms\": 1000,"
+    "\"run\": {\"id\": 77, \"kind\": \"failover\", \"result\": \"done\", \"from\": "
+    "\"pg-west\", \"to\": \"pg-east\", \"epoch_before\": 3, \"epoch_after\": 4, \"rule\": "
+    "\"silent-holder\", \"reason\": \"\", \"proof\": \"lease-expiry\", "
+    "\"forecast_lost_bytes\": 0, \"lost_bytes\": null},"
+    "\"instances\": [{\"name\": \"pg-east\", \"region\": \"east\", \"role\": \"primary\", "
+    "\"server\": \"primary\", \"member\": true, \"proven\": false, \"gate\": \"open\", "
+    "\"lease_margin_ms\": 870, \"lsn\": \"0/3000060\", \"lag_bytes\": 0, \"lag_ms\": 0, "
+    "\"timeline\": 2, \"streaming\": false, \"step\": {\"kind\": \"lead\", \"state\": "
+    "\"done\", \"text\": \"\"}, \"probes\": {\"west\": true, \"witness\": false}, "
+    "\"problem\": \"\"},"
+    "{\"name\": \"pg-west\", \"region\": \"west\", \"role\": \"standby\", \"server\": "
+    "\"standby\", \"member\": true, \"proven\": true, \"gate\": \"closed\", "
+    "\"lease_margin_ms\": null, \"lsn\": \"0/3000000\", \"lag_bytes\": 1536, \"lag_ms\": "
+    "12, "
+    "\"timeline\": 2, \"streaming\": true, \"step\": {\"kind\": \"follow\", \"state\": "
+    "\"failed\", \"text\": \"no room\"}, \"probes\": {}, \"problem\": \"disk is "
+    "full\"}]}]}";
+
+static const char status_text[] =
+    "cluster demo   leader witness (term 3)   asked witness   applied 812   "
+    "2026-11-21T03:42:07.123Z\n"
+    "\n"
+    "CONTROLLER  REGION   ROLE      LINK  LOG      VERSION\n"
+    "east        east     follower  up    BEHIND   0.1.0\n"
+    "witness     witness  leader    up    current  0.1.0\n"
+    "\n"
+    "AGENT    REGION  ADDRESS   LINK  VIA   HEARD  LIVES  VERSION\n"
+    "pg-east  east    10.0.1.2  up    east  12ms   1      0.1.0\n"
+    "\n"
+    "GROUP orders   steady, SUSPECTED, PAUSED   epoch 4   active east (pg-east)\n"
+    "  sync required, set {pg-east,pg-west}   ttl 1s   failovers 1, switchovers 0\n"
+    "  !! HELD: paused by an operator\n"
+    "  last run 77: failover, pg-west -> pg-east, epoch 3 -> 4, rule silent-holder, proof "
+    "lease-expiry, lost - (forecast 0)\n"
+    "  !! pg-west: disk is full\n"
+    "  !! pg-west: step follow failed: no room\n"
+    "  INSTANCE  REGION  ROLE     SERVER   GATE    LEASE  IN SET  STREAM  LAG          "
+    "LSN        STEP           PROBES ANSWERED TO\n"
+    "  pg-east   east    primary  primary  open    870ms  yes     no      -            "
+    "0/3000060  lead done      west yes, witness NO\n"
+    "  pg-west   west    standby  standby  closed  -      yes     yes     1.5KiB/12ms  "
+    "0/3000000  follow failed  -\n";
+
+static void test_status(void **unused)
+{
+    AUTO(auto_free) char *out = shown(show_status, status);
+
+    (void)unused;
+    assert_string_equal(out, status_text);
+}
+
+/* A document that lacks everything is still shown. */
+static void test_empty_status(void **unused)
+{
+    AUTO(auto_free) char *out = shown(show_status, "{}");
+    AUTO(auto_free)
+    char *odd = shown(show_status,
+                      "{\"groups\": [{\"instances\": [{\"probes\": 5}], \"run\": []}], "
+                      "\"agents\": 7}");
+
+    (void)unused;
+    assert_non_null(strstr(out, "cluster -   leader - (term -)"));
+    assert_non_null(strstr(out, "no group is declared yet"));
+    assert_non_null(strstr(odd, "GROUP -   -   epoch -   active - (-)"));
+}
+
+static void test_why(void **unused)
+{
+    AUTO(auto_free)
+    char *out =
+        shown(show_why,
+              "{\"group\": \"orders\", \"would_fail_over\": false, \"verdict\": \"held by "
+              "cooldown\", \"conditions\": [{\"name\": \"lease counted out\", \"holds\": "
+              "true, \"blocks\": false, \"value\": \"1020ms\", \"limit\": \"1020ms\"}, "
+              "{\"name\": \"cooldown\", \"holds\": false, \"blocks\": true, \"value\": "
+              "\"3min\", \"limit\": \"10min\"}]}");
+
+    (void)unused;
+    assert_string_equal(out, "group orders: an automatic failover would not begin now\n"
+                             "  -       CONDITION          VALUE   LIMIT\n"
+                             "  ok      lease counted out  1020ms  1020ms\n"
+                             "  BLOCKS  cooldown           3min    10min\n"
+                             "verdict: held by cooldown\n");
+}
+
+static void test_numbers(void **unused)
+{
+    static const struct {
+        json_int_t value;
+        const char *duration, *bytes;
+    } rows[] = {
+        {0, "0ms", "0"},
+        {1, "1ms", "1B"},
+        {9999, "9999ms", "9.8KiB"},
+        {10000, "10s", "9.8KiB"},
+        {16777216, "279min", "16.0MiB"},
+        {600000, "10min", "585.9KiB"},
+    };
+    char room[SHOW_TEXT_SIZE];
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        json_t *v = json_integer(rows[i].value);
+
+        assert_string_equal(show_duration(v, room), rows[i].duration);
+        assert_string_equal(show_bytes(v, room), rows[i].bytes);
+        json_decref(v);
+    }
+    json_t *negative = json_integer(-30);
+
+    assert_string_equal(show_duration(negative, room), "expired 30ms ago");
+    assert_string_equal(show_duration(NULL, room), "-");
+    assert_string_equal(show_bytes(NULL, room), "-");
+    json_decref(negative);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_status),
+        cmocka_unit_test(test_empty_status),
+        cmocka_unit_test(test_why),
+        cmocka_unit_test(test_numbers),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
