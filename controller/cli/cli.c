@@ -1,10 +1,14 @@
 #include "controller/cli/cli.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/base/clock.h"
 #include "controller/base/units.h"
+
+enum { PATIENCE_MS = 3000, AGAIN_MS = 100 };
 
 const char *cli_operand(const struct cli *cli, unsigned i)
 {
@@ -84,6 +88,41 @@ enum cli_exit cli_refused(const struct cli *cli, const struct http_answer *answe
     return result;
 }
 
+/* 503 with "no-leader" says that nothing was done. */
+static bool has_no_leader(const struct http_answer *answer)
+{
+    json_t *document = NULL;
+    const char *code;
+    bool result;
+
+    if (answer->status != 503)
+        return false;
+    document = json_loadb((const char *)answer->body.data, answer->body.len, 0, NULL);
+    code = json_string_value(json_object_get(json_object_get(document, "error"), "code"));
+    result = code != NULL && strcmp(code, "no-leader") == 0;
+    json_decref(document);
+    return result;
+}
+
+/* An election takes a second or less, and nobody wants to type a command again for it. */
+static int ask_patiently(const struct cli *cli, const struct http_request *request,
+                         struct http_answer *ret_answer, struct err *err)
+{
+    struct mono begun = mono_now();
+    uint32_t patience_ms =
+        cli->http.timeout_ms < PATIENCE_MS ? cli->http.timeout_ms : PATIENCE_MS;
+
+    for (;;) {
+        int status = http_ask(&cli->http, request, ret_answer, err);
+
+        if (status != 0 || !has_no_leader(ret_answer) ||
+            mono_since_ms(begun, mono_now()) >= patience_ms)
+            return status;
+        http_answer_free(ret_answer);
+        (void)poll(NULL, 0, AGAIN_MS);
+    }
+}
+
 enum cli_exit cli_ask(struct cli *cli, const char *method, const char *path, json_t *body,
                       json_t **ret)
 {
@@ -96,7 +135,7 @@ enum cli_exit cli_ask(struct cli *cli, const char *method, const char *path, jso
         err_set(&err, ERR_NOMEM, "%s %s", method, path);
         return cli_fail(cli, &err);
     }
-    if (http_ask(&cli->http, &request, &answer, &err) != 0)
+    if (ask_patiently(cli, &request, &answer, &err) != 0)
         return cli_fail(cli, &err);
     if (answer.status < 200 || answer.status > 299)
         return cli_refused(cli, &answer);

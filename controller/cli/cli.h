@@ -60,11 +60,12 @@ enum cli_exit cli_usage(const struct cli *cli, const char *fmt, ...) PRINTF_LIKE
 /* A name may stand in a path of the API: [a-z0-9-]. False after having told. */
 bool cli_name_ok(const struct cli *cli, const char *what, const char *name);
 
-/* Ask; CLI_OK with the document in *ret (json_decref() it), or what cli_fail() gives. A
- * refusal by the server is reported as it says it. `body` may be NULL; it is not taken. */
+/* Ask, and ask again for some seconds while there is no leader; CLI_OK with the document in
+ * *ret (json_decref() it), or what cli_fail() gives. A refusal by the server is reported as
+ * it says it. `body` may be NULL; it is not taken. */
 enum cli_exit cli_ask(struct cli *cli, const char *method, const char *path, json_t *body,
                       json_t **ret);
-/* What an answer that is no 2xx means; tells its text. `path` is only for the text. */
+/* What an answer that is no 2xx means; tells its text. */
 enum cli_exit cli_refused(const struct cli *cli, const struct http_answer *answer);
 
 /* One line of JSON on `out`. */

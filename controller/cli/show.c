@@ -112,6 +112,8 @@ void show_why(const json_t *why, FILE *out)
     fprintf(out, "verdict: %s\n", show_member(why, "verdict", room));
 }
 
+static const char *or_dash(const char *text) { return text[0] != '\0' ? text : "-"; }
+
 void show_log_line(const json_t *line, FILE *out)
 {
     char seq[SHOW_TEXT_SIZE], room[6][SHOW_TEXT_SIZE];
@@ -120,8 +122,10 @@ void show_log_line(const json_t *line, FILE *out)
 
     fprintf(out, "%s  %5s  %-10s  %-10s  %-12s  %-22s  %s%s%s%s\n",
             show_member(line, "time", room[0]), show_member(line, "seq", seq),
-            show_member(line, "leader", room[1]), show_member(line, "group", room[2]),
-            show_member(line, "kind", room[3]), show_member(line, "rule", room[4]),
+            or_dash(show_member(line, "leader", room[1])),
+            or_dash(show_member(line, "group", room[2])),
+            or_dash(show_member(line, "kind", room[3])),
+            or_dash(show_member(line, "rule", room[4])),
             json_is_string(json_object_get(line, "text"))
                 ? json_string_value(json_object_get(line, "text"))
                 : "-",

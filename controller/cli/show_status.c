@@ -56,7 +56,8 @@ static void show_controllers(const json_t *s, FILE *out)
 
         table_add(t, cells);
     }
-    fputc('\n', out);
+    if (i > 0)
+        fputc('\n', out);
     table_print(t, "", out);
 }
 
@@ -84,7 +85,8 @@ static void show_agents(const json_t *s, FILE *out)
 
         table_add(t, cells);
     }
-    fputc('\n', out);
+    if (i > 0)
+        fputc('\n', out);
     table_print(t, "", out);
 }
 

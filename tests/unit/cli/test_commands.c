@@ -217,6 +217,33 @@ static void test_exits(void **unused)
     }
 }
 
+/* Nothing was done, so it is asked again while a leader may still be found; and only then:
+ * what may have been done is never asked twice (I5). */
+static void test_patience(void **unused)
+{
+    AUTO(outcome_free) struct outcome o = {0}, p = {0}, q = {0};
+    unsigned before;
+
+    (void)unused;
+    server.end = FAKE_ANSWER;
+    server.status = 503;
+    server.body = ERROR("no-leader", "wait");
+    before = server.asked;
+    o = run(WORDS("pause", "g"));
+    assert_int_equal(o.exit, CLI_UNREACHABLE);
+    assert_true(server.asked > before + 1);
+    server.body = ERROR("outcome-unknown", "look");
+    before = server.asked;
+    p = run(WORDS("pause", "g"));
+    assert_int_equal(p.exit, CLI_UNKNOWN);
+    assert_int_equal(server.asked, before + 1);
+    server.end = FAKE_CLOSE;
+    before = server.asked;
+    q = run(WORDS("failover", "g"));
+    assert_int_equal(q.exit, CLI_UNKNOWN);
+    assert_int_equal(server.asked, before + 1);
+}
+
 static const struct {
     const char *words[WORDS_MAX];
     const char *errors;
@@ -387,9 +414,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_requests),     cmocka_unit_test(test_apply_and_diff),
         cmocka_unit_test(test_exits),        cmocka_unit_test(test_usage),
-        cmocka_unit_test(test_nobody_there), cmocka_unit_test(test_stale_status),
-        cmocka_unit_test(test_log_lines),    cmocka_unit_test(test_help),
-        cmocka_unit_test(test_pki),
+        cmocka_unit_test(test_patience),     cmocka_unit_test(test_nobody_there),
+        cmocka_unit_test(test_stale_status), cmocka_unit_test(test_log_lines),
+        cmocka_unit_test(test_help),         cmocka_unit_test(test_pki),
     };
 
     return cmocka_run_group_tests(tests, start, stop);
