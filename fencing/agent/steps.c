@@ -110,18 +110,36 @@ static void on_bell(uv_async_t *bell)
     }
 }
 
+static bool hung_changes(const struct inst *i, struct mono now)
+{
+    return i->hung !=
+           (i->alive && server_is_hung(i->a, i->canary_ok, i->canary_failed, now));
+}
+
+/* What was not answered while we were late is no silence of the server's. */
+static uint64_t lateness_ns(struct steps *st, struct mono now)
+{
+    uint64_t since = mono_is_set(st->ticked) ? mono_since_ns(st->ticked, now) : 0;
+
+    st->ticked = now;
+    return since > (uint64_t)(STEPS_TICK_MS + LATE_MS) * NS_PER_MS ? since : 0;
+}
+
 static void on_tick(uv_timer_t *tick)
 {
     struct steps *st = tick->data;
+    struct mono now = mono_now();
+    uint64_t late_ns = lateness_ns(st, now);
 
     for (unsigned s = 0; s < AGENT_GROUPS_MAX; s++) {
         struct inst *i = &st->insts[s];
-        bool hung = i->hung;
 
         if (!i->used || i->a == NULL)
             continue;
+        if (mono_is_set(i->canary_ok))
+            i->canary_ok.ns += late_ns;
         inst_observe(i);
-        if (hung != (i->alive && server_is_hung(i->a, i->canary_ok, mono_now())))
+        if (hung_changes(i, now))
             inst_consider(i);
         if (i->alien)
             inst_stop_alien(i);

@@ -78,6 +78,7 @@ void inst_observe(struct inst *i)
     i->checking = i->checks_wanted;
     i->checks_wanted = false;
     i->asked_at = now;
+    i->canary_asked = request.canary;
     if (request.canary)
         i->canary_asked_at = now;
 }
@@ -90,12 +91,16 @@ static void note_canary(struct inst *i, const Rf__Observation *seen)
     case RF__CANARY_STATE__CANARY_WAITS_SYNC:
     case RF__CANARY_STATE__CANARY_NO_CONNECTION:
         i->canary_ok = mono_now();
+        i->canary_failed = 0;
         break;
     case RF__CANARY_STATE__CANARY_NONE:
     case RF__CANARY_STATE__CANARY_HUNG:
+        i->canary_failed += i->canary_asked;
+        break;
     case _RF__CANARY_STATE_IS_INT_SIZE:
         break;
     }
+    i->canary_asked = false;
 }
 
 static void note_server(struct inst *i, const Rf__Observation *seen)
@@ -165,6 +170,8 @@ void inst_on_observed(void *owner, const Rf__ProviderReply *reply, const struct 
     }
     if (reply == NULL) {
         i->observer_deaths++;
+        i->canary_failed += i->canary_asked;
+        i->canary_asked = false;
         log_warn("%s: observing the server: %s", i->group, why->text);
     } else if (reply->seen != NULL) {
         inst_take_observation(i, reply->seen);

@@ -16,9 +16,10 @@ enum {
     PROBE_DEFAULT_MS = 1000,
     STEP_LEAST_MS = 1000,   /* no step gets less */
     STEP_GRACE_MS = 3000,   /* beyond the deadline that the provider keeps by itself */
-    OWN_STOP_MS = 10000,    /* a server that is not ours: fast, then immediate */
+    OWN_STOP_MS = 3000,     /* a server that is not ours: fast, then immediate */
     OWN_STOP_AGAIN_MS = 5000,
     CHECKS_DEADLINE_MS = 3000,
+    LATE_MS = 200,          /* a tick later than this: the silence is ours */
 };
 
 /* The life of one postmaster. */
@@ -33,6 +34,7 @@ struct watch {
 /* What is under way in the step worker. */
 struct running {
     bool busy, own;  /* own: a stop that nobody ordered (I9) */
+    bool cancelled;
     Rf__StepKind kind;
     uint64_t step, epoch;
 };
@@ -51,6 +53,8 @@ struct inst {
     Rf__Observation *seen;
     struct mono seen_at, asked_at, canary_asked_at;
     struct mono canary_ok;  /* accepted, or not accepted for a reason that is not hung */
+    unsigned canary_failed; /* tries that came to nothing since */
+    bool canary_asked;      /* with the observation that is under way */
     struct mono fast_until, stop_again;
     struct running run;
     uint64_t result;        /* step whose result is in result_packed */
@@ -72,6 +76,7 @@ struct steps {
     uv_async_t bell;
     uv_timer_t tick;
     struct step_records records;
+    struct mono ticked;
     bool save_failed;
     unsigned open; /* handles that are not closed yet */
     struct inst insts[AGENT_GROUPS_MAX];

@@ -193,10 +193,12 @@ enum keeper_server_state server_state(const Rf__Observation *seen,
     return alive ? last : KEEPER_SERVER_UNKNOWN;
 }
 
-bool server_is_hung(const Rf__Assignment *a, struct mono accepted, struct mono now)
+bool server_is_hung(const Rf__Assignment *a, struct mono accepted, unsigned failed,
+                    struct mono now)
 {
     return a->role == RF__ROLE__ROLE_PRIMARY && a->hung_after_ms != 0 &&
-           mono_is_set(accepted) && mono_since_ms(accepted, now) >= a->hung_after_ms;
+           failed >= HUNG_TRIES_MIN && mono_is_set(accepted) &&
+           mono_since_ms(accepted, now) >= a->hung_after_ms;
 }
 
 /* ---- members that do not flush -------------------------------------------------------- */

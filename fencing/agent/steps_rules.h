@@ -82,9 +82,12 @@ enum police police(const Rf__Assignment *a, const Rf__Observation *seen,
 enum keeper_server_state server_state(const Rf__Observation *seen,
                                       enum keeper_server_state last, bool alive);
 
-/* The canary has been silent for too long. Waiting for a standby, or for a connection, is
- * not hung. */
-bool server_is_hung(const Rf__Assignment *a, struct mono accepted, struct mono now);
+/* The canary has been silent for too long: `failed` tries came to nothing since it was
+ * `accepted`. Waiting for a standby, or for a connection, is not hung; nor is a server that
+ * we were too slow to ask. */
+enum { HUNG_TRIES_MIN = 2 };
+bool server_is_hung(const Rf__Assignment *a, struct mono accepted, unsigned failed,
+                    struct mono now);
 
 /* ---- members that do not flush (I8) ------------------------------------------------------ */
 

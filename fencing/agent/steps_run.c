@@ -51,6 +51,7 @@ static void note_known(struct inst *i, const Rf__StepResult *r)
         rec->led_position = r->position;
         rec->ready_epoch = 0;
         i->canary_ok = mono_now(); /* it has just been written to */
+        i->canary_failed = 0;
     }
 }
 
@@ -231,6 +232,9 @@ void inst_consider_order(struct inst *i)
         snprintf(i->waits, sizeof i->waits, "%s", why);
         break;
     case ORDER_CANCEL:
+        if (i->run.cancelled)
+            break;
+        i->run.cancelled = true;
         log_warn("%s: step %" PRIu64 " (%s) is of an older epoch: ended", i->group,
                  i->run.step, kind_name(i->run.kind));
         helper_kill(i->worker);

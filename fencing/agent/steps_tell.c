@@ -66,7 +66,7 @@ static bool find_ready(struct inst *i)
 static void note_hung(struct inst *i)
 {
     bool hung = i->alive && !(i->run.busy && !i->run.own) &&
-                server_is_hung(i->a, i->canary_ok, mono_now());
+                server_is_hung(i->a, i->canary_ok, i->canary_failed, mono_now());
 
     if (hung && !i->hung)
         log_error("%s: the server has accepted no write for %" PRIu32 " ms: hung", i->group,
