@@ -94,13 +94,17 @@ static bool message_is_known(const ProtobufCMessage *msg)
 
 static bool packs_to(const ProtobufCMessage *msg, const uint8_t *data, size_t len)
 {
-    AUTO(auto_free) uint8_t *again = NULL;
+    uint8_t *again;
+    bool same;
 
     if (protobuf_c_message_get_packed_size(msg) != len)
         return false;
     again = malloc(len != 0 ? len : 1);
-    return again != NULL && protobuf_c_message_pack(msg, again) == len &&
-           memcmp(again, data, len) == 0;
+    if (again == NULL)
+        return false;
+    same = protobuf_c_message_pack(msg, again) == len && memcmp(again, data, len) == 0;
+    free(again);
+    return same;
 }
 
 int strict_unpack(const ProtobufCMessageDescriptor *type, const uint8_t *data, size_t len,

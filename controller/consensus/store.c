@@ -241,29 +241,34 @@ void store_close(struct store *s)
 
 /* ---- queueing ------------------------------------------------------------------------ */
 
+static int check_room(const struct store *s, const struct store_op *op, struct err *err)
+{
+    if (s->failed || s->stop || s->told_fatal)
+        return err_set(err, ERR_CLOSED, "the store of %s has stopped", s->db.dir);
+    if (s->queue.n >= STORE_QUEUE_MAX || s->queued_bytes + op->bytes > STORE_QUEUE_BYTES)
+        return err_set(err, ERR_FULL,
+                       "the disk under %s does not keep up: %zu operations "
+                       "with %zu bytes wait",
+                       s->db.dir, s->queue.n, s->queued_bytes);
+    return 0;
+}
+
 /* Takes the operation, also on failure. */
 static int enqueue(struct store *s, struct store_op *op, struct err *err)
 {
-    int status = 0;
+    int status;
 
     op->bytes += sizeof *op;
     uv_mutex_lock(&s->mutex);
-    if (s->failed || s->stop || s->told_fatal) {
-        status = err_set(err, ERR_CLOSED, "the store of %s has stopped", s->db.dir);
-    } else if (s->queue.n >= STORE_QUEUE_MAX ||
-               s->queued_bytes + op->bytes > STORE_QUEUE_BYTES) {
-        status = err_set(err, ERR_FULL,
-                         "the disk under %s does not keep up: %zu operations "
-                         "with %zu bytes wait",
-                         s->db.dir, s->queue.n, s->queued_bytes);
+    status = check_room(s, op, err);
+    if (status != 0) {
+        op_free(op);
     } else {
         s->queued_bytes += op->bytes;
         op_list_push(&s->queue, op);
         uv_cond_signal(&s->wake);
     }
     uv_mutex_unlock(&s->mutex);
-    if (status != 0)
-        op_free(op);
     return status;
 }
 

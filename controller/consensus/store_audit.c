@@ -24,7 +24,8 @@ static size_t put_text(uint8_t *to, const char *text)
     size_t len = strlen(text);
 
     put64(to, len); /* so that no two rows are spelt alike */
-    memcpy(to + 8, text, len);
+    for (size_t i = 0; i < len; i++)
+        to[8 + i] = (uint8_t)text[i];
     return 8 + len;
 }
 

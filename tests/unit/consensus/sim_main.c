@@ -9,16 +9,16 @@
 int main(int argc, char **argv)
 {
     struct sim_config c = {.fault_ms = 20000, .snapshot_every = 40};
-    unsigned first = argc > 1 ? (unsigned)atoi(argv[1]) : 1;
-    unsigned count = argc > 2 ? (unsigned)atoi(argv[2]) : 1, bad = 0;
+    unsigned first = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 1;
+    unsigned count = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 1, bad = 0;
     struct sim_result sum = {0}, r;
 
     if (argc > 3)
-        c.without_filter = (unsigned)atoi(argv[3]);
+        c.without_filter = (unsigned)strtoul(argv[3], NULL, 10);
     if (argc > 4)
-        c.snapshot_every = (unsigned)atoi(argv[4]);
+        c.snapshot_every = (unsigned)strtoul(argv[4], NULL, 10);
     if (argc > 5)
-        c.fault_ms = (unsigned)atoi(argv[5]);
+        c.fault_ms = (unsigned)strtoul(argv[5], NULL, 10);
     for (c.seed = first; c.seed < first + count; c.seed++) {
         sim_run(&c, &r);
         if (!r.ok) {

@@ -191,8 +191,11 @@ static int decode_hex(const char *hex)
     struct consensus_msg back = {0};
     int status;
 
-    for (size_t i = 0; i < len; i++)
-        (void)sscanf(hex + 2 * i, "%2hhx", &bytes[i]);
+    for (size_t i = 0; i < len; i++) {
+        const char digits[] = {hex[2 * i], hex[2 * i + 1], '\0'};
+
+        bytes[i] = (uint8_t)strtoul(digits, NULL, 16);
+    }
     status = consensus_msg_decode(bytes, len, &back, NULL);
     consensus_msg_free(&back);
     return status;

@@ -13,6 +13,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/consensus/raftnode.h"
+#include "tests/unit/consensus/tree.h"
 
 enum { NODES = 3, WAIT_MS = 20000 };
 
@@ -244,8 +245,6 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    char command[128];
-
     (void)state;
     for (unsigned i = 0; i < NODES; i++)
         close_node(i);
@@ -258,8 +257,8 @@ static int teardown(void **state)
         t.head = p->next;
         free(p);
     }
-    snprintf(command, sizeof command, "rm -rf %s", t.dir);
-    return system(command);
+    tree_remove(t.dir);
+    return 0;
 }
 
 static void open_all(bool bootstrap)
