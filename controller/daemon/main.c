@@ -7,6 +7,7 @@
 
 #include "controller/base/help.h"
 #include "controller/base/log.h"
+#include "controller/base/punctual.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
 #include "controller/daemon/notify.h"
@@ -218,5 +219,6 @@ int main(int argc, char **argv)
     if (help_value(&parsed, "check") != NULL)
         return check(&settings);
     start_log(&settings);
+    punctual_begin("this controller", true); /* the store's thread too */
     return run(&settings, help_value(&parsed, "bootstrap") != NULL);
 }

@@ -2,19 +2,19 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/punctual.h"
 #include "fencing/agent/keeper_private.h"
 
-/* ---- the loop ------------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------------
+ */
 
 static void check_clock(struct keeper *k)
 {
@@ -37,10 +37,9 @@ static void check_clock(struct keeper *k)
 static void measure_lag(struct keeper *k)
 {
     struct boot now = boot_now();
-    uint64_t lag =
-        k->tick_expected.ns != 0 && now.ns > k->tick_expected.ns
-            ? (now.ns - k->tick_expected.ns) / 1000
-            : 0;
+    uint64_t lag = k->tick_expected.ns != 0 && now.ns > k->tick_expected.ns
+                       ? (now.ns - k->tick_expected.ns) / 1000
+                       : 0;
 
     k->tick_expected.ns = now.ns + (uint64_t)k->tick_ms * NS_PER_MS;
     k->health.loop_lag_us = lag;
@@ -113,7 +112,8 @@ static void on_bell(uv_async_t *bell)
     keeper_say_report(k);
 }
 
-/* ---- from the state file and the gate to a core ---------------------------------------- */
+/* ---- from the state file and the gate to a core ----------------------------------------
+ */
 
 /* The gate belongs to a life whose state is lost, or names a port that no group has: what
  * it allows was granted to nobody that we can speak for, so it is closed (I12). */
@@ -169,8 +169,8 @@ static int begin_life(struct keeper *k, struct err *err)
     if (status != 0)
         return status;
     gate_id(k->gate, gate);
-    status = agent_state_begin(&k->contents, boot, gate, gate_was_adopted(k->gate), &kept,
-                               err);
+    status =
+        agent_state_begin(&k->contents, boot, gate, gate_was_adopted(k->gate), &kept, err);
     if (status != 0)
         return status;
     keeper_core_init(&k->core, &k->contents.incarnation, &k->contents.epochs);
@@ -181,20 +181,6 @@ static int begin_life(struct keeper *k, struct err *err)
              kept ? "adopted, the incarnation goes on" : "a new incarnation begins");
     /* The incarnation is on disk before anybody hears of it. */
     return kept ? 0 : agent_state_write(k->parts.state, &k->contents, err);
-}
-
-/* A page that has to be read from a disk, or a core that another process has, would make
- * the keeper late; without the permission it works all the same, only less surely. */
-static void be_punctual(void)
-{
-    struct sched_param param = {.sched_priority = 10};
-
-    if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0)
-        log_warn("memory cannot be locked (%s): allow LimitMEMLOCK", strerror(errno));
-    /* RESET_ON_FORK: libuv's pool threads shall not inherit it. */
-    if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &param) != 0)
-        log_warn("no real-time priority for the lease keeper (%s): allow LimitRTPRIO",
-                 strerror(errno));
 }
 
 static int prepare(struct keeper *k, struct err *err)
@@ -229,7 +215,7 @@ static void keeper_main(void *arg)
 {
     struct keeper *k = arg;
 
-    be_punctual();
+    punctual_begin("the lease keeper", false); /* not libuv's pool, nor children */
     k->start_status = prepare(k, &k->start_err);
     uv_sem_post(&k->started);
     if (k->start_status != 0)
@@ -239,7 +225,8 @@ static void keeper_main(void *arg)
     gate_free(k->gate);
 }
 
-/* ---- life ----------------------------------------------------------------------------- */
+/* ---- life -----------------------------------------------------------------------------
+ */
 
 static void free_keeper(struct keeper *k)
 {
