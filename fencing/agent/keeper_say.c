@@ -183,11 +183,10 @@ void keeper_say_report(struct keeper *k)
         if (k->core.slots[i].assigned)
             add_report(k, i, now, &o, &m);
     m.instances = o.list;
-    if (m.n_instances != 0) {
-        frame.body_case = RF__FRAME__BODY_AGENT_REPORT;
-        frame.agent_report = &m;
-        keeper_send(k, &frame, keeper_unanswered(&k->core));
-    }
+    /* Without any instance too: it is how the leader hears that the agent lives. */
+    frame.body_case = RF__FRAME__BODY_AGENT_REPORT;
+    frame.agent_report = &m;
+    keeper_send(k, &frame, keeper_unanswered(&k->core));
     for (uint8_t i = 0; i < AGENT_GROUPS_MAX; i++)
         if (o.unpacked[i] != NULL)
             rf__instance_report__free_unpacked(o.unpacked[i], NULL);
