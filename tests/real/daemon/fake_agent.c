@@ -336,7 +336,7 @@ static void on_up(void *owner)
 {
     struct fake_link *l = owner;
 
-    if (!l->a->silent)
+    if (!l->a->silent && !l->a->mute && !l->a->no_hello)
         say_hello(l->a, (int)(l - l->a->links));
 }
 
@@ -357,7 +357,7 @@ static void on_tick(uv_timer_t *tick)
 {
     struct fake_agent *a = tick->data;
 
-    if (a->silent)
+    if (a->silent || a->mute)
         return;
     renew(a);
     report(a);

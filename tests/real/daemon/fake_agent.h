@@ -30,6 +30,7 @@ struct fake_agent {
     uint64_t seq;
     struct mono unanswered_since; /* the oldest renewal without an answer */
     bool silent;                  /* says nothing more; its streams stay */
+    bool mute, no_hello;          /* the tests of bad manners */
     bool closed;
 
     /* As assigned. */

@@ -15,7 +15,7 @@ static const char document[] =
     "{\"group\": \"orders\","
     " \"regions\": [{\"name\": \"east\", \"role\": \"active\"},"
     "               {\"name\": \"west\", \"role\": \"standby\"}],"
-    " \"lease\": {\"ttl_ms\": 1000, \"renew_ms\": 100},"
+    " \"lease\": {\"ttl_ms\": 3000, \"renew_ms\": 300},"
     " \"sync\": \"required\","
     " \"components\": [{\"name\": \"db\", \"provider\": \"postgres\", \"instances\": ["
     "   {\"agent\": \"pg-east\", \"region\": \"east\", \"port\": 5432, \"data\": \"/e\"},"
@@ -126,10 +126,10 @@ static void leases_are_renewed(void **state)
     unsigned before = s->east.grants;
 
     s->east.slowest_answer_us = 0;
-    cluster_turn_ms(&s->c, 2000);
-    assert_true(s->east.grants >= before + 15);
+    cluster_turn_ms(&s->c, 3000);
+    assert_true(s->east.grants >= before + 10);
     assert_int_equal(s->east.gaps, 0);
-    assert_true(s->east.slowest_answer_us < 200000);
+    assert_true(s->east.slowest_answer_us < 1000000);
     assert_int_equal(s->west.grants, 0);
 }
 
@@ -192,7 +192,7 @@ static void a_crash_is_fenced_by_the_agent(void **state)
 
     s->east.server = SERVER_DOWN;
     cluster_until(&s->c, west_serves, s, 10000, "the other region serving");
-    assert_true(mono_since_ms(start, mono_now()) < 900);
+    assert_true(mono_since_ms(start, mono_now()) < 2700);
     assert_true(s->east.fence_orders > 0);
     status = cluster_status(&s->c);
     assert_text(status, "groups.0.run.proof", "agent");

@@ -1,0 +1,286 @@
+/* What must not get in, and what must not start: each says what is wrong and what to do. */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "controller/base/clock.h"
+#include "tests/real/daemon/fake_agent.h"
+
+enum { EX_CONFIG_ = 78, TEXT = 8000 };
+
+static int setup(void **state)
+{
+    struct cluster *c = calloc(1, sizeof *c);
+
+    cluster_open(c);
+    *state = c;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    cluster_close(*state);
+    free(*state);
+    return 0;
+}
+
+static void assert_says(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL)
+        fail_msg("\"%s\" is not in:\n%s", part, text);
+}
+
+/* ---- what must not get in --------------------------------------------------------------
+ */
+
+static void send_raw(uint16_t port, const void *data, size_t len)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                             .sin_port = htons(port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof sa), 0);
+    (void)!send(fd, data, len, MSG_NOSIGNAL);
+    close(fd);
+}
+
+/* Anybody may throw bytes at the port; the cluster goes on. */
+static void garbage_on_the_port_changes_nothing(void **state)
+{
+    struct cluster *c = *state;
+    static unsigned char bytes[100000];
+    json_t *s;
+
+    cluster_start_all(c);
+    cluster_wait_leader(c);
+    srand(4711);
+    for (unsigned i = 0; i < 200; i++) {
+        for (unsigned k = 0; k < sizeof bytes; k++)
+            bytes[k] = (unsigned char)rand();
+        if (i % 2 == 0) /* a TLS record's header in front */
+            memcpy(bytes, "\x16\x03\x01\xff\xff", 5);
+        send_raw(c->ports[i % NODES], bytes, i % 3 == 0 ? 10 : sizeof bytes);
+    }
+    cluster_turn_ms(c, 300);
+    for (int i = 0; i < NODES; i++)
+        assert_true(cluster_leader_seen_by(c, i) >= 0);
+    assert_true(cluster_wait_leader(c) >= 0);
+    s = cluster_status(c);
+    assert_int_equal(json_array_size(at(s, "controllers")), NODES);
+    json_decref(s);
+}
+
+struct speaker {
+    struct fake_agent a;
+    int node;
+};
+
+static bool is_refused(void *owner)
+{
+    const struct speaker *s = owner;
+
+    return s->a.refused > 0;
+}
+
+static bool is_welcome(void *owner)
+{
+    const struct speaker *s = owner;
+
+    return s->a.links[s->node].welcomed;
+}
+
+/* An agent of ours that sends nonsense is told so and let go of. */
+static void nonsense_of_an_agent_is_refused(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *says;
+    } table[] = {
+        {"no protobuf", "rf.Frame"},
+        {"a frame for controllers", "no frame for an agent"},
+        {"renewal before hello", "agent_hello"},
+    };
+    struct cluster *c = *state;
+    static struct speaker s = {.node = WEST}; /* outlives a failure */
+
+    cluster_issue_agent(c, "pg-east");
+    cluster_start_all(c);
+    cluster_wait_leader(c);
+    for (unsigned i = 0; i < 3; i++) {
+        Rf__Frame frame = RF__FRAME__INIT;
+        Rf__ControllerHello hello = RF__CONTROLLER_HELLO__INIT;
+        struct err err;
+
+        fake_agent_open(&s.a, c, "pg-east", "east", 1);
+        s.a.mute = i == 2; /* no hello */
+        if (i != 2)
+            cluster_until(c, is_welcome, &s, 5000, "a welcome");
+        else
+            cluster_turn_ms(c, 300);
+        if (i == 0)
+            (void)!link_send(s.a.links[WEST].link, "\xff\xff\xff", 3, &err);
+        frame.body_case = RF__FRAME__BODY_CONTROLLER_HELLO;
+        frame.controller_hello = &hello;
+        if (i == 1)
+            fake_agent_send(&s.a, WEST, &frame);
+        if (i == 2) {
+            s.a.role = RF__ROLE__ROLE_PRIMARY;
+            snprintf(s.a.group, sizeof s.a.group, "orders");
+            s.a.epoch = 1;
+            s.a.mute = false;
+            s.a.no_hello = true;
+        }
+        cluster_until(c, is_refused, &s, 5000, table[i].name);
+        assert_says(s.a.refusal_text, table[i].says);
+        fake_agent_close(&s.a);
+    }
+    assert_true(cluster_leader_seen_by(c, WEST) >= 0);
+}
+
+/* The certificate is of one agent, the hello of another. */
+static void a_name_that_is_not_in_the_certificate_is_refused(void **state)
+{
+    struct cluster *c = *state;
+    static struct speaker s = {.node = EAST};
+
+    cluster_issue_agent(c, "pg-east");
+    cluster_start(c, EAST, true);
+    fake_agent_open(&s.a, c, "pg-east", "east", 1);
+    snprintf(s.a.name, sizeof s.a.name, "pg-west");
+    cluster_until(c, is_refused, &s, 5000, "a refusal");
+    assert_says(s.a.refusal_text, "its certificate is for agent pg-east");
+    fake_agent_close(&s.a);
+}
+
+/* ---- what must not start ---------------------------------------------------------------
+ */
+
+static void run_as(struct cluster *c, const char *config, char *text)
+{
+    const char *arguments[] = {"--config", config, NULL};
+
+    assert_int_equal(cluster_run(c, arguments, text, TEXT), EX_CONFIG_);
+}
+
+static void an_empty_directory_is_no_voter(void **state)
+{
+    struct cluster *c = *state;
+    char config[CLUSTER_PATH], text[TEXT];
+
+    cluster_config(c, EAST, config);
+    run_as(c, config, text);
+    assert_says(text, "bootstrap");
+}
+
+/* A configuration in which one word is replaced. */
+static void write_changed(struct cluster *c, int node, const char *path, const char *from,
+                          const char *to)
+{
+    char plain[CLUSTER_PATH], bytes[4000], *found;
+    FILE *f;
+    size_t n;
+
+    cluster_config(c, node, plain);
+    f = fopen(plain, "r");
+    n = fread(bytes, 1, sizeof bytes - 1, f);
+    bytes[n] = '\0';
+    fclose(f);
+    found = strstr(bytes, from);
+    assert_non_null(found);
+    f = fopen(path, "w");
+    fprintf(f, "%.*s%s%s", (int)(found - bytes), bytes, to, found + strlen(from));
+    fclose(f);
+}
+
+static void another_nodes_directory_is_not_touched(void **state)
+{
+    struct cluster *c = *state;
+    char path[CLUSTER_PATH], text[TEXT], from[CLUSTER_PATH + 20], to[CLUSTER_PATH + 20];
+
+    cluster_start_all(c);
+    cluster_wait_leader(c);
+    assert_int_equal(cluster_stop(c, EAST), 0);
+    assert_int_equal(cluster_stop(c, WEST), 0);
+    snprintf(path, sizeof path, "%.100s/wrong.yaml", c->dir);
+    snprintf(from, sizeof from, "data_dir: %s/west", c->dir);
+    snprintf(to, sizeof to, "data_dir: %s/east", c->dir);
+    write_changed(c, WEST, path, from, to);
+    run_as(c, path, text);
+    assert_says(text, "east");
+
+    /* Nothing was lost by the try. */
+    cluster_start(c, EAST, false);
+    cluster_start(c, WEST, false);
+    assert_true(cluster_wait_leader(c) >= 0);
+}
+
+static void a_port_in_use_is_named(void **state)
+{
+    struct cluster *c = *state;
+    char path[CLUSTER_PATH], text[TEXT], port[16];
+
+    cluster_start_all(c);
+    cluster_wait_leader(c);
+    cluster_config(c, EAST, path);
+    run_as(c, path, text);
+    snprintf(port, sizeof port, ":%u", c->ports[EAST]);
+    assert_says(text, port);
+    assert_true(cluster_wait_leader(c) >= 0);
+}
+
+static void another_nodes_certificate_is_refused(void **state)
+{
+    struct cluster *c = *state;
+    char path[CLUSTER_PATH], text[TEXT];
+
+    snprintf(path, sizeof path, "%.100s/wrong.yaml", c->dir);
+    write_changed(c, EAST, path, "controller-east.crt", "controller-west.crt");
+    run_as(c, path, text);
+    assert_says(text, "controller-west.crt");
+    write_changed(c, EAST, path, "pki/ca.crt", "pki/nothing.crt");
+    run_as(c, path, text);
+    assert_says(text, "nothing.crt");
+}
+
+/* Words that it does not know, and those that only print. */
+static void wrong_words_on_the_command_line(void **state)
+{
+    struct cluster *c = *state;
+    const char *unknown[] = {"--frobnicate", NULL}, *version[] = {"--version", NULL},
+               *man[] = {"--man", NULL}, *none[] = {"--config", "/nonexistent", NULL};
+    char text[TEXT], config[CLUSTER_PATH];
+    const char *check[] = {"--check", "--config", config, NULL};
+
+    assert_int_equal(cluster_run(c, unknown, text, sizeof text), 2);
+    assert_says(text, "frobnicate");
+    assert_int_equal(cluster_run(c, version, text, sizeof text), 0);
+    assert_says(text, "ringfenced 0.");
+    assert_int_equal(cluster_run(c, man, text, sizeof text), 0);
+    assert_says(text, ".TH");
+    assert_int_equal(cluster_run(c, none, text, sizeof text), EX_CONFIG_);
+    assert_says(text, "/nonexistent");
+    cluster_config(c, EAST, config);
+    assert_int_equal(cluster_run(c, check, text, sizeof text), 0);
+}
+
+#define EACH_ALONE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        EACH_ALONE(garbage_on_the_port_changes_nothing),
+        EACH_ALONE(nonsense_of_an_agent_is_refused),
+        EACH_ALONE(a_name_that_is_not_in_the_certificate_is_refused),
+        EACH_ALONE(an_empty_directory_is_no_voter),
+        EACH_ALONE(another_nodes_directory_is_not_touched),
+        EACH_ALONE(a_port_in_use_is_named),
+        EACH_ALONE(another_nodes_certificate_is_refused),
+        EACH_ALONE(wrong_words_on_the_command_line),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
