@@ -55,17 +55,24 @@ static void start_sync(struct keeper *k, const struct epoch_table *table)
 
 /* ---- the gate ------------------------------------------------------------------------- */
 
-static int run_gate(struct keeper *k, const struct keeper_effect *e, struct err *err)
+static int manage(struct keeper *k, struct keeper_effect *e, struct err *err)
 {
     const struct keeper_slot *s = &k->core.slots[e->slot];
+    int status = gate_manage(k->gate, e->port, s->a.peers, s->assigned ? s->a.peer_count : 0,
+                             err);
+
+    return status != 0 ? status : gate_read(k->gate, e->port, &e->found, err);
+}
+
+static int run_gate(struct keeper *k, struct keeper_effect *e, struct err *err)
+{
     struct gate_proof proof;
 
     switch (e->kind) {
     case KEEPER_FENCE:
         return gate_fence(k->gate, e->port, e->epoch, &proof, err);
     case KEEPER_MANAGE:
-        return gate_manage(k->gate, e->port, s->a.peers, s->assigned ? s->a.peer_count : 0,
-                           err);
+        return manage(k, e, err);
     case KEEPER_UNMANAGE:
         return gate_unmanage(k->gate, e->port, err);
     case KEEPER_CLOSE:
@@ -105,7 +112,7 @@ static void log_gate(const struct keeper *k, const struct keeper_effect *e,
         log_info("%s: %s port %u", group, keeper_effect_name(e->kind), e->port);
 }
 
-static void act_on_gate(struct keeper *k, const struct keeper_effect *e)
+static void act_on_gate(struct keeper *k, struct keeper_effect *e)
 {
     struct keeper_slot *s = &k->core.slots[e->slot];
     struct gate_state before = s->gate;

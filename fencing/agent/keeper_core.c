@@ -155,6 +155,8 @@ int keeper_assign(struct keeper_core *k, const struct incarnation *to,
     if (!s->assigned || !same_peers(&s->a, a))
         s->peers_set = false;
     s->proof_due = s->proof_due || (a->proof_wanted && !s->a.proof_wanted);
+    if (s->order_epoch < a->epoch)
+        s->order_index = 0; /* the log went on: that proof is not waited for any more */
     s->a = *a;
     s->assigned = true;
     k->want.of[slot].highest = a->epoch;

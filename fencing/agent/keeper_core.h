@@ -107,7 +107,7 @@ struct keeper_renewal {
 #define KEEPER_EFFECT_MAP(X)                                                             \
     X(KEEPER_FENCE, "fence")       /* gate_fence(port, epoch) */                         \
     X(KEEPER_SYNC, "sync")         /* write `table` to disk, then keeper_synced() */     \
-    X(KEEPER_MANAGE, "manage")     /* gate_manage(port, peers) */                        \
+    X(KEEPER_MANAGE, "manage")     /* gate_manage(port, peers), gate_read() into `found` */ \
     X(KEEPER_UNMANAGE, "unmanage") /* gate_unmanage(port) */                             \
     X(KEEPER_CLOSE, "close")       /* gate_close(port, epoch) */                         \
     X(KEEPER_TRY, "try")           /* gate_try(port) */                                  \
@@ -131,8 +131,10 @@ struct keeper_effect {
     uint64_t epoch;
     struct gate_lease lease;
     enum gate_arm_how how;
+    struct gate_state found; /* MANAGE: the caller fills it in */
     bool installed;       /* PROOF: of the installation, not of a fence */
-    uint64_t fence_index; /* PROOF: of the fence_begin that it answers */
+    uint64_t fence_index; /* PROOF: of the fence_begin that it answers; installed: index of
+                           * the assignment that it was given on */
     const struct epoch_table *table;
     struct keeper_renewal renewal;
 };

@@ -217,6 +217,8 @@ static bool plan_install_proof(struct keeper_core *k, uint8_t slot, struct boot 
                                   .slot = slot,
                                   .port = k->want.of[slot].port,
                                   .epoch = s->a.epoch,
+                                  /* The log tells by it what has happened since (I2). */
+                                  .fence_index = s->a.index,
                                   .installed = true};
     return true;
 }
@@ -244,8 +246,8 @@ static void note_done(struct keeper_core *k, const struct keeper_effect *e)
             s->lease = (struct keeper_lease){0};
         break;
     case KEEPER_MANAGE:
-        if (!s->managed)
-            s->gate = (struct gate_state){0};
+        if (!s->managed) /* it may have been managed, though no record said so */
+            s->gate = e->found;
         s->managed = true;
         s->peers_set = s->assigned;
         r->port = e->port;
@@ -287,8 +289,9 @@ static uint32_t retry_ms(enum keeper_effect_kind kind)
                                      : GATE_RETRY_MS;
 }
 
-/* A refused effect leaves the gate as it was, or closed; when not sure we say closed, and
- * the next plan writes it again. */
+/* A refused effect leaves the gate as it was, or closed. Where gate.h does not say which we
+ * go on as if it still passed what it did: a proof given over a gate that was only believed
+ * to be closed would be false. The next plan writes it again. */
 static void note_failed(struct keeper_core *k, const struct keeper_effect *e, int code,
                         struct boot now)
 {
@@ -297,7 +300,8 @@ static void note_failed(struct keeper_core *k, const struct keeper_effect *e, in
 
     if (code == ERR_NOTFOUND && e->kind != KEEPER_MANAGE)
         s->managed = false;
-    if (e->kind == KEEPER_ARM && code != ERR_STALE) {
+    if (e->kind == KEEPER_ARM &&
+        (code == ERR_CLOSED || code == ERR_TIMEOUT || code == ERR_BUSY)) {
         s->gate.mode = GATE_CLOSED;
         s->gate.deadline.ns = 0;
     }
