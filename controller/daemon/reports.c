@@ -21,8 +21,9 @@ static bool find(const struct state *s, const char *agent, const char *group,
     return true;
 }
 
-/* "Follows" means the very stream that the sync set counts on: from the active instance's
- * address and port, under the name of this epoch. */
+/* "Follows" means set to the very stream that the sync set counts on: from the active
+ * instance's address and port, under the name of this epoch. Whether it streams just now is
+ * another field: one that has lost its upstream must not be made to follow it again. */
 static bool follows_active(const struct state *s, const struct group *g, uint8_t i,
                            const Rf__Observation *seen)
 {
@@ -30,7 +31,7 @@ static bool follows_active(const struct state *s, const struct group *g, uint8_t
     const struct instance *active;
     const struct agent *a;
 
-    if (g->active >= g->instance_count || g->active == i || !seen->streaming)
+    if (g->active >= g->instance_count || g->active == i)
         return false;
     active = &g->instances[g->active];
     a = state_agent(s, active->agent);
