@@ -1,0 +1,279 @@
+/* The status of a hand-made state, byte for byte; the metrics of the same. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/http/logview.h"
+#include "controller/http/metrics.h"
+#include "controller/http/status.h"
+
+static struct state s;
+static struct observations o;
+static struct api_facts f;
+static const struct mono now = {10000ull * NS_PER_MS};
+
+static struct mono ago_ms(uint64_t ms) { return (struct mono){now.ns - ms * NS_PER_MS}; }
+
+static void make_group(struct group *g)
+{
+    snprintf(g->name, sizeof g->name, "orders");
+    snprintf(g->provider, sizeof g->provider, "postgres");
+    policy_defaults(&g->policy);
+    g->policy.lease.ttl_ms = 1000;
+    g->phase = PHASE_STEADY;
+    g->epoch = 4;
+    g->index = 90;
+    g->activated_index = 80;
+    g->opened_index = 85;
+    g->old_active = 0;
+    g->active = 1;
+    g->sync_set = 2;
+    g->sync_known = true;
+    g->terms = g->policy.lease;
+    g->failovers = 1;
+    g->region_count = g->instance_count = 2;
+    for (uint8_t i = 0; i < 2; i++) {
+        const char *region = i == 0 ? "east" : "west";
+
+        snprintf(g->regions[i].name, NAME_SIZE, "%s", region);
+        snprintf(g->instances[i].agent, NAME_SIZE, "pg-%s", region);
+        g->instances[i].region = i;
+        g->instances[i].port = 5432;
+        g->instances[i].step.subject = NO_INSTANCE;
+    }
+    g->run = (struct run){.id = 77,
+                          .kind = RUN_FAILOVER,
+                          .result = RUN_DONE,
+                          .from = 0,
+                          .to = 1,
+                          .epoch = 4,
+                          .rule = "silent-holder",
+                          .reason = "no renewal",
+                          .proof = PROOF_LEASE_EXPIRY,
+                          .fence_wall_ms = 1795000000000,
+                          .proof_wall_ms = 1795000000010,
+                          .activate_wall_ms = 1795000000020,
+                          .open_wall_ms = 1795000000040,
+                          .loss_forecast_known = true};
+    g->instances[1].step.id = 81;
+    g->instances[1].step.kind = STEP_LEAD;
+    g->instances[1].step.state = STEP_DONE;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&f, 0, sizeof f);
+    state_init(&s, "lab");
+    observations_init(&o, 3);
+    s.applied = 95;
+    s.agent_count = 2;
+    s.controller_count = 3;
+    f.controller_count = 3;
+    for (uint8_t i = 0; i < 3; i++) {
+        static const char *const names[] = {"east", "west", "witness"};
+        struct api_controller *c = &f.controllers[i];
+
+        c->id = s.controllers[i].id = i + 1u;
+        snprintf(c->name, NAME_SIZE, "%s", names[i]);
+        snprintf(c->region, NAME_SIZE, "%s", names[i]);
+        snprintf(c->version, NAME_SIZE, "0.1.0");
+        snprintf(s.controllers[i].name, NAME_SIZE, "%s", names[i]);
+        c->self = i == 2;
+        c->up = c->out_up = c->in_up = i != 0;
+        c->caught_up = i != 0;
+        c->rtt_us = i == 1 ? 1500 : 0;
+        c->election_ms = 300;
+    }
+    for (uint8_t i = 0; i < 2; i++) {
+        struct agent *a = &s.agents[i];
+
+        snprintf(a->name, NAME_SIZE, "pg-%s", i == 0 ? "east" : "west");
+        snprintf(a->region, NAME_SIZE, "%s", i == 0 ? "east" : "west");
+        snprintf(a->address, sizeof a->address, "10.0.%u.2", i + 1u);
+        snprintf(a->version, NAME_SIZE, "0.1.0");
+        a->lives = i + 1u;
+    }
+    s.group_count = 1;
+    make_group(&s.groups[0]);
+    o.leading = true;
+    o.leading_since = ago_ms(9000);
+    o.agents[1] = (struct observed_agent){.connected = true, .heard = ago_ms(12), .via = 1};
+    o.groups[0].primary_lsn = 0x103000060;
+    o.groups[0].primary_lsn_at = ago_ms(20);
+    o.groups[0].instances[1].granted = ago_ms(30);
+    o.groups[0].instances[1].seen = (struct seen_instance){.at = ago_ms(20),
+                                                           .taken = ago_ms(20),
+                                                           .epoch = 4,
+                                                           .server = SERVER_PRIMARY,
+                                                           .timeline = 2,
+                                                           .flush_lsn = 0x103000060,
+                                                           .lease_margin_ms = 870,
+                                                           .gate_mode = "open"};
+    o.groups[0].instances[1].probes[2] = (struct seen_probe){ago_ms(100), true};
+    f.cluster = "lab";
+    f.name = "witness";
+    f.data_dir = "/d";
+    f.state = &s;
+    f.seen = &o;
+    f.leads = true;
+    f.leader_id = 3;
+    f.term = 7;
+    f.applied = 95;
+    f.store.last_commit_us = 900;
+    f.store.max_commit_us = 1200;
+    return 0;
+}
+
+/* RF_REWRITE=1 writes the file anew; the diff is the review. */
+static void the_status_is_the_golden_one(void **state)
+{
+    json_t *document = status_document(&f, now, 1795000000123, false), *golden;
+    json_error_t error;
+
+    (void)state;
+    assert_non_null(document);
+    if (getenv("RF_REWRITE") != NULL)
+        assert_int_equal(json_dump_file(document, GOLDEN, JSON_INDENT(1)), 0);
+    golden = json_load_file(GOLDEN, 0, &error);
+    assert_non_null(golden);
+    if (!json_equal(golden, document))
+        fail_msg("the status has changed:\n%s", json_dumps(document, JSON_INDENT(1)));
+    json_decref(golden);
+    json_decref(document);
+}
+
+static void followers_are_told_of_changes_only(void **state)
+{
+    uint64_t before = status_fingerprint(&f, now);
+
+    (void)state;
+    o.groups[0].instances[1].seen.flush_lsn++;
+    o.groups[0].instances[1].seen.lease_margin_ms--;
+    assert_true(status_fingerprint(&f, now) == before);
+    s.groups[0].index++;
+    assert_true(status_fingerprint(&f, now) != before);
+    s.groups[0].index--;
+    assert_true(status_fingerprint(&f, now) == before);
+    o.agents[0].connected = true;
+    assert_true(status_fingerprint(&f, now) != before);
+}
+
+static const char *finding(const json_t *document, const char *check, const char **level)
+{
+    size_t i;
+    json_t *v;
+
+    json_array_foreach(
+        json_object_get(document, "findings"), i,
+        v) if (strcmp(json_string_value(json_object_get(v, "check")), check) == 0)
+    {
+        *level = json_string_value(json_object_get(v, "level"));
+        return json_string_value(json_object_get(v, "text"));
+    }
+    fail_msg("no finding %s", check);
+    return NULL;
+}
+
+static void the_doctor_names_what_is_wrong(void **state)
+{
+    const char *level;
+    json_t *d;
+
+    (void)state;
+    snprintf(f.controllers[0].out_error, API_ERROR_SIZE, "no route to host");
+    f.store.last_commit_us = 300000;
+    f.clock_rate_ppm = -80000;
+    d = doctor_document(&f, "host");
+    assert_non_null(strstr(finding(d, "link-east", &level), "no route to host"));
+    assert_string_equal(level, "fail");
+    (void)finding(d, "link-west", &level);
+    assert_string_equal(level, "ok");
+    assert_non_null(strstr(finding(d, "disk-sync", &level), "300.00 ms"));
+    assert_string_equal(level, "fail");
+    assert_non_null(strstr(finding(d, "clock-rate", &level), "-80000"));
+    assert_string_equal(level, "warn");
+    (void)finding(d, "quorum", &level);
+    assert_string_equal(level, "warn");
+    (void)finding(d, "ttl-orders", &level);
+    assert_string_equal(level, "fail"); /* renew is 300 of 1000 */
+    json_decref(d);
+}
+
+static void metrics_are_well_formed(void **state)
+{
+    AUTO(buf_free) struct buf out = {0};
+    struct err err;
+
+    (void)state;
+    assert_int_equal(metrics_text(&f, now, &out, &err), 0);
+    assert_int_equal(buf_append(&out, "", 1, &err), 0);
+    assert_non_null(strstr((char *)out.data, "\nringfence_raft_leader 1\n"));
+    assert_non_null(
+        strstr((char *)out.data, "ringfence_group_epoch{group=\"orders\"} 4\n"));
+    assert_non_null(strstr((char *)out.data, "ringfence_lease_margin_seconds{group="
+                                             "\"orders\",instance=\"pg-west\"} 0.87\n"));
+    assert_non_null(
+        strstr((char *)out.data, "ringfence_link_up{peer=\"east\",direction=\"out\"} 0\n"));
+    assert_non_null(strstr((char *)out.data, "ringfence_build_info{version="));
+    /* Each line is a comment, or a name and a number. */
+    for (char *line = strtok((char *)out.data, "\n"); line; line = strtok(NULL, "\n")) {
+        char *space = strrchr(line, ' '), *end;
+
+        assert_non_null(space);
+        if (line[0] == '#')
+            continue;
+        assert_int_equal(strncmp(line, "ringfence_", 10), 0);
+        (void)strtod(space + 1, &end);
+        assert_true(*end == '\0' && end > space + 1);
+    }
+}
+
+static void a_row_of_the_log_tells_its_result(void **state)
+{
+    struct audit_row row = {.seq = 9, .index = 12, .term = 2, .wall_ms = 1795000000123};
+    json_t *v;
+    char *line;
+
+    (void)state;
+    row.leader_id = 3;
+    row.hash[0] = 0xab;
+    snprintf(row.kind, sizeof row.kind, "pause");
+    snprintf(row.text, sizeof row.text, "refused (wrong-phase): pause: group is forming");
+    line = logview_line(&row, &f);
+    v = json_loads(line, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(v, "result")), "wrong-phase");
+    assert_string_equal(json_string_value(json_object_get(v, "text")),
+                        "pause: group is forming");
+    assert_string_equal(json_string_value(json_object_get(v, "leader")), "witness");
+    assert_int_equal(strncmp(json_string_value(json_object_get(v, "hash")), "ab00", 4), 0);
+    json_decref(v);
+    free(line);
+
+    snprintf(row.text, sizeof row.text, "refused (by hand");
+    line = logview_line(&row, &f);
+    v = json_loads(line, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(v, "result")), "accepted");
+    json_decref(v);
+    free(line);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(the_status_is_the_golden_one, setup),
+        cmocka_unit_test_setup(followers_are_told_of_changes_only, setup),
+        cmocka_unit_test_setup(the_doctor_names_what_is_wrong, setup),
+        cmocka_unit_test_setup(metrics_are_well_formed, setup),
+        cmocka_unit_test_setup(a_row_of_the_log_tells_its_result, setup),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
