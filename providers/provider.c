@@ -9,9 +9,9 @@
 
 const struct provider_ops *provider_find(const char *name)
 {
-    static const struct provider_ops *const all[] = {&provider_postgres};
+    static const struct provider_ops *const all[] = {&provider_postgres, NULL};
 
-    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+    for (size_t i = 0; all[i] != NULL; i++)
         if (strcmp(all[i]->name, name) == 0)
             return all[i];
     return NULL;

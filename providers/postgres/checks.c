@@ -40,6 +40,7 @@ static void find(Rf__ProviderReply *reply, const char *check, const char *level,
             free(list);
         return;
     }
+    text[0] = '\0';
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "controller/base/assert.h"
 #include "controller/base/buf.h"
 #include "providers/postgres/process.h"
 
@@ -146,6 +147,7 @@ int pg_run(const struct pg *pg, const struct pg_tool *tool, struct mono deadline
 
     if (program_path(pg, tool, &path, err) != 0)
         return err->code;
+    ASSERT(path != NULL);
     if (pipe2(pipes, O_CLOEXEC) != 0)
         return err_errno(err, errno, "pipe for %s", path);
     out = pipes[0];
@@ -181,10 +183,11 @@ int pg_run_ok(const struct pg *pg, const struct pg_tool *tool, struct mono deadl
 {
     AUTO(auto_free) char *output = NULL;
     char words[256];
-    int exit_status;
+    int exit_status = 0;
 
     if (pg_run(pg, tool, deadline, &output, &exit_status, err) != 0)
         return err->code;
+    ASSERT(output != NULL);
     if (exit_status != 0) {
         pg_last_words(output, words, sizeof words);
         return err_set(err, ERR_REFUSED, "%s: %s (exit status %d)", tool->program, words,

@@ -20,7 +20,7 @@
 
 /* A statement gets this long even at the end of a deadline: who polls would else lose the
  * session with the last look. */
-enum { STATEMENT_LEAST_MS = 20 };
+enum { STATEMENT_LEAST_MS = 100 };
 
 int pg_left_ms(struct mono deadline)
 {
@@ -351,7 +351,7 @@ int pg_ask(struct pg_conn *c, const char *sql, struct mono deadline, char *value
         return err_set(err, ERR_BADMSG, "%.60s: %d rows, not one", sql, PQntuples(result));
     if ((size_t)PQgetlength(result, 0, 0) >= size)
         return err_set(err, ERR_FULL, "%.60s: answer too long", sql);
-    strcpy(value, PQgetvalue(result, 0, 0));
+    snprintf(value, size, "%s", PQgetvalue(result, 0, 0));
     return 0;
 }
 

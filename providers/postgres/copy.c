@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "controller/base/assert.h"
 #include "providers/postgres/child.h"
 #include "providers/postgres/files.h"
 #include "providers/postgres/process.h"
@@ -93,10 +94,11 @@ int pg_rewind_try(struct pg *pg, const Rf__Upstream *up, struct mono deadline,
 {
     AUTO(auto_free) char *output = NULL;
     char words[256];
-    int exit_status;
+    int exit_status = 0;
 
     if (rewind_run(pg, up, true, deadline, &output, &exit_status, err) != 0)
         return err->code;
+    ASSERT(output != NULL);
     pg_last_words(output, words, sizeof words);
     if (exit_status != 0 && is_network_failure(output))
         return err_set(err, ERR_IO, "pg_rewind: %s", words);
@@ -113,7 +115,7 @@ int pg_rewind_do(struct pg *pg, const Rf__Upstream *up, struct mono deadline,
 {
     AUTO(auto_free) char *output = NULL;
     char words[256];
-    int exit_status;
+    int exit_status = 0;
 
     *ret_dirty = true; /* killed at the deadline: it may have been anywhere */
     if (rewind_run(pg, up, false, deadline, &output, &exit_status, err) != 0)

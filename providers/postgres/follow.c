@@ -129,8 +129,10 @@ static int rewind_or_clone(struct follow *f, struct err *err)
     if (write_mark(f, false, err) != 0)
         return err->code;
     status = pg_rewind_do(f->pg, up, f->deadline, &dirty, err);
-    if (status == 0)
+    if (status == 0) {
+        pg_upstream_nudge(f->pg, up, f->deadline);
         return finish_copy(f, err);
+    }
     if (!dirty) {
         struct err second;
 
@@ -290,6 +292,17 @@ static int sign_standby(struct follow *f, struct err *err)
     return pg_file_write(f->pg, path, "", err);
 }
 
+/* A clone overwrites everything: a mark that cannot be read does not stop it. */
+static int read_mark(struct follow *f, struct err *err)
+{
+    int status = pg_mark_read(f->pg, &f->mark, err);
+
+    if (status != ERR_CORRUPT || f->rq->kind != RF__STEP_KIND__STEP_CLONE)
+        return status;
+    f->mark.present = true;
+    return 0;
+}
+
 int pg_step_follow(struct pg *pg, const Rf__StepRequest *rq, struct mono deadline,
                    Rf__StepResult *out, struct err *err)
 {
@@ -300,7 +313,7 @@ int pg_step_follow(struct pg *pg, const Rf__StepRequest *rq, struct mono deadlin
         return err_set(err, ERR_INVAL, "follow: no upstream is named");
     if (pg_name_check(rq->standby_name, err) != 0 ||
         (rq->blocking_name[0] != '\0' && pg_name_check(rq->blocking_name, err) != 0) ||
-        pg_mark_read(pg, &f.mark, err) != 0)
+        read_mark(&f, err) != 0)
         return err_wrap(err, "follow");
     pg_end_leftovers(pg);
     if (sign_standby(&f, err) != 0 ||

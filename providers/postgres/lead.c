@@ -57,7 +57,7 @@ static int start_down(struct pg *pg, const Rf__StepRequest *rq, const char *name
 {
     const struct pg_setting setting = {"synchronous_standby_names", names};
     struct pg_postmaster pm;
-    bool standby, clean;
+    bool standby = false, clean;
     int status;
 
     pg_postmaster_find(pg, &pm);
@@ -237,7 +237,7 @@ static int lead_running(struct pg *pg, const Rf__StepRequest *rq, const char *na
                         struct mono deadline, Rf__StepResult *out, struct err *err)
 {
     char shown[2048];
-    bool recovering;
+    bool recovering = false;
 
     if (pg_main(pg, deadline, err) != 0 || in_recovery(pg, deadline, &recovering, err) != 0)
         return err->code;

@@ -22,8 +22,8 @@ int pg_mark_read(const struct pg *pg, struct pg_mark *ret, struct err *err)
     AUTO(auto_free) char *path = pg_beside(pg, ".rewinding");
     AUTO(auto_free) char *text = NULL;
     struct pg_mark mark = {.present = true};
-    char kind[16];
-    int status, tail_at = 0;
+    const char *at;
+    int status;
 
     if (path == NULL)
         return err_set(err, ERR_NOMEM, "path");
@@ -34,14 +34,15 @@ int pg_mark_read(const struct pg *pg, struct pg_mark *ret, struct err *err)
     }
     if (status != 0)
         return status;
-    if (sscanf(text, "%15s %" SCNu64 " %" SCNu64 " %n", kind, &mark.system_id,
-               &mark.tail_bytes, &tail_at) != 3 ||
-        tail_at == 0 || strlen(text + tail_at) >= sizeof mark.tail)
+    text[strcspn(text, "\n")] = '\0';
+    mark.cloning = strncmp(text, "clone ", 6) == 0;
+    at = text + (mark.cloning ? 6 : 7);
+    if ((!mark.cloning && strncmp(text, "rewind ", 7) != 0) ||
+        !pg_number_next(&at, &mark.system_id) || !pg_number_next(&at, &mark.tail_bytes) ||
+        *at != ' ' || strlen(at + 1) >= sizeof mark.tail)
         return err_set(err, ERR_CORRUPT,
                        "%s is damaged: take a new copy (clone) or remove it by hand", path);
-    snprintf(mark.tail, sizeof mark.tail, "%s", text + tail_at);
-    mark.tail[strcspn(mark.tail, "\n")] = '\0';
-    mark.cloning = strcmp(kind, "clone") == 0;
+    snprintf(mark.tail, sizeof mark.tail, "%s", at + 1);
     *ret = mark;
     return 0;
 }
@@ -94,15 +95,16 @@ uint64_t pg_sync_record_read(const struct pg *pg, const struct pg_postmaster *pm
 {
     AUTO(auto_free) char *path = record_path(pg);
     AUTO(auto_free) char *text = NULL;
-    uint64_t start, generation;
-    int pid, at = 0;
+    uint64_t pid, start, generation;
+    const char *at;
 
-    if (path == NULL || pg_file_read(path, 4096, &text, NULL) != 0 ||
-        sscanf(text, "%d %" SCNu64 " %" SCNu64 "%n", &pid, &start, &generation, &at) != 3)
+    if (path == NULL || pg_file_read(path, 4096, &text, NULL) != 0)
         return 0;
+    at = text;
     text[strcspn(text, "\n")] = '\0';
-    if (pid != pm->pid || start != pm->start_ms || text[at] != ' ' ||
-        strcmp(text + at + 1, names) != 0)
+    if (!pg_number_next(&at, &pid) || !pg_number_next(&at, &start) ||
+        !pg_number_next(&at, &generation) || pid != (uint64_t)pm->pid ||
+        start != pm->start_ms || *at != ' ' || strcmp(at + 1, names) != 0)
         return 0;
     return generation;
 }

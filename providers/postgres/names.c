@@ -49,7 +49,7 @@ int pg_names_format(char *const *names, size_t n, char **ret_text, struct err *e
         to = stpcpy(to, "\"");
     }
     if (n > 0)
-        strcpy(to, ")");
+        memcpy(to, ")", sizeof ")");
     *ret_text = TAKE(text);
     return 0;
 }

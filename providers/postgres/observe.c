@@ -178,6 +178,7 @@ static void take_replicas(const PGresult *r, Rf__Observation *out)
 
     if (n == 0)
         return;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers it is */
     out->replicas = calloc((size_t)n, sizeof *out->replicas);
     for (int i = 0; out->replicas != NULL && i < n; i++) {
         Rf__ReplicaSeen *seen = malloc(sizeof *seen);
@@ -300,7 +301,13 @@ static void look_running(struct pg *pg, bool canary, const struct pg_postmaster 
 
     out->postmaster_pid = pm->pid;
     out->postmaster_start_ms = pm->start_ms;
-    status = pg_main(pg, session, &err);
+    /* One that starts or stops would refuse, and fill its log with that. */
+    if (!pg->main.ready && strcmp(pm->file.status, "ready") != 0) {
+        pg->main.why = PG_WHY_NOT_NOW;
+        status = err_set(&err, ERR_REFUSED, "PostgreSQL says '%s'", pm->file.status);
+    } else {
+        status = pg_main(pg, session, &err);
+    }
     if (status == 0) {
         status = look_inside(pg, pm, session, out, &err);
         if (status == ERR_TIMEOUT)

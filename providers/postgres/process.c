@@ -50,29 +50,32 @@ static bool is_postgres(pid_t pid)
     return strncmp(base, "postgres", 8) == 0 && (base[8] == '\0' || base[8] == ' ');
 }
 
-/* Field 4 (parent) and 22 (start, in ticks since boot) of /proc/PID/stat. */
+/* State (field 3), parent (4) and start (22, in ticks since boot) of /proc/PID/stat. */
 static bool read_stat(pid_t pid, pid_t *ret_parent, uint64_t *ret_start_ms)
 {
     char path[64];
     AUTO(auto_free) char *text = NULL;
-    unsigned long long ticks;
-    const char *after;
-    int parent;
-    char state;
+    uint64_t ticks = 0, parent = 0, skipped;
+    const char *at;
 
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     if (pg_file_read(path, 4096, &text, NULL) != 0)
         return false;
-    after = strrchr(text, ')'); /* the name before it may hold anything */
-    if (after == NULL ||
-        sscanf(after + 1,
-               " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d"
-               " %*d %llu",
-               &state, &parent, &ticks) != 3 ||
-        state == 'Z' || state == 'X')
+    at = strrchr(text, ')'); /* the name before it may hold anything */
+    if (at == NULL || strlen(at) < 4 || at[2] == 'Z' || at[2] == 'X')
         return false;
-    *ret_parent = parent;
-    *ret_start_ms = ticks * 1000 / (unsigned long long)sysconf(_SC_CLK_TCK);
+    at += 3;
+    if (!pg_number_next(&at, &parent))
+        return false;
+    for (int field = 5; field < 22; field++) {
+        at += strspn(at, " -"); /* some are negative */
+        if (!pg_number_next(&at, &skipped))
+            return false;
+    }
+    if (!pg_number_next(&at, &ticks))
+        return false;
+    *ret_parent = (pid_t)parent;
+    *ret_start_ms = ticks * 1000 / (uint64_t)sysconf(_SC_CLK_TCK);
     return true;
 }
 
@@ -129,9 +132,12 @@ int pg_postmaster_signal(const struct pg *pg, const struct pg_postmaster *pm, in
     return 0;
 }
 
-static bool is_pid(const char *name)
+/* 0 for a directory that is no process. */
+static pid_t pid_of(const char *name)
 {
-    return name[0] != '\0' && strspn(name, "0123456789") == strlen(name);
+    uint64_t pid = 0;
+
+    return pg_number_next(&name, &pid) && *name == '\0' ? (pid_t)pid : 0;
 }
 
 /* Processes in the cgroup; "" does not count for one that is not there. */
@@ -171,7 +177,7 @@ unsigned pg_processes(const struct pg *pg, int signal)
     struct dirent *entry;
 
     while (proc != NULL && (entry = readdir(proc)) != NULL) {
-        pid_t pid = is_pid(entry->d_name) ? atoi(entry->d_name) : 0;
+        pid_t pid = pid_of(entry->d_name);
 
         if (pid == 0 || !works_in(pg, pid) || !is_postgres(pid))
             continue;
@@ -220,7 +226,7 @@ void pg_end_leftovers(const struct pg *pg)
     struct dirent *entry;
 
     while (proc != NULL && (entry = readdir(proc)) != NULL) {
-        pid_t pid = is_pid(entry->d_name) ? atoi(entry->d_name) : 0;
+        pid_t pid = pid_of(entry->d_name);
         AUTO(auto_close) int fd = -1;
 
         if (pid <= 1 || pid == getpid() || !is_our_tool(pg, pid))

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <stdlib.h>
 
+#include "controller/base/assert.h"
 #include "providers/postgres/files.h"
 #include "providers/postgres/names.h"
 #include "providers/postgres/sync.h"
@@ -59,6 +60,7 @@ int pg_standby_reload(struct pg *pg, const Rf__StepRequest *rq, struct mono dead
         pg_ask(&pg->main, "SELECT current_setting('primary_conninfo')", deadline, shown,
                sizeof shown, err) != 0)
         return err->code;
+    ASSERT(conninfo != NULL);
     if (strcmp(shown, conninfo) != 0) {
         literal = PQescapeLiteral(pg->main.conn, conninfo, strlen(conninfo));
         n = asprintf(&sql, "ALTER SYSTEM SET primary_conninfo = %s",

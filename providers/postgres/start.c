@@ -155,7 +155,7 @@ static int spawn(struct pg *pg, int log, struct err *err)
     if (make_argv(pg, &a, err) != 0)
         return err->code;
     if (pg_cgroup_make(pg, cgroup, sizeof cgroup - sizeof "/cgroup.procs"))
-        strcat(cgroup, "/cgroup.procs");
+        snprintf(cgroup + strlen(cgroup), sizeof "/cgroup.procs", "/cgroup.procs");
     pid = fork();
     if (pid < 0)
         return err_errno(err, errno, "start %s", a.of[0]);
@@ -225,8 +225,8 @@ static int wait_ready(struct pg *pg, bool ours, struct mono deadline, struct err
         if (has_ended(pg, ours))
             return err_set(err, ERR_REFUSED, "PostgreSQL ended");
         pg_postmaster_find(pg, &pm);
-        /* Before that the socket could be another server's. */
-        if (pm.pid != 0 && pm.file.socket_dir[0] != '\0')
+        /* Before it says so a session would only be refused, and the log be filled. */
+        if (pm.pid != 0 && strcmp(pm.file.status, "ready") == 0)
             status = pg_main(pg, deadline, err);
         if (status == 0)
             return 0;

@@ -92,9 +92,11 @@ static int probe_until_waiting(struct probe *p, struct mono deadline, struct err
         if (pg_send(&p->conn, PG_CANARY_SQL, err) != 0)
             return err->code;
         while (status == ERR_TIMEOUT && !waits) {
-            if (pg_waits_sync(p->pg, p->pid, deadline, &waits, err) != 0)
-                return err->code;
-            if (pg_left_ms(deadline) == 0)
+            int looked = pg_waits_sync(p->pg, p->pid, deadline, &waits, err);
+
+            if (looked != 0 && looked != ERR_TIMEOUT)
+                return looked;
+            if (looked != 0 || pg_left_ms(deadline) == 0)
                 return err_set(err, ERR_TIMEOUT,
                                "no commit was seen waiting for a standby: "
                                "the checkpointer is slow");

@@ -6,6 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool pg_number_next(const char **text, uint64_t *ret_number)
+{
+    const char *from = *text + strspn(*text, " \t");
+    unsigned long long n;
+    char *end;
+
+    if (*from < '0' || *from > '9')
+        return false;
+    errno = 0;
+    n = strtoull(from, &end, 10);
+    if (errno != 0)
+        return false;
+    *ret_number = n;
+    *text = end;
+    return true;
+}
+
 /* Up to eight hexadecimal digits; moves `*text` behind them. */
 static bool parse_hex32(const char **text, uint32_t *ret)
 {
@@ -251,11 +268,14 @@ static bool nth_line(const char *text, unsigned index, char *value, size_t size)
 int pg_pidfile_parse(const char *text, struct pg_pidfile *ret, struct err *err)
 {
     struct pg_pidfile f = {0};
+    const char *first = text;
     char number[16];
+    uint64_t pid;
 
     /* A negative pid is a single-user server's, which is no postmaster. */
-    if (!nth_line(text, 0, number, sizeof number) || (f.pid = atoi(number)) <= 1)
+    if (!pg_number_next(&first, &pid) || pid <= 1 || pid > INT32_MAX)
         return err_set(err, ERR_BADMSG, "postmaster.pid: no process id");
+    f.pid = (int)pid;
     /* The postmaster writes line by line: what is not there yet stays empty. */
     if (nth_line(text, 3, number, sizeof number))
         f.port = (uint32_t)strtoul(number, NULL, 10);
@@ -288,8 +308,12 @@ static char *quote(const char *value, const char *special, char escape_with)
         return NULL;
     *to++ = '\'';
     for (; *value != '\0'; value++) {
-        if (strchr(special, *value) != NULL)
-            *to++ = escape_with != '\0' ? escape_with : *value;
+        if (strchr(special, *value) != NULL) {
+            *to = escape_with;
+            if (escape_with == '\0')
+                *to = *value;
+            to++;
+        }
         *to++ = *value;
     }
     *to++ = '\'';

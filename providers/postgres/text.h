@@ -24,6 +24,9 @@ enum {
     PG_CHECKPOINT_RECORD = 120,
 };
 
+/* A decimal number behind blanks; `*text` is moved behind it. False when there is none. */
+MUST_USE bool pg_number_next(const char **text, uint64_t *ret_number);
+
 /* "16/B374D848". False, and nothing is stored, for anything else. */
 MUST_USE bool pg_lsn_parse(const char *text, uint64_t *ret_lsn);
 void pg_lsn_format(uint64_t lsn, char text[PG_LSN_TEXT]);

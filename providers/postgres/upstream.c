@@ -125,3 +125,16 @@ int pg_upstream_settle(struct pg *pg, const Rf__Upstream *up, uint32_t timeline,
         pg_pause(LOOK_AGAIN_US);
     }
 }
+
+void pg_upstream_nudge(struct pg *pg, const Rf__Upstream *up, struct mono deadline)
+{
+    AUTO(close_conn) struct pg_conn c = {0};
+    struct err err;
+
+    /* Committed, so that it is flushed; locally, so that it waits for nobody. */
+    if (dial(pg, up, "dbname=postgres options='-c synchronous_commit=local'", deadline, &c,
+             &err) == 0 &&
+        pg_exec(&c, "SELECT pg_logical_emit_message(true, 'ringfence', 'rewound')",
+                deadline, NULL, &err) != 0)
+        pg_conn_close(&c);
+}

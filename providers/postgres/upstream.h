@@ -31,4 +31,9 @@ MUST_USE int pg_upstream_look(struct pg *pg, const Rf__Upstream *up, struct mono
 MUST_USE int pg_upstream_settle(struct pg *pg, const Rf__Upstream *up, uint32_t timeline,
                                 struct mono deadline, struct err *err);
 
+/* Makes the upstream write one record, after a rewind: its end is then flushed beyond where
+ * the rewound server must get to be consistent. An idle upstream would take 15 s to write
+ * by itself. Where it fails, that is what happens. */
+void pg_upstream_nudge(struct pg *pg, const Rf__Upstream *up, struct mono deadline);
+
 #endif

@@ -19,13 +19,17 @@ static void close_dir(DIR **dir)
 bool pg_segment_parse(const char *name, uint32_t segment_bytes, uint32_t *ret_timeline,
                       uint64_t *ret_lsn)
 {
-    uint32_t id, segment;
+    char timeline[9] = "";
 
     if (strlen(name) != PG_SEGMENT_NAME - 1 ||
-        strspn(name, "0123456789ABCDEF") != PG_SEGMENT_NAME - 1 ||
-        sscanf(name, "%8" SCNx32 "%8" SCNx32 "%8" SCNx32, ret_timeline, &id, &segment) != 3)
+        strspn(name, "0123456789ABCDEF") != PG_SEGMENT_NAME - 1)
         return false;
-    *ret_lsn = ((uint64_t)id << 32) + (uint64_t)segment * segment_bytes;
+    memcpy(timeline, name, 8);
+    *ret_timeline = (uint32_t)strtoul(timeline, NULL, 16);
+    /* The high and the low half of a 64-bit number; the low one counts segments. */
+    memcpy(timeline, name + 8, 8);
+    *ret_lsn = (uint64_t)strtoul(timeline, NULL, 16) << 32;
+    *ret_lsn += (uint64_t)strtoul(name + 16, NULL, 16) * segment_bytes;
     return true;
 }
 
@@ -89,7 +93,7 @@ static int read_to_end(const struct pg *pg, uint32_t timeline, uint64_t from,
                  stop},
         .unmarked = true,
     };
-    int exit_status;
+    int exit_status = 0;
     uint64_t end;
 
     if (wal == NULL)
@@ -127,7 +131,7 @@ int pg_wal_end(const struct pg *pg, const struct pg_control *c, struct mono dead
                struct pg_wal_end *ret, struct err *err)
 {
     struct pg_wal_end end = {0};
-    uint64_t from = c->redo, limit;
+    uint64_t from = c->redo, limit = 0;
 
     if (list_segments(pg, c, &end.timeline, &limit, err) != 0 ||
         pg_history_read(pg, end.timeline, &end.history, err) != 0)

@@ -19,7 +19,8 @@
 #include "controller/base/clock.h"
 #include "tests/real/provider/cluster.h"
 
-enum { PROMOTE_BUDGET_MS = 500 }; /* aim: 30 to 50; a loaded machine under ASan is slower */
+/* The aim is 30 to 50, which bench measures; this only finds what got lost in a timeout. */
+enum { PROMOTE_BUDGET_MS = 2000 };
 
 static void make_table(struct node *n)
 {

@@ -70,6 +70,7 @@ static void a_stopped_checkpointer_lets_nobody_join(void **state)
     result = step_do(&w->east, &s);
     kill(checkpointer, SIGCONT);
     assert_int_equal(result->outcome, RF__STEP_OUTCOME__OUTCOME_FAILED);
+    print_message("%s\n", result->text);
     assert_non_null(strstr(result->text, "checkpointer"));
     assert_string_equal(result->seen->sync_names, "");
     join(&w->east, &w->west);
