@@ -128,7 +128,7 @@ static void take_tombstone(struct state *s, struct group *g)
     for (unsigned i = 0; i < s->tombstone_count; i++) {
         if (strcmp(s->tombstones[i].name, g->name) != 0)
             continue;
-        g->epoch_floor = s->tombstones[i].epoch;
+        g->epoch = g->epoch_floor = s->tombstones[i].epoch;
         s->tombstones[i] = s->tombstones[--s->tombstone_count];
         memset(&s->tombstones[s->tombstone_count], 0, sizeof s->tombstones[0]);
         return;

@@ -40,6 +40,10 @@ static bool note_epoch(struct state *s, const struct tombstone *seen)
     if (g != NULL) {
         if (seen->epoch > g->epoch_floor)
             g->epoch_floor = seen->epoch;
+        /* Nobody is authorised in these phases, and the agent heeds no lower epoch. */
+        if ((g->phase == PHASE_FORMING || g->phase == PHASE_DETACHED) &&
+            g->epoch < g->epoch_floor)
+            g->epoch = g->epoch_floor;
         return true;
     }
     for (unsigned i = 0; i < s->tombstone_count; i++) {
