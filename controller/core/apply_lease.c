@@ -127,11 +127,14 @@ void apply_enrol(struct applying *a)
     begin_life(known, &en->agent, a->index);
 }
 
-/* The holder on record still has to be taken to hold: a grant without a later proof. */
+/* The holder on record still has to be taken to hold: a grant without a later proof. Whose
+ * word the last proof was does not matter: while a holder stands, no other life's is
+ * accepted, so a later life's proof says that the former one was proven over before. (Else
+ * a host that was fenced, rebooted and proven anew could never be granted a lease again.)
+ */
 static bool holder_stands(const struct proof_record *r)
 {
-    return r->last_grant != 0 && incarnation_is_set(&r->holder) &&
-           !(r->proven > r->last_grant && incarnation_equal(&r->prover, &r->holder));
+    return incarnation_is_set(&r->holder) && r->proven <= r->last_grant;
 }
 
 /* I3, I4, I12 for one renewal. */
