@@ -202,7 +202,8 @@ static void check_installed(struct applying *a, const struct instance *i,
                             const struct agent *agent)
 {
     const struct entry_proof *p = &a->e->proof;
-    bool serving = a->g->phase != PHASE_FORMING && p->instance == a->g->active;
+    bool forming = a->g->phase == PHASE_FORMING;
+    bool serving = !forming && p->instance == a->g->active;
 
     if (!incarnation_equal(&p->prover, &agent->incarnation))
         refuse(a, REFUSE_INCARNATION, "%s: the proof is of another life of the agent",
@@ -215,6 +216,15 @@ static void check_installed(struct applying *a, const struct instance *i,
     else if (i->holder_epoch == a->g->epoch && i->proof.last_grant > i->proof.proven &&
              a->g->phase != PHASE_FORMING)
         refuse(a, REFUSE_PHASE, "%s holds a lease of this epoch: only a fence proves it",
+               i->agent);
+    /* A detach takes the gate away and an attach wants it tried again, in the same life and
+     * the same epoch. Proofs are repeated until the log has one, so a copy may come, or be
+     * kept by a leader, from before that: it must have been given on what the log has said
+     * since the last grant (of which a detach is one), and since the group began to form.
+     */
+    else if (p->fence_index < i->proof.last_grant ||
+             (forming && p->fence_index < a->g->run.id))
+        refuse(a, REFUSE_STALE_EPOCH, "%s: the proof is from before the gate was let go",
                i->agent);
 }
 

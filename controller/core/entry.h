@@ -75,7 +75,8 @@ struct entry_proof {
     uint8_t instance;
     enum proof_kind kind;
     uint64_t epoch;       /* being fenced; for PROOF_INSTALLED the group's epoch then */
-    uint64_t fence_index; /* fence_begin that it answers; 0 for PROOF_INSTALLED */
+    uint64_t fence_index; /* fence_begin that it answers; PROOF_INSTALLED: index of the
+                             group that the agent knew when it gave the proof */
     struct incarnation prover;
 };
 

@@ -35,15 +35,15 @@ static bool propose_fence(const struct look *l, struct entry *e, const char *rea
 }
 
 static bool propose_proof(const struct look *l, struct entry *e, uint8_t instance,
-                          enum proof_kind kind, const struct incarnation *prover)
+                          enum proof_kind kind, const struct seen_proof *seen)
 {
     e->kind = ENTRY_PROOF;
     e->proof = (struct entry_proof){
         .instance = instance,
         .kind = kind,
         .epoch = l->g->epoch,
-        .fence_index = kind == PROOF_INSTALLED ? 0 : l->g->fence_index,
-        .prover = *prover,
+        .fence_index = seen->fence_index,
+        .prover = seen->prover,
     };
     return true;
 }
@@ -102,7 +102,7 @@ bool guard_gate_installed(const struct look *l, struct entry *e)
             continue;
         if (k == l->g->active && l->g->phase != PHASE_FORMING)
             continue;
-        return propose_proof(l, e, k, PROOF_INSTALLED, &p->prover);
+        return propose_proof(l, e, k, PROOF_INSTALLED, p);
     }
     return false;
 }
@@ -449,7 +449,7 @@ bool guard_agent_proved(const struct look *l, struct entry *e)
         if (!p->given || p->installed || p->fence_index != l->g->fence_index ||
             p->epoch != l->g->epoch || instance_is_proven(l->s, &l->g->instances[k]))
             continue;
-        return propose_proof(l, e, k, PROOF_AGENT, &p->prover);
+        return propose_proof(l, e, k, PROOF_AGENT, p);
     }
     return false;
 }
@@ -484,6 +484,8 @@ bool guard_proven_and_candidate(const struct look *l, struct entry *e)
         target = candidate_best(l, late);
     }
     if (target == NO_INSTANCE || !group_all_others_proven(l->s, l->g, target, &missing))
+        struct seen_proof counted = {.fence_index = l->g->fence_index,
+                                     .prover = i->proof.holder};
         return false;
     return propose_activation(l, e, target);
 }

@@ -137,7 +137,8 @@ enum refusal world_prove(struct world *w, uint8_t instance, enum proof_kind kind
     e.proof.instance = instance;
     e.proof.kind = kind;
     e.proof.epoch = world_group(w)->epoch;
-    e.proof.fence_index = kind == PROOF_INSTALLED ? 0 : world_group(w)->fence_index;
+    e.proof.fence_index =
+        kind == PROOF_INSTALLED ? world_group(w)->index : world_group(w)->fence_index;
     e.proof.prover = life(instance, number);
     return world_apply(w, &e);
 }
