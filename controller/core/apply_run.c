@@ -117,6 +117,14 @@ void apply_activate(struct applying *a)
         return;
 
     ASSERT(act->epoch > g->epoch);
+    /* I8: an operator named the instance that has the data. What others have is not known
+     * until they have joined, so until then it is the only member there is: else a death
+     * between this entry and `opened` would hand the group to any standby, however old. */
+    if (g->phase == PHASE_FORMING) {
+        g->sync_set = (member_set)(1u << act->instance);
+        g->sync_known = true;
+        g->sync_generation = a->index;
+    }
     g->old_active = g->phase == PHASE_FORMING ? NO_INSTANCE : g->active;
     g->active = act->instance;
     g->epoch = act->epoch;
