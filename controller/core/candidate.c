@@ -131,6 +131,17 @@ static bool lag_allows(const struct look *l, uint8_t instance, char why[TEXT_SIZ
     return true;
 }
 
+/* Until `opened` nothing has been written in this epoch: the instance activated for it was
+ * judged then, and the one before it had written all there is. Asked again, the question
+ * could not be answered, since nobody reports positions as the primary now (I11). */
+static bool lag_is_settled(const struct look *l, uint8_t instance)
+{
+    bool binding = l->g->policy.sync == SYNC_REQUIRED || l->g->policy.sync == SYNC_STRICT;
+
+    return !binding && l->g->activated_index != 0 && l->g->opened_index == 0 &&
+           (instance == l->g->active || instance == l->g->old_active);
+}
+
 bool candidate_ok(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
 {
     char ignored[TEXT_SIZE];
@@ -161,6 +172,8 @@ bool candidate_ok(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
     }
     if (!server_can_lead(l, instance, why))
         return false;
+    if (lag_is_settled(l, instance))
+        return true;
     if (candidate_is_member(l, instance))
         return l->g->policy.sync != SYNC_OFF || instance == l->g->active ||
                lag_allows(l, instance, why);
@@ -262,4 +275,19 @@ bool active_hung(const struct look *l)
 bool restarts_left(const struct look *l)
 {
     return l->g->restarts_used < l->g->policy.local_restarts;
+}
+
+bool former_life_stands(const struct look *l, uint8_t instance)
+{
+    const struct instance *i = &l->g->instances[instance];
+    const struct agent *agent = state_agent(l->s, i->agent);
+
+    return agent != NULL && incarnation_is_set(&i->proof.holder) &&
+           i->proof.proven <= i->proof.last_grant &&
+           !incarnation_equal(&i->proof.holder, &agent->incarnation);
+}
+
+bool active_reborn(const struct look *l)
+{
+    return former_life_stands(l, l->g->active) && candidate_ok(l, l->g->active, NULL);
 }

@@ -132,6 +132,10 @@ bool guard_led(const struct look *l, struct entry *e)
 
     if (step->kind != STEP_LEAD || step->state != STEP_DONE || step->epoch != l->g->epoch)
         return false;
+    /* I8: `opened` makes the set {X}. If X is silent by now, the candidates are worth more.
+     */
+    if (holder_wait_left_ns(l) == 0)
+        return false;
     e->kind = ENTRY_OPENED;
     e->opened = (struct entry_opened){
         .epoch = l->g->epoch,
@@ -150,9 +154,25 @@ bool guard_lease_held(const struct look *l, struct entry *e)
     return propose_step(l, e, l->g->active, STEP_LEAD);
 }
 
+/* Also before its first lease of the epoch: a target that died between its activation and
+ * that has nothing to count out, and one that was reborn is granted nothing (I11). */
+static bool silent_in_promotion(const struct look *l)
+{
+    uint64_t wait = lease_wait_ns(l->g->terms);
+    bool listened = mono_since_ns(l->og->phase_since, l->now) >= wait &&
+                    mono_since_ns(l->o->leading_since, l->now) >= wait;
+    bool granted = active_of(l)->proof.last_grant > l->g->activated_index;
+
+    if (active_reborn(l))
+        return listened && lease_counted_out(l->s, l->o, l->group, l->g->active, l->now);
+    if (granted)
+        return holder_silent(l) && target_ready(l);
+    return listened && !agent_present(l, l->g->active) && target_ready(l);
+}
+
 bool guard_promotion_silent(const struct look *l, struct entry *e)
 {
-    if (!holder_silent(l) || !decisions_allowed(l) || !target_ready(l))
+    if (!decisions_allowed(l) || !silent_in_promotion(l))
         return false;
     propose_fence(l, e, "the lease of the instance being promoted was counted out");
     e->fence_begin.expected_grant = active_of(l)->proof.last_grant;
@@ -178,7 +198,8 @@ bool guard_asked_by_operator(const struct look *l, struct entry *e)
 
     if (!l->og->failover_wanted)
         return false;
-    if (target != NO_INSTANCE ? !candidate_ok(l, target, NULL) : !target_ready(l))
+    if (target != NO_INSTANCE ? !candidate_ok(l, target, NULL)
+                              : !target_ready(l) && !active_reborn(l))
         return false;
     propose_fence(l, e, "asked for by an operator");
     e->fence_begin.target = target;
@@ -188,7 +209,8 @@ bool guard_asked_by_operator(const struct look *l, struct entry *e)
 
 static bool automatic_now(const struct look *l)
 {
-    return decisions_allowed(l) && cooldown_over(l) && no_corruption(l) && target_ready(l);
+    return decisions_allowed(l) && cooldown_over(l) && no_corruption(l) &&
+           (target_ready(l) || active_reborn(l));
 }
 
 /* fence_begin comes as late as possible, and names the last renewal it knows: if another
@@ -462,11 +484,13 @@ bool guard_lease_expired(const struct look *l, struct entry *e)
         return false;
     for (uint8_t k = 0; k < l->g->instance_count; k++) {
         const struct instance *i = &l->g->instances[k];
+        struct seen_proof counted = {.fence_index = l->g->fence_index,
+                                     .prover = i->proof.holder};
 
         if (instance_is_proven(l->s, i) || !incarnation_is_set(&i->proof.holder) ||
             !lease_counted_out(l->s, l->o, l->group, k, l->now))
             continue;
-        return propose_proof(l, e, k, PROOF_LEASE_EXPIRY, &i->proof.holder);
+        return propose_proof(l, e, k, PROOF_LEASE_EXPIRY, &counted);
     }
     return false;
 }
@@ -483,9 +507,10 @@ bool guard_proven_and_candidate(const struct look *l, struct entry *e)
             return false;
         target = candidate_best(l, late);
     }
-    if (target == NO_INSTANCE || !group_all_others_proven(l->s, l->g, target, &missing))
-        struct seen_proof counted = {.fence_index = l->g->fence_index,
-                                     .prover = i->proof.holder};
+    /* I2 wants no proof of the target itself, but one whose former life is not proven over
+     * would be granted no lease. That proof comes first (the two rows above). */
+    if (target == NO_INSTANCE || former_life_stands(l, target) ||
+        !group_all_others_proven(l->s, l->g, target, &missing))
         return false;
     return propose_activation(l, e, target);
 }
