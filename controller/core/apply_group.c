@@ -122,7 +122,9 @@ static void enter(struct instance *fresh, const struct instance *declared)
     fresh->step.subject = NO_INSTANCE;
 }
 
-/* I1: epochs go on where a removed group of this name left off. */
+/* I1: epochs go on where a removed group of this name left off. Its epoch, too, is that
+ * one from the start: agents remember it, and rightly refuse an assignment of a lower one,
+ * so a group that formed in epoch 0 would wait for their proofs for ever (I11). */
 static void take_tombstone(struct state *s, struct group *g)
 {
     for (unsigned i = 0; i < s->tombstone_count; i++) {
