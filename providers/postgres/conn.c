@@ -40,7 +40,7 @@ void pg_pause(unsigned us)
 {
     struct timespec t = {.tv_sec = us / 1000000, .tv_nsec = (long)(us % 1000000) * 1000};
 
-    nanosleep(&t, NULL);
+    ppoll(NULL, 0, &t, NULL);
 }
 
 void pg_clear(PGresult **result)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -90,7 +91,7 @@ static void a_slow_checkpointer_delays_the_join(void **state)
     kill(checkpointer, SIGSTOP);
     helper = fork();
     if (helper == 0) {
-        usleep(500000); /* the disturbance itself, not the test, takes its time */
+        poll(NULL, 0, 500); /* the disturbance itself, not the test, takes its time */
         kill(checkpointer, SIGCONT);
         _exit(0);
     }
