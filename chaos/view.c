@@ -138,6 +138,13 @@ static void tell_run(struct view *v, const struct view_run *old, const struct vi
             (intmax_t) new->forecast_bytes);
 }
 
+/* Why nothing happens is of interest only where something should. */
+static bool is_worth_telling(const struct view_doc *d)
+{
+    return d->hold[0] != 0 && (d->suspect || strcmp(d->phase, "fencing") == 0) &&
+           strncmp(d->hold, "nothing is wrong", strlen("nothing is wrong")) != 0;
+}
+
 static void tell_changes(struct view *v, const struct view_doc *old,
                          const struct view_doc *new)
 {
@@ -150,7 +157,7 @@ static void tell_changes(struct view *v, const struct view_doc *old,
     tell_run(v, &old->run, &new->run);
     if (new->epoch != old->epoch)
         say(v, "epoch %jd: %s", (intmax_t) new->epoch, active_name(new->active));
-    if (strcmp(new->hold, old->hold) != 0 && new->hold[0] != 0)
+    if (is_worth_telling(new) && strcmp(new->hold, old->hold) != 0)
         say(v, "holds: %s", new->hold);
     for (enum site s = EAST; s <= WEST; s++) {
         if (new->of[s].member != old->of[s].member)
