@@ -96,9 +96,8 @@ static int start(struct agent *a, struct err *err)
                                 .settings = a->settings,
                                 .dir = &a->state.dir,
                                 .epochs = &a->contents.epochs};
-    struct keeper_parts keeper = {.settings = a->settings,
-                                  .state = &a->state,
-                                  .contents = &a->contents};
+    struct keeper_parts keeper = {
+        .settings = a->settings, .state = &a->state, .contents = &a->contents};
     struct endpoints_parts endpoints = {.loop = &a->loop, .settings = a->settings};
     int status = read_identity(a, err);
 

@@ -35,8 +35,8 @@ struct file {
     struct file_postgres *postgres;
 };
 
-#define TEXT(type, member, flags)                                                        \
-    CYAML_FIELD_STRING_PTR(#member, (flags) | CYAML_FLAG_POINTER, struct type, member, 0,   \
+#define TEXT(type, member, flags)                                                          \
+    CYAML_FIELD_STRING_PTR(#member, (flags) | CYAML_FLAG_POINTER, struct type, member, 0,  \
                            SETTINGS_TEXT_SIZE - 1)
 #define NEEDED CYAML_FLAG_DEFAULT
 #define MAY CYAML_FLAG_OPTIONAL
@@ -53,16 +53,17 @@ static const cyaml_schema_value_t controller_value = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct file_controller, controller_fields)};
 
 static const cyaml_schema_field_t gate_fields[] = {
-    TEXT(file_gate, cgroup, MAY), TEXT(file_gate, driver, MAY), TEXT(file_gate, run_dir, MAY),
+    TEXT(file_gate, cgroup, MAY), TEXT(file_gate, driver, MAY),
+    TEXT(file_gate, run_dir, MAY),
     CYAML_FIELD_BOOL_PTR("courtesy", CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER,
                          struct file_gate, courtesy),
     CYAML_FIELD_END};
 
 static const cyaml_schema_field_t postgres_fields[] = {
-    TEXT(file_postgres, bin_dir, MAY),    TEXT(file_postgres, socket_dir, MAY),
-    TEXT(file_postgres, superuser, MAY),  TEXT(file_postgres, replication_user, MAY),
-    TEXT(file_postgres, passfile, MAY),   TEXT(file_postgres, tail_dir, MAY),
-    TEXT(file_postgres, options, MAY),    CYAML_FIELD_END};
+    TEXT(file_postgres, bin_dir, MAY),   TEXT(file_postgres, socket_dir, MAY),
+    TEXT(file_postgres, superuser, MAY), TEXT(file_postgres, replication_user, MAY),
+    TEXT(file_postgres, passfile, MAY),  TEXT(file_postgres, tail_dir, MAY),
+    TEXT(file_postgres, options, MAY),   CYAML_FIELD_END};
 
 static const cyaml_schema_field_t file_fields[] = {
     TEXT(file, cluster, NEEDED),
@@ -84,7 +85,8 @@ static const cyaml_schema_field_t file_fields[] = {
 static const cyaml_schema_value_t file_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct file, file_fields)};
 
-/* ---- from text to values -------------------------------------------------------------- */
+/* ---- from text to values --------------------------------------------------------------
+ */
 
 struct loading {
     const struct config *c;
@@ -232,7 +234,8 @@ static int put_gate(const struct loading *l, const struct file_gate *g)
         }
     }
     return config_bad(l->c, "gate.driver", l->err,
-                      "'%s' is not a driver; auto, ebpf or nftables is expected", g->driver);
+                      "'%s' is not a driver; auto, ebpf or nftables is expected",
+                      g->driver);
 }
 
 static int put_postgres(const struct loading *l, const struct file_postgres *f)

@@ -16,7 +16,8 @@ static const char file_name[] = "agent.state", lock_name[] = "lock";
 
 enum { VERSION = 1, HEX_SIZE = 2 * INCARNATION_BYTES + 1 };
 
-/* ---- text ----------------------------------------------------------------------------- */
+/* ---- text -----------------------------------------------------------------------------
+ */
 
 static int hex_digit(char c)
 {
@@ -48,8 +49,8 @@ static int format(const struct agent_contents *c, struct buf *out, struct err *e
     char random[HEX_SIZE];
 
     hex(c->incarnation.bytes, INCARNATION_BYTES, random);
-    if (durable_printf(out, err, "ringfence-agent-state %d\ncluster %s\nagent %s\n", VERSION,
-                       c->cluster, c->agent) != 0 ||
+    if (durable_printf(out, err, "ringfence-agent-state %d\ncluster %s\nagent %s\n",
+                       VERSION, c->cluster, c->agent) != 0 ||
         durable_printf(out, err, "incarnation %s\n", random) != 0)
         return err->code;
     for (unsigned i = 0; i < c->epochs.count; i++) {
@@ -112,7 +113,8 @@ static int parse(char *text, struct agent_contents *ret, struct err *err)
     return 0;
 }
 
-/* ---- the directory -------------------------------------------------------------------- */
+/* ---- the directory --------------------------------------------------------------------
+ */
 
 static int lock_dir(struct agent_state *s, struct err *err)
 {

@@ -3,13 +3,13 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uv.h>
 
 #include "controller/base/assert.h"
+#include "fencing/agent/bell.h"
 
 struct board {
     pthread_mutex_t lock;
-    uv_async_t *bells[BOARD_SIDES];
+    struct bell *bells[BOARD_SIDES];
     struct buf letters[BOARD_LETTERS][AGENT_GROUPS_MAX];
     bool fresh[BOARD_LETTERS][AGENT_GROUPS_MAX];
     struct keeper_server servers[AGENT_GROUPS_MAX];
@@ -59,7 +59,7 @@ void board_free(struct board *b)
     free(b);
 }
 
-void board_set_bell(struct board *b, enum board_side side, struct uv_async_s *bell)
+void board_set_bell(struct board *b, enum board_side side, struct bell *bell)
 {
     take_lock(b);
     b->bells[side] = bell;
@@ -70,7 +70,7 @@ void board_set_bell(struct board *b, enum board_side side, struct uv_async_s *be
 static void ring_locked(struct board *b, enum board_side side)
 {
     if (b->bells[side] != NULL)
-        uv_async_send(b->bells[side]);
+        bell_ring(b->bells[side]);
 }
 
 void board_ring(struct board *b, enum board_side side)

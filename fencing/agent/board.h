@@ -22,7 +22,7 @@
 #include "fencing/agent/agent_settings.h"
 #include "fencing/agent/keeper_core.h"
 
-struct uv_async_s;
+struct bell;
 struct board;
 
 enum board_letter {
@@ -46,18 +46,18 @@ struct board_controller {
 struct board_health {
     struct incarnation incarnation;
     struct keeper_counts counts;
-    bool enrolled;          /* an assignment for this incarnation has come */
+    bool enrolled; /* an assignment for this incarnation has come */
     bool clock_same;
     int64_t clock_rate_ppm;
     char clock_problem[KEEPER_PROBLEM_SIZE];
     uint64_t loop_lag_us, loop_lag_max_us, late_turns;
-    uint64_t dropped;       /* messages that memory was missing for */
-    struct boot at;         /* of this writing */
-    char gate[256];         /* gate_describe() */
+    uint64_t dropped; /* messages that memory was missing for */
+    struct boot at;   /* of this writing */
+    char gate[256];   /* gate_describe() */
     struct gate_capabilities capabilities;
     char state_problem[KEEPER_PROBLEM_SIZE]; /* the state file cannot be written */
-    uint32_t sync_us;       /* how long its last sync took */
-    char fatal[KEEPER_PROBLEM_SIZE]; /* nobody takes us as we are configured */
+    uint32_t sync_us;                        /* how long its last sync took */
+    char fatal[KEEPER_PROBLEM_SIZE];         /* nobody takes us as we are configured */
     uint8_t controller_count;
     struct board_controller controllers[SETTINGS_CONTROLLERS_MAX];
 };
@@ -66,7 +66,7 @@ MUST_USE int board_new(struct board **ret_board, struct err *err);
 void board_free(struct board *b); /* NULL is fine; after both threads have ended */
 
 /* Whom to wake when something was put for `side`; NULL: nobody (any more). */
-void board_set_bell(struct board *b, enum board_side side, struct uv_async_s *bell);
+void board_set_bell(struct board *b, enum board_side side, struct bell *bell);
 void board_ring(struct board *b, enum board_side side);
 
 /* Replaces and wakes the reader. */

@@ -18,7 +18,7 @@
 enum {
     PEERS_MAX = 16,
     DISK_WRITES = 5,
-    DISK_SLOW_US = 20000, /* a sync stands before each new epoch and each proof */
+    DISK_SLOW_US = 20000,   /* a sync stands before each new epoch and each proof */
     RATE_WANTED_PPM = 1000, /* chrony: maxslewrate 1000 */
 };
 
@@ -52,7 +52,8 @@ struct doctor {
 };
 
 PRINTF_LIKE(4, 5)
-static void add(struct doctor *d, const char *check, const char *level, const char *fmt, ...)
+static void add(struct doctor *d, const char *check, const char *level, const char *fmt,
+                ...)
 {
     char line[600];
     va_list args;
@@ -65,7 +66,8 @@ static void add(struct doctor *d, const char *check, const char *level, const ch
                                                        "level", level, "text", line));
 }
 
-/* ---- the end -------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------
+ */
 
 static void release(struct doctor *d)
 {
@@ -76,10 +78,7 @@ static void release(struct doctor *d)
     free(d);
 }
 
-static void on_limit_closed(uv_handle_t *handle)
-{
-    release(handle->data);
-}
+static void on_limit_closed(uv_handle_t *handle) { release(handle->data); }
 
 static void answer(struct doctor *d)
 {
@@ -115,7 +114,8 @@ static void answer_if_complete(struct doctor *d)
         answer(d);
 }
 
-/* ---- peers ---------------------------------------------------------------------------- */
+/* ---- peers ----------------------------------------------------------------------------
+ */
 
 static void on_peer_closed(uv_handle_t *handle)
 {
@@ -171,7 +171,8 @@ static void try_peer(struct doctor *d, const Rf__PeerInstance *peer)
     d->peer_count++;
 }
 
-/* ---- the disk ------------------------------------------------------------------------- */
+/* ---- the disk -------------------------------------------------------------------------
+ */
 
 static void measure_disk(uv_work_t *work)
 {
@@ -206,11 +207,13 @@ static void on_disk(uv_work_t *work, int status)
     (void)status;
     d->disk_out = false;
     if (d->req != NULL && d->disk_errno != 0)
-        add(d, "state-disk", "fail", "state_dir cannot be synced: %s: no epoch can be taken up",
+        add(d, "state-disk", "fail",
+            "state_dir cannot be synced: %s: no epoch can be taken up",
             strerror(d->disk_errno));
     else if (d->req != NULL)
         add(d, "state-disk", d->disk_us > DISK_SLOW_US ? "warn" : "ok",
-            "the slowest of %d syncs of state_dir took %" PRIu32 " us (wanted: under %d); a "
+            "the slowest of %d syncs of state_dir took %" PRIu32
+            " us (wanted: under %d); a "
             "sync stands before each new epoch and each fence proof",
             DISK_WRITES, d->disk_us, DISK_SLOW_US);
     answer_if_complete(d);
@@ -226,7 +229,8 @@ static void ask_disk(struct doctor *d)
     d->pending++;
 }
 
-/* ---- what is known -------------------------------------------------------------------- */
+/* ---- what is known --------------------------------------------------------------------
+ */
 
 static void look_at_clock(struct doctor *d, const struct board_health *h)
 {
@@ -237,7 +241,8 @@ static void look_at_clock(struct doctor *d, const struct board_health *h)
     else
         add(d, "gate-clock", "ok", "the gate reads the same boot clock as this process");
     add(d, "clock-rate", rate > RATE_WANTED_PPM ? "warn" : "ok",
-        "the clock is steered by %" PRId64 " ppm (no lease beyond half of rho; set chrony's "
+        "the clock is steered by %" PRId64
+        " ppm (no lease beyond half of rho; set chrony's "
         "`maxslewrate %d` so that it never comes near)",
         h->clock_rate_ppm, RATE_WANTED_PPM);
 }
@@ -286,7 +291,8 @@ static void look_at_keeper(struct doctor *d, const struct board_health *h)
             "names it");
 }
 
-/* ---- groups --------------------------------------------------------------------------- */
+/* ---- groups ---------------------------------------------------------------------------
+ */
 
 static void on_checks(void *owner, const Rf__ProviderReply *reply, const struct err *why)
 {
@@ -314,8 +320,10 @@ static void look_at_group(struct doctor *d, uint8_t slot)
     if (v.problem[0] != 0)
         add(d, "gate-port", "fail", "group %s: %s", s.group, v.problem);
     else if (v.managed)
-        add(d, "gate-port", v.tried ? "ok" : "warn", "group %s: the port is gated%s", s.group,
-            v.tried ? ", and real connections have shown that it works" : ", not tried yet");
+        add(d, "gate-port", v.tried ? "ok" : "warn", "group %s: the port is gated%s",
+            s.group,
+            v.tried ? ", and real connections have shown that it works"
+                    : ", not tried yet");
     else
         add(d, "gate-port", "warn", "group %s: the port is not gated%s", s.group,
             s.role == RF__ROLE__ROLE_DETACHED ? " (detached)" : " yet");
@@ -336,13 +344,15 @@ static void on_limit(uv_timer_t *limit)
     struct doctor *d = limit->data;
 
     if (d->disk_out)
-        add(d, "state-disk", "fail", "syncing state_dir takes longer than %d ms", DOCTOR_MS);
+        add(d, "state-disk", "fail", "syncing state_dir takes longer than %d ms",
+            DOCTOR_MS);
     if (d->checks_out > 0)
         add(d, "provider", "fail", "the provider has not answered for %d ms", DOCTOR_MS);
     for (unsigned i = 0; i < PEERS_MAX; i++)
         if (d->peers[i].open)
             add(d, "peer-port", "warn",
-                "%s is silent at %s: fine while its gate is closed; else look at routes and "
+                "%s is silent at %s: fine while its gate is closed; else look at routes "
+                "and "
                 "firewalls",
                 d->peers[i].name, d->peers[i].at);
     answer(d);
@@ -353,7 +363,8 @@ static void on_limit(uv_timer_t *limit)
         }
 }
 
-/* ---- life ----------------------------------------------------------------------------- */
+/* ---- life -----------------------------------------------------------------------------
+ */
 
 int doctors_new(struct doctors **ret, const struct endpoints_parts *parts, struct err *err)
 {
@@ -368,7 +379,8 @@ int doctors_new(struct doctors **ret, const struct endpoints_parts *parts, struc
 
 static void busy(struct http_request *req)
 {
-    static const char text[] = "{\"error\":{\"code\":\"busy\",\"text\":\"ask again later\"}}";
+    static const char text[] =
+        "{\"error\":{\"code\":\"busy\",\"text\":\"ask again later\"}}";
 
     http_reply(req, 503, "application/json", text, sizeof text - 1);
 }

@@ -10,8 +10,8 @@
 #include "fencing/agent/doctor.h"
 
 enum {
-    KEEPER_SILENT_MS = 5000,  /* its longest turn is KEEPER_TICK_MAX_MS */
-    REPLICA_LAG_MS = 10000,   /* the policy's max_lag by default */
+    KEEPER_SILENT_MS = 5000, /* its longest turn is KEEPER_TICK_MAX_MS */
+    REPLICA_LAG_MS = 10000,  /* the policy's max_lag by default */
     REPLICA_AGE_MS = 5000,
 };
 
@@ -26,7 +26,8 @@ static void reply(struct http_request *req, unsigned status, const char *text)
     http_reply(req, status, "text/plain; charset=utf-8", text, strlen(text));
 }
 
-/* ---- load balancers ------------------------------------------------------------------- */
+/* ---- load balancers -------------------------------------------------------------------
+ */
 
 /* The one that ?group= names, or the only one. */
 static bool pick_group(const struct endpoints *e, struct http_request *req,
@@ -127,16 +128,17 @@ static void get_doctor(struct endpoints *e, struct http_request *req)
     doctor_ask(e->doctors, req);
 }
 
-/* ---- routing -------------------------------------------------------------------------- */
+/* ---- routing --------------------------------------------------------------------------
+ */
 
 static const struct route {
     const char *path;
     void (*get)(struct endpoints *e, struct http_request *req);
     bool local; /* on the Unix socket only: it makes work, or tells about the host */
 } routes[] = {
-    {"/primary", get_primary, false},  {"/read-write", get_primary, false},
-    {"/replica", get_replica, false},  {"/health", get_health, false},
-    {"/metrics", get_metrics, false},  {"/v1/doctor", get_doctor, true},
+    {"/primary", get_primary, false},   {"/read-write", get_primary, false},
+    {"/replica", get_replica, false},   {"/health", get_health, false},
+    {"/metrics", get_metrics, false},   {"/v1/doctor", get_doctor, true},
     {"/v1/version", get_version, true},
 };
 
@@ -158,17 +160,12 @@ static void serve(struct endpoints *e, struct http_request *req, bool local)
     reply(req, 404, "there is nothing here\n");
 }
 
-static void on_net(void *owner, struct http_request *req)
-{
-    serve(owner, req, false);
-}
+static void on_net(void *owner, struct http_request *req) { serve(owner, req, false); }
 
-static void on_socket(void *owner, struct http_request *req)
-{
-    serve(owner, req, true);
-}
+static void on_socket(void *owner, struct http_request *req) { serve(owner, req, true); }
 
-/* ---- life ----------------------------------------------------------------------------- */
+/* ---- life -----------------------------------------------------------------------------
+ */
 
 static int listen_all(struct endpoints *e, struct err *err)
 {

@@ -41,7 +41,8 @@ struct helper {
 
 static void spawn_soon(struct helper *h);
 
-/* ---- the end of a child --------------------------------------------------------------- */
+/* ---- the end of a child ---------------------------------------------------------------
+ */
 
 static void on_handle_closed(uv_handle_t *handle)
 {
@@ -89,8 +90,9 @@ static void on_process_exit(uv_process_t *process, int64_t status, int signal)
 
     c->exited = true;
     if (c->why.code == 0)
-        (void)err_set(&c->why, ERR_CLOSED, "the provider process ended (status %d, signal %d)",
-                      (int)status, signal);
+        (void)err_set(&c->why, ERR_CLOSED,
+                      "the provider process ended (status %d, signal %d)", (int)status,
+                      signal);
     report_death(c);
 }
 
@@ -110,7 +112,8 @@ static void on_deadline(uv_timer_t *timer)
     end_child(timer->data, ERR_TIMEOUT, "the provider process was killed at its deadline");
 }
 
-/* ---- replies -------------------------------------------------------------------------- */
+/* ---- replies --------------------------------------------------------------------------
+ */
 
 static void deliver(struct child *c, const uint8_t *data, size_t len)
 {
@@ -120,7 +123,8 @@ static void deliver(struct child *c, const uint8_t *data, size_t len)
 
     if (provider_reply_decode(data, len, &reply, &err) != 0 || !h->busy ||
         reply->id != h->id) {
-        end_child(c, ERR_BADMSG, err.code != 0 ? err.text : "an answer that nobody asked for");
+        end_child(c, ERR_BADMSG,
+                  err.code != 0 ? err.text : "an answer that nobody asked for");
         return;
     }
     h->busy = false;
@@ -172,7 +176,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     }
 }
 
-/* ---- a new child ---------------------------------------------------------------------- */
+/* ---- a new child ----------------------------------------------------------------------
+ */
 
 static int spawn_process(struct child *c, uv_loop_t *loop, int fd)
 {
@@ -223,8 +228,8 @@ static int spawn(struct helper *h, struct err *err)
     int pair[2] = {-1, -1};
     int status;
 
-    if (c == NULL || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
-                                pair) != 0) {
+    if (c == NULL ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
         free(c);
         return err_errno(err, c == NULL ? ENOMEM : errno, "provider process");
     }
@@ -261,7 +266,8 @@ static void spawn_soon(struct helper *h)
         (void)uv_timer_start(&h->respawn, on_respawn, RESPAWN_MS, 0);
 }
 
-/* ---- life ----------------------------------------------------------------------------- */
+/* ---- life -----------------------------------------------------------------------------
+ */
 
 int helper_open(struct helper **ret_helper, struct uv_loop_s *loop, helper_reply *on_reply,
                 void *owner, struct err *err)
@@ -286,10 +292,7 @@ int helper_open(struct helper **ret_helper, struct uv_loop_s *loop, helper_reply
     return 0;
 }
 
-static void on_helper_closed(uv_handle_t *handle)
-{
-    free(handle->data);
-}
+static void on_helper_closed(uv_handle_t *handle) { free(handle->data); }
 
 void helper_close(struct helper *h)
 {
@@ -359,10 +362,7 @@ int helper_ask(struct helper *h, Rf__ProviderRequest *request, uint32_t deadline
     return 0;
 }
 
-bool helper_is_busy(const struct helper *h)
-{
-    return h->busy;
-}
+bool helper_is_busy(const struct helper *h) { return h->busy; }
 
 int32_t helper_pid(const struct helper *h)
 {
@@ -393,10 +393,11 @@ uint64_t process_start_ms(int32_t pid)
     text[n] = 0;
     after = strrchr(text, ')');
     if (after == NULL ||
-        sscanf(after + 1,
-               " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
-               "%llu",
-               &state, &ticks) != 2 ||
+        sscanf(
+            after + 1,
+            " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+            "%llu",
+            &state, &ticks) != 2 ||
         state == 'Z' || state == 'X')
         return 0;
     return ticks * 1000 / (unsigned long long)sysconf(_SC_CLK_TCK);

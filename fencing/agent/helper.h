@@ -1,15 +1,14 @@
-/* fencing/agent/helper.h -- a provider process: asked one thing at a time, killed when late.
+/* fencing/agent/helper.h -- a provider process: asked one thing at a time, killed when
+ * late.
  *
  * The process is this binary again (`--provider-worker FD`, providers/worker.h), forked
  * before it is needed and replaced when it dies. No library that it uses can block or crash
  * the agent. Whatever it runs (pg_rewind ...) dies with it; it dies with the agent.
  *
- * Owner:   helper_open() to helper_close(); the loop frees it. Replies are freed here, after
- *          the callback.
- * Threads: the loop's, which must be the main thread: the kernel kills a helper when the
- *          thread that made it ends.
- * Errors:  a request that was not answered comes back once with a NULL reply: what it was
- *          to do may have happened (I5).
+ * Owner:   helper_open() to helper_close(); the loop frees it. Replies are freed here,
+ * after the callback. Threads: the loop's, which must be the main thread: the kernel kills
+ * a helper when the thread that made it ends. Errors:  a request that was not answered
+ * comes back once with a NULL reply: what it was to do may have happened (I5).
  */
 #ifndef RF_AGENT_HELPER_H
 #define RF_AGENT_HELPER_H
@@ -25,13 +24,15 @@ struct helper;
 
 /* `reply` NULL: ERR_TIMEOUT (killed at its deadline), ERR_CLOSED (it died, or was told to
  * by helper_kill()), ERR_BADMSG. No process of it is left by then. */
-typedef void helper_reply(void *owner, const Rf__ProviderReply *reply, const struct err *why);
+typedef void helper_reply(void *owner, const Rf__ProviderReply *reply,
+                          const struct err *why);
 
 MUST_USE int helper_open(struct helper **ret_helper, struct uv_loop_s *loop,
                          helper_reply *on_reply, void *owner, struct err *err);
 void helper_close(struct helper *h); /* NULL is fine; no callback comes after it */
 
-/* `request->id` is set here. ERR_BUSY, or ERR_CLOSED while the process is being replaced. */
+/* `request->id` is set here. ERR_BUSY, or ERR_CLOSED while the process is being replaced.
+ */
 MUST_USE int helper_ask(struct helper *h, Rf__ProviderRequest *request,
                         uint32_t deadline_ms, struct err *err);
 bool helper_is_busy(const struct helper *h);

@@ -91,13 +91,14 @@ static void close_all(struct keeper *k)
 {
     keeper_links_close(k);
     board_set_bell(k->parts.board, BOARD_KEEPER, NULL);
+    syncer_close(TAKE(k->syncer));
+    bell_close(TAKE(k->bell));
     uv_close((uv_handle_t *)&k->tick, NULL);
-    uv_close((uv_handle_t *)&k->bell, NULL);
 }
 
-static void on_bell(uv_async_t *bell)
+static void on_bell(void *owner)
 {
-    struct keeper *k = bell->data;
+    struct keeper *k = owner;
     bool news = false;
 
     if (__atomic_load_n(&k->stopping, __ATOMIC_ACQUIRE)) {
@@ -185,8 +186,14 @@ static int begin_life(struct keeper *k, struct err *err)
 
 static int prepare(struct keeper *k, struct err *err)
 {
-    int status = open_gate(k, err);
+    struct syncer_parts syncer = {
+        .loop = &k->loop, .state = k->parts.state, .on_done = keeper_on_synced, .owner = k};
+    int status = bell_open(&k->bell, &k->loop, on_bell, k, err);
 
+    if (status == 0)
+        status = syncer_open(&k->syncer, &syncer, err);
+    if (status == 0)
+        status = open_gate(k, err);
     if (status == 0)
         status = begin_life(k, err);
     if (status != 0)
@@ -199,7 +206,7 @@ static int prepare(struct keeper *k, struct err *err)
     status = keeper_links_open(k, err);
     if (status != 0)
         return status;
-    board_set_bell(k->parts.board, BOARD_KEEPER, &k->bell);
+    board_set_bell(k->parts.board, BOARD_KEEPER, k->bell);
     status = uv_timer_start(&k->tick, on_tick, k->tick_ms, k->tick_ms);
     return status == 0 ? 0 : err_uv(err, status, "timer of the lease keeper");
 }
@@ -247,11 +254,8 @@ static int init_loop(struct keeper *k, struct err *err)
 
     if (status != 0)
         return err_uv(err, status, "keeper's loop");
-    status = uv_async_init(&k->loop, &k->bell, on_bell);
-    ASSERT(status == 0);
     status = uv_timer_init(&k->loop, &k->tick);
     ASSERT(status == 0);
-    k->bell.data = k;
     k->tick.data = k;
     return 0;
 }

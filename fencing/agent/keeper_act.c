@@ -8,58 +8,39 @@
 #include "controller/base/log.h"
 #include "fencing/agent/keeper_private.h"
 
-/* ---- the epoch file ------------------------------------------------------------------- */
+/* ---- the epoch file -------------------------------------------------------------------
+ */
 
-static void sync_on_pool(uv_work_t *work)
+void keeper_on_synced(void *owner, const struct err *why, uint32_t took_us)
 {
-    struct keeper_sync *s = work->data;
-    struct keeper *k = CONTAINER_OF(s, struct keeper, sync);
-    struct boot before = boot_now();
-
-    s->status = agent_state_write(k->parts.state, &s->contents, &s->err);
-    s->took_us = (uint32_t)((boot_now().ns - before.ns) / 1000);
-}
-
-static void on_synced(uv_work_t *work, int canceled)
-{
-    struct keeper_sync *s = work->data;
-    struct keeper *k = CONTAINER_OF(s, struct keeper, sync);
-    bool ok = canceled == 0 && s->status == 0;
+    struct keeper *k = owner;
     bool was_ok = k->health.state_problem[0] == 0;
 
-    k->health.sync_us = s->took_us;
-    if (ok) {
-        k->health.state_problem[0] = 0;
-        if (!was_ok)
-            log_info("the state file can be written again");
-    } else {
-        snprintf(k->health.state_problem, sizeof k->health.state_problem, "%.190s",
-                 s->err.text);
-        if (was_ok)
-            log_error("no epoch can be taken up: %s", s->err.text);
-    }
-    keeper_synced(&k->core, ok, boot_now());
-    if (!__atomic_load_n(&k->stopping, __ATOMIC_ACQUIRE))
-        keeper_pump(k);
+    k->health.sync_us = took_us;
+    if (why == NULL && !was_ok)
+        log_info("the state file can be written again");
+    else if (why != NULL && was_ok)
+        log_error("no epoch can be taken up: %s", why->text);
+    snprintf(k->health.state_problem, sizeof k->health.state_problem, "%.190s",
+             why != NULL ? why->text : "");
+    keeper_synced(&k->core, why == NULL, boot_now());
+    keeper_pump(k);
 }
 
 static void start_sync(struct keeper *k, const struct epoch_table *table)
 {
     k->contents.epochs = *table;
-    k->sync.contents = k->contents;
-    k->sync.work.data = &k->sync;
-    /* Fails only for a NULL callback. */
-    if (uv_queue_work(&k->loop, &k->sync.work, sync_on_pool, on_synced) != 0)
-        keeper_synced(&k->core, false, boot_now());
+    syncer_write(k->syncer, &k->contents);
 }
 
-/* ---- the gate ------------------------------------------------------------------------- */
+/* ---- the gate -------------------------------------------------------------------------
+ */
 
 static int manage(struct keeper *k, struct keeper_effect *e, struct err *err)
 {
     const struct keeper_slot *s = &k->core.slots[e->slot];
-    int status = gate_manage(k->gate, e->port, s->a.peers, s->assigned ? s->a.peer_count : 0,
-                             err);
+    int status =
+        gate_manage(k->gate, e->port, s->a.peers, s->assigned ? s->a.peer_count : 0, err);
 
     return status != 0 ? status : gate_read(k->gate, e->port, &e->found, err);
 }

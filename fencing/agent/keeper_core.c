@@ -69,16 +69,18 @@ static int port_is_free(const struct keeper_core *k, const struct keeper_assignm
         if (taken == 0 && k->slots[i].assigned && k->slots[i].a.role != ROLE_DETACHED)
             taken = k->slots[i].a.port;
         if (!same_group && taken == a->port && a->role != ROLE_DETACHED)
-            return err_set(err, ERR_CONFLICT,
-                           "group %s: port %u belongs to group %s here: one of them must be "
-                           "detached first",
-                           a->group, a->port, k->want.of[i].group);
+            return err_set(
+                err, ERR_CONFLICT,
+                "group %s: port %u belongs to group %s here: one of them must be "
+                "detached first",
+                a->group, a->port, k->want.of[i].group);
         if (same_group && k->want.of[i].port != 0 && k->want.of[i].port != a->port &&
             a->role != ROLE_DETACHED)
-            return err_set(err, ERR_CONFLICT,
-                           "group %s: port %u is gated, the group now names port %u: detach "
-                           "the group before its port is changed",
-                           a->group, k->want.of[i].port, a->port);
+            return err_set(
+                err, ERR_CONFLICT,
+                "group %s: port %u is gated, the group now names port %u: detach "
+                "the group before its port is changed",
+                a->group, k->want.of[i].port, a->port);
     }
     return 0;
 }
@@ -90,10 +92,11 @@ static int file_slot(struct keeper_core *k, const char *group, uint8_t *ret_slot
 
     if (slot == AGENT_GROUPS_MAX) {
         if (k->want.count == AGENT_GROUPS_MAX)
-            return err_set(err, ERR_FULL,
-                           "group %s: this agent remembers %d groups already and may forget "
-                           "none; give the group to another agent",
-                           group, AGENT_GROUPS_MAX);
+            return err_set(
+                err, ERR_FULL,
+                "group %s: this agent remembers %d groups already and may forget "
+                "none; give the group to another agent",
+                group, AGENT_GROUPS_MAX);
         slot = k->want.count++;
         k->want.of[slot] = (struct epoch_record){0};
         memcpy(k->want.of[slot].group, group, AGENT_NAME_SIZE);
@@ -294,10 +297,7 @@ void keeper_tick(struct keeper_core *k)
         k->slots[i].proof_due = k->slots[i].assigned && k->slots[i].a.proof_wanted;
 }
 
-bool keeper_unanswered(const struct keeper_core *k)
-{
-    return k->acked_seq != k->seq;
-}
+bool keeper_unanswered(const struct keeper_core *k) { return k->acked_seq != k->seq; }
 
 bool keeper_wants_lease(const struct keeper_core *k, uint8_t slot)
 {
@@ -365,8 +365,7 @@ bool keeper_next(struct keeper_core *k, struct boot now, struct keeper_effect *r
     for (uint8_t i = 0; i < k->want.count; i++)
         if (keeper_plan_slot(k, i, now, ret))
             return true;
-    if (!k->syncing && now.ns >= k->sync_retry.ns &&
-        tables_differ(&k->want, &k->disk)) {
+    if (!k->syncing && now.ns >= k->sync_retry.ns && tables_differ(&k->want, &k->disk)) {
         k->syncing = true;
         k->in_flight = k->want;
         *ret = (struct keeper_effect){.kind = KEEPER_SYNC, .table = &k->in_flight};
@@ -391,7 +390,8 @@ void keeper_view(const struct keeper_core *k, uint8_t slot, struct boot now,
                  struct keeper_view *ret)
 {
     const struct keeper_slot *s = &k->slots[slot];
-    bool current = s->lease.deadline.ns > now.ns && k->want.of[slot].fenced < s->lease.epoch;
+    bool current =
+        s->lease.deadline.ns > now.ns && k->want.of[slot].fenced < s->lease.epoch;
 
     *ret = (struct keeper_view){
         .epoch = k->disk.of[slot].highest,

@@ -104,22 +104,22 @@ struct keeper_renewal {
     struct keeper_renew_item items[AGENT_GROUPS_MAX];
 };
 
-#define KEEPER_EFFECT_MAP(X)                                                             \
-    X(KEEPER_FENCE, "fence")       /* gate_fence(port, epoch) */                         \
-    X(KEEPER_SYNC, "sync")         /* write `table` to disk, then keeper_synced() */     \
-    X(KEEPER_MANAGE, "manage")     /* gate_manage(port, peers), gate_read() into `found` */ \
-    X(KEEPER_UNMANAGE, "unmanage") /* gate_unmanage(port) */                             \
-    X(KEEPER_CLOSE, "close")       /* gate_close(port, epoch) */                         \
-    X(KEEPER_TRY, "try")           /* gate_try(port) */                                  \
-    X(KEEPER_ARM, "arm")           /* gate_arm(port, lease, how) */                      \
-    X(KEEPER_PROOF, "proof")       /* send a FenceProof */                               \
+#define KEEPER_EFFECT_MAP(X)                                                               \
+    X(KEEPER_FENCE, "fence")   /* gate_fence(port, epoch) */                               \
+    X(KEEPER_SYNC, "sync")     /* write `table` to disk, then keeper_synced() */           \
+    X(KEEPER_MANAGE, "manage") /* gate_manage(port, peers), gate_read() into `found` */    \
+    X(KEEPER_UNMANAGE, "unmanage") /* gate_unmanage(port) */                               \
+    X(KEEPER_CLOSE, "close")       /* gate_close(port, epoch) */                           \
+    X(KEEPER_TRY, "try")           /* gate_try(port) */                                    \
+    X(KEEPER_ARM, "arm")           /* gate_arm(port, lease, how) */                        \
+    X(KEEPER_PROOF, "proof")       /* send a FenceProof */                                 \
     X(KEEPER_RENEW, "renew")       /* send `renewal` */
 
 enum keeper_effect_kind {
 #define X(name, text) name,
     KEEPER_EFFECT_MAP(X)
 #undef X
-    KEEPER_EFFECT_COUNT
+        KEEPER_EFFECT_COUNT
 };
 
 const char *keeper_effect_name(enum keeper_effect_kind kind);
@@ -132,7 +132,7 @@ struct keeper_effect {
     struct gate_lease lease;
     enum gate_arm_how how;
     struct gate_state found; /* MANAGE: the caller fills it in */
-    bool installed;       /* PROOF: of the installation, not of a fence */
+    bool installed;          /* PROOF: of the installation, not of a fence */
     uint64_t fence_index; /* PROOF: of the fence_begin that it answers; installed: index of
                            * the assignment that it was given on */
     const struct epoch_table *table;
@@ -152,17 +152,17 @@ struct keeper_slot {
     struct keeper_assignment a;
     struct keeper_server server;
     struct keeper_lease lease;
-    struct gate_state gate;  /* as we left it, or found it */
+    struct gate_state gate; /* as we left it, or found it */
     bool managed;
-    bool peers_set;          /* the managed peers are those of `a` */
-    uint64_t frozen;         /* highest epoch frozen in this life */
+    bool peers_set;                    /* the managed peers are those of `a` */
+    uint64_t frozen;                   /* highest epoch frozen in this life */
     uint64_t order_epoch, order_index; /* fence order that wants its proof; index 0: none */
-    bool proof_due;          /* send `installed` (again) */
-    uint64_t asked_epoch;    /* of the last renewal sent */
-    uint64_t floor_seq;      /* answers up to here are void */
+    bool proof_due;                    /* send `installed` (again) */
+    uint64_t asked_epoch;              /* of the last renewal sent */
+    uint64_t floor_seq;                /* answers up to here are void */
     struct boot retry[KEEPER_EFFECT_COUNT];
-    char refusal[KEEPER_REFUSAL_SIZE];  /* of the last renewal, else empty */
-    char problem[KEEPER_PROBLEM_SIZE];  /* last trouble with the gate, else empty */
+    char refusal[KEEPER_REFUSAL_SIZE]; /* of the last renewal, else empty */
+    char problem[KEEPER_PROBLEM_SIZE]; /* last trouble with the gate, else empty */
 };
 
 struct keeper_counts {

@@ -34,7 +34,8 @@ static void pass_on(struct keeper *k, enum board_letter kind, uint8_t slot,
     board_put(k->parts.board, kind, slot, bytes.data, bytes.len);
 }
 
-/* ---- assignments ---------------------------------------------------------------------- */
+/* ---- assignments ----------------------------------------------------------------------
+ */
 
 static void read_peers(const Rf__Assignment *m, struct keeper_assignment *a)
 {
@@ -70,7 +71,8 @@ static bool read_assignment(const struct keeper *k, const Rf__Assignment *m,
         return false;
     }
     a->port = (uint16_t)m->server->port;
-    a->hands_off = m->adopt && m->role == RF__ROLE__ROLE_NONE && strcmp(m->active, own) == 0;
+    a->hands_off =
+        m->adopt && m->role == RF__ROLE__ROLE_NONE && strcmp(m->active, own) == 0;
     read_peers(m, a);
     return true;
 }
@@ -120,7 +122,8 @@ void keeper_on_assignments(struct keeper *k, const Rf__Assignments *m)
     struct incarnation to;
 
     /* Terms only grow; what an older leader says is older than what we know (I6). */
-    if (m->term < k->assignments_term || frame_incarnation_get(m->incarnation, &to, NULL) != 0)
+    if (m->term < k->assignments_term ||
+        frame_incarnation_get(m->incarnation, &to, NULL) != 0)
         return;
     if (!incarnation_equal(&to, &k->core.me)) {
         log_debug("assignments for another incarnation: dropped");
@@ -133,7 +136,8 @@ void keeper_on_assignments(struct keeper *k, const Rf__Assignments *m)
     keeper_pump(k);
 }
 
-/* ---- leases --------------------------------------------------------------------------- */
+/* ---- leases ---------------------------------------------------------------------------
+ */
 
 static void log_refusals(struct keeper *k)
 {
@@ -176,7 +180,8 @@ void keeper_on_ack(struct keeper *k, const Rf__RenewAck *m)
     keeper_pump(k);
 }
 
-/* ---- orders --------------------------------------------------------------------------- */
+/* ---- orders ---------------------------------------------------------------------------
+ */
 
 void keeper_on_step_order(struct keeper *k, const Rf__StepOrder *m)
 {

@@ -84,12 +84,10 @@ void keeper_links_tick(struct keeper *k)
     }
 }
 
-/* ---- what comes in -------------------------------------------------------------------- */
+/* ---- what comes in --------------------------------------------------------------------
+ */
 
-static void on_up(void *owner)
-{
-    keeper_say_hello(owner);
-}
+static void on_up(void *owner) { keeper_say_hello(owner); }
 
 static void on_down(void *owner, const struct err *why)
 {
@@ -187,10 +185,8 @@ static int dial(struct uplink *u, struct err *err)
 {
     struct keeper *k = u->k;
     struct identity peer;
-    struct link_spec spec = {.peer = &peer,
-                             .at = &u->to->at,
-                             .events = &uplink_events,
-                             .owner = u};
+    struct link_spec spec = {
+        .peer = &peer, .at = &u->to->at, .events = &uplink_events, .owner = u};
 
     if (identity_make(&peer, IDENTITY_CONTROLLER, k->parts.settings->cluster, u->to->name,
                       err) != 0)
@@ -219,8 +215,8 @@ static void on_frame(void *owner, const uint8_t *data, size_t len)
         return;
     }
     if (!frame_allowed(f, FRAME_CONTROLLER_TO_AGENT)) {
-        (void)err_set(&err, ERR_BADMSG, "%s is no frame for a controller to send to an agent",
-                      frame_name(f));
+        (void)err_set(&err, ERR_BADMSG,
+                      "%s is no frame for a controller to send to an agent", frame_name(f));
         on_garbage(u, err.text);
         return;
     }

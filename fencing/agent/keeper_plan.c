@@ -178,7 +178,8 @@ static bool plan_gate(const struct keeper_core *k, uint8_t slot, struct boot now
     ret->kind = KEEPER_ARM;
     ret->epoch = lease.epoch;
     ret->lease = lease;
-    ret->how = gate_passes(s, now) && s->gate.epoch == lease.epoch ? GATE_RENEW : GATE_REOPEN;
+    ret->how =
+        gate_passes(s, now) && s->gate.epoch == lease.epoch ? GATE_RENEW : GATE_REOPEN;
     return may_try(s, KEEPER_ARM, now);
 }
 
@@ -231,7 +232,8 @@ bool keeper_plan_slot(struct keeper_core *k, uint8_t slot, struct boot now,
            plan_fence_proof(k, slot, ret) || plan_install_proof(k, slot, now, ret);
 }
 
-/* ---- what came of it ------------------------------------------------------------------ */
+/* ---- what came of it ------------------------------------------------------------------
+ */
 
 static void note_done(struct keeper_core *k, const struct keeper_effect *e)
 {

@@ -9,7 +9,9 @@
 
 #include "controller/base/buf.h"
 #include "controller/net/link.h"
+#include "fencing/agent/bell.h"
 #include "fencing/agent/keeper.h"
+#include "fencing/agent/syncer.h"
 #include "proto/frame.h"
 
 enum {
@@ -18,7 +20,7 @@ enum {
     KEEPER_TICK_MAX_MS = 2000,
     KEEPER_LATE_MS = 50, /* a turn later than this counts as ours, not as others' silence */
     KEEPER_PING_MS = 1000,
-    KEEPER_REDIAL_MS = 1000, /* after garbage */
+    KEEPER_REDIAL_MS = 1000,  /* after garbage */
     KEEPER_EFFECTS_MAX = 512, /* in one turn: more is a mistake of ours */
 };
 
@@ -41,16 +43,6 @@ struct kept_report {
     struct boot taken;
 };
 
-/* The sync in flight: everything that the pool thread touches. */
-struct keeper_sync {
-    uv_work_t work;
-    struct agent_contents contents;
-    int status;
-    struct err err;
-    struct boot began;
-    uint32_t took_us;
-};
-
 struct keeper {
     struct keeper_parts parts;
     struct agent_contents contents;
@@ -60,7 +52,7 @@ struct keeper {
     struct err start_err;
 
     uv_loop_t loop;
-    uv_async_t bell;
+    struct bell *bell;
     uv_timer_t tick;
     struct boot tick_expected;
     uint32_t tick_ms;
@@ -68,7 +60,7 @@ struct keeper {
 
     struct gate *gate;
     struct keeper_core core;
-    struct keeper_sync sync;
+    struct syncer *syncer;
     struct uplink uplinks[SETTINGS_CONTROLLERS_MAX];
     uint8_t uplink_count;
     uint64_t assignments_term;
@@ -86,6 +78,7 @@ struct keeper {
 /* Carry out everything the core wants, then tell the steps where we are. */
 void keeper_pump(struct keeper *k);
 void keeper_publish(struct keeper *k);
+syncer_done keeper_on_synced;
 
 /* keeper_links.c */
 MUST_USE int keeper_links_open(struct keeper *k, struct err *err);

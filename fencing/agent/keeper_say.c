@@ -9,10 +9,7 @@
 #include "proto/entry_codec.h"
 
 /* protobuf-c has no const; nothing is written through these. */
-static char *text(const char *t)
-{
-    return (char *)(uintptr_t)t;
-}
+static char *text(const char *t) { return (char *)(uintptr_t)t; }
 
 void keeper_say_hello(struct uplink *u)
 {
@@ -41,8 +38,8 @@ void keeper_say_hello(struct uplink *u)
         list[h.n_epochs++] = &seen[i];
     }
     h.epochs = list;
-    h.gate_driver = k->health.capabilities.driver == GATE_BPF ? text("ebpf")
-                                                              : text("nftables");
+    h.gate_driver =
+        k->health.capabilities.driver == GATE_BPF ? text("ebpf") : text("nftables");
     h.http_port = s->has_http ? s->http.port : 0;
     frame.body_case = RF__FRAME__BODY_AGENT_HELLO;
     frame.agent_hello = &h;
@@ -108,7 +105,8 @@ void keeper_say_result(struct keeper *k, const struct buf *packed)
     rf__step_report__free_unpacked(m, NULL);
 }
 
-/* ---- reports -------------------------------------------------------------------------- */
+/* ---- reports --------------------------------------------------------------------------
+ */
 
 static char *mode_text(const struct keeper_slot *s, struct boot now)
 {

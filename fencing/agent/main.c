@@ -27,8 +27,9 @@ static const struct help_pair exit_codes[] = {
     {"0", "ended as asked, by SIGTERM or SIGINT"},
     {"1", "stopped: the last line of the log says why and what to do"},
     {"2", "wrong command line"},
-    {"78", "wrong configuration, certificate, state directory, gate or port: the text names "
-           "it"},
+    {"78",
+     "wrong configuration, certificate, state directory, gate or port: the text names "
+     "it"},
     {NULL, NULL},
 };
 
@@ -52,12 +53,13 @@ static const struct help help = {
     .section = "8",
     .summary = "Ringfence's agent: holds leases, fences, acts on local servers",
     .operands = "",
-    .text = "One runs on each data host, as root. While it holds a lease the kernel lets "
-            "clients reach the server's port; without one it does not, whether the agent "
-            "lives or not. It is the only one that starts PostgreSQL.\n\n"
-            "It does not leave the terminal and writes its log to standard error. SIGTERM and "
-            "SIGINT end it and leave gate and server as they are: a successor that starts "
-            "before the lease is over takes both over, and no client notices.",
+    .text =
+        "One runs on each data host, as root. While it holds a lease the kernel lets "
+        "clients reach the server's port; without one it does not, whether the agent "
+        "lives or not. It is the only one that starts PostgreSQL.\n\n"
+        "It does not leave the terminal and writes its log to standard error. SIGTERM and "
+        "SIGINT end it and leave gate and server as they are: a successor that starts "
+        "before the lease is over takes both over, and no client notices.",
     .options = options,
     .exit_codes = exit_codes,
     .environment = environment,
@@ -91,8 +93,8 @@ static int check(const struct agent_settings *s)
         return EXIT_CONFIG;
     }
     tls_free(tls);
-    (void)printf("agent %s of cluster %s: configuration and certificate are good\n", s->name,
-                 s->cluster);
+    (void)printf("agent %s of cluster %s: configuration and certificate are good\n",
+                 s->name, s->cluster);
     return EXIT_OK;
 }
 

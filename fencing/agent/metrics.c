@@ -5,10 +5,10 @@
 #include "fencing/agent/durable.h"
 #include "fencing/agent/endpoints.h"
 
-#define PUT(...)                                                                         \
-    do {                                                                                 \
-        if (durable_printf(out, err, __VA_ARGS__) != 0)                                  \
-            return err->code;                                                            \
+#define PUT(...)                                                                           \
+    do {                                                                                   \
+        if (durable_printf(out, err, __VA_ARGS__) != 0)                                    \
+            return err->code;                                                              \
     } while (0)
 
 static int head(struct buf *out, const char *name, const char *type, const char *help,
@@ -74,8 +74,7 @@ static double ready(const struct keeper_view *v, const struct steps_view *s,
     return s->ready;
 }
 
-static double hung(const struct keeper_view *v, const struct steps_view *s,
-                   struct boot now)
+static double hung(const struct keeper_view *v, const struct steps_view *s, struct boot now)
 {
     (void)v;
     (void)now;
@@ -115,8 +114,8 @@ static double observer_deaths(const struct keeper_view *v, const struct steps_vi
 }
 
 static const struct metric metrics[] = {
-    {"lease_margin_seconds", "gauge", "Time until the lease ends; negative when it is over.",
-     lease_margin},
+    {"lease_margin_seconds", "gauge",
+     "Time until the lease ends; negative when it is over.", lease_margin},
     {"lease_held", "gauge", "1 while a lease is held.", lease_held},
     {"epoch", "gauge", "Highest epoch on disk.", epoch},
     {"fenced_epoch", "gauge", "Highest epoch fenced here.", fenced},
@@ -169,8 +168,8 @@ static int put_gates(struct buf *out, const struct endpoints_parts *p, struct er
         board_view(p->board, slot, &v);
         is = !v.managed ? 3 : v.deadline.ns <= now.ns ? 0 : (unsigned)v.mode;
         for (unsigned m = 0; m < ARRAY_LEN(modes); m++)
-            PUT("ringfence_agent_gate_mode{group=\"%s\",mode=\"%s\"} %d\n", s.group, modes[m],
-                m == is);
+            PUT("ringfence_agent_gate_mode{group=\"%s\",mode=\"%s\"} %d\n", s.group,
+                modes[m], m == is);
     }
     return 0;
 }
@@ -225,14 +224,14 @@ static int put_keeper(struct buf *out, const struct board_health *h, struct err 
             return err->code;
         PUT("ringfence_agent_%s %.17g\n", all[i].name, all[i].value);
     }
-    if (head(out, "controller_up", "gauge", "1 while the controller has welcomed us.", err) !=
-        0)
+    if (head(out, "controller_up", "gauge", "1 while the controller has welcomed us.",
+             err) != 0)
         return err->code;
     for (uint8_t i = 0; i < h->controller_count; i++)
         PUT("ringfence_agent_controller_up{controller=\"%s\"} %d\n", h->controllers[i].name,
             h->controllers[i].welcomed);
-    if (head(out, "controller_rtt_seconds", "gauge", "Round trip to the controller.", err) !=
-        0)
+    if (head(out, "controller_rtt_seconds", "gauge", "Round trip to the controller.",
+             err) != 0)
         return err->code;
     for (uint8_t i = 0; i < h->controller_count; i++)
         PUT("ringfence_agent_controller_rtt_seconds{controller=\"%s\"} %.6f\n",

@@ -22,7 +22,8 @@ bool steps_save(struct steps *st)
     return !failed;
 }
 
-/* ---- assignments and orders ----------------------------------------------------------- */
+/* ---- assignments and orders -----------------------------------------------------------
+ */
 
 static void open_helpers(struct inst *i)
 {
@@ -94,9 +95,9 @@ static void take_order(struct inst *i)
     i->order = order;
 }
 
-static void on_bell(uv_async_t *bell)
+static void on_bell(void *owner)
 {
-    struct steps *st = bell->data;
+    struct steps *st = owner;
 
     for (unsigned s = 0; s < AGENT_GROUPS_MAX; s++) {
         struct inst *i = &st->insts[s];
@@ -147,7 +148,8 @@ static void on_tick(uv_timer_t *tick)
     }
 }
 
-/* ---- what went on while no agent was there ---------------------------------------------- */
+/* ---- what went on while no agent was there ----------------------------------------------
+ */
 
 /* The very postmaster that the last life found ready goes on: it is watched again, and the
  * keeper hears of it before its first renewal, so that an upgrade within the TTL is not
@@ -191,7 +193,8 @@ static void resume_all(struct steps *st)
     }
 }
 
-/* ---- life ----------------------------------------------------------------------------- */
+/* ---- life -----------------------------------------------------------------------------
+ */
 
 int steps_open(struct steps **ret_steps, const struct steps_parts *parts, struct err *err)
 {
@@ -207,32 +210,25 @@ int steps_open(struct steps **ret_steps, const struct steps_parts *parts, struct
     }
     status = steps_state_read(parts->dir, &st->records, err);
     if (status == 0)
+        status = bell_open(&st->bell, parts->loop, on_bell, st, err);
+    if (status == 0)
         status = steps_state_end_leftovers(&st->records, err);
     if (status != 0) {
+        bell_close(st->bell);
         free(st);
         return status;
     }
-    status = uv_async_init(parts->loop, &st->bell, on_bell);
-    ASSERT(status == 0);
     status = uv_timer_init(parts->loop, &st->tick);
     ASSERT(status == 0);
-    st->open = 2;
-    st->bell.data = st;
     st->tick.data = st;
     resume_all(st);
-    board_set_bell(parts->board, BOARD_STEPS, &st->bell);
+    board_set_bell(parts->board, BOARD_STEPS, st->bell);
     (void)uv_timer_start(&st->tick, on_tick, STEPS_TICK_MS, STEPS_TICK_MS);
     *ret_steps = st;
     return 0;
 }
 
-static void on_closed(uv_handle_t *handle)
-{
-    struct steps *st = handle->data;
-
-    if (--st->open == 0)
-        free(st);
-}
+static void on_closed(uv_handle_t *handle) { free(handle->data); }
 
 static void close_inst(struct inst *i)
 {
@@ -256,11 +252,12 @@ void steps_close(struct steps *st)
     board_set_bell(st->parts.board, BOARD_STEPS, NULL);
     for (unsigned s = 0; s < AGENT_GROUPS_MAX; s++)
         close_inst(&st->insts[s]);
-    uv_close((uv_handle_t *)&st->bell, on_closed);
+    bell_close(st->bell);
     uv_close((uv_handle_t *)&st->tick, on_closed);
 }
 
-/* ---- for endpoints and doctor ----------------------------------------------------------- */
+/* ---- for endpoints and doctor -----------------------------------------------------------
+ */
 
 bool steps_view(struct steps *st, uint8_t slot, struct steps_view *ret)
 {

@@ -38,7 +38,7 @@ struct steps_view {
     uint32_t role; /* Rf__Role */
     uint64_t epoch;
     bool assigned, alive, ready, crashed, hung;
-    uint64_t step;       /* being carried out */
+    uint64_t step; /* being carried out */
     uint64_t steps_done, steps_failed, steps_unknown, observations, observer_deaths;
     const Rf__Observation *seen; /* NULL: none yet; until the next turn of the loop */
     uint64_t seen_age_ms;
@@ -51,7 +51,8 @@ bool steps_view(struct steps *st, uint8_t slot, struct steps_view *ret);
 
 /* Ask the group's provider for its checks (doctor). The callback comes once; `reply` NULL:
  * it has none. False: nobody can be asked now. */
-typedef void steps_checks(void *owner, const Rf__ProviderReply *reply, const struct err *why);
+typedef void steps_checks(void *owner, const Rf__ProviderReply *reply,
+                          const struct err *why);
 bool steps_ask_checks(struct steps *st, uint8_t slot, steps_checks *on_checks, void *owner);
 /* The owner is going: forget its callback. */
 void steps_forget_checks(struct steps *st, const void *owner);

@@ -8,10 +8,7 @@
 #include "fencing/agent/steps_private.h"
 
 /* protobuf-c has no const; nothing is written through these. */
-static char *text(const char *t)
-{
-    return (char *)(uintptr_t)t;
-}
+static char *text(const char *t) { return (char *)(uintptr_t)t; }
 
 void inst_fill_server(const struct inst *i, Rf__ServerSpec *out)
 {

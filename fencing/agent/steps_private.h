@@ -4,22 +4,23 @@
 
 #include <uv.h>
 
+#include "fencing/agent/bell.h"
 #include "fencing/agent/helper.h"
 #include "fencing/agent/steps.h"
 
 enum {
     STEPS_TICK_MS = 50,
-    OBSERVE_MS = 300,       /* while nothing happens */
-    OBSERVE_FAST_MS = 50,   /* for FAST_FOR_MS after something did */
+    OBSERVE_MS = 300,     /* while nothing happens */
+    OBSERVE_FAST_MS = 50, /* for FAST_FOR_MS after something did */
     FAST_FOR_MS = 3000,
     OBSERVE_DEADLINE_MS = 1500,
     PROBE_DEFAULT_MS = 1000,
-    STEP_LEAST_MS = 1000,   /* no step gets less */
-    STEP_GRACE_MS = 3000,   /* beyond the deadline that the provider keeps by itself */
-    OWN_STOP_MS = 3000,     /* a server that is not ours: fast, then immediate */
+    STEP_LEAST_MS = 1000, /* no step gets less */
+    STEP_GRACE_MS = 3000, /* beyond the deadline that the provider keeps by itself */
+    OWN_STOP_MS = 3000,   /* a server that is not ours: fast, then immediate */
     OWN_STOP_AGAIN_MS = 5000,
     CHECKS_DEADLINE_MS = 3000,
-    LATE_MS = 200,          /* a tick later than this: the silence is ours */
+    LATE_MS = 200, /* a tick later than this: the silence is ours */
 };
 
 /* The life of one postmaster. */
@@ -33,7 +34,7 @@ struct watch {
 
 /* What is under way in the step worker. */
 struct running {
-    bool busy, own;  /* own: a stop that nobody ordered (I9) */
+    bool busy, own; /* own: a stop that nobody ordered (I9) */
     bool cancelled;
     Rf__StepKind kind;
     uint64_t step, epoch;
@@ -48,7 +49,7 @@ struct inst {
     Rf__StepOrder *order; /* the last one, until it is settled */
     struct step_record *rec;
     struct helper *observer, *worker;
-    struct watch *watch; /* NULL: no living postmaster is known */
+    struct watch *watch;    /* NULL: no living postmaster is known */
     struct postmaster dead; /* the last one that we saw exit */
     Rf__Observation *seen;
     struct mono seen_at, asked_at, canary_asked_at;
@@ -57,7 +58,7 @@ struct inst {
     bool canary_asked;      /* with the observation that is under way */
     struct mono fast_until, stop_again;
     struct running run;
-    uint64_t result;        /* step whose result is in result_packed */
+    uint64_t result; /* step whose result is in result_packed */
     struct buf result_packed;
     bool alive, opening, crashed, hung, alien, stopped;
     enum keeper_server_state state;
@@ -73,12 +74,11 @@ struct inst {
 
 struct steps {
     struct steps_parts parts;
-    uv_async_t bell;
+    struct bell *bell;
     uv_timer_t tick;
     struct step_records records;
     struct mono ticked;
     bool save_failed;
-    unsigned open; /* handles that are not closed yet */
     struct inst insts[AGENT_GROUPS_MAX];
 };
 

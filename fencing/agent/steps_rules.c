@@ -8,7 +8,8 @@ bool postmaster_equal(struct postmaster a, struct postmaster b)
     return a.pid == b.pid && a.start_ms == b.start_ms;
 }
 
-/* ---- orders --------------------------------------------------------------------------- */
+/* ---- orders ---------------------------------------------------------------------------
+ */
 
 static bool holds_write_lease(const struct order_facts *f)
 {
@@ -22,7 +23,8 @@ static bool holds_any_write_lease(const struct order_facts *f)
     return f->view.lease_kind == KIND_WRITE && f->view.lease_deadline.ns > f->now.ns;
 }
 
-static enum order_verdict judge_as_primary(const struct order_facts *f, const char **ret_why)
+static enum order_verdict judge_as_primary(const struct order_facts *f,
+                                           const char **ret_why)
 {
     switch (f->request->kind) {
     case RF__STEP_KIND__STEP_LEAD:
@@ -50,7 +52,8 @@ static enum order_verdict judge_as_primary(const struct order_facts *f, const ch
     return ORDER_REFUSE;
 }
 
-static enum order_verdict judge_as_standby(const struct order_facts *f, const char **ret_why)
+static enum order_verdict judge_as_standby(const struct order_facts *f,
+                                           const char **ret_why)
 {
     switch (f->request->kind) {
     case RF__STEP_KIND__STEP_FOLLOW:
@@ -98,7 +101,8 @@ enum order_verdict order_judge(const struct order_facts *f, const char **ret_why
     return ORDER_WAIT;
 }
 
-/* ---- the server ----------------------------------------------------------------------- */
+/* ---- the server -----------------------------------------------------------------------
+ */
 
 static struct postmaster seen_postmaster(const Rf__Observation *seen)
 {
@@ -201,7 +205,8 @@ bool server_is_hung(const Rf__Assignment *a, struct mono accepted, unsigned fail
            mono_since_ms(accepted, now) >= a->hung_after_ms;
 }
 
-/* ---- members that do not flush -------------------------------------------------------- */
+/* ---- members that do not flush --------------------------------------------------------
+ */
 
 static void watch_anew(struct shrink_watch *w, const Rf__Assignment *a,
                        const Rf__Observation *seen, struct mono now)
@@ -225,7 +230,8 @@ static bool watch_is_stale(const struct shrink_watch *w, const Rf__Assignment *a
         mono_since_ms(w->looked, now) > a->shrink_after_ms / 2)
         return true;
     for (size_t i = 0; i < n; i++)
-        if (strncmp(w->of[i].name, a->peers[i]->standby_name, sizeof w->of[i].name - 1) != 0)
+        if (strncmp(w->of[i].name, a->peers[i]->standby_name, sizeof w->of[i].name - 1) !=
+            0)
             return true;
     return false;
 }

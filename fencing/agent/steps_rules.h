@@ -25,7 +25,7 @@ bool postmaster_equal(struct postmaster a, struct postmaster b);
 /* What is remembered of an instance across restarts of the agent (steps.state). */
 struct step_record {
     char group[AGENT_NAME_SIZE];
-    struct postmaster known;  /* started by us, or adopted */
+    struct postmaster known; /* started by us, or adopted */
     bool ever_known;
     uint64_t led_epoch;       /* of the last LEAD that was done on `known` */
     uint64_t led_position;    /* its end of recovery */
@@ -35,7 +35,8 @@ struct step_record {
     struct postmaster worker; /* the process that carries it out */
 };
 
-/* ---- orders (I6) ----------------------------------------------------------------------- */
+/* ---- orders (I6) -----------------------------------------------------------------------
+ */
 
 enum order_verdict {
     ORDER_RUN,
@@ -59,7 +60,8 @@ struct order_facts {
 
 enum order_verdict order_judge(const struct order_facts *f, const char **ret_why);
 
-/* ---- the server (I9) -------------------------------------------------------------------- */
+/* ---- the server (I9) --------------------------------------------------------------------
+ */
 
 /* May the server be opened in the assignment's epoch, as far as we can tell? Once true for
  * a postmaster and an epoch it stays true: callers latch it in the record. */
@@ -89,7 +91,8 @@ enum { HUNG_TRIES_MIN = 2 };
 bool server_is_hung(const Rf__Assignment *a, struct mono accepted, unsigned failed,
                     struct mono now);
 
-/* ---- members that do not flush (I8) ------------------------------------------------------ */
+/* ---- members that do not flush (I8)
+ * ------------------------------------------------------ */
 
 enum { SHRINK_PEERS_MAX = 8 };
 

@@ -22,7 +22,8 @@ static void drop_order(struct inst *i)
     i->waits[0] = 0;
 }
 
-/* ---- the end of a step ---------------------------------------------------------------- */
+/* ---- the end of a step ----------------------------------------------------------------
+ */
 
 static struct postmaster seen_postmaster(const Rf__StepResult *r)
 {
@@ -111,9 +112,9 @@ static void log_end(const struct inst *i, const Rf__StepResult *r)
 
     log_at(done ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "%s: step %" PRIu64 " (%s) %s%s%s",
            i->group, i->run.step, kind_name(i->run.kind),
-           done                                                  ? "done"
+           done                                             ? "done"
            : r->outcome == RF__STEP_OUTCOME__OUTCOME_FAILED ? "failed"
-                                                                 : "has an unknown outcome",
+                                                            : "has an unknown outcome",
            r->text[0] != 0 ? ": " : "", r->text);
 }
 
@@ -141,7 +142,8 @@ void inst_on_step(void *owner, const Rf__ProviderReply *reply, const struct err 
     inst_consider(i);
 }
 
-/* ---- the beginning -------------------------------------------------------------------- */
+/* ---- the beginning --------------------------------------------------------------------
+ */
 
 static void begin(struct inst *i, Rf__StepRequest *rq, bool own)
 {

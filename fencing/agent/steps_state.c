@@ -92,10 +92,11 @@ int steps_state_read(const struct durable_dir *dir, struct step_records *ret,
     if (status == 0)
         status = parse((char *)text.data, ret, err);
     if (status != 0)
-        return err_wrap(err,
-                        "%s/%s (move it away to start without: a running server then counts "
-                        "as one that the agent did not start)",
-                        dir->path, file_name);
+        return err_wrap(
+            err,
+            "%s/%s (move it away to start without: a running server then counts "
+            "as one that the agent did not start)",
+            dir->path, file_name);
     return 0;
 }
 
@@ -106,7 +107,8 @@ int steps_state_write(const struct durable_dir *dir, const struct step_records *
     char boot[2 * AGENT_ID_SIZE + 1];
 
     boot_text(boot);
-    if (durable_printf(&text, err, "ringfence-agent-steps %d\nboot %s\n", VERSION, boot) != 0)
+    if (durable_printf(&text, err, "ringfence-agent-steps %d\nboot %s\n", VERSION, boot) !=
+        0)
         return err->code;
     for (uint8_t i = 0; i < r->count; i++) {
         const struct step_record *s = &r->of[i];

@@ -9,10 +9,7 @@
 #include "proto/frame.h"
 
 /* protobuf-c has no const; nothing is written through these. */
-static char *text(const char *t)
-{
-    return (char *)(uintptr_t)t;
-}
+static char *text(const char *t) { return (char *)(uintptr_t)t; }
 
 /* I9: only its agent starts PostgreSQL. */
 static void watch_over(struct inst *i)
@@ -27,8 +24,8 @@ static void watch_over(struct inst *i)
     case POLICE_LET:
         break;
     case POLICE_ADOPT:
-        i->rec->known = (struct postmaster){i->seen->postmaster_pid,
-                                            i->seen->postmaster_start_ms};
+        i->rec->known =
+            (struct postmaster){i->seen->postmaster_pid, i->seen->postmaster_start_ms};
         i->rec->ever_known = true;
         i->opening = false;
         log_info("%s: the running postmaster (pid %d) is taken over as it is", i->group,

@@ -27,8 +27,9 @@ static void exited(struct inst *i)
     i->alive = false;
     i->hung = false;
     i->alien = false;
-    i->crashed = !expected && i->a != NULL &&
-                 (i->a->role == RF__ROLE__ROLE_PRIMARY || i->a->role == RF__ROLE__ROLE_STANDBY);
+    i->crashed =
+        !expected && i->a != NULL &&
+        (i->a->role == RF__ROLE__ROLE_PRIMARY || i->a->role == RF__ROLE__ROLE_STANDBY);
     i->state = KEEPER_SERVER_DOWN;
     i->canary_ok = (struct mono){0};
     if (i->seen != NULL) {
