@@ -75,7 +75,7 @@ static void refuse(struct session *se, const char *why, bool final)
 
     if (mono_is_set(se->refused_at))
         return;
-    refusal.reason = (char *)(uintptr_t)why;
+    refusal.reason = (char *)why;
     refusal.final = final;
     frame.body_case = RF__FRAME__BODY_REFUSAL;
     frame.refusal = &refusal;
@@ -127,11 +127,11 @@ static void welcome(struct session *se)
     Rf__Frame frame = RF__FRAME__INIT;
 
     node_status(d->node, &status);
-    w.cluster = (char *)(uintptr_t)d->settings.cluster;
-    w.name = (char *)(uintptr_t)d->settings.name;
-    w.leader = (char *)(uintptr_t)peers_name(d->peers, status.leader_id);
+    w.cluster = (char *)d->settings.cluster;
+    w.name = (char *)d->settings.name;
+    w.leader = (char *)peers_name(d->peers, status.leader_id);
     w.term = status.term;
-    w.version = (char *)(uintptr_t)RF_VERSION;
+    w.version = (char *)RF_VERSION;
     frame.body_case = RF__FRAME__BODY_WELCOME;
     frame.welcome = &w;
     send_frame(se, &frame);

@@ -55,7 +55,7 @@ static void refuse_route(struct agents *a, const struct known *k, uint8_t route,
         (void)sessions_refuse(a, k->name, who, why, final);
         return;
     }
-    refusal.reason = (char *)(uintptr_t)why;
+    refusal.reason = (char *)why;
     refusal.final = final;
     frame.body_case = RF__FRAME__BODY_REFUSAL;
     frame.refusal = &refusal;

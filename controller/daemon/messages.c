@@ -1,7 +1,7 @@
 #include "controller/daemon/messages.h"
 
 /* protobuf-c has no const; nothing is written through these. */
-static char *text(const char *t) { return (char *)(uintptr_t)t; }
+static char *text(const char *t) { return (char *)t; }
 
 static void put_incarnation(struct messages *m, const struct agent *a)
 {

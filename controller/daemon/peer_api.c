@@ -45,9 +45,9 @@ int peers_api(struct peers *p, const struct peers_api_request *request,
                        PEERS_API_MAX);
 
     m.id = ++p->next_id;
-    m.method = (char *)(uintptr_t)request->method;
-    m.path = (char *)(uintptr_t)request->path;
-    m.body = (ProtobufCBinaryData){request->len, (uint8_t *)(uintptr_t)request->body};
+    m.method = (char *)request->method;
+    m.path = (char *)request->path;
+    m.body = (ProtobufCBinaryData){request->len, (uint8_t *)request->body};
     m.hops = 1;
     frame.body_case = RF__FRAME__BODY_API_REQUEST;
     frame.api_request = &m;
@@ -98,7 +98,7 @@ static void on_served(void *owner, unsigned status, const void *body, size_t len
         return;
     m.id = s->id;
     m.status = status;
-    m.body = (ProtobufCBinaryData){len, (uint8_t *)(uintptr_t)body};
+    m.body = (ProtobufCBinaryData){len, (uint8_t *)body};
     frame.body_case = RF__FRAME__BODY_API_REPLY;
     frame.api_reply = &m;
     if (!peers_send(s->p, s->from, &frame))

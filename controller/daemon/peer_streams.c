@@ -17,15 +17,15 @@ void peers_say_hello(struct peers *p, uint8_t to)
     Rf__ControllerHello h = RF__CONTROLLER_HELLO__INIT;
     Rf__Frame frame = RF__FRAME__INIT;
 
-    h.cluster = (char *)(uintptr_t)own->cluster;
-    h.name = (char *)(uintptr_t)self->name;
+    h.cluster = (char *)own->cluster;
+    h.name = (char *)self->name;
     h.id = self->id;
-    h.version = (char *)(uintptr_t)RF_VERSION;
+    h.version = (char *)RF_VERSION;
     h.format_min = ENTRY_FORMAT_MIN;
     h.format_max = ENTRY_FORMAT_MAX;
     h.election_ms = own->election_ms;
     h.heartbeat_ms = own->heartbeat_ms;
-    h.region = (char *)(uintptr_t)self->region;
+    h.region = (char *)self->region;
     frame.body_case = RF__FRAME__BODY_CONTROLLER_HELLO;
     frame.controller_hello = &h;
     (void)peers_send(p, to, &frame);
@@ -59,7 +59,7 @@ static void refuse(struct incoming *in, const char *why)
     AUTO(buf_free) struct buf bytes = {0};
     struct err err = {0};
 
-    refusal.reason = (char *)(uintptr_t)why;
+    refusal.reason = (char *)why;
     refusal.final = true;
     frame.body_case = RF__FRAME__BODY_REFUSAL;
     frame.refusal = &refusal;

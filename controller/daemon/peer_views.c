@@ -36,8 +36,8 @@ static void add_probe(struct view *v, const struct group *g, uint8_t i,
     if (!mono_is_set(seen->at))
         return;
     rf__probe_result__init(r);
-    r->group = (char *)(uintptr_t)g->name;
-    r->instance = (char *)(uintptr_t)g->instances[i].agent;
+    r->group = (char *)g->name;
+    r->instance = (char *)g->instances[i].agent;
     r->answered = seen->answered;
     r->age_ms = mono_since_ms(seen->at, mono_now());
     v->list[v->message.n_probes++] = r;
@@ -52,7 +52,7 @@ static void build_view(struct peers *p, struct view *v)
 
     rf__peer_view__init(&v->message);
     v->message.n_agents = agents_connected(p->d->agents, v->agents);
-    v->message.agents = (char **)(uintptr_t)v->agents;
+    v->message.agents = (char **)v->agents;
     v->message.probes = v->list;
     for (unsigned k = 0; self != NO_INSTANCE && k < s->group_count; k++)
         for (uint8_t i = 0; i < s->groups[k].instance_count; i++)

@@ -62,7 +62,7 @@ void peers_send_raft(struct peers *p, uint64_t to, const uint8_t *data, size_t l
 
     if (peer == NULL)
         return;
-    m.data = (ProtobufCBinaryData){len, (uint8_t *)(uintptr_t)data};
+    m.data = (ProtobufCBinaryData){len, (uint8_t *)data};
     frame.body_case = RF__FRAME__BODY_RAFT;
     frame.raft = &m;
     (void)peers_send(p, peer->position, &frame);
@@ -76,8 +76,8 @@ void peers_forward_up(struct peers *p, const char *agent, const uint8_t *data, s
 
     if (leader == NULL)
         return;
-    up.agent = (char *)(uintptr_t)agent;
-    up.frame = (ProtobufCBinaryData){len, (uint8_t *)(uintptr_t)data};
+    up.agent = (char *)agent;
+    up.frame = (ProtobufCBinaryData){len, (uint8_t *)data};
     frame.body_case = RF__FRAME__BODY_FORWARD_UP;
     frame.forward_up = &up;
     (void)peers_send(p, leader->position, &frame);
@@ -89,8 +89,8 @@ void peers_forward_down(struct peers *p, uint8_t to, const char *agent, const ui
     Rf__ForwardDown down = RF__FORWARD_DOWN__INIT;
     Rf__Frame frame = RF__FRAME__INIT;
 
-    down.agent = (char *)(uintptr_t)agent;
-    down.frame = (ProtobufCBinaryData){len, (uint8_t *)(uintptr_t)data};
+    down.agent = (char *)agent;
+    down.frame = (ProtobufCBinaryData){len, (uint8_t *)data};
     frame.body_case = RF__FRAME__BODY_FORWARD_DOWN;
     frame.forward_down = &down;
     (void)peers_send(p, to, &frame);
@@ -394,7 +394,7 @@ void peers_close(struct peers *p)
     if (p == NULL)
         return;
     peer_api_close(p);
-    for (uint8_t i = 0; i < CONTROLLER_MAX; i++)
+    for (unsigned i = 0; i < CONTROLLER_MAX; i++)
         link_close(p->peers[i].link);
     peer_streams_close(p);
     uv_close((uv_handle_t *)&p->tick, on_closed);

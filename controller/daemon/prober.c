@@ -173,7 +173,7 @@ static void on_written(uv_write_t *req, int status)
 static void on_connected(uv_connect_t *req, int status)
 {
     struct probe *pr = req->data;
-    uv_buf_t buf = uv_buf_init((char *)(uintptr_t)ssl_request, sizeof ssl_request);
+    uv_buf_t buf = uv_buf_init((char *)ssl_request, sizeof ssl_request);
 
     if (status != 0 || pr->closing) {
         finish(pr, false);

@@ -191,7 +191,7 @@ static void flush(struct renewals *r)
         keep_acceptable(b, r->tried.verdicts);
     }
     if (b->entry.renew.count == 0) {
-        answer(r, b, NULL);
+        answer(r, b, r->tried.verdicts); /* no wish has a slot in it */
         free(b);
         return;
     }

@@ -228,7 +228,7 @@ static int read_decide(const json_t *v, struct policy *p, struct err *err)
         "automatic",       "local_restarts",      "failover_after_ms", "hung_after_ms",
         "shrink_after_ms", "promote_deadline_ms", "stop_deadline_ms",  "cooldown_ms",
         "max_lag_bytes",   "max_lag_ms",          "probe_ms",          NULL};
-    enum { HOUR = 3600000, DAY = 24 * HOUR };
+    enum { HOUR = 3600000, DAY = 24 * HOUR, WEEK = 7 * DAY };
     struct reader_field fields[] = {
         {"local_restarts", &p->local_restarts, {0, 1000}},
         {"failover_after_ms", &p->failover_after_ms, {0, DAY}},
@@ -236,7 +236,7 @@ static int read_decide(const json_t *v, struct policy *p, struct err *err)
         {"shrink_after_ms", &p->shrink_after_ms, {0, DAY}},
         {"promote_deadline_ms", &p->promote_deadline_ms, {1000, HOUR}},
         {"stop_deadline_ms", &p->stop_deadline_ms, {100, HOUR}},
-        {"cooldown_ms", &p->cooldown_ms, {0, 7u * DAY}},
+        {"cooldown_ms", &p->cooldown_ms, {0, WEEK}},
         {"max_lag_ms", &p->max_lag_ms, {0, DAY}},
         {"probe_ms", &p->probe_ms, {100, 60000}},
     };

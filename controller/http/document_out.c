@@ -107,7 +107,7 @@ static void compare_objects(json_t *out, const char *path, const json_t *from,
     const char *key;
     json_t *value;
 
-    json_object_foreach((json_t *)(uintptr_t)to, key, value)
+    json_object_foreach((json_t *)to, key, value)
     {
         reader_path_key(at, path, key);
         compare(out, at, json_object_get(from, key), value);

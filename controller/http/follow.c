@@ -264,7 +264,10 @@ void followers_close(struct api *a)
     while (a->followers != NULL) {
         struct follower *f = a->followers;
 
-        f->busy = false; /* the store and the links are closed: nobody calls back */
-        end(f);
+        /* The store and the links are closed: nobody calls back. */
+        a->followers = f->next;
+        if (f->s != NULL)
+            http_stream_end(f->s);
+        free(f);
     }
 }

@@ -37,7 +37,7 @@ char *logview_line(const struct audit_row *row, const struct api_facts *f)
     json_t *v;
 
     wall_format(row->wall_ms, time);
-    for (unsigned i = 0; i < CHAIN_SIZE; i++)
+    for (size_t i = 0; i < CHAIN_SIZE; i++)
         (void)snprintf(hash + 2 * i, 3, "%02x", row->hash[i]);
     v = json_pack("{s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "seq",
                   (json_int_t)row->seq, "index", (json_int_t)row->index, "term",

@@ -48,7 +48,7 @@ int reader_object(const json_t *v, const char *path, const char *const *keys,
         return err_set(err, ERR_INVAL, "%s: %s, an object is expected",
                        path[0] != '\0' ? path : "document",
                        v == NULL ? "is missing" : "is something else");
-    json_object_foreach((json_t *)(uintptr_t)v, key,
+    json_object_foreach((json_t *)v, key,
                         value) if (!is_known(key, keys)) return unknown_key(path, key, keys,
                                                                             err);
     return 0;

@@ -110,7 +110,7 @@ static int spawn(const char *const *arguments, const char *log)
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves nobody behind */
         dup2(fd, 1);
         dup2(fd, 2);
-        execv(RINGFENCED, (char *const *)(uintptr_t)argv);
+        execv(RINGFENCED, (char *const *)argv);
         _exit(127);
     }
     return pid;

@@ -10,7 +10,7 @@
 
 enum { PORT = 5432, SYSTEM_ID = 4711 };
 
-static char *text(const char *t) { return (char *)(uintptr_t)t; }
+static char *text(const char *t) { return (char *)t; }
 
 /* ---- sending ------------------------------------------------------------------------- */
 

@@ -48,21 +48,29 @@ static void send_raw(uint16_t port, const void *data, size_t len)
     close(fd);
 }
 
+/* Any bytes will do, but the same ones each time. */
+static unsigned char next_byte(uint32_t *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return (unsigned char)(*seed >> 24);
+}
+
 /* Anybody may throw bytes at the port; the cluster goes on. */
 static void garbage_on_the_port_changes_nothing(void **state)
 {
     struct cluster *c = *state;
+    static const unsigned char record[] = {0x16, 3, 1, 0xff, 0xff};
     static unsigned char bytes[100000];
+    uint32_t seed = 4711;
     json_t *s;
 
     cluster_start_all(c);
     cluster_wait_leader(c);
-    srand(4711);
     for (unsigned i = 0; i < 200; i++) {
         for (unsigned k = 0; k < sizeof bytes; k++)
-            bytes[k] = (unsigned char)rand();
+            bytes[k] = next_byte(&seed);
         if (i % 2 == 0) /* a TLS record's header in front */
-            memcpy(bytes, "\x16\x03\x01\xff\xff", 5);
+            memcpy(bytes, record, sizeof record);
         send_raw(c->ports[i % NODES], bytes, i % 3 == 0 ? 10 : sizeof bytes);
     }
     cluster_turn_ms(c, 300);

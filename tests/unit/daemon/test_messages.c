@@ -270,10 +270,10 @@ static void follows_means_that_very_stream(void **state)
         group_standby_name(&older, 1, name);
         v.group = g->name;
         v.instance = g->instances[1].agent;
-        v.gate_mode = (char *)(uintptr_t) "replication";
+        v.gate_mode = (char *)"replication";
         v.seen = &seen;
         seen.server = RF__SERVER_STATE__SERVER_STANDBY;
-        seen.upstream = (char *)(uintptr_t)table[i].upstream;
+        seen.upstream = (char *)table[i].upstream;
         seen.upstream_port = table[i].port;
         seen.application_name = name;
         seen.streaming = table[i].streaming;

@@ -67,13 +67,8 @@ static void make_group(struct group *g)
     g->instances[1].step.state = STEP_DONE;
 }
 
-static int setup(void **state)
+static void make_cluster(void)
 {
-    (void)state;
-    memset(&f, 0, sizeof f);
-    state_init(&s, "lab");
-    observations_init(&o, 3);
-    s.applied = 95;
     s.agent_count = 2;
     s.controller_count = 3;
     f.controller_count = 3;
@@ -101,6 +96,16 @@ static int setup(void **state)
         snprintf(a->version, NAME_SIZE, "0.1.0");
         a->lives = i + 1u;
     }
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&f, 0, sizeof f);
+    state_init(&s, "lab");
+    observations_init(&o, 3);
+    s.applied = 95;
+    make_cluster();
     s.group_count = 1;
     make_group(&s.groups[0]);
     o.leading = true;
