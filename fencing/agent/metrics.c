@@ -35,6 +35,14 @@ static double lease_margin(const struct keeper_view *v, const struct steps_view 
     return (double)((int64_t)(v->lease_deadline.ns - now.ns)) / 1e9;
 }
 
+static double lease_deadline(const struct keeper_view *v, const struct steps_view *s,
+                             struct boot now)
+{
+    (void)s;
+    (void)now;
+    return v->lease_epoch == 0 ? 0 : (double)v->lease_deadline.ns / 1e9;
+}
+
 static double lease_held(const struct keeper_view *v, const struct steps_view *s,
                          struct boot now)
 {
@@ -116,6 +124,9 @@ static double observer_deaths(const struct keeper_view *v, const struct steps_vi
 static const struct metric metrics[] = {
     {"lease_margin_seconds", "gauge",
      "Time until the lease ends; negative when it is over.", lease_margin},
+    {"lease_deadline_boot_seconds", "gauge",
+     "When the last lease ends or ended, in CLOCK_BOOTTIME of this host; 0: never held.",
+     lease_deadline},
     {"lease_held", "gauge", "1 while a lease is held.", lease_held},
     {"epoch", "gauge", "Highest epoch on disk.", epoch},
     {"fenced_epoch", "gauge", "Highest epoch fenced here.", fenced},
