@@ -74,6 +74,7 @@ static struct view_doc read_doc(const json_t *doc)
 {
     struct view_doc d = {.at_ns = now_ns(),
                          .term = doc_number(doc, "term", 0),
+                         .applied = doc_number(doc, "applied", 0),
                          .leader = site_named(doc_text(doc, "leader")),
                          .active = SITE_COUNT};
 
@@ -179,7 +180,7 @@ static void on_line(void *owner, json_t *line)
         return;
     d = read_doc(line);
     pthread_mutex_lock(&v->lock);
-    if (d.term >= v->doc.term) {
+    if (d.term > v->doc.term || (d.term == v->doc.term && d.applied >= v->doc.applied)) {
         bool fencing = d.run.fence_ms != 0 && d.run.id != v->doc.run.id;
 
         tell_changes(v, &v->doc, &d);

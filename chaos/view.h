@@ -1,8 +1,9 @@
 /* chaos/view.h -- what Ringfence says about itself, as it happens.
  *
  * Follows `/v1/status?follow=1` of all three controllers and keeps the document of the
- * leader with the highest term: a frozen or cut-off former leader has an older one. Tells
- * the phases live: suspected, fenced and by which proof, promoted, and so on.
+ * leader with the highest term and log: a frozen or cut-off former leader has an older one,
+ * and what a follower passes on may come late. Tells the phases live: suspected, fenced and
+ * by which proof, promoted, and so on.
  *
  * Owner:   the main thread; view_get() copies.
  * Threads: one follower per controller, behind one lock.
@@ -37,7 +38,7 @@ struct view_run {
 
 struct view_doc {
     int64_t at_ns; /* when it came; 0: none yet */
-    int64_t term, epoch, failovers, switchovers;
+    int64_t term, applied, epoch, failovers, switchovers;
     enum site leader, active; /* SITE_COUNT: none */
     char phase[24], hold[VIEW_TEXT];
     bool suspect;
