@@ -145,7 +145,7 @@ static void prove(struct fake_agent *a, bool installed)
     p.instance = a->name;
     p.epoch = a->epoch;
     p.installed = installed;
-    p.fence_index = installed ? 0 : a->fence_index;
+    p.fence_index = installed ? a->index : a->fence_index;
     frame.body_case = RF__FRAME__BODY_FENCE_PROOF;
     frame.fence_proof = &p;
     send_up(a, &frame);

@@ -252,9 +252,9 @@ static void follows_means_that_very_stream(void **state)
         int epoch_off;
         bool streaming, follows;
     } table[] = {
-        {"10.0.0.2", 5432, 0, true, true},   {"10.0.0.2", 5433, 0, true, false},
-        {"10.0.0.9", 5432, 0, true, false},  {"10.0.0.2", 5432, -1, true, false},
-        {"10.0.0.2", 5432, 0, false, false},
+        {"10.0.0.2", 5432, 0, true, true},  {"10.0.0.2", 5433, 0, true, false},
+        {"10.0.0.9", 5432, 0, true, false}, {"10.0.0.2", 5432, -1, true, false},
+        {"10.0.0.2", 5432, 0, false, true}, /* whether it streams is another field */
     };
 
     (void)state;
