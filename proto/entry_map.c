@@ -15,7 +15,7 @@ static const struct map_field enrolled_agent_rows[] = {
     ROW_NAME(1, struct agent, name),        ROW_NAME(2, struct agent, region),
     ROW_TEXT(3, struct agent, address),     ROW_TEXT(4, struct agent, version),
     ROW_ANY(5, struct agent, format_min),   ROW_ANY(6, struct agent, format_max),
-    ROW_LIFE(7, struct agent, incarnation),
+    ROW_LIFE(7, struct agent, incarnation), ROW_LIFE(8, struct agent, former),
 };
 static MAP_TYPE(map_enrolled_agent, rf__log__enrolled_agent__descriptor, struct agent,
                 enrolled_agent_rows, NULL);

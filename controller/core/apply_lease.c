@@ -100,6 +100,16 @@ void apply_enrol(struct applying *a)
                en->agent.name);
         return;
     }
+    /* Lives have no order of their own. A hello that waited (with a former leader, or in a
+     * stale proposal) until another life had come would put a dead life on record, and the
+     * living one could not come back: it takes over only from the life that it knew. */
+    if (known != NULL && incarnation_is_set(&en->agent.former) &&
+        !incarnation_equal(&known->incarnation, &en->agent.former)) {
+        refuse(a, REFUSE_INCARNATION,
+               "another life of agent %s was enrolled since this one said hello",
+               en->agent.name);
+        return;
+    }
     for (unsigned i = 0; i < en->epoch_count; i++) {
         if (!note_epoch(a->s, &en->epochs[i])) {
             refuse(a, REFUSE_FULL, "no room to remember the epoch of group %s",

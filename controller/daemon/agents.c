@@ -137,6 +137,15 @@ static void on_enrolled(void *owner, int status, uint64_t index,
         log_info("agent %s is enrolled by entry %" PRIu64, e->name, index);
 }
 
+/* Whether it is of any use that this life comes back (I12): not once another one has
+ * replaced it. */
+static bool has_ended(const struct agents *a, const struct entry_enrol *h)
+{
+    const struct agent *r = state_agent(node_state(a->d->node), h->agent.name);
+
+    return r != NULL && incarnation_equal(&r->former, &h->agent.incarnation);
+}
+
 static void enrol(struct agents *a, struct known *k, uint8_t route)
 {
     AUTO(auto_free) struct enrolment *e = NULL;
@@ -211,6 +220,9 @@ static void on_hello(struct agents *a, struct known *k, uint8_t route,
                      "them, or give it a name and a certificate of its own",
                      false);
         return;
+    /* Enrolled only if no other life comes in between, whoever leads by then (I12). */
+    if (state_agent(node_state(a->d->node), k->name) != NULL)
+        h.agent.former = state_agent(node_state(a->d->node), k->name)->incarnation;
     }
     k->has_hello = true;
     k->hello = h;
