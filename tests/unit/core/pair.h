@@ -97,7 +97,10 @@ struct msg {
     uint8_t host, hops;
     struct incarnation inc;
     union {
-        uint64_t highest; /* HELLO */
+        struct {
+            uint64_t highest;
+            struct incarnation former; /* filled in by the controller that hears it */
+        } hello;
         struct {
             uint64_t seq, epoch;
             struct boot sent;

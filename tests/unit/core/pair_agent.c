@@ -226,7 +226,7 @@ static void say_hello(struct pair *w, uint8_t h)
 {
     struct msg m = {.kind = MSG_HELLO, .inc = w->hosts[h].inc};
 
-    m.highest = w->hosts[h].disk.count != 0 ? w->hosts[h].disk.of[0].highest : 0;
+    m.hello.highest = w->hosts[h].disk.count != 0 ? w->hosts[h].disk.of[0].highest : 0;
     pair_host_says(w, h, &m);
 }
 

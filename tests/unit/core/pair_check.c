@@ -87,7 +87,7 @@ static void check_activated(struct pair *w, const struct group *g)
 static void check_kind(struct pair *w, uint8_t c, const struct logged *l)
 {
     const struct group *g = ctl_group(w, c);
-    bool worth_a_fault = false;
+    bool worth_a_fault = false, worth_an_ambush = false;
 
     switch ((int)l->e.kind) {
     case ENTRY_ACTIVATE:
@@ -102,12 +102,15 @@ static void check_kind(struct pair *w, uint8_t c, const struct logged *l)
         break;
     case ENTRY_FENCE_BEGIN:
         w->fences++;
-        worth_a_fault = true;
+        worth_a_fault = worth_an_ambush = true;
         break;
     case ENTRY_SYNC_JOIN:
     case ENTRY_SYNC_SHRINK:
+        worth_a_fault = pair_chance(w, 200);
+        break;
     case ENTRY_STEP_START:
         worth_a_fault = pair_chance(w, 200);
+        worth_an_ambush = l->e.step_start.kind == STEP_LEAD;
         break;
     case ENTRY_DETACH:
         w->unmanaged = true;
@@ -116,6 +119,12 @@ static void check_kind(struct pair *w, uint8_t c, const struct logged *l)
         break;
     default:
         break;
+    }
+    if (worth_an_ambush && pair_chance(w, 100)) {
+        struct event *e =
+            pair_at(w, w->now + pair_between(w, 0, 120) * NS_PER_MS, EV_FAULT, NOBODY);
+
+        e->number = g->active + 1u;
     }
     if (worth_a_fault && pair_chance(w, 200))
         (void)pair_at(w, w->now + pair_between(w, 0, 150) * NS_PER_MS, EV_FAULT, NOBODY);

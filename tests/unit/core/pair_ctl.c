@@ -209,10 +209,11 @@ static void enrol(struct pair *w, uint8_t c, uint8_t h)
     snprintf(a->region, NAME_SIZE, "%s", h == 0 ? "east" : "west");
     snprintf(a->address, ADDRESS_SIZE, "10.0.%u.2", h + 1u);
     a->incarnation = ctl->hello[h].inc;
-    if (ctl->hello[h].highest != 0) {
+    a->former = ctl->hello[h].hello.former;
+    if (ctl->hello[h].hello.highest != 0) {
         e.enrol.epoch_count = 1;
         snprintf(e.enrol.epochs[0].name, NAME_SIZE, "orders");
-        e.enrol.epochs[0].epoch = ctl->hello[h].highest;
+        e.enrol.epochs[0].epoch = ctl->hello[h].hello.highest;
     }
     ctl->enrolling[h] = true;
     log_propose(w, c, &e, &tag);
@@ -406,6 +407,8 @@ void ctl_handle(struct pair *w, uint8_t c, const struct msg *m)
     if (m->kind == MSG_HELLO) {
         ctl->has_hello[m->host] = true;
         ctl->hello[m->host] = *m;
+        if (known != NULL)
+            ctl->hello[m->host].hello.former = *known;
         ctl->dirty[m->host] = true;
         ctl_wake(w, c);
         return;

@@ -24,6 +24,7 @@ enum fault {
     FAULT_FAILOVER,
     FAULT_DETACH,
     FAULT_REGION_LOSS,
+    FAULT_AMBUSH,
     FAULT_COUNT,
 };
 
@@ -195,6 +196,24 @@ static void break_disk(struct pair *w, uint8_t h)
     heal_at(w, duration_ns(w), HEAL_DISK, (uint8_t)(CTLS + h), 0);
 }
 
+/* One host hears nobody and is not heard, while the leader dies and is back at once: the
+ * lease still runs, and who leads next has forgotten when it began. */
+static void ambush(struct pair *w, uint8_t h)
+{
+    uint64_t until = duration_ns(w);
+    uint8_t c = w->lead, node = (uint8_t)(CTLS + h);
+
+    pair_note(w, "host %u is alone", h);
+    for (uint8_t k = 0; k < CTLS; k++) {
+        cut(w, node, k, until);
+        cut(w, k, node, until);
+    }
+    if (c == NOBODY || pair_chance(w, 500))
+        return;
+    log_crash(w, c);
+    heal_at(w, w->now + pair_between(w, 5, 100) * NS_PER_MS, HEAL_CTL, c, 0);
+}
+
 static void happen(struct pair *w, enum fault f, uint8_t h, uint8_t c)
 {
     switch (f) {
@@ -252,6 +271,9 @@ static void happen(struct pair *w, enum fault f, uint8_t h, uint8_t c)
         kill_agent(w, h, false);
         kill_ctl(w, h);
         return;
+    case FAULT_AMBUSH:
+        ambush(w, h);
+        return;
     case FAULT_COUNT:
         return;
     }
@@ -259,9 +281,12 @@ static void happen(struct pair *w, enum fault f, uint8_t h, uint8_t c)
 
 void fault_happen(struct pair *w, uint64_t number)
 {
-    (void)number;
     if (w->now >= w->heal_at)
         return;
+    if (number != 0) {
+        ambush(w, (uint8_t)(number - 1));
+        return;
+    }
     happen(w, (enum fault)pair_between(w, 0, FAULT_COUNT - 1),
            (uint8_t)pair_between(w, 0, HOSTS - 1), (uint8_t)pair_between(w, 0, CTLS - 1));
 }
