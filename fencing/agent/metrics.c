@@ -43,15 +43,6 @@ static double lease_deadline(const struct keeper_view *v, const struct steps_vie
     return v->lease_epoch == 0 ? 0 : (double)v->lease_deadline.ns / 1e9;
 }
 
-/* As the gate has it; on this host's boot clock, for whoever compares it with packets. */
-static double lease_deadline(const struct keeper_view *v, const struct steps_view *s,
-                             struct boot now)
-{
-    (void)s;
-    (void)now;
-    return (double)v->lease_deadline.ns / 1e9;
-}
-
 static double lease_held(const struct keeper_view *v, const struct steps_view *s,
                          struct boot now)
 {
@@ -135,8 +126,6 @@ static const struct metric metrics[] = {
      "Time until the lease ends; negative when it is over.", lease_margin},
     {"lease_deadline_boot_seconds", "gauge",
      "When the last lease ends or ended, in CLOCK_BOOTTIME of this host; 0: never held.",
-     lease_deadline},
-    {"lease_deadline_boot_seconds", "gauge", "When the lease ends, on CLOCK_BOOTTIME.",
      lease_deadline},
     {"lease_held", "gauge", "1 while a lease is held.", lease_held},
     {"epoch", "gauge", "Highest epoch on disk.", epoch},

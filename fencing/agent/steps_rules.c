@@ -241,7 +241,10 @@ uint32_t shrink_look(struct shrink_watch *w, const Rf__Assignment *a,
 {
     uint32_t out = 0;
 
-    if (!held || a->role != RF__ROLE__ROLE_PRIMARY || !a->opened ||
+    /* A look that failed in part may have seen no replicas because it saw nothing: a hung
+     * primary must not disqualify the standby that is to replace it. */
+    if (!held || a->role != RF__ROLE__ROLE_PRIMARY || !a->opened || seen->error[0] != 0 ||
+        seen->canary == RF__CANARY_STATE__CANARY_HUNG || seen->flush_lsn == 0 ||
         seen->server != RF__SERVER_STATE__SERVER_PRIMARY) {
         *w = (struct shrink_watch){0};
         return 0;

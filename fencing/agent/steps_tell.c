@@ -60,9 +60,17 @@ static bool find_ready(struct inst *i)
     return ready;
 }
 
+/* Steps that take the server down, or bring it up: it need not accept anything meanwhile. */
+static bool steps_on_server(const struct inst *i)
+{
+    return i->run.busy && i->run.kind != RF__STEP_KIND__STEP_SYNC &&
+           i->run.kind != RF__STEP_KIND__STEP_JOIN &&
+           i->run.kind != RF__STEP_KIND__STEP_CHECKPOINT;
+}
+
 static void note_hung(struct inst *i)
 {
-    bool hung = i->alive && !(i->run.busy && !i->run.own) &&
+    bool hung = i->alive && !steps_on_server(i) &&
                 server_is_hung(i->a, i->canary_ok, i->canary_failed, mono_now());
 
     if (hung && !i->hung)
