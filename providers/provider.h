@@ -22,7 +22,7 @@
 enum {
     /* How long an observation may take when the server does not answer. A worker that
      * needs longer than twice this is stuck: the agent kills it. */
-    PROVIDER_OBSERVE_MS = 600,
+    PROVIDER_OBSERVE_MS = 1000,
     /* After a step's deadline the state is read once more, within this time. */
     PROVIDER_STEP_GRACE_MS = 1500,
 };

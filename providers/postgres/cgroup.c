@@ -1,5 +1,6 @@
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +54,19 @@ static bool find_own(char *path, size_t size)
     return true;
 }
 
-/* ".../ringfence-GROUP-INSTANCE", whatever characters the names have. */
+/* FNV-1a. */
+static uint64_t hash_of(const char *text)
+{
+    uint64_t hash = 14695981039346656037u;
+
+    for (; *text != '\0'; text++)
+        hash = (hash ^ (unsigned char)*text) * 1099511628211u;
+    return hash;
+}
+
+/* ".../ringfence-GROUP-COMPONENT-INSTANCE-HASH", whatever characters the names have. The
+ * hash is of the data directory: whatever is in this cgroup may be killed, and two agents
+ * below one parent may use the same names. */
 static bool cgroup_path(const struct pg *pg, char *path, size_t size)
 {
     char mount[256], own[512];
@@ -62,8 +75,8 @@ static bool cgroup_path(const struct pg *pg, char *path, size_t size)
 
     if (!find_mount(mount, sizeof mount) || !find_own(own, sizeof own))
         return false;
-    n = snprintf(name, sizeof name, "ringfence-%s-%s-%s", pg->spec->group,
-                 pg->spec->component, pg->spec->instance);
+    n = snprintf(name, sizeof name, "ringfence-%s-%s-%s-%016" PRIx64, pg->spec->group,
+                 pg->spec->component, pg->spec->instance, hash_of(pg->spec->data));
     if (n < 0 || (size_t)n >= sizeof name)
         return false;
     for (char *c = name; *c != '\0'; c++)

@@ -207,6 +207,9 @@ static int look_inside(struct pg *pg, const struct pg_postmaster *pm, struct mon
         return err_set(err, ERR_BADMSG, "observation: %d rows of %d columns", PQntuples(r),
                        PQnfields(r));
     take_look(pg, r, out);
+    pg->role = out->server;
+    pg->role_pid = pm->pid;
+    pg->role_start_ms = pm->start_ms;
     out->sync_generation = pg_sync_record_read(pg, pm, out->sync_names);
     if (out->server != RF__SERVER_STATE__SERVER_PRIMARY)
         return 0;
@@ -267,7 +270,9 @@ static void look_from_outside(struct pg *pg, const struct pg_postmaster *pm,
                       pg->spec->passfile, why->text);
         return;
     }
-    if (strcmp(c.state, "in production") == 0)
+    if (c.system_id == 0 && pm->pid == pg->role_pid && pm->start_ms == pg->role_start_ms)
+        out->server = pg->role; /* too busy a host even for the control file */
+    else if (strcmp(c.state, "in production") == 0)
         out->server = RF__SERVER_STATE__SERVER_PRIMARY;
     else if (pg_control_standby(&c))
         out->server = RF__SERVER_STATE__SERVER_STANDBY;

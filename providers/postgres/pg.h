@@ -62,6 +62,9 @@ struct pg {
     pid_t canary_pid;
     pid_t started; /* a postmaster that is our child; 0: none */
     struct pg_rate rate;
+    Rf__ServerState role; /* PRIMARY or STANDBY, as last seen of the postmaster below */
+    pid_t role_pid;
+    uint64_t role_start_ms;
 };
 
 /* Time until `deadline`, rounded up; 0 when it has passed. */

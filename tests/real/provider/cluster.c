@@ -103,7 +103,7 @@ int world_group_setup(void **state)
                       "max_connections = 12\nmax_wal_size = 16MB\nmin_wal_size = 2MB\n"
                       "wal_keep_size = 4MB\nautovacuum = off\njit = off\n"
                       "synchronous_commit = on\nmax_wal_senders = 5\n"
-                      "wal_sender_timeout = 2s\nwal_receiver_timeout = 2s");
+                      "wal_sender_timeout = 20s\nwal_receiver_timeout = 20s");
     return run("printf 'local all postgres peer\\nhost all all 127.0.0.0/8 trust\\n"
                "host replication all 127.0.0.0/8 trust\\n' > %s",
                hba) == 0
@@ -142,8 +142,7 @@ static void node_open(struct node *n)
 static void node_make(struct world *w, struct node *n, const char *name,
                       const char *address)
 {
-    static char postgres[] = "postgres", group[] = "orders", db[] = "db",
-                start[] = "pg_ctl";
+    static char postgres[] = "postgres", db[] = "db", start[] = "pg_ctl";
 
     snprintf(n->name, sizeof n->name, "%s", name);
     snprintf(n->address, sizeof n->address, "%s", address);
@@ -153,7 +152,7 @@ static void node_make(struct world *w, struct node *n, const char *name,
     assert_int_equal(run("mkdir -p %s/%s", w->dir, name), 0);
     rf__server_spec__init(&n->spec);
     n->spec.provider = n->spec.superuser = n->spec.replication_user = postgres;
-    n->spec.group = group;
+    n->spec.group = w->group;
     n->spec.component = db;
     n->spec.instance = n->name;
     n->spec.port = free_port(address);
@@ -176,6 +175,8 @@ int world_begin(void **state)
     snprintf(w->dir, sizeof w->dir, "%s/world-XXXXXX", template_dir);
     if (mkdtemp(w->dir) == NULL || chmod(w->dir, 0755) != 0)
         return -1;
+    /* "world-XXXXXX": unique, so that what is left in cgroups can be found. */
+    snprintf(w->group, sizeof w->group, "%.15s", strrchr(w->dir, '/') + 1);
     snprintf(w->tail, sizeof w->tail, "%s/tail", w->dir);
     snprintf(w->passfile, sizeof w->passfile, "%s/passfile", w->dir);
     node_make(w, &w->east, "east", "127.0.0.1");
@@ -233,9 +234,8 @@ int world_end(void **state)
     node_end(&w->west);
     while (waitpid(-1, NULL, WNOHANG) > 0)
         ;
-    run("umount %s 2>/dev/null; rmdir /sys/fs/cgroup/unified/ringfence-orders-db-east "
-        "/sys/fs/cgroup/unified/ringfence-orders-db-west 2>/dev/null",
-        w->tail);
+    run("umount %s 2>/dev/null; rmdir /sys/fs/cgroup/unified/ringfence-%s-* 2>/dev/null",
+        w->tail, w->group);
     if (getenv("RF_KEEP") == NULL)
         run("rm -rf %s", w->dir);
     free(w);

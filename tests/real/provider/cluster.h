@@ -30,7 +30,7 @@ struct node {
 };
 
 struct world {
-    char dir[96], bin[64], tail[128], passfile[128];
+    char dir[96], group[16], bin[64], tail[128], passfile[128];
     struct node east, west;
 };
 

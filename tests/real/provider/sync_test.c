@@ -109,7 +109,7 @@ static void a_slow_checkpointer_delays_the_join(void **state)
 static void a_frozen_standby_does_not_join(void **state)
 {
     struct world *w = *state;
-    struct step s = step_make(RF__STEP_KIND__STEP_JOIN, 800);
+    struct step s = step_make(RF__STEP_KIND__STEP_JOIN, 2500);
     AUTO(result_free) Rf__StepResult *result = NULL;
     PGconn *c;
 
