@@ -149,7 +149,7 @@ bool guard_led(const struct look *l, struct entry *e)
 bool guard_lease_held(const struct look *l, struct entry *e)
 {
     if (active_of(l)->proof.last_grant <= l->g->activated_index ||
-        !step_may_start(l, l->g->active, STEP_LEAD))
+        holder_wait_left_ns(l) == 0 || !step_may_start(l, l->g->active, STEP_LEAD))
         return false;
     return propose_step(l, e, l->g->active, STEP_LEAD);
 }
