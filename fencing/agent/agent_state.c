@@ -193,9 +193,11 @@ int agent_state_open(struct agent_state *s, const char *path,
                      struct agent_contents *ret_contents, const struct agent_contents *self,
                      struct err *err)
 {
+    struct err own;
     struct agent_contents c;
     int status;
 
+    err = err != NULL ? err : &own;
     *s = (struct agent_state){.dir = {.fd = -1}, .lock = -1};
     status = open_dir(s, path, err);
     if (status == 0)
@@ -248,7 +250,8 @@ int agent_state_write(const struct agent_state *s, const struct agent_contents *
                       struct err *err)
 {
     AUTO(buf_free) struct buf text = {.limit = DURABLE_MAX};
-    int status = format(c, &text, err);
+    struct err own;
+    int status = format(c, &text, err != NULL ? err : &own);
 
     return status != 0 ? status : durable_write(&s->dir, file_name, &text, err);
 }

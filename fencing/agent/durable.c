@@ -103,9 +103,11 @@ static int write_temporary(const struct durable_dir *dir, const char *tmp,
 int durable_write(const struct durable_dir *dir, const char *name, const struct buf *text,
                   struct err *err)
 {
+    struct err own;
     char tmp[64];
     int status;
 
+    err = err != NULL ? err : &own;
     snprintf(tmp, sizeof tmp, "%.50s.new", name);
     status = write_temporary(dir, tmp, text, err);
     if (status != 0) {
@@ -158,9 +160,11 @@ static int verify(struct buf *b, struct err *err)
 int durable_read(const struct durable_dir *dir, const char *name, struct buf *ret_text,
                  struct err *err)
 {
+    struct err own;
     AUTO(auto_close) int fd = openat(dir->fd, name, O_RDONLY | O_CLOEXEC);
     AUTO(buf_free) struct buf b = {.limit = DURABLE_MAX + 8192};
 
+    err = err != NULL ? err : &own;
     if (fd < 0)
         return failed(dir, name, errno, "open", err);
     if (read_all(fd, &b, err) != 0 || verify(&b, err) != 0)

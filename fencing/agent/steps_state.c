@@ -84,8 +84,11 @@ int steps_state_read(const struct durable_dir *dir, struct step_records *ret,
                      struct err *err)
 {
     AUTO(buf_free) struct buf text = {0};
-    int status = durable_read(dir, file_name, &text, err);
+    struct err own;
+    int status;
 
+    err = err != NULL ? err : &own;
+    status = durable_read(dir, file_name, &text, err);
     *ret = (struct step_records){0};
     if (status == ERR_NOTFOUND)
         return 0;
@@ -105,7 +108,9 @@ int steps_state_write(const struct durable_dir *dir, const struct step_records *
 {
     AUTO(buf_free) struct buf text = {.limit = DURABLE_MAX};
     char boot[2 * AGENT_ID_SIZE + 1];
+    struct err own;
 
+    err = err != NULL ? err : &own;
     boot_text(boot);
     if (durable_printf(&text, err, "ringfence-agent-steps %d\nboot %s\n", VERSION, boot) !=
         0)

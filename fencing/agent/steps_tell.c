@@ -60,7 +60,8 @@ static bool find_ready(struct inst *i)
     return ready;
 }
 
-/* Steps that take the server down, or bring it up: it need not accept anything meanwhile. */
+/* Steps that take the server down, or bring it up: it need not accept anything meanwhile.
+ */
 static bool steps_on_server(const struct inst *i)
 {
     return i->run.busy && i->run.kind != RF__STEP_KIND__STEP_SYNC &&

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
-#define EACH(row, table) for (row = (table); row < (table) + sizeof(table) / sizeof *(table); row++)
+#define EACH(row, table)                                                                   \
+    for (row = (table); row < (table) + sizeof(table) / sizeof *(table); row++)
 
 #endif

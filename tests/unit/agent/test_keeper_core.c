@@ -20,10 +20,7 @@ struct world {
     int gate_code; /* what the gate answers to ARM */
 };
 
-static struct boot ms(uint64_t n)
-{
-    return (struct boot){n * NS_PER_MS};
-}
+static struct boot ms(uint64_t n) { return (struct boot){n * NS_PER_MS}; }
 
 static void run(struct world *w)
 {
@@ -84,8 +81,7 @@ static void start(struct world *w)
 static struct keeper_ack answer(const struct world *w, uint64_t epoch, bool open)
 {
     const struct keeper_renewal *r = &w->k.sent[w->k.seq % KEEPER_SENT_MAX];
-    struct keeper_ack ack = {
-        .seq = r->seq, .sent = r->sent, .incarnation = me, .count = 1};
+    struct keeper_ack ack = {.seq = r->seq, .sent = r->sent, .incarnation = me, .count = 1};
 
     ack.items[0] = (struct keeper_verdict){.group = "orders",
                                            .epoch = epoch,
@@ -98,7 +94,8 @@ static struct keeper_ack answer(const struct world *w, uint64_t epoch, bool open
 
 static void serve(struct world *w, enum keeper_server_state state, uint64_t ready_epoch)
 {
-    keeper_server(&w->k, 0, &(struct keeper_server){.state = state, .ready_epoch = ready_epoch});
+    keeper_server(&w->k, 0,
+                  &(struct keeper_server){.state = state, .ready_epoch = ready_epoch});
 }
 
 /* A primary of epoch 3 whose gate is open. */
@@ -210,10 +207,10 @@ static void opens_only_when_all_three_hold(void **state)
         start(&w);
         assign(&w, primary(3));
         keeper_server(&w.k, 0,
-                      &(struct keeper_server){
-                          .state = up ? KEEPER_SERVER_PRIMARY : KEEPER_SERVER_OTHER,
-                          .ready_epoch = ready ? 3 : 2,
-                          .barred = barred});
+                      &(struct keeper_server){.state = up ? KEEPER_SERVER_PRIMARY
+                                                          : KEEPER_SERVER_OTHER,
+                                              .ready_epoch = ready ? 3 : 2,
+                                              .barred = barred});
         run(&w);
         ack = answer(&w, 3, opened);
         (void)keeper_ack(&w.k, &ack, w.now);
@@ -245,8 +242,10 @@ static void exit_closes_and_the_epoch_may_reopen(void **state)
 /* A fence: mark on disk, then closed and frozen, then the proof; nothing re-opens it. */
 static void fence_is_marked_then_frozen_then_proven(void **state)
 {
-    static const enum keeper_effect_kind order[] = {KEEPER_SYNC, KEEPER_FENCE, KEEPER_PROOF};
-    struct keeper_fence_order o = {.to = me, .group = "orders", .epoch = 3, .fence_index = 77};
+    static const enum keeper_effect_kind order[] = {KEEPER_SYNC, KEEPER_FENCE,
+                                                    KEEPER_PROOF};
+    struct keeper_fence_order o = {
+        .to = me, .group = "orders", .epoch = 3, .fence_index = 77};
     struct world w;
     struct keeper_ack late;
 
@@ -277,7 +276,8 @@ static void fence_is_marked_then_frozen_then_proven(void **state)
 /* No proof and no freeze while the disk refuses the mark. */
 static void no_proof_without_the_mark_on_disk(void **state)
 {
-    struct keeper_fence_order o = {.to = me, .group = "orders", .epoch = 3, .fence_index = 77};
+    struct keeper_fence_order o = {
+        .to = me, .group = "orders", .epoch = 3, .fence_index = 77};
     struct world w;
 
     (void)state;
@@ -296,16 +296,18 @@ static void fence_orders_that_are_refused(void **state)
         struct incarnation to;
         uint64_t epoch, index;
         int code;
-    } table[] = {
-        {"another life", "orders", {{2}}, 3, 77, ERR_PEER},
-        {"older epoch", "orders", {{1}}, 2, 77, ERR_STALE},
-        {"epoch not heard of", "orders", {{1}}, 4, 77, ERR_NOTFOUND},
-        {"group not heard of", "users", {{1}}, 3, 77, ERR_NOTFOUND},
-        {"no fence_begin", "orders", {{1}}, 3, 0, ERR_INVAL},
-    }, *row;
+    } table[] =
+        {
+            {"another life", "orders", {{2}}, 3, 77, ERR_PEER},
+            {"older epoch", "orders", {{1}}, 2, 77, ERR_STALE},
+            {"epoch not heard of", "orders", {{1}}, 4, 77, ERR_NOTFOUND},
+            {"group not heard of", "users", {{1}}, 3, 77, ERR_NOTFOUND},
+            {"no fence_begin", "orders", {{1}}, 3, 0, ERR_INVAL},
+        },
+      *row;
 
     (void)state;
-    EACH(row, table) {
+    EACH (row, table) {
         struct keeper_fence_order o = {
             .to = row->to, .epoch = row->epoch, .fence_index = row->index};
         struct world w;
@@ -324,7 +326,8 @@ static void restart_over_a_mark_freezes_first(void **state)
 {
     struct epoch_table disk = {
         .count = 1,
-        .of[0] = {.group = "orders", .highest = 3, .fenced = 3, .port = 5432, .tried = true}};
+        .of[0] = {
+            .group = "orders", .highest = 3, .fenced = 3, .port = 5432, .tried = true}};
     struct gate_state open = {
         .epoch = 3, .mode = GATE_OPEN, .deadline = ms(1000500), .opened = true};
     struct world w = {.now = ms(1000000)};
@@ -342,7 +345,8 @@ static void restart_over_a_mark_freezes_first(void **state)
 static void adoption_leaves_the_gate_alone(void **state)
 {
     struct epoch_table disk = {
-        .count = 1, .of[0] = {.group = "orders", .highest = 3, .port = 5432, .tried = true}};
+        .count = 1,
+        .of[0] = {.group = "orders", .highest = 3, .port = 5432, .tried = true}};
     struct gate_state open = {
         .epoch = 3, .mode = GATE_OPEN, .deadline = ms(1000500), .opened = true};
     struct world w = {.now = ms(1000000)};
@@ -389,12 +393,12 @@ static void no_lease_with_an_unfit_clock(void **state)
         bool same;
         int64_t rate;
         bool asks;
-    } table[] = {{true, 0, true},       {true, 5000, true},   {true, 5001, false},
-                 {true, -5000, true},   {true, -5001, false}, {false, 0, false}},
+    } table[] = {{true, 0, true},     {true, 5000, true},   {true, 5001, false},
+                 {true, -5000, true}, {true, -5001, false}, {false, 0, false}},
       *row;
 
     (void)state;
-    EACH(row, table) {
+    EACH (row, table) {
         struct world w;
 
         start(&w);
@@ -405,7 +409,8 @@ static void no_lease_with_an_unfit_clock(void **state)
     }
 }
 
-/* Lower index, lower epoch, another life, another group's port: refused, nothing changes. */
+/* Lower index, lower epoch, another life, another group's port: refused, nothing changes.
+ */
 static void stale_assignments_are_dropped(void **state)
 {
     struct keeper_assignment a = primary(3);
@@ -446,7 +451,7 @@ static void standby_gate(void **state)
       *row;
 
     (void)state;
-    EACH(row, table) {
+    EACH (row, table) {
         struct keeper_assignment a = primary(3);
         struct world w;
 
@@ -638,6 +643,26 @@ static void a_late_write_reopens_only_with_a_fresh_lease(void **state)
     assert_int_equal(w.count, 2); /* then it waits before it tries again */
 }
 
+/* A write that the kernel refused may have left the gate open: no proof is given over it.
+ */
+static void a_refused_write_is_no_closed_gate(void **state)
+{
+    struct keeper_ack ack;
+    struct world w;
+
+    (void)state;
+    start_open(&w);
+    w.gate_code = ERR_IO;
+    w.now.ns += NS_PER_MS;
+    keeper_tick(&w.k);
+    run(&w);
+    ack = answer(&w, 3, true);
+    assert_int_equal(keeper_ack(&w.k, &ack, w.now), 1);
+    run(&w);
+    assert_non_null(find(&w, KEEPER_ARM));
+    assert_int_equal(w.k.slots[0].gate.mode, GATE_OPEN);
+}
+
 /* Unanswered until any controller has answered the last renewal. */
 static void unanswered_renewals_are_known(void **state)
 {
@@ -679,6 +704,7 @@ int main(void)
         cmocka_unit_test(detach_unmanages_after_the_disk_knows),
         cmocka_unit_test(demotion_closes_before_the_disk),
         cmocka_unit_test(a_late_write_reopens_only_with_a_fresh_lease),
+        cmocka_unit_test(a_refused_write_is_no_closed_gate),
         cmocka_unit_test(unanswered_renewals_are_known),
     };
 

@@ -1,6 +1,7 @@
 /* The keeper among a log that moves on, a network that loses, delays, repeats and forges,
  * a disk that fails, a gate that refuses, and restarts at any moment: whatever happens, no
- * packet passes that the log does not allow. `test_agent_keeper_random SEED` repeats one. */
+ * packet passes that the log does not allow. `test_agent_keeper_random SEED` repeats one.
+ */
 #include "tests/unit/agent/cmocka_env.h"
 
 #include <inttypes.h>
@@ -69,12 +70,12 @@ static uint64_t rnd(struct world *w, uint64_t n)
     return w->rng % n;
 }
 
-#define CLAIM(w, c)                                                                      \
-    do {                                                                                 \
-        if (!(c)) {                                                                      \
+#define CLAIM(w, c)                                                                        \
+    do {                                                                                   \
+        if (!(c)) {                                                                        \
             print_error("repeat with: test_agent_keeper_random %" PRIu64 "\n", (w)->seed); \
-            fail_msg("%s", #c);                                                          \
-        }                                                                                \
+            fail_msg("%s", #c);                                                            \
+        }                                                                                  \
     } while (0)
 
 static struct mail *new_mail(struct world *w)
@@ -85,12 +86,10 @@ static struct mail *new_mail(struct world *w)
     return m;
 }
 
-/* ---- the log and its leader ------------------------------------------------------------ */
+/* ---- the log and its leader ------------------------------------------------------------
+ */
 
-static bool proof_stands(const struct log *l)
-{
-    return l->proven > l->last_grant;
-}
+static bool proof_stands(const struct log *l) { return l->proven > l->last_grant; }
 
 static enum keeper_role role(const struct log *l)
 {
@@ -171,8 +170,7 @@ static bool grantable(const struct log *l, const struct keeper_renew_item *i)
 {
     if (l->detached || l->fence_index != 0 || i->epoch != l->epoch || l->epoch == 0)
         return false;
-    return i->kind == KIND_WRITE ? l->active
-                                 : !l->active && l->standby_reads && l->opened;
+    return i->kind == KIND_WRITE ? l->active : !l->active && l->standby_reads && l->opened;
 }
 
 /* The renewal reaches the leader at once, or never; the answer any time later. */
@@ -199,9 +197,8 @@ static void hear_renewal(struct world *w, const struct keeper_renewal *r)
         return;
     w->log.last_grant = w->log.index;
     CLAIM(w, w->grant_count < GRANTS_MAX);
-    w->grants[w->grant_count++] = (struct grant){w->log.index, v->epoch,
-                                                 lease_holder_deadline(r->sent, v->terms),
-                                                 v->open, v->kind};
+    w->grants[w->grant_count++] = (struct grant){
+        w->log.index, v->epoch, lease_holder_deadline(r->sent, v->terms), v->open, v->kind};
 }
 
 static void hear_proof(struct world *w, const struct mail *m)
@@ -222,7 +219,8 @@ static void hear_proof(struct world *w, const struct mail *m)
                  w->gate.mode == GATE_REPLICATION);
 }
 
-/* ---- the kernel ------------------------------------------------------------------------ */
+/* ---- the kernel ------------------------------------------------------------------------
+ */
 
 static void check_arm(struct world *w, const struct keeper_effect *e)
 {
@@ -262,8 +260,8 @@ static int kernel_arm(struct world *w, const struct keeper_effect *e)
     if (e->how == GATE_RENEW &&
         (w->gate.mode == GATE_CLOSED || w->gate.deadline.ns <= w->now.ns))
         return ERR_CLOSED;
-    w->gate = (struct gate_state){e->lease.epoch, e->lease.mode, e->lease.deadline, false,
-                                  false};
+    w->gate =
+        (struct gate_state){e->lease.epoch, e->lease.mode, e->lease.deadline, false, false};
     return 0;
 }
 
@@ -300,7 +298,8 @@ static int kernel(struct world *w, struct keeper_effect *e)
     return 0;
 }
 
-/* ---- the shell ------------------------------------------------------------------------- */
+/* ---- the shell -------------------------------------------------------------------------
+ */
 
 static void send_proof(struct world *w, const struct keeper_effect *e)
 {
@@ -400,7 +399,8 @@ static void forge(struct world *w, struct mail *m)
     if (m->kind == MAIL_ACK) {
         m->ack.seq += rnd(w, 2);
         m->ack.sent.ns += rnd(w, 3) * 777;
-        m->ack.incarnation.bytes[0] = (uint8_t)(m->ack.incarnation.bytes[0] + rnd(w, 2) + 1);
+        m->ack.incarnation.bytes[0] =
+            (uint8_t)(m->ack.incarnation.bytes[0] + rnd(w, 2) + 1);
         m->ack.items[0].granted = true;
     } else if (m->kind == MAIL_ASSIGN || m->kind == MAIL_FENCE) {
         m->to.bytes[0]++;
@@ -445,7 +445,8 @@ static void order_fence(struct world *w)
 /* What must hold between any two events, whatever led there. */
 static void check_world(struct world *w)
 {
-    bool passes = w->managed && w->gate.mode != GATE_CLOSED && w->gate.deadline.ns > w->now.ns;
+    bool passes =
+        w->managed && w->gate.mode != GATE_CLOSED && w->gate.deadline.ns > w->now.ns;
 
     if (w->frozen != 0 && passes)
         CLAIM(w, w->gate.epoch > w->frozen);
