@@ -150,7 +150,6 @@ static void enrol(struct agents *a, struct known *k, uint8_t route)
 {
     AUTO(auto_free) struct enrolment *e = NULL;
     struct entry entry = {.kind = ENTRY_ENROL, .rule = "agent", .enrol = k->hello};
-    struct apply_result refused = {0};
     struct err err = {0};
     int status;
 
@@ -161,14 +160,14 @@ static void enrol(struct agents *a, struct known *k, uint8_t route)
         return;
     e->a = a;
     (void)snprintf(e->name, sizeof e->name, "%s", k->name);
-    status = node_propose(a->d->node, &entry, on_enrolled, e, &refused, &err);
+    status = node_propose(a->d->node, &entry, on_enrolled, e, NULL, &err);
     if (status == 0) {
         k->enrolling = true;
         (void)TAKE(e);
     } else if (status == ERR_REFUSED || status == ERR_INVAL) {
         k->has_hello = false; /* it may come back with something better */
         refuse_route(a, k, route, &k->hello.agent.incarnation, err.text,
-                     refused.refusal == REFUSE_INCARNATION);
+                     has_ended(a, &k->hello));
     }
 }
 
@@ -220,10 +219,10 @@ static void on_hello(struct agents *a, struct known *k, uint8_t route,
                      "them, or give it a name and a certificate of its own",
                      false);
         return;
+    }
     /* Enrolled only if no other life comes in between, whoever leads by then (I12). */
     if (state_agent(node_state(a->d->node), k->name) != NULL)
         h.agent.former = state_agent(node_state(a->d->node), k->name)->incarnation;
-    }
     k->has_hello = true;
     k->hello = h;
     k->heard = k->route_at[route] = mono_now();
@@ -371,6 +370,16 @@ static void follow_connections(struct agents *a, struct mono now)
             o->agents[i].connected = false;
 }
 
+static uint8_t newest_route(const struct known *k)
+{
+    uint8_t newest = 0;
+
+    for (uint8_t i = 1; i < CONTROLLER_MAX; i++)
+        if (k->route_at[i].ns > k->route_at[newest].ns)
+            newest = i;
+    return newest;
+}
+
 static void on_tick(uv_timer_t *tick)
 {
     struct agents *a = tick->data;
@@ -384,7 +393,7 @@ static void on_tick(uv_timer_t *tick)
         struct known *k = &a->known[i];
 
         if (mono_since_ms(k->heard, now) < AGENTS_ROUTE_MS)
-            enrol(a, k, agents_self_route(a));
+            enrol(a, k, newest_route(k));
         if (mono_since_ms(k->pushed, now) >= AGENTS_PUSH_EACH_MS)
             k->dirty = true;
     }

@@ -242,16 +242,20 @@ bool peers_announcement(const struct peers *p, uint8_t position, struct controll
     return true;
 }
 
+static void announce(struct peers *p);
+
 static void on_announced(void *owner, int status, uint64_t index,
                          const struct apply_result *r)
 {
     struct peers *p = owner;
 
-    (void)status;
     (void)index;
     (void)r;
-    if (!p->d->closing)
-        p->announcing = false;
+    if (p->d->closing)
+        return;
+    p->announcing = false;
+    if (status == 0)
+        announce(p); /* the next one */
 }
 
 /* The leader puts on record what the voters say of themselves, one at a time. */

@@ -8,7 +8,7 @@
 #include "fencing/rules/lease.h"
 #include "proto/entry_codec.h"
 
-enum { PORT = 5432, SYSTEM_ID = 4711 };
+enum { SYSTEM_ID = 4711 };
 
 static char *text(const char *t) { return (char *)t; }
 
@@ -21,21 +21,26 @@ void fake_agent_send(struct fake_agent *a, int node, const Rf__Frame *frame)
 
     if (frame_encode(frame, &bytes, &err) != 0)
         fail_msg("%s", err.text);
-    if (link_is_up(a->links[node].link))
+    if (a->links[node].link != NULL && link_is_up(a->links[node].link))
         (void)!link_send(a->links[node].link, bytes.data, bytes.len, &err);
     buf_free(&bytes);
+}
+
+static bool is_up(const struct fake_agent *a, int node)
+{
+    return a->links[node].link != NULL && link_is_up(a->links[node].link);
 }
 
 /* To the controller that leads; to any where that is not known or not reached. */
 static void send_up(struct fake_agent *a, const Rf__Frame *frame)
 {
     for (int i = 0; i < NODES; i++)
-        if (strcmp(node_names[i], a->leader) == 0 && link_is_up(a->links[i].link)) {
+        if (strcmp(node_names[i], a->leader) == 0 && is_up(a, i)) {
             fake_agent_send(a, i, frame);
             return;
         }
     for (int i = 0; i < NODES; i++)
-        if (link_is_up(a->links[i].link)) {
+        if (is_up(a, i)) {
             fake_agent_send(a, i, frame);
             return;
         }
@@ -351,6 +356,67 @@ static void on_down(void *owner, const struct err *why)
 static const struct link_events events = {
     .on_up = on_up, .on_down = on_down, .on_frame = on_frame};
 
+/* ---- the server's port --------------------------------------------------------------- */
+
+struct client {
+    uv_tcp_t tcp;
+    uv_write_t write;
+    bool deaf;
+    char bytes[16];
+};
+
+static void on_client_closed(uv_handle_t *handle) { free(handle->data); }
+
+static void on_client_alloc(uv_handle_t *handle, size_t size, uv_buf_t *buf)
+{
+    struct client *k = handle->data;
+
+    (void)size;
+    *buf = uv_buf_init(k->bytes, sizeof k->bytes);
+}
+
+static void on_client_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct client *k = stream->data;
+    uv_buf_t no = uv_buf_init(text("N"), 1);
+
+    (void)buf;
+    if (n < 0) {
+        uv_close((uv_handle_t *)stream, on_client_closed);
+    } else if (n > 0 && !k->deaf) {
+        assert_int_equal(n, 8);
+        assert_memory_equal(k->bytes, "\0\0\0\10\4\322\26\57", 8); /* SSLRequest */
+        assert_int_equal(uv_write(&k->write, stream, &no, 1, NULL), 0);
+    }
+}
+
+static void on_client(uv_stream_t *server, int status)
+{
+    struct fake_agent *a = server->data;
+    struct client *k = calloc(1, sizeof *k);
+
+    assert_int_equal(status, 0);
+    uv_tcp_init(server->loop, &k->tcp);
+    k->tcp.data = k;
+    k->deaf = a->deaf;
+    assert_int_equal(uv_accept(server, (uv_stream_t *)&k->tcp), 0);
+    uv_read_start((uv_stream_t *)&k->tcp, on_client_alloc, on_client_read);
+}
+
+static void listen_for_probes(struct fake_agent *a)
+{
+    struct sockaddr_in sa;
+    int len = sizeof sa;
+
+    uv_ip4_addr("127.0.0.1", 0, &sa);
+    uv_tcp_init(&a->c->loop, &a->listener);
+    a->listener.data = a;
+    assert_int_equal(uv_tcp_bind(&a->listener, (struct sockaddr *)&sa, 0), 0);
+    assert_int_equal(uv_listen((uv_stream_t *)&a->listener, 16, on_client), 0);
+    assert_int_equal(uv_tcp_getsockname(&a->listener, (struct sockaddr *)&sa, &len), 0);
+    a->port = ntohs(sa.sin_port);
+}
+
 /* ---- life ---------------------------------------------------------------------------- */
 
 static void on_tick(uv_timer_t *tick)
@@ -398,6 +464,7 @@ void fake_agent_open(struct fake_agent *a, struct cluster *c, const char *name,
             identity_make(&peer, IDENTITY_CONTROLLER, "lab", node_names[i], &err), 0);
         assert_int_equal(link_open(&a->links[i].link, &c->loop, a->tls, &spec, &err), 0);
     }
+    listen_for_probes(a);
     uv_timer_init(&c->loop, &a->tick);
     a->tick.data = a;
     uv_timer_start(&a->tick, on_tick, 20, 100);
@@ -417,10 +484,17 @@ static bool is_closed(void *owner)
     return a->closed;
 }
 
+void fake_agent_cut(struct fake_agent *a, int node)
+{
+    link_close(a->links[node].link);
+    a->links[node].link = NULL;
+}
+
 void fake_agent_close(struct fake_agent *a)
 {
     for (int i = 0; i < NODES; i++)
         link_close(a->links[i].link);
+    uv_close((uv_handle_t *)&a->listener, NULL);
     uv_close((uv_handle_t *)&a->tick, on_closed);
     cluster_until(a->c, is_closed, a, 1000, "the end of a fake agent");
     tls_free(a->tls);

@@ -49,7 +49,10 @@ struct fake_agent {
     struct boot deadline;
     bool may_open;
 
-    /* The server. */
+    /* The server: one that answers probes, as PostgreSQL does before it asks who one is. */
+    uv_tcp_t listener;
+    uint16_t port;
+    bool deaf;
     enum server_state server;
     uint64_t lsn, applied_generation;
     bool follows;
@@ -67,6 +70,8 @@ void fake_agent_close(struct fake_agent *a);
 
 /* True while packets would pass: by deadline, as the kernel would judge. */
 bool fake_agent_is_open(const struct fake_agent *a);
+/* Let go of the link to that controller, for good. */
+void fake_agent_cut(struct fake_agent *a, int node);
 void fake_agent_send(struct fake_agent *a, int node, const Rf__Frame *frame);
 
 #endif

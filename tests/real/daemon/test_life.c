@@ -11,6 +11,7 @@ struct stage {
     struct fake_agent east, west;
 };
 
+/* With the ports of the two servers. */
 static const char document[] =
     "{\"group\": \"orders\","
     " \"regions\": [{\"name\": \"east\", \"role\": \"active\"},"
@@ -18,8 +19,8 @@ static const char document[] =
     " \"lease\": {\"ttl_ms\": 3000, \"renew_ms\": 300},"
     " \"sync\": \"required\","
     " \"components\": [{\"name\": \"db\", \"provider\": \"postgres\", \"instances\": ["
-    "   {\"agent\": \"pg-east\", \"region\": \"east\", \"port\": 5432, \"data\": \"/e\"},"
-    "   {\"agent\": \"pg-west\", \"region\": \"west\", \"port\": 5432, \"data\": "
+    "   {\"agent\": \"pg-east\", \"region\": \"east\", \"port\": %u, \"data\": \"/e\"},"
+    "   {\"agent\": \"pg-west\", \"region\": \"west\", \"port\": %u, \"data\": "
     "\"/w\"}]}],"
     " \"decide\": {\"cooldown_ms\": 0, \"local_restarts\": 0}}";
 
@@ -62,14 +63,16 @@ static bool is_whole(void *owner)
     return yes;
 }
 
-static void declare(struct stage *s, const char *text)
+static void declare(struct stage *s)
 {
+    char text[2000];
     long status;
     json_t *reply;
 
     /* At a follower: it is passed on. */
     int leader = cluster_wait_leader(&s->c), node = (leader + 1) % NODES;
 
+    snprintf(text, sizeof text, document, s->east.port, s->west.port);
     reply = cluster_call(&s->c, node, "POST", "/v1/groups", text, &status);
     if (status != 200)
         fail_msg("%ld %s", status, json_dumps(reply, 0));
@@ -86,7 +89,7 @@ static void form(struct stage *s)
     fake_agent_open(&s->west, &s->c, "pg-west", "west", 2);
     cluster_wait_leader(&s->c);
     cluster_until(&s->c, both_enrolled, s, 10000, "both agents enrolled");
-    declare(s, document);
+    declare(s);
     cluster_until(&s->c, east_serves, s, 10000, "the gate of the declared primary open");
     cluster_until(&s->c, is_whole, s, 10000, "the standby in the sync set");
 }
@@ -263,6 +266,96 @@ static void a_restart_of_all_keeps_the_state(void **state)
     assert_int_equal(cluster_stop(&s->c, WITNESS), 0);
 }
 
+static bool probes_say(struct stage *s, const char *path, bool expected)
+{
+    static const char *const others[] = {"east", "west", "witness"};
+    json_t *status = cluster_status(&s->c);
+    const json_t *probes = at(status, path);
+    bool yes = true;
+
+    for (int i = 0; i < NODES; i++)
+        yes = yes && json_is_boolean(json_object_get(probes, others[i])) &&
+              json_is_true(json_object_get(probes, others[i])) == expected;
+    json_decref(status);
+    return yes;
+}
+
+static bool all_see_it(void *owner)
+{
+    return probes_say(owner, "groups.0.instances.0.probes", true);
+}
+
+static bool none_sees_it(void *owner)
+{
+    return probes_say(owner, "groups.0.instances.0.probes", false);
+}
+
+/* From all controllers; a server that accepts and says nothing is none. Shown, and no more.
+ */
+static void probes_are_shown_and_decide_nothing(void **state)
+{
+    struct stage *s = *state;
+    unsigned before;
+
+    cluster_until(&s->c, all_see_it, s, 10000, "all controllers see the server");
+    s->east.deaf = true;
+    cluster_until(&s->c, none_sees_it, s, 10000, "no controller sees the server");
+    before = s->east.grants;
+    cluster_turn_ms(&s->c, 1000);
+    assert_true(s->east.grants > before);
+    assert_true(fake_agent_is_open(&s->east));
+}
+
+/* I7: an agent that does not reach the leader renews, reports, and is fenced through any
+ * other controller. */
+static void a_path_through_a_follower_is_enough(void **state)
+{
+    struct stage *s = *state;
+    int leader = cluster_wait_leader(&s->c);
+    unsigned before = s->east.grants;
+
+    fake_agent_cut(&s->east, leader);
+    fake_agent_cut(&s->east, (leader + 1) % NODES);
+    cluster_turn_ms(&s->c, 2000);
+    assert_true(s->east.grants > before + 5);
+    assert_int_equal(s->east.gaps, 0);
+    assert_int_equal(s->east.fence_orders, 0);
+
+    s->east.server = SERVER_DOWN;
+    cluster_until(&s->c, west_serves, s, 10000, "the other region serving");
+    assert_true(s->east.fence_orders > 0);
+}
+
+/* What operators and auditors read is there: metrics, the log, the doctor. */
+static void what_is_read_is_there(void **state)
+{
+    struct stage *s = *state;
+    int leader = cluster_wait_leader(&s->c);
+    long status;
+    json_t *v;
+    char *text = cluster_get_tcp(&s->c, s->c.metrics[leader], "/metrics", &status);
+
+    assert_int_equal(status, 200);
+    assert_non_null(strstr(text, "ringfence_raft_leader 1\n"));
+    assert_non_null(
+        strstr(text, "ringfence_group_phase{group=\"orders\",phase=\"steady\"} 1"));
+    free(text);
+    for (int i = 0; i < NODES; i++) {
+        v = cluster_call(&s->c, i, "GET", "/v1/log?group=orders&limit=1&after=0", NULL,
+                         &status);
+        assert_text(v, "kind", "declare");
+        assert_text(v, "result", "accepted");
+        assert_int_equal(strlen(json_string_value(at(v, "hash"))), 64);
+        json_decref(v);
+        v = cluster_call(&s->c, i, "GET", "/v1/doctor", NULL, &status);
+        assert_true(json_array_size(at(v, "findings")) >= 6);
+        json_decref(v);
+        v = cluster_call(&s->c, i, "GET", "/v1/groups/orders/why", NULL, &status);
+        assert_true(json_array_size(at(v, "conditions")) > 5);
+        json_decref(v);
+    }
+}
+
 /* One name, two lives: the second is told so while the first is heard, and takes nothing.
  */
 static void two_agents_of_one_name_are_refused(void **state)
@@ -316,6 +409,9 @@ int main(void)
         ON_STAGE(a_switchover_moves_the_group),
         ON_STAGE(an_operator_may_fail_over),
         ON_STAGE(a_restart_of_all_keeps_the_state),
+        ON_STAGE(probes_are_shown_and_decide_nothing),
+        ON_STAGE(a_path_through_a_follower_is_enough),
+        ON_STAGE(what_is_read_is_there),
         ON_STAGE(two_agents_of_one_name_are_refused),
         ON_STAGE(a_minority_decides_nothing),
     };
