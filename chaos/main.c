@@ -61,8 +61,11 @@ static int wait_for(pid_t pid)
     return status;
 }
 
-static void copy_logs(const struct options *o, const char *id)
+/* A folder per laboratory, named after the first scenario in it. */
+static void copy_logs(const struct options *o, const char *id, unsigned first)
 {
+    AUTO(auto_free)
+    char *to = text_new("%s/%02u-%s", o->logs, first + 1, o->plays[first]->name);
     AUTO(auto_free)
     char *command =
         text_new("mkdir -p \"$1\" && cp -r /var/tmp/ringfence-lab/%s/log/. \"$1\" "
@@ -70,7 +73,7 @@ static void copy_logs(const struct options *o, const char *id)
                  "\"$1/postgres-$s.log\" 2>/dev/null || true; done",
                  id, id);
 
-    run_here((const char *[]){"/bin/sh", "-c", command, "sh", o->logs, NULL});
+    run_here((const char *[]){"/bin/sh", "-c", command, "sh", to, NULL});
 }
 
 /* A scenario whose worker died has a result too, and it is not ok. */
@@ -112,7 +115,7 @@ static bool one_laboratory(const struct options *o, const char *id,
     if (progress->next > first && !progress->played[progress->next - 1] && !interrupted)
         record_death(o, progress, status);
     if (o->logs != NULL)
-        copy_logs(o, id);
+        copy_logs(o, id, first);
     kept = o->keep && progress->stands && !interrupted;
     if (kept)
         ground_keep(id);
