@@ -374,9 +374,9 @@ static uint8_t newest_route(const struct known *k)
 {
     uint8_t newest = 0;
 
-    for (uint8_t i = 1; i < CONTROLLER_MAX; i++)
+    for (unsigned i = 1; i < CONTROLLER_MAX; i++)
         if (k->route_at[i].ns > k->route_at[newest].ns)
-            newest = i;
+            newest = (uint8_t)i;
     return newest;
 }
 
