@@ -90,6 +90,16 @@ static unsigned active_groups(const struct state *s, const char *region)
     return n;
 }
 
+/* A region that holds no instance can never become the active one. */
+static bool only_witnesses(const struct state *s, const char *region)
+{
+    for (unsigned i = 0; i < s->group_count; i++)
+        for (uint8_t k = 0; k < s->groups[i].instance_count; k++)
+            if (same_text(group_region_name(&s->groups[i], k), region))
+                return false;
+    return true;
+}
+
 static bool all_quiet(const struct state *s)
 {
     for (unsigned i = 0; i < s->group_count; i++)
@@ -100,11 +110,12 @@ static bool all_quiet(const struct state *s)
 }
 
 /* Leadership belongs where strictly fewer groups are active: losing the active region then
- * costs no election. */
+ * costs no election. Among equals a witness is preferred: it need not hand on again at the
+ * next failover. */
 static void consider_transfer(const struct state *s, const struct observations *o,
                               struct mono now, struct actions *out)
 {
-    unsigned least = active_groups(s, region_of(s, o->self_id));
+    unsigned here = active_groups(s, region_of(s, o->self_id)), least = here;
     struct action *a = next_action(out);
     uint64_t best = 0;
 
@@ -115,7 +126,10 @@ static void consider_transfer(const struct state *s, const struct observations *
         const struct controller *c = &s->controllers[i];
         unsigned n = active_groups(s, c->region);
 
-        if (c->id == o->self_id || !o->controllers[i].caught_up || n >= least)
+        bool fewer = n < least, equal = n == least && best != 0;
+
+        if (c->id == o->self_id || !o->controllers[i].caught_up || n >= here ||
+            !(fewer || (equal && only_witnesses(s, c->region))))
             continue;
         least = n;
         best = c->id;
