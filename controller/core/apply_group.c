@@ -292,6 +292,7 @@ static void declare_change(struct applying *a, const struct group *spec)
         memcpy(g->instances[n].start, spec->instances[n].start, PATH_SIZE);
     }
     move_positions(&old, g);
+    ASSERT(g->active < g->instance_count); /* check_change(): the document names it */
     /* I4: what was granted in this epoch was granted; terms only widen until the next. */
     if (g->epoch != 0)
         g->terms = lease_terms_widest(g->terms, g->policy.lease);

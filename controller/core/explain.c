@@ -75,15 +75,25 @@ static void explain_cause(const struct look *l, struct explanation *out)
     SET(c->limit, "hung_after %u ms", l->g->policy.hung_after_ms);
 }
 
+/* Who would be activated, as the rows see it: the active instance itself, in a new life, if
+ * nobody else can. */
+static const char *ready_name(const struct look *l)
+{
+    uint8_t best = candidate_best(l, false);
+
+    if (best != NO_INSTANCE)
+        return l->g->instances[best].agent;
+    return active_reborn(l) ? active_of(l)->agent : "nobody";
+}
+
 static void explain_candidates(const struct look *l, struct explanation *out)
 {
     bool binding = l->g->policy.sync == SYNC_REQUIRED || l->g->policy.sync == SYNC_STRICT;
     struct condition *c;
     char name[sizeof c->name], why[TEXT_SIZE];
 
-    c = add(out, "target-ready", target_ready(l), true);
-    SET(c->value, "%s",
-        target_ready(l) ? l->g->instances[candidate_best(l, false)].agent : "nobody");
+    c = add(out, "target-ready", target_ready(l) || active_reborn(l), true);
+    SET(c->value, "%s", ready_name(l));
     SET(c->limit, "sync %s%s", sync_mode_name(l->g->policy.sync),
         binding
             ? ": only a member of the sync set is promoted; if the set is lost for good, "
@@ -133,8 +143,9 @@ static void verdict(const struct look *l, struct explanation *out)
     for (unsigned i = 0; i < out->count && blocker == NULL; i++)
         if (out->list[i].blocks)
             blocker = out->list[i].name;
-    out->would_fail_over =
-        cause && blocker == NULL && (!active_down(l) || !restarts_left(l));
+    /* As in the table: a silent holder comes before a restart of its server. */
+    out->would_fail_over = blocker == NULL && (holder_silent(l) || active_hung(l) ||
+                                               (active_down(l) && !restarts_left(l)));
     if (l->g->phase == PHASE_DETACHED)
         SET(out->verdict,
             "the group is detached: nothing is decided until `ringfence "
@@ -151,7 +162,7 @@ static void verdict(const struct look *l, struct explanation *out)
         SET(out->verdict, "nothing is wrong; a failover would be held by: %s", blocker);
     else
         SET(out->verdict, "nothing is wrong; a failover would find %s ready",
-            l->g->instances[candidate_best(l, false)].agent);
+            ready_name(l));
 }
 
 void explain(const struct state *s, const struct observations *o, uint8_t group,

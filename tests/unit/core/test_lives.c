@@ -96,6 +96,8 @@ static void a_late_hello_replaces_nobody(void **state)
  * counted out and proven over, then the same instance is activated in the next epoch. */
 static void a_reborn_active_is_activated_again(void **state)
 {
+    static struct explanation why;
+
     (void)state;
     world_steady(&w, SYNC_REQUIRED);
     agent_comes_back(EAST, 2);
@@ -105,6 +107,8 @@ static void a_reborn_active_is_activated_again(void **state)
     world_pass_ms(&w, 1100);
     world_report(&w, EAST, SERVER_DOWN);
     world_report(&w, WEST, SERVER_ABSENT);
+    explain(&w.s, &w.o, 0, w.now, &why);
+    assert_true(why.would_fail_over);
     assert_string_equal(world_step(&w), "silent-holder");
     assert_string_equal(world_step(&w), "proof-by-expiry");
     world_pass_ms(&w, world_group(&w)->policy.promote_deadline_ms);
