@@ -16,10 +16,13 @@
 #include "controller/core/decide.h"
 #include "fencing/agent/keeper_core.h"
 
+/* Nodes of the network: first the controllers, then the hosts. Typed, for loops over them.
+ */
+#define CTLS ((uint8_t)3)
+#define HOSTS ((uint8_t)2)
+#define NODES ((uint8_t)5)
+
 enum {
-    CTLS = 3,
-    HOSTS = 2,
-    NODES = CTLS + HOSTS,
     NOBODY = 99,
     PORT = 5432,
     LOG_MAX = 6000,

@@ -124,7 +124,7 @@ static void write_something(struct pair *w, uint8_t h)
 
 void pg_world(struct pair *w)
 {
-    (void)pair_at(w, w->now + pair_between(w, 1, 2 * WORLD_MS) * NS_PER_MS, EV_WORLD,
+    (void)pair_at(w, w->now + pair_between(w, 1, 2ull * WORLD_MS) * NS_PER_MS, EV_WORLD,
                   NOBODY);
     for (uint8_t h = 0; h < HOSTS; h++) {
         if (pair_chance(w, WRITE_PERMILLE))

@@ -352,10 +352,8 @@ static bool may_run(const struct pair *w, uint8_t h, const struct order *o,
     *ret_refuse = false;
     if (host->k.disk.count == 0 || host->k.disk.of[0].highest != o->epoch)
         return false;
-    if (primary && o->kind == STEP_STOP && !host->d.stop_allowed)
-        *ret_refuse = true;
-    else if (follow ? primary : standby)
-        *ret_refuse = true;
+    *ret_refuse = (primary && o->kind == STEP_STOP && !host->d.stop_allowed) ||
+                  (follow ? primary : standby);
     if (*ret_refuse || (!primary && !standby))
         return false;
     if (o->kind == STEP_LEAD || o->kind == STEP_JOIN || o->kind == STEP_SYNC)

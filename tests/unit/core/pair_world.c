@@ -131,7 +131,7 @@ static uint64_t delay(struct pair *w)
 {
     if (w->noisy && pair_chance(w, 20))
         return pair_between(w, 30, 1500) * NS_PER_MS;
-    return pair_between(w, 200, 8000) * 1000;
+    return pair_between(w, 200, 8000) * 1000u;
 }
 
 /* Later deliveries may overtake earlier ones: that is the reordering. */
@@ -299,7 +299,7 @@ static int64_t any_rate(struct pair *w)
     static const int64_t edge[] = {-RHO_PPM, RHO_PPM, 0};
 
     return pair_chance(w, 700) ? edge[pair_between(w, 0, 2)]
-                               : (int64_t)pair_between(w, 0, 2 * RHO_PPM) - RHO_PPM;
+                               : (int64_t)pair_between(w, 0, 2ull * RHO_PPM) - RHO_PPM;
 }
 
 static void begin(struct pair *w, const struct pair_options *opt)
