@@ -35,6 +35,8 @@ const char *ground_missing(void);
 
 /* Takes the lock of `id`; the descriptor holds it for life. */
 int ground_lock(const char *id);
+/* The lock of a laboratory whose janitor is gone; -1: there is none, or it is alive. */
+int ground_take_over(const char *id);
 /* Removes what dead laboratories left. Those that were kept stay until ground_remove(). */
 void ground_sweep(void);
 

@@ -68,10 +68,10 @@ static void copy_logs(const struct options *o, const char *id, unsigned first)
     char *to = text_new("%s/%02u-%s", o->logs, first + 1, o->plays[first]->name);
     AUTO(auto_free)
     char *command =
-        text_new("mkdir -p \"$1\" && cp -r /var/tmp/ringfence-lab/%s/log/. \"$1\" "
-                 "&& for s in east west; do cp /var/tmp/ringfence-lab/%s/$s/data.log "
-                 "\"$1/postgres-$s.log\" 2>/dev/null || true; done",
-                 id, id);
+        text_new("mkdir -p \"$1\"; cd /var/tmp/ringfence-lab/%s || exit 0; "
+                 "cp -r log/. \"$1\"; for s in east west; do test ! -e $s/data.log || "
+                 "cp $s/data.log \"$1/postgres-$s.log\"; done",
+                 id);
 
     run_here((const char *[]){"/bin/sh", "-c", command, "sh", to, NULL});
 }
@@ -165,6 +165,25 @@ static int play_all(const struct options *o)
     return summarize(o, progress);
 }
 
+static int remove_kept(const char *id)
+{
+    int lock;
+
+    if (!ground_exists(id)) {
+        fprintf(stderr, "ringfence-lab: there is no laboratory %s\n", id);
+        return EXIT_NOT_OK;
+    }
+    lock = ground_take_over(id);
+    if (lock < 0) {
+        fprintf(stderr, "ringfence-lab: laboratory %s is in use: end it where it runs\n",
+                id);
+        return EXIT_NOT_OK;
+    }
+    ground_remove(id);
+    close(lock);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -178,14 +197,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "ringfence-lab: %s\n", missing);
         return EXIT_NO_LAB;
     }
-    if (options.remove != NULL) {
-        if (!ground_exists(options.remove)) {
-            fprintf(stderr, "ringfence-lab: there is no laboratory %s\n", options.remove);
-            return EXIT_NOT_OK;
-        }
-        ground_remove(options.remove);
-        return 0;
-    }
+    if (options.remove != NULL)
+        return remove_kept(options.remove);
     catch_signals();
     ground_sweep();
     return play_all(&options);

@@ -20,16 +20,29 @@ static char *lock_path(const char *id) { return text_new("%s/%s", lock_dir, id);
 
 static char *kept_path(const char *id) { return text_new("%s/%s.kept", lock_dir, id); }
 
+/* Under another name first: the lock is held before anybody can see it. */
 int ground_lock(const char *id)
 {
     AUTO(auto_free) char *path = lock_path(id);
+    AUTO(auto_free) char *fresh = text_new("%s.new", path);
     int fd;
 
     make_dir(lock_dir, 0755, 0, 0);
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0)
+    fd = open(fresh, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0 || rename(fresh, path) != 0)
         die("%s: %s", path, strerror(errno));
     return fd;
+}
+
+int ground_take_over(const char *id)
+{
+    AUTO(auto_free) char *path = lock_path(id);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    close(fd);
+    return -1;
 }
 
 void ground_keep(const char *id)
@@ -79,15 +92,15 @@ void ground_remove(const char *id)
     (void)rmdir(lock_dir);
 }
 
-static bool is_stale(const char *id)
+static void sweep_one(const char *id)
 {
-    AUTO(auto_free) char *path = lock_path(id);
     AUTO(auto_free) char *kept = kept_path(id);
-    AUTO(auto_close) int fd = open(path, O_RDWR | O_CLOEXEC);
+    AUTO(auto_close) int lock = access(kept, F_OK) == 0 ? -1 : ground_take_over(id);
 
-    if (fd < 0 || access(kept, F_OK) == 0)
-        return false;
-    return flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (lock < 0)
+        return;
+    fprintf(stderr, "ringfence-lab: removing what laboratory %s left\n", id);
+    ground_remove(id);
 }
 
 void ground_sweep(void)
@@ -98,10 +111,8 @@ void ground_sweep(void)
     if (dir == NULL)
         return;
     while ((entry = readdir(dir)) != NULL) {
-        if (strchr(entry->d_name, '.') != NULL || !is_stale(entry->d_name))
-            continue;
-        fprintf(stderr, "ringfence-lab: removing what laboratory %s left\n", entry->d_name);
-        ground_remove(entry->d_name);
+        if (strchr(entry->d_name, '.') == NULL)
+            sweep_one(entry->d_name);
     }
     closedir(dir);
 }
