@@ -20,7 +20,8 @@ enum {
     OWN_STOP_MS = 3000,   /* a server that is not ours: fast, then immediate */
     OWN_STOP_AGAIN_MS = 5000,
     CHECKS_DEADLINE_MS = 3000,
-    LATE_MS = 200, /* a tick later than this: the silence is ours */
+    JOIN_WAIT_MS = 3000, /* for the newcomer to keep up; then the leader tries later */
+    LATE_MS = 200,       /* a tick later than this: the silence is ours */
 };
 
 /* The life of one postmaster. */
@@ -58,6 +59,8 @@ struct inst {
     bool canary_asked;      /* with the observation that is under way */
     struct mono fast_until, stop_again;
     struct running run;
+    uint64_t waiting; /* step that is waited with, since: */
+    struct mono waiting_since;
     uint64_t result; /* step whose result is in result_packed */
     struct buf result_packed;
     bool alive, opening, crashed, hung, alien, stopped;

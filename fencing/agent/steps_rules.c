@@ -27,8 +27,10 @@ static enum order_verdict judge_as_primary(const struct order_facts *f,
                                            const char **ret_why)
 {
     switch (f->request->kind) {
-    case RF__STEP_KIND__STEP_LEAD:
     case RF__STEP_KIND__STEP_JOIN:
+        *ret_why = "the standby that is to join does not keep up";
+        return holds_write_lease(f) && f->joining_keeps_up ? ORDER_RUN : ORDER_WAIT;
+    case RF__STEP_KIND__STEP_LEAD:
     case RF__STEP_KIND__STEP_SYNC:
         /* The lease of epoch e is held before anything is promoted for e. */
         *ret_why = "the lease of this epoch is not held yet";
@@ -208,14 +210,25 @@ bool server_is_hung(const Rf__Assignment *a, struct mono accepted, unsigned fail
 /* ---- members that do not flush --------------------------------------------------------
  */
 
+static struct mono last_current(const struct shrink_watch *w, const char *name)
+{
+    for (uint8_t i = 0; i < w->count; i++)
+        if (strncmp(w->of[i].name, name, sizeof w->of[i].name - 1) == 0)
+            return w->of[i].current;
+    return (struct mono){0};
+}
+
 static void watch_anew(struct shrink_watch *w, const Rf__Assignment *a,
                        const Rf__Observation *seen, struct mono now)
 {
+    const struct shrink_watch before = *w;
+
     *w = (struct shrink_watch){.generation = a->sync_generation, .looked = now};
     for (size_t i = 0; i < a->n_peers && i < SHRINK_PEERS_MAX; i++) {
         snprintf(w->of[i].name, sizeof w->of[i].name, "%s", a->peers[i]->standby_name);
         w->of[i].target = seen->flush_lsn;
         w->of[i].since = now;
+        w->of[i].current = last_current(&before, a->peers[i]->standby_name);
         w->count++;
     }
 }
@@ -258,10 +271,18 @@ uint32_t shrink_look(struct shrink_watch *w, const Rf__Assignment *a,
         if (r != NULL && r->flush_lsn >= w->of[i].target) {
             w->of[i].target = seen->flush_lsn;
             w->of[i].since = now;
+            w->of[i].current = now;
         } else if (a->peers[i]->member &&
                    mono_since_ms(w->of[i].since, now) >= a->shrink_after_ms) {
             out |= 1u << i;
         }
     }
     return out;
+}
+
+bool standby_keeps_up(const struct shrink_watch *w, const char *name, struct mono now)
+{
+    struct mono at = last_current(w, name);
+
+    return mono_is_set(at) && mono_since_ms(at, now) < STANDBY_CURRENT_MS;
 }

@@ -55,6 +55,7 @@ struct order_facts {
     uint64_t running, running_epoch; /* step under way; 0: none (or our own) */
     bool busy;                       /* something is under way */
     uint64_t result;                 /* step whose result we hold; 0: none */
+    bool joining_keeps_up;           /* JOIN: the standby that is to join */
     uint64_t last_step;
 };
 
@@ -103,9 +104,15 @@ struct shrink_watch {
         char name[64];
         uint64_t target; /* flushed by the primary at `since` */
         struct mono since;
+        struct mono current; /* last seen with all that the primary had a look before */
     } of[SHRINK_PEERS_MAX];
     uint8_t count;
 };
+
+/* The standby of this name keeps up now: to wait for one that does not, as a join does,
+ * would stop all writes although the log has let it go. */
+enum { STANDBY_CURRENT_MS = 1500 };
+bool standby_keeps_up(const struct shrink_watch *w, const char *name, struct mono now);
 
 /* `now`: when `seen` was taken. Bit i of the answer: a->peers[i] has not flushed what the
  * primary had for shrink_after. `held`: we hold the write lease of this epoch now. */

@@ -151,8 +151,14 @@ static void begin(struct inst *i, Rf__StepRequest *rq, bool own)
     Rf__ServerSpec server;
     struct err err = {0};
     int32_t pid = helper_pid(i->worker);
-    uint32_t ms = rq->deadline_ms < STEP_LEAST_MS ? STEP_LEAST_MS : rq->deadline_ms;
+    uint32_t ms = rq->deadline_ms;
 
+    /* A join makes every commit wait for the newcomer: no longer than a member may be
+     * silent (I8), or a link that is cut meanwhile would stop the writes. */
+    if (rq->kind == RF__STEP_KIND__STEP_JOIN && i->a->shrink_after_ms < ms)
+        ms = i->a->shrink_after_ms;
+    if (ms < STEP_LEAST_MS)
+        ms = STEP_LEAST_MS;
     if (pid == 0)
         return; /* being replaced; asked again at the next tick */
     i->rec->worker = (struct postmaster){pid, process_start_ms(pid)};
@@ -209,6 +215,20 @@ static void repeat_result(struct inst *i)
     rf__step_result__free_unpacked(r, NULL);
 }
 
+/* A join that cannot begin is given back, or it would stand in the way of other steps. */
+static bool waited_too_long(struct inst *i)
+{
+    const Rf__StepRequest *rq = i->order->request;
+    struct mono now = mono_now();
+
+    if (i->waiting != rq->step) {
+        i->waiting = rq->step;
+        i->waiting_since = now;
+    }
+    return rq->kind == RF__STEP_KIND__STEP_JOIN && !i->run.busy &&
+           mono_since_ms(i->waiting_since, now) > JOIN_WAIT_MS;
+}
+
 void inst_consider_order(struct inst *i)
 {
     struct order_facts f = {.a = i->a,
@@ -223,6 +243,7 @@ void inst_consider_order(struct inst *i)
         return;
     f.request = i->order->request;
     f.last_step = i->rec->last_step;
+    f.joining_keeps_up = standby_keeps_up(&i->shrink, f.request->joining, mono_now());
     board_view(i->st->parts.board, i->slot, &f.view);
     switch (order_judge(&f, &why)) {
     case ORDER_RUN:
@@ -232,6 +253,10 @@ void inst_consider_order(struct inst *i)
         break;
     case ORDER_WAIT:
         snprintf(i->waits, sizeof i->waits, "%s", why);
+        if (waited_too_long(i)) {
+            refuse(i, why);
+            drop_order(i);
+        }
         break;
     case ORDER_CANCEL:
         if (i->run.cancelled)

@@ -131,6 +131,7 @@ static void orders_are_judged(void **state)
         rq.kind = row->kind;
         rq.step = 50;
         rq.epoch = row->order_epoch;
+        f.joining_keeps_up = true;
         f.view = (struct keeper_view){.epoch = row->disk_epoch,
                                       .fenced = row->fenced,
                                       .lease_kind = row->lease,
@@ -386,6 +387,43 @@ static void doubtful_looks_let_nobody_go(void **state)
     }
 }
 
+/* A standby that was let go since it does not flush is not waited for again until it does,
+ * whatever the leader has heard of it. */
+static void nobody_waits_for_one_who_does_not_keep_up(void **state)
+{
+    static const char name[] = "orders_pg-west_3";
+    Rf__Assignment a = assignment(P, 3);
+    Rf__Observation o = primary_seen(2000, name, 2000);
+    struct shrink_watch w = {0};
+    Rf__StepRequest rq = RF__STEP_REQUEST__INIT;
+    struct order_facts f = {.a = &a, .request = &rq, .now = {1000}};
+    const char *why;
+
+    (void)state;
+    assert_false(standby_keeps_up(&w, name, at(1)));
+    (void)look(&w, &a, &o, (const uint64_t[]){0, 1000});
+    assert_true(standby_keeps_up(&w, name, at(1500)));
+    o = primary_seen(3000, name, 1999); /* the link is cut, and the primary goes on */
+    (void)look(&w, &a, &o, (const uint64_t[]){1500, 4000});
+    assert_false(standby_keeps_up(&w, name, at(4000)));
+    a.sync_generation++; /* it has left the set; what we saw of it still counts */
+    a.peers[0]->member = false;
+    (void)look(&w, &a, &o, (const uint64_t[]){4500, 5000});
+    assert_false(standby_keeps_up(&w, name, at(5000)));
+    o = primary_seen(3000, name, 3000);
+    (void)look(&w, &a, &o, (const uint64_t[]){5500, 5500});
+    assert_true(standby_keeps_up(&w, name, at(5500)));
+
+    rq.kind = RF__STEP_KIND__STEP_JOIN;
+    rq.step = 50;
+    rq.epoch = 3;
+    f.view = (struct keeper_view){
+        .epoch = 3, .lease_kind = KIND_WRITE, .lease_epoch = 3, .lease_deadline = {1001}};
+    assert_int_equal(order_judge(&f, &why), ORDER_WAIT);
+    f.joining_keeps_up = true;
+    assert_int_equal(order_judge(&f, &why), ORDER_RUN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,6 +437,7 @@ int main(void)
         cmocka_unit_test(hung_is_asked_and_not_answered),
         cmocka_unit_test(a_silent_member_is_let_go_in_time),
         cmocka_unit_test(doubtful_looks_let_nobody_go),
+        cmocka_unit_test(nobody_waits_for_one_who_does_not_keep_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
