@@ -115,6 +115,17 @@ static void note_server(struct inst *i, const Rf__Observation *seen)
     }
 }
 
+/* A look from outside knows nothing of the names that are in force; the same postmaster has
+ * not changed them by itself, and "0" would have the leader set them again. */
+static void carry_over(const Rf__Observation *before, Rf__Observation *now)
+{
+    if (before == NULL || now->error[0] == 0 || now->sync_generation != 0 ||
+        before->postmaster_pid != now->postmaster_pid ||
+        before->postmaster_start_ms != now->postmaster_start_ms)
+        return;
+    now->sync_generation = before->sync_generation;
+}
+
 void inst_take_observation(struct inst *i, const Rf__Observation *seen)
 {
     struct postmaster pm = {seen->postmaster_pid, seen->postmaster_start_ms};
@@ -126,6 +137,7 @@ void inst_take_observation(struct inst *i, const Rf__Observation *seen)
     copy = observation_copy(seen);
     if (copy == NULL)
         return; /* no memory; the next one may find some */
+    carry_over(i->seen, copy);
     if (i->seen != NULL)
         rf__observation__free_unpacked(i->seen, NULL);
     i->seen = copy;

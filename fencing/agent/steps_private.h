@@ -17,7 +17,8 @@ enum {
     PROBE_DEFAULT_MS = 1000,
     STEP_LEAST_MS = 1000, /* no step gets less */
     STEP_GRACE_MS = 3000, /* beyond the deadline that the provider keeps by itself */
-    OWN_STOP_MS = 3000,   /* a server that is not ours: fast, then immediate */
+    OWN_STOP_MS = 1500,   /* a server that is not ours: fast, then immediate; its gate is
+                             closed, so its walsenders could not drain anyway */
     OWN_STOP_AGAIN_MS = 5000,
     CHECKS_DEADLINE_MS = 3000,
     JOIN_WAIT_MS = 3000, /* for the newcomer to keep up; then the leader tries later */

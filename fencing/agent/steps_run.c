@@ -239,7 +239,9 @@ void inst_consider_order(struct inst *i)
                             .result = i->result};
     const char *why = "";
 
-    if (i->order == NULL || i->rec == NULL || i->worker == NULL)
+    /* A server that must not run is ended first, and quickly: the stop inside a follow step
+     * has a day for it, and would wait for walsenders that the gate cuts off. */
+    if (i->order == NULL || i->rec == NULL || i->worker == NULL || i->alien)
         return;
     f.request = i->order->request;
     f.last_step = i->rec->last_step;
@@ -289,9 +291,10 @@ void inst_stop_alien(struct inst *i)
     if (i->run.busy || i->worker == NULL || i->rec == NULL ||
         (mono_is_set(i->stop_again) && now.ns < i->stop_again.ns))
         return;
-    i->stop_again = mono_plus_ms(now, OWN_STOP_AGAIN_MS);
     rq.kind = RF__STEP_KIND__STEP_STOP;
     rq.epoch = i->a->epoch;
     rq.deadline_ms = OWN_STOP_MS;
     begin(i, &rq, true);
+    if (i->run.busy)
+        i->stop_again = mono_plus_ms(now, OWN_STOP_AGAIN_MS);
 }
