@@ -209,7 +209,8 @@ static int block_commits(struct pg *pg, char *const *members, size_t n, uint64_t
     if (n >= PG_NAMES_MAX)
         return err_set(err, ERR_INVAL, "%zu members, limit %d", n, PG_NAMES_MAX - 1);
     make_nobody(pg, generation, nobody);
-    memcpy(all, members, n * sizeof *members);
+    for (size_t i = 0; i < n; i++) /* none: protobuf-c's array is NULL */
+        all[i] = members[i];
     all[n] = nobody;
     if (pg_names_format(all, n + 1, &names, err) != 0 ||
         pg_names_apply(pg, names, deadline, err) != 0)
@@ -312,7 +313,8 @@ static int join(struct pg *pg, const Rf__StepRequest *rq, struct mono deadline,
     char *all[PG_NAMES_MAX];
     uint64_t lsn;
 
-    memcpy(all, rq->members, rq->n_members * sizeof *all);
+    for (size_t i = 0; i < rq->n_members; i++) /* none: protobuf-c's array is NULL */
+        all[i] = rq->members[i];
     all[rq->n_members] = rq->joining;
     if (pg_names_format(all, rq->n_members + 1, &names, err) != 0 ||
         block_commits(pg, rq->members, rq->n_members, rq->generation, deadline, err) != 0)
