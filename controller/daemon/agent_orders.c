@@ -45,6 +45,15 @@ static uint8_t best_route(struct agents *a, const struct known *k)
     return best;
 }
 
+/* The agent's frames come by `route`, and none of late by the stream of our own. */
+static bool is_heard_elsewhere(struct agents *a, const struct known *k, uint8_t route)
+{
+    enum { LATE_MS = 300 };
+    struct mono own = k->route_at[agents_self_route(a)];
+
+    return route != NO_INSTANCE && mono_since_ms(own, k->route_at[route]) > LATE_MS;
+}
+
 void agents_send(struct agents *a, const char *name, const Rf__Frame *frame)
 {
     const struct known *k = agents_know(a, name);
@@ -58,9 +67,13 @@ void agents_send(struct agents *a, const char *name, const Rf__Frame *frame)
         log_error("%s for agent %s: %s", frame_name(frame), name, err.text);
         return;
     }
-    if (sessions_send(a, name, &k->enrolled, a->bytes.data, a->bytes.len))
-        return;
+    /* A stream whose other end cannot be reached any more looks alive until its timeout. If
+     * the agent is heard through somebody else meanwhile, both ways are taken: whatever is
+     * sent from here may arrive twice. */
     route = best_route(a, k);
+    if (sessions_send(a, name, &k->enrolled, a->bytes.data, a->bytes.len) &&
+        !is_heard_elsewhere(a, k, route))
+        return;
     if (route != NO_INSTANCE)
         peers_forward_down(a->d->peers, route, name, a->bytes.data, a->bytes.len);
 }

@@ -36,9 +36,21 @@ void uplink_send(struct uplink *u, const Rf__Frame *frame)
         log_debug("%s to %s: %s", frame_name(frame), u->to->name, err.text);
 }
 
+/* A link whose other end cannot be reached any more is up until its timeout. One by which
+ * nothing came for three periods is not relied upon: the other controllers pass on (I7). */
+static bool is_quiet(const struct keeper *k, const struct uplink *u)
+{
+    uint64_t limit_ms = 3ull * k->tick_ms;
+
+    return boot_now().ns - u->heard.ns > limit_ms * NS_PER_MS;
+}
+
 void keeper_send(struct keeper *k, const Rf__Frame *frame, bool all)
 {
     const struct uplink *leader = all ? NULL : leader_of(k);
+
+    if (leader != NULL && is_quiet(k, leader))
+        leader = NULL;
 
     for (unsigned i = 0; i < k->uplink_count; i++)
         if (k->uplinks[i].welcomed && (leader == NULL || leader == &k->uplinks[i]))
@@ -220,6 +232,7 @@ static void on_frame(void *owner, const uint8_t *data, size_t len)
         on_garbage(u, err.text);
         return;
     }
+    u->heard = boot_now();
     dispatch(u, f);
 }
 

@@ -30,6 +30,7 @@ struct uplink {
     struct link *link; /* NULL: refused for good, or until `redial` */
     struct boot redial;
     bool welcomed;
+    struct boot heard; /* last frame that came by it */
     uint64_t term;
     char leader[AGENT_NAME_SIZE]; /* as it said last */
     uint64_t ping_seq;
