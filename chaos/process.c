@@ -1,7 +1,6 @@
 /* chaos/process.c */
 #include "chaos/process.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -160,37 +159,25 @@ void run_here(const char *const *argv)
         die("%s ... %s ended with %d:\n%s", argv[0], argv[1], status, output);
 }
 
-static pid_t parent_of(pid_t pid)
-{
-    char path[64];
-    AUTO(auto_free) char *stat = NULL;
-    const char *after_name;
-
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    stat = file_read(path);
-    after_name = stat != NULL ? strrchr(stat, ')') : NULL;
-    /* ") S PARENT ..." */
-    return after_name != NULL && strlen(after_name) > 4
-               ? (pid_t)strtol(after_name + 4, NULL, 10)
-               : 0;
-}
-
-/* A child made while we looked is caught by its parent's SIGSTOP or by the next look. */
+/* A child made while we looked is caught by the next look at its parent, which is stopped.
+ */
 static size_t stop_children(pid_t parent, pid_t *pids, size_t n, size_t max)
 {
-    DIR *proc = opendir("/proc");
-    const struct dirent *entry;
+    AUTO(auto_free)
+    char *path = text_new("/proc/%d/task/%d/children", (int)parent, (int)parent);
+    AUTO(auto_free) char *children = file_read(path);
+    char *at = children;
 
-    while (proc != NULL && n < max && (entry = readdir(proc)) != NULL) {
-        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+    while (at != NULL && n < max) {
+        char *end;
+        pid_t pid = (pid_t)strtol(at, &end, 10);
 
-        if (pid <= 0 || parent_of(pid) != parent)
-            continue;
+        if (end == at)
+            break;
         kill(pid, SIGSTOP);
         pids[n++] = pid;
+        at = end;
     }
-    if (proc != NULL)
-        closedir(proc);
     return n;
 }
 
