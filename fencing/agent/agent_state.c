@@ -63,16 +63,22 @@ static int format(const struct agent_contents *c, struct buf *out, struct err *e
     return 0;
 }
 
-static bool parse_group(const char *line, struct epoch_table *t)
+static bool copy_word(char *out, size_t size, const char *word)
+{
+    return word != NULL && (size_t)snprintf(out, size, "%s", word) < size;
+}
+
+static bool parse_group(char *line, struct epoch_table *t)
 {
     struct epoch_record r = {0};
-    unsigned port, tried;
-    int end = 0;
+    uint64_t port, tried;
 
     if (t->count == AGENT_GROUPS_MAX ||
-        sscanf(line, "group %23s %" SCNu64 " %" SCNu64 " %u %u%n", r.group, &r.highest,
-               &r.fenced, &port, &tried, &end) != 5 ||
-        line[end] != 0 || port > UINT16_MAX || tried > 1)
+        !copy_word(r.group, sizeof r.group, durable_word(&line)) ||
+        !durable_number(&line, UINT64_MAX, &r.highest) ||
+        !durable_number(&line, UINT64_MAX, &r.fenced) ||
+        !durable_number(&line, UINT16_MAX, &port) || !durable_number(&line, 1, &tried) ||
+        line != NULL)
         return false;
     r.port = (uint16_t)port;
     r.tried = tried == 1;
@@ -81,34 +87,44 @@ static bool parse_group(const char *line, struct epoch_table *t)
 }
 
 /* I10: a line that this version does not know is an error, never skipped. */
-static bool parse_line(const char *line, struct agent_contents *c)
+static bool parse_line(char *line, struct agent_contents *c)
 {
-    char text[HEX_SIZE];
+    const char *key = durable_word(&line);
 
-    if (sscanf(line, "cluster %63s", c->cluster) == 1 ||
-        sscanf(line, "agent %23s", c->agent) == 1)
-        return true;
-    if (sscanf(line, "incarnation %96s", text) == 1)
-        return unhex(text, c->incarnation.bytes, INCARNATION_BYTES);
-    return parse_group(line, &c->epochs);
+    if (key == NULL || line == NULL)
+        return false;
+    if (strcmp(key, "group") == 0)
+        return parse_group(line, &c->epochs);
+    if (strcmp(key, "cluster") == 0)
+        return copy_word(c->cluster, sizeof c->cluster, line);
+    if (strcmp(key, "agent") == 0)
+        return copy_word(c->agent, sizeof c->agent, line);
+    return strcmp(key, "incarnation") == 0 && strlen(line) == HEX_SIZE - 1 &&
+           unhex(line, c->incarnation.bytes, INCARNATION_BYTES);
 }
 
 static int parse(char *text, struct agent_contents *ret, struct err *err)
 {
     struct agent_contents c = {0};
     char *save = NULL, *line = strtok_r(text, "\n", &save);
-    int version = 0;
+    const char *magic = durable_word(&line);
+    uint64_t version;
 
-    if (line == NULL || sscanf(line, "ringfence-agent-state %d", &version) != 1)
+    if (magic == NULL || strcmp(magic, "ringfence-agent-state") != 0 ||
+        !durable_number(&line, UINT64_MAX, &version))
         return err_set(err, ERR_CORRUPT, "not the state of an agent");
     if (version != VERSION)
         return err_set(err, ERR_UNSUPPORTED,
-                       "it has format %d, this version knows %d: install the version that "
-                       "wrote it, or a newer one",
+                       "it has format %" PRIu64 ", this version knows %d: install the "
+                       "version that wrote it, or a newer one",
                        version, VERSION);
-    while ((line = strtok_r(NULL, "\n", &save)) != NULL)
+    while ((line = strtok_r(NULL, "\n", &save)) != NULL) {
+        char shown[64];
+
+        snprintf(shown, sizeof shown, "%s", line);
         if (!parse_line(line, &c))
-            return err_set(err, ERR_CORRUPT, "the line '%.60s' is not understood", line);
+            return err_set(err, ERR_CORRUPT, "the line '%s' is not understood", shown);
+    }
     *ret = c;
     return 0;
 }
@@ -194,7 +210,7 @@ int agent_state_open(struct agent_state *s, const char *path,
                      struct err *err)
 {
     struct err own;
-    struct agent_contents c;
+    struct agent_contents c = {0};
     int status;
 
     err = err != NULL ? err : &own;
@@ -238,7 +254,7 @@ int agent_state_begin(struct agent_contents *c, const uint8_t boot[AGENT_ID_SIZE
             return err_errno(err, errno, "random bytes for the incarnation");
         memcpy(b, boot, AGENT_ID_SIZE);
         memcpy(b + AGENT_ID_SIZE, gate, AGENT_ID_SIZE);
-        memcpy(b + 2 * AGENT_ID_SIZE, fresh, AGENT_ID_SIZE);
+        memcpy(b + (size_t)2 * AGENT_ID_SIZE, fresh, AGENT_ID_SIZE);
         for (unsigned i = 0; i < c->epochs.count; i++)
             c->epochs.of[i].tried = false;
     }

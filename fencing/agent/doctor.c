@@ -190,7 +190,7 @@ static void measure_disk(uv_work_t *work)
         struct mono before = mono_now();
         uint64_t us;
 
-        if (pwrite(fd, "ringfence", 9, 4096 * i) != 9 || fsync(fd) != 0)
+        if (pwrite(fd, "ringfence", 9, (off_t)4096 * i) != 9 || fsync(fd) != 0)
             d->disk_errno = errno != 0 ? errno : ENOSPC;
         us = mono_since_ns(before, mono_now()) / 1000;
         if (us > d->disk_us)
@@ -314,9 +314,9 @@ static void look_at_group(struct doctor *d, uint8_t slot)
     struct steps_view s;
     struct keeper_view v;
 
-    if (!steps_view(p->steps, slot, &s) || !s.assigned)
+    if (!steps_view(p->steps, (uint8_t)slot, &s) || !s.assigned)
         return;
-    board_view(p->board, slot, &v);
+    board_view(p->board, (uint8_t)slot, &v);
     if (v.problem[0] != 0)
         add(d, "gate-port", "fail", "group %s: %s", s.group, v.problem);
     else if (v.managed)
@@ -424,8 +424,8 @@ void doctor_ask(struct doctors *all, struct http_request *req)
     look_at_clock(d, &h);
     look_at_keeper(d, &h);
     ask_disk(d);
-    for (uint8_t slot = 0; slot < AGENT_GROUPS_MAX; slot++)
-        look_at_group(d, slot);
+    for (unsigned slot = 0; slot < AGENT_GROUPS_MAX; slot++)
+        look_at_group(d, (uint8_t)slot);
     answer_if_complete(d);
 }
 

@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -28,7 +29,7 @@ static int sum_line(const struct buf *text, char line[SUM_LINE + 1], struct err 
         return err_set(err, ERR_NOMEM, "sha256");
     memcpy(line, "sha256 ", 7);
     for (unsigned i = 0; i < DIGEST_SIZE; i++)
-        snprintf(line + 7 + 2 * i, 3, "%02x", digest[i]);
+        snprintf(line + 7 + (size_t)2 * i, 3, "%02x", digest[i]);
     line[SUM_LINE - 1] = '\n';
     line[SUM_LINE] = 0;
     return 0;
@@ -46,6 +47,36 @@ int durable_printf(struct buf *b, struct err *err, const char *fmt, ...)
     if (n < 0 || (size_t)n >= sizeof line)
         return err_set(err, ERR_FULL, "a line too long for a state file");
     return buf_append(b, line, (size_t)n, err);
+}
+
+char *durable_word(char **line)
+{
+    char *word = *line;
+    char *end;
+
+    if (word == NULL || *word == 0)
+        return NULL;
+    end = strchr(word, ' ');
+    *line = end != NULL ? end + 1 : NULL;
+    if (end != NULL)
+        *end = 0;
+    return word;
+}
+
+bool durable_number(char **line, uint64_t max, uint64_t *ret)
+{
+    const char *word = durable_word(line);
+    char *end = NULL;
+    unsigned long long n;
+
+    if (word == NULL || strspn(word, "0123456789") != strlen(word) || word[0] == 0)
+        return false;
+    errno = 0;
+    n = strtoull(word, &end, 10);
+    if (errno != 0 || *end != 0 || n > max)
+        return false;
+    *ret = n;
+    return true;
 }
 
 static int write_all(int fd, const void *data, size_t len)

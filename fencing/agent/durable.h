@@ -12,6 +12,9 @@
 #ifndef RF_AGENT_DURABLE_H
 #define RF_AGENT_DURABLE_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "controller/base/buf.h"
 #include "controller/base/err.h"
 
@@ -32,6 +35,11 @@ MUST_USE int durable_write(const struct durable_dir *dir, const char *name,
 /* Formatted text at the end of `b`. */
 MUST_USE int durable_printf(struct buf *b, struct err *err, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
+
+/* The next word of a line, whose blanks are single; NULL at its end. Words are cut off. */
+char *durable_word(char **line);
+/* The next word as a decimal number up to `max`. False: none, or something else. */
+bool durable_number(char **line, uint64_t max, uint64_t *ret);
 
 /* Called before each step of durable_write(), for tests that end the process there. */
 extern void (*durable_before_step)(int step);

@@ -36,14 +36,14 @@ static bool pick_group(const struct endpoints *e, struct http_request *req,
     const char *name = http_query(req, "group");
     unsigned found = 0;
 
-    for (uint8_t slot = 0; slot < AGENT_GROUPS_MAX; slot++) {
+    for (unsigned slot = 0; slot < AGENT_GROUPS_MAX; slot++) {
         struct steps_view s;
 
-        if (!steps_view(e->parts.steps, slot, &s) || !s.assigned ||
+        if (!steps_view(e->parts.steps, (uint8_t)slot, &s) || !s.assigned ||
             (name != NULL && strcmp(s.group, name) != 0))
             continue;
         *ret = s;
-        *ret_slot = slot;
+        *ret_slot = (uint8_t)slot;
         found++;
     }
     if (found == 0)

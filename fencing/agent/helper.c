@@ -13,6 +13,7 @@
 #include "controller/base/assert.h"
 #include "controller/base/buf.h"
 #include "controller/base/log.h"
+#include "fencing/agent/durable.h"
 #include "proto/frame.h"
 
 enum { HEAD_SIZE = 4, RESPAWN_MS = 200, WORKER_FD = 3 };
@@ -375,30 +376,38 @@ void helper_kill(struct helper *h)
         end_child(h->child, ERR_CLOSED, "the provider process was told to end");
 }
 
-/* Field 22 of /proc/PID/stat, ticks since boot; the name before it may hold anything. */
+/* Fields 3 (state) and 22 (start in ticks since boot) of /proc/PID/stat; field 2, the name,
+ * may hold anything, so they are counted from its end. */
+static uint64_t parse_start_ms(char *after)
+{
+    enum { FIELDS_BETWEEN = 18 };
+    const char *state = durable_word(&after);
+    uint64_t ticks;
+
+    if (state == NULL || state[0] == 'Z' || state[0] == 'X')
+        return 0;
+    for (int i = 0; i < FIELDS_BETWEEN; i++)
+        (void)durable_word(&after);
+    if (!durable_number(&after, UINT64_MAX / 1000, &ticks))
+        return 0;
+    return ticks * 1000 / (uint64_t)sysconf(_SC_CLK_TCK);
+}
+
 uint64_t process_start_ms(int32_t pid)
 {
     char path[32], text[1024];
-    unsigned long long ticks = 0;
-    const char *after;
-    char state = 0;
-    ssize_t n;
     AUTO(auto_close) int fd = -1;
+    char *after;
+    ssize_t n;
 
+    if (pid <= 0)
+        return 0;
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    if (pid <= 0 || n <= 0)
+    if (n <= 0)
         return 0;
     text[n] = 0;
     after = strrchr(text, ')');
-    if (after == NULL ||
-        sscanf(
-            after + 1,
-            " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
-            "%llu",
-            &state, &ticks) != 2 ||
-        state == 'Z' || state == 'X')
-        return 0;
-    return ticks * 1000 / (unsigned long long)sysconf(_SC_CLK_TCK);
+    return after != NULL && after[1] == ' ' ? parse_start_ms(after + 2) : 0;
 }

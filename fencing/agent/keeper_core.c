@@ -8,7 +8,7 @@
 const char *keeper_effect_name(enum keeper_effect_kind kind)
 {
     static const char *const names[] = {
-#define X(name, text) [name] = text,
+#define X(name, text) [(name)] = (text),
         KEEPER_EFFECT_MAP(X)
 #undef X
     };
@@ -262,12 +262,12 @@ unsigned keeper_ack(struct keeper_core *k, const struct keeper_ack *ack, struct 
         const struct keeper_verdict *v = &ack->items[i];
         uint8_t slot = keeper_find(k, v->group);
 
-        if (slot == AGENT_GROUPS_MAX || !renewal_names(r, slot, v)) {
-            k->counts.ignored++;
-        } else if (!v->granted) {
+        bool asked = slot != AGENT_GROUPS_MAX && renewal_names(r, slot, v);
+
+        if (asked && !v->granted) {
             k->counts.refused++;
             memcpy(k->slots[slot].refusal, v->refusal, sizeof v->refusal);
-        } else if (take_grant(k, slot, v, r, now)) {
+        } else if (asked && take_grant(k, slot, v, r, now)) {
             k->counts.granted++;
             k->slots[slot].refusal[0] = 0;
             taken++;

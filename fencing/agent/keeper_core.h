@@ -153,6 +153,7 @@ struct keeper_slot {
     struct keeper_server server;
     struct keeper_lease lease;
     struct gate_state gate; /* as we left it, or found it */
+    bool gate_doubted;      /* an ARM failed: it may be closed instead */
     bool managed;
     bool peers_set;                    /* the managed peers are those of `a` */
     uint64_t frozen;                   /* highest epoch frozen in this life */

@@ -172,8 +172,10 @@ static bool plan_gate(const struct keeper_core *k, uint8_t slot, struct boot now
         ret->epoch = s->gate.epoch;
         return s->gate.mode != GATE_CLOSED && may_try(s, KEEPER_CLOSE, now);
     }
+    /* In doubt what is wanted is written once more: a standby's gate has no renewals that
+     * would show that it was closed. RENEW tells, and REOPEN follows (note_failed). */
     if (s->gate.epoch == lease.epoch && s->gate.mode == lease.mode &&
-        s->gate.deadline.ns == lease.deadline.ns)
+        s->gate.deadline.ns == lease.deadline.ns && !s->gate_doubted)
         return false;
     ret->kind = KEEPER_ARM;
     ret->epoch = lease.epoch;
@@ -271,6 +273,7 @@ static void note_done(struct keeper_core *k, const struct keeper_effect *e)
         r->tried = true;
         break;
     case KEEPER_ARM:
+        s->gate_doubted = false;
         s->gate = (struct gate_state){.epoch = e->lease.epoch,
                                       .mode = e->lease.mode,
                                       .deadline = e->lease.deadline,
@@ -302,8 +305,9 @@ static void note_failed(struct keeper_core *k, const struct keeper_effect *e, in
 
     if (code == ERR_NOTFOUND && e->kind != KEEPER_MANAGE)
         s->managed = false;
-    if (e->kind == KEEPER_ARM &&
-        (code == ERR_CLOSED || code == ERR_TIMEOUT || code == ERR_BUSY)) {
+    if (e->kind == KEEPER_ARM)
+        s->gate_doubted = code != ERR_CLOSED && code != ERR_TIMEOUT && code != ERR_BUSY;
+    if (e->kind == KEEPER_ARM && !s->gate_doubted) {
         s->gate.mode = GATE_CLOSED;
         s->gate.deadline.ns = 0;
     }

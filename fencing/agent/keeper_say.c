@@ -6,10 +6,8 @@
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
 #include "fencing/agent/keeper_private.h"
+#include "fencing/agent/wire_text.h"
 #include "proto/entry_codec.h"
-
-/* protobuf-c has no const; nothing is written through these. */
-static char *text(const char *t) { return (char *)(uintptr_t)t; }
 
 void keeper_say_hello(struct uplink *u)
 {
@@ -20,11 +18,11 @@ void keeper_say_hello(struct uplink *u)
     Rf__Incarnation incarnation;
     Rf__EpochSeen seen[AGENT_GROUPS_MAX], *list[AGENT_GROUPS_MAX];
 
-    h.cluster = text(s->cluster);
-    h.name = text(s->name);
-    h.region = text(s->region);
-    h.address = text(s->address);
-    h.version = text(RF_VERSION);
+    h.cluster = wire_text(s->cluster);
+    h.name = wire_text(s->name);
+    h.region = wire_text(s->region);
+    h.address = wire_text(s->address);
+    h.version = wire_text(RF_VERSION);
     h.format_min = ENTRY_FORMAT_MIN;
     h.format_max = ENTRY_FORMAT_MAX;
     frame_incarnation_put(&k->core.me, &incarnation);
@@ -38,8 +36,8 @@ void keeper_say_hello(struct uplink *u)
         list[h.n_epochs++] = &seen[i];
     }
     h.epochs = list;
-    h.gate_driver =
-        k->health.capabilities.driver == GATE_BPF ? text("ebpf") : text("nftables");
+    h.gate_driver = k->health.capabilities.driver == GATE_BPF ? wire_text("ebpf")
+                                                              : wire_text("nftables");
     h.http_port = s->has_http ? s->http.port : 0;
     frame.body_case = RF__FRAME__BODY_AGENT_HELLO;
     frame.agent_hello = &h;
@@ -62,7 +60,7 @@ void keeper_say_renew(struct keeper *k, const struct keeper_renewal *r)
     for (uint8_t i = 0; i < r->count; i++) {
         rf__renew_item__init(&items[i]);
         items[i].group = k->core.want.of[r->items[i].slot].group;
-        items[i].instance = text(k->parts.settings->name);
+        items[i].instance = wire_text(k->parts.settings->name);
         items[i].epoch = r->items[i].epoch;
         items[i].kind = (Rf__LeaseKind)r->items[i].kind;
         list[m.n_items++] = &items[i];
@@ -82,7 +80,7 @@ void keeper_say_proof(struct keeper *k, const struct keeper_effect *e)
     frame_incarnation_put(&k->core.me, &incarnation);
     m.incarnation = &incarnation;
     m.group = k->core.want.of[e->slot].group;
-    m.instance = text(k->parts.settings->name);
+    m.instance = wire_text(k->parts.settings->name);
     m.epoch = e->epoch;
     m.fence_index = e->fence_index;
     m.installed = e->installed;
@@ -111,10 +109,10 @@ void keeper_say_result(struct keeper *k, const struct buf *packed)
 static char *mode_text(const struct keeper_slot *s, struct boot now)
 {
     if (!s->managed)
-        return text("unmanaged");
+        return wire_text("unmanaged");
     if (s->gate.mode == GATE_CLOSED || s->gate.deadline.ns <= now.ns)
-        return text("closed");
-    return s->gate.mode == GATE_OPEN ? text("open") : text("replication");
+        return wire_text("closed");
+    return s->gate.mode == GATE_OPEN ? wire_text("open") : wire_text("replication");
 }
 
 static int64_t margin_ms(const struct keeper_slot *s, struct boot now)
@@ -139,7 +137,7 @@ static void fill_gate(const struct keeper *k, uint8_t slot, struct boot now,
     if (kept->packed.len != 0)
         r->seen_age_ms += (now.ns - kept->taken.ns) / NS_PER_MS;
     if (r->problem[0] == 0)
-        r->problem = text(s->problem);
+        r->problem = wire_text(s->problem);
 }
 
 struct outgoing {
@@ -157,8 +155,8 @@ static void add_report(const struct keeper *k, uint8_t slot, struct boot now,
         o->unpacked[slot] = rf__instance_report__unpack(NULL, packed->len, packed->data);
     if (o->unpacked[slot] != NULL)
         o->filled[slot] = *o->unpacked[slot];
-    o->filled[slot].group = text(k->core.want.of[slot].group);
-    o->filled[slot].instance = text(k->parts.settings->name);
+    o->filled[slot].group = wire_text(k->core.want.of[slot].group);
+    o->filled[slot].instance = wire_text(k->parts.settings->name);
     fill_gate(k, slot, now, &o->filled[slot]);
     o->list[m->n_instances++] = &o->filled[slot];
 }
@@ -185,7 +183,7 @@ void keeper_say_report(struct keeper *k)
     frame.body_case = RF__FRAME__BODY_AGENT_REPORT;
     frame.agent_report = &m;
     keeper_send(k, &frame, keeper_unanswered(&k->core));
-    for (uint8_t i = 0; i < AGENT_GROUPS_MAX; i++)
+    for (unsigned i = 0; i < AGENT_GROUPS_MAX; i++)
         if (o.unpacked[i] != NULL)
             rf__instance_report__free_unpacked(o.unpacked[i], NULL);
 }

@@ -148,13 +148,13 @@ static int put_group_metrics(struct buf *out, const struct endpoints_parts *p,
     for (unsigned m = 0; m < ARRAY_LEN(metrics); m++) {
         if (head(out, metrics[m].name, metrics[m].type, metrics[m].help, err) != 0)
             return err->code;
-        for (uint8_t slot = 0; slot < AGENT_GROUPS_MAX; slot++) {
+        for (unsigned slot = 0; slot < AGENT_GROUPS_MAX; slot++) {
             struct steps_view s;
             struct keeper_view v;
 
-            if (!steps_view(p->steps, slot, &s))
+            if (!steps_view(p->steps, (uint8_t)slot, &s))
                 continue;
-            board_view(p->board, slot, &v);
+            board_view(p->board, (uint8_t)slot, &v);
             PUT("ringfence_agent_%s{group=\"%s\"} %.17g\n", metrics[m].name, s.group,
                 metrics[m].value(&v, &s, now));
         }
@@ -169,14 +169,14 @@ static int put_gates(struct buf *out, const struct endpoints_parts *p, struct er
 
     if (head(out, "gate_mode", "gauge", "1 for what the gate lets pass now.", err) != 0)
         return err->code;
-    for (uint8_t slot = 0; slot < AGENT_GROUPS_MAX; slot++) {
+    for (unsigned slot = 0; slot < AGENT_GROUPS_MAX; slot++) {
         struct steps_view s;
         struct keeper_view v;
         unsigned is;
 
-        if (!steps_view(p->steps, slot, &s))
+        if (!steps_view(p->steps, (uint8_t)slot, &s))
             continue;
-        board_view(p->board, slot, &v);
+        board_view(p->board, (uint8_t)slot, &v);
         is = !v.managed ? 3 : v.deadline.ns <= now.ns ? 0 : (unsigned)v.mode;
         for (unsigned m = 0; m < ARRAY_LEN(modes); m++)
             PUT("ringfence_agent_gate_mode{group=\"%s\",mode=\"%s\"} %d\n", s.group,
@@ -189,10 +189,10 @@ static int put_steps(struct buf *out, const struct endpoints_parts *p, struct er
 {
     if (head(out, "steps_total", "counter", "Steps carried out, by outcome.", err) != 0)
         return err->code;
-    for (uint8_t slot = 0; slot < AGENT_GROUPS_MAX; slot++) {
+    for (unsigned slot = 0; slot < AGENT_GROUPS_MAX; slot++) {
         struct steps_view s;
 
-        if (!steps_view(p->steps, slot, &s))
+        if (!steps_view(p->steps, (uint8_t)slot, &s))
             continue;
         PUT("ringfence_agent_steps_total{group=\"%s\",outcome=\"done\"} %" PRIu64 "\n",
             s.group, s.steps_done);

@@ -6,9 +6,7 @@
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
 #include "fencing/agent/steps_private.h"
-
-/* protobuf-c has no const; nothing is written through these. */
-static char *text(const char *t) { return (char *)(uintptr_t)t; }
+#include "fencing/agent/wire_text.h"
 
 void inst_fill_server(const struct inst *i, Rf__ServerSpec *out)
 {
@@ -16,25 +14,28 @@ void inst_fill_server(const struct inst *i, Rf__ServerSpec *out)
 
     /* A shallow copy: the strings stay the assignment's and the settings'. */
     *out = *i->a->server;
-    out->address = text(s->address);
-    out->bin_dir = text(s->postgres.bin_dir);
-    out->socket_dir = text(s->postgres.socket_dir);
-    out->superuser = text(s->postgres.superuser);
-    out->replication_user = text(s->postgres.replication_user);
-    out->passfile = text(s->postgres.passfile);
-    out->tail_dir = text(s->postgres.tail_dir);
-    out->options = text(s->postgres.options);
+    out->address = wire_text(s->address);
+    out->bin_dir = wire_text(s->postgres.bin_dir);
+    out->socket_dir = wire_text(s->postgres.socket_dir);
+    out->superuser = wire_text(s->postgres.superuser);
+    out->replication_user = wire_text(s->postgres.replication_user);
+    out->passfile = wire_text(s->postgres.passfile);
+    out->tail_dir = wire_text(s->postgres.tail_dir);
+    out->options = wire_text(s->postgres.options);
 }
 
 Rf__Observation *observation_copy(const Rf__Observation *from)
 {
     size_t n = rf__observation__get_packed_size(from);
-    AUTO(auto_free) uint8_t *bytes = malloc(n + 1);
+    uint8_t *bytes = malloc(n + 1);
+    Rf__Observation *copy;
 
     if (bytes == NULL)
         return NULL;
     (void)rf__observation__pack(from, bytes);
-    return rf__observation__unpack(NULL, n, bytes);
+    copy = rf__observation__unpack(NULL, n, bytes);
+    free(bytes);
+    return copy;
 }
 
 static bool wants_canary(const struct inst *i, struct mono now)
@@ -51,7 +52,7 @@ void inst_observe(struct inst *i)
     struct mono now = mono_now();
     uint32_t each = now.ns < i->fast_until.ns ? OBSERVE_FAST_MS : OBSERVE_MS;
     Rf__ProviderRequest request = RF__PROVIDER_REQUEST__INIT;
-    char *checks[] = {text("settings"), text("disk")};
+    char *checks[] = {wire_text("settings"), wire_text("disk")};
     Rf__ServerSpec server;
     struct err err = {0};
 

@@ -8,6 +8,7 @@
 #include "controller/base/log.h"
 #include "controller/core/state.h"
 #include "fencing/agent/steps_private.h"
+#include "fencing/agent/wire_text.h"
 
 static const char *kind_name(Rf__StepKind kind)
 {
@@ -131,7 +132,7 @@ void inst_on_step(void *owner, const Rf__ProviderReply *reply, const struct err 
          * and the step looks first what is done already. */
         lost.step = i->run.step;
         lost.outcome = RF__STEP_OUTCOME__OUTCOME_UNKNOWN;
-        lost.text = (char *)(uintptr_t)(why != NULL ? why->text : "no answer to the step");
+        lost.text = wire_text(why != NULL ? why->text : "no answer to the step");
         r = &lost;
     }
     log_end(i, r);

@@ -22,28 +22,52 @@ static void boot_text(char text[2 * AGENT_ID_SIZE + 1])
 
     if (agent_boot_id(boot, NULL) != 0)
         memset(boot, 0, sizeof boot); /* then no process on record is believed in */
-    for (int i = 0; i < AGENT_ID_SIZE; i++)
+    for (size_t i = 0; i < AGENT_ID_SIZE; i++)
         snprintf(text + 2 * i, 3, "%02x", boot[i]);
 }
 
-static bool parse_line(const char *line, struct step_records *out)
+static bool parse_postmaster(char **line, struct postmaster *ret)
+{
+    uint64_t pid;
+
+    if (!durable_number(line, INT32_MAX, &pid) ||
+        !durable_number(line, UINT64_MAX, &ret->start_ms))
+        return false;
+    ret->pid = (int32_t)pid;
+    return true;
+}
+
+static bool parse_record(char *line, struct step_records *out)
 {
     struct step_record r = {0};
-    unsigned ever;
-    int end = 0;
+    const char *group = durable_word(&line);
+    uint64_t ever, running;
 
-    if (out->count == AGENT_GROUPS_MAX ||
-        sscanf(line,
-               "group %23s %" SCNd32 " %" SCNu64 " %u %" SCNu64 " %" SCNu64 " %" SCNu64
-               " %" SCNu64 " %" SCNu32 " %" SCNd32 " %" SCNu64 "%n",
-               r.group, &r.known.pid, &r.known.start_ms, &ever, &r.led_epoch,
-               &r.led_position, &r.ready_epoch, &r.last_step, &r.running_kind,
-               &r.worker.pid, &r.worker.start_ms, &end) != 11 ||
-        line[end] != 0)
+    if (out->count == AGENT_GROUPS_MAX || group == NULL ||
+        (size_t)snprintf(r.group, sizeof r.group, "%s", group) >= sizeof r.group ||
+        !parse_postmaster(&line, &r.known) || !durable_number(&line, 1, &ever) ||
+        !durable_number(&line, UINT64_MAX, &r.led_epoch) ||
+        !durable_number(&line, UINT64_MAX, &r.led_position) ||
+        !durable_number(&line, UINT64_MAX, &r.ready_epoch) ||
+        !durable_number(&line, UINT64_MAX, &r.last_step) ||
+        !durable_number(&line, UINT32_MAX, &running) ||
+        !parse_postmaster(&line, &r.worker) || line != NULL)
         return false;
     r.ever_known = ever != 0;
+    r.running_kind = (uint32_t)running;
     out->of[out->count++] = r;
     return true;
+}
+
+static bool parse_line(char *line, struct step_records *out, char *boot, size_t boot_size)
+{
+    const char *key = durable_word(&line);
+
+    if (key == NULL || line == NULL)
+        return false;
+    if (strcmp(key, "boot") == 0)
+        return (size_t)snprintf(boot, boot_size, "%s", line) < boot_size;
+    return strcmp(key, "group") == 0 && parse_record(line, out);
 }
 
 /* A process number means nothing in another boot. */
@@ -61,18 +85,25 @@ static void forget_processes(struct step_records *r)
 static int parse(char *text, struct step_records *ret, struct err *err)
 {
     struct step_records r = {0};
-    char boot[2 * AGENT_ID_SIZE + 1], was[2 * AGENT_ID_SIZE + 2] = "", *save = NULL;
+    char boot[2 * AGENT_ID_SIZE + 1], was[2 * AGENT_ID_SIZE + 1] = "", *save = NULL;
     char *line = strtok_r(text, "\n", &save);
-    int version = 0;
+    const char *magic = durable_word(&line);
+    uint64_t version;
 
-    if (line == NULL || sscanf(line, "ringfence-agent-steps %d", &version) != 1)
+    if (magic == NULL || strcmp(magic, "ringfence-agent-steps") != 0 ||
+        !durable_number(&line, UINT64_MAX, &version))
         return err_set(err, ERR_CORRUPT, "not the steps of an agent");
     if (version != VERSION)
-        return err_set(err, ERR_UNSUPPORTED, "it has format %d, this version knows %d",
-                       version, VERSION);
-    while ((line = strtok_r(NULL, "\n", &save)) != NULL)
-        if (sscanf(line, "boot %33s", was) != 1 && !parse_line(line, &r))
-            return err_set(err, ERR_CORRUPT, "the line '%.60s' is not understood", line);
+        return err_set(err, ERR_UNSUPPORTED,
+                       "it has format %" PRIu64 ", this version knows %d", version,
+                       VERSION);
+    while ((line = strtok_r(NULL, "\n", &save)) != NULL) {
+        char shown[64];
+
+        snprintf(shown, sizeof shown, "%s", line);
+        if (!parse_line(line, &r, was, sizeof was))
+            return err_set(err, ERR_CORRUPT, "the line '%s' is not understood", shown);
+    }
     boot_text(boot);
     if (strcmp(boot, was) != 0)
         forget_processes(&r);

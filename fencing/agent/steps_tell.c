@@ -6,10 +6,8 @@
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
 #include "fencing/agent/steps_private.h"
+#include "fencing/agent/wire_text.h"
 #include "proto/frame.h"
-
-/* protobuf-c has no const; nothing is written through these. */
-static char *text(const char *t) { return (char *)(uintptr_t)t; }
 
 /* I9: only its agent starts PostgreSQL. */
 static void watch_over(struct inst *i)
@@ -128,7 +126,7 @@ static void say_report(struct inst *i, bool ready)
     r.hung = i->hung;
     r.ready = ready;
     r.step = i->run.own ? 0 : i->run.step;
-    r.problem = text(problem_of(i));
+    r.problem = wire_text(problem_of(i));
     r.shrink = shrink;
     for (size_t k = 0; k < i->a->n_peers && k < SHRINK_PEERS_MAX; k++)
         if ((i->shrink_bits & 1u << k) != 0)
@@ -138,6 +136,7 @@ static void say_report(struct inst *i, bool ready)
 
 void inst_say_result(struct inst *i, const Rf__StepResult *result)
 {
+    Rf__StepResult copy = *result; /* shallow: the message wants it without const */
     Rf__StepReport r = RF__STEP_REPORT__INIT;
     Rf__Incarnation incarnation;
     struct board_health h;
@@ -146,9 +145,9 @@ void inst_say_result(struct inst *i, const Rf__StepResult *result)
     frame_incarnation_put(&h.incarnation, &incarnation);
     r.incarnation = &incarnation;
     r.group = i->group;
-    r.instance = text(i->st->parts.settings->name);
+    r.instance = wire_text(i->st->parts.settings->name);
     r.epoch = i->a->epoch;
-    r.result = (Rf__StepResult *)(uintptr_t)result;
+    r.result = &copy;
     put_packed(i, BOARD_RESULT, &r.base);
 }
 
