@@ -103,7 +103,7 @@ void apply_enrol(struct applying *a)
     /* Lives have no order of their own. A hello that waited (with a former leader, or in a
      * stale proposal) until another life had come would put a dead life on record, and the
      * living one could not come back: it takes over only from the life that it knew. */
-    if (known != NULL && incarnation_is_set(&en->agent.former) &&
+    if (known != NULL && !incarnation_equal(&known->incarnation, &en->agent.incarnation) &&
         !incarnation_equal(&known->incarnation, &en->agent.former)) {
         refuse(a, REFUSE_INCARNATION,
                "another life of agent %s was enrolled since this one said hello",

@@ -61,7 +61,7 @@ struct entry_declare {
 
 struct entry_enrol {
     struct agent agent; /* enrolled_index and lives zero; former: the life on record when
-                           this one said hello, none: there was none, or not known */
+                           this one said hello, zero: there was none */
     uint8_t epoch_count;
     struct tombstone
         epochs[GROUP_MAX]; /* highest that the agent has seen, by group (I12) */

@@ -5,7 +5,13 @@
 
 #include "tests/unit/core/pair.h"
 
-enum { PUSH_EACH_MS = 500, ORDER_EACH_MS = 200, ROUTE_MS = 2000, SYSTEM_ID = 77 };
+enum {
+    ALIVE_MS = 1600,
+    PUSH_EACH_MS = 500,
+    ORDER_EACH_MS = 200,
+    ROUTE_MS = 2000,
+    SYSTEM_ID = 77
+};
 
 static const char *const agent_names[] = {"pg-east", "pg-west"};
 
@@ -395,6 +401,20 @@ static void on_proof(struct pair *w, uint8_t c, const struct msg *m)
                             .prover = m->inc};
 }
 
+/* Another life of the name was heard so recently that it must be taken to be alive; the one
+ * that says hello now may as well be a frame that was long under way. */
+static bool has_living_twin(const struct pair *w, uint8_t c, const struct msg *m)
+{
+    const struct ctl *ctl = &w->ctls[c];
+    const struct incarnation *known = enrolled(w, c, m->host), *other = known;
+
+    if (ctl->has_hello[m->host])
+        other = &ctl->hello[m->host].inc;
+    return other != NULL && !incarnation_equal(other, &m->inc) &&
+           ctl->heard[m->host] != 0 &&
+           w->now - ctl->heard[m->host] < (uint64_t)ALIVE_MS * NS_PER_MS;
+}
+
 void ctl_handle(struct pair *w, uint8_t c, const struct msg *m)
 {
     struct ctl *ctl = &w->ctls[c];
@@ -405,7 +425,10 @@ void ctl_handle(struct pair *w, uint8_t c, const struct msg *m)
         return;
     }
     if (m->kind == MSG_HELLO) {
+        if (has_living_twin(w, c, m))
+            return;
         ctl->has_hello[m->host] = true;
+        ctl->heard[m->host] = w->now;
         ctl->hello[m->host] = *m;
         if (known != NULL)
             ctl->hello[m->host].hello.former = *known;

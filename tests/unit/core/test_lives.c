@@ -88,6 +88,8 @@ static void a_late_hello_replaces_nobody(void **state)
     late.enrol.agent.incarnation = life(EAST, 2);
     assert_int_equal(world_enrol(&w, EAST, 3), ACCEPTED);
     assert_int_equal(world_apply(&w, &late), REFUSE_INCARNATION);
+    memset(&late.enrol.agent.former, 0, sizeof late.enrol.agent.former);
+    assert_int_equal(world_apply(&w, &late), REFUSE_INCARNATION);
     late.enrol.agent.former = life(EAST, 3);
     assert_int_equal(world_apply(&w, &late), ACCEPTED);
 }

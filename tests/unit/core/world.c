@@ -58,6 +58,8 @@ enum refusal world_enrol(struct world *w, uint8_t agent, uint8_t number)
     snprintf(a->version, sizeof a->version, "0.1.0");
     a->format_min = a->format_max = 1;
     a->incarnation = life(agent, number);
+    if (state_agent(&w->s, a->name) != NULL)
+        a->former = state_agent(&w->s, a->name)->incarnation;
     return world_apply(w, &e);
 }
 
