@@ -17,12 +17,10 @@
 #include <cmocka.h>
 
 #include "controller/net/pki.h"
+#include "fencing/agent/wire_text.h"
 #include "tests/real/gate/lab.h"
 
 static const char cluster[] = "demo", agent_name[] = "pg-east", group[] = "orders";
-
-/* protobuf-c has no const; nothing is written through these. */
-static char *text(const char *t) { return (char *)(uintptr_t)t; }
 
 /* ---- frames ---------------------------------------------------------------------------
  */
@@ -48,9 +46,9 @@ static void welcome(struct stage *s)
     Rf__ControllerWelcome w = RF__CONTROLLER_WELCOME__INIT;
     Rf__Frame f = RF__FRAME__INIT;
 
-    w.cluster = text(cluster);
-    w.name = w.leader = text("east");
-    w.version = text("test");
+    w.cluster = wire_text(cluster);
+    w.name = w.leader = wire_text("east");
+    w.version = wire_text("test");
     w.term = 1;
     f.body_case = RF__FRAME__BODY_WELCOME;
     f.welcome = &w;
@@ -71,7 +69,7 @@ static void answer_renewal(struct stage *s, const Rf__Renew *renew)
     verdict.open = s->open;
     verdict.ttl_ms = STAGE_TTL_MS;
     verdict.rho_ppm = 10000;
-    verdict.refusal = text(s->grant ? "" : "not-active");
+    verdict.refusal = wire_text(s->grant ? "" : "not-active");
     ack.seq = renew->seq;
     ack.sent_boot_ns = renew->sent_boot_ns;
     ack.incarnation = renew->incarnation;
@@ -266,27 +264,27 @@ void stage_assignment(const struct stage *s, struct stage_assignment *out, Rf__R
     rf__assignment__init(&out->a);
     rf__server_spec__init(&out->server);
     snprintf(out->data, sizeof out->data, "%s/data", s->dir);
-    out->server.provider = text("postgres");
-    out->server.group = text(group);
-    out->server.component = text("db");
-    out->server.instance = text(agent_name);
+    out->server.provider = wire_text("postgres");
+    out->server.group = wire_text(group);
+    out->server.component = wire_text("db");
+    out->server.instance = wire_text(agent_name);
     out->server.port = s->gated;
     out->server.data = out->data;
-    out->server.start = text("pg_ctl");
-    out->server.address = text("127.0.0.1");
-    out->a.group = text(group);
+    out->server.start = wire_text("pg_ctl");
+    out->server.address = wire_text("127.0.0.1");
+    out->a.group = wire_text(group);
     out->a.index = 10 * epoch + 1;
     out->a.epoch = epoch;
     out->a.role = role;
     out->a.server = &out->server;
-    out->a.sync_mode = text("required");
+    out->a.sync_mode = wire_text("required");
     out->a.ttl_ms = STAGE_TTL_MS;
     out->a.renew_ms = STAGE_RENEW_MS;
     out->a.rho_ppm = 10000;
     out->a.shrink_after_ms = 2000;
     out->a.hung_after_ms = 10000;
     out->a.probe_ms = 1000;
-    out->a.active = text(agent_name);
+    out->a.active = wire_text(agent_name);
 }
 
 void stage_assign(struct stage *s, const struct stage_assignment *a,
@@ -295,7 +293,7 @@ void stage_assign(struct stage *s, const struct stage_assignment *a,
     struct incarnation life = to != NULL ? *to : s->life;
     Rf__Incarnation wire;
     Rf__Assignments m = RF__ASSIGNMENTS__INIT;
-    Rf__Assignment *list[] = {(Rf__Assignment *)(uintptr_t)&a->a};
+    Rf__Assignment copy = a->a, *list[] = {&copy};
     Rf__Frame f = RF__FRAME__INIT;
 
     frame_incarnation_put(&life, &wire);
@@ -316,8 +314,8 @@ void stage_order_fence(struct stage *s, uint64_t epoch, uint64_t index)
 
     frame_incarnation_put(&s->life, &wire);
     m.incarnation = &wire;
-    m.group = text(group);
-    m.instance = text(agent_name);
+    m.group = wire_text(group);
+    m.instance = wire_text(agent_name);
     m.epoch = epoch;
     m.fence_index = index;
     f.body_case = RF__FRAME__BODY_FENCE_ORDER;
@@ -345,8 +343,9 @@ unsigned stage_get(const struct stage *s, const char *path)
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     n = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
     if (connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0 &&
-        write(fd, request, (size_t)n) == n && read(fd, answer, sizeof answer - 1) > 0)
-        (void)sscanf(answer, "HTTP/1.1 %u", &status);
+        write(fd, request, (size_t)n) == n && read(fd, answer, sizeof answer - 1) > 0 &&
+        strncmp(answer, "HTTP/1.1 ", 9) == 0)
+        status = (unsigned)strtoul(answer + 9, NULL, 10);
     close(fd);
     return status;
 }

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "controller/base/clock.h"
+#include "fencing/agent/wire_text.h"
 #include "tests/real/agent/stage.h"
 #include "tests/real/gate/lab.h"
 
@@ -272,8 +273,8 @@ static void order_step(Rf__StepKind kind, uint64_t step, uint64_t epoch)
     rq.epoch = epoch;
     rq.deadline_ms = 5000;
     m.incarnation = &wire;
-    m.group = (char *)(uintptr_t) "orders";
-    m.instance = (char *)(uintptr_t) "pg-east";
+    m.group = wire_text("orders");
+    m.instance = wire_text("pg-east");
     m.request = &rq;
     f.body_case = RF__FRAME__BODY_STEP_ORDER;
     f.step_order = &m;
@@ -371,7 +372,7 @@ static void refused_for_good(void **state)
     (void)state;
     stage.welcome = false;
     start();
-    r.reason = (char *)(uintptr_t) "wrong cluster: correct agent.yaml";
+    r.reason = wire_text("wrong cluster: correct agent.yaml");
     r.final = true;
     f.body_case = RF__FRAME__BODY_REFUSAL;
     f.refusal = &r;

@@ -10,6 +10,6 @@
 #include <cmocka.h>
 
 #define EACH(row, table)                                                                   \
-    for (row = (table); row < (table) + sizeof(table) / sizeof *(table); row++)
+    for ((row) = (table); (row) < (table) + sizeof(table) / sizeof *(table); (row)++)
 
 #endif

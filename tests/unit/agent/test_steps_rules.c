@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fencing/agent/steps_rules.h"
+#include "fencing/agent/wire_text.h"
 
 static Rf__Assignment assignment(Rf__Role role, uint64_t epoch)
 {
@@ -41,7 +42,7 @@ static Rf__Observation primary_seen(uint64_t flush, const char *replica,
     o.postmaster_start_ms = 5;
     o.flush_lsn = flush;
     if (replica != NULL) {
-        r.application_name = (char *)(uintptr_t)replica;
+        r.application_name = wire_text(replica);
         r.flush_lsn = replica_flush;
         o.n_replicas = 1;
         o.replicas = replicas;
@@ -73,51 +74,38 @@ struct order_row {
 #define CLONE RF__STEP_KIND__STEP_CLONE
 #define STOP RF__STEP_KIND__STEP_STOP
 
+static const struct order_row order_rows[] = {
+    {"lead under its lease", P, LEAD, 3, 3, KIND_WRITE, 3, 0, false, false, ORDER_RUN},
+    {"lead before the lease", P, LEAD, 3, 3, KIND_NONE, 0, 0, false, false, ORDER_WAIT},
+    {"lead under an older lease", P, LEAD, 3, 3, KIND_WRITE, 2, 0, false, false,
+     ORDER_WAIT},
+    {"lead under an expired one", P, LEAD, 3, 3, KIND_WRITE, 3, 0, true, false, ORDER_WAIT},
+    {"lead while fenced", P, LEAD, 3, 3, KIND_WRITE, 3, 3, false, false, ORDER_WAIT},
+    {"lead under a read lease", P, LEAD, 3, 3, KIND_READ, 3, 0, false, false, ORDER_WAIT},
+    {"lead before the disk knows", P, LEAD, 3, 2, KIND_WRITE, 3, 0, false, false,
+     ORDER_WAIT},
+    {"lead as standby", S, LEAD, 3, 3, KIND_WRITE, 3, 0, false, false, ORDER_REFUSE},
+    {"of an older epoch", P, LEAD, 2, 3, KIND_WRITE, 3, 0, false, false, ORDER_DROP},
+    {"of an epoch not told yet", P, LEAD, 4, 3, KIND_WRITE, 3, 0, false, false, ORDER_WAIT},
+    {"without a role", N, LEAD, 3, 3, KIND_WRITE, 3, 0, false, false, ORDER_WAIT},
+    {"follow", S, FOLLOW, 3, 3, KIND_NONE, 0, 0, false, false, ORDER_RUN},
+    {"follow with a lease left", S, FOLLOW, 3, 3, KIND_WRITE, 2, 0, false, false,
+     ORDER_WAIT},
+    {"follow once it is over", S, FOLLOW, 3, 3, KIND_WRITE, 2, 0, true, false, ORDER_RUN},
+    {"follow while active", P, FOLLOW, 3, 3, KIND_NONE, 0, 0, false, false, ORDER_REFUSE},
+    {"clone while active", P, CLONE, 3, 3, KIND_NONE, 0, 0, true, false, ORDER_REFUSE},
+    {"clone with a lease left", S, CLONE, 3, 3, KIND_WRITE, 3, 0, false, false, ORDER_WAIT},
+    {"stop, not logged", P, STOP, 3, 3, KIND_WRITE, 3, 0, false, false, ORDER_REFUSE},
+    {"stop, logged", P, STOP, 3, 3, KIND_WRITE, 3, 0, false, true, ORDER_RUN},
+    {"none", P, RF__STEP_KIND__STEP_NONE, 3, 3, KIND_WRITE, 3, 0, false, true,
+     ORDER_REFUSE},
+};
+
 /* The epoch here is 3; the lease must be of it, unexpired and unfenced, to lead; and there
  * must be none to stop, rewind or clone, but for the logged stop. */
 static void orders_are_judged(void **state)
 {
-    static const struct order_row table[] =
-        {
-            {"lead under its lease", P, LEAD, 3, 3, KIND_WRITE, 3, 0, false, false,
-             ORDER_RUN},
-            {"lead before the lease", P, LEAD, 3, 3, KIND_NONE, 0, 0, false, false,
-             ORDER_WAIT},
-            {"lead under an older lease", P, LEAD, 3, 3, KIND_WRITE, 2, 0, false, false,
-             ORDER_WAIT},
-            {"lead under an expired one", P, LEAD, 3, 3, KIND_WRITE, 3, 0, true, false,
-             ORDER_WAIT},
-            {"lead while fenced", P, LEAD, 3, 3, KIND_WRITE, 3, 3, false, false,
-             ORDER_WAIT},
-            {"lead under a read lease", P, LEAD, 3, 3, KIND_READ, 3, 0, false, false,
-             ORDER_WAIT},
-            {"lead before the disk knows", P, LEAD, 3, 2, KIND_WRITE, 3, 0, false, false,
-             ORDER_WAIT},
-            {"lead as standby", S, LEAD, 3, 3, KIND_WRITE, 3, 0, false, false,
-             ORDER_REFUSE},
-            {"of an older epoch", P, LEAD, 2, 3, KIND_WRITE, 3, 0, false, false,
-             ORDER_DROP},
-            {"of an epoch not told yet", P, LEAD, 4, 3, KIND_WRITE, 3, 0, false, false,
-             ORDER_WAIT},
-            {"without a role", N, LEAD, 3, 3, KIND_WRITE, 3, 0, false, false, ORDER_WAIT},
-            {"follow", S, FOLLOW, 3, 3, KIND_NONE, 0, 0, false, false, ORDER_RUN},
-            {"follow with a lease left", S, FOLLOW, 3, 3, KIND_WRITE, 2, 0, false, false,
-             ORDER_WAIT},
-            {"follow once it is over", S, FOLLOW, 3, 3, KIND_WRITE, 2, 0, true, false,
-             ORDER_RUN},
-            {"follow while active", P, FOLLOW, 3, 3, KIND_NONE, 0, 0, false, false,
-             ORDER_REFUSE},
-            {"clone while active", P, CLONE, 3, 3, KIND_NONE, 0, 0, true, false,
-             ORDER_REFUSE},
-            {"clone with a lease left", S, CLONE, 3, 3, KIND_WRITE, 3, 0, false, false,
-             ORDER_WAIT},
-            {"stop, not logged", P, STOP, 3, 3, KIND_WRITE, 3, 0, false, false,
-             ORDER_REFUSE},
-            {"stop, logged", P, STOP, 3, 3, KIND_WRITE, 3, 0, false, true, ORDER_RUN},
-            {"none", P, RF__STEP_KIND__STEP_NONE, 3, 3, KIND_WRITE, 3, 0, false, true,
-             ORDER_REFUSE},
-        },
-                                  *row;
+    const struct order_row *row;
 
     (void)state;
     EACH (row, table) {
@@ -375,7 +363,7 @@ static void doubtful_looks_let_nobody_go(void **state)
 
         (void)look(&w, &a, &o, (const uint64_t[]){0, 1500});
         a.opened = c != NOT_OPENED;
-        o.error = (char *)(uintptr_t)(c == ERROR ? "no answer in time" : "");
+        o.error = wire_text(c == ERROR ? "no answer in time" : "");
         o.canary =
             c == HUNG ? RF__CANARY_STATE__CANARY_HUNG : RF__CANARY_STATE__CANARY_NONE;
         a.sync_generation += c == GENERATION;
