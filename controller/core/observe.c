@@ -20,6 +20,7 @@ static void follow_instances(const struct group *g, const struct observed_group 
             if (strcmp(old->instances[k].agent, g->instances[i].agent) == 0)
                 fresh = old->instances[k];
         memcpy(fresh.agent, g->instances[i].agent, sizeof fresh.agent);
+        fresh.seen.shrink = 0; /* named positions that may have moved */
         now->instances[i] = fresh;
     }
     for (unsigned i = g->instance_count; i < INSTANCE_MAX; i++)
