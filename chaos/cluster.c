@@ -150,6 +150,16 @@ pid_t cluster_postmaster(const struct cluster *c, enum site s)
     return text != NULL ? (pid_t)strtol(text, NULL, 10) : 0;
 }
 
+bool cluster_server_runs(const struct cluster *c, enum site s)
+{
+    pid_t pid = cluster_postmaster(c, s);
+    AUTO(auto_free) char *path = text_new("/proc/%d/cmdline", (int)pid);
+    AUTO(auto_free) char *command = pid > 0 ? file_read(path) : NULL;
+
+    /* A zombie has no command line; another program that got its number has another one. */
+    return command != NULL && strstr(command, "postgres") != NULL;
+}
+
 int cluster_cli(struct cluster *c, const char *const *args, char **ret_output)
 {
     static const enum site order[] = {WITNESS, WEST, EAST};

@@ -63,6 +63,8 @@ char *cluster_socket(const struct cluster *c, enum site s);
 char *cluster_data_dir(const struct cluster *c, enum site s);
 pid_t cluster_postmaster(const struct cluster *c, enum site s); /* 0: none */
 
+bool cluster_server_runs(const struct cluster *c, enum site s); /* alive, not a zombie */
+
 /* `ringfence --socket ... ARGS` against the first controller among witness, west, east that
  * runs; exit status, and the output malloc'ed. */
 int cluster_cli(struct cluster *c, const char *const *args, char **ret_output);

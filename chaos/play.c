@@ -9,10 +9,11 @@
 #include "chaos/verdict.h"
 
 enum {
-    WARM_UP_MS = 1000,   /* with acknowledgements, before the fault */
-    AFTERMATH_MS = 1000, /* the fault stays, the new side works */
-    SETTLE_MS = 120000,  /* until everything is as before: a clone may be part of it */
-    LOOK_MS = 2,         /* between two looks */
+    WARM_UP_MS = 1000,       /* with acknowledgements, before the fault */
+    AFTERMATH_MS = 1000,     /* the fault stays, the new side works */
+    SETTLE_MS = 120000,      /* until everything is as before: a clone may be part of it */
+    LEADER_MOVES_MS = 60000, /* out of the active region: it has a minimum stay */
+    LOOK_MS = 2,             /* between two looks */
     PROBE_PAUSE_MS = 2,
 };
 
@@ -28,11 +29,14 @@ bool play_wait(struct play *p, unsigned within_ms, bool (*holds)(struct play *p)
     return true;
 }
 
+/* What is said about a standby may be from before it was killed: its server is looked for
+ * as well. */
 static bool is_steady(struct play *p)
 {
     struct view_doc d = view_get(p->view);
 
-    return view_is_steady(&d, p->cluster->sync);
+    return view_is_steady(&d, p->cluster->sync) && cluster_server_runs(p->cluster, EAST) &&
+           cluster_server_runs(p->cluster, WEST);
 }
 
 static bool is_active(struct play *p, enum site s)
@@ -110,7 +114,15 @@ static bool is_warm(struct play *p)
            (!p->scenario->second_writer || atomic_load(&p->second.acked) > 0);
 }
 
-/* Everything is as a scenario begins: east active, west stands by. */
+/* So that losing the active region costs no election (design section 3). */
+static bool leader_is_outside(struct play *p)
+{
+    struct view_doc d = view_get(p->view);
+
+    return d.leader != SITE_COUNT && d.leader != d.active;
+}
+
+/* Everything is as a scenario begins: east active, west stands by, the leader elsewhere. */
 static bool prepare(struct play *p)
 {
     if (!play_wait(p, SETTLE_MS, is_steady)) {
@@ -118,11 +130,15 @@ static bool prepare(struct play *p)
                      SETTLE_MS / 1000);
         return false;
     }
-    if (view_get(p->view).active == EAST)
-        return true;
-    view_tell(p->view, "switching back to east first");
-    if (!play_switchover(p, EAST) || !play_wait(p, SETTLE_MS, is_steady)) {
-        result_blame(&p->result, "could not be switched back to east before the fault");
+    if (view_get(p->view).active != EAST) {
+        view_tell(p->view, "switching back to east first");
+        if (!play_switchover(p, EAST) || !play_wait(p, SETTLE_MS, is_steady)) {
+            result_blame(&p->result, "could not be switched back to east before the fault");
+            return false;
+        }
+    }
+    if (!play_wait(p, LEADER_MOVES_MS, leader_is_outside)) {
+        result_blame(&p->result, "the leader stays in the active region");
         return false;
     }
     return true;

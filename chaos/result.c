@@ -16,6 +16,7 @@ void result_init(struct result *r)
                          .forecast_lost_bytes = -1,
                          .both_writable_ms = NAN,
                          .late_ack_ms = NAN,
+                         .last_ack_ms = NAN,
                          .detect_ms = NAN,
                          .fence_ms = NAN,
                          .promote_ms = NAN,
@@ -104,7 +105,8 @@ void result_report(const struct result *r, FILE *out)
                 "left behind", r->lost_bytes, r->forecast_lost_bytes);
     line_ms(out, "both sides writable", r->both_writable_ms,
             "as seen by two direct probes");
-    line_ms(out, "last late answer", r->late_ack_ms, "after the old side's lease");
+    line_ms(out, "old side's last answer", r->last_ack_ms,
+            "after the end of its lease (negative: before)");
     fprintf(out, "  %-22s %4" PRId64 " -> %" PRId64 "     failovers: %" PRId64 "\n",
             "epoch", r->epoch_before, r->epoch_after, r->failovers);
     if (r->rejoined >= 0)

@@ -21,6 +21,7 @@ struct result {
     uint64_t acked, lost;
     int64_t lost_bytes, forecast_lost_bytes;
     double both_writable_ms, late_ack_ms;
+    double last_ack_ms; /* the same, negative where it came before the deadline */
     double detect_ms, fence_ms, promote_ms;
     char proof[24]; /* "": none */
     int64_t epoch_before, epoch_after, failovers;

@@ -65,6 +65,8 @@ static void measure_late_ack(struct play *p)
         result_blame(&p->result, "%u packets escaped the capture", p->capture.dropped);
         return;
     }
+    if (last != 0)
+        p->result.last_ack_ms = ms_between(deadline, last);
     p->result.late_ack_ms = last > deadline ? ms_between(deadline, last) : 0;
     if (p->result.late_ack_ms > LATE_MAX_MS)
         result_blame(&p->result, "the old side acknowledged %.1f ms after its lease",
