@@ -13,8 +13,8 @@
 
 #include <stdbool.h>
 
-/* `who` is for the log ("the lease keeper"). With `threads_too` false, threads and processes
- * that this one starts are ordinary again. */
+/* `who` is for the log ("the lease keeper"). With `threads_too` false, threads and
+ * processes that this one starts are ordinary again. */
 void punctual_begin(const char *who, bool threads_too);
 
 #endif

@@ -59,8 +59,8 @@ bool active_down(const struct look *l);   /* its agent says that the server is g
 bool active_hung(const struct look *l);
 bool restarts_left(const struct look *l);
 
-/* I12: the agent of the instance has begun another life while the lease of its former one is
- * not proven over: no renewal is granted to it, in no phase, until that is done. */
+/* I12: the agent of the instance has begun another life while the lease of its former
+ * one is not proven over: no renewal is granted to it, in no phase, until that is done. */
 bool former_life_stands(const struct look *l, uint8_t instance);
 /* The active instance is in that state, its agent answers and its server could lead: even
  * if nobody else can, a fence and an activation of the same instance get it going (I11). */

@@ -51,26 +51,47 @@ static void summary_of_fence(const struct entry *e, char *text, unsigned size)
                  e->opened.instance, e->opened.epoch);
 }
 
-void entry_summary(const struct entry *e, char *text, unsigned size)
+/* Who takes part: controllers, agents, groups. */
+static void summary_of_party(const struct entry *e, char *text, unsigned size)
 {
-    switch (e->kind) {
-    case ENTRY_CONTROLLER:
+    const struct group *g = &e->declare.spec;
+
+    if (e->kind == ENTRY_CONTROLLER)
         snprintf(text, size,
                  "controller %s in %s, version %s, formats %u to %u, "
                  "election timeout %u ms",
                  e->controller.name, e->controller.region, e->controller.version,
                  e->controller.format_min, e->controller.format_max,
                  e->controller.election_ms);
-        return;
-    case ENTRY_ENROL:
+    else if (e->kind == ENTRY_ENROL)
         snprintf(text, size, "agent %s in %s at %s, version %s", e->enrol.agent.name,
                  e->enrol.agent.region, e->enrol.agent.address, e->enrol.agent.version);
-        return;
-    case ENTRY_DECLARE:
+    else
         snprintf(text, size, "sync %s, ttl %u ms, %u instances, active in %s",
-                 sync_mode_name(e->declare.spec.policy.sync),
-                 e->declare.spec.policy.lease.ttl_ms, e->declare.spec.instance_count,
-                 group_region_name(&e->declare.spec, e->declare.spec.active));
+                 sync_mode_name(g->policy.sync), g->policy.lease.ttl_ms, g->instance_count,
+                 group_region_name(g, g->active));
+}
+
+static void summary_of_set(const struct entry *e, char *text, unsigned size)
+{
+    if (e->kind == ENTRY_SYNC_SHRINK)
+        snprintf(text, size, "instance %u leaves the sync set of epoch %" PRIu64,
+                 e->sync.instance, e->sync.epoch);
+    else
+        snprintf(text, size,
+                 "instance %u joins the sync set of epoch %" PRIu64 ", flushed %" PRIX64
+                 "/%" PRIX64,
+                 e->sync.instance, e->sync.epoch, e->sync.position >> 32,
+                 e->sync.position & 0xffffffff);
+}
+
+void entry_summary(const struct entry *e, char *text, unsigned size)
+{
+    switch (e->kind) {
+    case ENTRY_CONTROLLER:
+    case ENTRY_ENROL:
+    case ENTRY_DECLARE:
+        summary_of_party(e, text, size);
         return;
     case ENTRY_RENEW:
         snprintf(text, size, "%u renewals", e->renew.count);
@@ -82,15 +103,8 @@ void entry_summary(const struct entry *e, char *text, unsigned size)
         summary_of_fence(e, text, size);
         return;
     case ENTRY_SYNC_SHRINK:
-        snprintf(text, size, "instance %u leaves the sync set of epoch %" PRIu64,
-                 e->sync.instance, e->sync.epoch);
-        return;
     case ENTRY_SYNC_JOIN:
-        snprintf(text, size,
-                 "instance %u joins the sync set of epoch %" PRIu64 ", flushed %" PRIX64
-                 "/%" PRIX64,
-                 e->sync.instance, e->sync.epoch, e->sync.position >> 32,
-                 e->sync.position & 0xffffffff);
+        summary_of_set(e, text, size);
         return;
     case ENTRY_STEP_START:
     case ENTRY_STEP_END:

@@ -209,8 +209,8 @@ struct group {
     uint64_t fence_index;                   /* fence_begin(epoch); 0: none */
     struct lease_terms terms;               /* widest granted in `epoch` (I4) */
 
-    member_set sync_set; /* after activation and until `opened`: the candidates (I8) */
-    bool sync_known; /* false until the first activation: no set yet */
+    member_set sync_set;      /* after activation and until `opened`: the candidates (I8) */
+    bool sync_known;          /* false until the first activation: no set yet */
     uint64_t sync_generation; /* log index of the last change of the set */
 
     bool paused;

@@ -214,6 +214,13 @@ static void ambush(struct pair *w, uint8_t h)
     heal_at(w, w->now + pair_between(w, 5, 100) * NS_PER_MS, HEAL_CTL, c, 0);
 }
 
+static void lose_region(struct pair *w, uint8_t h)
+{
+    pg_crash(w, h);
+    kill_agent(w, h, false);
+    kill_ctl(w, h);
+}
+
 static void happen(struct pair *w, enum fault f, uint8_t h, uint8_t c)
 {
     switch (f) {
@@ -267,9 +274,7 @@ static void happen(struct pair *w, enum fault f, uint8_t h, uint8_t c)
             detach(w);
         return;
     case FAULT_REGION_LOSS:
-        pg_crash(w, h);
-        kill_agent(w, h, false);
-        kill_ctl(w, h);
+        lose_region(w, h);
         return;
     case FAULT_AMBUSH:
         ambush(w, h);
