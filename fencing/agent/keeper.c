@@ -175,6 +175,10 @@ static int begin_life(struct keeper *k, struct err *err)
     if (status != 0)
         return status;
     keeper_core_init(&k->core, &k->contents.incarnation, &k->contents.epochs);
+    /* A successor is the same life: what it says must count as newer than all that its
+     * predecessor said, or leaders would take it for an echo. */
+    k->report_seq = boot_now().ns / 1000;
+    keeper_count_from(&k->core, k->report_seq);
     status = read_gate(k, kept, err);
     if (status != 0)
         return status;

@@ -29,6 +29,13 @@ void keeper_core_init(struct keeper_core *k, const struct incarnation *me,
     }
 }
 
+void keeper_count_from(struct keeper_core *k, uint64_t seq)
+{
+    ASSERT(k->counts.sent == 0);
+    k->seq = seq;
+    k->acked_seq = seq;
+}
+
 bool keeper_gate_found(struct keeper_core *k, uint16_t port, const struct gate_state *gate)
 {
     for (uint8_t i = 0; i < k->want.count; i++) {

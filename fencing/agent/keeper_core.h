@@ -203,6 +203,9 @@ struct keeper_view {
 void keeper_core_init(struct keeper_core *k, const struct incarnation *me,
                       const struct epoch_table *on_disk);
 
+/* Number renewals from above `seq`. */
+void keeper_count_from(struct keeper_core *k, uint64_t seq);
+
 /* A port that the adopted gate manages already: nothing of it is touched until its group
  * is heard of (or a fence mark demands it). False: no record names this port. */
 bool keeper_gate_found(struct keeper_core *k, uint16_t port, const struct gate_state *gate);

@@ -181,11 +181,14 @@ static void a_fence_is_for_good(void **state)
 static void restart_keeps_the_life(int by)
 {
     struct incarnation before;
+    uint64_t renewal, report;
 
     start();
     before = stage.life;
     assign(RF__ROLE__ROLE_PRIMARY, 5);
     stage_until(&stage, holds_a_lease, "a lease");
+    renewal = stage.renew->renew->seq;
+    report = stage.report->agent_report->seq;
     if (by == SIGTERM)
         assert_int_equal((kill(agent, SIGTERM), stage_wait(&stage, agent)), 0);
     else
@@ -197,6 +200,11 @@ static void restart_keeps_the_life(int by)
     seen = stage.renews;
     assign(RF__ROLE__ROLE_PRIMARY, 5);
     stage_until(&stage, has_renewed, "renewals by the successor");
+    /* Leaders drop what is numbered below what they have heard of this life. */
+    assert_true(stage.renew->renew->seq > renewal);
+    seen = stage.reports;
+    stage_until(&stage, has_reported, "reports by the successor");
+    assert_true(stage.report->agent_report->seq > report);
 }
 
 /* I12: a successor that finds state and gate is the same life, however the first ended. */
