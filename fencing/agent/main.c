@@ -123,6 +123,20 @@ static int run(const struct agent_settings *s)
     return status == ERR_REFUSED || status == ERR_NOMEM ? EXIT_FAILED : EXIT_CONFIG;
 }
 
+/* The agent's own protection from the OOM killer (its unit sets it) is not for the servers
+ * that a provider starts, which inherit what it has. */
+static int run_worker(const char *fd)
+{
+    FILE *f = fopen("/proc/self/oom_score_adj", "w");
+
+    if (f != NULL) {
+        (void)fputs("0", f);
+        (void)fclose(f);
+    }
+    start_log("provider");
+    return provider_worker_main((int)strtol(fd, NULL, 10));
+}
+
 int main(int argc, char **argv)
 {
     const struct help_words words = {argv + 1, argc - 1, false};
@@ -132,10 +146,8 @@ int main(int argc, char **argv)
     const char *path;
     int used;
 
-    if (argc == 3 && strcmp(argv[1], "--provider-worker") == 0) {
-        start_log("provider");
-        return provider_worker_main((int)strtol(argv[2], NULL, 10));
-    }
+    if (argc == 3 && strcmp(argv[1], "--provider-worker") == 0)
+        return run_worker(argv[2]);
     if (help_parse(options, NULL, &words, &parsed, &used, &err) != 0 ||
         parsed.operand_count > 0) {
         (void)fprintf(stderr, "ringfence-agent: %s; see ringfence-agent --help\n",
