@@ -108,7 +108,7 @@ static void orders_are_judged(void **state)
     const struct order_row *row;
 
     (void)state;
-    EACH(row, order_rows) {
+    EACH (row, order_rows) {
         Rf__Assignment a = assignment(row->role, 3);
         Rf__StepRequest rq = RF__STEP_REQUEST__INIT;
         struct order_facts f = {.a = &a, .request = &rq, .now = {1000}};
