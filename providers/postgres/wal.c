@@ -33,6 +33,17 @@ bool pg_segment_parse(const char *name, uint32_t segment_bytes, uint32_t *ret_ti
     return true;
 }
 
+/* Without its history nothing was ever written on a timeline: a promotion copies the last
+ * segment first and writes the history then. pg_rewind leaves such segments behind, too,
+ * when it removes the history of what it undid. */
+static bool has_history(const struct pg *pg, uint32_t timeline)
+{
+    char name[32];
+
+    snprintf(name, sizeof name, "pg_wal/%08" PRIX32 ".history", timeline);
+    return pg_has_file(pg, name);
+}
+
 /* What the files in pg_wal say. A server that was promoted and died before its next
  * checkpoint has segments of a timeline that its control file does not know yet. */
 static int list_segments(const struct pg *pg, const struct pg_control *c,
@@ -51,7 +62,7 @@ static int list_segments(const struct pg *pg, const struct pg_control *c,
     *ret_limit = 0;
     while ((entry = readdir(dir)) != NULL) {
         if (!pg_segment_parse(entry->d_name, c->segment_bytes, &timeline, &lsn) ||
-            timeline < newest)
+            timeline < newest || (timeline > newest && !has_history(pg, timeline)))
             continue;
         if (timeline > newest || lsn + c->segment_bytes > *ret_limit)
             *ret_limit = lsn + c->segment_bytes;
