@@ -21,6 +21,7 @@ enum {
                              closed, so its walsenders could not drain anyway */
     OWN_STOP_AGAIN_MS = 5000,
     CHECKS_DEADLINE_MS = 3000,
+    WAIT_SHOWN_MS = 1000,
     JOIN_WAIT_MS = 3000, /* for the newcomer to keep up; then the leader tries later */
     LATE_MS = 200,       /* a tick later than this: the silence is ours */
 };
