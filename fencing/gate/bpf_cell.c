@@ -80,6 +80,7 @@ int cell_new(struct gate_port *p, const struct gate_state *state, struct err *er
         cell_close(p);
         return r;
     }
+    ASSERT(p->cell != NULL);
     p->cell->epoch = state->epoch;
     p->cell->flags = state->opened ? GATE_CELL_OPENED : 0;
     cell_write(p, gate_word(state->mode, state->deadline));

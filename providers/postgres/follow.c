@@ -43,8 +43,8 @@ static enum relation relate(const struct follow *f, const struct pg_wal_end *own
 
     tail->to = own->lsn;
     tail->timeline = own->timeline;
-    if (!pg_fork_find(&own->history, own->timeline, &f->up.history, f->up.timeline, &fork,
-                      &timeline)) {
+    if (own->unrecorded || !pg_fork_find(&own->history, own->timeline, &f->up.history,
+                                         f->up.timeline, &fork, &timeline)) {
         tail->from = 0;
         tail->fork_timeline = 1;
         return REL_FOREIGN;
@@ -160,7 +160,7 @@ static int follow_down(struct follow *f, struct err *err)
                        "it away to take a new copy",
                        f->pg->spec->data, c.system_id, f->rq->upstream->instance,
                        f->up.system_id);
-    if (pg_wal_end(f->pg, &c, f->deadline, &own, err) != 0)
+    if (pg_wal_end(f->pg, &c, &f->up, f->deadline, &own, err) != 0)
         return err->code;
     tail.system_id = c.system_id;
     tail.segment_bytes = c.segment_bytes;
@@ -196,6 +196,7 @@ static int can_stay(struct follow *f, bool *ret_stay, struct err *err)
     struct pg_wal_end own = {0};
     struct pg_tail tail = {0};
     char answer[32];
+    int status;
 
     *ret_stay = false;
     if (pg_main(f->pg, f->deadline, err) != 0 ||
@@ -215,9 +216,11 @@ static int can_stay(struct follow *f, bool *ret_stay, struct err *err)
         pg_ask(main, OWN_TIMELINE, f->deadline, answer, sizeof answer, err) != 0)
         return err->code;
     own.timeline = (uint32_t)strtoul(answer, NULL, 10);
-    /* Without its history nothing is known: it is stopped and looked at then. */
-    if (pg_history_read(f->pg, own.timeline, &own.history, err) != 0)
-        return 0;
+    status = pg_history_read(f->pg, own.timeline, &own.history, err);
+    if (status == ERR_NOTFOUND)
+        own.unrecorded = !pg_history_borrow(&f->up, own.timeline, &own.history);
+    else if (status != 0)
+        return 0; /* it is stopped and looked at then */
     /* It may have received more since we asked the upstream; its stream tells. */
     if (own.timeline == f->up.timeline && f->up.flushed < own.lsn &&
         pg_upstream_look(f->pg, f->rq->upstream, f->deadline, &f->up, err) != 0)

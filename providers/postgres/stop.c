@@ -107,7 +107,7 @@ int pg_step_stop(struct pg *pg, const Rf__StepRequest *rq, struct mono deadline,
         return err->code;
     deadline = mono_plus_ms(mono_now(), PROVIDER_STEP_GRACE_MS);
     if (pg_control_read(pg, deadline, &c, err) != 0 ||
-        pg_wal_end(pg, &c, deadline, &end, err) != 0) {
+        pg_wal_end(pg, &c, NULL, deadline, &end, err) != 0) {
         /* It is stopped; who asks for the position must not take it for 0. */
         return err_wrap(err, "stopped, but where its log ends could not be told");
     }

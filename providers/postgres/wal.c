@@ -138,15 +138,30 @@ static int read_to_end(const struct pg *pg, uint32_t timeline, uint64_t from,
                    timeline, start, words);
 }
 
-int pg_wal_end(const struct pg *pg, const struct pg_control *c, struct mono deadline,
-               struct pg_wal_end *ret, struct err *err)
+bool pg_history_borrow(const struct pg_upstream *up, uint32_t timeline,
+                       struct pg_history *ret)
+{
+    if (up == NULL || up->timeline != timeline)
+        return false;
+    *ret = up->history;
+    return true;
+}
+
+int pg_wal_end(const struct pg *pg, const struct pg_control *c,
+               const struct pg_upstream *up, struct mono deadline, struct pg_wal_end *ret,
+               struct err *err)
 {
     struct pg_wal_end end = {0};
     uint64_t from = c->redo, limit = 0;
 
-    if (list_segments(pg, c, &end.timeline, &limit, err) != 0 ||
-        pg_history_read(pg, end.timeline, &end.history, err) != 0)
-        return err->code;
+    int status = list_segments(pg, c, &end.timeline, &limit, err);
+
+    if (status == 0)
+        status = pg_history_read(pg, end.timeline, &end.history, err);
+    if (status == ERR_NOTFOUND)
+        end.unrecorded = !pg_history_borrow(up, end.timeline, &end.history);
+    else if (status != 0)
+        return status;
     if (strcmp(c->state, "shut down") == 0 && end.timeline == c->timeline) {
         /* The shutdown checkpoint is the last record there is. */
         end.lsn = c->checkpoint + PG_CHECKPOINT_RECORD;

@@ -434,6 +434,26 @@ static void an_unreachable_upstream_changes_nothing_else(void **state)
     follow(&w->west, &w->east);
 }
 
+/* A base backup, or a stream that began on the timeline, brings no history file. A standby
+ * that was killed then follows on as before: the upstream knows that timeline's history. */
+static void a_killed_standby_without_its_history_follows_on(void **state)
+{
+    struct world *w = *state;
+    AUTO(result_free) Rf__StepResult *result = NULL;
+
+    diverge(w, 10);
+    result = follow_west(w); /* east is a standby on timeline 2 now */
+    ASSERT_OK(result);
+    signal_all(&w->east, SIGKILL);
+    assert_int_equal(run("rm %s/pg_wal/00000002.history", w->east.data), 0);
+    result_free(&result);
+    result = follow_west(w);
+    ASSERT_OK(result);
+    assert_false(result->cloned);
+    assert_int_equal(result->divergent_bytes, 0);
+    eventually(has_two_rows, &w->east, 5000);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, world_begin, world_end)
 
 int main(void)
@@ -451,6 +471,7 @@ int main(void)
         T(another_cluster_is_told_apart),
         T(a_clone_starts_anew),
         T(a_missing_password_is_told),
+        T(a_killed_standby_without_its_history_follows_on),
         T(an_unreachable_upstream_changes_nothing_else),
     };
 
