@@ -38,9 +38,15 @@ Rf__Observation *observation_copy(const Rf__Observation *from)
     return copy;
 }
 
+/* A walsender that learns by a reload that its standby is waited for lets nobody go before
+ * that standby's next answer, and while every commit waits there is nothing to answer. Each
+ * canary is such a something, so after a change of the names they come quickly. */
 static bool wants_canary(const struct inst *i, struct mono now)
 {
     uint32_t each = i->a->probe_ms != 0 ? i->a->probe_ms : PROBE_DEFAULT_MS;
+
+    if (now.ns < i->nudge_until.ns)
+        each = 0;
 
     return i->a->role == RF__ROLE__ROLE_PRIMARY && i->alive &&
            (!mono_is_set(i->canary_asked_at) ||

@@ -22,6 +22,7 @@ enum {
     OWN_STOP_AGAIN_MS = 5000,
     CHECKS_DEADLINE_MS = 3000,
     WAIT_SHOWN_MS = 1000,
+    NUDGE_MS = 500,      /* after the names that commits wait for were changed */
     JOIN_WAIT_MS = 3000, /* for the newcomer to keep up; then the leader tries later */
     LATE_MS = 200,       /* a tick later than this: the silence is ours */
 };
@@ -59,7 +60,7 @@ struct inst {
     struct mono canary_ok;  /* accepted, or not accepted for a reason that is not hung */
     unsigned canary_failed; /* tries that came to nothing since */
     bool canary_asked;      /* with the observation that is under way */
-    struct mono fast_until, stop_again;
+    struct mono fast_until, stop_again, nudge_until;
     struct running run;
     uint64_t waiting; /* step that is waited with, since: */
     struct mono waiting_since;

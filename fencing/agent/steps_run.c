@@ -136,6 +136,8 @@ void inst_on_step(void *owner, const Rf__ProviderReply *reply, const struct err 
         r = &lost;
     }
     log_end(i, r);
+    if (i->run.kind == RF__STEP_KIND__STEP_JOIN || i->run.kind == RF__STEP_KIND__STEP_SYNC)
+        i->nudge_until = mono_plus_ms(mono_now(), NUDGE_MS);
     finish(i, r);
     i->fast_until = mono_plus_ms(mono_now(), FAST_FOR_MS);
     i->asked_at = (struct mono){0};
