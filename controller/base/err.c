@@ -16,7 +16,7 @@ void auto_free(void *pointer_to_pointer)
     free(p);
 }
 
-void auto_close(int *fd)
+void auto_close(int *fd) /* NOLINT(readability-non-const-parameter): AUTO() gives int * */
 {
     if (*fd >= 0)
         close(*fd);
@@ -121,7 +121,7 @@ int err_uv(struct err *err, int status, const char *fmt, ...)
 const char *err_name(int code)
 {
 #define X(name, number, text)                                                              \
-    if (code == number)                                                                    \
+    if (code == (number))                                                                  \
         return #name;
     ERR_MAP(X)
 #undef X
@@ -131,7 +131,7 @@ const char *err_name(int code)
 const char *err_text(int code)
 {
 #define X(name, number, text)                                                              \
-    if (code == number)                                                                    \
+    if (code == (number))                                                                  \
         return text;
     ERR_MAP(X)
 #undef X

@@ -91,7 +91,7 @@ int cell_adopt(struct gate_port *p, uint32_t map_id, struct err *err)
 {
     struct bpf_map_info info = {0};
     __u32 size = sizeof info;
-    bool frozen;
+    bool frozen = false;
     int r;
 
     p->cell = NULL;
