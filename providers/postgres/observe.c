@@ -103,6 +103,19 @@ static void read_conninfo(const char *conninfo, Rf__Observation *out)
     PQconninfoFree(options);
 }
 
+/* A forced switch of segments (a base backup makes one) pads the rest of a segment without
+ * a byte of it being written: of a position just behind a boundary only that much counts.
+ */
+static uint64_t bytes_between(uint64_t older, uint64_t newer)
+{
+    enum { SEGMENT = 16 << 20, JUST_BEHIND = 1 << 20 };
+    uint64_t into = newer % SEGMENT;
+
+    if (newer / SEGMENT == older / SEGMENT + 1 && into < JUST_BEHIND)
+        return into;
+    return newer - older;
+}
+
 /* The highest rate between two neighbouring samples of the last ten seconds. */
 static uint64_t note_rate(struct pg_rate *rate, uint64_t position)
 {
@@ -123,7 +136,7 @@ static uint64_t note_rate(struct pg_rate *rate, uint64_t position)
         unsigned newer = (rate->n - i) % PG_RATE_SAMPLES;
         unsigned older = (rate->n - i - 1) % PG_RATE_SAMPLES;
         uint64_t ms = mono_since_ms(rate->of[older].at, rate->of[newer].at);
-        uint64_t bytes = rate->of[newer].lsn - rate->of[older].lsn;
+        uint64_t bytes = bytes_between(rate->of[older].lsn, rate->of[newer].lsn);
 
         if (mono_since_ms(rate->of[newer].at, now) > RATE_WINDOW_MS)
             break;
