@@ -33,6 +33,7 @@ struct session {
     PGconn *conn; /* NULL: none */
     enum site host;
     bool waiting; /* for the answer to `number` */
+    bool refused; /* an error was among what has come of it */
     bool warned;  /* a warning came with it: a cancelled wait, perhaps */
     uint64_t number;
     int64_t sent_ns;
@@ -89,7 +90,7 @@ static void send_row(struct session *s)
     s->number = atomic_fetch_add(c->plan.numbers, 1);
     snprintf(number, sizeof number, "%" PRIu64, s->number);
     snprintf(who, sizeof who, "%d", is_probe(c) ? (int)s->host : c->plan.client);
-    s->warned = false;
+    s->refused = s->warned = false;
     s->waiting = true;
     s->sent_ns = now_ns();
     note(s, EVENT_BEGIN, s->sent_ns);
@@ -97,10 +98,13 @@ static void send_row(struct session *s)
         drop(s);
 }
 
-static void take_result(struct session *s, const PGresult *result)
+/* The whole answer has come, ReadyForQuery with it. CommandComplete alone says nothing: in
+ * the extended protocol it is written before the commit, and an error of the commit, or the
+ * end of the session, follows in the same packet (PostgreSQL manual, "Extended Query"). */
+static void conclude(struct session *s)
 {
     struct client *c = s->client;
-    bool done = PQresultStatus(result) == PGRES_COMMAND_OK && !s->warned;
+    bool done = !s->refused && !s->warned;
     int64_t at = now_ns();
 
     note(s, done ? EVENT_ACK : EVENT_UNKNOWN, at);
@@ -112,27 +116,32 @@ static void take_result(struct session *s, const PGresult *result)
     atomic_fetch_add(&c->acked, 1);
 }
 
+static bool is_ready(const struct session *s)
+{
+    return PQstatus(s->conn) == CONNECTION_OK &&
+           PQtransactionStatus(s->conn) == PQTRANS_IDLE;
+}
+
 /* A refused row on an open session (read-only, say) is no reason to dial again, unless it
  * is the writer's: it wants a server that takes writes. */
 static void read_answer(struct session *s)
 {
-    bool refused = false;
-
     if (PQconsumeInput(s->conn) != 1) {
         drop(s);
         return;
     }
-    while (s->conn != NULL && !PQisBusy(s->conn)) {
+    while (!PQisBusy(s->conn)) {
         PGresult *result = PQgetResult(s->conn);
 
-        if (result == NULL)
+        if (result == NULL) {
+            if (s->waiting && is_ready(s))
+                conclude(s);
             break;
-        if (s->waiting)
-            take_result(s, result);
-        refused = PQresultStatus(result) != PGRES_COMMAND_OK;
+        }
+        s->refused |= PQresultStatus(result) != PGRES_COMMAND_OK;
         PQclear(result);
     }
-    if (refused || PQstatus(s->conn) == CONNECTION_BAD)
+    if (s->refused || PQstatus(s->conn) == CONNECTION_BAD)
         drop(s);
 }
 

@@ -42,6 +42,13 @@ static void start_server(void)
                                       "-o", options, NULL}));
 }
 
+static void run_sql(const char *sql)
+{
+    free(must_run_at(&ground, EAST, true,
+                     (const char *[]){"/usr/bin/psql", "-X", "-q", "-h", ground.dir, "-d",
+                                      "postgres", "-c", sql, NULL}));
+}
+
 static int set_up(void **state)
 {
     const struct passwd *postgres = getpwnam("postgres");
@@ -63,9 +70,7 @@ static int set_up(void **state)
         (const char *[]){initdb, "-D", data, "-U", "postgres", "--no-sync", NULL}));
     file_write(hba, 0600, "local all all trust\nhost all writer 10.77.0.0/16 trust\n");
     start_server();
-    free(must_run_at(&ground, EAST, true,
-                     (const char *[]){"/usr/bin/psql", "-X", "-q", "-h", ground.dir, "-d",
-                                      "postgres", "-c", client_schema, NULL}));
+    run_sql(client_schema);
     return 0;
 }
 
@@ -128,6 +133,34 @@ static void acknowledgements_are_rows_and_packets(void **state)
     assert_in_range(atomic_load(&writer.last_ack_ns) - packet, 0, 50 * NS_PER_MS);
     assert_int_equal(capture_last_ack_ns(&capture, WEST, INT64_MAX), 0);
     capture_free(&capture);
+    history_free(h);
+}
+
+/* A commit that fails after CommandComplete (in the extended protocol it is sent before the
+ * commit; a session that is ended between the two looks the same) acknowledges nothing. */
+static void a_failed_commit_is_no_acknowledgement(void **state)
+{
+    static struct client writer;
+    struct history *h = &writer.history;
+    uint64_t first = atomic_load(&numbers), acked, lost;
+
+    (void)state;
+    run_sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN RAISE EXCEPTION ''refused at commit''; END';"
+            "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON written "
+            "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse();");
+    client_start(&writer, &ground, writer_plan());
+    for (int64_t until = now_ns() + 10000LL * NS_PER_MS;
+         atomic_load(&numbers) < first + 5;) {
+        assert_true(now_ns() < until);
+        wait_ms(1);
+    }
+    client_stop(&writer);
+    run_sql("DROP TRIGGER refuse ON written; DROP FUNCTION refuse();");
+    assert_true(client_read_rows(&ground, EAST, first, h));
+    history_count(h, &acked, &lost);
+    assert_int_equal(acked, 0);
+    assert_int_equal(lost, 0);
     history_free(h);
 }
 
@@ -226,6 +259,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(acknowledgements_are_rows_and_packets),
+        cmocka_unit_test(a_failed_commit_is_no_acknowledgement),
         cmocka_unit_test(a_cut_is_felt_and_heals),
         cmocka_unit_test(a_killed_region_is_gone_and_comes_back),
         cmocka_unit_test(a_stopped_tree_stands_still),
