@@ -176,9 +176,10 @@ static void turn(struct runner *r)
     look_at_voters(r);
     /* I4: a fresh reading; nothing is counted from the loop's cached time. */
     decide(node_state(r->d->node), node_seen(r->d->node), mono_now(), &r->actions);
+    /* What the log says goes first: an order is judged by it. */
+    agents_flush(r->d->agents);
     for (unsigned i = 0; i < r->actions.count; i++)
         carry_out(r, &r->actions.list[i]);
-    agents_flush(r->d->agents);
     frontend_changed(r->d->frontend);
     ask_again_at(r, r->actions.again);
 }

@@ -38,10 +38,12 @@ static enum order_verdict judge_as_primary(const struct order_facts *f,
     case RF__STEP_KIND__STEP_CHECKPOINT:
         return ORDER_RUN;
     case RF__STEP_KIND__STEP_STOP:
-        if (f->a->stop_allowed)
-            return ORDER_RUN;
-        *ret_why = "the log has no stop step of a switchover for this epoch";
-        return ORDER_REFUSE;
+        /* I6: only with the assignment's word that the log has it. The order may overtake
+         * that word (they can come by different ways), so it waits and is not refused; one
+         * that has no such entry waits until the next order or epoch drops it. */
+        *ret_why = "the log has no stop step of a switchover for this epoch, as far as is "
+                   "known here";
+        return f->a->stop_allowed ? ORDER_RUN : ORDER_WAIT;
     case RF__STEP_KIND__STEP_FOLLOW:
     case RF__STEP_KIND__STEP_CLONE:
         *ret_why = "this instance is the active one of this epoch";
