@@ -76,14 +76,12 @@ static void fill_counts(const struct daemon *d, struct api_facts *f)
     struct prober_stats probes;
     struct lag_stats lag;
 
-    _Static_assert((int)LAG_BUCKETS == (int)API_LAG_BUCKETS, "one histogram");
     lag_stats(d->lag, &lag);
     f->lag_last_us = lag.last_us;
     f->lag_max_us = lag.max_us;
-    f->lag_sum_us = lag.sum_us;
     f->lag_late = lag.late;
-    memcpy(f->lag_buckets, lag.buckets, sizeof f->lag_buckets);
-    memcpy(f->lag_bounds_us, lag_bounds_us, sizeof f->lag_bounds_us);
+    f->turns = lag.turns;
+    f->commits = *node_commits(d->node);
     renewals_stats(d->renewals, &leases);
     f->leases_granted = leases.granted;
     f->leases_refused = leases.refused;

@@ -8,7 +8,7 @@
 
 enum { EACH_MS = 200, WINDOW = 10000 / EACH_MS, NS_PER_US = 1000 };
 
-const uint64_t lag_bounds_us[LAG_BUCKETS - 1] = {1000, 5000, 20000, 50000, 250000};
+static const uint64_t bounds_us[] = {1000, 5000, 20000, 50000, 250000};
 
 struct lag {
     uv_timer_t tick;
@@ -20,12 +20,7 @@ struct lag {
 
 static void count(struct lag *l, uint64_t us)
 {
-    unsigned b = 0;
-
-    while (b < LAG_BUCKETS - 1 && us > lag_bounds_us[b])
-        b++;
-    l->stats.buckets[b]++;
-    l->stats.sum_us += us;
+    histogram_count(&l->stats.turns, us);
     l->stats.last_us = us;
     l->window[l->next] = us;
     l->next = (l->next + 1) % WINDOW;
@@ -57,6 +52,7 @@ int lag_open(struct lag **ret_lag, struct uv_loop_s *loop, struct err *err)
         return err_set(err, ERR_NOMEM, "loop lag");
     (void)uv_timer_init(loop, &l->tick); /* cannot fail */
     l->tick.data = l;
+    l->stats.turns = histogram_make(bounds_us, ARRAY_LEN(bounds_us));
     l->due = mono_plus_ms(mono_now(), EACH_MS);
     uv_update_time(loop);
     status = uv_timer_start(&l->tick, on_tick, EACH_MS, 0);

@@ -15,20 +15,18 @@
 
 #include "controller/base/auto.h"
 #include "controller/base/err.h"
+#include "controller/base/histogram.h"
 #include "controller/base/time.h"
 
 struct uv_loop_s;
 struct lag;
 
-enum { LOOP_LATE_MS = 50, LAG_BUCKETS = 6 };
-
-/* Upper bounds of the histogram's buckets but the last one, in microseconds. */
-extern const uint64_t lag_bounds_us[LAG_BUCKETS - 1];
+enum { LOOP_LATE_MS = 50 };
 
 struct lag_stats {
     uint64_t last_us, max_us; /* max: of the last ten seconds */
     uint64_t late;            /* turns that came later than LOOP_LATE_MS */
-    uint64_t buckets[LAG_BUCKETS], sum_us;
+    struct histogram turns;
 };
 
 MUST_USE int lag_open(struct lag **ret_lag, struct uv_loop_s *loop, struct err *err);

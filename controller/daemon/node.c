@@ -12,7 +12,10 @@
 #include "proto/snapshot_codec.h"
 
 /* What is applied behind one's own proposals before they are told is less than the rest. */
-enum { NODE_RESULTS = 512, NODE_WAITING_MAX = 256 };
+enum { NODE_RESULTS = 512, NODE_WAITING_MAX = 256, NS_PER_US = 1000 };
+
+static const uint64_t commit_bounds_us[] = {100,  200,  300,  400,   500,   700,
+                                            1000, 2000, 5000, 20000, 100000};
 
 struct node {
     struct raftnode *raft;
@@ -29,6 +32,7 @@ struct node {
         struct apply_result result;
     } results[NODE_RESULTS];
     unsigned waiting; /* proposals, NODE_WAITING_MAX at most */
+    struct histogram commits;
 
     struct state scratch; /* of dry runs, and of a snapshot until it is known to be good */
     struct entry entry;   /* being applied */
@@ -44,6 +48,7 @@ struct waiting {
     struct node *node;
     node_done *done;
     void *owner;
+    struct mono since;
 };
 
 /* ---- what the log says --------------------------------------------------------------- */
@@ -195,6 +200,7 @@ int node_open(struct node **ret_node, struct uv_loop_s *loop,
         return err_set(err, ERR_NOMEM, "the replicated state");
     n->events = *events;
     n->refused_tokens = NODE_REFUSED_BURST;
+    n->commits = histogram_make(commit_bounds_us, ARRAY_LEN(commit_bounds_us));
     (void)snprintf(n->name, sizeof n->name, "%s", config->name);
     state_init(&n->state, config->cluster);
     observations_init(&n->seen, config->id);
@@ -232,6 +238,8 @@ void node_stats(const struct node *n, struct store_stats *ret_stats)
     raftnode_stats(n->raft, ret_stats);
 }
 
+const struct histogram *node_commits(const struct node *n) { return &n->commits; }
+
 bool node_leads(const struct node *n) { return raftnode_is_authoritative(n->raft); }
 
 uint64_t node_leader(const struct node *n)
@@ -253,6 +261,8 @@ static void on_submitted(void *owner, int status, uint64_t index)
     const struct apply_result *r = NULL;
 
     n->waiting--;
+    if (status == 0)
+        histogram_count(&n->commits, mono_since_ns(w->since, mono_now()) / NS_PER_US);
     if (status == 0 && n->results[index % NODE_RESULTS].index == index)
         r = result_at(n, index);
     if (w->done != NULL)
@@ -334,7 +344,7 @@ int node_propose(struct node *n, const struct entry *e, node_done *on_done, void
     w = malloc(sizeof *w);
     if (w == NULL)
         return err_set(err, ERR_NOMEM, "propose %s", entry_kind_name(e->kind));
-    *w = (struct waiting){n, on_done, owner};
+    *w = (struct waiting){n, on_done, owner, mono_now()};
     if (raftnode_submit(n->raft, n->bytes.data, n->bytes.len, on_submitted, w, err) != 0)
         return err->code;
     n->waiting++;

@@ -17,6 +17,7 @@
 #ifndef RF_DAEMON_NODE_H
 #define RF_DAEMON_NODE_H
 
+#include "controller/base/histogram.h"
 #include "controller/consensus/raftnode.h"
 #include "controller/core/decide.h"
 
@@ -52,6 +53,8 @@ const struct state *node_state(const struct node *n);
 struct observations *node_seen(struct node *n);
 void node_status(const struct node *n, struct driver_status *ret_status);
 void node_stats(const struct node *n, struct store_stats *ret_stats);
+/* How long this leader's proposals took from submitted to applied; valid with the node. */
+const struct histogram *node_commits(const struct node *n);
 /* Leader with everything applied that was committed before its term (I7): may propose. */
 bool node_leads(const struct node *n);
 uint64_t node_leader(const struct node *n); /* 0: not known */

@@ -15,13 +15,14 @@
 #ifndef RF_HTTP_API_H
 #define RF_HTTP_API_H
 
+#include "controller/base/histogram.h"
 #include "controller/consensus/store.h"
 #include "controller/core/decide.h"
 
 struct uv_loop_s;
 struct api;
 
-enum { API_LAG_BUCKETS = 6, API_ERROR_SIZE = 200 };
+enum { API_ERROR_SIZE = 200 };
 
 /* One controller as this one sees it. */
 struct api_controller {
@@ -48,8 +49,9 @@ struct api_facts {
     struct api_controller controllers[CONTROLLER_MAX];
     uint32_t rtt_ms; /* longest round trip measured (TTL rule) */
     struct store_stats store;
-    uint64_t lag_last_us, lag_max_us, lag_sum_us, lag_late;
-    uint64_t lag_buckets[API_LAG_BUCKETS], lag_bounds_us[API_LAG_BUCKETS - 1];
+    uint64_t lag_last_us, lag_max_us, lag_late;
+    struct histogram turns;   /* how late the loop's turns came */
+    struct histogram commits; /* this leader's proposals: from submitted to applied */
     uint64_t leases_granted, leases_refused, lease_entries;
     uint64_t probes_answered, probes_failed, probes_dropped;
     int64_t cert_expires_s;

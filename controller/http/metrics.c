@@ -38,6 +38,23 @@ static void one(struct page *p, const char *name, const char *type, const char *
     line(p, "%s %.17g\n", name, value);
 }
 
+static void histogram(struct page *p, const char *name, const char *help,
+                      const struct histogram *h)
+{
+    uint64_t sum = 0;
+
+    head(p, name, "histogram", help);
+    for (unsigned i = 0; i < h->bound_count; i++) {
+        sum += h->counts[i];
+        line(p, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name, (double)h->bounds_us[i] / 1e6,
+             sum);
+    }
+    sum += h->counts[h->bound_count];
+    line(p, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, sum);
+    line(p, "%s_sum %.17g\n%s_count %" PRIu64 "\n", name, (double)h->sum_us / 1e6, name,
+         sum);
+}
+
 static void raft(struct page *p, const struct api_facts *f)
 {
     one(p, "ringfence_raft_term", "gauge", "Current Raft term.", (double)f->term);
@@ -50,6 +67,8 @@ static void raft(struct page *p, const struct api_facts *f)
     one(p, "ringfence_raft_applied_index", "gauge", "Last applied log index.",
         (double)f->applied);
     one(p, "ringfence_raft_last_index", "gauge", "Last log index.", (double)f->last_index);
+    histogram(p, "ringfence_commit_seconds",
+              "From this leader's proposal to its application.", &f->commits);
     one(p, "ringfence_store_commits_total", "counter", "Synced transactions of the log.",
         (double)f->store.commits);
     one(p, "ringfence_store_last_sync_seconds", "gauge", "Duration of the last synced one.",
@@ -62,18 +81,8 @@ static void raft(struct page *p, const struct api_facts *f)
 
 static void loop(struct page *p, const struct api_facts *f)
 {
-    uint64_t sum = 0;
-
-    head(p, "ringfence_loop_lag_seconds", "histogram", "How late the loop's turns came.");
-    for (unsigned i = 0; i < API_LAG_BUCKETS - 1; i++) {
-        sum += f->lag_buckets[i];
-        line(p, "ringfence_loop_lag_seconds_bucket{le=\"%g\"} %" PRIu64 "\n",
-             (double)f->lag_bounds_us[i] / 1e6, sum);
-    }
-    sum += f->lag_buckets[API_LAG_BUCKETS - 1];
-    line(p, "ringfence_loop_lag_seconds_bucket{le=\"+Inf\"} %" PRIu64 "\n", sum);
-    line(p, "ringfence_loop_lag_seconds_sum %.17g\n", (double)f->lag_sum_us / 1e6);
-    line(p, "ringfence_loop_lag_seconds_count %" PRIu64 "\n", sum);
+    histogram(p, "ringfence_loop_lag_seconds", "How late the loop's turns came.",
+              &f->turns);
     one(p, "ringfence_loop_lag_max_seconds", "gauge", "Largest of the last ten seconds.",
         (double)f->lag_max_us / 1e6);
     one(p, "ringfence_loop_late_total", "counter",

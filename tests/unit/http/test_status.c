@@ -214,10 +214,15 @@ static void the_doctor_names_what_is_wrong(void **state)
 
 static void metrics_are_well_formed(void **state)
 {
+    static const uint64_t bounds_us[] = {500, 1000};
     AUTO(buf_free) struct buf out = {0};
     struct err err;
 
     (void)state;
+    f.commits = histogram_make(bounds_us, ARRAY_LEN(bounds_us));
+    histogram_count(&f.commits, 500);
+    histogram_count(&f.commits, 501);
+    histogram_count(&f.commits, 2000);
     assert_int_equal(metrics_text(&f, now, &out, &err), 0);
     assert_int_equal(buf_append(&out, "", 1, &err), 0);
     assert_non_null(strstr((char *)out.data, "\nringfence_raft_leader 1\n"));
@@ -228,6 +233,13 @@ static void metrics_are_well_formed(void **state)
     assert_non_null(
         strstr((char *)out.data, "ringfence_link_up{peer=\"east\",direction=\"out\"} 0\n"));
     assert_non_null(strstr((char *)out.data, "ringfence_build_info{version="));
+    /* Cumulative, a bound belonging to its bucket. */
+    assert_non_null(strstr((char *)out.data,
+                           "\nringfence_commit_seconds_bucket{le=\"0.0005\"} 1\n"
+                           "ringfence_commit_seconds_bucket{le=\"0.001\"} 2\n"
+                           "ringfence_commit_seconds_bucket{le=\"+Inf\"} 3\n"
+                           "ringfence_commit_seconds_sum 0.0030010000000000002\n"
+                           "ringfence_commit_seconds_count 3\n"));
     /* Each line is a comment, or a name and a number. */
     for (char *line = strtok((char *)out.data, "\n"); line; line = strtok(NULL, "\n")) {
         char *space = strrchr(line, ' '), *end;
