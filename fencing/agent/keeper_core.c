@@ -325,11 +325,17 @@ bool keeper_wants_lease(const struct keeper_core *k, uint8_t slot)
            !s->server.barred;
 }
 
+/* Asked for at once, not at the next tick: the lease of a new epoch, and the word that its
+ * gate may be opened. Once each; what is lost on the way comes with the tick. */
 static bool some_lease_is_new(const struct keeper_core *k)
 {
-    for (uint8_t i = 0; i < k->want.count; i++)
-        if (keeper_wants_lease(k, i) && k->slots[i].asked_epoch != k->slots[i].a.epoch)
+    for (uint8_t i = 0; i < k->want.count; i++) {
+        const struct keeper_slot *s = &k->slots[i];
+
+        if (keeper_wants_lease(k, i) && (s->asked_epoch != s->a.epoch ||
+                                         (s->a.opened && s->asked_opened != s->a.epoch)))
             return true;
+    }
     return false;
 }
 
@@ -357,6 +363,7 @@ static bool plan_renewal(struct keeper_core *k, struct boot now, struct keeper_e
         r.items[r.count++] = (struct keeper_renew_item){
             .slot = i, .epoch = k->slots[i].a.epoch, .kind = wanted_kind(&k->slots[i])};
         k->slots[i].asked_epoch = k->slots[i].a.epoch;
+        k->slots[i].asked_opened = k->slots[i].a.opened ? k->slots[i].a.epoch : 0;
     }
     if (r.count == 0)
         return false;

@@ -54,6 +54,7 @@ struct keeper_assignment {
     uint16_t port;
     uint32_t rho_ppm;
     bool standby_reads, proof_wanted;
+    bool opened; /* committed: a renewal of this epoch may be answered with `open` (I8) */
     bool hands_off; /* a running primary that is to be adopted: no gate before its epoch */
     uint8_t peer_count;
     struct gate_addr peers[KEEPER_PEERS_MAX];
@@ -160,6 +161,7 @@ struct keeper_slot {
     uint64_t order_epoch, order_index; /* fence order that wants its proof; index 0: none */
     bool proof_due;                    /* send `installed` (again) */
     uint64_t asked_epoch;              /* of the last renewal sent */
+    uint64_t asked_opened;             /* the same, of the last sent after `opened` */
     uint64_t floor_seq;                /* answers up to here are void */
     struct boot retry[KEEPER_EFFECT_COUNT];
     char refusal[KEEPER_REFUSAL_SIZE]; /* of the last renewal, else empty */

@@ -62,7 +62,8 @@ static bool read_assignment(const struct keeper *k, const Rf__Assignment *m,
                                     .role = (enum keeper_role)m->role,
                                     .rho_ppm = m->rho_ppm,
                                     .standby_reads = m->standby_reads,
-                                    .proof_wanted = m->proof_wanted};
+                                    .proof_wanted = m->proof_wanted,
+                                    .opened = m->opened};
     if (m->server == NULL || strcmp(m->server->instance, own) != 0 ||
         m->server->port == 0 || m->server->port > UINT16_MAX ||
         !copy_name(a->group, sizeof a->group, m->group)) {

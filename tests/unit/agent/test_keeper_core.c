@@ -113,6 +113,36 @@ static void opens_only_when_all_three_hold(void **state)
     }
 }
 
+/* `opened` is asked about at once and once; the gate opens with that answer. */
+static void opened_is_asked_for_at_once(void **state)
+{
+    struct keeper_assignment a = primary(3);
+    struct keeper_ack ack;
+    struct world w;
+
+    (void)state;
+    start(&w);
+    assign(&w, a);
+    serve(&w, KEEPER_SERVER_PRIMARY, 3);
+    run(&w);
+    ack = answer(&w, 3, false);
+    assert_int_equal(keeper_ack(&w.k, &ack, w.now), 1);
+    run(&w);
+    assert_null(find(&w, KEEPER_RENEW));
+
+    a.index++;
+    a.opened = true;
+    w.now = ms(1000010);
+    assign(&w, a);
+    run(&w);
+    assert_non_null(find(&w, KEEPER_RENEW));
+    ack = answer(&w, 3, true);
+    assert_int_equal(keeper_ack(&w.k, &ack, w.now), 1);
+    run(&w);
+    assert_null(find(&w, KEEPER_RENEW));
+    assert_int_equal(find(&w, KEEPER_ARM)->lease.mode, GATE_OPEN);
+}
+
 /* The postmaster's exit closes at once; the same epoch may open again, when ready. */
 static void exit_closes_and_the_epoch_may_reopen(void **state)
 {
@@ -336,6 +366,7 @@ int main(void)
         cmocka_unit_test(deadline_counts_from_the_send_time),
         cmocka_unit_test(foreign_answers_are_ignored),
         cmocka_unit_test(opens_only_when_all_three_hold),
+        cmocka_unit_test(opened_is_asked_for_at_once),
         cmocka_unit_test(exit_closes_and_the_epoch_may_reopen),
         cmocka_unit_test(fence_is_marked_then_frozen_then_proven),
         cmocka_unit_test(no_proof_without_the_mark_on_disk),
