@@ -334,3 +334,33 @@ void help_print_man(const struct help *h, FILE *out)
         troff(out, h->see_also);
     }
 }
+
+static bool only_prints(const struct help *h, const struct help_parsed *p)
+{
+    if (help_value(p, "help") != NULL)
+        help_print(h, NULL, stdout);
+    else if (help_value(p, "man") != NULL)
+        help_print_man(h, stdout);
+    else if (help_value(p, "version") != NULL)
+        printf("%s %s\n", h->program, RF_VERSION);
+    else
+        return false;
+    return true;
+}
+
+int help_begin(const struct help *h, int argc, char *const *argv,
+               struct help_parsed *ret_parsed)
+{
+    const struct help_words words = {argv + 1, argc - 1, false};
+    struct err err = {0};
+    int used;
+
+    *ret_parsed = (struct help_parsed){0};
+    if (help_parse(h->options, NULL, &words, ret_parsed, &used, &err) != 0 ||
+        ret_parsed->operand_count > 0) {
+        fprintf(stderr, "%s: %s; see %s --help\n", h->program,
+                err.code != 0 ? err.text : "no operands are expected", h->program);
+        return HELP_EXIT_USAGE;
+    }
+    return only_prints(h, ret_parsed) ? 0 : -1;
+}

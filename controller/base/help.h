@@ -78,6 +78,12 @@ MUST_USE int help_parse(const struct help_option *options, const struct help_opt
                         const struct help_words *words, struct help_parsed *ret_parsed,
                         int *ret_used, struct err *err);
 
+/* The start of a program without commands: sorts main()'s words by h->options and answers
+ * --help, --man, --version and mistakes by itself. -1: go on; else the exit status. */
+enum { HELP_EXIT_USAGE = 2 };
+MUST_USE int help_begin(const struct help *h, int argc, char *const *argv,
+                        struct help_parsed *ret_parsed);
+
 /* The last value given for an option; NULL if it was not given. */
 const char *help_value(const struct help_parsed *p, const char *name);
 

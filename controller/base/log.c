@@ -8,14 +8,17 @@
 
 #include "controller/base/clock.h"
 
-static const char *program_name = "ringfence";
+static char program_name[96] = "ringfence";
 static enum log_level max_level = LOG_LEVEL_INFO;
 static int under_journal;
 
-void log_init(const char *program, enum log_level max)
+void log_begin(const char *program, const char *name)
 {
-    program_name = program;
-    max_level = max;
+    const char *level = getenv("RINGFENCE_LOG");
+
+    (void)snprintf(program_name, sizeof program_name, "%s %s", program, name);
+    if (level != NULL && strcmp(level, "debug") == 0)
+        max_level = LOG_LEVEL_DEBUG;
     under_journal = getenv("JOURNAL_STREAM") != NULL;
 }
 

@@ -13,8 +13,9 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* `program` must outlive the process ("ringfenced east"). Call before threads start. */
-void log_init(const char *program, enum log_level max);
+/* Lines begin with "PROGRAM NAME" ("ringfenced east"); debug ones are written when
+ * RINGFENCE_LOG is "debug". Call before threads start. */
+void log_begin(const char *program, const char *name);
 
 void log_at(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 

@@ -17,8 +17,7 @@ struct uv_loop_s;
 enum exit_code {
     EXIT_OK = 0,
     EXIT_FAIL_STOP = 1, /* the log or the disk can no longer be trusted */
-    EXIT_USAGE = 2,
-    EXIT_CONFIG = 78, /* wrong file, certificate, directory; sysexits' EX_CONFIG */
+    EXIT_CONFIG = 78,   /* wrong file, certificate, directory; sysexits' EX_CONFIG */
 };
 
 struct daemon {

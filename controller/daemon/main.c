@@ -155,62 +155,30 @@ static int run(const struct settings *s, bool bootstrap)
 
 static int check(const struct settings *s)
 {
-    const struct tls_files tls_files = {s->ca, s->cert, s->key};
-    struct identity self;
-    struct tls *tls;
+    const struct tls_files pem = {.ca = s->ca, .cert = s->cert, .key = s->key};
+    const struct tls_node node = {IDENTITY_CONTROLLER, s->cluster, s->name};
     struct err err = {0};
 
-    if (identity_make(&self, IDENTITY_CONTROLLER, s->cluster, s->name, &err) != 0 ||
-        tls_new(&tls, &tls_files, &self, &err) != 0) {
+    if (tls_check(&pem, &node, &err) != 0) {
         (void)fprintf(stderr, "ringfenced: %s\n", err.text);
         return EXIT_CONFIG;
     }
-    tls_free(tls);
     (void)printf("controller %s of cluster %s: configuration and certificate are good\n",
                  s->name, s->cluster);
     return EXIT_OK;
 }
 
-static bool only_prints(const struct help_parsed *p)
-{
-    if (help_value(p, "help") != NULL)
-        help_print(&help, NULL, stdout);
-    else if (help_value(p, "man") != NULL)
-        help_print_man(&help, stdout);
-    else if (help_value(p, "version") != NULL)
-        (void)printf("ringfenced %s\n", RF_VERSION);
-    else
-        return false;
-    return true;
-}
-
-static void start_log(const struct settings *s)
-{
-    static char program[NAME_SIZE + 16];
-    const char *level = getenv("RINGFENCE_LOG");
-
-    (void)snprintf(program, sizeof program, "ringfenced %s", s->name);
-    log_init(program, level != NULL && strcmp(level, "debug") == 0 ? LOG_LEVEL_DEBUG
-                                                                   : LOG_LEVEL_INFO);
-}
-
 int main(int argc, char **argv)
 {
-    const struct help_words words = {argv + 1, argc - 1, false};
     static struct settings settings;
-    struct help_parsed parsed = {0};
+    struct help_parsed parsed;
     struct err err = {0};
     const char *path;
-    int used;
+    int status;
 
-    if (help_parse(options, NULL, &words, &parsed, &used, &err) != 0 ||
-        parsed.operand_count > 0) {
-        (void)fprintf(stderr, "ringfenced: %s; see ringfenced --help\n",
-                      err.code != 0 ? err.text : "no operands are expected");
-        return EXIT_USAGE;
-    }
-    if (only_prints(&parsed))
-        return EXIT_OK;
+    status = help_begin(&help, argc, argv, &parsed);
+    if (status >= 0)
+        return status;
     path = help_value(&parsed, "config");
     if (settings_load(&settings, path != NULL ? path : DEFAULT_CONFIG, &err) != 0) {
         (void)fprintf(stderr, "ringfenced: %s\n", err.text);
@@ -218,7 +186,7 @@ int main(int argc, char **argv)
     }
     if (help_value(&parsed, "check") != NULL)
         return check(&settings);
-    start_log(&settings);
+    log_begin("ringfenced", settings.name);
     punctual_begin("this controller", true); /* the store's thread too */
     return run(&settings, help_value(&parsed, "bootstrap") != NULL);
 }

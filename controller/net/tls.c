@@ -318,3 +318,15 @@ int tls_new(struct tls **ret_tls, const struct tls_files *files,
 const struct identity *tls_self(const struct tls *tls) { return &tls->self; }
 
 int64_t tls_expires_s(const struct tls *tls) { return tls->expires_s; }
+
+int tls_check(const struct tls_files *files, const struct tls_node *node, struct err *err)
+{
+    struct identity self;
+    struct tls *tls;
+
+    if (identity_make(&self, node->role, node->cluster, node->name, err) != 0 ||
+        tls_new(&tls, files, &self, err) != 0)
+        return err->code;
+    tls_free(tls);
+    return 0;
+}

@@ -11,7 +11,7 @@
 
 #define DEFAULT_CONFIG "/etc/ringfence/agent.yaml"
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_CONFIG = 78 };
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_CONFIG = 78 };
 
 static const struct help_option options[] = {
     {"config", 'c', "FILE", "configuration; default " DEFAULT_CONFIG},
@@ -67,45 +67,19 @@ static const struct help help = {
     .see_also = "ringfence(1), ringfenced(8)",
 };
 
-static bool only_prints(const struct help_parsed *p)
-{
-    if (help_value(p, "help") != NULL)
-        help_print(&help, NULL, stdout);
-    else if (help_value(p, "man") != NULL)
-        help_print_man(&help, stdout);
-    else if (help_value(p, "version") != NULL)
-        (void)printf("ringfence-agent %s\n", RF_VERSION);
-    else
-        return false;
-    return true;
-}
-
 static int check(const struct agent_settings *s)
 {
-    const struct tls_files tls_files = {.ca = s->ca, .cert = s->cert, .key = s->key};
-    struct identity self;
-    struct tls *tls;
+    const struct tls_files pem = {.ca = s->ca, .cert = s->cert, .key = s->key};
+    const struct tls_node node = {IDENTITY_AGENT, s->cluster, s->name};
     struct err err = {0};
 
-    if (identity_make(&self, IDENTITY_AGENT, s->cluster, s->name, &err) != 0 ||
-        tls_new(&tls, &tls_files, &self, &err) != 0) {
+    if (tls_check(&pem, &node, &err) != 0) {
         (void)fprintf(stderr, "ringfence-agent: %s\n", err.text);
         return EXIT_CONFIG;
     }
-    tls_free(tls);
     (void)printf("agent %s of cluster %s: configuration and certificate are good\n",
                  s->name, s->cluster);
     return EXIT_OK;
-}
-
-static void start_log(const char *name)
-{
-    static char program[AGENT_NAME_SIZE + 24];
-    const char *level = getenv("RINGFENCE_LOG");
-
-    (void)snprintf(program, sizeof program, "ringfence-agent %s", name);
-    log_init(program, level != NULL && strcmp(level, "debug") == 0 ? LOG_LEVEL_DEBUG
-                                                                   : LOG_LEVEL_INFO);
 }
 
 static int run(const struct agent_settings *s)
@@ -113,7 +87,7 @@ static int run(const struct agent_settings *s)
     struct err err = {0};
     int status;
 
-    start_log(s->name);
+    log_begin("ringfence-agent", s->name);
     status = agent_run(s, &err);
     if (status == 0) {
         log_info("ended");
@@ -133,29 +107,23 @@ static int run_worker(const char *fd)
         (void)fputs("0", f);
         (void)fclose(f);
     }
-    start_log("provider");
+    log_begin("ringfence-agent", "provider");
     return provider_worker_main((int)strtol(fd, NULL, 10));
 }
 
 int main(int argc, char **argv)
 {
-    const struct help_words words = {argv + 1, argc - 1, false};
     static struct agent_settings settings;
-    struct help_parsed parsed = {0};
+    struct help_parsed parsed;
     struct err err = {0};
     const char *path;
-    int used;
+    int status;
 
     if (argc == 3 && strcmp(argv[1], "--provider-worker") == 0)
         return run_worker(argv[2]);
-    if (help_parse(options, NULL, &words, &parsed, &used, &err) != 0 ||
-        parsed.operand_count > 0) {
-        (void)fprintf(stderr, "ringfence-agent: %s; see ringfence-agent --help\n",
-                      err.code != 0 ? err.text : "no operands are expected");
-        return EXIT_USAGE;
-    }
-    if (only_prints(&parsed))
-        return EXIT_OK;
+    status = help_begin(&help, argc, argv, &parsed);
+    if (status >= 0)
+        return status;
     path = help_value(&parsed, "config");
     if (agent_settings_load(&settings, path != NULL ? path : DEFAULT_CONFIG, &err) != 0) {
         (void)fprintf(stderr, "ringfence-agent: %s\n", err.text);

@@ -8,6 +8,6 @@ int main(int argc, char **argv)
 {
     if (argc != 2)
         return EXIT_FAILURE;
-    log_init("provider-worker", LOG_LEVEL_INFO);
+    log_begin("provider-worker", "test");
     return provider_worker_main(atoi(argv[1]));
 }
