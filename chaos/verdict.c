@@ -77,6 +77,7 @@ static bool latest_answer(const struct play *p, double *ret_ms)
 
 static void measure_late_ack(struct play *p)
 {
+    int64_t last = capture_last_ack_ns(&p->capture, EAST, p->fault_ns);
     double late_ms = 0;
 
     if (p->scenario->effect != EFFECT_FAILOVER || p->lease.log.count == 0)
@@ -87,6 +88,8 @@ static void measure_late_ack(struct play *p)
     }
     if (latest_answer(p, &late_ms))
         p->result.last_ack_ms = late_ms;
+    else if (last != 0 && lease_log_deadline(&p->lease.log, last) != 0)
+        p->result.last_ack_ms = ms_between(lease_log_deadline(&p->lease.log, last), last);
     p->result.late_ack_ms = fmax(0, late_ms);
     if (p->result.late_ack_ms > LATE_MAX_MS)
         result_blame(&p->result, "the old side acknowledged %.1f ms after its lease",

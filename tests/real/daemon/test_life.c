@@ -369,6 +369,50 @@ static void a_path_through_a_follower_is_enough(void **state)
     assert_true(s->east.fence_orders > 0);
 }
 
+/* Every controller knows of every direction between any two. */
+static bool all_links_are_up(void *owner)
+{
+    struct stage *s = owner;
+    unsigned up = 0;
+
+    for (int node = 0; node < NODES; node++) {
+        long status;
+        size_t i;
+        json_t *v = cluster_call(&s->c, node, "GET", "/v1/doctor", NULL, &status), *link;
+
+        json_array_foreach(json_object_get(v, "links"), i, link)
+        {
+            const char *state = json_string_value(json_object_get(link, "state"));
+
+            up += state != NULL && strcmp(state, "up") == 0;
+        }
+        json_decref(v);
+    }
+    return up == NODES * NODES * (NODES - 1);
+}
+
+/* The link between two others is gone: the third one tells. */
+static bool west_is_told_to_be_cut_off(void *owner)
+{
+    struct stage *s = owner;
+    long status;
+    json_t *v = cluster_call(&s->c, EAST, "GET", "/v1/doctor", NULL, &status);
+    const char *state = json_string_value(at(v, "links.5.state")); /* witness to west */
+    bool yes = state != NULL && strcmp(state, "down") == 0;
+
+    json_decref(v);
+    return yes;
+}
+
+static void the_doctor_knows_of_every_link(void **state)
+{
+    struct stage *s = *state;
+
+    cluster_until(&s->c, all_links_are_up, s, 10000, "all links up, as all say");
+    cluster_kill(&s->c, WEST);
+    cluster_until(&s->c, west_is_told_to_be_cut_off, s, 10000, "a link that is down");
+}
+
 /* What operators and auditors read is there: metrics, the log, the doctor. */
 static void what_is_read_is_there(void **state)
 {
@@ -457,6 +501,7 @@ int main(void)
         ON_STAGE(probes_are_shown_and_decide_nothing),
         ON_STAGE(a_path_through_a_follower_is_enough),
         ON_STAGE(what_is_read_is_there),
+        ON_STAGE(the_doctor_knows_of_every_link),
         ON_STAGE(two_agents_of_one_name_are_refused),
         ON_STAGE(a_minority_decides_nothing),
     };

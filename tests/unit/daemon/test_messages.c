@@ -102,6 +102,8 @@ static void an_assignment_says_what_is_committed(void **state)
     assert_string_equal(v->peers[0]->address, "10.0.1.2");
     assert_true(v->peers[0]->member);
     assert_int_equal(v->ttl_ms, 3000);
+    assert_int_equal(v->max_lag_bytes, 16 << 20);
+    assert_int_equal(v->max_lag_ms, 10000);
     assert_false(v->proof_wanted);
     assert_false(v->stop_allowed);
     assert_string_equal(v->active, "pg-0");
