@@ -183,6 +183,27 @@ int64_t history_both_writable_ns(const struct history *h, struct overlap_questio
     return last > 0 ? last - since : 0;
 }
 
+void lease_log_add(struct lease_log *l, struct lease_span span)
+{
+    l->spans = must_grow(l->spans, &l->cap, l->count + 1, sizeof *l->spans);
+    l->spans[l->count++] = span;
+}
+
+void lease_log_free(struct lease_log *l)
+{
+    free(l->spans);
+    *l = (struct lease_log){0};
+}
+
+int64_t lease_log_deadline(const struct lease_log *l, int64_t at)
+{
+    int64_t deadline = 0;
+
+    for (size_t i = 0; i < l->count && l->spans[i].from <= at; i++)
+        deadline = l->spans[i].until;
+    return deadline;
+}
+
 static int by_number(const void *a, const void *b)
 {
     const uint64_t *x = a, *y = b;

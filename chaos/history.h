@@ -81,6 +81,21 @@ void history_count(const struct history *h, uint64_t *ret_acked, uint64_t *ret_l
 int64_t history_first_ack_ns(const struct history *h, uint8_t client, uint8_t host,
                              int64_t from);
 
+/* The leases of one holder, as they were watched: each one was granted at `from` at the
+ * earliest and held until `until`; both only grow. */
+struct lease_span {
+    int64_t from, until;
+};
+struct lease_log {
+    struct lease_span *spans;
+    size_t count, cap;
+};
+void lease_log_add(struct lease_log *l, struct lease_span span);
+void lease_log_free(struct lease_log *l);
+/* Until when the holder could answer, as far as it knew at `at`: the end of the last lease
+ * granted by then. One that it was granted later excuses nothing. 0: none was seen. */
+int64_t lease_log_deadline(const struct lease_log *l, int64_t at);
+
 /* What the declared policy allows. */
 struct allowance {
     bool may_lose;   /* sync off, or preferred */

@@ -27,6 +27,15 @@ static int64_t deadline_in(const char *text)
     return highest;
 }
 
+/* A holder counts its TTL from before it asked (I3), and it did not have this lease yet
+ * when the reading before this one was asked for. */
+static int64_t granted_from(const struct lease_watch *w, int64_t deadline)
+{
+    int64_t sent = deadline - w->ttl_ns, before = atomic_load(&w->read_ns);
+
+    return sent > before ? sent : before;
+}
+
 static void read_once(struct lease_watch *w, void **keep, const char *url)
 {
     int64_t asked = now_ns(), deadline;
@@ -38,6 +47,7 @@ static void read_once(struct lease_watch *w, void **keep, const char *url)
     if (deadline == 0)
         return;
     if (deadline > atomic_load(&w->deadline_ns)) {
+        lease_log_add(&w->log, (struct lease_span){granted_from(w, deadline), deadline});
         atomic_store(&w->changed_ns, asked);
         atomic_store(&w->deadline_ns, deadline);
     }
@@ -60,9 +70,11 @@ static void *run_watch(void *owner)
     return NULL;
 }
 
-void lease_watch_start(struct lease_watch *w, const struct ground *g, enum site host)
+void lease_watch_start(struct lease_watch *w, const struct ground *g, enum site host,
+                       unsigned ttl_ms)
 {
-    *w = (struct lease_watch){.ground = g, .host = host};
+    *w = (struct lease_watch){
+        .ground = g, .host = host, .ttl_ns = (int64_t)ttl_ms * NS_PER_MS};
     if (pthread_create(&w->thread, NULL, run_watch, w) != 0)
         die("cannot start a thread");
 }
@@ -72,6 +84,8 @@ void lease_watch_stop(struct lease_watch *w)
     atomic_store(&w->stop, true);
     pthread_join(w->thread, NULL);
 }
+
+void lease_watch_free(struct lease_watch *w) { lease_log_free(&w->log); }
 
 bool lease_watch_settle(const struct lease_watch *w, unsigned renew_ms)
 {

@@ -76,7 +76,7 @@ static void start_clients(struct play *p)
     const struct ground *g = &p->cluster->ground;
 
     capture_start(&p->capture, g);
-    lease_watch_start(&p->lease, g, EAST);
+    lease_watch_start(&p->lease, g, EAST, p->cluster->profile.ttl);
     for (enum site s = EAST; s <= WEST; s++)
         client_start(&p->probes[s], g,
                      (struct client_plan){.client = (uint8_t)(CLIENT_PROBE + s),
@@ -103,6 +103,7 @@ static void stop_clients(struct play *p)
     for (enum site s = EAST; s <= WEST; s++)
         client_stop(&p->probes[s]);
     capture_stop(&p->capture);
+    lease_watch_stop(&p->lease);
 }
 
 static bool is_warm(struct play *p)
@@ -203,7 +204,6 @@ static void wait_for_effect(struct play *p)
 
 static void heal(struct play *p)
 {
-    lease_watch_stop(&p->lease);
     p->heal_ns = now_ns();
     if (p->scenario->heal != NULL) {
         p->scenario->heal(p);
@@ -255,9 +255,9 @@ void play_scenario(struct play *p)
     } else {
         result_blame(&p->result, "the writer was not acknowledged %d ms after its start",
                      TO_WARM_MS);
-        lease_watch_stop(&p->lease);
     }
     stop_clients(p);
     verdict_reach(p);
     capture_free(&p->capture);
+    lease_watch_free(&p->lease);
 }

@@ -54,20 +54,43 @@ static void measure_overlap(struct play *p, const struct history *h)
     p->result.both_writable_ms = ms_between(0, overlap);
 }
 
+/* The worst of east's answers since the fault, after the deadline of the lease that it had
+ * then; negative where all came before. False: there was none. */
+static bool latest_answer(const struct play *p, double *ret_ms)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < p->capture.count; i++) {
+        const struct ack_packet *ack = &p->capture.packets[i];
+        int64_t deadline = lease_log_deadline(&p->lease.log, ack->at_ns);
+        double late_ms = ms_between(deadline, ack->at_ns);
+
+        if (ack->host != EAST || ack->at_ns < p->fault_ns || ack->at_ns >= story_end(p) ||
+            deadline == 0)
+            continue;
+        if (!any || late_ms > *ret_ms)
+            *ret_ms = late_ms;
+        any = true;
+    }
+    return any;
+}
+
 static void measure_late_ack(struct play *p)
 {
-    int64_t deadline = atomic_load(&p->lease.deadline_ns);
-    int64_t last = capture_last_ack_ns(&p->capture, EAST, story_end(p));
+    int64_t last = capture_last_ack_ns(&p->capture, EAST, p->fault_ns);
+    double late_ms = 0;
 
-    if (p->scenario->effect != EFFECT_FAILOVER || deadline == 0)
+    if (p->scenario->effect != EFFECT_FAILOVER || p->lease.log.count == 0)
         return;
     if (p->capture.dropped > 0) {
         result_blame(&p->result, "%u packets escaped the capture", p->capture.dropped);
         return;
     }
-    if (last != 0)
-        p->result.last_ack_ms = ms_between(deadline, last);
-    p->result.late_ack_ms = last > deadline ? ms_between(deadline, last) : 0;
+    if (latest_answer(p, &late_ms))
+        p->result.last_ack_ms = late_ms;
+    else if (last != 0 && lease_log_deadline(&p->lease.log, last) != 0)
+        p->result.last_ack_ms = ms_between(lease_log_deadline(&p->lease.log, last), last);
+    p->result.late_ack_ms = fmax(0, late_ms);
     if (p->result.late_ack_ms > LATE_MAX_MS)
         result_blame(&p->result, "the old side acknowledged %.1f ms after its lease",
                      p->result.late_ack_ms);

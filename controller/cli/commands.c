@@ -174,7 +174,8 @@ static const struct cli_command remove_command = {
 static const struct cli_command doctor_command = {
     {"doctor", "", "check this host: gate, clocks, disk, server, reachability of the peers",
      "Asks the controller and the agent of this host, whichever run (or only the one of "
-     "--socket). Exit status 5 if something fails.",
+     "--socket). The controller also shows who of the controllers reaches whom, in both "
+     "directions, as each of them says. Exit status 5 if something fails.",
      json_option},
     0,
     0,

@@ -156,6 +156,71 @@ void show_diff(const json_t *diff, FILE *out)
     }
 }
 
+enum { MATRIX_MAX = 5 };
+
+static const json_t *link_between(const json_t *links, const char *from, const char *to)
+{
+    const json_t *l;
+    char room[2][SHOW_TEXT_SIZE];
+    size_t i;
+
+    json_array_foreach(links, i, l)
+    {
+        if (strcmp(show_member(l, "from", room[0]), from) == 0 &&
+            strcmp(show_member(l, "to", room[1]), to) == 0)
+            return l;
+    }
+    return NULL;
+}
+
+static const char *link_text(const json_t *link, char room[SHOW_TEXT_SIZE])
+{
+    const char *state = show_member(link, "state", room);
+    const json_t *rtt = json_object_get(link, "rtt_ms");
+
+    if (strcmp(state, "down") == 0)
+        return "DOWN";
+    if (strcmp(state, "up") != 0)
+        return link == NULL ? "-" : "?";
+    if (!json_is_number(rtt))
+        return "up";
+    snprintf(room, SHOW_TEXT_SIZE, "up %.1fms", json_number_value(rtt));
+    return room;
+}
+
+/* Who reaches whom, with the round trip as the row's controller has measured it. */
+static void show_links(const json_t *links, FILE *out)
+{
+    const char *titles[MATRIX_MAX + 2] = {"FROM \\ TO"};
+    char names[MATRIX_MAX][SHOW_TEXT_SIZE], room[MATRIX_MAX][SHOW_TEXT_SIZE];
+    AUTO(table_free) struct table *t = NULL;
+    const json_t *l;
+    size_t i, n = 0;
+
+    json_array_foreach(links, i, l)
+    {
+        const char *from = show_member(l, "from", room[0]);
+
+        if ((n == 0 || strcmp(names[n - 1], from) != 0) && n < MATRIX_MAX)
+            snprintf(names[n++], SHOW_TEXT_SIZE, "%s", from);
+    }
+    for (i = 0; i < n; i++)
+        titles[i + 1] = names[i];
+    t = n > 0 ? table_new(titles) : NULL;
+    for (size_t from = 0; t != NULL && from < n; from++) {
+        const char *cells[MATRIX_MAX + 1] = {names[from]};
+
+        for (size_t to = 0; to < n; to++)
+            cells[to + 1] =
+                link_text(link_between(links, names[from], names[to]), room[to]);
+        table_add(t, cells);
+    }
+    if (t != NULL) {
+        fputc('\n', out);
+        table_print(t, "  ", out);
+    }
+}
+
 unsigned show_doctor(const json_t *doctor, FILE *out)
 {
     static const char *const titles[] = {"LEVEL", "CHECK", "FINDING", NULL};
@@ -181,5 +246,6 @@ unsigned show_doctor(const json_t *doctor, FILE *out)
     }
     if (t != NULL)
         table_print(t, "  ", out);
+    show_links(json_object_get(doctor, "links"), out);
     return failures;
 }

@@ -90,6 +90,29 @@ static void show_agents(const json_t *s, FILE *out)
     table_print(t, "", out);
 }
 
+/* A standby's gate lets nobody in but its peers, unless standbys are read: then it is open.
+ */
+static bool should_not_answer(const json_t *instance)
+{
+    const char *gate = text_of(instance, "gate");
+
+    return strcmp(text_of(instance, "role"), "standby") == 0 &&
+           (strcmp(gate, "replication") == 0 || strcmp(gate, "closed") == 0);
+}
+
+static bool any_true(json_t *object)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(object, key, value)
+    {
+        if (json_is_true(value))
+            return true;
+    }
+    return false;
+}
+
 /* "west yes, witness NO" */
 static const char *probes_of(const json_t *instance, char room[SHOW_TEXT_SIZE])
 {
@@ -97,6 +120,8 @@ static const char *probes_of(const json_t *instance, char room[SHOW_TEXT_SIZE])
     const char *from;
     size_t used = 0;
 
+    if (json_object_size(probes) > 0 && should_not_answer(instance) && !any_true(probes))
+        return "none (as it should be)";
     room[0] = '\0';
     json_object_foreach(probes, from, seen)
     {

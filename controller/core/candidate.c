@@ -44,6 +44,14 @@ bool agent_present(const struct look *l, uint8_t instance)
            mono_is_set(seen->at) && mono_since_ms(seen->at, l->now) <= fresh_ms(l);
 }
 
+bool report_is_fresh(const struct state *s, const struct observations *o, uint8_t group,
+                     uint8_t instance, struct mono now)
+{
+    struct look l = look_at(s, o, group, now);
+
+    return agent_present(&l, instance);
+}
+
 static uint64_t retry_pause_ms(uint32_t failures)
 {
     uint64_t pause = RETRY_FIRST_MS;
@@ -142,17 +150,13 @@ static bool lag_is_settled(const struct look *l, uint8_t instance)
            (instance == l->g->active || instance == l->g->old_active);
 }
 
-bool candidate_ok(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
+/* Able to lead, whatever it holds. */
+static bool is_able(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
 {
-    char ignored[TEXT_SIZE];
     const struct instance *i = &l->g->instances[instance];
     const struct seen_instance *seen = &l->og->instances[instance].seen;
     const struct instance *active = active_of(l);
-    bool binding = l->g->policy.sync == SYNC_REQUIRED || l->g->policy.sync == SYNC_STRICT;
 
-    if (why == NULL)
-        why = ignored;
-    why[0] = '\0';
     if (!agent_present(l, instance)) {
         snprintf(why, TEXT_SIZE, "its agent does not answer");
         return false;
@@ -170,8 +174,14 @@ bool candidate_ok(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
         snprintf(why, TEXT_SIZE, "its server has another system identifier");
         return false;
     }
-    if (!server_can_lead(l, instance, why))
-        return false;
+    return server_can_lead(l, instance, why);
+}
+
+/* Holds what the mode asks for (I8). */
+static bool holds_enough(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
+{
+    bool binding = l->g->policy.sync == SYNC_REQUIRED || l->g->policy.sync == SYNC_STRICT;
+
     if (lag_is_settled(l, instance))
         return true;
     if (candidate_is_member(l, instance))
@@ -182,6 +192,33 @@ bool candidate_ok(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
         return false;
     }
     return lag_allows(l, instance, why);
+}
+
+bool candidate_ok(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
+{
+    char ignored[TEXT_SIZE];
+
+    if (why == NULL)
+        why = ignored;
+    why[0] = '\0';
+    return is_able(l, instance, why) && holds_enough(l, instance, why);
+}
+
+bool candidate_lacks_log(const struct look *l, uint8_t instance)
+{
+    char ignored[TEXT_SIZE];
+
+    return is_able(l, instance, ignored) && !holds_enough(l, instance, ignored);
+}
+
+bool proof_is_out_of_reach(const struct look *l, uint8_t instance)
+{
+    const struct instance *i = &l->g->instances[instance];
+    bool by_expiry = (l->g->policy.fence & FENCE_LEASE_EXPIRY) != 0 &&
+                     !l->g->policy.ungated_local && i->proof.last_grant != 0 &&
+                     incarnation_is_set(&i->proof.holder);
+
+    return !instance_is_proven(l->s, i) && !by_expiry && !agent_present(l, instance);
 }
 
 /* Running before stopped, members before others, then the most of the log. */

@@ -66,6 +66,11 @@ struct explanation {
 void explain(const struct state *s, const struct observations *o, uint8_t group,
              struct mono now, struct explanation *out);
 
+/* What the agent of the instance said last may be gone by: it is connected, and its report
+ * is fresh. */
+bool report_is_fresh(const struct state *s, const struct observations *o, uint8_t group,
+                     uint8_t instance, struct mono now);
+
 /* True if the group looks suspect: renewals missed or probes failing, nothing decided. */
 bool group_is_suspect(const struct state *s, const struct observations *o, uint8_t group,
                       struct mono now);

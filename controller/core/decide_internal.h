@@ -42,6 +42,14 @@ bool step_may_start(const struct look *l, uint8_t instance, enum step_kind kind)
  * people where it is not NULL. */
 bool candidate_ok(const struct look *l, uint8_t instance, char why[TEXT_SIZE]);
 
+/* It could lead but for what it holds of the log. While the primary answers it catches up;
+ * without the primary, only an attested loss would let it lead (I8). */
+bool candidate_lacks_log(const struct look *l, uint8_t instance);
+
+/* Not proven; its agent does not answer, and no lease of it can be counted out: only an
+ * attested proof would do (design section 4, level 5). */
+bool proof_is_out_of_reach(const struct look *l, uint8_t instance);
+
 /* Among those that can, the one with the most of the log; NO_INSTANCE for none. The old
  * active instance counts only with `old_too`. */
 uint8_t candidate_best(const struct look *l, bool old_too);

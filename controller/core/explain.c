@@ -86,6 +86,31 @@ static const char *ready_name(const struct look *l)
     return active_reborn(l) ? active_of(l)->agent : "nobody";
 }
 
+/* I11: the exit is said wherever nothing that this version does leads to one. */
+#define ATTESTED_BY "by two people, which this version does not take yet"
+
+/* Nobody can take over, somebody could but for what he holds, and the primary is not there
+ * to give him the rest. NO_INSTANCE: it is not so. */
+static uint8_t needs_attested_loss(const struct look *l)
+{
+    if (target_ready(l) || active_reborn(l) || agent_present(l, l->g->active))
+        return NO_INSTANCE;
+    for (uint8_t k = 0; k < l->g->instance_count; k++)
+        if (k != l->g->active && candidate_lacks_log(l, k))
+            return k;
+    return NO_INSTANCE;
+}
+
+/* I2: an instance that an activation waits for, and that nobody can prove any more. One
+ * that could itself be the target needs no proof. */
+static uint8_t needs_attested_proof(const struct look *l)
+{
+    for (uint8_t k = 0; k < l->g->instance_count; k++)
+        if (proof_is_out_of_reach(l, k))
+            return k;
+    return NO_INSTANCE;
+}
+
 static void explain_candidates(const struct look *l, struct explanation *out)
 {
     bool binding = l->g->policy.sync == SYNC_REQUIRED || l->g->policy.sync == SYNC_STRICT;
@@ -94,11 +119,10 @@ static void explain_candidates(const struct look *l, struct explanation *out)
 
     c = add(out, "target-ready", target_ready(l) || active_reborn(l), true);
     SET(c->value, "%s", ready_name(l));
-    SET(c->limit, "sync %s%s", sync_mode_name(l->g->policy.sync),
-        binding
-            ? ": only a member of the sync set is promoted; if the set is lost for good, "
-              "the exit is an attested loss by two people, which this version does not "
-              "take yet"
+    SET(c->limit, "sync %s: %s%s", sync_mode_name(l->g->policy.sync),
+        binding ? "only a member of the sync set is promoted" : "within max_lag",
+        needs_attested_loss(l) != NO_INSTANCE
+            ? "; without the old primary the exit is an attested loss " ATTESTED_BY
             : "");
     for (uint8_t k = 0; k < l->g->instance_count; k++) {
         bool ok;
@@ -109,8 +133,11 @@ static void explain_candidates(const struct look *l, struct explanation *out)
         snprintf(name, sizeof name, "candidate-%s", l->g->instances[k].agent);
         c = add(out, name, ok, false);
         SET(c->value, "%s", ok ? "can take over" : why);
-        SET(c->limit, "%s of the sync set",
-            candidate_is_member(l, k) ? "a member" : "not a member");
+        SET(c->limit, "%s of the sync set%s",
+            candidate_is_member(l, k) ? "a member" : "not a member",
+            candidate_lacks_log(l, k)
+                ? "; it goes on when it has caught up, or on an attested loss"
+                : "");
     }
 }
 
@@ -131,8 +158,30 @@ static void explain_proofs(const struct look *l, struct explanation *out)
         else
             SET(c->value, "last grant at index %" PRIu64 ", no later proof",
                 i->proof.last_grant);
-        SET(c->limit, "needed of all but the target before an activation (I2)");
+        SET(c->limit, "needed of all but the target before an activation (I2)%s",
+            proof_is_out_of_reach(l, k)
+                ? "; its agent must answer, else the exit is an attested proof " ATTESTED_BY
+                : "");
     }
+}
+
+/* Waits for its agent, or for people: nothing that is counted here ends it. */
+static void verdict_attested(const struct look *l, struct explanation *out)
+{
+    uint8_t loss = needs_attested_loss(l), proof = needs_attested_proof(l);
+    bool fencing = l->g->phase == PHASE_FENCING;
+
+    if (loss != NO_INSTANCE)
+        SET(out->verdict,
+            "%s by target-ready: %s does not hold enough; the exit is the old primary's "
+            "return, or an attested loss " ATTESTED_BY,
+            fencing ? "fenced, and held" : "a failover is due, and held",
+            l->g->instances[loss].agent);
+    else if (proof != NO_INSTANCE)
+        SET(out->verdict,
+            "%s by proof-%s: only its agent can give it, or an attested proof " ATTESTED_BY,
+            fencing ? "fencing has begun, and is held" : "a failover begins, to be held",
+            l->g->instances[proof].agent);
 }
 
 static void verdict(const struct look *l, struct explanation *out)
@@ -163,6 +212,9 @@ static void verdict(const struct look *l, struct explanation *out)
     else
         SET(out->verdict, "nothing is wrong; a failover would find %s ready",
             ready_name(l));
+    if (l->g->phase == PHASE_FENCING ||
+        (cause && (blocker == NULL || strcmp(blocker, "target-ready") == 0)))
+        verdict_attested(l, out);
 }
 
 void explain(const struct state *s, const struct observations *o, uint8_t group,

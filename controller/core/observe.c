@@ -197,6 +197,25 @@ void observe_report(struct observations *o, const struct state *s, uint8_t group
     }
 }
 
+/* I9: each report (position, rate, instant) bounds by itself what the primary can have
+ * written: position + rate x time. The log only grows within an epoch, so of two the one
+ * that is further on is the newer one, and its bound the closer one. */
+void observe_position(struct observations *o, const struct state *s, uint8_t group,
+                      const struct seen_position *p)
+{
+    struct observed_group *og = &o->groups[group];
+    bool known = mono_is_set(og->primary_lsn_at);
+
+    if (p->epoch != s->groups[group].epoch || p->lsn == 0 || !mono_is_set(p->taken))
+        return;
+    if (known && (p->lsn < og->primary_lsn ||
+                  (p->lsn == og->primary_lsn && p->taken.ns <= og->primary_lsn_at.ns)))
+        return;
+    og->primary_lsn = p->lsn;
+    og->primary_lsn_at = p->taken;
+    og->wal_rate = p->wal_bytes_per_s;
+}
+
 bool lease_counted_out(const struct state *s, const struct observations *o, uint8_t group,
                        uint8_t instance, struct mono now)
 {

@@ -69,6 +69,13 @@ struct seen_probe {
     bool answered;
 };
 
+/* Where the log of a group's primary was, told by whoever heard it. */
+struct seen_position {
+    uint64_t epoch;
+    uint64_t lsn, wal_bytes_per_s;
+    struct mono taken; /* by our own clock, and no later than it was in truth */
+};
+
 struct observed_instance {
     char agent[NAME_SIZE];   /* follows the instance when positions move */
     struct mono step_ended;  /* this process applied the end of its last step */
@@ -89,7 +96,8 @@ struct observed_group {
     enum phase phase;          /* the phase that phase_since is about */
     struct mono last_failover; /* this process applied it; for the cooldown */
     struct mono crashed_since, hung_since;
-    uint64_t primary_lsn; /* of the active instance's last report in this epoch */
+    uint64_t primary_lsn; /* of the active instance's last report in this epoch, whoever
+                             heard it: a change of leader does not forget it */
     struct mono primary_lsn_at;
     uint64_t wal_rate; /* highest recent rate of it */
     bool busy;         /* an entry for this group is proposed, its fate not known */
@@ -137,6 +145,11 @@ void observe_leading(struct observations *o, bool leading, struct mono now);
 /* A report arrived. The caller has checked the incarnation against the enrolled one. */
 void observe_report(struct observations *o, const struct state *s, uint8_t group,
                     uint8_t instance, const struct seen_instance *seen);
+
+/* Another controller heard the primary. Kept if it says more than what we have ourselves:
+ * a position further on, or the same one later. Of another epoch than ours: dropped. */
+void observe_position(struct observations *o, const struct state *s, uint8_t group,
+                      const struct seen_position *p);
 
 /* The lease of the instance has been counted out by this process, now (I4). False for one
  * that was never granted: not knowing is not a proof. */

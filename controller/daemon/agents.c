@@ -249,7 +249,8 @@ void agents_observe(struct agents *a, const char *name, const Rf__AgentReport *r
         return;
     k->report_of = who;
     k->report_seq = report->seq;
-    reports_take(node_state(a->d->node), node_seen(a->d->node), name, report);
+    if (reports_take(node_state(a->d->node), node_seen(a->d->node), name, report))
+        peers_send_view(a->d->peers);
     runner_wake(a->d->runner);
 }
 

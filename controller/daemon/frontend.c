@@ -70,6 +70,23 @@ static void fill_controller(const struct daemon *d, uint8_t i,
             c->caught_up = status->peers[k].caught_up;
 }
 
+/* Each one tells of its own ends; either end is enough to know. */
+static void fill_links(const struct daemon *d, struct api_facts *f)
+{
+    struct peer_link said[CONTROLLER_MAX];
+
+    memset(f->links, 0, sizeof f->links);
+    for (uint8_t i = 0; i < d->settings.count; i++) {
+        peers_links(d->peers, i, said);
+        for (uint8_t k = 0; k < d->settings.count; k++) {
+            f->links[i][k].out_known = f->links[k][i].in_known = said[k].known;
+            f->links[i][k].out_up = said[k].out_up;
+            f->links[i][k].rtt_us = said[k].rtt_us;
+            f->links[k][i].in_up = said[k].in_up;
+        }
+    }
+}
+
 static void fill_counts(const struct daemon *d, struct api_facts *f)
 {
     struct renewals_stats leases;
@@ -114,6 +131,7 @@ static void on_facts(void *owner, struct api_facts *f)
     f->controller_count = d->settings.count;
     for (uint8_t i = 0; i < d->settings.count; i++)
         fill_controller(d, i, &status, &f->controllers[i]);
+    fill_links(d, f);
     f->rtt_ms = peers_rtt_ms(d->peers);
     fill_counts(d, f);
     f->cert_expires_s = tls_expires_s(d->tls);

@@ -109,6 +109,8 @@ static void fill_policy(Rf__Assignment *v, const struct group *g)
     v->standby_reads = p->standby_reads;
     v->ungated_local = p->ungated_local;
     v->probe_ms = p->probe_ms;
+    v->max_lag_bytes = p->max_lag_bytes;
+    v->max_lag_ms = p->max_lag_ms;
 }
 
 static void fill_assignment(struct messages *m, unsigned slot, const struct state *s,

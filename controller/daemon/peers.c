@@ -105,6 +105,7 @@ static void ping(struct peers *p, struct peer *peer)
 
     m.seq = ++peer->ping_seq;
     m.sent_ns = mono_now().ns;
+    peer->pings[m.seq % PINGS_KEPT] = (struct pinged){.seq = m.seq, .sent_ns = m.sent_ns};
     frame.body_case = RF__FRAME__BODY_PING;
     frame.ping = &m;
     (void)peers_send(p, peer->position, &frame);
@@ -115,6 +116,7 @@ static void pong(struct peers *p, uint8_t to, const Rf__Ping *asked)
     Rf__Pong m = RF__PONG__INIT;
     Rf__Frame frame = RF__FRAME__INIT;
 
+    p->peers[to].asked = (struct pinged){asked->seq, mono_now(), asked->sent_ns};
     m.seq = asked->seq;
     m.sent_ns = asked->sent_ns;
     frame.body_case = RF__FRAME__BODY_PONG;

@@ -53,6 +53,13 @@ void peers_send_view(struct peers *p);
  * own position, what we say of ourselves. */
 bool peers_announcement(const struct peers *p, uint8_t position, struct controller *ret);
 
+/* One controller's link to and from another one. */
+struct peer_link {
+    bool known; /* somebody said so lately */
+    bool out_up, in_up;
+    uint32_t rtt_us;
+};
+
 struct peer_facts {
     bool out_up, in_up;            /* we reach it; it reaches us (with a good hello) */
     char out_error[200];           /* why we do not */
@@ -62,6 +69,9 @@ struct peer_facts {
     uint64_t loop_lag_us, applied; /* as it says of itself */
 };
 void peers_facts(const struct peers *p, uint8_t position, struct peer_facts *ret);
+/* Its links as it says of itself (ours as we see them), by position. */
+void peers_links(const struct peers *p, uint8_t position,
+                 struct peer_link ret[CONTROLLER_MAX]);
 /* Round trip of the longest path to a controller, rounded up (TTL rule). */
 uint32_t peers_rtt_ms(const struct peers *p);
 

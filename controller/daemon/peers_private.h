@@ -10,7 +10,7 @@
 #include "controller/daemon/peers.h"
 #include "controller/net/link.h"
 
-enum { RTT_WINDOW = 64 };
+enum { RTT_WINDOW = 64, PINGS_KEPT = 16 };
 
 /* A stream that another controller dialled. */
 struct incoming {
@@ -19,6 +19,13 @@ struct incoming {
     struct stream *s;
     uint8_t position;
     bool greeted;
+};
+
+/* A ping of ours, or (`came` set) the last one that came from the other side. */
+struct pinged {
+    uint64_t seq; /* 0: none */
+    struct mono came;
+    uint64_t sent_ns; /* by the clock of whoever sent it */
 };
 
 struct peer {
@@ -30,7 +37,11 @@ struct peer {
     struct controller hello;
     struct mono heard;
     uint64_t ping_seq;
-    uint32_t rtt_us[RTT_WINDOW]; /* a ring; 0: none */
+    struct pinged pings[PINGS_KEPT];        /* ours, by seq */
+    struct pinged asked;                    /* its last one, on the stream `in` */
+    struct peer_link links[CONTROLLER_MAX]; /* as it says, by our positions */
+    struct mono links_at;                   /* when it said so */
+    uint32_t rtt_us[RTT_WINDOW];            /* a ring; 0: none */
     unsigned rtt_next;
     uint64_t loop_lag_us, applied;
 };

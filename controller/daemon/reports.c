@@ -96,19 +96,25 @@ static struct seen_instance read_report(const struct state *s, const struct grou
     return v;
 }
 
-void reports_take(const struct state *s, struct observations *o, const char *agent,
+bool reports_take(const struct state *s, struct observations *o, const char *agent,
                   const Rf__AgentReport *report)
 {
+    bool first = false;
+
     for (size_t k = 0; k < report->n_instances; k++) {
         const Rf__InstanceReport *r = report->instances[k];
         struct seen_instance v;
         uint8_t at[2];
+        bool had;
 
         if (!find(s, agent, r->group, r->instance, at))
             continue;
         v = read_report(s, &s->groups[at[0]], at[1], r);
+        had = mono_is_set(o->groups[at[0]].primary_lsn_at);
         observe_report(o, s, at[0], at[1], &v);
+        first = first || (!had && mono_is_set(o->groups[at[0]].primary_lsn_at));
     }
+    return first;
 }
 
 bool reports_take_outcome(const struct state *s, struct observations *o, const char *agent,

@@ -12,7 +12,8 @@
 #include "controller/core/observe.h"
 #include "proto/frame.h"
 
-void reports_take(const struct state *s, struct observations *o, const char *agent,
+/* True where it tells the first position of a primary in its epoch: others should know. */
+bool reports_take(const struct state *s, struct observations *o, const char *agent,
                   const Rf__AgentReport *report);
 
 /* False where it says nothing about a step that is in flight by the log: an outcome that

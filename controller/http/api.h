@@ -37,6 +37,13 @@ struct api_controller {
     uint64_t loop_lag_us;
 };
 
+/* From one controller to another one, as the first one says; as the second one says. */
+struct api_link {
+    bool out_known, out_up;
+    bool in_known, in_up;
+    uint32_t rtt_us; /* 0: not measured */
+};
+
 /* Everything but the state, as of now. */
 struct api_facts {
     const char *cluster, *name, *data_dir;
@@ -47,6 +54,7 @@ struct api_facts {
     uint64_t term, applied, commit, last_index;
     unsigned controller_count;
     struct api_controller controllers[CONTROLLER_MAX];
+    struct api_link links[CONTROLLER_MAX][CONTROLLER_MAX]; /* [from][to] */
     uint32_t rtt_ms; /* longest round trip measured (TTL rule) */
     struct store_stats store;
     uint64_t lag_last_us, lag_max_us, lag_late;

@@ -189,28 +189,75 @@ static json_t *lag_bytes(const struct observed_group *og, const struct observed_
                             : 0);
 }
 
-static json_t *instance(const struct api_facts *f, uint8_t group, uint8_t i)
+/* What an agent that holds no lease reports as its margin. */
+enum { NO_LEASE = -1 };
+
+/* As of now: the agent said it a while ago. False: it holds none, and held none in this
+ * epoch; what it may have held before is over. */
+static bool lease_margin(const struct api_facts *f, uint8_t group, uint8_t i,
+                         struct mono now, int64_t *ret_ms)
+{
+    const struct group *g = &f->state->groups[group];
+    const struct instance *in = &g->instances[i];
+    const struct seen_instance *seen = &f->seen->groups[group].instances[i].seen;
+
+    if (!mono_is_set(seen->at) || g->phase == PHASE_DETACHED || in->proof.last_grant == 0 ||
+        in->holder_epoch != g->epoch || seen->epoch != g->epoch ||
+        seen->lease_margin_ms == NO_LEASE)
+        return false;
+    *ret_ms = seen->lease_margin_ms - (int64_t)mono_since_ms(seen->at, now);
+    return true;
+}
+
+static json_t *margin_or_null(const struct api_facts *f, uint8_t group, uint8_t i,
+                              struct mono now)
+{
+    int64_t ms;
+
+    return lease_margin(f, group, i, now, &ms) ? json_integer((json_int_t)ms) : json_null();
+}
+
+/* What is known of it now. The kernel closes at the deadline, whoever is left to say so
+ * (I3); of an agent that has fallen silent before that nobody knows. */
+static const char *gate_name(const struct api_facts *f, uint8_t group, uint8_t i,
+                             struct mono now)
+{
+    const struct seen_instance *seen = &f->seen->groups[group].instances[i].seen;
+    bool open = strcmp(seen->gate_mode, "open") == 0;
+    int64_t margin;
+
+    if (!mono_is_set(seen->at))
+        return "";
+    if (open && lease_counted_out(f->state, f->seen, group, i, now))
+        return "closed";
+    if (!report_is_fresh(f->state, f->seen, group, i, now))
+        return "unknown";
+    if (open && lease_margin(f, group, i, now, &margin) && margin <= 0)
+        return "closed";
+    return seen->gate_mode;
+}
+
+static json_t *instance(const struct api_facts *f, uint8_t group, uint8_t i,
+                        struct mono now)
 {
     const struct group *g = &f->state->groups[group];
     const struct observed_group *og = &f->seen->groups[group];
     const struct observed_instance *o = &og->instances[i];
     const struct seen_instance *seen = &o->seen;
-    bool known = mono_is_set(seen->at);
     char lsn[24];
     json_t *out;
 
     (void)snprintf(lsn, sizeof lsn, "%" PRIX64 "/%" PRIX64, seen->flush_lsn >> 32,
                    seen->flush_lsn & 0xffffffff);
-    out = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:o, s:s, s:o, s:I, s:I, s:b}",
-                    "name", g->instances[i].agent, "region", group_region_name(g, i),
-                    "role", role_name(g, i), "server", server_name(seen->server), "member",
-                    (int)((g->sync_set & 1u << i) != 0), "proven",
-                    (int)instance_is_proven(f->state, &g->instances[i]), "gate",
-                    seen->gate_mode, "lease_margin_ms",
-                    known ? json_integer((json_int_t)seen->lease_margin_ms) : json_null(),
-                    "lsn", seen->flush_lsn != 0 ? lsn : "", "lag_bytes", lag_bytes(og, o),
-                    "lag_ms", (json_int_t)seen->replay_lag_ms, "timeline",
-                    (json_int_t)seen->timeline, "streaming", (int)seen->streaming);
+    out = json_pack(
+        "{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:o, s:s, s:o, s:I, s:I, s:b}", "name",
+        g->instances[i].agent, "region", group_region_name(g, i), "role", role_name(g, i),
+        "server", server_name(seen->server), "member", (int)((g->sync_set & 1u << i) != 0),
+        "proven", (int)instance_is_proven(f->state, &g->instances[i]), "gate",
+        gate_name(f, group, i, now), "lease_margin_ms", margin_or_null(f, group, i, now),
+        "lsn", seen->flush_lsn != 0 ? lsn : "", "lag_bytes", lag_bytes(og, o), "lag_ms",
+        (json_int_t)seen->replay_lag_ms, "timeline", (json_int_t)seen->timeline,
+        "streaming", (int)seen->streaming);
     if (out == NULL)
         return NULL;
     (void)json_object_set_new(out, "step", step(&g->instances[i].step));
@@ -219,12 +266,12 @@ static json_t *instance(const struct api_facts *f, uint8_t group, uint8_t i)
     return out;
 }
 
-static json_t *instances(const struct api_facts *f, uint8_t group)
+static json_t *instances(const struct api_facts *f, uint8_t group, struct mono now)
 {
     json_t *out = json_array();
 
     for (uint8_t i = 0; i < f->state->groups[group].instance_count; i++)
-        (void)json_array_append_new(out, instance(f, group, i));
+        (void)json_array_append_new(out, instance(f, group, i, now));
     return out;
 }
 
@@ -257,7 +304,7 @@ static json_t *group_document(const struct api_facts *f, uint8_t group, struct m
     if (out == NULL)
         return NULL;
     (void)json_object_set_new(out, "run", run(g));
-    (void)json_object_set_new(out, "instances", instances(f, group));
+    (void)json_object_set_new(out, "instances", instances(f, group, now));
     return out;
 }
 
@@ -309,7 +356,7 @@ static void mix_group(uint64_t *hash, const struct api_facts *f, uint8_t group,
         mix(hash, g->instances[i].proof.proven);
         mix(hash, g->instances[i].step.id);
         mix(hash, (uint64_t)g->instances[i].step.state);
-        mix_text(hash, seen->gate_mode);
+        mix_text(hash, gate_name(f, group, (uint8_t)i, now));
         mix_text(hash, seen->problem);
     }
 }

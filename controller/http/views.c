@@ -62,6 +62,63 @@ static void check_link(json_t *out, const struct api_facts *f,
     find(out, check, c->out_up && c->in_up ? "ok" : "fail", text);
 }
 
+/* What both ends say of one direction: "up", "down", or "unknown" where neither was heard.
+ */
+static const char *link_state(const struct api_link *l)
+{
+    if (!l->out_known && !l->in_known)
+        return "unknown";
+    return (l->out_known && !l->out_up) || (l->in_known && !l->in_up) ? "down" : "up";
+}
+
+/* Between two others: what check_link() says of our own links is not said again. */
+static void check_far_link(json_t *out, const struct api_facts *f, unsigned from,
+                           unsigned to)
+{
+    const char *state = link_state(&f->links[from][to]);
+    const char *a = f->controllers[from].name, *b = f->controllers[to].name;
+    char check[2 * NAME_SIZE + 16], text[API_ERROR_SIZE];
+
+    if (f->controllers[from].self || f->controllers[to].self || state[1] == 'p')
+        return;
+    (void)snprintf(check, sizeof check, "link-%s-%s", a, b);
+    if (state[0] == 'd')
+        (void)snprintf(
+            text, sizeof text,
+            "controller %s does not reach %s: see whether %s runs, and whether a "
+            "firewall between them lets its port pass",
+            a, b, b);
+    else
+        (void)snprintf(text, sizeof text,
+                       "whether controller %s reaches %s is not known: neither was heard",
+                       a, b);
+    find(out, check, state[0] == 'd' ? "fail" : "warn", text);
+}
+
+/* Every direction between every two controllers. */
+static json_t *links(const struct api_facts *f, json_t *findings)
+{
+    json_t *out = json_array();
+
+    for (unsigned from = 0; from < f->controller_count; from++)
+        for (unsigned to = 0; to < f->controller_count; to++) {
+            const struct api_link *l = &f->links[from][to];
+            json_t *rtt = l->out_up && l->rtt_us != 0 ? json_real((double)l->rtt_us / 1000)
+                                                      : json_null();
+
+            if (from == to) {
+                json_decref(rtt);
+                continue;
+            }
+            check_far_link(findings, f, from, to);
+            (void)json_array_append_new(out, json_pack("{s:s, s:s, s:s, s:o}", "from",
+                                                       f->controllers[from].name, "to",
+                                                       f->controllers[to].name, "state",
+                                                       link_state(l), "rtt_ms", rtt));
+        }
+    return out;
+}
+
 static uint32_t slowest_election(const struct api_facts *f)
 {
     uint32_t slowest = 0;
@@ -157,16 +214,18 @@ static void check_loop(json_t *out, const struct api_facts *f)
 
 json_t *doctor_document(const struct api_facts *f, const char *host)
 {
-    json_t *findings = json_array();
+    json_t *findings = json_array(), *between;
 
     check_quorum(findings, f);
     for (unsigned i = 0; i < f->controller_count; i++)
         if (!f->controllers[i].self)
             check_link(findings, f, &f->controllers[i]);
+    between = links(f, findings);
     for (unsigned i = 0; i < f->state->group_count; i++)
         check_ttl(findings, f, &f->state->groups[i]);
     check_disk(findings, f);
     check_clock(findings, f);
     check_loop(findings, f);
-    return json_pack("{s:s, s:o}", "host", host, "findings", findings);
+    return json_pack("{s:s, s:o, s:o}", "host", host, "findings", findings, "links",
+                     between);
 }

@@ -8,11 +8,10 @@
 #include "controller/base/clock.h"
 #include "controller/httpd/httpd.h"
 #include "fencing/agent/doctor.h"
+#include "fencing/agent/steps_rules.h"
 
 enum {
     KEEPER_SILENT_MS = 5000, /* its longest turn is KEEPER_TICK_MAX_MS */
-    REPLICA_LAG_MS = 10000,  /* the policy's max_lag by default */
-    REPLICA_AGE_MS = 5000,
 };
 
 struct endpoints {
@@ -77,9 +76,8 @@ static void get_replica(struct endpoints *e, struct http_request *req)
 
     if (!pick_group(e, req, &s, &slot))
         return;
-    if (s.seen != NULL && s.seen->server == RF__SERVER_STATE__SERVER_STANDBY &&
-        s.seen->streaming && s.seen_age_ms < REPLICA_AGE_MS &&
-        s.seen->replay_lag_ms <= REPLICA_LAG_MS)
+    if (s.assignment != NULL && s.seen != NULL &&
+        replica_keeps_up(s.assignment, s.seen, s.seen_age_ms))
         reply(req, 200, "replica\n");
     else
         reply(req, 503, "not a replica that streams within its lag\n");

@@ -209,6 +209,17 @@ bool server_is_hung(const Rf__Assignment *a, struct mono accepted, unsigned fail
            mono_since_ms(accepted, now) >= a->hung_after_ms;
 }
 
+bool replica_keeps_up(const Rf__Assignment *a, const Rf__Observation *seen,
+                      uint64_t seen_age_ms)
+{
+    uint64_t waiting =
+        seen->flush_lsn > seen->replay_lsn ? seen->flush_lsn - seen->replay_lsn : 0;
+
+    return seen->server == RF__SERVER_STATE__SERVER_STANDBY && seen->streaming &&
+           seen_age_ms < REPLICA_AGE_MS && seen->replay_lag_ms <= a->max_lag_ms &&
+           waiting <= a->max_lag_bytes;
+}
+
 /* ---- members that do not flush --------------------------------------------------------
  */
 

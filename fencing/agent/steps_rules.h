@@ -92,6 +92,12 @@ enum { HUNG_TRIES_MIN = 2 };
 bool server_is_hung(const Rf__Assignment *a, struct mono accepted, unsigned failed,
                     struct mono now);
 
+/* A standby that may be read, by the group's max_lag: what it replayed last is no older,
+ * and no more than that waits to be replayed. `seen` must be recent. */
+enum { REPLICA_AGE_MS = 5000 };
+bool replica_keeps_up(const Rf__Assignment *a, const Rf__Observation *seen,
+                      uint64_t seen_age_ms);
+
 /* ---- members that do not flush (I8)
  * ------------------------------------------------------ */
 

@@ -284,6 +284,8 @@ void stage_assignment(const struct stage *s, struct stage_assignment *out, Rf__R
     out->a.shrink_after_ms = 2000;
     out->a.hung_after_ms = 10000;
     out->a.probe_ms = 1000;
+    out->a.max_lag_bytes = 16 << 20;
+    out->a.max_lag_ms = 10000;
     out->a.active = wire_text(agent_name);
 }
 

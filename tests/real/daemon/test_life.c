@@ -11,13 +11,13 @@ struct stage {
     struct fake_agent east, west;
 };
 
-/* With the ports of the two servers. */
+/* With the mode and the ports of the two servers. */
 static const char document[] =
     "{\"group\": \"orders\","
     " \"regions\": [{\"name\": \"east\", \"role\": \"active\"},"
     "               {\"name\": \"west\", \"role\": \"standby\"}],"
     " \"lease\": {\"ttl_ms\": 3000, \"renew_ms\": 300},"
-    " \"sync\": \"required\","
+    " \"sync\": \"%s\","
     " \"components\": [{\"name\": \"db\", \"provider\": \"postgres\", \"instances\": ["
     "   {\"agent\": \"pg-east\", \"region\": \"east\", \"port\": %u, \"data\": \"/e\"},"
     "   {\"agent\": \"pg-west\", \"region\": \"west\", \"port\": %u, \"data\": "
@@ -63,7 +63,7 @@ static bool is_whole(void *owner)
     return yes;
 }
 
-static void declare(struct stage *s)
+static void declare(struct stage *s, const char *sync)
 {
     char text[2000];
     long status;
@@ -72,14 +72,14 @@ static void declare(struct stage *s)
     /* At a follower: it is passed on. */
     int leader = cluster_wait_leader(&s->c), node = (leader + 1) % NODES;
 
-    snprintf(text, sizeof text, document, s->east.port, s->west.port);
+    snprintf(text, sizeof text, document, sync, s->east.port, s->west.port);
     reply = cluster_call(&s->c, node, "POST", "/v1/groups", text, &status);
     if (status != 200)
         fail_msg("%ld %s", status, json_dumps(reply, 0));
     json_decref(reply);
 }
 
-static void form(struct stage *s)
+static void form(struct stage *s, const char *sync)
 {
     cluster_open(&s->c);
     cluster_issue_agent(&s->c, "pg-east");
@@ -89,16 +89,39 @@ static void form(struct stage *s)
     fake_agent_open(&s->west, &s->c, "pg-west", "west", 2);
     cluster_wait_leader(&s->c);
     cluster_until(&s->c, both_enrolled, s, 10000, "both agents enrolled");
-    declare(s);
+    declare(s, sync);
     cluster_until(&s->c, east_serves, s, 10000, "the gate of the declared primary open");
-    cluster_until(&s->c, is_whole, s, 10000, "the standby in the sync set");
 }
 
 static int setup(void **state)
 {
     struct stage *s = calloc(1, sizeof *s);
 
-    form(s);
+    form(s, "required");
+    cluster_until(&s->c, is_whole, s, 10000, "the standby in the sync set");
+    *state = s;
+    return 0;
+}
+
+/* The leader has seen both positions: it could forecast a loss. */
+static bool lag_is_known(void *owner)
+{
+    struct stage *s = owner;
+    json_t *status = cluster_status(&s->c);
+    bool yes = json_is_integer(at(status, "groups.0.instances.1.lag_bytes")) &&
+               s->west.server == SERVER_STANDBY;
+
+    json_decref(status);
+    return yes;
+}
+
+static int setup_off(void **state)
+{
+    struct stage *s = calloc(1, sizeof *s);
+
+    form(s, "off");
+    s->west.lsn = 1;
+    cluster_until(&s->c, lag_is_known, s, 10000, "a standby that streams");
     *state = s;
     return 0;
 }
@@ -184,6 +207,26 @@ static void a_silent_region_is_replaced_after_its_lease(void **state)
     cluster_until(&s->c, is_whole, s, 15000, "the old primary rejoined");
     assert_false(fake_agent_is_open(&s->east));
     assert_true(s->east.steps[RF__STEP_KIND__STEP_FOLLOW] > 0);
+}
+
+/* Where no set says who holds what (`off`), a failover needs the primary's last position.
+ * It was told to the old leader alone; whoever leads next knows it as well, though the
+ * primary fell silent before it led. */
+static void a_new_leader_knows_the_last_position(void **state)
+{
+    struct stage *s = *state;
+    int leader = cluster_wait_leader(&s->c);
+    json_t *status;
+
+    cluster_turn_ms(&s->c, 1500); /* what a controller sees, the others are told */
+    s->east.silent = true;
+    cluster_kill(&s->c, leader);
+    cluster_until(&s->c, west_serves, s, 20000, "the other region serving");
+    assert_false(fake_agent_is_open(&s->east));
+    status = cluster_status(&s->c);
+    assert_text(status, "groups.0.active", "pg-west");
+    assert_true(json_is_integer(at(status, "groups.0.run.forecast_lost_bytes")));
+    json_decref(status);
 }
 
 /* A crash is reported by a living agent: the fence is its own word, which takes no wait. */
@@ -326,6 +369,50 @@ static void a_path_through_a_follower_is_enough(void **state)
     assert_true(s->east.fence_orders > 0);
 }
 
+/* Every controller knows of every direction between any two. */
+static bool all_links_are_up(void *owner)
+{
+    struct stage *s = owner;
+    unsigned up = 0;
+
+    for (int node = 0; node < NODES; node++) {
+        long status;
+        size_t i;
+        json_t *v = cluster_call(&s->c, node, "GET", "/v1/doctor", NULL, &status), *link;
+
+        json_array_foreach(json_object_get(v, "links"), i, link)
+        {
+            const char *state = json_string_value(json_object_get(link, "state"));
+
+            up += state != NULL && strcmp(state, "up") == 0;
+        }
+        json_decref(v);
+    }
+    return up == NODES * NODES * (NODES - 1);
+}
+
+/* The link between two others is gone: the third one tells. */
+static bool west_is_told_to_be_cut_off(void *owner)
+{
+    struct stage *s = owner;
+    long status;
+    json_t *v = cluster_call(&s->c, EAST, "GET", "/v1/doctor", NULL, &status);
+    const char *state = json_string_value(at(v, "links.5.state")); /* witness to west */
+    bool yes = state != NULL && strcmp(state, "down") == 0;
+
+    json_decref(v);
+    return yes;
+}
+
+static void the_doctor_knows_of_every_link(void **state)
+{
+    struct stage *s = *state;
+
+    cluster_until(&s->c, all_links_are_up, s, 10000, "all links up, as all say");
+    cluster_kill(&s->c, WEST);
+    cluster_until(&s->c, west_is_told_to_be_cut_off, s, 10000, "a link that is down");
+}
+
 /* What operators and auditors read is there: metrics, the log, the doctor. */
 static void what_is_read_is_there(void **state)
 {
@@ -405,6 +492,8 @@ int main(void)
         ON_STAGE(leases_are_renewed),
         ON_STAGE(a_lost_leader_closes_no_gate),
         ON_STAGE(a_silent_region_is_replaced_after_its_lease),
+        cmocka_unit_test_setup_teardown(a_new_leader_knows_the_last_position, setup_off,
+                                        teardown),
         ON_STAGE(a_crash_is_fenced_by_the_agent),
         ON_STAGE(a_switchover_moves_the_group),
         ON_STAGE(an_operator_may_fail_over),
@@ -412,6 +501,7 @@ int main(void)
         ON_STAGE(probes_are_shown_and_decide_nothing),
         ON_STAGE(a_path_through_a_follower_is_enough),
         ON_STAGE(what_is_read_is_there),
+        ON_STAGE(the_doctor_knows_of_every_link),
         ON_STAGE(two_agents_of_one_name_are_refused),
         ON_STAGE(a_minority_decides_nothing),
     };

@@ -317,6 +317,42 @@ static void hung_is_asked_and_not_answered(void **state)
     assert_false(server_is_hung(&a, at(0), 5, at(10000)));
 }
 
+/* By the group's own policy, to the millisecond and the byte. */
+static void a_replica_keeps_within_max_lag(void **state)
+{
+    static const struct {
+        bool standby, streaming;
+        uint64_t age_ms, lag_ms, waiting;
+        bool good;
+    } table[] = {
+        {true, true, 0, 0, 0, true},     {true, true, 4999, 2000, 500, true},
+        {true, true, 0, 2001, 0, false}, {true, true, 0, 0, 501, false},
+        {true, true, 5000, 0, 0, false}, {true, false, 0, 0, 0, false},
+        {false, true, 0, 0, 0, false},
+    };
+    Rf__Assignment a = assignment(S, 3);
+
+    (void)state;
+    a.max_lag_ms = 2000;
+    a.max_lag_bytes = 500;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        Rf__Observation seen = RF__OBSERVATION__INIT;
+
+        seen.server = table[i].standby ? RF__SERVER_STATE__SERVER_STANDBY
+                                       : RF__SERVER_STATE__SERVER_PRIMARY;
+        seen.streaming = table[i].streaming;
+        seen.replay_lag_ms = table[i].lag_ms;
+        seen.flush_lsn = 1000 + table[i].waiting;
+        seen.replay_lsn = 1000;
+        if (replica_keeps_up(&a, &seen, table[i].age_ms) != table[i].good)
+            fail_msg("row %zu", i);
+        seen.replay_lsn = seen.flush_lsn + 1; /* read a moment later */
+        if (table[i].waiting == 0 &&
+            replica_keeps_up(&a, &seen, table[i].age_ms) != table[i].good)
+            fail_msg("row %zu, ahead", i);
+    }
+}
+
 /* ---- members --------------------------------------------------------------------------
  */
 
@@ -424,6 +460,7 @@ int main(void)
         cmocka_unit_test(only_its_agent_starts_a_server),
         cmocka_unit_test(a_failed_look_changes_nothing),
         cmocka_unit_test(hung_is_asked_and_not_answered),
+        cmocka_unit_test(a_replica_keeps_within_max_lag),
         cmocka_unit_test(a_silent_member_is_let_go_in_time),
         cmocka_unit_test(doubtful_looks_let_nobody_go),
         cmocka_unit_test(nobody_waits_for_one_who_does_not_keep_up),

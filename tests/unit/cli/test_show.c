@@ -59,7 +59,8 @@ static const char status[] =
     "\"lease_margin_ms\": null, \"lsn\": \"0/3000000\", \"lag_bytes\": 1536, \"lag_ms\": "
     "12, "
     "\"timeline\": 2, \"streaming\": true, \"step\": {\"kind\": \"follow\", \"state\": "
-    "\"failed\", \"text\": \"no room\"}, \"probes\": {}, \"problem\": \"disk is "
+    "\"failed\", \"text\": \"no room\"}, \"probes\": {\"east\": false, "
+    "\"witness\": false}, \"problem\": \"disk is "
     "full\"}]}]}";
 
 static const char status_text[] =
@@ -85,7 +86,7 @@ static const char status_text[] =
     "  pg-east   east    primary  primary  open    870ms  yes     no      -            "
     "0/3000060  lead done      west yes, witness NO\n"
     "  pg-west   west    standby  standby  closed  -      yes     yes     1.5KiB/12ms  "
-    "0/3000000  follow failed  -\n";
+    "0/3000000  follow failed  none (as it should be)\n";
 
 static void test_status(void **unused)
 {
@@ -93,6 +94,39 @@ static void test_status(void **unused)
 
     (void)unused;
     assert_string_equal(out, status_text);
+}
+
+/* Silence is what a closed standby owes; of a primary, or where it does answer somebody, it
+ * is told one by one. */
+static void test_probes(void **unused)
+{
+    static const struct {
+        const char *role, *gate, *probes, *text;
+    } rows[] = {
+        {"standby", "replication", "{\"a\": false, \"b\": false}",
+         "none (as it should be)"},
+        {"standby", "closed", "{\"a\": false}", "none (as it should be)"},
+        {"standby", "replication", "{\"a\": true, \"b\": false}", "a yes, b NO"},
+        {"standby", "replication", "{}", " -\n"},
+        {"standby", "open", "{\"a\": false}", "a NO"},
+        {"standby", "unmanaged", "{\"a\": false}", "a NO"},
+        {"standby", "unknown", "{\"a\": false}", "a NO"},
+        {"primary", "replication", "{\"a\": false}", "a NO"},
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char document[400];
+        AUTO(auto_free) char *out = NULL;
+
+        snprintf(document, sizeof document,
+                 "{\"groups\": [{\"instances\": [{\"role\": \"%s\", \"gate\": \"%s\", "
+                 "\"probes\": %s}]}]}",
+                 rows[i].role, rows[i].gate, rows[i].probes);
+        out = shown(show_status, document);
+        if (strstr(out, rows[i].text) == NULL)
+            fail_msg("row %zu: %s", i, out);
+    }
 }
 
 /* A document that lacks everything is still shown. */
@@ -129,6 +163,44 @@ static void test_why(void **unused)
                              "verdict: held by cooldown\n");
 }
 
+static unsigned doctor_failures;
+
+static void show_doctor_too(const json_t *document, FILE *out)
+{
+    doctor_failures = show_doctor(document, out);
+}
+
+static void test_doctor(void **unused)
+{
+    AUTO(auto_free)
+    char *out = shown(
+        show_doctor_too,
+        "{\"host\": \"east\", \"findings\": [{\"check\": \"quorum\", \"level\": \"ok\", "
+        "\"text\": \"3 of 3\"}, {\"check\": \"link-b-c\", \"level\": \"fail\", \"text\": "
+        "\"b does not reach c\"}], \"links\": ["
+        "{\"from\": \"a\", \"to\": \"b\", \"state\": \"up\", \"rtt_ms\": 1.25},"
+        "{\"from\": \"a\", \"to\": \"c\", \"state\": \"up\", \"rtt_ms\": null},"
+        "{\"from\": \"b\", \"to\": \"a\", \"state\": \"up\", \"rtt_ms\": 12.0},"
+        "{\"from\": \"b\", \"to\": \"c\", \"state\": \"down\", \"rtt_ms\": null},"
+        "{\"from\": \"c\", \"to\": \"a\", \"state\": \"up\", \"rtt_ms\": 0.5},"
+        "{\"from\": \"c\", \"to\": \"b\", \"state\": \"unknown\", \"rtt_ms\": null}]}");
+    AUTO(auto_free)
+    char *agent = shown(show_doctor_too, "{\"host\": \"pg\", \"findings\": []}");
+
+    (void)unused;
+    assert_string_equal(out, "host east\n"
+                             "  LEVEL  CHECK     FINDING\n"
+                             "  ok     quorum    3 of 3\n"
+                             "  FAIL   link-b-c  b does not reach c\n"
+                             "\n"
+                             "  FROM \\ TO  a          b         c\n"
+                             "  a          -          up 1.2ms  up\n"
+                             "  b          up 12.0ms  -         DOWN\n"
+                             "  c          up 0.5ms   ?         -\n");
+    assert_null(strstr(agent, "FROM"));
+    assert_int_equal(doctor_failures, 0);
+}
+
 static void test_numbers(void **unused)
 {
     static const struct {
@@ -163,10 +235,9 @@ static void test_numbers(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_status),
-        cmocka_unit_test(test_empty_status),
-        cmocka_unit_test(test_why),
-        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_status),       cmocka_unit_test(test_probes),
+        cmocka_unit_test(test_empty_status), cmocka_unit_test(test_why),
+        cmocka_unit_test(test_doctor),       cmocka_unit_test(test_numbers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

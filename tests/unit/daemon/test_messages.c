@@ -102,6 +102,8 @@ static void an_assignment_says_what_is_committed(void **state)
     assert_string_equal(v->peers[0]->address, "10.0.1.2");
     assert_true(v->peers[0]->member);
     assert_int_equal(v->ttl_ms, 3000);
+    assert_int_equal(v->max_lag_bytes, 16 << 20);
+    assert_int_equal(v->max_lag_ms, 10000);
     assert_false(v->proof_wanted);
     assert_false(v->stop_allowed);
     assert_string_equal(v->active, "pg-0");
@@ -280,17 +282,42 @@ static void follows_means_that_very_stream(void **state)
         seen.flush_lsn = 77;
         r.n_instances = 1;
         r.instances = list;
-        reports_take(&s, &o, "pg-1", &r);
+        (void)reports_take(&s, &o, "pg-1", &r);
         assert_true(mono_is_set(o.groups[0].instances[1].seen.at));
         assert_int_equal(o.groups[0].instances[1].seen.flush_lsn, 77);
         assert_int_equal(o.groups[0].instances[1].seen.follows_active, table[i].follows);
 
         /* Of somebody else's instance nothing is believed. */
         steady();
-        reports_take(&s, &o, "pg-0", &r);
+        (void)reports_take(&s, &o, "pg-0", &r);
         assert_false(mono_is_set(o.groups[0].instances[1].seen.at));
         assert_false(mono_is_set(o.groups[0].instances[0].seen.at));
     }
+}
+
+/* The first position of a primary in its epoch is worth telling the others at once. */
+static void the_first_position_is_news(void **state)
+{
+    struct group *g = steady();
+    Rf__AgentReport r = RF__AGENT_REPORT__INIT;
+    Rf__InstanceReport v = RF__INSTANCE_REPORT__INIT, *list[] = {&v};
+    Rf__Observation seen = RF__OBSERVATION__INIT;
+
+    (void)state;
+    v.group = g->name;
+    v.instance = g->instances[0].agent;
+    v.epoch = g->epoch;
+    v.gate_mode = (char *)"open";
+    v.seen = &seen;
+    seen.server = RF__SERVER_STATE__SERVER_STARTING;
+    seen.flush_lsn = 77;
+    r.n_instances = 1;
+    r.instances = list;
+    assert_false(reports_take(&s, &o, "pg-0", &r));
+    seen.server = RF__SERVER_STATE__SERVER_PRIMARY;
+    assert_true(reports_take(&s, &o, "pg-0", &r));
+    assert_int_equal(o.groups[0].primary_lsn, 77);
+    assert_false(reports_take(&s, &o, "pg-0", &r));
 }
 
 /* I5: an outcome counts for the step that is in flight, and unknown is no outcome. */
@@ -389,6 +416,7 @@ int main(void)
         cmocka_unit_test(orders_name_whom_commits_wait_for),
         cmocka_unit_test(a_fence_order_names_the_fence),
         cmocka_unit_test(follows_means_that_very_stream),
+        cmocka_unit_test(the_first_position_is_news),
         cmocka_unit_test(outcomes_are_of_the_step_in_flight),
         cmocka_unit_test(proofs_answer_the_fence_in_force),
         cmocka_unit_test(renewals_are_news_once_an_epoch),

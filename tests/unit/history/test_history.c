@@ -243,6 +243,31 @@ static void first_ack_is_of_a_write_begun_later(void **state)
     history_free(&h);
 }
 
+/* A failover that is held ends with a new lease of the same holder. What it answers under
+ * that one is in time; what it answered before it had it is late. */
+static void a_later_lease_excuses_nothing(void **state)
+{
+    struct lease_log l = {0};
+    static const struct {
+        int64_t at, deadline;
+    } table[] = {
+        {99, 0}, /* before the first one that was seen */
+        {100, 1100},   {249, 1100},    {250, 1250},
+        {1250, 1250},  {1290, 1250}, /* 40 late: nobody had renewed it */
+        {8999, 1250},                /* just before the new one: very late */
+        {9000, 10000}, {10000, 10000}, {10007, 10000},
+    };
+
+    (void)state;
+    assert_int_equal(lease_log_deadline(&l, 50), 0);
+    lease_log_add(&l, (struct lease_span){100, 1100});
+    lease_log_add(&l, (struct lease_span){250, 1250});
+    lease_log_add(&l, (struct lease_span){9000, 10000});
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        assert_int_equal(lease_log_deadline(&l, table[i].at), table[i].deadline);
+    lease_log_free(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +276,7 @@ int main(void)
         cmocka_unit_test(counts_acknowledged_rows_that_are_missing),
         cmocka_unit_test(judges_in_order_of_importance),
         cmocka_unit_test(text_comes_back_and_nonsense_is_refused),
+        cmocka_unit_test(a_later_lease_excuses_nothing),
         cmocka_unit_test(first_ack_is_of_a_write_begun_later),
     };
 

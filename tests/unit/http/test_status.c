@@ -62,6 +62,8 @@ static void make_group(struct group *g)
                           .activate_wall_ms = 1795000000020,
                           .open_wall_ms = 1795000000040,
                           .loss_forecast_known = true};
+    g->instances[1].proof.last_grant = 88;
+    g->instances[1].holder_epoch = 4;
     g->instances[1].step.id = 81;
     g->instances[1].step.kind = STEP_LEAD;
     g->instances[1].step.state = STEP_DONE;
@@ -155,6 +157,59 @@ static void the_status_is_the_golden_one(void **state)
     json_decref(document);
 }
 
+static const char *shown_gate(uint8_t i, struct mono at, const json_t **ret_margin)
+{
+    static json_t *document;
+    json_t *one;
+
+    json_decref(document);
+    document = status_document(&f, at, 1795000000123, false);
+    one = json_array_get(
+        json_object_get(json_array_get(json_object_get(document, "groups"), 0),
+                        "instances"),
+        i);
+    *ret_margin = json_object_get(one, "lease_margin_ms");
+    return json_string_value(json_object_get(one, "gate"));
+}
+
+/* "open" is said only while it is known: not of a lease that is over, nor by an agent that
+ * has fallen silent. */
+static void a_gate_is_shown_as_it_is_now(void **state)
+{
+    struct seen_instance *west = &o.groups[0].instances[1].seen;
+    struct seen_instance *east = &o.groups[0].instances[0].seen;
+    const json_t *margin;
+
+    (void)state;
+    assert_string_equal(shown_gate(1, now, &margin), "open");
+    assert_int_equal(json_integer_value(margin), 850); /* it was said 20 ms ago */
+
+    west->lease_margin_ms = 15;
+    assert_string_equal(shown_gate(1, now, &margin), "closed");
+    assert_int_equal(json_integer_value(margin), -5);
+    west->lease_margin_ms = 870;
+    west->at = ago_ms(5000);
+    assert_string_equal(shown_gate(1, now, &margin), "unknown");
+    o.groups[0].instances[1].granted = ago_ms(2000); /* counted out: it is closed (I3) */
+    assert_string_equal(shown_gate(1, now, &margin), "closed");
+
+    /* A standby that never held a lease has none that expired. */
+    *east = (struct seen_instance){
+        .at = ago_ms(20), .epoch = 4, .lease_margin_ms = -1, .gate_mode = "replication"};
+    o.agents[0].connected = true;
+    assert_string_equal(shown_gate(0, now, &margin), "replication");
+    assert_true(json_is_null(margin));
+    s.groups[0].instances[0].proof.last_grant = 70; /* in an epoch that is over */
+    s.groups[0].instances[0].holder_epoch = 3;
+    east->lease_margin_ms = -900;
+    (void)shown_gate(0, now, &margin);
+    assert_true(json_is_null(margin));
+    o.agents[0].connected = false;
+    assert_string_equal(shown_gate(0, now, &margin), "unknown");
+    *east = (struct seen_instance){0};
+    assert_string_equal(shown_gate(0, now, &margin), "");
+}
+
 static void followers_are_told_of_changes_only(void **state)
 {
     uint64_t before = status_fingerprint(&f, now);
@@ -209,6 +264,55 @@ static void the_doctor_names_what_is_wrong(void **state)
     assert_string_equal(level, "warn");
     (void)finding(d, "ttl-orders", &level);
     assert_string_equal(level, "fail"); /* renew is 300 of 1000 */
+    json_decref(d);
+}
+
+static void say(unsigned from, unsigned to, int out, int in)
+{
+    f.links[from][to] = (struct api_link){.out_known = out >= 0,
+                                          .out_up = out > 0,
+                                          .in_known = in >= 0,
+                                          .in_up = in > 0,
+                                          .rtt_us = out > 0 ? 2500 : 0};
+}
+
+/* Every pair in both directions, not only our own links. */
+static void the_doctor_tells_of_every_pair(void **state)
+{
+    enum { UNKNOWN = -1, DOWN = 0, UP = 1 };
+    static const char *const states[] = {"up", "up", "down", "up", "up", "unknown"};
+    const char *level;
+    json_t *d, *links, *one;
+
+    (void)state;
+    f.controllers[2].self = false; /* as asked in east */
+    f.controllers[0].self = true;
+    say(0, 1, UP, UP);
+    say(0, 2, UP, UNKNOWN);
+    say(1, 0, UP, DOWN); /* either end is enough to say no */
+    say(1, 2, UNKNOWN, UP);
+    say(2, 0, UP, UP);
+    say(2, 1, UNKNOWN, UNKNOWN);
+    d = doctor_document(&f, "host");
+    links = json_object_get(d, "links");
+    assert_int_equal(json_array_size(links), 6);
+    for (size_t i = 0; i < 6; i++) {
+        one = json_array_get(links, i);
+        assert_string_equal(json_string_value(json_object_get(one, "state")), states[i]);
+    }
+    one = json_array_get(links, 0);
+    assert_string_equal(json_string_value(json_object_get(one, "from")), "east");
+    assert_string_equal(json_string_value(json_object_get(one, "to")), "west");
+    assert_true(json_real_value(json_object_get(one, "rtt_ms")) > 2.4);
+    (void)finding(d, "link-witness-west", &level);
+    assert_string_equal(level, "warn");
+    json_decref(d);
+
+    say(2, 1, UNKNOWN, DOWN);
+    d = doctor_document(&f, "host");
+    assert_non_null(
+        strstr(finding(d, "link-witness-west", &level), "witness does not reach west"));
+    assert_string_equal(level, "fail");
     json_decref(d);
 }
 
@@ -286,8 +390,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(the_status_is_the_golden_one, setup),
+        cmocka_unit_test_setup(a_gate_is_shown_as_it_is_now, setup),
         cmocka_unit_test_setup(followers_are_told_of_changes_only, setup),
         cmocka_unit_test_setup(the_doctor_names_what_is_wrong, setup),
+        cmocka_unit_test_setup(the_doctor_tells_of_every_pair, setup),
         cmocka_unit_test_setup(metrics_are_well_formed, setup),
         cmocka_unit_test_setup(a_row_of_the_log_tells_its_result, setup),
     };

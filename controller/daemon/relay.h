@@ -1,0 +1,19 @@
+/* controller/daemon/relay.h -- dating by our own clock what another controller saw.
+ *
+ * No clock is compared with another host's (I4). The other side says how old something was
+ * when it spoke, but how long its frame then was on its way nobody can say. So it also says
+ * for how long it had our last ping by then: whatever it says was said after that ping was
+ * sent, and when that was we know by our own clock.
+ *
+ * Pure:    no clock.
+ */
+#ifndef RF_DAEMON_RELAY_H
+#define RF_DAEMON_RELAY_H
+
+#include "controller/base/time.h"
+
+/* At the earliest, when something was seen that was `age_ms` old when the other side spoke,
+ * `held_ms` after it got our ping of `asked`. Never later than the truth, and never 0. */
+struct mono relay_taken(struct mono asked, uint64_t held_ms, uint64_t age_ms);
+
+#endif

@@ -1,0 +1,155 @@
+/* The primary's last position: who heard it does not matter, and its bound holds (I9). */
+#include "tests/unit/core/world.h"
+
+#include <string.h>
+
+static struct world w;
+
+enum { WAIT_MS = 1021, RATE = 4000 };
+
+static struct seen_position position(uint64_t lsn, uint64_t ago_ms)
+{
+    return (struct seen_position){
+        .epoch = world_group(&w)->epoch,
+        .lsn = lsn,
+        .wal_bytes_per_s = RATE,
+        .taken = {w.now.ns - ago_ms * NS_PER_MS},
+    };
+}
+
+static void told(struct seen_position p) { observe_position(&w.o, &w.s, 0, &p); }
+
+/* What this controller knew of the primary, as if it had never been told by its agent. */
+static void forget_position(void)
+{
+    world_seen(&w)->primary_lsn = world_seen(&w)->wal_rate = 0;
+    world_seen(&w)->primary_lsn_at = (struct mono){0};
+}
+
+static const struct condition *condition(const struct explanation *why, const char *name)
+{
+    for (unsigned i = 0; i < why->count; i++)
+        if (strcmp(why->list[i].name, name) == 0)
+            return &why->list[i];
+    fail_msg("no condition %s", name);
+    return NULL;
+}
+
+/* Elected as the primary falls silent: it has no report of its own, and never will have. */
+static void a_leader_that_was_told_fails_over(void **state)
+{
+    static struct explanation why;
+    static const enum sync_mode modes[] = {SYNC_OFF, SYNC_PREFERRED};
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(modes); i++)
+        for (unsigned knows = 0; knows < 2; knows++) {
+            world_steady(&w, modes[i]);
+            if (modes[i] == SYNC_PREFERRED) /* the standby has left the set */
+                world_group(&w)->sync_set = 1u << EAST;
+            observe_leading(&w.o, false, w.now);
+            forget_position();
+            if (knows)
+                told(position(1500, 300));
+            observe_leading(&w.o, true, w.now);
+            world_pass_ms(&w, WAIT_MS);
+            world_report(&w, WEST, SERVER_STANDBY);
+            explain(&w.s, &w.o, 0, w.now, &why);
+            assert_int_equal(condition(&why, "target-ready")->blocks, !knows);
+            assert_string_equal(world_step(&w), knows ? "silent-holder" : "");
+            if (!knows)
+                continue;
+            assert_string_equal(world_step(&w), "proof-by-expiry");
+            assert_string_equal(world_step(&w), "activate-behind-proofs");
+            assert_true(world_group(&w)->run.loss_forecast_known);
+            /* gap 500, and the rate from the report to the deadline */
+            assert_int_equal(
+                world_group(&w)->run.loss_forecast_bytes,
+                500 + RATE * (300ull * NS_PER_MS + lease_wait_ns(world_group(&w)->terms)) /
+                          (1000ull * NS_PER_MS));
+        }
+}
+
+static void the_newest_position_counts(void **state)
+{
+    const struct observed_group *og;
+
+    (void)state;
+    world_steady(&w, SYNC_OFF);
+    og = world_seen(&w);
+    assert_int_equal(og->primary_lsn, 1000);
+
+    told(position(2000, 50));
+    assert_int_equal(og->primary_lsn, 2000);
+    assert_int_equal(og->wal_rate, RATE);
+    told(position(1999, 0)); /* further back: older, whatever its age is said to be */
+    assert_int_equal(og->primary_lsn, 2000);
+    told(position(2000, 90)); /* the same, dated less well */
+    assert_int_equal(mono_since_ms(og->primary_lsn_at, w.now), 50);
+    told(position(2000, 20)); /* the primary has not moved since */
+    assert_int_equal(mono_since_ms(og->primary_lsn_at, w.now), 20);
+    told(position(2001, 400)); /* dated worse, but it has moved */
+    assert_int_equal(og->primary_lsn, 2001);
+    assert_int_equal(mono_since_ms(og->primary_lsn_at, w.now), 400);
+}
+
+/* Whichever of two true reports is kept, what is forecast covers what was written. */
+static void every_kept_report_bounds_the_truth(void **state)
+{
+    enum { WRITTEN_PER_MS = 3, WEST_HAS = 1000 }; /* below RATE */
+    uint64_t seed = 1;
+
+    (void)state;
+    for (unsigned round = 0; round < 2000; round++) {
+        uint64_t truth, forecast;
+
+        world_steady(&w, SYNC_OFF);
+        forget_position();
+        for (unsigned k = 0; k < 4; k++) {
+            uint64_t made_ago, said_ago;
+
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            made_ago = seed >> 33 & 0x1ff;
+            said_ago = made_ago + (seed >> 50 & 0x7f); /* never younger than it is */
+            told(position(WEST_HAS + (1000 - made_ago) * WRITTEN_PER_MS, said_ago));
+        }
+        assert_int_equal(world_renew(&w, EAST, 1, LEASE_WRITE), ACCEPTED);
+        truth = WEST_HAS + (1000 + WAIT_MS) * WRITTEN_PER_MS;
+        world_pass_ms(&w, WAIT_MS);
+        world_report(&w, WEST, SERVER_STANDBY);
+        assert_true(loss_forecast(&w.s, &w.o, 0, WEST, w.now, &forecast));
+        assert_true(forecast + WEST_HAS >= truth);
+        forget_position();
+    }
+}
+
+static void another_epoch_is_another_log(void **state)
+{
+    struct seen_position old, none;
+
+    (void)state;
+    world_steady(&w, SYNC_OFF);
+    old = position(9000, 10);
+    old.epoch--;
+    told(old);
+    assert_int_equal(world_seen(&w)->primary_lsn, 1000);
+    old.epoch += 2; /* our own log is behind */
+    told(old);
+    assert_int_equal(world_seen(&w)->primary_lsn, 1000);
+    none = position(0, 10);
+    forget_position();
+    told(none);
+    assert_false(mono_is_set(world_seen(&w)->primary_lsn_at));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_leader_that_was_told_fails_over),
+        cmocka_unit_test(the_newest_position_counts),
+        cmocka_unit_test(every_kept_report_bounds_the_truth),
+        cmocka_unit_test(another_epoch_is_another_log),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
