@@ -11,6 +11,7 @@ static struct seen_position position(uint64_t lsn, uint64_t ago_ms)
 {
     return (struct seen_position){
         .epoch = world_group(&w)->epoch,
+        .timeline = 1,
         .lsn = lsn,
         .wal_bytes_per_s = RATE,
         .taken = {w.now.ns - ago_ms * NS_PER_MS},
