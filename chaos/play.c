@@ -39,8 +39,8 @@ static bool is_steady(struct play *p)
            cluster_server_runs(p->cluster, WEST);
 }
 
-/* And the service is back: in `strict` a standby that was only out of sight has left nothing,
- * while writes wait for it until the kernel's next retransmission. */
+/* And the service is back: in `strict` a standby that was only out of sight has left
+ * nothing, while writes wait for it until the kernel's next retransmission. */
 static bool is_back(struct play *p)
 {
     return is_steady(p) && atomic_load(&p->writer.last_ack_ns) > p->heal_ns;
