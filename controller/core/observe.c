@@ -258,7 +258,7 @@ bool loss_forecast(const struct state *s, const struct observations *o, uint8_t 
     if (mono_is_set(granted) && granted.ns + lease_wait_ns(g->terms) < until.ns)
         until.ns = granted.ns + lease_wait_ns(g->terms);
     reach = og->primary_lsn +
-            (uint64_t)((double)og->wal_rate *
+            (uint64_t)((double)og->wal_rate * LOSS_RATE_HEADROOM *
                        (double)mono_since_ns(og->primary_lsn_at, until) / 1e9);
     *ret_bytes = reach > seen->flush_lsn ? reach - seen->flush_lsn : 0;
     return true;
