@@ -69,7 +69,7 @@ struct gate_config {
     enum gate_driver driver; /* GATE_AUTO: eBPF where it can be had, else nftables */
     const char *cgroup;  /* "auto": the root of cgroup v2; "/x" or "x": x below that root;
                           * or the full path of a directory on cgroup v2 */
-    const char *run_dir; /* same for every agent of the host; NULL: /run/ringfence */
+    const char *run_dir; /* same for every agent of the host; NULL: /run/ringfence-agent */
     const char *agent;   /* [A-Za-z0-9._-], shorter than GATE_AGENT_MAX */
     bool courtesy;       /* answer clients of a closed port with TCP resets */
 };

@@ -13,7 +13,7 @@
 #include "fencing/gate/gate_rules.h"
 #include "fencing/gate/sockdestroy.h"
 
-static const char default_run_dir[] = "/run/ringfence";
+static const char default_run_dir[] = "/run/ringfence-agent";
 
 enum { OPENING_WAIT_MS = 2000, LOCK_NAME_MAX = 64 };
 
