@@ -110,6 +110,8 @@ static const char *problem_of(const struct inst *i)
         return "no room on the disk of state_dir: no step is begun";
     if (i->problem[0] != 0)
         return i->problem;
+    if (i->seen != NULL && i->seen->denied[0] != 0)
+        return i->seen->denied;
     /* A short wait is the way of things: lease and standby need a moment. */
     if (i->order != NULL && i->waits[0] != 0 &&
         mono_since_ms(i->waiting_since, mono_now()) > WAIT_SHOWN_MS)
