@@ -157,6 +157,10 @@ bool candidate_ok(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
         snprintf(why, TEXT_SIZE, "its agent does not answer");
         return false;
     }
+    if (seen->unfit) {
+        snprintf(why, TEXT_SIZE, "its agent can begin nothing: %.120s", seen->problem);
+        return false;
+    }
     if (!group_may_reside(l->g, instance)) {
         snprintf(why, TEXT_SIZE, "its region carries none of the residency tags");
         return false;
@@ -272,9 +276,10 @@ bool active_hung(const struct look *l)
            active_seen(l)->seen.epoch == l->g->epoch;
 }
 
+/* An agent that can begin nothing cannot restart its server either. */
 bool restarts_left(const struct look *l)
 {
-    return l->g->restarts_used < l->g->policy.local_restarts;
+    return !active_seen(l)->seen.unfit && l->g->restarts_used < l->g->policy.local_restarts;
 }
 
 bool former_life_stands(const struct look *l, uint8_t instance)

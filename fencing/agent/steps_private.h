@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include "fencing/agent/bell.h"
+#include "fencing/agent/disk_probe.h"
 #include "fencing/agent/helper.h"
 #include "fencing/agent/steps.h"
 
@@ -84,7 +85,9 @@ struct steps {
     uv_timer_t tick;
     struct step_records records;
     struct mono ticked;
+    struct disk_probe *probe;
     bool save_failed;
+    char disk_problem[KEEPER_PROBLEM_SIZE]; /* nothing can be begun: state_dir, and why */
     struct inst insts[AGENT_GROUPS_MAX];
 };
 
