@@ -73,6 +73,8 @@ struct inst {
     struct shrink_watch shrink;
     uint32_t shrink_bits;
     char problem[KEEPER_PROBLEM_SIZE], waits[96];
+    char trouble[KEEPER_PROBLEM_SIZE]; /* of the last step, as logged; "": it was done */
+    Rf__StepKind trouble_kind;
     steps_checks *on_checks;
     void *checks_owner;
     bool checks_wanted, checking, closing;

@@ -209,6 +209,25 @@ bool server_is_hung(const Rf__Assignment *a, struct mono accepted, unsigned fail
            mono_since_ms(accepted, now) >= a->hung_after_ms;
 }
 
+bool same_trouble(const char *a, const char *b)
+{
+    static const char digits[] = "0123456789ABCDEFabcdef";
+
+    for (;;) {
+        if (*a >= '0' && *a <= '9' && *b >= '0' && *b <= '9') {
+            a += strspn(a, digits); /* a position in the log is hexadecimal */
+            b += strspn(b, digits);
+        } else if (*a != *b) {
+            return false;
+        } else if (*a == 0) {
+            return true;
+        } else {
+            a++;
+            b++;
+        }
+    }
+}
+
 /* ---- members that do not flush --------------------------------------------------------
  */
 

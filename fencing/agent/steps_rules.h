@@ -92,6 +92,10 @@ enum { HUNG_TRIES_MIN = 2 };
 bool server_is_hung(const Rf__Assignment *a, struct mono accepted, unsigned failed,
                     struct mono now);
 
+/* The same words, whatever the numbers in them: "12 MiB free" today and 11 tomorrow is the
+ * same trouble, and is logged once. */
+bool same_trouble(const char *a, const char *b);
+
 /* ---- members that do not flush (I8)
  * ------------------------------------------------------ */
 

@@ -328,6 +328,15 @@ static void a_step_that_fails_says_why(void **state)
     assert_int_not_equal(stage.result->step_report->result->outcome,
                          RF__STEP_OUTCOME__OUTCOME_DONE);
     assert_true(strlen(stage.result->step_report->result->text) > 10);
+    /* Ordered again and again, it is told again and again, but logged once. */
+    for (uint64_t step = 31; step < 34; step++) {
+        seen = stage.results;
+        order_step(RF__STEP_KIND__STEP_LEAD, step, 3);
+        stage_until(&stage, has_result, "a result");
+        assert_int_equal(stage.result->step_report->result->step, step);
+    }
+    assert_int_equal(stage_log_count(&stage, "(lead) failed"), 1);
+    assert_int_equal(stage_log_count(&stage, "(lead) of epoch 3 begins"), 1);
 }
 
 static bool is_unfit(const struct stage *s)
