@@ -189,14 +189,16 @@ static int attempt(struct pg_conn *c, struct mono deadline, struct err *err)
     return 0;
 }
 
-/* libpq tells a barred socket from a missing one in its prose only. */
+/* A server that runs, but whose socket cannot be reached or was removed from its directory;
+ * libpq tells that from one that does not listen in its prose only. */
 static bool socket_is_barred(const struct pg *pg)
 {
     char dir[256], port[16], path[300];
 
     pg_socket_of(pg, dir, sizeof dir, port, sizeof port);
     snprintf(path, sizeof path, "%s/.s.PGSQL.%s", dir, port);
-    return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0 && errno == EACCES;
+    return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0 &&
+           (errno == EACCES || errno == ENOENT);
 }
 
 bool pg_is_denied(enum pg_why why)

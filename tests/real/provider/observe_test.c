@@ -279,6 +279,13 @@ static void a_refused_login_is_not_hung(void **state)
     see_free(&both);
     both = see(&w->east, true); /* it was taken back */
     assert_non_null(strstr(both->denied, "needs a password"));
+
+    /* Swept away, as cleaners of temporary directories do: TCP clients are still served. */
+    assert_int_equal(run("rm %s/.s.PGSQL.%u", w->east.socket, w->east.spec.port), 0);
+    see_free(&barred);
+    barred = see(&w->east, true);
+    assert_int_equal(barred->canary, RF__CANARY_STATE__CANARY_NO_CONNECTION);
+    assert_non_null(strstr(barred->denied, w->east.socket));
 }
 
 /* A pid file that names somebody else's process is not believed. */
