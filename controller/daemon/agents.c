@@ -223,14 +223,14 @@ static void consider_waiting(struct agents *a, struct known *k)
     const struct incarnation *who = &k->waiting_hello.agent.incarnation;
 
     if (!has_living_twin(k, who)) {
-        for (uint8_t route = 0; route < CONTROLLER_MAX; route++)
+        for (unsigned route = 0; route < CONTROLLER_MAX; route++)
             if ((k->waiting_routes & 1u << route) != 0)
-                accept_hello(a, k, route, &k->waiting_hello);
+                accept_hello(a, k, (uint8_t)route, &k->waiting_hello);
     } else if (k->heard.ns > mono_plus_ms(k->waiting_since, TWIN_SPEAKS_MS).ns) {
         k->waiting = false;
-        for (uint8_t route = 0; route < CONTROLLER_MAX; route++)
+        for (unsigned route = 0; route < CONTROLLER_MAX; route++)
             if ((k->waiting_routes & 1u << route) != 0)
-                refuse_route(a, k, route, who,
+                refuse_route(a, k, (uint8_t)route, who,
                              "two agents of one name: another one is alive under it; stop "
                              "one of them, or give it a name and a certificate of its own",
                              false);
