@@ -80,6 +80,46 @@ static struct agent *find_agent(struct state *s, const char *name)
     return NULL;
 }
 
+/* Whose port or data directory on `address` is that of `i`, in a group other than `g`. */
+static const struct instance *same_on_host(const struct state *s, const struct group *g,
+                                           const struct instance *i, const char *address)
+{
+    for (unsigned k = 0; k < s->group_count; k++) {
+        const struct group *other = &s->groups[k];
+
+        for (unsigned n = 0; n < other->instance_count && other != g; n++) {
+            const struct instance *there = &other->instances[n];
+            const struct agent *host = state_agent(s, there->agent);
+
+            if (host != NULL && strcmp(there->agent, i->agent) != 0 &&
+                strcmp(host->address, address) == 0 &&
+                (there->port == i->port || strcmp(there->data, i->data) == 0))
+                return there;
+        }
+    }
+    return NULL;
+}
+
+/* I1: at its new address an instance of the agent would be another group's. */
+static void check_address(struct applying *a, const struct agent *agent)
+{
+    for (unsigned k = 0; k < a->s->group_count; k++) {
+        const struct group *g = &a->s->groups[k];
+        uint8_t n = group_instance(g, agent->name);
+        const struct instance *taken =
+            n == NO_INSTANCE ? NULL
+                             : same_on_host(a->s, g, &g->instances[n], agent->address);
+
+        if (taken == NULL)
+            continue;
+        refuse(a, REFUSE_OTHER_GROUP,
+               "%s, %.40s, is the address of agent %s, with the same port or data "
+               "directory: correct `address` in agent.yaml; to swap two, give one a third",
+               agent->name, agent->address, taken->agent);
+        return;
+    }
+}
+
 void apply_enrol(struct applying *a)
 {
     const struct entry_enrol *en = &a->e->enrol;
@@ -110,6 +150,9 @@ void apply_enrol(struct applying *a)
                en->agent.name);
         return;
     }
+    check_address(a, &en->agent);
+    if (a->result->refusal != ACCEPTED)
+        return;
     for (unsigned i = 0; i < en->epoch_count; i++) {
         if (!note_epoch(a->s, &en->epochs[i])) {
             refuse(a, REFUSE_FULL, "no room to remember the epoch of group %s",

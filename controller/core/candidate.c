@@ -174,6 +174,11 @@ static bool is_able(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
         snprintf(why, TEXT_SIZE, "its server has another system identifier");
         return false;
     }
+    if (stands_also_in(l, instance) != NULL) {
+        snprintf(why, TEXT_SIZE, "its server belongs to group %s",
+                 stands_also_in(l, instance)->name);
+        return false;
+    }
     return server_can_lead(l, instance, why);
 }
 

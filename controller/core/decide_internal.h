@@ -50,6 +50,15 @@ bool candidate_lacks_log(const struct look *l, uint8_t instance);
  * attested proof would do (design section 4, level 5). */
 bool proof_is_out_of_reach(const struct look *l, uint8_t instance);
 
+/* I1: the server seen there is one of another group: same system identifier, same data
+ * directory. It is not led, not joined and no candidate until that has ended. */
+const struct group *stands_also_in(const struct look *l, uint8_t instance);
+
+/* Design section 4: a running primary is adopted as it is, so its local clients have to be
+ * kept out already (its only socket directory is the server's own, 0700), or the group has
+ * to say that they are not, with what that costs. */
+bool adoption_is_gated(const struct look *l);
+
 /* Among those that can, the one with the most of the log; NO_INSTANCE for none. The old
  * active instance counts only with `old_too`. */
 uint8_t candidate_best(const struct look *l, bool old_too);

@@ -50,6 +50,24 @@ static void explain_decisions(const struct look *l, struct explanation *out)
     SET(c->limit, "0: damage must not be carried over; restore from a backup instead");
 }
 
+/* Of the active instance; a standby says it where it is no candidate. */
+static void explain_place(const struct look *l, struct explanation *out)
+{
+    const struct group *other = stands_also_in(l, l->g->active);
+    struct condition *c = add(out, "one-group", other == NULL, true);
+
+    SET(c->limit, "a server has one group");
+    if (other == NULL) {
+        SET(c->value, "no other group names the server of %s", active_of(l)->agent);
+        return;
+    }
+    SET(c->value, "%s: its system identifier and data directory are also group %s's",
+        active_of(l)->agent, other->name);
+    SET(c->limit,
+        "a server has one group: move its data directory to another path, `ringfence "
+        "detach` and `remove` this group, then apply it anew");
+}
+
 static void explain_cause(const struct look *l, struct explanation *out)
 {
     uint64_t left = holder_wait_left_ns(l);
@@ -184,6 +202,32 @@ static void verdict_attested(const struct look *l, struct explanation *out)
             l->g->instances[proof].agent);
 }
 
+static const struct condition *find_blocking(const struct explanation *out,
+                                             const char *name)
+{
+    for (unsigned i = 0; i < out->count; i++)
+        if (out->list[i].blocks && strcmp(out->list[i].name, name) == 0)
+            return &out->list[i];
+    return NULL;
+}
+
+/* Before a group is opened the question is not whether it would fail over. */
+static void verdict_unopened(const struct look *l, struct explanation *out)
+{
+    static const char *const names[] = {"one-group"};
+    bool unopened = l->g->phase == PHASE_FORMING || l->g->phase == PHASE_PROMOTING;
+
+    for (unsigned i = 0; unopened && i < ARRAY_LEN(names); i++) {
+        const struct condition *c = find_blocking(out, names[i]);
+
+        if (c == NULL)
+            continue;
+        SET(out->verdict, "%s, and held by: %s (%.110s)", phase_name(l->g->phase), c->name,
+            c->value);
+        return;
+    }
+}
+
 static void verdict(const struct look *l, struct explanation *out)
 {
     const char *blocker = NULL;
@@ -212,6 +256,7 @@ static void verdict(const struct look *l, struct explanation *out)
     else
         SET(out->verdict, "nothing is wrong; a failover would find %s ready",
             ready_name(l));
+    verdict_unopened(l, out);
     if (l->g->phase == PHASE_FENCING ||
         (cause && (blocker == NULL || strcmp(blocker, "target-ready") == 0)))
         verdict_attested(l, out);
@@ -224,6 +269,7 @@ void explain(const struct state *s, const struct observations *o, uint8_t group,
 
     memset(out, 0, sizeof *out);
     explain_decisions(&l, out);
+    explain_place(&l, out);
     explain_cause(&l, out);
     explain_candidates(&l, out);
     explain_proofs(&l, out);

@@ -120,6 +120,8 @@ bool guard_declared_can_lead(const struct look *l, struct entry *e)
         return false;
     if (seen->server != SERVER_DOWN && !(seen->server == SERVER_PRIMARY && l->g->adopt))
         return false;
+    if (stands_also_in(l, l->g->active) != NULL)
+        return false;
     return propose_activation(l, e, l->g->active);
 }
 
@@ -344,7 +346,7 @@ bool guard_standby_can_join(const struct look *l, struct entry *e)
 
         if (k == l->g->active || (l->g->sync_set & 1u << k) || !agent_present(l, k) ||
             seen->server != SERVER_STANDBY || !seen->follows_active || !seen->streaming ||
-            l->g->instances[k].step.state == STEP_STARTED)
+            l->g->instances[k].step.state == STEP_STARTED || stands_also_in(l, k) != NULL)
             continue;
         propose_step(l, e, l->g->active, STEP_JOIN);
         e->step_start.subject = k;

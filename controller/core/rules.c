@@ -131,6 +131,8 @@ static const struct rule_row by_hand[] = {
     {"operator-abort", PHASE_SWITCHING, PHASE_STEADY, "ringfence abort"},
     {"operator-detach", PHASE_STEADY, PHASE_DETACHED, "ringfence detach"},
     {"operator-detach", PHASE_FORMING, PHASE_DETACHED, "ringfence detach"},
+    {"operator-detach", PHASE_PROMOTING, PHASE_DETACHED,
+     "ringfence detach, during the first promotion of a group"},
     {"operator-attach", PHASE_DETACHED, PHASE_FORMING, "ringfence attach"},
     {"operator-declare", PHASE_NONE, PHASE_FORMING, "ringfence apply -f"},
     {"operator-remove", PHASE_DETACHED, PHASE_NONE, "ringfence remove"},
