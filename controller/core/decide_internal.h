@@ -86,7 +86,9 @@ bool active_reborn(const struct look *l);
 /* How long until the active lease is counted out; 0: it is, UINT64_MAX: none is granted. */
 uint64_t holder_wait_left_ns(const struct look *l);
 
-/* Is there a row that speaks for this group? Its proposal goes to `*ret_action`. */
-bool rules_speak(const struct look *l, struct action *ret_action);
+/* Is there a row that speaks for this group? Its proposal goes to `*ret_action`. A proposal
+ * that apply() would refuse changes nothing, so its row must not silence the others, what
+ * they say may be urgent (I11): it is noted in `out`, and the rows behind it are asked. */
+bool rules_speak(const struct look *l, struct actions *out, struct action *ret_action);
 
 #endif

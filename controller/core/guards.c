@@ -93,16 +93,39 @@ bool guard_outcome_reported(const struct look *l, struct entry *e)
     return false;
 }
 
+/* Proofs are sent by every way and repeated, so copies are kept that the log has overtaken.
+ * What follows is what apply_proof() asks, so that none is offered in vain (I2, I12). */
+static bool proof_is_current(const struct look *l, uint8_t k)
+{
+    const struct instance *i = &l->g->instances[k];
+    const struct seen_proof *p = &l->og->instances[k].proof;
+    const struct agent *agent = state_agent(l->s, i->agent);
+
+    return p->given && agent != NULL && !instance_is_proven(l->s, i) &&
+           incarnation_equal(&p->prover, &agent->incarnation) && !former_life_stands(l, k);
+}
+
+static bool installation_is_current(const struct look *l, uint8_t k)
+{
+    const struct instance *i = &l->g->instances[k];
+    const struct seen_proof *p = &l->og->instances[k].proof;
+    bool forming = l->g->phase == PHASE_FORMING;
+    bool lease_stands =
+        i->holder_epoch == l->g->epoch && i->proof.last_grant > i->proof.proven;
+
+    if (!forming && (k == l->g->active || lease_stands))
+        return false;
+    return proof_is_current(l, k) && p->fence_index >= i->proof.last_grant &&
+           (!forming || p->fence_index >= l->g->run.id);
+}
+
 bool guard_gate_installed(const struct look *l, struct entry *e)
 {
     for (uint8_t k = 0; k < l->g->instance_count; k++) {
         const struct seen_proof *p = &l->og->instances[k].proof;
 
-        if (!p->given || !p->installed || instance_is_proven(l->s, &l->g->instances[k]))
-            continue;
-        if (k == l->g->active && l->g->phase != PHASE_FORMING)
-            continue;
-        return propose_proof(l, e, k, PROOF_INSTALLED, p);
+        if (p->installed && installation_is_current(l, k))
+            return propose_proof(l, e, k, PROOF_INSTALLED, p);
     }
     return false;
 }
@@ -470,10 +493,9 @@ bool guard_agent_proved(const struct look *l, struct entry *e)
     for (uint8_t k = 0; k < l->g->instance_count; k++) {
         const struct seen_proof *p = &l->og->instances[k].proof;
 
-        if (!p->given || p->installed || p->fence_index != l->g->fence_index ||
-            p->epoch != l->g->epoch || instance_is_proven(l->s, &l->g->instances[k]))
-            continue;
-        return propose_proof(l, e, k, PROOF_AGENT, p);
+        if (!p->installed && proof_is_current(l, k) &&
+            p->fence_index == l->g->fence_index && p->epoch == l->g->epoch)
+            return propose_proof(l, e, k, PROOF_AGENT, p);
     }
     return false;
 }

@@ -1,6 +1,7 @@
 /* The table: what the leader proposes for a group, row by row. The first row of the present
- * phase whose guard holds speaks. Promotion has one door, `activate-behind-proofs` (and its
- * twin for a group that forms), and apply() keeps it locked without proofs (I2). */
+ * phase whose guard holds speaks, unless apply() would refuse what it says. Promotion has
+ * one door, `activate-behind-proofs` (and its twin for a group that forms), and apply()
+ * keeps it locked without proofs (I2). */
 #include "controller/core/guards.h"
 
 #include <stdio.h>
@@ -138,8 +139,27 @@ static const struct rule_row by_hand[] = {
     {"operator-remove", PHASE_DETACHED, PHASE_NONE, "ringfence remove"},
 };
 
-bool rules_speak(const struct look *l, struct action *ret_action)
+static bool would_be_accepted(const struct look *l, struct actions *out,
+                              const struct action *a, bool first)
 {
+    struct held_back *held = &out->held[out->held_count];
+    struct apply_result r;
+
+    apply_dry(l->s, &a->entry, &out->scratch, &r);
+    if (r.refusal == ACCEPTED)
+        return true;
+    if (first && out->held_count < GROUP_MAX) {
+        *held = (struct held_back){a->rule, l->group, r.refusal, ""};
+        memcpy(held->text, r.text, sizeof held->text);
+        out->held_count++;
+    }
+    return false;
+}
+
+bool rules_speak(const struct look *l, struct actions *out, struct action *ret_action)
+{
+    unsigned held = out->held_count;
+
     for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
         const struct row *r = &rows[i];
         bool here =
@@ -156,7 +176,8 @@ bool rules_speak(const struct look *l, struct action *ret_action)
         ret_action->instance = NO_INSTANCE;
         memcpy(ret_action->entry.group, l->g->name, NAME_SIZE);
         snprintf(ret_action->entry.rule, RULE_SIZE, "%s", r->doc.name);
-        return true;
+        if (would_be_accepted(l, out, ret_action, out->held_count == held))
+            return true;
     }
     return false;
 }

@@ -1,0 +1,118 @@
+/* The rows of the table do not get in each other's way: what the log has overtaken is not
+ * offered, and a proposal that would be refused does not silence the rows behind it. */
+#include "tests/unit/core/world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct world w;
+
+/* The next copy of a proof, which comes by another controller or is simply repeated. */
+static void proof_arrives(uint8_t instance, uint8_t number, bool installed)
+{
+    world_seen(&w)->instances[instance].proof = (struct seen_proof){
+        .given = true,
+        .installed = installed,
+        .epoch = world_group(&w)->epoch,
+        .fence_index = installed ? world_group(&w)->index : world_group(&w)->fence_index,
+        .prover = life(instance, number),
+    };
+}
+
+/* The standby's host has rebooted and its gate cannot be tried yet; the copy is of its
+ * former life. What the holder asks for must be heard, else commits wait for ever. */
+static void a_late_proof_of_a_former_life_silences_nobody(void **state)
+{
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    proof_arrives(WEST, 1, true);
+    assert_string_equal(world_decide(&w), "");
+    assert_int_equal(world_enrol(&w, WEST, 2), ACCEPTED);
+    world_report(&w, EAST, SERVER_PRIMARY);
+    world_seen(&w)->instances[EAST].seen.shrink = 1u << WEST;
+    assert_string_equal(world_step(&w), "shrink-silent-member");
+    /* The new life's own proof is heard. */
+    proof_arrives(WEST, 2, true);
+    assert_string_equal(world_step(&w), "gate-installed");
+}
+
+/* A standby that serves readers holds a grant of the epoch, so it is unproven while all is
+ * well: a copy of what it proved before must not stand in the way of a failover. */
+static void a_late_proof_of_a_reader_silences_nobody(void **state)
+{
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    world_group(&w)->policy.standby_reads = true;
+    proof_arrives(WEST, 1, true);
+    assert_int_equal(world_renew(&w, WEST, 1, LEASE_READ), ACCEPTED);
+    assert_string_equal(world_decide(&w), "");
+    world_pass_ms(&w, 3000);
+    world_report(&w, WEST, SERVER_STANDBY);
+    assert_string_equal(world_step(&w), "silent-holder");
+    assert_string_equal(world_step(&w), "proof-by-expiry");
+}
+
+/* What an agent said of its gate before it was let go is not offered after the attach; a
+ * proof given on the newer entry is. */
+static void a_proof_from_before_a_detach_is_not_offered(void **state)
+{
+    struct entry detach = entry_of(ENTRY_DETACH), attach = entry_of(ENTRY_ATTACH);
+
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    proof_arrives(WEST, 1, true);
+    attach.attach.active = EAST;
+    assert_int_equal(world_apply(&w, &detach), ACCEPTED);
+    assert_int_equal(world_apply(&w, &attach), ACCEPTED);
+    assert_string_equal(world_decide(&w), "");
+    assert_int_equal(w.actions.held_count, 0);
+    proof_arrives(WEST, 1, true);
+    assert_string_equal(world_step(&w), "gate-installed");
+}
+
+/* In fencing: the word of a life that was replaced, before the expiry that counts. */
+static void a_former_lifes_word_does_not_hold_up_the_expiry(void **state)
+{
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    assert_int_equal(world_fence(&w), ACCEPTED);
+    proof_arrives(EAST, 1, false);
+    assert_int_equal(world_enrol(&w, EAST, 2), ACCEPTED);
+    world_report(&w, WEST, SERVER_STANDBY);
+    assert_string_equal(world_decide(&w), "");
+    assert_int_equal(w.actions.held_count, 0);
+    world_pass_ms(&w, 1100);
+    assert_string_equal(world_step(&w), "proof-by-expiry");
+}
+
+/* In general: the rows behind one that would be refused are asked, and it is told why. */
+static void a_refused_row_is_passed_over(void **state)
+{
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    assert_int_equal(world_fence(&w), ACCEPTED);
+    proof_arrives(EAST, 1, false);
+    assert_string_equal(world_decide(&w), "proof-by-agent");
+    assert_int_equal(w.actions.held_count, 0);
+    world_group(&w)->policy.fence = FENCE_LEASE_EXPIRY; /* its word does not count here */
+    assert_string_equal(world_decide(&w), "");
+    assert_int_equal(w.actions.held_count, 1);
+    assert_string_equal(w.actions.held[0].rule, "proof-by-agent");
+    assert_int_equal(w.actions.held[0].refusal, REFUSE_INVALID);
+    assert_true(w.actions.held[0].text[0] != '\0');
+    world_pass_ms(&w, 1100);
+    assert_string_equal(world_step(&w), "proof-by-expiry");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_late_proof_of_a_former_life_silences_nobody),
+        cmocka_unit_test(a_late_proof_of_a_reader_silences_nobody),
+        cmocka_unit_test(a_proof_from_before_a_detach_is_not_offered),
+        cmocka_unit_test(a_former_lifes_word_does_not_hold_up_the_expiry),
+        cmocka_unit_test(a_refused_row_is_passed_over),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
