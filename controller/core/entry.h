@@ -59,12 +59,16 @@ struct entry_declare {
                           adopt; all else zero */
 };
 
+/* Epochs that one hello may tell of: all that an agent remembers, also of groups that are
+ * gone (AGENT_GROUPS_MAX). */
+enum { ENROL_EPOCHS_MAX = 32 };
+
 struct entry_enrol {
     struct agent agent; /* enrolled_index and lives zero; former: the life on record when
                            this one said hello, zero: there was none */
     uint8_t epoch_count;
-    struct tombstone
-        epochs[GROUP_MAX]; /* highest that the agent has seen, by group (I12) */
+    struct tombstone epochs[ENROL_EPOCHS_MAX]; /* highest that the agent has seen, by
+                                                  group (I12) */
 };
 
 struct entry_renew {

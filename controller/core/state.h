@@ -30,8 +30,13 @@ enum {
     AGENT_MAX = 32,
     CONTROLLER_MAX = 5,
     TOMBSTONE_MAX = 64,
+    TOMBSTONE_TOLD_MAX = 48, /* beyond, agents' words make none: the rest is for removals */
     NO_INSTANCE = 255,
 };
+
+/* An epoch above what the log has reached is believed up to here: 2^62 activations are
+ * never made, and what grows from there never wraps around (I1). */
+#define EPOCH_TOLD_MAX (UINT64_C(1) << 62)
 
 /* Bit i: instances[i]. */
 typedef uint8_t member_set;
