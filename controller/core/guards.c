@@ -329,7 +329,8 @@ bool guard_joined(const struct look *l, struct entry *e)
     const struct step *step = &active_of(l)->step;
 
     if (step->kind != STEP_JOIN || step->state != STEP_DONE || step->epoch != l->g->epoch ||
-        step->generation != l->g->sync_generation || l->g->policy.sync == SYNC_OFF)
+        step->generation != l->g->sync_generation || l->g->policy.sync == SYNC_OFF ||
+        step->subject >= l->g->instance_count) /* it was taken out since */
         return false;
     e->kind = ENTRY_SYNC_JOIN;
     e->sync = (struct entry_sync){
@@ -359,17 +360,31 @@ bool guard_names_behind(const struct look *l, struct entry *e)
     return propose_step(l, e, l->g->active, STEP_SYNC);
 }
 
+static bool may_join(const struct look *l, uint8_t k)
+{
+    const struct seen_instance *seen = &l->og->instances[k].seen;
+
+    return k != l->g->active && !(l->g->sync_set & 1u << k) && agent_present(l, k) &&
+           seen->server == SERVER_STANDBY && seen->follows_active && seen->streaming &&
+           l->g->instances[k].step.state != STEP_STARTED && stands_also_in(l, k) == NULL;
+}
+
+/* In turn, beginning behind the one whose join failed last: a standby that streams but
+ * cannot keep up does not keep a healthy one out of the set (I11). */
 bool guard_standby_can_join(const struct look *l, struct entry *e)
 {
+    const struct step *last = &active_of(l)->step;
+    bool failed = last->kind == STEP_JOIN && last->state == STEP_FAILED &&
+                  last->subject < l->g->instance_count;
+    uint8_t first = failed ? (uint8_t)(last->subject + 1) : 0;
+
     if (l->g->policy.sync == SYNC_OFF || !primary_answers(l) ||
         !step_may_start(l, l->g->active, STEP_JOIN))
         return false;
-    for (uint8_t k = 0; k < l->g->instance_count; k++) {
-        const struct seen_instance *seen = &l->og->instances[k].seen;
+    for (uint8_t n = 0; n < l->g->instance_count; n++) {
+        uint8_t k = (uint8_t)((first + n) % l->g->instance_count);
 
-        if (k == l->g->active || (l->g->sync_set & 1u << k) || !agent_present(l, k) ||
-            seen->server != SERVER_STANDBY || !seen->follows_active || !seen->streaming ||
-            l->g->instances[k].step.state == STEP_STARTED || stands_also_in(l, k) != NULL)
+        if (!may_join(l, k))
             continue;
         propose_step(l, e, l->g->active, STEP_JOIN);
         e->step_start.subject = k;

@@ -104,6 +104,79 @@ static void a_refused_row_is_passed_over(void **state)
     assert_string_equal(world_step(&w), "proof-by-expiry");
 }
 
+static void add_north(bool declared)
+{
+    struct entry e = entry_of(ENTRY_DECLARE);
+    struct group *g = &e.declare.spec;
+
+    *g = *world_group(&w);
+    g->region_count = g->instance_count = declared ? 3 : 2;
+    if (declared) {
+        g->regions[2] = g->regions[WEST];
+        g->instances[2] = g->instances[WEST];
+        snprintf(g->regions[2].name, NAME_SIZE, "north");
+        snprintf(g->instances[2].agent, NAME_SIZE, "pg-north");
+        g->instances[2].region = 2;
+        g->instances[2].system_id = 0;
+    }
+    assert_int_equal(world_apply(&w, &e), ACCEPTED);
+}
+
+/* Three instances, of which west has left the set and north has never been in it. */
+static void world_of_three(void)
+{
+    world_steady(&w, SYNC_REQUIRED);
+    assert_int_equal(world_enrol(&w, 2, 1), ACCEPTED);
+    add_north(true);
+    assert_int_equal(world_prove(&w, 2, PROOF_INSTALLED, 1), ACCEPTED);
+    world_group(&w)->sync_set = 1u << EAST;
+    world_group(&w)->sync_generation = w.s.applied;
+    world_report(&w, EAST, SERVER_PRIMARY);
+    world_report(&w, WEST, SERVER_STANDBY);
+    world_report(&w, 2, SERVER_STANDBY);
+}
+
+/* The standby that a join step has let in was taken out before the entry. */
+static void a_join_of_one_that_is_gone_holds_up_nothing(void **state)
+{
+    (void)state;
+    world_of_three();
+    world_report(&w, WEST, SERVER_DOWN);
+    world_seen(&w)->instances[WEST].seen.at = (struct mono){1}; /* says nothing now */
+    assert_string_equal(world_step(&w), "join-standby");
+    assert_int_equal(world_group(&w)->instances[EAST].step.subject, 2);
+    world_outcome(&w, EAST, true);
+    assert_string_equal(world_step(&w), "record-outcome");
+    assert_string_equal(world_decide(&w), "join-flushed-member");
+    add_north(false);
+    world_report(&w, EAST, SERVER_PRIMARY);
+    world_report(&w, WEST, SERVER_STANDBY);
+    assert_string_equal(world_step(&w), "join-standby");
+    assert_int_equal(w.actions.held_count, 0);
+    assert_int_equal(world_group(&w)->instances[EAST].step.subject, WEST);
+}
+
+/* A standby that streams but cannot keep up does not keep a healthy one out of the set. */
+static void after_a_failed_join_the_next_one_is_tried(void **state)
+{
+    static const uint8_t turns[] = {WEST, 2, WEST, 2};
+
+    (void)state;
+    world_of_three();
+    for (unsigned i = 0; i < sizeof turns; i++) {
+        assert_string_equal(world_step(&w), "join-standby");
+        assert_int_equal(world_group(&w)->instances[EAST].step.subject, turns[i]);
+        world_outcome(&w, EAST, false);
+        assert_string_equal(world_step(&w), "record-outcome");
+        for (unsigned n = 0; n < 100; n++) {
+            world_pass_ms(&w, 100);
+            assert_int_equal(world_renew(&w, EAST, 1, LEASE_WRITE), ACCEPTED);
+        }
+        for (uint8_t k = EAST; k <= 2; k++)
+            world_report(&w, k, k == EAST ? SERVER_PRIMARY : SERVER_STANDBY);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,6 +185,8 @@ int main(void)
         cmocka_unit_test(a_proof_from_before_a_detach_is_not_offered),
         cmocka_unit_test(a_former_lifes_word_does_not_hold_up_the_expiry),
         cmocka_unit_test(a_refused_row_is_passed_over),
+        cmocka_unit_test(a_join_of_one_that_is_gone_holds_up_nothing),
+        cmocka_unit_test(after_a_failed_join_the_next_one_is_tried),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
