@@ -151,11 +151,18 @@ bool guard_declared_can_lead(const struct look *l, struct entry *e)
 /* ---- promoting ------------------------------------------------------------------------
  */
 
-bool guard_led(const struct look *l, struct entry *e)
+static bool led(const struct look *l)
 {
     const struct step *step = &active_of(l)->step;
 
-    if (step->kind != STEP_LEAD || step->state != STEP_DONE || step->epoch != l->g->epoch)
+    return step->kind == STEP_LEAD && step->state == STEP_DONE &&
+           step->epoch == l->g->epoch;
+}
+
+bool guard_led(const struct look *l, struct entry *e)
+{
+    /* A server that died since is led again first, while the others are candidates. */
+    if (!led(l) || !agent_present(l, l->g->active) || active_seen(l)->seen.crashed)
         return false;
     /* I8: `opened` makes the set {X}. If X is silent by now, the candidates are worth more.
      */
@@ -175,6 +182,9 @@ bool guard_lease_held(const struct look *l, struct entry *e)
 {
     if (active_of(l)->proof.last_grant <= l->g->activated_index ||
         holder_wait_left_ns(l) == 0 || !step_may_start(l, l->g->active, STEP_LEAD))
+        return false;
+    /* Led already, and only its report is late: nothing is to be done again. */
+    if (led(l) && !(agent_present(l, l->g->active) && active_seen(l)->seen.crashed))
         return false;
     return propose_step(l, e, l->g->active, STEP_LEAD);
 }

@@ -29,7 +29,7 @@ static const struct row rows[] = {
      guard_declared_can_lead},
 
     {{"open-verified", PHASE_PROMOTING, PHASE_STEADY,
-      "promoted and verified under a lease of this epoch"},
+      "promoted and verified under a lease of this epoch, its agent answers, it runs"},
      false,
      guard_led},
     {{"lead-under-lease", PHASE_PROMOTING, PHASE_PROMOTING,

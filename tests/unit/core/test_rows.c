@@ -177,6 +177,35 @@ static void after_a_failed_join_the_next_one_is_tried(void **state)
     }
 }
 
+/* A server that died behind its LEAD, or whose agent is silent, is not opened; it is led
+ * again once the crash has been seen, under the lease that it still has. */
+static void a_server_that_died_after_its_lead_is_not_opened(void **state)
+{
+    (void)state;
+    world_init(&w);
+    world_declare(&w, SYNC_REQUIRED);
+    assert_int_equal(world_prove(&w, WEST, PROOF_INSTALLED, 1), ACCEPTED);
+    assert_int_equal(world_activate(&w, EAST), ACCEPTED);
+    world_group(&w)->policy.lease.ttl_ms = world_group(&w)->terms.ttl_ms = 6000;
+    assert_int_equal(world_renew(&w, EAST, 1, LEASE_WRITE), ACCEPTED);
+    world_report(&w, EAST, SERVER_DOWN);
+    assert_string_equal(world_step(&w), "lead-under-lease");
+    world_outcome(&w, EAST, true);
+    assert_string_equal(world_step(&w), "record-outcome");
+    world_report(&w, EAST, SERVER_PRIMARY);
+    assert_string_equal(world_decide(&w), "open-verified");
+
+    world_pass_ms(&w, 2000); /* no report for so long, the lease is not over */
+    assert_string_equal(world_decide(&w), "");
+    world_report(&w, EAST, SERVER_DOWN);
+    world_seen(&w)->instances[EAST].seen.crashed = true;
+    assert_string_equal(world_step(&w), "lead-under-lease");
+    world_outcome(&w, EAST, true);
+    assert_string_equal(world_step(&w), "record-outcome");
+    world_report(&w, EAST, SERVER_PRIMARY);
+    assert_string_equal(world_step(&w), "open-verified");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +216,7 @@ int main(void)
         cmocka_unit_test(a_refused_row_is_passed_over),
         cmocka_unit_test(a_join_of_one_that_is_gone_holds_up_nothing),
         cmocka_unit_test(after_a_failed_join_the_next_one_is_tried),
+        cmocka_unit_test(a_server_that_died_after_its_lead_is_not_opened),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
