@@ -340,6 +340,11 @@ static void check_agent_proof(struct applying *a, const struct instance *i,
               !incarnation_equal(&p->prover, &i->proof.holder)))
         refuse(a, REFUSE_INCARNATION,
                "%s: the proof is not of the life that holds the lease", i->agent);
+    else if (!p->stopped && proof_needs_stop(a->g, p->instance))
+        refuse(a, REFUSE_UNPROVEN,
+               "ungated_local is accepted, so a closed gate proves nothing until the "
+               "server of %s is stopped",
+               i->agent);
 }
 
 /* I4: counted out by the proposer from its own apply() of the last renewal; renewals are

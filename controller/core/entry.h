@@ -83,6 +83,7 @@ struct entry_proof {
     uint64_t fence_index; /* fence_begin that it answers; PROOF_INSTALLED: index of the
                              group that the agent knew when it gave the proof */
     struct incarnation prover;
+    bool stopped; /* PROOF_AGENT: no process of the server is left either */
 };
 
 /* `expected_grant` is the holder's last grant that the decision was taken on: if another

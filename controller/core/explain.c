@@ -68,6 +68,25 @@ static void explain_place(const struct look *l, struct explanation *out)
         "detach` and `remove` this group, then apply it anew");
 }
 
+static void explain_adoption(const struct look *l, struct explanation *out)
+{
+    bool adopting = l->g->phase == PHASE_FORMING && l->g->adopt &&
+                    agent_present(l, l->g->active) &&
+                    active_seen(l)->seen.server == SERVER_PRIMARY;
+    struct condition *c;
+
+    if (!adopting)
+        return;
+    c = add(out, "private-socket", adoption_is_gated(l), true);
+    SET(c->value, "%s: %s", active_of(l)->agent,
+        active_seen(l)->seen.private_socket ? "its only socket directory is its own"
+        : l->g->policy.ungated_local        ? "not its own, and ungated_local is accepted"
+                                            : "clients on the host pass by its gate");
+    SET(c->limit,
+        "set unix_socket_directories to the agent's directory (0700) and restart the "
+        "server, or say `ungated_local: true` (expiry then proves nothing)");
+}
+
 static void explain_cause(const struct look *l, struct explanation *out)
 {
     uint64_t left = holder_wait_left_ns(l);
@@ -176,7 +195,8 @@ static void explain_proofs(const struct look *l, struct explanation *out)
         else
             SET(c->value, "last grant at index %" PRIu64 ", no later proof",
                 i->proof.last_grant);
-        SET(c->limit, "needed of all but the target before an activation (I2)%s",
+        SET(c->limit, "needed of all but the target before an activation (I2)%s%s",
+            proof_needs_stop(l->g, k) ? "; ungated_local: its server must be stopped" : "",
             proof_is_out_of_reach(l, k)
                 ? "; its agent must answer, else the exit is an attested proof " ATTESTED_BY
                 : "");
@@ -214,7 +234,7 @@ static const struct condition *find_blocking(const struct explanation *out,
 /* Before a group is opened the question is not whether it would fail over. */
 static void verdict_unopened(const struct look *l, struct explanation *out)
 {
-    static const char *const names[] = {"one-group"};
+    static const char *const names[] = {"one-group", "private-socket"};
     bool unopened = l->g->phase == PHASE_FORMING || l->g->phase == PHASE_PROMOTING;
 
     for (unsigned i = 0; unopened && i < ARRAY_LEN(names); i++) {
@@ -270,6 +290,7 @@ void explain(const struct state *s, const struct observations *o, uint8_t group,
     memset(out, 0, sizeof *out);
     explain_decisions(&l, out);
     explain_place(&l, out);
+    explain_adoption(&l, out);
     explain_cause(&l, out);
     explain_candidates(&l, out);
     explain_proofs(&l, out);

@@ -44,6 +44,7 @@ static bool propose_proof(const struct look *l, struct entry *e, uint8_t instanc
         .epoch = l->g->epoch,
         .fence_index = seen->fence_index,
         .prover = seen->prover,
+        .stopped = kind == PROOF_AGENT && seen->stopped,
     };
     return true;
 }
@@ -143,7 +144,8 @@ bool guard_declared_can_lead(const struct look *l, struct entry *e)
         return false;
     if (seen->server != SERVER_DOWN && !(seen->server == SERVER_PRIMARY && l->g->adopt))
         return false;
-    if (stands_also_in(l, l->g->active) != NULL)
+    if (stands_also_in(l, l->g->active) != NULL ||
+        (seen->server == SERVER_PRIMARY && !adoption_is_gated(l)))
         return false;
     return propose_activation(l, e, l->g->active);
 }
@@ -519,7 +521,8 @@ bool guard_agent_proved(const struct look *l, struct entry *e)
         const struct seen_proof *p = &l->og->instances[k].proof;
 
         if (!p->installed && proof_is_current(l, k) &&
-            p->fence_index == l->g->fence_index && p->epoch == l->g->epoch)
+            p->fence_index == l->g->fence_index && p->epoch == l->g->epoch &&
+            (p->stopped || !proof_needs_stop(l->g, k)))
             return propose_proof(l, e, k, PROOF_AGENT, p);
     }
     return false;

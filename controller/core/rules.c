@@ -24,7 +24,7 @@ static const struct row rows[] = {
      guard_gate_installed},
 
     {{"activate-declared", PHASE_FORMING, PHASE_PROMOTING,
-      "all others are proven, the declared server is down or may be adopted"},
+      "all others are proven, the declared server is down or may be adopted as it is"},
      false,
      guard_declared_can_lead},
 

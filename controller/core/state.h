@@ -287,6 +287,11 @@ bool group_all_others_proven(const struct state *s, const struct group *g, uint8
                              uint8_t *ret_missing);
 bool instance_is_proven(const struct state *s, const struct instance *i);
 
+/* Design section 4: clients on the host pass by the gate (`ungated_local`), so what served
+ * the epoch is proven only by a closed gate and a stopped server. Others are in recovery,
+ * and acknowledge nothing. */
+bool proof_needs_stop(const struct group *g, uint8_t instance);
+
 /* The epoch that the next activation must carry (I1: only grows; I12: above the floor). */
 uint64_t group_next_epoch(const struct group *g);
 

@@ -201,6 +201,7 @@ bool reports_take_proof(const struct state *s, struct observations *o, const cha
     p = &o->groups[at[0]].instances[at[1]].proof;
     *p = (struct seen_proof){.given = true,
                              .installed = proof->installed,
+                             .stopped = proof->server_stopped,
                              .epoch = proof->epoch,
                              .fence_index = proof->fence_index};
     return frame_incarnation_get(proof->incarnation, &p->prover, NULL) == 0;

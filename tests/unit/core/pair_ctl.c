@@ -364,6 +364,7 @@ static void on_report(struct pair *w, uint8_t c, const struct msg *m)
     seen.at = ctl_now(w, c);
     seen.taken.ns = seen.at.ns > m->report.age_ns ? seen.at.ns - m->report.age_ns : 1;
     seen.system_id = SYSTEM_ID;
+    seen.private_socket = true;
     seen.follows_active = seen.streaming && m->report.upstream == g->active &&
                           m->report.follow_name == g->activated_index;
     observe_report(&ctl->o, &ctl->s, 0, m->host, &seen);

@@ -218,6 +218,41 @@ static void an_address_of_another_groups_host_is_refused(void **state)
     assert_int_equal(enrol_at(BILL_EAST, 1, "10.0.1.2"), ACCEPTED);
 }
 
+static void see_adoptable(bool private_socket)
+{
+    world_report(&w, EAST, SERVER_PRIMARY);
+    world_seen(&w)->instances[EAST].seen.private_socket = private_socket;
+}
+
+/* Design section 4: whoever can connect by a public socket passes by the gate, so a running
+ * primary that has one is not taken over, until it has its own or the group accepts it. */
+static void a_primary_with_a_public_socket_is_not_adopted(void **state)
+{
+    static struct explanation why;
+
+    (void)state;
+    for (int accepted = 0; accepted < 2; accepted++) {
+        world_init(&w);
+        world_declare(&w, SYNC_REQUIRED);
+        world_group(&w)->adopt = true;
+        assert_int_equal(world_prove(&w, WEST, PROOF_INSTALLED, 1), ACCEPTED);
+        see_adoptable(false);
+        assert_string_equal(world_decide(&w), "");
+        explain(&w.s, &w.o, 0, w.now, &why);
+        assert_non_null(strstr(why.verdict, "forming, and held by: private-socket"));
+        world_group(&w)->policy.ungated_local = accepted;
+        see_adoptable(!accepted);
+        assert_string_equal(world_decide(&w), "activate-declared");
+        explain(&w.s, &w.o, 0, w.now, &why);
+        assert_null(strstr(why.verdict, "private-socket"));
+    }
+    /* A server that is down is started by its agent, with the agent's directory. */
+    world_group(&w)->policy.ungated_local = false;
+    world_report(&w, EAST, SERVER_DOWN);
+    world_seen(&w)->instances[EAST].seen.private_socket = false;
+    assert_string_equal(world_decide(&w), "activate-declared");
+}
+
 /* What no handler thought of is stopped at its proposer. */
 static void a_dry_run_looks_at_the_invariants(void **state)
 {
@@ -241,6 +276,7 @@ int main(void)
         cmocka_unit_test(a_cloned_server_is_not_activated),
         cmocka_unit_test(a_clone_found_by_a_step_fails_the_step),
         cmocka_unit_test(an_address_of_another_groups_host_is_refused),
+        cmocka_unit_test(a_primary_with_a_public_socket_is_not_adopted),
         cmocka_unit_test(a_dry_run_looks_at_the_invariants),
     };
 

@@ -104,6 +104,41 @@ static void a_refused_row_is_passed_over(void **state)
     assert_string_equal(world_step(&w), "proof-by-expiry");
 }
 
+/* I2, design section 4: local clients pass by the gate of such a group, so neither a closed
+ * gate nor an expired lease proves anything about a server that may run. */
+static void a_fence_of_an_ungated_group_wants_the_server_stopped(void **state)
+{
+    struct entry e = entry_of(ENTRY_PROOF);
+    static struct explanation why;
+    bool named = false;
+
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    world_group(&w)->policy.ungated_local = true;
+    assert_int_equal(world_fence(&w), ACCEPTED);
+    proof_arrives(EAST, 1, false);
+    world_pass_ms(&w, 1100);
+    world_report(&w, WEST, SERVER_STANDBY);
+    assert_string_equal(world_decide(&w), "");
+    explain(&w.s, &w.o, 0, w.now, &why);
+    for (unsigned i = 0; i < why.count; i++)
+        named = named || strstr(why.list[i].limit, "its server must be stopped") != NULL;
+    assert_true(named);
+
+    e.proof = (struct entry_proof){.instance = EAST,
+                                   .kind = PROOF_AGENT,
+                                   .epoch = 1,
+                                   .fence_index = world_group(&w)->fence_index,
+                                   .prover = life(EAST, 1)};
+    assert_int_equal(world_apply(&w, &e), REFUSE_UNPROVEN);
+    assert_int_equal(world_activate(&w, WEST), REFUSE_UNPROVEN);
+
+    proof_arrives(EAST, 1, false);
+    world_seen(&w)->instances[EAST].proof.stopped = true;
+    assert_string_equal(world_step(&w), "proof-by-agent");
+    assert_string_equal(world_step(&w), "activate-behind-proofs");
+}
+
 static void add_north(bool declared)
 {
     struct entry e = entry_of(ENTRY_DECLARE);
@@ -214,6 +249,7 @@ int main(void)
         cmocka_unit_test(a_proof_from_before_a_detach_is_not_offered),
         cmocka_unit_test(a_former_lifes_word_does_not_hold_up_the_expiry),
         cmocka_unit_test(a_refused_row_is_passed_over),
+        cmocka_unit_test(a_fence_of_an_ungated_group_wants_the_server_stopped),
         cmocka_unit_test(a_join_of_one_that_is_gone_holds_up_nothing),
         cmocka_unit_test(after_a_failed_join_the_next_one_is_tried),
         cmocka_unit_test(a_server_that_died_after_its_lead_is_not_opened),

@@ -74,10 +74,43 @@ static void a_hello_that_says_too_much_is_an_error(void **state)
     assert_non_null(strstr(err.text, "a-name-of-more-than-23-bytes"));
 }
 
+/* The agent's word that no process is left reaches what decide() proposes. */
+static void a_proof_says_whether_the_server_is_stopped(void **state)
+{
+    static struct state s;
+    static struct observations o;
+    Rf__FenceProof proof;
+    Rf__Incarnation life;
+
+    (void)state;
+    state_init(&s, "demo");
+    observations_init(&o, 1);
+    s.group_count = 1;
+    s.groups[0].instance_count = 1;
+    s.groups[0].epoch = 3;
+    s.groups[0].fence_index = 9;
+    memcpy(s.groups[0].name, "orders", 7);
+    memcpy(s.groups[0].instances[0].agent, "pg-east", 8);
+    for (int stopped = 0; stopped < 2; stopped++) {
+        rf__fence_proof__init(&proof);
+        frame_incarnation_put(&who, &life);
+        proof.incarnation = &life;
+        proof.group = (char *)"orders";
+        proof.instance = (char *)"pg-east";
+        proof.epoch = 3;
+        proof.fence_index = 9;
+        proof.server_stopped = stopped;
+        assert_true(reports_take_proof(&s, &o, "pg-east", &proof));
+        assert_true(o.groups[0].instances[0].proof.given);
+        assert_int_equal(o.groups[0].instances[0].proof.stopped, stopped);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_epoch_of_a_hello_is_carried),
+        cmocka_unit_test(a_proof_says_whether_the_server_is_stopped),
         cmocka_unit_test(a_hello_that_says_too_much_is_an_error),
     };
 
