@@ -19,7 +19,7 @@ const char client_schema[] =
 const char client_settings[] =
     "port=5432 dbname=postgres user=writer target_session_attrs=read-write "
     "connect_timeout=2 keepalives_idle=1 keepalives_interval=1 keepalives_count=3 "
-    "tcp_user_timeout=3000 sslmode=disable gssencmode=disable";
+    "tcp_user_timeout=2000 sslmode=disable gssencmode=disable";
 
 enum {
     /* A statement that has waited this long is raced against the other host. */

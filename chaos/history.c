@@ -211,7 +211,11 @@ static int by_number(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
-void history_count(const struct history *h, uint64_t *ret_acked, uint64_t *ret_lost)
+enum { NO_HOST = UINT8_MAX };
+
+/* The acknowledgements of all hosts but `but`. */
+static void count_but(const struct history *h, uint8_t but, uint64_t *ret_acked,
+                      uint64_t *ret_lost)
 {
     uint64_t *rows = must_alloc(h->count + 1, sizeof *rows);
     uint64_t acked = 0, lost = 0;
@@ -224,7 +228,7 @@ void history_count(const struct history *h, uint64_t *ret_acked, uint64_t *ret_l
     for (size_t i = 0; i < h->count; i++) {
         const struct event *e = &h->events[i];
 
-        if (e->kind != EVENT_ACK || is_probe(e))
+        if (e->kind != EVENT_ACK || is_probe(e) || e->host == but)
             continue;
         acked++;
         if (bsearch(&e->number, rows, n, sizeof *rows, by_number) == NULL)
@@ -233,6 +237,11 @@ void history_count(const struct history *h, uint64_t *ret_acked, uint64_t *ret_l
     free(rows);
     *ret_acked = acked;
     *ret_lost = lost;
+}
+
+void history_count(const struct history *h, uint64_t *ret_acked, uint64_t *ret_lost)
+{
+    count_but(h, NO_HOST, ret_acked, ret_lost);
 }
 
 /* The last healing is the one after which the service has no excuse left. */
@@ -254,14 +263,16 @@ static bool recovered(const struct history *h, int64_t within_ns)
 
 enum verdict history_judge(const struct history *h, const struct allowance *allow)
 {
-    uint64_t acked, lost;
+    uint64_t acked, lost, others, lost_of_others;
 
     history_count(h, &acked, &lost);
+    count_but(h, allow->old, &others, &lost_of_others);
     if (allow->both_writable_ns > 0)
         return VERDICT_TWO_WRITERS;
-    if (lost > 0 && !allow->may_lose)
+    /* What the new side acknowledged, no failover and no switchover back may lose. */
+    if (lost > 0 && (!allow->may_lose || lost_of_others > 0))
         return VERDICT_LOST;
-    if (lost > 0 && !allow->loss_known)
+    if (lost > 0 && (!allow->loss_known || allow->lost_bytes == 0))
         return VERDICT_LOST_UNCOUNTED;
     if (lost > 0 && allow->lost_bytes > allow->forecast_bytes)
         return VERDICT_LOST_BEYOND;

@@ -98,7 +98,8 @@ int64_t lease_log_deadline(const struct lease_log *l, int64_t at);
 
 /* What the declared policy allows. */
 struct allowance {
-    bool may_lose;   /* sync off, or preferred */
+    bool may_lose;   /* sync off, or preferred: rows that `old` acknowledged, no others */
+    uint8_t old;     /* the side that was failed over from; not looked at else */
     bool loss_known; /* lost_bytes and forecast_bytes were reported */
     uint64_t lost_bytes, forecast_bytes;
     int64_t both_writable_ns; /* as found for every change of sides, the largest */

@@ -39,6 +39,13 @@ static bool is_steady(struct play *p)
            cluster_server_runs(p->cluster, WEST);
 }
 
+/* And the service is back: in `strict` a standby that was only out of sight has left
+ * nothing, while writes wait for it until the kernel's next retransmission. */
+static bool is_back(struct play *p)
+{
+    return is_steady(p) && atomic_load(&p->writer.last_ack_ns) > p->heal_ns;
+}
+
 static bool is_active(struct play *p, enum site s)
 {
     struct view_doc d = view_get(p->view);
@@ -209,7 +216,7 @@ static void heal(struct play *p)
         p->scenario->heal(p);
         view_tell(p->view, "mended");
     }
-    if (play_wait(p, SETTLE_MS, is_steady)) {
+    if (play_wait(p, SETTLE_MS, is_back)) {
         view_tell(p->view, "rejoined: everybody is back");
         p->result.rejoined = 1;
     } else {

@@ -180,6 +180,7 @@ static void judge(struct play *p, const struct history *h)
                     (p->cluster->sync == SYNC_OFF || p->cluster->sync == SYNC_PREFERRED);
     struct allowance allow = {
         .may_lose = may_lose,
+        .old = EAST,
         .loss_known = r->lost_bytes >= 0 && r->forecast_lost_bytes >= 0,
         .lost_bytes = (uint64_t)(r->lost_bytes > 0 ? r->lost_bytes : 0),
         .forecast_bytes =

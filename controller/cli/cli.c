@@ -217,6 +217,7 @@ static enum cli_exit run_command(struct cli *cli, const struct help_parsed *befo
 enum cli_exit cli_main(int argc, char **argv, FILE *out, FILE *errors)
 {
     struct cli cli = {.out = out, .errors = errors};
+    char *version[] = {"ringfence", "version", NULL}; /* what --version means */
     struct help_words words = {argv + 1, argc - 1, true};
     struct help_parsed before;
     const struct cli_command *c;
@@ -235,7 +236,7 @@ enum cli_exit cli_main(int argc, char **argv, FILE *out, FILE *errors)
         return CLI_OK;
     }
     if (used == argc - 1 && help_value(&before, "version") != NULL) {
-        argv = (char *[]){"ringfence", "version", NULL};
+        argv = version;
         argc = 2;
         used = 0;
     }

@@ -90,16 +90,6 @@ static void show_agents(const json_t *s, FILE *out)
     table_print(t, "", out);
 }
 
-/* A standby's gate lets nobody in but its peers, unless standbys are read: then it is open.
- */
-static bool should_not_answer(const json_t *instance)
-{
-    const char *gate = text_of(instance, "gate");
-
-    return strcmp(text_of(instance, "role"), "standby") == 0 &&
-           (strcmp(gate, "replication") == 0 || strcmp(gate, "closed") == 0);
-}
-
 static bool any_true(json_t *object)
 {
     const char *key;
@@ -113,25 +103,45 @@ static bool any_true(json_t *object)
     return false;
 }
 
-/* "west yes, witness NO" */
+/* A standby's gate lets in nobody but the hosts of its peers: so silence is as it should
+ * be. One that is closed lets in nobody at all: an answer there is worth a look. */
+static bool silence_is_right(const json_t *instance)
+{
+    const char *gate = text_of(instance, "gate");
+
+    return strcmp(text_of(instance, "role"), "standby") == 0 &&
+           (strcmp(gate, "replication") == 0 ||
+            (strcmp(gate, "closed") == 0 &&
+             !any_true(json_object_get(instance, "probes"))));
+}
+
+/* "west yes, witness NO"; behind a standby's gate "east yes, others none (as it should
+ * be)".
+ */
 static const char *probes_of(const json_t *instance, char room[SHOW_TEXT_SIZE])
 {
     json_t *probes = json_object_get(instance, "probes"), *seen;
+    bool right = silence_is_right(instance), silent = false;
     const char *from;
     size_t used = 0;
 
-    if (json_object_size(probes) > 0 && should_not_answer(instance) && !any_true(probes))
-        return "none (as it should be)";
     room[0] = '\0';
     json_object_foreach(probes, from, seen)
     {
-        int n = snprintf(room + used, SHOW_TEXT_SIZE - used, "%s%s %s",
-                         used > 0 ? ", " : "", from, json_is_true(seen) ? "yes" : "NO");
+        bool yes = json_is_true(seen);
+        int n = 0;
 
+        if (yes || !right)
+            n = snprintf(room + used, SHOW_TEXT_SIZE - used, "%s%s %s",
+                         used > 0 ? ", " : "", from, yes ? "yes" : "NO");
+        silent = silent || !yes;
         used += n > 0 ? (size_t)n : 0;
         if (used >= SHOW_TEXT_SIZE)
-            break;
+            return room;
     }
+    if (right && silent)
+        (void)snprintf(room + used, SHOW_TEXT_SIZE - used, "%snone (as it should be)",
+                       used > 0 ? ", others " : "");
     return room;
 }
 

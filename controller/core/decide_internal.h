@@ -59,6 +59,10 @@ const struct group *stands_also_in(const struct look *l, uint8_t instance);
  * to say that they are not, with what that costs. */
 bool adoption_is_gated(const struct look *l);
 
+/* FORMING: the declared instance may be activated now. `why` is filled for people where it
+ * may not, and where it is not NULL. */
+bool declared_ok(const struct look *l, char why[TEXT_SIZE]);
+
 /* Among those that can, the one with the most of the log; NO_INSTANCE for none. The old
  * active instance counts only with `old_too`. */
 uint8_t candidate_best(const struct look *l, bool old_too);
@@ -68,6 +72,9 @@ bool candidate_is_member(const struct look *l, uint8_t instance);
 
 /* What keeps an automatic decision from being taken; each one stands in explain() too. */
 bool decisions_allowed(const struct look *l); /* automatic and not paused */
+/* A move that a person asked for is brought to its end whatever `automatic` says: only a
+ * pause holds it, and `resume` is the exit of that (I11). */
+bool run_may_go_on(const struct look *l);
 bool cooldown_over(const struct look *l);
 bool no_corruption(const struct look *l); /* no checksum failures on the active */
 bool holder_silent(const struct look *l); /* counted out, and we have listened */

@@ -178,6 +178,19 @@ static void explain_candidates(const struct look *l, struct explanation *out)
     }
 }
 
+static void explain_forming(const struct look *l, struct explanation *out)
+{
+    struct condition *c;
+    char why[TEXT_SIZE];
+
+    if (l->g->phase != PHASE_FORMING)
+        return;
+    c = add(out, "declared-ready", declared_ok(l, why), true);
+    SET(c->value, "%s", c->holds ? active_of(l)->agent : why);
+    SET(c->limit, "%s is activated when all others are proven and none holds more",
+        active_of(l)->agent);
+}
+
 static void explain_proofs(const struct look *l, struct explanation *out)
 {
     struct condition *c;
@@ -222,30 +235,43 @@ static void verdict_attested(const struct look *l, struct explanation *out)
             l->g->instances[proof].agent);
 }
 
-static const struct condition *find_blocking(const struct explanation *out,
-                                             const char *name)
+/* While something is under way, what it waits for is the news, not a failover. False: the
+ * group is steady, or fencing. */
+static bool verdict_under_way(const struct look *l, struct explanation *out)
 {
-    for (unsigned i = 0; i < out->count; i++)
-        if (out->list[i].blocks && strcmp(out->list[i].name, name) == 0)
-            return &out->list[i];
-    return NULL;
-}
+    const char *name = active_of(l)->agent;
+    char why[TEXT_SIZE];
 
-/* Before a group is opened the question is not whether it would fail over. */
-static void verdict_unopened(const struct look *l, struct explanation *out)
-{
-    static const char *const names[] = {"one-group", "private-socket"};
-    bool unopened = l->g->phase == PHASE_FORMING || l->g->phase == PHASE_PROMOTING;
-
-    for (unsigned i = 0; unopened && i < ARRAY_LEN(names); i++) {
-        const struct condition *c = find_blocking(out, names[i]);
-
-        if (c == NULL)
-            continue;
-        SET(out->verdict, "%s, and held by: %s (%.110s)", phase_name(l->g->phase), c->name,
-            c->value);
-        return;
+    switch (l->g->phase) {
+    case PHASE_DETACHED:
+        SET(out->verdict,
+            "the group is detached: nothing is decided until `ringfence attach %s`",
+            l->g->name);
+        return true;
+    case PHASE_FORMING:
+        if (declared_ok(l, why))
+            SET(out->verdict, "forming: %s is activated now", name);
+        else
+            SET(out->verdict, "forming: %.63s waits, %.110s", name, why);
+        return true;
+    case PHASE_PROMOTING:
+        SET(out->verdict, "promoting %.63s: %.110s", name,
+            active_of(l)->step.state == STEP_FAILED ? active_of(l)->step.text
+            : holder_wait_left_ns(l) == 0           ? "its lease of this epoch is awaited"
+                                                    : "its server is being promoted");
+        return true;
+    case PHASE_SWITCHING:
+        if (holder_silent(l))
+            return false;
+        SET(out->verdict, "a switchover is under way");
+        return true;
+    case PHASE_NONE:
+    case PHASE_STEADY:
+    case PHASE_FENCING:
+    case PHASE_COUNT:
+        break;
     }
+    return false;
 }
 
 static void verdict(const struct look *l, struct explanation *out)
@@ -259,12 +285,9 @@ static void verdict(const struct look *l, struct explanation *out)
     /* As in the table: a silent holder comes before a restart of its server. */
     out->would_fail_over = blocker == NULL && (holder_silent(l) || active_hung(l) ||
                                                (active_down(l) && !restarts_left(l)));
-    if (l->g->phase == PHASE_DETACHED)
-        SET(out->verdict,
-            "the group is detached: nothing is decided until `ringfence "
-            "attach %s`",
-            l->g->name);
-    else if (l->g->phase == PHASE_FENCING)
+    if (verdict_under_way(l, out))
+        return;
+    if (l->g->phase == PHASE_FENCING)
         SET(out->verdict, "fencing has begun and cannot go back: waiting for %s",
             target_ready(l) ? "the proofs below" : "a target that can take over");
     else if (out->would_fail_over)
@@ -276,7 +299,6 @@ static void verdict(const struct look *l, struct explanation *out)
     else
         SET(out->verdict, "nothing is wrong; a failover would find %s ready",
             ready_name(l));
-    verdict_unopened(l, out);
     if (l->g->phase == PHASE_FENCING ||
         (cause && (blocker == NULL || strcmp(blocker, "target-ready") == 0)))
         verdict_attested(l, out);
@@ -293,6 +315,7 @@ void explain(const struct state *s, const struct observations *o, uint8_t group,
     explain_adoption(&l, out);
     explain_cause(&l, out);
     explain_candidates(&l, out);
+    explain_forming(&l, out);
     explain_proofs(&l, out);
     verdict(&l, out);
 }

@@ -136,18 +136,7 @@ bool guard_gate_installed(const struct look *l, struct entry *e)
 
 bool guard_declared_can_lead(const struct look *l, struct entry *e)
 {
-    const struct seen_instance *seen = &active_seen(l)->seen;
-    uint8_t missing;
-
-    if (!agent_present(l, l->g->active) ||
-        !group_all_others_proven(l->s, l->g, l->g->active, &missing))
-        return false;
-    if (seen->server != SERVER_DOWN && !(seen->server == SERVER_PRIMARY && l->g->adopt))
-        return false;
-    if (stands_also_in(l, l->g->active) != NULL ||
-        (seen->server == SERVER_PRIMARY && !adoption_is_gated(l)))
-        return false;
-    return propose_activation(l, e, l->g->active);
+    return declared_ok(l, NULL) && propose_activation(l, e, l->g->active);
 }
 
 /* ---- promoting ------------------------------------------------------------------------
@@ -207,11 +196,18 @@ static bool silent_in_promotion(const struct look *l)
     return listened && !agent_present(l, l->g->active) && target_ready(l);
 }
 
+/* What follows from a move that was asked for is asked for, too: it goes on (I11). */
+static bool asked_for(const struct look *l)
+{
+    return l->g->run.requested || l->g->run.kind != RUN_FAILOVER;
+}
+
 bool guard_promotion_silent(const struct look *l, struct entry *e)
 {
-    if (!decisions_allowed(l) || !silent_in_promotion(l))
+    if (!run_may_go_on(l) || !silent_in_promotion(l))
         return false;
     propose_fence(l, e, "the lease of the instance being promoted was counted out");
+    e->fence_begin.requested = asked_for(l);
     e->fence_begin.expected_grant = active_of(l)->proof.last_grant;
     return true;
 }
@@ -220,10 +216,11 @@ bool guard_promotion_stuck(const struct look *l, struct entry *e)
 {
     if (mono_since_ms(l->og->phase_since, l->now) < l->g->policy.promote_deadline_ms ||
         mono_since_ms(l->o->leading_since, l->now) < l->g->policy.promote_deadline_ms ||
-        !decisions_allowed(l) || !target_ready(l))
+        !run_may_go_on(l) || !target_ready(l))
         return false;
-    return propose_fence(l, e,
-                         "promote_deadline has passed and another candidate is ready");
+    propose_fence(l, e, "promote_deadline has passed and another candidate is ready");
+    e->fence_begin.requested = asked_for(l);
+    return true;
 }
 
 /* ---- steady ---------------------------------------------------------------------------
@@ -299,6 +296,22 @@ bool guard_crashed_moves(const struct look *l, struct entry *e)
         !automatic_now(l))
         return false;
     return propose_fence(l, e, "the server has crashed and its local restarts are used up");
+}
+
+/* I5: a restart whose outcome is unknown is repeated by its agent for as long as it takes,
+ * and the lease goes on meanwhile. A candidate that is ready does not wait for ever. */
+bool guard_restart_stuck(const struct look *l, struct entry *e)
+{
+    const struct step *step = &active_of(l)->step;
+
+    if (step->kind != STEP_LEAD || step->state != STEP_STARTED || !step->restart ||
+        mono_since_ms(active_seen(l)->step_began, l->now) <
+            l->g->policy.promote_deadline_ms ||
+        mono_since_ms(l->o->leading_since, l->now) < l->g->policy.promote_deadline_ms ||
+        !automatic_now(l))
+        return false;
+    return propose_fence(l, e,
+                         "the restart of the server has not ended in promote_deadline");
 }
 
 /* Nobody else can take over: a server that is started again is better than none. */

@@ -22,6 +22,7 @@ row_guard guard_silent;
 row_guard guard_went_back;
 row_guard guard_crashed_restarts;
 row_guard guard_crashed_moves;
+row_guard guard_restart_stuck;
 row_guard guard_crashed_stays;
 row_guard guard_hung;
 row_guard guard_member_silent;

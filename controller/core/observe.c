@@ -87,6 +87,15 @@ static void note_step_end(struct observations *o, const struct state *s,
         oi->outcome.step = 0;
 }
 
+static void note_step_start(struct observations *o, const struct state *s,
+                            const struct entry *e, struct mono now)
+{
+    const struct group *g = state_group_const(s, e->group);
+
+    if (g != NULL)
+        o->groups[g - s->groups].instances[e->step_start.instance].step_began = now;
+}
+
 /* A proof that the log now has, or that was about a life that is over, is not offered
  * again. */
 static void forget_proofs(struct observations *o, const struct state *s)
@@ -118,6 +127,8 @@ void observe_applied(struct observations *o, const struct state *s, const struct
         follow_groups(o, s);
     for (unsigned i = 0; i < s->group_count; i++)
         follow_phase(&o->groups[i], &s->groups[i], now);
+    if (e->kind == ENTRY_STEP_START)
+        note_step_start(o, s, e, now);
     if (e->kind == ENTRY_STEP_END)
         note_step_end(o, s, e, now);
     if (e->kind == ENTRY_PROOF)
@@ -136,9 +147,11 @@ void observe_restored(struct observations *o, const struct state *s, struct mono
         follow_phase(&o->groups[i], g, now);
         /* I4: the restored grants may have been made a moment ago; all count from now. A
          * cooldown too begins anew: longer is the safe side. */
-        for (unsigned k = 0; k < g->instance_count; k++)
+        for (unsigned k = 0; k < g->instance_count; k++) {
             o->groups[i].instances[k].granted =
                 g->instances[k].proof.last_grant != 0 ? now : (struct mono){0};
+            o->groups[i].instances[k].step_began = now;
+        }
         if (g->last_failover_index != 0)
             o->groups[i].last_failover = now;
     }
@@ -192,6 +205,7 @@ void observe_report(struct observations *o, const struct state *s, uint8_t group
     note_since(&og->hung_since, seen->hung, seen->at);
     if (seen->server == SERVER_PRIMARY && seen->flush_lsn >= og->primary_lsn) {
         og->primary_lsn = seen->flush_lsn;
+        og->primary_timeline = seen->timeline;
         og->primary_lsn_at = seen->taken;
         og->wal_rate = seen->wal_bytes_per_s;
     }
@@ -212,6 +226,7 @@ void observe_position(struct observations *o, const struct state *s, uint8_t gro
                   (p->lsn == og->primary_lsn && p->taken.ns <= og->primary_lsn_at.ns)))
         return;
     og->primary_lsn = p->lsn;
+    og->primary_timeline = p->timeline;
     og->primary_lsn_at = p->taken;
     og->wal_rate = p->wal_bytes_per_s;
 }
@@ -237,11 +252,13 @@ bool loss_forecast(const struct state *s, const struct observations *o, uint8_t 
 
     if (!mono_is_set(og->primary_lsn_at) || !mono_is_set(seen->at) || seen->flush_lsn == 0)
         return false;
+    if (instance != g->active && seen->timeline != og->primary_timeline)
+        return false;
     /* The holder may have written until its deadline, not longer. */
     if (mono_is_set(granted) && granted.ns + lease_wait_ns(g->terms) < until.ns)
         until.ns = granted.ns + lease_wait_ns(g->terms);
     reach = og->primary_lsn +
-            (uint64_t)((double)og->wal_rate *
+            (uint64_t)((double)og->wal_rate * LOSS_RATE_HEADROOM *
                        (double)mono_since_ns(og->primary_lsn_at, until) / 1e9);
     *ret_bytes = reach > seen->flush_lsn ? reach - seen->flush_lsn : 0;
     return true;

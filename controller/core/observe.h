@@ -32,7 +32,8 @@ struct seen_instance {
     enum server_state server;
     uint64_t system_id;
     uint32_t timeline;
-    uint64_t flush_lsn, replay_lsn;
+    uint64_t flush_lsn; /* end of the log, of a server that is down too; 0: not known */
+    uint64_t replay_lsn;
     uint64_t replay_lag_ms;
     uint64_t wal_bytes_per_s; /* highest recent rate */
     uint64_t sync_generation;
@@ -73,13 +74,15 @@ struct seen_probe {
 /* Where the log of a group's primary was, told by whoever heard it. */
 struct seen_position {
     uint64_t epoch;
+    uint32_t timeline;
     uint64_t lsn, wal_bytes_per_s;
     struct mono taken; /* by our own clock, and no later than it was in truth */
 };
 
 struct observed_instance {
     char agent[NAME_SIZE];   /* follows the instance when positions move */
-    struct mono step_ended;  /* this process applied the end of its last step */
+    struct mono step_began;  /* this process applied the start of its last step */
+    struct mono step_ended;  /* this process applied the end of it */
     struct mono stray_since; /* seen not following the active instance since */
     struct mono granted; /* fresh reading after this process applied or restored the last
                             grant (I4) */
@@ -99,6 +102,7 @@ struct observed_group {
     struct mono crashed_since, hung_since;
     uint64_t primary_lsn; /* of the active instance's last report in this epoch, whoever
                              heard it: a change of leader does not forget it */
+    uint32_t primary_timeline; /* of it; 0: not known */
     struct mono primary_lsn_at;
     uint64_t wal_rate; /* highest recent rate of it */
     bool busy;         /* an entry for this group is proposed, its fate not known */
@@ -157,8 +161,15 @@ void observe_position(struct observations *o, const struct state *s, uint8_t gro
 bool lease_counted_out(const struct state *s, const struct observations *o, uint8_t group,
                        uint8_t instance, struct mono now);
 
-/* How much of the primary's log an activation of `instance` may miss: the last reported
- * gap plus the highest recent rate times the time since. False if it cannot be known. */
+/* A primary that has lost sight of its standby writes faster than it ever did in its sight:
+ * seen up to a quarter faster on a busy host. */
+enum { LOSS_RATE_HEADROOM = 2 };
+
+/* How much of the primary's log an activation of `instance` may miss: the last reported gap
+ * plus LOSS_RATE_HEADROOM times the highest recent rate times the time since. False if it
+ * cannot be known: no report of either, or the instance is on another timeline than the
+ * primary's, where positions do not compare (a fenced primary may be further on, in a log
+ * that is void). */
 bool loss_forecast(const struct state *s, const struct observations *o, uint8_t group,
                    uint8_t instance, struct mono now, uint64_t *ret_bytes);
 

@@ -24,7 +24,8 @@ static const struct row rows[] = {
      guard_gate_installed},
 
     {{"activate-declared", PHASE_FORMING, PHASE_PROMOTING,
-      "all others are proven, the declared server is down or may be adopted as it is"},
+      "all others are proven, none holds more, the declared server is down or may be "
+      "adopted"},
      false,
      guard_declared_can_lead},
 
@@ -64,6 +65,10 @@ static const struct row rows[] = {
       "the server has crashed, local restarts are used up, a candidate is ready"},
      false,
      guard_crashed_moves},
+    {{"restart-stuck", PHASE_STEADY, PHASE_FENCING,
+      "a restart has not ended in promote_deadline, a candidate is ready"},
+     false,
+     guard_restart_stuck},
     {{"crash-without-target", PHASE_STEADY, PHASE_STEADY,
       "the server has crashed and nobody else can take over"},
      false,

@@ -60,6 +60,7 @@ static void add_position(struct view *v, const struct group *g,
     rf__position_seen__init(r);
     r->group = (char *)g->name;
     r->epoch = g->epoch;
+    r->timeline = og->primary_timeline;
     r->lsn = og->primary_lsn;
     r->wal_bytes_per_s = og->wal_rate;
     r->age_ms = mono_since_ms(og->primary_lsn_at, mono_now()) + 1;
@@ -169,6 +170,7 @@ static void take_positions(struct peers *p, uint8_t from, const Rf__PeerView *vi
         const struct group *g = state_group_const(s, r->group);
         struct seen_position seen = {
             .epoch = r->epoch,
+            .timeline = r->timeline,
             .lsn = r->lsn,
             .wal_bytes_per_s = r->wal_bytes_per_s,
             .taken = relay_taken(asked, view->ping_age_ms, r->age_ms),

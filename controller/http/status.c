@@ -168,12 +168,18 @@ static json_t *step(const struct step *s)
                      step_state_name(s->state), "text", s->text);
 }
 
-static json_t *probes(const struct api_facts *f, const struct observed_instance *o)
+/* What a controller said that has fallen silent since is no answer. */
+static json_t *probes(const struct api_facts *f, const struct group *g,
+                      const struct observed_instance *o, struct mono now)
 {
+    enum { LEAST_MS = 3000, PROBES = 3 };
+    uint64_t fresh = (uint64_t)PROBES * g->policy.probe_ms;
     json_t *out = json_object();
 
+    if (fresh < LEAST_MS)
+        fresh = LEAST_MS;
     for (unsigned i = 0; i < f->state->controller_count; i++)
-        if (mono_is_set(o->probes[i].at))
+        if (mono_is_set(o->probes[i].at) && mono_since_ms(o->probes[i].at, now) <= fresh)
             (void)json_object_set_new(out, f->state->controllers[i].name,
                                       json_boolean(o->probes[i].answered));
     return out;
@@ -261,7 +267,7 @@ static json_t *instance(const struct api_facts *f, uint8_t group, uint8_t i,
     if (out == NULL)
         return NULL;
     (void)json_object_set_new(out, "step", step(&g->instances[i].step));
-    (void)json_object_set_new(out, "probes", probes(f, o));
+    (void)json_object_set_new(out, "probes", probes(f, g, o, now));
     (void)json_object_set_new(out, "problem", json_string(seen->problem));
     return out;
 }

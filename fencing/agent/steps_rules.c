@@ -113,6 +113,18 @@ static struct postmaster seen_postmaster(const Rf__Observation *seen)
     return (struct postmaster){seen->postmaster_pid, seen->postmaster_start_ms};
 }
 
+bool step_changed_server(const Rf__StepResult *r, struct postmaster known)
+{
+    const Rf__Observation *seen = r->seen;
+
+    if (seen == NULL)
+        return false;
+    if (seen->postmaster_pid != 0)
+        return !postmaster_equal(seen_postmaster(seen), known);
+    return known.pid != 0 && (seen->server == RF__SERVER_STATE__SERVER_DOWN ||
+                              seen->server == RF__SERVER_STATE__SERVER_ABSENT);
+}
+
 static const Rf__ReplicaSeen *replica_named(const Rf__Observation *seen, const char *name)
 {
     for (size_t i = 0; i < seen->n_replicas; i++)

@@ -64,6 +64,10 @@ enum order_verdict order_judge(const struct order_facts *f, const char **ret_why
 /* ---- the server (I9) --------------------------------------------------------------------
  */
 
+/* Does the end of a step show that the server is not `known` any more? A look that failed,
+ * or that found no process and no reason, shows nothing. */
+bool step_changed_server(const Rf__StepResult *r, struct postmaster known);
+
 /* May the server be opened in the assignment's epoch, as far as we can tell? Once true for
  * a postmaster and an epoch it stays true: callers latch it in the record. */
 bool server_is_ready(const Rf__Assignment *a, const Rf__Observation *seen,

@@ -33,16 +33,17 @@ static struct postmaster seen_postmaster(const Rf__StepResult *r)
     return (struct postmaster){r->seen->postmaster_pid, r->seen->postmaster_start_ms};
 }
 
-/* Whatever runs after a step of ours was started, or let run, by it. */
+/* Whatever runs after a step of ours was started, or let run, by it. What was not seen has
+ * not ended: a look that failed must not disown a server (police would stop it under its
+ * lease); of a real exit the watch on the postmaster tells. */
 static void note_known(struct inst *i, const Rf__StepResult *r)
 {
     struct postmaster pm = seen_postmaster(r);
     struct step_record *rec = i->rec;
     bool led = r->outcome == RF__STEP_OUTCOME__OUTCOME_DONE &&
                i->run.kind == RF__STEP_KIND__STEP_LEAD && pm.pid != 0;
-    bool same = postmaster_equal(rec->known, pm);
 
-    if (!same) {
+    if (step_changed_server(r, rec->known)) {
         rec->led_epoch = rec->ready_epoch = rec->led_position = 0;
         rec->known = pm;
     }
@@ -77,6 +78,14 @@ static void count(struct inst *i, Rf__StepOutcome outcome)
     i->unknown += outcome == RF__STEP_OUTCOME__OUTCOME_UNKNOWN;
 }
 
+/* On disk before it is said: an agent that is started again must know what it led, or the
+ * gate would never open (I9, I11). Until then the order is repeated, and `unknown` is the
+ * truth for those who wait (I5). */
+static bool may_be_said(const struct steps *st, const Rf__StepResult *r)
+{
+    return r->outcome != RF__STEP_OUTCOME__OUTCOME_DONE || !st->save_failed;
+}
+
 static void finish(struct inst *i, const Rf__StepResult *r)
 {
     bool known = r->outcome == RF__STEP_OUTCOME__OUTCOME_DONE ||
@@ -102,9 +111,9 @@ static void finish(struct inst *i, const Rf__StepResult *r)
     if (known)
         keep_result(i, r);
     i->run = (struct running){0};
-    /* On disk before it is said: after a restart we must know our own server (I9). */
     (void)steps_save(i->st);
-    inst_say_result(i, r);
+    if (may_be_said(i->st, r))
+        inst_say_result(i, r);
 }
 
 static void log_end(const struct inst *i, const Rf__StepResult *r)
@@ -214,7 +223,10 @@ static void repeat_result(struct inst *i)
 
     if (r == NULL)
         return;
-    inst_say_result(i, r);
+    if (i->st->save_failed)
+        (void)steps_save(i->st);
+    if (may_be_said(i->st, r))
+        inst_say_result(i, r);
     rf__step_result__free_unpacked(r, NULL);
 }
 

@@ -10,6 +10,7 @@
 #include "providers/postgres/control.h"
 #include "providers/postgres/files.h"
 #include "providers/postgres/mark.h"
+#include "providers/postgres/wal.h"
 #include "providers/provider.h"
 
 enum { RATE_WINDOW_MS = 10000, RATE_MIN_MS = 50, REPLICAS_MAX = 64 };
@@ -220,6 +221,13 @@ static int look_inside(struct pg *pg, const struct pg_postmaster *pm, struct mon
         return err_set(err, ERR_BADMSG, "observation: %d rows of %d columns", PQntuples(r),
                        PQnfields(r));
     take_look(pg, r, out);
+    if (pg->role_pid != pm->pid || pg->role_start_ms != pm->start_ms)
+        pg->role_timeline = 0;
+    /* A standby whose walreceiver has ended shows the control file's timeline, which may be
+     * one that it has left behind; within one life it only goes up. */
+    if (out->timeline < pg->role_timeline)
+        out->timeline = pg->role_timeline;
+    pg->role_timeline = out->timeline;
     pg->role = out->server;
     pg->role_pid = pm->pid;
     pg->role_start_ms = pm->start_ms;
@@ -246,7 +254,6 @@ static void take_control(const struct pg *pg, struct mono deadline, Rf__Observat
     out->system_id = c->system_id;
     out->timeline =
         c->timeline > c->min_recovery_timeline ? c->timeline : c->min_recovery_timeline;
-    out->flush_lsn = c->redo;
     out->checkpoint_lsn = c->checkpoint;
     out->clean_shutdown = pg_control_clean(c);
 }
@@ -339,6 +346,44 @@ static void look_running(struct pg *pg, bool canary, const struct pg_postmaster 
         out->canary_age_ms = mono_since_ms(pg->canary_ok, mono_now());
 }
 
+static int64_t control_changed_ns(const struct pg *pg)
+{
+    AUTO(auto_free) char *path = pg_path(pg, "global/pg_control");
+    struct stat at;
+
+    if (path == NULL || stat(path, &at) != 0)
+        return 0;
+    return (int64_t)at.st_mtim.tv_sec * 1000 * (int64_t)NS_PER_MS + at.st_mtim.tv_nsec;
+}
+
+/* The control file's positions are only lower bounds: what a crashed primary has written,
+ * or a stopped standby received, is found by reading the log. It takes its time, so not in
+ * the first look, which is in somebody's way who waits to hear of the crash. */
+static void look_at_end(struct pg *pg, const struct pg_control *c, struct mono deadline,
+                        Rf__Observation *out)
+{
+    int64_t changed = control_changed_ns(pg);
+    struct pg_wal_end end;
+    struct err err = {0};
+
+    if (changed == 0)
+        return;
+    if (pg->down.control_ns != changed) {
+        pg->down = (struct pg_down){.control_ns = changed};
+        return;
+    }
+    if (pg->down.end == 0) {
+        if (pg_wal_end(pg, c, NULL, deadline, &end, &err) != 0) {
+            provider_text(&out->error, "%s", err.text);
+            return;
+        }
+        pg->down.end = end.lsn;
+        pg->down.timeline = end.timeline;
+    }
+    out->flush_lsn = pg->down.end;
+    out->timeline = pg->down.timeline;
+}
+
 void pg_observe(struct pg *pg, bool canary, uint32_t budget_ms, Rf__Observation *out)
 {
     struct mono deadline = mono_plus_ms(mono_now(), budget_ms);
@@ -379,4 +424,6 @@ void pg_observe(struct pg *pg, bool canary, uint32_t budget_ms, Rf__Observation 
     take_control(pg, deadline, out, &c);
     if (c.system_id == 0)
         out->server = RF__SERVER_STATE__SERVER_UNKNOWN;
+    else
+        look_at_end(pg, &c, deadline, out);
 }

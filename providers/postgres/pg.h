@@ -50,6 +50,14 @@ struct pg_rate {
     } of[PG_RATE_SAMPLES];
 };
 
+/* Where the log of a server that is down ends, found once: nothing changes in it until the
+ * server is started, which writes the control file. */
+struct pg_down {
+    int64_t control_ns; /* the control file's time of change when it was looked at; 0: never */
+    uint32_t timeline;
+    uint64_t end; /* 0: not found out */
+};
+
 struct pg {
     const Rf__ServerSpec *spec; /* our copy */
     uid_t uid;                  /* the server's user: the owner of the data directory */
@@ -65,6 +73,8 @@ struct pg {
     Rf__ServerState role; /* PRIMARY or STANDBY, as last seen of the postmaster below */
     pid_t role_pid;
     uint64_t role_start_ms;
+    uint32_t role_timeline; /* the highest that this postmaster has shown */
+    struct pg_down down;
 };
 
 /* Time until `deadline`, rounded up; 0 when it has passed. */

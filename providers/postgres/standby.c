@@ -35,10 +35,17 @@ int pg_standby_write(struct pg *pg, const Rf__StepRequest *rq, struct err *err)
         return err->code;
 
     const struct pg_setting settings[] = {
-        {"primary_conninfo", conninfo},         {"synchronous_standby_names", names},
-        {"recovery_target_timeline", "latest"}, {"recovery_target", NULL},
-        {"recovery_target_lsn", NULL},          {"recovery_target_name", NULL},
-        {"recovery_target_time", NULL},         {"recovery_target_xid", NULL},
+        {"primary_conninfo", conninfo},
+        {"synchronous_standby_names", names},
+        {"recovery_target_timeline", "latest"},
+        {"recovery_target", NULL},
+        {"recovery_target_lsn", NULL},
+        {"recovery_target_name", NULL},
+        {"recovery_target_time", NULL},
+        {"recovery_target_xid", NULL},
+        /* The default of five seconds is for how long writes in `strict` would go on
+         * waiting for a standby whose link is whole again. */
+        {"wal_retrieve_retry_interval", "500ms"},
     };
 
     if (pg_conf_set(pg, settings, ARRAY_LEN(settings), err) != 0)

@@ -22,7 +22,7 @@ int pg_upstream_conninfo(const struct pg *pg, const Rf__Upstream *up, const char
     if (host == NULL || user == NULL || passfile == NULL || app == NULL ||
         asprintf(ret_conninfo,
                  "host=%s port=%" PRIu32 " user=%s application_name=%s%s%s"
-                 " connect_timeout=3 keepalives=1 keepalives_idle=1"
+                 " connect_timeout=2 keepalives=1 keepalives_idle=1"
                  " keepalives_interval=1 keepalives_count=3 sslmode=prefer"
                  " gssencmode=disable%s%s",
                  host, up->port, user, app, have_passfile ? " passfile=" : "",

@@ -175,6 +175,40 @@ static struct step_record led(uint64_t epoch)
 }
 
 /* I9: after a start every other member has flushed the end of recovery, or has left. */
+/* A failed look must not disown a server that serves under its lease. */
+static void only_what_was_seen_changes_the_server(void **state)
+{
+    static const struct {
+        const char *name;
+        bool looked;
+        int32_t pid;
+        Rf__ServerState server;
+        bool changed;
+    } table[] =
+        {
+            {"no look", false, 0, RF__SERVER_STATE__SERVER_UNKNOWN, false},
+            {"a look that failed", true, 0, RF__SERVER_STATE__SERVER_UNKNOWN, false},
+            {"the same", true, 7, RF__SERVER_STATE__SERVER_PRIMARY, false},
+            {"another", true, 8, RF__SERVER_STATE__SERVER_PRIMARY, true},
+            {"down", true, 0, RF__SERVER_STATE__SERVER_DOWN, true},
+            {"its directory is gone", true, 0, RF__SERVER_STATE__SERVER_ABSENT, true},
+        },
+      *row;
+
+    (void)state;
+    EACH (row, table) {
+        Rf__Observation seen = RF__OBSERVATION__INIT;
+        Rf__StepResult r = RF__STEP_RESULT__INIT;
+
+        seen.server = row->server;
+        seen.postmaster_pid = row->pid;
+        seen.postmaster_start_ms = row->pid == 7 ? 100 : 0;
+        r.seen = row->looked ? &seen : NULL;
+        if (step_changed_server(&r, (struct postmaster){7, 100}) != row->changed)
+            fail_msg("%s", row->name);
+    }
+}
+
 static void ready_waits_for_the_members(void **state)
 {
     Rf__Assignment a = assignment(P, 3);
@@ -482,6 +516,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(orders_are_judged),
         cmocka_unit_test(one_step_at_a_time),
+        cmocka_unit_test(only_what_was_seen_changes_the_server),
         cmocka_unit_test(ready_waits_for_the_members),
         cmocka_unit_test(a_new_epoch_waits_for_nobody),
         cmocka_unit_test(never_ready),

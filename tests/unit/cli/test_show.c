@@ -106,7 +106,10 @@ static void test_probes(void **unused)
         {"standby", "replication", "{\"a\": false, \"b\": false}",
          "none (as it should be)"},
         {"standby", "closed", "{\"a\": false}", "none (as it should be)"},
-        {"standby", "replication", "{\"a\": true, \"b\": false}", "a yes, b NO"},
+        {"standby", "replication", "{\"a\": false, \"b\": true, \"c\": false}",
+         "b yes, others none (as it should be)"}, /* b is on the primary's host */
+        {"standby", "replication", "{\"a\": true}", "a yes\n"},
+        {"standby", "closed", "{\"a\": true, \"b\": false}", "a yes, b NO"},
         {"standby", "replication", "{}", " -\n"},
         {"standby", "open", "{\"a\": false}", "a NO"},
         {"standby", "unmanaged", "{\"a\": false}", "a NO"},

@@ -225,6 +225,16 @@ static void enrol(struct pair *w, uint8_t c, uint8_t h)
     log_propose(w, c, &e, &tag);
 }
 
+/* What `why` tells the operator of a group that does not form: the other one holds more. */
+static bool named_the_wrong_one(const struct pair *w, const struct group *g)
+{
+    uint8_t other = (uint8_t)(1 - g->active);
+
+    return g->phase == PHASE_FORMING && w->pgs[other].server != SERVER_ABSENT &&
+           w->pgs[other].server != SERVER_REWINDING &&
+           w->pgs[other].len > w->pgs[g->active].len;
+}
+
 /* An operator lets the group go and takes it back, or has removed it and declares it anew;
  * what serves is named active. */
 static void operate(struct pair *w, uint8_t c)
@@ -235,8 +245,20 @@ static void operate(struct pair *w, uint8_t c)
     memset(&e, 0, sizeof e);
     snprintf(e.group, NAME_SIZE, "orders");
     snprintf(e.rule, RULE_SIZE, "operator");
-    if (g->phase != PHASE_DETACHED || ctl_seen(w, c)->busy || w->detaching)
+    if (ctl_seen(w, c)->busy || w->detaching)
         return;
+    if (named_the_wrong_one(w, g)) {
+        w->declared = (uint8_t)(1 - g->active);
+        e.kind = ENTRY_DETACH;
+        log_propose(w, c, &e, &(struct tag){.decision = true});
+        return;
+    }
+    if (g->phase != PHASE_DETACHED)
+        return;
+    if (w->pgs[w->declared].server == SERVER_STANDBY) {
+        pg_stop(w, w->declared);
+        return;
+    }
     if (w->opt.seed % 2 == 0) {
         e.kind = ENTRY_ATTACH;
         e.attach.active = w->declared;

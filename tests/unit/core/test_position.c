@@ -11,6 +11,7 @@ static struct seen_position position(uint64_t lsn, uint64_t ago_ms)
 {
     return (struct seen_position){
         .epoch = world_group(&w)->epoch,
+        .timeline = 1,
         .lsn = lsn,
         .wal_bytes_per_s = RATE,
         .taken = {w.now.ns - ago_ms * NS_PER_MS},
@@ -65,7 +66,8 @@ static void a_leader_that_was_told_fails_over(void **state)
             /* gap 500, and the rate from the report to the deadline */
             assert_int_equal(
                 world_group(&w)->run.loss_forecast_bytes,
-                500 + RATE * (300ull * NS_PER_MS + lease_wait_ns(world_group(&w)->terms)) /
+                500 + LOSS_RATE_HEADROOM * RATE *
+                          (300ull * NS_PER_MS + lease_wait_ns(world_group(&w)->terms)) /
                           (1000ull * NS_PER_MS));
         }
 }

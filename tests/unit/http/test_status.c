@@ -210,6 +210,40 @@ static void a_gate_is_shown_as_it_is_now(void **state)
     assert_string_equal(shown_gate(0, now, &margin), "");
 }
 
+static json_t *shown_probes(void)
+{
+    json_t *document = status_document(&f, now, 1795000000123, false), *copy;
+
+    copy = json_deep_copy(json_object_get(
+        json_array_get(
+            json_object_get(json_array_get(json_object_get(document, "groups"), 0),
+                            "instances"),
+            1),
+        "probes"));
+    json_decref(document);
+    return copy;
+}
+
+/* Of a controller that is gone, the last answer is none. */
+static void an_old_probe_is_not_shown(void **state)
+{
+    json_t *shown;
+
+    (void)state;
+    s.groups[0].policy.probe_ms = 2000;
+    o.groups[0].instances[1].probes[0] = (struct seen_probe){ago_ms(6001), true};
+    o.groups[0].instances[1].probes[2] = (struct seen_probe){ago_ms(6000), true};
+    shown = shown_probes();
+    assert_null(json_object_get(shown, "east"));
+    assert_true(json_is_true(json_object_get(shown, "witness")));
+    json_decref(shown);
+    s.groups[0].policy.probe_ms = 100;
+    o.groups[0].instances[1].probes[2].at = ago_ms(3000);
+    shown = shown_probes();
+    assert_int_equal(json_object_size(shown), 1);
+    json_decref(shown);
+}
+
 static void followers_are_told_of_changes_only(void **state)
 {
     uint64_t before = status_fingerprint(&f, now);
@@ -391,6 +425,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(the_status_is_the_golden_one, setup),
         cmocka_unit_test_setup(a_gate_is_shown_as_it_is_now, setup),
+        cmocka_unit_test_setup(an_old_probe_is_not_shown, setup),
         cmocka_unit_test_setup(followers_are_told_of_changes_only, setup),
         cmocka_unit_test_setup(the_doctor_names_what_is_wrong, setup),
         cmocka_unit_test_setup(the_doctor_tells_of_every_pair, setup),

@@ -1,0 +1,165 @@
+/* What an operator names is taken at his word only as far as the logs bear it out (I9); and
+ * what he has begun comes to an end (I11). */
+#include "tests/unit/core/world.h"
+
+#include <string.h>
+
+static struct world w;
+
+static struct seen_instance *seen(uint8_t i) { return &world_seen(&w)->instances[i].seen; }
+
+/* A group that is being formed with EAST declared; WEST's gate is proven closed. */
+static void forming(void)
+{
+    world_init(&w);
+    world_declare(&w, SYNC_REQUIRED);
+    assert_int_equal(world_prove(&w, WEST, PROOF_INSTALLED, 1), ACCEPTED);
+    world_report(&w, WEST, SERVER_DOWN);
+    world_report(&w, EAST, SERVER_DOWN);
+}
+
+/* Detached and attached again, with the wrong region named: the rows that the other one
+ * acknowledged alone must not be thrown away without a word. */
+static void what_holds_less_is_not_activated(void **state)
+{
+    static const struct {
+        const char *name;
+        enum server_state other;
+        uint32_t other_timeline;
+        uint64_t other_lsn, own_lsn, other_system;
+        bool activated;
+    } table[] =
+        {
+            {"the same", SERVER_DOWN, 1, 1000, 1000, 77, true},
+            {"behind", SERVER_DOWN, 1, 999, 1000, 77, true},
+            {"further on", SERVER_DOWN, 1, 1001, 1000, 77, false},
+            {"further on, running", SERVER_STANDBY, 1, 1001, 1000, 77, false},
+            {"promoted meanwhile", SERVER_DOWN, 2, 500, 1000, 77, false},
+            {"of an older timeline", SERVER_DOWN, 0, 5000, 1000, 77, true},
+            {"its end is not known", SERVER_DOWN, 1, 0, 1000, 77, false},
+            {"our end is not known", SERVER_DOWN, 1, 1000, 0, 77, false},
+            {"another server's", SERVER_DOWN, 1, 5000, 1000, 78, true},
+            {"no data", SERVER_ABSENT, 0, 0, 1000, 0, true},
+            {"a half-made copy", SERVER_REWINDING, 0, 0, 1000, 77, true},
+        },
+      *row;
+
+    (void)state;
+    EACH (row, table) {
+        static struct explanation why;
+        const char *rule;
+
+        forming();
+        seen(WEST)->server = row->other;
+        seen(WEST)->timeline = row->other_timeline;
+        seen(WEST)->flush_lsn = row->other_lsn;
+        seen(WEST)->system_id = row->other_system;
+        seen(EAST)->flush_lsn = row->own_lsn;
+        explain(&w.s, &w.o, 0, w.now, &why);
+        rule = world_decide(&w);
+        if ((strcmp(rule, "activate-declared") == 0) != row->activated)
+            fail_msg("%s: '%s'", row->name, rule);
+        if (!row->activated && strstr(why.verdict, "pg-west") == NULL)
+            fail_msg("%s: %s", row->name, why.verdict);
+    }
+}
+
+/* Reports come one after the other: only one of ours that is later than theirs compares. */
+static void an_older_report_of_our_own_does_not_compare(void **state)
+{
+    (void)state;
+    forming();
+    world_pass_ms(&w, 5);
+    world_report(&w, WEST, SERVER_DOWN);
+    assert_string_equal(world_decide(&w), "");
+    world_report(&w, EAST, SERVER_DOWN);
+    assert_string_equal(world_decide(&w), "activate-declared");
+    world_pass_ms(&w, 10000);
+    world_report(&w, EAST, SERVER_DOWN);
+    assert_string_equal(world_decide(&w), ""); /* WEST is silent by now */
+}
+
+/* A fenced primary stopped further on, on the timeline that it was fenced on: its position
+ * does not compare with the new primary's, and it may miss all of that. */
+static void another_timeline_is_no_small_lag(void **state)
+{
+    static const enum sync_mode modes[] = {SYNC_OFF, SYNC_PREFERRED};
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(modes); i++) {
+        uint64_t forecast;
+
+        world_steady(&w, modes[i]);
+        world_group(&w)->sync_set = 1u << EAST;
+        world_report(&w, EAST, SERVER_PRIMARY);
+        seen(EAST)->timeline = 2;
+        world_seen(&w)->primary_timeline = 2;
+        world_pass_ms(&w, 1100);
+        world_report(&w, WEST, SERVER_DOWN);
+        seen(WEST)->flush_lsn = 5000;
+        assert_false(loss_forecast(&w.s, &w.o, 0, WEST, w.now, &forecast));
+        assert_string_equal(world_step(&w), "");
+        seen(WEST)->timeline = 2;
+        assert_string_equal(world_step(&w), "silent-holder");
+    }
+}
+
+/* `automatic: false`, and the target of an operator's failover is born anew, or silent,
+ * while it is promoted: the move goes on, except in a pause. */
+static void a_move_asked_for_comes_to_an_end(void **state)
+{
+    (void)state;
+    for (unsigned paused = 0; paused < 2; paused++) {
+        world_steady(&w, SYNC_REQUIRED);
+        world_group(&w)->policy.automatic = false;
+        world_report(&w, WEST, SERVER_STANDBY);
+        world_seen(&w)->failover_wanted = true;
+        world_seen(&w)->failover_target = WEST;
+        assert_string_equal(world_step(&w), "operator-failover");
+        assert_int_equal(world_prove(&w, EAST, PROOF_AGENT, 1), ACCEPTED);
+        assert_string_equal(world_step(&w), "activate-behind-proofs");
+        assert_int_equal(world_renew(&w, WEST, 1, LEASE_WRITE), ACCEPTED);
+        world_group(&w)->paused = paused;
+        world_pass_ms(&w, 5000); /* WEST is gone; EAST is a candidate still */
+        world_report(&w, EAST, SERVER_DOWN);
+        assert_string_equal(world_step(&w), paused ? "" : "promotion-silent");
+        if (!paused)
+            assert_true(world_group(&w)->run.requested);
+    }
+}
+
+/* The server recovers for ever, or its disk hangs, while the lease is renewed. */
+static void a_restart_that_does_not_end_is_left(void **state)
+{
+    uint32_t limit;
+
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    world_group(&w)->policy.local_restarts = 1;
+    limit = world_group(&w)->policy.promote_deadline_ms;
+    world_pass_ms(&w, 10);
+    world_report(&w, WEST, SERVER_STANDBY);
+    world_report(&w, EAST, SERVER_DOWN);
+    assert_string_equal(world_step(&w), "crash-restarts-here");
+    for (uint32_t ms = 0; ms < limit; ms += 500) {
+        assert_string_equal(world_step(&w), "");
+        world_pass_ms(&w, 500);
+        assert_int_equal(world_renew(&w, EAST, 1, LEASE_WRITE), ACCEPTED);
+        world_report(&w, EAST, SERVER_STARTING);
+        world_report(&w, WEST, SERVER_STANDBY);
+    }
+    assert_string_equal(world_step(&w), "restart-stuck");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_holds_less_is_not_activated),
+        cmocka_unit_test(an_older_report_of_our_own_does_not_compare),
+        cmocka_unit_test(another_timeline_is_no_small_lag),
+        cmocka_unit_test(a_move_asked_for_comes_to_an_end),
+        cmocka_unit_test(a_restart_that_does_not_end_is_left),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
