@@ -37,6 +37,7 @@ enum {
     HUNG_MS = 1500,
     PROMOTE_MS = 4000,
     STOP_MS = 1000,
+    WAL_START = 1 << 24, /* as told to controllers: 0 is no position */
 };
 
 /* What the model does wrong on purpose, so that the test is seen to fail. */
