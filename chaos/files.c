@@ -96,18 +96,21 @@ char *file_group(const struct cluster *c)
                           "lease: {ttl: %ums, renew: %ums}\n"
                           "sync: %s\n"
                           "fence: [agent, lease_expiry]\n"
+                          "adopt: %s\n"
                           "decide: {automatic: true, local_restarts: 0, cooldown: 0s, "
                           "hung_after: %ums, shrink_after: %ums}\n",
                           GROUP_NAME, c->profile.ttl, c->profile.renew, sync_name(c->sync),
-                          cluster_hung_after_ms(c), cluster_shrink_after_ms(c));
+                          c->adopt ? "true" : "false", cluster_hung_after_ms(c),
+                          cluster_shrink_after_ms(c));
 
     return text_new("%scomponents:\n"
                     "  - name: db\n"
                     "    provider: postgres\n"
+                    "    standby_reads: %s\n"
                     "    instances:\n"
                     "      - {agent: pg-east, region: east, port: 5432,"
                     " data: \"%s/east/data\", start: pg_ctl}\n"
                     "      - {agent: pg-west, region: west, port: 5432,"
                     " data: \"%s/west/data\", start: pg_ctl}\n",
-                    head, dir, dir);
+                    head, c->standby_reads ? "true" : "false", dir, dir);
 }

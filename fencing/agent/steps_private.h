@@ -116,6 +116,9 @@ helper_reply inst_on_step;
 void inst_consider(struct inst *i);
 /* Nothing is sent when it knows already. */
 void inst_tell_keeper(struct inst *i, uint64_t ready_epoch);
+/* If the server has become ready, the keeper is told so now. True: the records were
+ * written. */
+bool inst_tell_ready(struct inst *i);
 void inst_say_result(struct inst *i, const Rf__StepResult *result);
 
 #endif

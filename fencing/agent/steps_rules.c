@@ -171,9 +171,12 @@ enum police police(const Rf__Assignment *a, const Rf__Observation *seen,
     bool known = r->known.pid != 0 && postmaster_equal(seen_postmaster(seen), r->known);
 
     *ret_why = "";
-    if (seen->postmaster_pid == 0 || a->role == RF__ROLE__ROLE_NONE ||
-        a->role == RF__ROLE__ROLE_DETACHED)
+    if (seen->postmaster_pid == 0 || a->role == RF__ROLE__ROLE_DETACHED)
         return POLICE_LET;
+    /* While the group forms: its first epoch may be over sooner than we look again, and
+     * with it the word that what runs may stay. */
+    if (a->role == RF__ROLE__ROLE_NONE)
+        return a->adopt && !known ? POLICE_ADOPT : POLICE_LET;
     if (a->role == RF__ROLE__ROLE_STANDBY &&
         seen->server == RF__SERVER_STATE__SERVER_PRIMARY) {
         *ret_why = "the server is a primary, but this instance is a standby in this epoch "

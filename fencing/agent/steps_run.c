@@ -111,7 +111,10 @@ static void finish(struct inst *i, const Rf__StepResult *r)
     if (known)
         keep_result(i, r);
     i->run = (struct running){0};
-    (void)steps_save(i->st);
+    /* The keeper hears that it is ready before the leader hears of the step, or the gate of
+     * an adopted server would be shut for the moment between `opened` and that. */
+    if (!inst_tell_ready(i))
+        (void)steps_save(i->st);
     if (may_be_said(i->st, r))
         inst_say_result(i, r);
 }

@@ -49,7 +49,8 @@ static void watch_over(struct inst *i)
         i->problem[0] = 0;
 }
 
-static bool find_ready(struct inst *i)
+/* `*ret_saved`, if wanted: the records were written for it. */
+static bool find_ready(struct inst *i, bool *ret_saved)
 {
     struct keeper_view v;
     bool ready;
@@ -62,6 +63,8 @@ static bool find_ready(struct inst *i)
         log_info("%s: the server is ready to be opened in epoch %" PRIu64, i->group,
                  i->a->epoch);
         (void)steps_save(i->st);
+        if (ret_saved != NULL)
+            *ret_saved = true;
     }
     return ready;
 }
@@ -100,6 +103,15 @@ void inst_tell_keeper(struct inst *i, uint64_t ready_epoch)
         return;
     i->told = s;
     board_put_server(i->st->parts.board, i->slot, &s);
+}
+
+bool inst_tell_ready(struct inst *i)
+{
+    bool saved = false;
+
+    if (i->a != NULL && i->rec != NULL && find_ready(i, &saved))
+        inst_tell_keeper(i, i->a->epoch);
+    return saved;
 }
 
 static void put_packed(struct inst *i, enum board_letter kind, const ProtobufCMessage *m)
@@ -170,7 +182,7 @@ void inst_consider(struct inst *i)
     if (i->seen != NULL)
         watch_over(i);
     note_hung(i);
-    ready = find_ready(i);
+    ready = find_ready(i, NULL);
     if (ready && !mono_is_set(i->canary_ok))
         i->canary_ok = mono_now();
     inst_tell_keeper(i, ready ? i->a->epoch : 0);

@@ -37,6 +37,18 @@ static Rf__CanaryState send_canary(struct pg *pg, struct mono deadline, struct e
     return RF__CANARY_STATE__CANARY_OK;
 }
 
+/* A walsender that has just learned whom commits wait for (a join) releases them at its
+ * standby's next answer; and while every commit waits, this canary too, there is nothing
+ * that a standby would have to answer until its ten-second status. A commit that waits for
+ * nobody gives it something. */
+static void prod_standbys(struct pg *pg, struct mono deadline)
+{
+    struct err err;
+
+    if (pg_exec(&pg->main, PG_CANARY_SQL, deadline, NULL, &err) != 0)
+        return; /* no more than a help, and made again at the next look */
+}
+
 Rf__CanaryState pg_canary_look(struct pg *pg, struct mono deadline, struct err *err)
 {
     struct mono patience = pg_within(deadline, CANARY_PATIENCE_MS);
@@ -54,6 +66,7 @@ Rf__CanaryState pg_canary_look(struct pg *pg, struct mono deadline, struct err *
         /* One canary at a time: it stays out until it is answered, and counts then. */
         if (pg_waits_sync(pg, pg->canary_pid, deadline, &waits, err) != 0 || !waits)
             return RF__CANARY_STATE__CANARY_HUNG;
+        prod_standbys(pg, deadline);
         return RF__CANARY_STATE__CANARY_WAITS_SYNC;
     }
     pg->canary_sent = false;

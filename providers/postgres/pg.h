@@ -53,7 +53,8 @@ struct pg_rate {
 /* Where the log of a server that is down ends, found once: nothing changes in it until the
  * server is started, which writes the control file. */
 struct pg_down {
-    int64_t control_ns; /* the control file's time of change when it was looked at; 0: never */
+    int64_t
+        control_ns; /* the control file's time of change when it was looked at; 0: never */
     uint32_t timeline;
     uint64_t end; /* 0: not found out */
 };

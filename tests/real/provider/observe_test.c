@@ -228,10 +228,12 @@ static void too_many_clients_is_not_hung(void **state)
         PQfinish(c[i]);
 }
 
-/* Commits wait for a standby that is away: not hung, for as long as it takes. */
+/* Commits wait for a standby that is away: not hung, for as long as it takes. Each look
+ * gives that standby something to answer, since who waits writes nothing more. */
 static void waiting_for_sync_is_not_hung(void **state)
 {
     struct world *w = *state;
+    uint64_t flushed = 0;
 
     lead(&w->east);
     follow(&w->west, &w->east);
@@ -241,6 +243,8 @@ static void waiting_for_sync_is_not_hung(void **state)
         AUTO(see_free) Rf__Observation *seen = see(&w->east, true);
 
         assert_int_equal(seen->canary, RF__CANARY_STATE__CANARY_WAITS_SYNC);
+        assert_true(seen->flush_lsn > flushed);
+        flushed = seen->flush_lsn;
     }
     signal_all(&w->west, SIGCONT);
     eventually(canary_is_ok, &w->east, 5000);

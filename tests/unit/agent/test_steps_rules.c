@@ -117,6 +117,7 @@ static void orders_are_judged(void **state)
         enum order_verdict v;
 
         a.stop_allowed = row->stop_allowed;
+        a.index = 50;
         rq.kind = row->kind;
         rq.step = 50;
         rq.epoch = row->order_epoch;
@@ -131,6 +132,23 @@ static void orders_are_judged(void **state)
             fail_msg("%s: %d instead of %d (%s)", row->name, (int)v, (int)row->verdict,
                      why);
     }
+}
+
+/* The order to stop has overtaken the assignment that allows it: it is not refused. */
+static void a_stop_waits_for_its_permission(void **state)
+{
+    Rf__Assignment a = assignment(P, 3);
+    Rf__StepRequest rq = RF__STEP_REQUEST__INIT;
+    struct order_facts f = {.a = &a, .request = &rq, .now = {1000}, .view = {.epoch = 3}};
+    const char *why;
+
+    (void)state;
+    rq.kind = STOP;
+    rq.step = 50;
+    rq.epoch = 3;
+    assert_int_equal(order_judge(&f, &why), ORDER_WAIT);
+    a.stop_allowed = true;
+    assert_int_equal(order_judge(&f, &why), ORDER_RUN);
 }
 
 /* One at a time; a known result is said again; older ids are of stale leaders. */
@@ -298,6 +316,12 @@ static void only_its_agent_starts_a_server(void **state)
              false, POLICE_STOP},
             {"forming", N, RF__SERVER_STATE__SERVER_PRIMARY, false, false, false, false,
              POLICE_LET},
+            {"forming, to be adopted", N, RF__SERVER_STATE__SERVER_PRIMARY, false, false,
+             true, false, POLICE_ADOPT},
+            {"forming, adopted, started anew", N, RF__SERVER_STATE__SERVER_STANDBY, false,
+             true, true, false, POLICE_ADOPT},
+            {"forming, adopted", N, RF__SERVER_STATE__SERVER_PRIMARY, true, true, true,
+             false, POLICE_LET},
             {"detached", RF__ROLE__ROLE_DETACHED, RF__SERVER_STATE__SERVER_PRIMARY, false,
              true, false, false, POLICE_LET},
         },
@@ -515,6 +539,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(orders_are_judged),
+        cmocka_unit_test(a_stop_waits_for_its_permission),
         cmocka_unit_test(one_step_at_a_time),
         cmocka_unit_test(only_what_was_seen_changes_the_server),
         cmocka_unit_test(ready_waits_for_the_members),

@@ -89,7 +89,10 @@ static void push(struct pair *w, uint8_t c, uint8_t h)
     a->rho_ppm = g->policy.lease.rho_ppm;
     a->standby_reads = g->policy.standby_reads;
     a->proof_wanted = proof_is_wanted(&w->ctls[c].s, g, h);
-    a->hands_off = g->adopt && a->role == ROLE_NONE && g->active == h;
+    a->ttl_ms = g->policy.lease.ttl_ms;
+    a->opened = g->opened_index != 0;
+    a->adopt = g->adopt && !a->opened && g->active == h &&
+               (a->role == ROLE_NONE || a->role == ROLE_PRIMARY);
     a->peer_count = 1;
     m.assign.d = (struct duties){
         .known = true,
