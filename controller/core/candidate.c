@@ -199,6 +199,11 @@ static bool is_able(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
         snprintf(why, TEXT_SIZE, "its server has another system identifier");
         return false;
     }
+    if (stands_also_in(l, instance) != NULL) {
+        snprintf(why, TEXT_SIZE, "its server belongs to group %s",
+                 stands_also_in(l, instance)->name);
+        return false;
+    }
     return server_can_lead(l, instance, why);
 }
 
@@ -315,6 +320,23 @@ static bool holds_most(const struct look *l, char why[TEXT_SIZE])
     return true;
 }
 
+/* To be led under this group alone, and by nobody who passes by the gate. */
+static bool is_free(const struct look *l, char why[TEXT_SIZE])
+{
+    const struct group *other = stands_also_in(l, l->g->active);
+
+    if (other != NULL) {
+        snprintf(why, TEXT_SIZE, "its server is one of group %.23s too (one-group)",
+                 other->name);
+        return false;
+    }
+    if (active_seen(l)->seen.server == SERVER_PRIMARY && !adoption_is_gated(l)) {
+        snprintf(why, TEXT_SIZE, "its socket directory is not its own (private-socket)");
+        return false;
+    }
+    return true;
+}
+
 bool declared_ok(const struct look *l, char why[TEXT_SIZE])
 {
     const struct seen_instance *seen = &active_seen(l)->seen;
@@ -343,7 +365,7 @@ bool declared_ok(const struct look *l, char why[TEXT_SIZE])
         snprintf(why, TEXT_SIZE, "its server runs: stop it, or declare `adopt: true`");
         return false;
     }
-    return holds_most(l, why);
+    return is_free(l, why) && holds_most(l, why);
 }
 
 bool decisions_allowed(const struct look *l)

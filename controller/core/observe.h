@@ -62,6 +62,7 @@ struct seen_outcome {
 struct seen_proof {
     bool given;
     bool installed;
+    bool stopped; /* no process of the server was left when it was given */
     uint64_t epoch, fence_index;
     struct incarnation prover;
 };

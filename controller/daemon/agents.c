@@ -181,25 +181,6 @@ static bool has_living_twin(const struct known *k, const struct incarnation *who
            mono_is_set(k->heard) && mono_since_ms(k->heard, mono_now()) < AGENTS_ALIVE_MS;
 }
 
-static void read_hello(const Rf__AgentHello *h, struct entry_enrol *ret)
-{
-    *ret = (struct entry_enrol){0};
-    (void)snprintf(ret->agent.name, sizeof ret->agent.name, "%s", h->name);
-    (void)snprintf(ret->agent.region, sizeof ret->agent.region, "%s", h->region);
-    (void)snprintf(ret->agent.address, sizeof ret->agent.address, "%s", h->address);
-    (void)snprintf(ret->agent.version, sizeof ret->agent.version, "%s", h->version);
-    ret->agent.format_min = h->format_min;
-    ret->agent.format_max = h->format_max;
-    if (frame_incarnation_get(h->incarnation, &ret->agent.incarnation, NULL) != 0)
-        return; /* none: apply() refuses it */
-    for (size_t i = 0; i < h->n_epochs && ret->epoch_count < GROUP_MAX; i++) {
-        struct tombstone *seen = &ret->epochs[ret->epoch_count++];
-
-        (void)snprintf(seen->name, sizeof seen->name, "%s", h->epochs[i]->group);
-        seen->epoch = h->epochs[i]->highest;
-    }
-}
-
 /* A host whose agent was restarted on another state directory looks for a moment like one
  * with two: it is neither enrolled nor refused until that moment is over. */
 static void wait_for_twin(struct known *k, uint8_t route, const struct entry_enrol *h)
@@ -241,8 +222,12 @@ static void on_hello(struct agents *a, struct known *k, uint8_t route,
                      const Rf__AgentHello *wire)
 {
     struct entry_enrol h;
+    struct err err = {0};
 
-    read_hello(wire, &h);
+    if (reports_read_hello(wire, &h, &err) != 0) {
+        refuse_route(a, k, route, &h.agent.incarnation, err.text, true);
+        return;
+    }
     if (agents_is_superseded(a, &h.agent.incarnation)) {
         refuse_route(a, k, route, &h.agent.incarnation,
                      "this incarnation was replaced by a newer one of the same name: stop "

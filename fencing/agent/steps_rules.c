@@ -192,6 +192,12 @@ enum police police(const Rf__Assignment *a, const Rf__Observation *seen,
     return POLICE_STOP;
 }
 
+bool fence_wants_stop(const Rf__Assignment *a, bool stopped)
+{
+    return a->ungated_local && a->fence_index != 0 && !stopped &&
+           a->role == RF__ROLE__ROLE_PRIMARY;
+}
+
 enum keeper_server_state server_state(const Rf__Observation *seen,
                                       enum keeper_server_state last, bool alive)
 {

@@ -18,6 +18,14 @@ static void watch_over(struct inst *i)
     i->alien = false;
     if (i->run.busy && !i->run.own)
         return; /* what a step starts is known when it ends */
+    if (fence_wants_stop(i->a, i->stopped && !i->alive)) {
+        i->alien = true;
+        if (!was)
+            log_info("%s: fenced, and its local clients are not gated: the server is "
+                     "stopped",
+                     i->group);
+        return;
+    }
     switch (police(i->a, i->seen, i->rec, i->opening, &why)) {
     case POLICE_LET:
         break;

@@ -342,6 +342,34 @@ static void only_its_agent_starts_a_server(void **state)
     }
 }
 
+/* Local clients that pass by the gate are ended by ending the server, once the fence is
+ * committed and not before; what is known to be stopped is left alone. */
+static void a_fence_stops_an_ungated_server(void **state)
+{
+    static const struct {
+        const char *name;
+        bool ungated;
+        uint64_t fence_index;
+        Rf__Role role;
+        bool stopped, wanted;
+    } table[] = {{"fenced", true, 9, P, false, true},
+                 {"stopped", true, 9, P, true, false},
+                 {"not fenced", true, 0, P, false, false},
+                 {"gated", false, 9, P, false, false},
+                 {"standby", true, 9, S, false, false}},
+      *row;
+
+    (void)state;
+    EACH (row, table) {
+        Rf__Assignment a = assignment(row->role, 3);
+
+        a.ungated_local = row->ungated;
+        a.fence_index = row->fence_index;
+        if (fence_wants_stop(&a, row->stopped) != row->wanted)
+            fail_msg("%s", row->name);
+    }
+}
+
 /* A look that failed does not change what a living server was; a dead one is not believed
  * to be anything. */
 static void a_failed_look_changes_nothing(void **state)
@@ -530,6 +558,7 @@ int main(void)
         cmocka_unit_test(a_new_epoch_waits_for_nobody),
         cmocka_unit_test(never_ready),
         cmocka_unit_test(only_its_agent_starts_a_server),
+        cmocka_unit_test(a_fence_stops_an_ungated_server),
         cmocka_unit_test(a_failed_look_changes_nothing),
         cmocka_unit_test(hung_is_asked_and_not_answered),
         cmocka_unit_test(a_replica_keeps_within_max_lag),

@@ -146,6 +146,9 @@ static void say_proof(struct pair *w, uint8_t h, const struct keeper_effect *e)
     pair_note(w, "host %u proves %s, epoch %" PRIu64, h,
               e->installed ? "installed" : "a fence", e->epoch);
     pair_host_says(w, h, &m);
+    /* Proofs are repeated by every way until the log has one: a copy may come behind it. */
+    if (w->noisy && pair_chance(w, 400))
+        pair_host_echoes(w, &m);
 }
 
 static void say_renewal(struct pair *w, uint8_t h, const struct keeper_renewal *r)

@@ -142,6 +142,7 @@ enum refusal world_prove(struct world *w, uint8_t instance, enum proof_kind kind
     e.proof.fence_index =
         kind == PROOF_INSTALLED ? world_group(w)->index : world_group(w)->fence_index;
     e.proof.prover = life(instance, number);
+    e.proof.stopped = kind == PROOF_AGENT;
     return world_apply(w, &e);
 }
 
@@ -179,6 +180,7 @@ void world_report(struct world *w, uint8_t instance, enum server_state server)
         .streaming = server == SERVER_STANDBY,
         .follows_active = server == SERVER_STANDBY,
         .ready = server == SERVER_PRIMARY,
+        .private_socket = true,
     };
 
     observe_report(&w->o, &w->s, (uint8_t)(g - w->s.groups), instance, &seen);
