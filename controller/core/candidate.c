@@ -52,13 +52,34 @@ bool report_is_fresh(const struct state *s, const struct observations *o, uint8_
     return agent_present(&l, instance);
 }
 
-static uint64_t retry_pause_ms(uint32_t failures)
+static uint64_t retry_max_ms(enum step_kind kind)
 {
-    uint64_t pause = RETRY_FIRST_MS;
+    switch (kind) {
+    case STEP_FOLLOW:
+    case STEP_CLONE:
+        return RETRY_REPAIR_MAX_MS;
+    case STEP_JOIN:
+    case STEP_CHECKPOINT:
+        return RETRY_JOIN_MAX_MS;
+    case STEP_NONE:
+    case STEP_LEAD:
+    case STEP_STOP:
+    case STEP_SYNC:
+        break;
+    }
+    return RETRY_SERVICE_MAX_MS;
+}
 
-    while (--failures > 0 && pause < RETRY_MAX_MS)
+/* I5: each try has its intention and its outcome in the log, and the log keeps them for
+ * ever: none is left out, but a step that goes on failing is tried ever more seldom, once
+ * a minute in the end. */
+static uint64_t retry_pause_ms(enum step_kind kind, uint32_t failures)
+{
+    uint64_t pause = RETRY_FIRST_MS, max = retry_max_ms(kind);
+
+    while (--failures > 0 && pause < max)
         pause *= 2;
-    return pause < RETRY_MAX_MS ? pause : RETRY_MAX_MS;
+    return pause < max ? pause : max;
 }
 
 /* What was observed before the last step ended is about a world that the step has changed:
@@ -79,7 +100,7 @@ bool step_may_start(const struct look *l, uint8_t instance, enum step_kind kind)
     if (step->state != STEP_FAILED || step->kind != kind)
         return true;
     return mono_since_ms(l->og->instances[instance].step_ended, l->now) >=
-           retry_pause_ms(step->failures);
+           retry_pause_ms(kind, step->failures);
 }
 
 bool candidate_is_member(const struct look *l, uint8_t instance)
@@ -159,6 +180,10 @@ static bool is_able(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
 
     if (!agent_present(l, instance)) {
         snprintf(why, TEXT_SIZE, "its agent does not answer");
+        return false;
+    }
+    if (seen->unfit) {
+        snprintf(why, TEXT_SIZE, "its agent can begin nothing: %.120s", seen->problem);
         return false;
     }
     if (!group_may_reside(l->g, instance)) {
@@ -411,9 +436,10 @@ bool active_hung(const struct look *l)
            active_seen(l)->seen.epoch == l->g->epoch;
 }
 
+/* An agent that can begin nothing cannot restart its server either. */
 bool restarts_left(const struct look *l)
 {
-    return l->g->restarts_used < l->g->policy.local_restarts;
+    return !active_seen(l)->seen.unfit && l->g->restarts_used < l->g->policy.local_restarts;
 }
 
 bool former_life_stands(const struct look *l, uint8_t instance)

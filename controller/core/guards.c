@@ -466,11 +466,18 @@ static const struct step *step_of_run(const struct look *l, enum step_kind kind)
     return step->kind == kind && step->id > l->g->run.id ? step : NULL;
 }
 
+/* I11: an activation of it could only stand still. Better to go back while that is possible
+ * than to find out behind the fence, with nobody open. */
+static bool target_unfit(const struct look *l)
+{
+    return agent_present(l, l->g->run.to) && l->og->instances[l->g->run.to].seen.unfit;
+}
+
 bool guard_not_checkpointed(const struct look *l, struct entry *e)
 {
     const struct step *step = &active_of(l)->step;
 
-    if (step->id > l->g->run.id || step->state == STEP_STARTED)
+    if (step->id > l->g->run.id || step->state == STEP_STARTED || target_unfit(l))
         return false;
     return propose_step(l, e, l->g->active, STEP_CHECKPOINT);
 }
@@ -487,7 +494,8 @@ bool guard_checkpointed(const struct look *l, struct entry *e)
 {
     const struct step *step = step_of_run(l, STEP_CHECKPOINT);
 
-    if (step == NULL || step->state == STEP_STARTED || !target_streams(l))
+    if (step == NULL || step->state == STEP_STARTED || target_unfit(l) ||
+        !target_streams(l))
         return false;
     return propose_step(l, e, l->g->active, STEP_STOP);
 }
@@ -499,7 +507,7 @@ bool guard_stopped_and_flushed(const struct look *l, struct entry *e)
     const struct step *step = step_of_run(l, STEP_STOP);
 
     if (step == NULL || step->state != STEP_DONE || step->position == 0 ||
-        !agent_present(l, l->g->run.to) ||
+        !agent_present(l, l->g->run.to) || target_unfit(l) ||
         l->og->instances[l->g->run.to].seen.flush_lsn < step->position)
         return false;
     propose_fence(l, e, "stopped, and the target has flushed the shutdown checkpoint");
@@ -513,15 +521,20 @@ bool guard_switch_overdue(const struct look *l, struct entry *e)
 {
     const struct step *stop = step_of_run(l, STEP_STOP);
     bool failed = stop != NULL && stop->state == STEP_FAILED;
+    bool unfit = target_unfit(l) && active_of(l)->step.state != STEP_STARTED;
     uint64_t since = mono_since_ms(l->og->phase_since, l->now);
 
-    if (!failed && since < 2ull * l->g->policy.stop_deadline_ms)
+    if (!failed && !unfit && since < 2ull * l->g->policy.stop_deadline_ms)
         return false;
     e->kind = ENTRY_RUN_ABORT;
     e->run_abort = (struct entry_run_abort){.run = l->g->run.id};
     snprintf(e->run_abort.reason, TEXT_SIZE, "%s%.150s",
-             failed ? "the stop failed: " : "stop_deadline has passed",
-             failed ? stop->text : "");
+             failed  ? "the stop failed: "
+             : unfit ? "the target can begin nothing: "
+                     : "stop_deadline has passed",
+             failed  ? stop->text
+             : unfit ? l->og->instances[l->g->run.to].seen.problem
+                     : "");
     return true;
 }
 

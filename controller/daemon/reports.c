@@ -116,7 +116,8 @@ static struct seen_instance read_report(const struct state *s, const struct grou
                               .hung = r->hung,
                               .ready = r->ready,
                               .gate_proven = r->gate_proven,
-                              .step = r->step};
+                              .step = r->step,
+                              .unfit = r->unfit};
     uint64_t age_ns = r->seen_age_ms * NS_PER_MS;
 
     v.taken.ns = v.at.ns > age_ns ? v.at.ns - age_ns : 1;

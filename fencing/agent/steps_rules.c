@@ -241,6 +241,25 @@ bool replica_keeps_up(const Rf__Assignment *a, const Rf__Observation *seen,
            waiting <= a->max_lag_bytes;
 }
 
+bool same_trouble(const char *a, const char *b)
+{
+    static const char digits[] = "0123456789ABCDEFabcdef";
+
+    for (;;) {
+        if (*a >= '0' && *a <= '9' && *b >= '0' && *b <= '9') {
+            a += strspn(a, digits); /* a position in the log is hexadecimal */
+            b += strspn(b, digits);
+        } else if (*a != *b) {
+            return false;
+        } else if (*a == 0) {
+            return true;
+        } else {
+            a++;
+            b++;
+        }
+    }
+}
+
 /* ---- members that do not flush --------------------------------------------------------
  */
 

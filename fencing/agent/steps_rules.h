@@ -108,6 +108,10 @@ enum { REPLICA_AGE_MS = 5000 };
 bool replica_keeps_up(const Rf__Assignment *a, const Rf__Observation *seen,
                       uint64_t seen_age_ms);
 
+/* The same words, whatever the numbers in them: "12 MiB free" today and 11 tomorrow is the
+ * same trouble, and is logged once. */
+bool same_trouble(const char *a, const char *b);
+
 /* ---- members that do not flush (I8)
  * ------------------------------------------------------ */
 

@@ -126,10 +126,12 @@ static void put_packed(struct inst *i, enum board_letter kind, const ProtobufCMe
 
 static const char *problem_of(const struct inst *i)
 {
-    if (i->st->save_failed)
-        return "no room on the disk of state_dir: no step is begun";
+    if (i->st->disk_problem[0] != 0)
+        return i->st->disk_problem;
     if (i->problem[0] != 0)
         return i->problem;
+    if (i->seen != NULL && i->seen->denied[0] != 0)
+        return i->seen->denied;
     /* A short wait is the way of things: lease and standby need a moment. */
     if (i->order != NULL && i->waits[0] != 0 &&
         mono_since_ms(i->waiting_since, mono_now()) > WAIT_SHOWN_MS)
@@ -149,6 +151,7 @@ static void say_report(struct inst *i, bool ready)
     r.ready = ready;
     r.step = i->run.own ? 0 : i->run.step;
     r.problem = wire_text(problem_of(i));
+    r.unfit = i->st->disk_problem[0] != 0;
     r.shrink = shrink;
     for (size_t k = 0; k < i->a->n_peers && k < SHRINK_PEERS_MAX; k++)
         if ((i->shrink_bits & 1u << k) != 0)

@@ -26,7 +26,7 @@ static Rf__CanaryState send_canary(struct pg *pg, struct mono deadline, struct e
 {
     int status = pg_conn_open(pg, &pg->canary, PG_CANARY_OPTIONS, deadline, err);
 
-    if (status != 0 && pg->canary.why == PG_WHY_TOO_MANY)
+    if (status != 0 && (pg->canary.why == PG_WHY_TOO_MANY || pg_is_denied(pg->canary.why)))
         return RF__CANARY_STATE__CANARY_NO_CONNECTION;
     if (status != 0)
         return RF__CANARY_STATE__CANARY_HUNG;

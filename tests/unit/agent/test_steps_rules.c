@@ -535,6 +535,18 @@ static void nobody_waits_for_one_who_does_not_keep_up(void **state)
     assert_int_equal(order_judge(&f, &why), ORDER_RUN);
 }
 
+/* What differs in its numbers only is no news; anything else is. */
+static void trouble_is_told_apart_by_its_words(void **state)
+{
+    (void)state;
+    assert_true(same_trouble("", ""));
+    assert_true(same_trouble("no room: 12 MiB free", "no room: 9 MiB free"));
+    assert_true(same_trouble("at 0/3A000060", "at 0/41B00"));
+    assert_false(same_trouble("no room", "no room: 9 MiB free"));
+    assert_false(same_trouble("no room on east", "no room on west"));
+    assert_false(same_trouble("12 rows", "rows"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -550,6 +562,7 @@ int main(void)
         cmocka_unit_test(a_failed_look_changes_nothing),
         cmocka_unit_test(hung_is_asked_and_not_answered),
         cmocka_unit_test(a_replica_keeps_within_max_lag),
+        cmocka_unit_test(trouble_is_told_apart_by_its_words),
         cmocka_unit_test(a_silent_member_is_let_go_in_time),
         cmocka_unit_test(doubtful_looks_let_nobody_go),
         cmocka_unit_test(nobody_waits_for_one_who_does_not_keep_up),

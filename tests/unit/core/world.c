@@ -186,6 +186,15 @@ void world_report(struct world *w, uint8_t instance, enum server_state server)
     observe_report(&w->o, &w->s, (uint8_t)(g - w->s.groups), instance, &seen);
 }
 
+void world_report_unfit(struct world *w, uint8_t instance, const char *problem)
+{
+    struct seen_instance *seen = &world_seen(w)->instances[instance].seen;
+
+    world_report(w, instance, SERVER_STANDBY);
+    seen->unfit = true;
+    snprintf(seen->problem, sizeof seen->problem, "%s", problem);
+}
+
 void world_outcome(struct world *w, uint8_t instance, bool done)
 {
     struct seen_outcome *out = &world_seen(w)->instances[instance].outcome;
