@@ -7,6 +7,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/units.h"
+#include "controller/cli/group_file.h"
 
 enum { PATIENCE_MS = 3000, AGAIN_MS = 100 };
 
@@ -77,8 +78,11 @@ enum cli_exit cli_refused(const struct cli *cli, const struct http_answer *answe
     const char *code = json_string_value(json_object_get(error, "code"));
     const char *text = json_string_value(json_object_get(error, "text"));
     enum cli_exit result = exit_of(answer->status, code != NULL ? code : "");
+    struct err in_file = {0};
 
-    if (text != NULL)
+    if (text != NULL && cli->file != NULL && group_file_locate(cli->file, text, &in_file))
+        fprintf(cli->errors, "ringfence: %s\n", in_file.text);
+    else if (text != NULL)
         fprintf(cli->errors, "ringfence: %s%s%s%s\n", code != NULL ? code : "",
                 code != NULL ? ": " : "", text, "");
     else

@@ -7,6 +7,7 @@
 #include "controller/cli/cli.h"
 #include "controller/cli/group_file.h"
 #include "controller/cli/show.h"
+#include "controller/config/config.h"
 
 enum { PATH_MAX_BYTES = 200 };
 
@@ -22,14 +23,14 @@ static void tell(const struct cli *cli, const json_t *answer, const char *before
         fprintf(cli->out, "%s%s%s\n", before, show_member(answer, member, room), after);
 }
 
-static enum cli_exit load(const struct cli *cli, json_t **ret_document)
+static enum cli_exit load(struct cli *cli, json_t **ret_document)
 {
     const char *file = cli_value(cli, "file");
     struct err err = {0};
 
     if (file == NULL)
         return cli_usage(cli, "expected -f FILE");
-    if (group_file_load(file, ret_document, &err) == 0)
+    if (group_file_load(file, ret_document, &cli->file, &err) == 0)
         return CLI_OK;
     fprintf(cli->errors, "ringfence: %s\n", err.text);
     return CLI_USAGE;
@@ -50,6 +51,7 @@ enum cli_exit cli_apply(struct cli *cli)
                 json_is_true(json_object_get(answer, "changed")) ? "applied" : "unchanged");
     json_decref(document);
     json_decref(answer);
+    config_free(&cli->file);
     return result;
 }
 
@@ -70,6 +72,7 @@ enum cli_exit cli_diff(struct cli *cli)
     }
     json_decref(document);
     json_decref(answer);
+    config_free(&cli->file);
     return result;
 }
 

@@ -140,7 +140,27 @@ struct answer_row {
 
 #define ERROR(code, text) "{\"error\": {\"code\": \"" code "\", \"text\": \"" text "\"}}"
 
+#define IN_GROUP_FILE EXAMPLES "/group-orders.yaml:"
+
 static const struct answer_row answers[] = {
+    {{"apply", "-f", EXAMPLES "/group-orders.yaml"},
+     FAKE_ANSWER,
+     400,
+     ERROR("bad-request", "sync: \\\"x\\\": one of"),
+     CLI_USAGE,
+     "ringfence: " IN_GROUP_FILE "33: sync: \"x\": one of\n"},
+    {{"diff", "-f", EXAMPLES "/group-orders.yaml"},
+     FAKE_ANSWER,
+     409,
+     ERROR("invalid", "lease.ttl: breaks"),
+     CLI_NO,
+     "ringfence: " IN_GROUP_FILE "22: lease.ttl: breaks\n"},
+    {{"apply", "-f", EXAMPLES "/group-orders.yaml"},
+     FAKE_ANSWER,
+     409,
+     ERROR("wrong-phase", "is detached"),
+     CLI_NO,
+     "wrong-phase: is detached\n"},
     {{"pause", "g"},
      FAKE_ANSWER,
      409,
