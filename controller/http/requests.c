@@ -317,6 +317,12 @@ static void failover(struct api *a, const struct group *g, const struct api_requ
                      phase_name(g->phase));
         return;
     }
+    if (target == g->active) {
+        answer_error(who, 409, refusal_name(REFUSE_NOT_ACTIVE),
+                     "group %s is active in %s already", g->name,
+                     group_region_name(g, target));
+        return;
+    }
     w = calloc(1, sizeof *w);
     if (w == NULL) {
         answer_error(who, 503, "no-memory", "out of memory");

@@ -414,6 +414,10 @@ static void a_failover_is_answered_when_it_has_begun(void **state)
     assert_int_equal(ask("POST", "/v1/groups/orders/failover", "{\"to\": null}"), 409);
     assert_true(says("target-ready"));
     assert_false(b.failover_wanted); /* and is not kept for later */
+    b.take_failover = true;
+    assert_int_equal(ask("POST", "/v1/groups/orders/failover", "{\"to\": \"r0\"}"), 409);
+    assert_true(says("group orders is active in r0 already"));
+    assert_false(b.failover_wanted);
     b.state.groups[0].phase = PHASE_FENCING;
     assert_int_equal(ask("POST", "/v1/groups/orders/failover", NULL), 409);
     assert_true(says("wrong-phase"));
