@@ -198,9 +198,7 @@ static json_t *lag_bytes(const struct observed_group *og, const struct observed_
 /* What an agent that holds no lease reports as its margin. */
 enum { NO_LEASE = -1 };
 
-/* As of now: the agent said it a while ago. False: it holds none, and held none in this
- * epoch; what it may have held before is over. */
-static bool lease_margin(const struct api_facts *f, uint8_t group, uint8_t i,
+bool status_lease_margin(const struct api_facts *f, uint8_t group, uint8_t i,
                          struct mono now, int64_t *ret_ms)
 {
     const struct group *g = &f->state->groups[group];
@@ -220,7 +218,8 @@ static json_t *margin_or_null(const struct api_facts *f, uint8_t group, uint8_t 
 {
     int64_t ms;
 
-    return lease_margin(f, group, i, now, &ms) ? json_integer((json_int_t)ms) : json_null();
+    return status_lease_margin(f, group, i, now, &ms) ? json_integer((json_int_t)ms)
+                                                      : json_null();
 }
 
 /* What is known of it now. The kernel closes at the deadline, whoever is left to say so
@@ -238,7 +237,7 @@ static const char *gate_name(const struct api_facts *f, uint8_t group, uint8_t i
         return "closed";
     if (!report_is_fresh(f->state, f->seen, group, i, now))
         return "unknown";
-    if (open && lease_margin(f, group, i, now, &margin) && margin <= 0)
+    if (open && status_lease_margin(f, group, i, now, &margin) && margin <= 0)
         return "closed";
     return seen->gate_mode;
 }

@@ -357,6 +357,8 @@ static void metrics_are_well_formed(void **state)
     struct err err;
 
     (void)state;
+    o.groups[0].instances[0].seen = (struct seen_instance){
+        .at = ago_ms(20), .epoch = 4, .lease_margin_ms = -1, .gate_mode = "replication"};
     f.commits = histogram_make(bounds_us, ARRAY_LEN(bounds_us));
     histogram_count(&f.commits, 500);
     histogram_count(&f.commits, 501);
@@ -367,7 +369,10 @@ static void metrics_are_well_formed(void **state)
     assert_non_null(
         strstr((char *)out.data, "ringfence_group_epoch{group=\"orders\"} 4\n"));
     assert_non_null(strstr((char *)out.data, "ringfence_lease_margin_seconds{group="
-                                             "\"orders\",instance=\"pg-west\"} 0.87\n"));
+                                             "\"orders\",instance=\"pg-west\"} 0.85\n"));
+    /* A standby holds none: no number would be true of it. */
+    assert_null(strstr((char *)out.data, "ringfence_lease_margin_seconds{group="
+                                         "\"orders\",instance=\"pg-east\""));
     assert_non_null(
         strstr((char *)out.data, "ringfence_link_up{peer=\"east\",direction=\"out\"} 0\n"));
     assert_non_null(strstr((char *)out.data, "ringfence_build_info{version="));
