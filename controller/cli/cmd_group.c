@@ -36,19 +36,33 @@ static enum cli_exit load(struct cli *cli, json_t **ret_document)
     return CLI_USAGE;
 }
 
+/* I4: what was granted in this epoch stays granted for as long. */
+static void show_declared(const json_t *answer, FILE *out)
+{
+    const json_t *ttl = json_object_get(answer, "ttl_ms");
+    const json_t *now = json_object_get(answer, "lease_ttl_ms");
+    char room[SHOW_TEXT_SIZE], other[SHOW_TEXT_SIZE];
+
+    fprintf(out, "group %s: %s\n", show_member(answer, "group", room),
+            json_is_true(json_object_get(answer, "changed")) ? "applied" : "unchanged");
+    if (json_is_integer(ttl) && json_is_integer(now) && !json_equal(ttl, now))
+        fprintf(out,
+                "leases are granted for %s until the next epoch (a failover or "
+                "switchover), then for %s\n",
+                show_exact_duration(now, room), show_exact_duration(ttl, other));
+}
+
 enum cli_exit cli_apply(struct cli *cli)
 {
     json_t *document = NULL, *answer = NULL;
     enum cli_exit result = load(cli, &document);
-    char room[SHOW_TEXT_SIZE];
 
     if (result == CLI_OK)
         result = cli_ask(cli, "POST", "/v1/groups", document, &answer);
     if (result == CLI_OK && cli->json)
         cli_print_json(cli, answer);
     else if (result == CLI_OK)
-        fprintf(cli->out, "group %s: %s\n", show_member(answer, "group", room),
-                json_is_true(json_object_get(answer, "changed")) ? "applied" : "unchanged");
+        show_declared(answer, cli->out);
     json_decref(document);
     json_decref(answer);
     config_free(&cli->file);

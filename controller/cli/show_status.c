@@ -3,7 +3,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "controller/base/units.h"
 #include "controller/cli/show.h"
 #include "controller/cli/table.h"
 
@@ -229,14 +228,17 @@ static void show_run(const json_t *g, FILE *out)
         fprintf(out, "       because: %s\n", text_of(r, "reason"));
 }
 
-/* As it was declared: "1s", not "1000ms". */
+/* A new TTL counts from the next epoch where it is shorter than the leases of this one. */
 static const char *ttl_of(const json_t *g, char room[SHOW_TEXT_SIZE])
 {
     const json_t *ttl = json_object_get(g, "ttl_ms");
+    const json_t *now = json_object_get(g, "lease_ttl_ms");
+    char declared[SHOW_TEXT_SIZE], granted[SHOW_TEXT_SIZE];
 
-    if (!json_is_integer(ttl) || json_integer_value(ttl) < 0)
-        return "-";
-    units_format_duration((uint64_t)json_integer_value(ttl), room);
+    if (!json_is_integer(now) || json_equal(ttl, now))
+        return show_exact_duration(ttl, room);
+    snprintf(room, SHOW_TEXT_SIZE, "%.60s from the next epoch, %.60s now",
+             show_exact_duration(ttl, declared), show_exact_duration(now, granted));
     return room;
 }
 

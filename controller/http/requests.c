@@ -8,6 +8,7 @@
 #include "controller/http/api_private.h"
 #include "controller/http/document.h"
 #include "controller/http/reader.h"
+#include "controller/http/status.h"
 
 /* ---- an entry under way ----------------------------------------------------------------
  */
@@ -19,11 +20,29 @@ struct proposed {
     char group[NAME_SIZE];
 };
 
+/* With what leases are granted for now: it may differ from what was declared (I4). */
+static json_t *declared(struct api *a, const char *group, uint64_t index, bool changed)
+{
+    json_t *out = json_pack("{s:s, s:I, s:b}", "group", group, "index", (json_int_t)index,
+                            "changed", (int)changed);
+    const struct group *g;
+    struct api_facts f;
+
+    api_facts(a, &f);
+    g = state_group_const(f.state, group);
+    if (out != NULL && g != NULL) {
+        (void)json_object_set_new(out, "ttl_ms",
+                                  json_integer((json_int_t)g->policy.lease.ttl_ms));
+        (void)json_object_set_new(out, "lease_ttl_ms",
+                                  json_integer((json_int_t)status_lease_ttl_ms(g)));
+    }
+    return out;
+}
+
 static json_t *outcome(const struct proposed *p, uint64_t index)
 {
     if (p->kind == ROUTE_DECLARE)
-        return json_pack("{s:s, s:I, s:b}", "group", p->group, "index", (json_int_t)index,
-                         "changed", 1);
+        return declared(p->a, p->group, index, true);
     if (p->kind == ROUTE_SWITCHOVER)
         return json_pack("{s:I}", "run", (json_int_t)index);
     return json_pack("{s:I}", "index", (json_int_t)index);
@@ -177,9 +196,7 @@ static void declare(struct api *a, const struct route *r, const struct api_reque
         return;
     }
     if (g != NULL && json_array_size(diff) == 0) {
-        answer_json(who, 200,
-                    json_pack("{s:s, s:I, s:b}", "group", g->name, "index",
-                              (json_int_t)g->index, "changed", 0));
+        answer_json(who, 200, declared(a, g->name, g->index, false));
     } else {
         (void)snprintf(e.group, sizeof e.group, "%s", spec->name);
         propose(a, r, &e, who);

@@ -308,9 +308,16 @@ static json_t *group_document(const struct api_facts *f, uint8_t group, struct m
 
     if (out == NULL)
         return NULL;
+    (void)json_object_set_new(out, "lease_ttl_ms",
+                              json_integer((json_int_t)status_lease_ttl_ms(g)));
     (void)json_object_set_new(out, "run", run(g));
     (void)json_object_set_new(out, "instances", instances(f, group, now));
     return out;
+}
+
+uint32_t status_lease_ttl_ms(const struct group *g)
+{
+    return g->epoch != 0 && g->terms.ttl_ms != 0 ? g->terms.ttl_ms : g->policy.lease.ttl_ms;
 }
 
 /* ---- the whole ------------------------------------------------------------------------

@@ -116,6 +116,13 @@ static void test_apply_and_diff(void **unused)
     assert_string_equal(o.out, "group orders: applied\n");
     assert_string_equal(server.line, "POST /v1/groups HTTP/1.1");
     assert_memory_equal(server.request, "{\"group\":\"orders\",\"regions\":[{", 30);
+    outcome_free(&o);
+    server.body = "{\"group\": \"orders\", \"index\": 812, \"changed\": true, "
+                  "\"ttl_ms\": 1000, \"lease_ttl_ms\": 2000}";
+    o = run(WORDS("apply", "-f", EXAMPLES "/group-orders.yaml"));
+    assert_string_equal(o.out, "group orders: applied\n"
+                               "leases are granted for 2s until the next epoch (a failover "
+                               "or switchover), then for 1s\n");
     server.body = "{\"group\": \"orders\", \"diff\": [{\"path\": \"sync\", \"from\": "
                   "\"off\", \"to\": \"required\"}, {\"path\": \"lease.ttl_ms\", \"from\": "
                   "null, \"to\": 3000}]}";

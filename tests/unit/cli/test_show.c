@@ -147,6 +147,28 @@ static void test_empty_status(void **unused)
     assert_non_null(strstr(odd, "GROUP -   -   epoch -   active - (-)"));
 }
 
+/* What is shown of a group with these members only. */
+static char *shown_group(const char *members)
+{
+    char document[800];
+
+    snprintf(document, sizeof document, "{\"groups\": [{%s}]}", members);
+    return shown(show_status, document);
+}
+
+/* A shorter TTL waits for the next epoch (I4). */
+static void test_ttl(void **unused)
+{
+    AUTO(auto_free)
+    char *same = shown_group("\"ttl_ms\": 1000, \"lease_ttl_ms\": 1000");
+    AUTO(auto_free)
+    char *lower = shown_group("\"ttl_ms\": 1000, \"lease_ttl_ms\": 2000");
+
+    (void)unused;
+    assert_non_null(strstr(same, "ttl 1s   failovers"));
+    assert_non_null(strstr(lower, "ttl 1s from the next epoch, 2s now   failovers"));
+}
+
 static void test_why(void **unused)
 {
     AUTO(auto_free)
@@ -240,7 +262,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_status),       cmocka_unit_test(test_probes),
         cmocka_unit_test(test_empty_status), cmocka_unit_test(test_why),
-        cmocka_unit_test(test_doctor),       cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_doctor),       cmocka_unit_test(test_ttl),
+        cmocka_unit_test(test_numbers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
