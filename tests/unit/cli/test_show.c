@@ -58,7 +58,7 @@ static const char status[] =
     "\"standby\", \"member\": true, \"proven\": true, \"gate\": \"closed\", "
     "\"lease_margin_ms\": null, \"lsn\": \"0/3000000\", \"lag_bytes\": 1536, \"lag_ms\": "
     "12, "
-    "\"timeline\": 2, \"streaming\": true, \"step\": {\"kind\": \"follow\", \"state\": "
+    "\"timeline\": 2, \"streaming\": false, \"step\": {\"kind\": \"follow\", \"state\": "
     "\"failed\", \"text\": \"no room\"}, \"probes\": {\"east\": false, "
     "\"witness\": false}, \"problem\": \"disk is "
     "full\"}]}]}";
@@ -85,7 +85,7 @@ static const char status_text[] =
     "LSN        STEP           PROBES ANSWERED TO\n"
     "  pg-east   east    primary  primary  open    870ms  yes     no      -            "
     "0/3000060  lead done      west yes, witness NO\n"
-    "  pg-west   west    standby  standby  closed  -      yes     yes     1.5KiB/12ms  "
+    "  pg-west   west    standby  standby  closed  -      yes     no      1.5KiB/12ms  "
     "0/3000000  follow failed  none (as it should be)\n";
 
 static void test_status(void **unused)
@@ -154,6 +154,24 @@ static char *shown_group(const char *members)
 
     snprintf(document, sizeof document, "{\"groups\": [{%s}]}", members);
     return shown(show_status, document);
+}
+
+/* What went wrong on the way to where it is now is not wrong any more. */
+static void test_step_over(void **unused)
+{
+#define FAILED(role, server, streaming)                                                    \
+    "\"instances\": [{\"name\": \"w\", \"role\": \"" role "\", \"server\": \"" server      \
+    "\", \"streaming\": " streaming                                                        \
+    ", \"step\": {\"kind\": \"follow\", \"state\": \"failed\", \"text\": \"no room\"}}]"
+    AUTO(auto_free) char *over = shown_group(FAILED("standby", "standby", "true"));
+    AUTO(auto_free) char *still = shown_group(FAILED("standby", "standby", "false"));
+    AUTO(auto_free) char *down = shown_group(FAILED("standby", "down", "true"));
+
+    (void)unused;
+    assert_null(strstr(over, "failed"));
+    assert_non_null(strstr(still, "!! w: step follow failed: no room"));
+    assert_non_null(strstr(still, "follow failed "));
+    assert_non_null(strstr(down, "!! w: step follow failed: no room"));
 }
 
 /* A shorter TTL waits for the next epoch (I4). */
@@ -263,7 +281,7 @@ int main(void)
         cmocka_unit_test(test_status),       cmocka_unit_test(test_probes),
         cmocka_unit_test(test_empty_status), cmocka_unit_test(test_why),
         cmocka_unit_test(test_doctor),       cmocka_unit_test(test_ttl),
-        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_step_over),    cmocka_unit_test(test_numbers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
