@@ -174,6 +174,37 @@ static void test_step_over(void **unused)
     assert_non_null(strstr(down, "!! w: step follow failed: no room"));
 }
 
+/* "Lost" is said of acknowledged writes only. */
+static void test_loss(void **unused)
+{
+    static const struct {
+        const char *sync, *forecast, *lost, *text;
+    } rows[] = {
+        {"required", "0", "120", ", lost 0, left behind 120B (kept)\n"},
+        {"strict", "0", "120", ", lost 0, left behind 120B (kept)\n"},
+        {"required", "0", "0", ", lost 0 (forecast 0)\n"},
+        {"required", "0", "null", ", lost - (forecast 0)\n"},
+        {"required", "null", "120", ", lost 120B (forecast -)\n"},
+        {"required", "200", "120", ", lost 120B (forecast 200B)\n"},
+        {"preferred", "0", "120", ", lost 120B (forecast 0)\n"},
+        {"off", "0", "120", ", lost 120B (forecast 0)\n"},
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        AUTO(auto_free) char *out = NULL;
+        char members[300];
+
+        snprintf(members, sizeof members,
+                 "\"sync\": \"%s\", \"run\": {\"kind\": \"failover\", "
+                 "\"forecast_lost_bytes\": %s, \"lost_bytes\": %s}",
+                 rows[i].sync, rows[i].forecast, rows[i].lost);
+        out = shown_group(members);
+        if (strstr(out, rows[i].text) == NULL)
+            fail_msg("row %zu: %s", i, out);
+    }
+}
+
 /* A shorter TTL waits for the next epoch (I4). */
 static void test_ttl(void **unused)
 {
@@ -281,7 +312,8 @@ int main(void)
         cmocka_unit_test(test_status),       cmocka_unit_test(test_probes),
         cmocka_unit_test(test_empty_status), cmocka_unit_test(test_why),
         cmocka_unit_test(test_doctor),       cmocka_unit_test(test_ttl),
-        cmocka_unit_test(test_step_over),    cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_loss),         cmocka_unit_test(test_step_over),
+        cmocka_unit_test(test_numbers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
