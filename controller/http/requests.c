@@ -17,6 +17,7 @@ struct proposed {
     struct api *a;
     struct asker who;
     enum route_kind kind;
+    const char *what; /* name of the entry */
     char group[NAME_SIZE];
 };
 
@@ -63,11 +64,21 @@ static void on_proposed(void *owner, int status, uint64_t index,
         answer_json(&p->who, 200, outcome(p, index));
 }
 
+/* In the form of controller/daemon/audit.c, which controller/http/logview.c takes apart. */
+static void note(struct api *a, const char *group, const char *code, const char *what,
+                 const char *why)
+{
+    char text[2 * ERR_TEXT_SIZE];
+
+    (void)snprintf(text, sizeof text, "refused (%s): %s: %s", code, what, why);
+    a->backend->note_refused(a->backend->owner, group, text);
+}
+
 static void answer_unproposed(struct api *a, const struct proposed *p,
                               const struct apply_result *refused, const struct err *err)
 {
     if (err->code == ERR_REFUSED) {
-        a->backend->note_refused(a->backend->owner, p->group, refused->text);
+        note(a, p->group, refusal_name(refused->refusal), p->what, refused->text);
         answer_error(&p->who, 409, refusal_name(refused->refusal), "%s", refused->text);
     } else if (err->code == ERR_UNSUPPORTED) {
         answer_error(&p->who, 409, refusal_name(REFUSE_FORMAT), "%s", err->text);
@@ -94,6 +105,7 @@ static void propose(struct api *a, const struct route *r, struct entry *e,
     p->a = a;
     p->who = *who;
     p->kind = r->kind;
+    p->what = entry_kind_name(e->kind);
     (void)snprintf(p->group, sizeof p->group, "%s", e->group);
     (void)snprintf(e->rule, sizeof e->rule, "operator");
     if (a->backend->propose(a->backend->owner, e, on_proposed, p, &refused, &err) != 0) {
@@ -185,7 +197,7 @@ static void declare(struct api *a, const struct route *r, const struct api_reque
     api_facts(a, &f);
     around = (struct document_surroundings){f.state, f.rtt_ms};
     if (document_check(spec, &around, &err) != 0) {
-        a->backend->note_refused(a->backend->owner, spec->name, err.text);
+        note(a, spec->name, refusal_name(REFUSE_INVALID), "declare", err.text);
         answer_error(who, 409, refusal_name(REFUSE_INVALID), "%s", err.text);
         return;
     }
@@ -304,10 +316,12 @@ static void why_not(struct api *a, const struct api_facts *f, const struct group
         used += (size_t)snprintf(text + used, sizeof text - used, "%s%s: %s",
                                  used > 0 ? "; " : "", c->name, c->value);
     }
-    a->backend->note_refused(a->backend->owner, g->name, text);
+    if (text[0] == '\0')
+        (void)snprintf(text, sizeof text, "%s", e.verdict);
+    note(a, g->name, "not-possible-now", "failover", text);
     answer_error(who, 409, "not-possible-now",
                  "no failover of group %s: %s (`ringfence why %s` has the rest)", g->name,
-                 text[0] != '\0' ? text : e.verdict, g->name);
+                 text, g->name);
 }
 
 static void failover(struct api *a, const struct group *g, const struct api_request *raw,

@@ -113,29 +113,6 @@ static json_t *run(const struct group *g)
     return out;
 }
 
-static const char *server_name(enum server_state s)
-{
-    switch (s) {
-    case SERVER_UNKNOWN:
-        return "unknown";
-    case SERVER_ABSENT:
-        return "absent";
-    case SERVER_DOWN:
-        return "down";
-    case SERVER_STARTING:
-        return "starting";
-    case SERVER_PRIMARY:
-        return "primary";
-    case SERVER_STANDBY:
-        return "standby";
-    case SERVER_STOPPING:
-        return "stopping";
-    case SERVER_REWINDING:
-        return "rewinding";
-    }
-    return "unknown";
-}
-
 static const char *role_name(const struct group *g, uint8_t i)
 {
     if (g->phase == PHASE_DETACHED)
@@ -254,15 +231,16 @@ static json_t *instance(const struct api_facts *f, uint8_t group, uint8_t i,
 
     (void)snprintf(lsn, sizeof lsn, "%" PRIX64 "/%" PRIX64, seen->flush_lsn >> 32,
                    seen->flush_lsn & 0xffffffff);
-    out = json_pack(
-        "{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:o, s:s, s:o, s:I, s:I, s:b}", "name",
-        g->instances[i].agent, "region", group_region_name(g, i), "role", role_name(g, i),
-        "server", server_name(seen->server), "member", (int)((g->sync_set & 1u << i) != 0),
-        "proven", (int)instance_is_proven(f->state, &g->instances[i]), "gate",
-        gate_name(f, group, i, now), "lease_margin_ms", margin_or_null(f, group, i, now),
-        "lsn", seen->flush_lsn != 0 ? lsn : "", "lag_bytes", lag_bytes(og, o), "lag_ms",
-        (json_int_t)seen->replay_lag_ms, "timeline", (json_int_t)seen->timeline,
-        "streaming", (int)seen->streaming);
+    out = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:o, s:s, s:o, s:I, s:I, s:b}",
+                    "name", g->instances[i].agent, "region", group_region_name(g, i),
+                    "role", role_name(g, i), "server", server_state_name(seen->server),
+                    "member", (int)((g->sync_set & 1u << i) != 0), "proven",
+                    (int)instance_is_proven(f->state, &g->instances[i]), "gate",
+                    gate_name(f, group, i, now), "lease_margin_ms",
+                    margin_or_null(f, group, i, now), "lsn",
+                    seen->flush_lsn != 0 ? lsn : "", "lag_bytes", lag_bytes(og, o),
+                    "lag_ms", (json_int_t)seen->replay_lag_ms, "timeline",
+                    (json_int_t)seen->timeline, "streaming", (int)seen->streaming);
     if (out == NULL)
         return NULL;
     (void)json_object_set_new(out, "step", step(&g->instances[i].step));

@@ -417,6 +417,20 @@ static void a_row_of_the_log_tells_its_result(void **state)
     json_decref(v);
     free(line);
 
+    snprintf(row.kind, sizeof row.kind, "refused"); /* never was an entry of its own */
+    line = logview_line(&row, &f);
+    v = json_loads(line, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(v, "result")), "wrong-phase");
+    json_decref(v);
+    free(line);
+    snprintf(row.text, sizeof row.text, "of an older version");
+    line = logview_line(&row, &f);
+    v = json_loads(line, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(v, "result")), "refused");
+    json_decref(v);
+    free(line);
+
+    snprintf(row.kind, sizeof row.kind, "pause");
     snprintf(row.text, sizeof row.text, "refused (by hand");
     line = logview_line(&row, &f);
     v = json_loads(line, 0, NULL);
