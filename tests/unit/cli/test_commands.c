@@ -276,7 +276,8 @@ static const struct {
     const char *errors;
 } usages[] = {
     {{"frobnicate"}, "there is no command 'frobnicate'"},
-    {{"pki"}, "there is no command 'pki' of this form"},
+    {{"pki"}, "there is no command 'pki' of this form; see `ringfence pki --help`"},
+    {{"frob", "--help"}, "there is no command 'frob'; see `ringfence --help`"},
     {{"pki", "init"}, "expected --dir DIR and --cluster NAME"},
     {{"pki", "issue", "--dir", "d", "robot", "x"}, "expected controller or agent"},
     {{"status", "orders"}, "expected `ringfence status`"},
@@ -396,6 +397,52 @@ static void test_help(void **unused)
     free(man);
 }
 
+/* argv as a shell gives it, without --socket. */
+static struct outcome run_bare(const char *first, const char *second)
+{
+    char *argv[] = {"ringfence", (char *)(uintptr_t)first, (char *)(uintptr_t)second, NULL};
+    struct outcome o = {0};
+    size_t size;
+    FILE *out = open_memstream(&o.out, &size), *errors = open_memstream(&o.errors, &size);
+
+    o.exit = cli_main(second != NULL ? 3 : 2, argv, out, errors);
+    fclose(out);
+    fclose(errors);
+    return o;
+}
+
+/* Two words of which only one was said. */
+static void test_family(void **unused)
+{
+    AUTO(outcome_free)
+    struct outcome o = run_bare("pki", "--help"),
+                   p = run_bare("pki", "-h");
+
+    (void)unused;
+    assert_int_equal(o.exit, CLI_OK);
+    assert_non_null(strstr(o.out, "ringfence pki init: make a small CA"));
+    assert_non_null(strstr(o.out, "ringfence pki issue controller|agent NAME: make a key"));
+    assert_string_equal(o.out, p.out);
+    assert_string_equal(o.errors, "");
+}
+
+/* Nobody needs to answer for it; once the words it was run with were gone by then. */
+static void test_version(void **unused)
+{
+    AUTO(outcome_free)
+    struct outcome o = run_bare("--version", NULL),
+                   with = run(WORDS("--version"));
+
+    (void)unused;
+    assert_int_equal(o.exit, CLI_OK);
+    assert_string_equal(o.errors, "");
+    assert_int_equal(strncmp(o.out, "ringfence " RF_VERSION "\n",
+                             sizeof "ringfence " RF_VERSION "\n" - 1),
+                     0);
+    assert_int_equal(with.exit, CLI_OK);
+    assert_int_equal(strncmp(with.out, o.out, 10), 0);
+}
+
 static void test_pki(void **unused)
 {
     char dir[] = "/tmp/rf-pki-XXXXXX", file[64];
@@ -444,6 +491,7 @@ int main(void)
         cmocka_unit_test(test_patience),     cmocka_unit_test(test_nobody_there),
         cmocka_unit_test(test_stale_status), cmocka_unit_test(test_log_lines),
         cmocka_unit_test(test_help),         cmocka_unit_test(test_pki),
+        cmocka_unit_test(test_family),       cmocka_unit_test(test_version),
     };
 
     return cmocka_run_group_tests(tests, start, stop);
