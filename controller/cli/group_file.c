@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "controller/config/config.h"
@@ -435,14 +436,16 @@ int group_file_load(const char *path, json_t **ret_document, struct config **ret
 static void locate_region(const struct config *c, const char *path,
                           char key[CONFIG_KEY_SIZE])
 {
-    const char *rest = strchr(path, ']'), *name;
-    unsigned i;
+    static const char list[] = "regions[";
+    const char *name;
+    char *rest;
+    unsigned long i;
 
     snprintf(key, CONFIG_KEY_SIZE, "%s", path);
-    if (sscanf(path, "regions[%u]", &i) != 1 || rest == NULL ||
-        !config_is_mapping(c, "regions"))
+    if (strncmp(path, list, sizeof list - 1) != 0 || !config_is_mapping(c, "regions"))
         return;
-    name = config_child_name(c, "regions", i);
+    i = strtoul(path + sizeof list - 1, &rest, 10);
+    name = *rest == ']' ? config_child_name(c, "regions", i) : NULL;
     if (name == NULL)
         return;
     snprintf(key, CONFIG_KEY_SIZE, "regions.%.100s%s", name, rest + 1);

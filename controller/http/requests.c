@@ -21,7 +21,8 @@ struct proposed {
     char group[NAME_SIZE];
 };
 
-/* With what leases are granted for now: it may differ from what was declared (I4). */
+/* With what leases of this epoch are granted for: the TTL that was declared may differ
+ * (I4). */
 static json_t *declared(struct api *a, const char *group, uint64_t index, bool changed)
 {
     json_t *out = json_pack("{s:s, s:I, s:b}", "group", group, "index", (json_int_t)index,

@@ -324,7 +324,7 @@ int64_t tls_expires_s(const struct tls *tls) { return tls->expires_s; }
 int tls_check(const struct tls_files *files, const struct tls_node *node, struct err *err)
 {
     struct identity self;
-    struct tls *tls;
+    struct tls *tls = NULL;
 
     if (identity_make(&self, node->role, node->cluster, node->name, err) != 0 ||
         tls_new(&tls, files, &self, err) != 0)

@@ -414,9 +414,8 @@ static struct outcome run_bare(const char *first, const char *second)
 /* Two words of which only one was said. */
 static void test_family(void **unused)
 {
-    AUTO(outcome_free)
-    struct outcome o = run_bare("pki", "--help"),
-                   p = run_bare("pki", "-h");
+    AUTO(outcome_free) struct outcome o = run_bare("pki", "--help");
+    AUTO(outcome_free) struct outcome p = run_bare("pki", "-h");
 
     (void)unused;
     assert_int_equal(o.exit, CLI_OK);
@@ -429,9 +428,8 @@ static void test_family(void **unused)
 /* Nobody needs to answer for it; once the words it was run with were gone by then. */
 static void test_version(void **unused)
 {
-    AUTO(outcome_free)
-    struct outcome o = run_bare("--version", NULL),
-                   with = run(WORDS("--version"));
+    AUTO(outcome_free) struct outcome o = run_bare("--version", NULL);
+    AUTO(outcome_free) struct outcome with = run(WORDS("--version"));
 
     (void)unused;
     assert_int_equal(o.exit, CLI_OK);
