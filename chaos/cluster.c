@@ -268,6 +268,15 @@ static void make_database(const struct cluster *c)
         (const char *[]){pg_ctl, "stop", "-w", "-s", "-m", "fast", "-D", data, NULL}));
 }
 
+int cluster_apply(struct cluster *c, char **ret_output)
+{
+    AUTO(auto_free) char *path = text_new("%s/group.yaml", c->ground.dir);
+    AUTO(auto_free) char *text = file_group(c);
+
+    file_write(path, 0644, text);
+    return cluster_cli(c, (const char *[]){"apply", "-f", path, NULL}, ret_output);
+}
+
 static bool agents_are_known(struct cluster *c)
 {
     AUTO(auto_free) char *socket = cluster_socket(c, WITNESS);
@@ -285,8 +294,6 @@ static bool agents_are_known(struct cluster *c)
 static void apply_group(struct cluster *c)
 {
     enum { PATIENCE_MS = 30000, AGAIN_MS = 50 };
-    AUTO(auto_free) char *path = text_new("%s/group.yaml", c->ground.dir);
-    AUTO(auto_free) char *text = file_group(c);
     AUTO(auto_free) char *output = NULL;
     int64_t until = now_ns() + (int64_t)PATIENCE_MS * NS_PER_MS;
 
@@ -296,8 +303,7 @@ static void apply_group(struct cluster *c)
                 PATIENCE_MS / 1000);
         wait_ms(AGAIN_MS);
     }
-    file_write(path, 0644, text);
-    if (cluster_cli(c, (const char *[]){"apply", "-f", path, NULL}, &output) != 0)
+    if (cluster_apply(c, &output) != 0)
         die("ringfence apply: %s", output);
 }
 

@@ -30,8 +30,9 @@ struct cluster {
     struct ground ground;
     struct profile profile;
     enum sync_mode sync;
-    char bin[256];           /* directory of ringfenced, ringfence-agent and ringfence */
-    bool born[SITE_REGIONS]; /* its controller has begun its log */
+    bool adopt, standby_reads; /* of the group, at the next cluster_apply() */
+    char bin[256];             /* directory of ringfenced, ringfence-agent and ringfence */
+    bool born[SITE_REGIONS];   /* its controller has begun its log */
     struct process controllers[SITE_REGIONS],
         agents[SITE_REGIONS]; /* agents: data regions */
 };
@@ -64,6 +65,9 @@ char *cluster_data_dir(const struct cluster *c, enum site s);
 pid_t cluster_postmaster(const struct cluster *c, enum site s); /* 0: none */
 
 bool cluster_server_runs(const struct cluster *c, enum site s); /* alive, not a zombie */
+
+/* `ringfence apply` of the group as it is declared now; see cluster_cli(). */
+int cluster_apply(struct cluster *c, char **ret_output);
 
 /* `ringfence --socket ... ARGS` against the first controller among witness, west, east that
  * runs; exit status, and the output malloc'ed. */

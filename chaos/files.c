@@ -75,7 +75,9 @@ char *file_agent(const struct cluster *c, enum site s)
                     "  - {name: east, address: \"%s:7400\"}\n"
                     "  - {name: west, address: \"%s:7400\"}\n"
                     "  - {name: witness, address: \"%s:7400\"}\n"
-                    "gate: {cgroup: %s/%s, driver: auto}\n"
+                    /* Locks of the laboratory's own, which go with it: the host's last for
+                     * as long as the host, and each laboratory has cgroups of its own. */
+                    "gate: {cgroup: %s/%s, driver: auto, run_dir: %s/run}\n"
                     "postgres:\n"
                     "  bin_dir: /usr/lib/postgresql/15/bin\n"
                     "  socket_dir: %s/%s/pg\n"
@@ -84,7 +86,7 @@ char *file_agent(const struct cluster *c, enum site s)
                     "  passfile: %s/%s/pgpass\n"
                     "  tail_dir: %s/%s/tails\n",
                     head, site_address(EAST), site_address(WEST), site_address(WITNESS),
-                    c->ground.cgroup, me, dir, me, dir, me, dir, me);
+                    c->ground.cgroup, me, dir, dir, me, dir, me, dir, me);
 }
 
 char *file_group(const struct cluster *c)
@@ -96,18 +98,21 @@ char *file_group(const struct cluster *c)
                           "lease: {ttl: %ums, renew: %ums}\n"
                           "sync: %s\n"
                           "fence: [agent, lease_expiry]\n"
+                          "adopt: %s\n"
                           "decide: {automatic: true, local_restarts: 0, cooldown: 0s, "
                           "hung_after: %ums, shrink_after: %ums}\n",
                           GROUP_NAME, c->profile.ttl, c->profile.renew, sync_name(c->sync),
-                          cluster_hung_after_ms(c), cluster_shrink_after_ms(c));
+                          c->adopt ? "true" : "false", cluster_hung_after_ms(c),
+                          cluster_shrink_after_ms(c));
 
     return text_new("%scomponents:\n"
                     "  - name: db\n"
                     "    provider: postgres\n"
+                    "    standby_reads: %s\n"
                     "    instances:\n"
                     "      - {agent: pg-east, region: east, port: 5432,"
                     " data: \"%s/east/data\", start: pg_ctl}\n"
                     "      - {agent: pg-west, region: west, port: 5432,"
                     " data: \"%s/west/data\", start: pg_ctl}\n",
-                    head, dir, dir);
+                    head, c->standby_reads ? "true" : "false", dir, dir);
 }

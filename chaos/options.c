@@ -34,11 +34,19 @@ static const char usage_rest[] =
     "made,\n"
     "64 wrong usage, 130 interrupted.\n";
 
+static void print_scenarios(FILE *out, bool apart)
+{
+    for (size_t i = 0; i < scenario_count; i++)
+        if (scenarios[i].apart == apart)
+            fprintf(out, "      %-16s %s\n", scenarios[i].name, scenarios[i].story);
+}
+
 static void print_usage(FILE *out)
 {
     fputs(usage, out);
-    for (size_t i = 0; i < scenario_count; i++)
-        fprintf(out, "      %-16s %s\n", scenarios[i].name, scenarios[i].story);
+    print_scenarios(out, false);
+    fputs("    not among `all`:\n", out);
+    print_scenarios(out, true);
     fputs(usage_rest, out);
 }
 
@@ -47,6 +55,14 @@ static int wrong(const char *option, const char *value, const char *expected)
     fprintf(stderr, "ringfence-lab: %s %s: expected %s (see --help)\n", option, value,
             expected);
     return 64;
+}
+
+static bool add_play(struct options *o, const struct scenario *s)
+{
+    if (o->play_count == PLAYS_MAX)
+        return false;
+    o->plays[o->play_count++] = s;
+    return true;
 }
 
 static int add_plays(struct options *o, char *names)
@@ -61,11 +77,10 @@ static int add_plays(struct options *o, char *names)
 
         if (!all && one == NULL)
             return wrong("--scenario", name, "the name of a scenario");
-        for (size_t i = 0; i < (all ? scenario_count : 1); i++) {
-            if (o->play_count == PLAYS_MAX)
+        for (size_t i = 0; i < scenario_count; i++)
+            if ((all ? !scenarios[i].apart : one == &scenarios[i]) &&
+                !add_play(o, &scenarios[i]))
                 return wrong("--scenario", name, "fewer scenarios");
-            o->plays[o->play_count++] = all ? &scenarios[i] : one;
-        }
     }
     return o->play_count > 0 ? -1 : wrong("--scenario", "''", "the name of a scenario");
 }

@@ -31,7 +31,7 @@ bool play_wait(struct play *p, unsigned within_ms, bool (*holds)(struct play *p)
 
 /* What is said about a standby may be from before it was killed: its server is looked for
  * as well. */
-static bool is_steady(struct play *p)
+bool play_is_steady(struct play *p)
 {
     struct view_doc d = view_get(p->view);
 
@@ -43,7 +43,7 @@ static bool is_steady(struct play *p)
  * nothing, while writes wait for it until the kernel's next retransmission. */
 static bool is_back(struct play *p)
 {
-    return is_steady(p) && atomic_load(&p->writer.last_ack_ns) > p->heal_ns;
+    return play_is_steady(p) && atomic_load(&p->writer.last_ack_ns) > p->heal_ns;
 }
 
 static bool is_active(struct play *p, enum site s)
@@ -133,14 +133,14 @@ static bool leader_is_outside(struct play *p)
 /* Everything is as a scenario begins: east active, west stands by, the leader elsewhere. */
 static bool prepare(struct play *p)
 {
-    if (!play_wait(p, SETTLE_MS, is_steady)) {
+    if (!play_wait(p, SETTLE_MS, play_is_steady)) {
         result_blame(&p->result, "not steady within %d s before the fault",
                      SETTLE_MS / 1000);
         return false;
     }
     if (view_get(p->view).active != EAST) {
         view_tell(p->view, "switching back to east first");
-        if (!play_switchover(p, EAST) || !play_wait(p, SETTLE_MS, is_steady)) {
+        if (!play_switchover(p, EAST) || !play_wait(p, SETTLE_MS, play_is_steady)) {
             result_blame(&p->result, "could not be switched back to east before the fault");
             return false;
         }
@@ -166,6 +166,17 @@ static void inject(struct play *p)
     view_origin(p->view, p->fault_ns);
     p->scenario->inject(p);
     view_tell(p->view, "fault: %s", p->scenario->story);
+}
+
+static void begin(struct play *p)
+{
+    if (p->scenario->prelude == NULL)
+        return;
+    wait_ms(WARM_UP_MS);
+    p->prelude_ns = now_ns();
+    p->scenario->prelude(p);
+    p->prelude_end_ns = now_ns();
+    p->before = view_get(p->view);
 }
 
 static bool has_failed_over(struct play *p)
@@ -200,6 +211,8 @@ static void wait_for_effect(struct play *p)
 {
     if (p->scenario->effect == EFFECT_NONE) {
         wait_for_nothing(p);
+    } else if (p->scenario->effect == EFFECT_ADOPTION) {
+        wait_ms(AFTERMATH_MS); /* inject() has waited for it */
     } else if (!play_wait(p, patience_ms(p), has_failed_over)) {
         result_blame(&p->result, "west did not take over within %u ms", patience_ms(p));
     } else {
@@ -232,7 +245,7 @@ static void switch_back(struct play *p)
     view_tell(p->view, "switchback: ringfence switchover %s --to east", GROUP_NAME);
     if (!play_switchover(p, EAST))
         result_blame(&p->result, "the switchback did not come to its end");
-    else if (!play_wait(p, SETTLE_MS, is_steady))
+    else if (!play_wait(p, SETTLE_MS, play_is_steady))
         result_blame(&p->result, "not steady again after the switchback");
     else
         view_tell(p->view, "switched back");
@@ -253,6 +266,7 @@ void play_scenario(struct play *p)
     p->first_number = atomic_load(p->numbers);
     start_clients(p);
     if (play_wait(p, TO_WARM_MS, is_warm)) {
+        begin(p);
         inject(p);
         wait_for_effect(p);
         heal(p);

@@ -21,6 +21,7 @@ enum effect {
     EFFECT_FAILOVER,   /* the other side takes over, once */
     EFFECT_NONE,       /* no failover is due; writes go on */
     EFFECT_SWITCHOVER, /* a planned move */
+    EFFECT_ADOPTION,   /* taken over as it runs: a new epoch of the same side */
 };
 
 struct scenario {
@@ -31,6 +32,8 @@ struct scenario {
     bool waits;         /* and in `strict` they wait until it is mended */
     bool second_writer; /* one more, which stays with the old primary */
     bool switchback;    /* at the end, a planned move back */
+    bool apart;         /* not among `all` */
+    void (*prelude)(struct play *p); /* before the fault; NULL: none */
     void (*inject)(struct play *p);
     void (*heal)(struct play *p); /* NULL: nothing to mend */
 };
@@ -52,6 +55,7 @@ struct play {
     struct lease_watch lease;
     struct view_doc before, after; /* after: the effect, before the switchback */
     uint64_t first_number;
+    int64_t prelude_ns, prelude_end_ns;                      /* 0: there is none */
     int64_t fault_ns, fault_wall_ns, heal_ns, switchback_ns; /* 0: not come to that */
     int64_t end_ns;   /* the clients were told to stop */
     enum site victim; /* whom leader-loss chose */
@@ -64,6 +68,9 @@ void play_scenario(struct play *p);
 
 /* `ringfence switchover` to a side, and waits until it is done. False: refused or late. */
 bool play_switchover(struct play *p, enum site to);
+
+/* Nothing is going on, both servers run and the standby stands by. */
+bool play_is_steady(struct play *p);
 
 /* Waits until `holds(p)`, or the time is over: then false. */
 bool play_wait(struct play *p, unsigned within_ms, bool (*holds)(struct play *p));

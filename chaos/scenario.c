@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "chaos/base.h"
+#include "chaos/operate.h"
 
 #define PG_CTL "/usr/lib/postgresql/15/bin/pg_ctl"
 
@@ -170,6 +171,32 @@ const struct scenario scenarios[] = {
      .story = "a planned move from east to west",
      .effect = EFFECT_SWITCHOVER,
      .inject = move_west},
+    {.name = "adopt",
+     .story = "a running pair, detached and removed, is taken over by a first apply",
+     .effect = EFFECT_ADOPTION,
+     .apart = true,
+     .inject = operate_adopt},
+    {.name = "detach",
+     .story = "detached, an agent dies unnoticed, attached; then the loss of east",
+     .effect = EFFECT_FAILOVER,
+     .apart = true,
+     .prelude = operate_detach_attach,
+     .inject = lose_east,
+     .heal = start_east},
+    {.name = "pause",
+     .story = "east is lost while decisions are paused, and they are resumed",
+     .effect = EFFECT_FAILOVER,
+     .apart = true,
+     .inject = operate_pause_and_lose_east,
+     .heal = start_east},
+    {.name = "standby-reads",
+     .story = "west is read from, but for when it is cut off; then the loss of east",
+     .effect = EFFECT_FAILOVER,
+     .standby = true,
+     .apart = true,
+     .prelude = operate_standby_reads,
+     .inject = lose_east,
+     .heal = start_east},
 };
 
 const size_t scenario_count = ARRAY_LEN(scenarios);

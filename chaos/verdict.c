@@ -99,19 +99,41 @@ static void measure_late_ack(struct play *p)
 /* What the design allows where no failover is due. A lost leader or witness must not be
  * felt; a lost standby for shrink_after, and for the election where it led; in `strict` it
  * is waited for. */
-static double longest_allowed_ms(const struct play *p)
+static double longest_undisturbed_ms(const struct play *p)
 {
     const struct profile *t = &p->cluster->profile;
     bool waits = p->scenario->standby && p->cluster->sync != SYNC_OFF;
 
-    if (p->scenario->effect != EFFECT_NONE)
-        return INFINITY;
     if (waits && p->cluster->sync == SYNC_STRICT)
         return INFINITY;
     if (waits)
         return cluster_shrink_after_ms(p->cluster) + 2 * t->election + 2 * t->renew +
                SCHEDULING_MS;
     return fmax(t->ttl / 2.0, SCHEDULING_MS);
+}
+
+static double longest_allowed_ms(const struct play *p)
+{
+    return p->scenario->effect == EFFECT_NONE || p->scenario->effect == EFFECT_ADOPTION
+               ? longest_undisturbed_ms(p)
+               : INFINITY;
+}
+
+/* What operators do before the fault is no fault. */
+static void check_prelude(struct play *p, const struct history *h)
+{
+    double longest = longest_undisturbed_ms(p), waited;
+
+    if (p->prelude_ns == 0)
+        return;
+    waited = ms_between(
+        0, history_outage_ns(h, CLIENT_WRITER, p->prelude_ns, p->prelude_end_ns));
+    view_tell(p->view, "before the fault writes waited for at most %.1f ms", waited);
+    if (waited > longest)
+        result_blame(
+            &p->result,
+            "before the fault writes waited %.1f ms, and %.1f would have been right",
+            waited, longest);
 }
 
 static void measure_outage(struct play *p, const struct history *h)
@@ -148,10 +170,14 @@ static void check_strict(struct play *p, const struct history *h)
 
 static void check_decisions(struct play *p)
 {
-    static const int64_t failovers_due[] = {
-        [EFFECT_FAILOVER] = 1, [EFFECT_NONE] = 0, [EFFECT_SWITCHOVER] = 0};
-    static const int64_t epochs_due[] = {
-        [EFFECT_FAILOVER] = 1, [EFFECT_NONE] = 0, [EFFECT_SWITCHOVER] = 1};
+    static const int64_t failovers_due[] = {[EFFECT_FAILOVER] = 1,
+                                            [EFFECT_NONE] = 0,
+                                            [EFFECT_SWITCHOVER] = 0,
+                                            [EFFECT_ADOPTION] = 0};
+    static const int64_t epochs_due[] = {[EFFECT_FAILOVER] = 1,
+                                         [EFFECT_NONE] = 0,
+                                         [EFFECT_SWITCHOVER] = 1,
+                                         [EFFECT_ADOPTION] = 1};
     struct result *r = &p->result;
     int64_t due = failovers_due[p->scenario->effect],
             epochs = epochs_due[p->scenario->effect];
@@ -243,6 +269,7 @@ void verdict_reach(struct play *p)
         measure_overlap(p, &h);
         measure_late_ack(p);
         measure_outage(p, &h);
+        check_prelude(p, &h);
         check_strict(p, &h);
         check_decisions(p);
         judge(p, &h);

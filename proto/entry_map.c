@@ -79,7 +79,7 @@ static MAP_TYPE(map_renew, rf__log__renew_batch__descriptor, struct entry_renew,
 static const struct map_field proof_rows[] = {
     ROW_INDEX(1, struct entry_proof, instance), ROW_ENUM(2, struct entry_proof, kind),
     ROW_ANY(3, struct entry_proof, epoch),      ROW_ANY(4, struct entry_proof, fence_index),
-    ROW_LIFE(5, struct entry_proof, prover),
+    ROW_LIFE(5, struct entry_proof, prover),    ROW_BOOL(6, struct entry_proof, stopped),
 };
 static MAP_TYPE(map_proof, rf__log__proof__descriptor, struct entry_proof, proof_rows,
                 NULL);

@@ -151,7 +151,9 @@ static const struct cli_command resume_command = {
 
 static const struct cli_command detach_command = {
     {"detach", "GROUP", "leave a group's servers alone: no lease, no gate, no failover",
-     "Nothing prevents two writers in a detached group but you.", json_option},
+     "Nothing prevents two writers in a detached group but you. PostgreSQL keeps its "
+     "settings: commits go on waiting for the standby that they waited for.",
+     json_option},
     1,
     1,
     cli_detach};

@@ -126,6 +126,16 @@ void apply(struct state *s, uint64_t index, const struct entry *e,
 void apply_dry(const struct state *s, const struct entry *e, struct state *scratch,
                struct apply_result *ret_result)
 {
+    struct applying a = {.result = ret_result};
+    const char *broken;
+
     *scratch = *s;
     apply_at(scratch, s->applied + 1, e, ret_result);
+    if (ret_result->refusal != ACCEPTED)
+        return;
+    /* What no handler thought of stops here, at its proposer: once it is committed it would
+     * stop every controller, and each of them again at its restart. */
+    broken = state_invariant_broken(scratch);
+    if (broken != NULL)
+        refuse(&a, REFUSE_INVALID, "it would break an invariant: %s", broken);
 }

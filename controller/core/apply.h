@@ -57,11 +57,17 @@ struct apply_result {
 void apply(struct state *s, uint64_t index, const struct entry *e,
            struct apply_result *ret_result);
 
-/* I10: what apply() would say, without changing `s`. `scratch` is overwritten. */
+/* I10: what apply() would say, without changing `s`; refused too is what would leave an
+ * invariant broken. `scratch` is overwritten. */
 void apply_dry(const struct state *s, const struct entry *e, struct state *scratch,
                struct apply_result *ret_result);
 
 const char *refusal_name(enum refusal r);
+
+/* I1: the group other than `g` that has a server of this system identifier in the data
+ * directory of `i`; NULL: none, or the identifier is 0. */
+const struct group *system_in_other_group(const struct state *s, const struct group *g,
+                                          const struct instance *i, uint64_t system_id);
 
 /* Holds for every reachable state; the simulator asserts it after each step, the daemon
  * after each apply. NULL if all hold, else the text of the broken one. */

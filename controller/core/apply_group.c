@@ -37,6 +37,22 @@ const struct group *instance_in_other_group(const struct state *s, const struct 
     return NULL;
 }
 
+const struct group *system_in_other_group(const struct state *s, const struct group *g,
+                                          const struct instance *i, uint64_t system_id)
+{
+    for (unsigned k = 0; k < s->group_count && system_id != 0; k++) {
+        const struct group *other = &s->groups[k];
+
+        if (strcmp(other->name, g->name) == 0)
+            continue;
+        for (unsigned n = 0; n < other->instance_count; n++)
+            if (other->instances[n].system_id == system_id &&
+                strcmp(other->instances[n].data, i->data) == 0)
+                return other;
+    }
+    return NULL;
+}
+
 static uint32_t slowest_election(const struct state *s)
 {
     uint32_t slowest = 0;
@@ -350,7 +366,11 @@ void apply_detach(struct applying *a)
 {
     struct group *g = a->g;
 
-    if (g->phase != PHASE_STEADY && g->phase != PHASE_FORMING) {
+    /* I11: a first promotion that cannot succeed (its server is another group's) goes back
+     * as well: nobody has served under the group yet. */
+    bool first = g->phase == PHASE_PROMOTING && g->run.kind == RUN_FORM;
+
+    if (g->phase != PHASE_STEADY && g->phase != PHASE_FORMING && !first) {
         refuse(a, REFUSE_PHASE,
                "group %s is %s: a group is detached while it is steady "
                "or forming",

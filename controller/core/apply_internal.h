@@ -43,4 +43,9 @@ void apply_step_end(struct applying *a);
 const struct group *instance_in_other_group(const struct state *s, const struct group *g,
                                             const struct instance *i);
 
+/* The text of a step whose server turned out to be another group's (I1), for people. */
+#define OTHER_GROUPS_SERVER                                                                \
+    "system identifier and data directory are those of a server of group %s (a clone?): "  \
+    "move the directory to another path, detach and remove this group, apply it anew"
+
 #endif

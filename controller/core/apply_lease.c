@@ -31,32 +31,80 @@ void apply_controller(struct applying *a)
     s->controllers[s->controller_count++] = *c;
 }
 
+static struct tombstone *find_tombstone(struct state *s, const char *name)
+{
+    for (unsigned i = 0; i < s->tombstone_count; i++)
+        if (strcmp(s->tombstones[i].name, name) == 0)
+            return &s->tombstones[i];
+    return NULL;
+}
+
+/* An agent has a say about the groups that name it. Of one that is long out of a group the
+ * log knows more than it does. */
+static bool is_heard(const struct group *g, const struct agent *agent)
+{
+    return group_instance(g, agent->name) != NO_INSTANCE;
+}
+
+/* I10: nothing has been noted when one of them is refused. I1: what is believed leaves room
+ * above; a group that went on from there tells its agents higher ones, which are its own.
+ */
+static void check_epochs(struct applying *a)
+{
+    const struct entry_enrol *en = &a->e->enrol;
+    unsigned room = TOMBSTONE_TOLD_MAX > a->s->tombstone_count
+                        ? TOMBSTONE_TOLD_MAX - a->s->tombstone_count
+                        : 0;
+
+    for (unsigned i = 0; i < en->epoch_count; i++) {
+        const struct tombstone *told = &en->epochs[i];
+        const struct group *g = state_group(a->s, told->name);
+        const struct tombstone *t = find_tombstone(a->s, told->name);
+        uint64_t known = g != NULL ? g->epoch : t != NULL ? t->epoch : 0;
+
+        if (told->epoch > EPOCH_TOLD_MAX && told->epoch > known &&
+            (g == NULL || is_heard(g, &en->agent))) {
+            refuse(a, REFUSE_INVALID,
+                   "agent %s tells of epoch %" PRIu64 " of group %s, which no group can "
+                   "have reached: its state file is damaged",
+                   en->agent.name, told->epoch, told->name);
+            return;
+        }
+        if (g == NULL && t == NULL && room-- == 0) {
+            refuse(a, REFUSE_FULL,
+                   "agent %s tells of group %s, which is not known, and of such groups %d "
+                   "are remembered already: declare it, or use a fresh state directory",
+                   en->agent.name, told->name, TOMBSTONE_TOLD_MAX);
+            return;
+        }
+    }
+}
+
 /* I12: a cluster that was restored from an older state hears from its agents how far
  * epochs had gone, and goes on above; groups it does not know yet leave a tombstone. */
-static bool note_epoch(struct state *s, const struct tombstone *seen)
+static void note_epoch(struct state *s, const struct agent *agent,
+                       const struct tombstone *told)
 {
-    struct group *g = state_group(s, seen->name);
+    struct group *g = state_group(s, told->name);
+    struct tombstone *t = find_tombstone(s, told->name);
 
     if (g != NULL) {
-        if (seen->epoch > g->epoch_floor)
-            g->epoch_floor = seen->epoch;
+        if (!is_heard(g, agent))
+            return;
+        if (told->epoch > g->epoch_floor)
+            g->epoch_floor = told->epoch;
         /* Nobody is authorised in these phases, and the agent heeds no lower epoch. */
         if ((g->phase == PHASE_FORMING || g->phase == PHASE_DETACHED) &&
             g->epoch < g->epoch_floor)
             g->epoch = g->epoch_floor;
-        return true;
+        return;
     }
-    for (unsigned i = 0; i < s->tombstone_count; i++) {
-        if (strcmp(s->tombstones[i].name, seen->name) != 0)
-            continue;
-        if (seen->epoch > s->tombstones[i].epoch)
-            s->tombstones[i].epoch = seen->epoch;
-        return true;
+    if (t == NULL) {
+        ASSERT(s->tombstone_count < TOMBSTONE_MAX); /* check_epochs() */
+        s->tombstones[s->tombstone_count++] = *told;
+    } else if (told->epoch > t->epoch) {
+        t->epoch = told->epoch;
     }
-    if (s->tombstone_count == TOMBSTONE_MAX)
-        return false;
-    s->tombstones[s->tombstone_count++] = *seen;
-    return true;
 }
 
 /* A new life takes the agent's name over. Its lease, if it has one, stays with the old life
@@ -78,6 +126,46 @@ static struct agent *find_agent(struct state *s, const char *name)
         if (strcmp(s->agents[i].name, name) == 0)
             return &s->agents[i];
     return NULL;
+}
+
+/* Whose port or data directory on `address` is that of `i`, in a group other than `g`. */
+static const struct instance *same_on_host(const struct state *s, const struct group *g,
+                                           const struct instance *i, const char *address)
+{
+    for (unsigned k = 0; k < s->group_count; k++) {
+        const struct group *other = &s->groups[k];
+
+        for (unsigned n = 0; n < other->instance_count && other != g; n++) {
+            const struct instance *there = &other->instances[n];
+            const struct agent *host = state_agent(s, there->agent);
+
+            if (host != NULL && strcmp(there->agent, i->agent) != 0 &&
+                strcmp(host->address, address) == 0 &&
+                (there->port == i->port || strcmp(there->data, i->data) == 0))
+                return there;
+        }
+    }
+    return NULL;
+}
+
+/* I1: at its new address an instance of the agent would be another group's. */
+static void check_address(struct applying *a, const struct agent *agent)
+{
+    for (unsigned k = 0; k < a->s->group_count; k++) {
+        const struct group *g = &a->s->groups[k];
+        uint8_t n = group_instance(g, agent->name);
+        const struct instance *taken =
+            n == NO_INSTANCE ? NULL
+                             : same_on_host(a->s, g, &g->instances[n], agent->address);
+
+        if (taken == NULL)
+            continue;
+        refuse(a, REFUSE_OTHER_GROUP,
+               "%s, %.40s, is the address of agent %s, with the same port or data "
+               "directory: correct `address` in agent.yaml; to swap two, give one a third",
+               agent->name, agent->address, taken->agent);
+        return;
+    }
 }
 
 void apply_enrol(struct applying *a)
@@ -110,13 +198,13 @@ void apply_enrol(struct applying *a)
                en->agent.name);
         return;
     }
-    for (unsigned i = 0; i < en->epoch_count; i++) {
-        if (!note_epoch(a->s, &en->epochs[i])) {
-            refuse(a, REFUSE_FULL, "no room to remember the epoch of group %s",
-                   en->epochs[i].name);
-            return;
-        }
-    }
+    check_address(a, &en->agent);
+    if (a->result->refusal == ACCEPTED)
+        check_epochs(a);
+    if (a->result->refusal != ACCEPTED)
+        return;
+    for (unsigned i = 0; i < en->epoch_count; i++)
+        note_epoch(a->s, &en->agent, &en->epochs[i]);
     if (known == NULL) {
         known = &a->s->agents[a->s->agent_count++];
         memset(known, 0, sizeof *known);
@@ -252,6 +340,11 @@ static void check_agent_proof(struct applying *a, const struct instance *i,
               !incarnation_equal(&p->prover, &i->proof.holder)))
         refuse(a, REFUSE_INCARNATION,
                "%s: the proof is not of the life that holds the lease", i->agent);
+    else if (!p->stopped && proof_needs_stop(a->g, p->instance))
+        refuse(a, REFUSE_UNPROVEN,
+               "ungated_local is accepted, so a closed gate proves nothing until the "
+               "server of %s is stopped",
+               i->agent);
 }
 
 /* I4: counted out by the proposer from its own apply() of the last renewal; renewals are

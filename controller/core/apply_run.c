@@ -195,18 +195,14 @@ void apply_opened(struct applying *a)
         refuse(a, REFUSE_INVALID, "%s has another system identifier than before", i->agent);
         return;
     }
-    if (o->system_id != 0) {
-        struct instance probe = *i;
-
-        probe.system_id = o->system_id;
-        other = instance_in_other_group(a->s, g, &probe);
-        if (other != NULL) {
-            refuse(a, REFUSE_OTHER_GROUP, "the server of %s belongs to group %s", i->agent,
-                   other->name);
-            return;
-        }
-        i->system_id = o->system_id;
+    other = system_in_other_group(a->s, g, i, o->system_id);
+    if (other != NULL) {
+        refuse(a, REFUSE_OTHER_GROUP, "the server of %s belongs to group %s", i->agent,
+               other->name);
+        return;
     }
+    if (o->system_id != 0)
+        i->system_id = o->system_id;
     g->sync_set = (member_set)(1u << g->active);
     g->sync_known = true;
     g->sync_generation = a->index;

@@ -201,6 +201,26 @@ static void note_loss(struct group *g, uint8_t instance, const struct entry_step
     run->loss_bytes = end->loss_bytes;
 }
 
+/* I1: which server stands in a data directory is known for sure only when a step has
+ * looked. If it is another group's, the record is made all the same (I5), but as a failure:
+ * nothing is opened on that server, and the step may be tried again when the other one is
+ * gone. */
+static void note_system(struct applying *a, struct instance *i)
+{
+    uint64_t system_id = a->e->step_end.system_id;
+    const struct group *other;
+
+    if (i->system_id != 0)
+        return;
+    other = system_in_other_group(a->s, a->g, i, system_id);
+    if (other == NULL) {
+        i->system_id = system_id;
+        return;
+    }
+    i->step.state = STEP_FAILED;
+    snprintf(i->step.text, sizeof i->step.text, OTHER_GROUPS_SERVER, other->name);
+}
+
 /* I5: the record carries its outcome, so it never blocks the next leader. */
 void apply_step_end(struct applying *a)
 {
@@ -219,11 +239,10 @@ void apply_step_end(struct applying *a)
         return;
     }
     i->step.state = end->done ? STEP_DONE : STEP_FAILED;
-    i->step.failures = end->done ? 0 : i->step.failures + 1;
     i->step.position = end->position;
     snprintf(i->step.text, sizeof i->step.text, "%s", end->text);
-    if (i->system_id == 0)
-        i->system_id = end->system_id;
+    note_system(a, i);
+    i->step.failures = i->step.state == STEP_DONE ? 0 : i->step.failures + 1;
     if (end->done)
         note_loss(g, end->instance, end);
     g->index = a->index;

@@ -52,13 +52,34 @@ bool report_is_fresh(const struct state *s, const struct observations *o, uint8_
     return agent_present(&l, instance);
 }
 
-static uint64_t retry_pause_ms(uint32_t failures)
+static uint64_t retry_max_ms(enum step_kind kind)
 {
-    uint64_t pause = RETRY_FIRST_MS;
+    switch (kind) {
+    case STEP_FOLLOW:
+    case STEP_CLONE:
+        return RETRY_REPAIR_MAX_MS;
+    case STEP_JOIN:
+    case STEP_CHECKPOINT:
+        return RETRY_JOIN_MAX_MS;
+    case STEP_NONE:
+    case STEP_LEAD:
+    case STEP_STOP:
+    case STEP_SYNC:
+        break;
+    }
+    return RETRY_SERVICE_MAX_MS;
+}
 
-    while (--failures > 0 && pause < RETRY_MAX_MS)
+/* I5: each try has its intention and its outcome in the log, and the log keeps them for
+ * ever: none is left out, but a step that goes on failing is tried ever more seldom, once
+ * a minute in the end. */
+static uint64_t retry_pause_ms(enum step_kind kind, uint32_t failures)
+{
+    uint64_t pause = RETRY_FIRST_MS, max = retry_max_ms(kind);
+
+    while (--failures > 0 && pause < max)
         pause *= 2;
-    return pause < RETRY_MAX_MS ? pause : RETRY_MAX_MS;
+    return pause < max ? pause : max;
 }
 
 /* What was observed before the last step ended is about a world that the step has changed:
@@ -79,7 +100,7 @@ bool step_may_start(const struct look *l, uint8_t instance, enum step_kind kind)
     if (step->state != STEP_FAILED || step->kind != kind)
         return true;
     return mono_since_ms(l->og->instances[instance].step_ended, l->now) >=
-           retry_pause_ms(step->failures);
+           retry_pause_ms(kind, step->failures);
 }
 
 bool candidate_is_member(const struct look *l, uint8_t instance)
@@ -161,6 +182,10 @@ static bool is_able(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
         snprintf(why, TEXT_SIZE, "its agent does not answer");
         return false;
     }
+    if (seen->unfit) {
+        snprintf(why, TEXT_SIZE, "its agent can begin nothing: %.120s", seen->problem);
+        return false;
+    }
     if (!group_may_reside(l->g, instance)) {
         snprintf(why, TEXT_SIZE, "its region carries none of the residency tags");
         return false;
@@ -172,6 +197,11 @@ static bool is_able(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
     if (seen->system_id != 0 && active->system_id != 0 &&
         seen->system_id != active->system_id) {
         snprintf(why, TEXT_SIZE, "its server has another system identifier");
+        return false;
+    }
+    if (stands_also_in(l, instance) != NULL) {
+        snprintf(why, TEXT_SIZE, "its server belongs to group %s",
+                 stands_also_in(l, instance)->name);
         return false;
     }
     return server_can_lead(l, instance, why);
@@ -290,6 +320,23 @@ static bool holds_most(const struct look *l, char why[TEXT_SIZE])
     return true;
 }
 
+/* To be led under this group alone, and by nobody who passes by the gate. */
+static bool is_free(const struct look *l, char why[TEXT_SIZE])
+{
+    const struct group *other = stands_also_in(l, l->g->active);
+
+    if (other != NULL) {
+        snprintf(why, TEXT_SIZE, "its server is one of group %.23s too (one-group)",
+                 other->name);
+        return false;
+    }
+    if (active_seen(l)->seen.server == SERVER_PRIMARY && !adoption_is_gated(l)) {
+        snprintf(why, TEXT_SIZE, "its socket directory is not its own (private-socket)");
+        return false;
+    }
+    return true;
+}
+
 bool declared_ok(const struct look *l, char why[TEXT_SIZE])
 {
     const struct seen_instance *seen = &active_seen(l)->seen;
@@ -318,7 +365,7 @@ bool declared_ok(const struct look *l, char why[TEXT_SIZE])
         snprintf(why, TEXT_SIZE, "its server runs: stop it, or declare `adopt: true`");
         return false;
     }
-    return holds_most(l, why);
+    return is_free(l, why) && holds_most(l, why);
 }
 
 bool decisions_allowed(const struct look *l)
@@ -389,9 +436,10 @@ bool active_hung(const struct look *l)
            active_seen(l)->seen.epoch == l->g->epoch;
 }
 
+/* An agent that can begin nothing cannot restart its server either. */
 bool restarts_left(const struct look *l)
 {
-    return l->g->restarts_used < l->g->policy.local_restarts;
+    return !active_seen(l)->seen.unfit && l->g->restarts_used < l->g->policy.local_restarts;
 }
 
 bool former_life_stands(const struct look *l, uint8_t instance)

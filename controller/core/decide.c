@@ -164,7 +164,7 @@ static void decide_group(const struct look *l, struct actions *out)
     else
         order_steps(l, out);
     a = next_action(out);
-    if (a != NULL && !l->og->busy && rules_speak(l, a))
+    if (a != NULL && !l->og->busy && rules_speak(l, out, a))
         out->count++;
     if (left != 0 && left != UINT64_MAX)
         sooner(out, (struct mono){l->now.ns + left});
@@ -173,7 +173,7 @@ static void decide_group(const struct look *l, struct actions *out)
 void decide(const struct state *s, const struct observations *o, struct mono now,
             struct actions *out)
 {
-    out->count = 0;
+    out->count = out->held_count = 0;
     out->again = mono_plus_ms(now, ASK_AGAIN_MS);
     if (!o->leading)
         return;

@@ -2,9 +2,9 @@
  *
  * decide() walks a table of rows (rules.c) for every group: a row has a stable name, the
  * phase it belongs to, a guard over state and observations, and one action. The first row
- * whose guard holds speaks for its group; it may be asked again at any time, and asks for
- * the same thing until the log or the world has changed. What the last leader still owed
- * is read off the state, not remembered (I5).
+ * whose guard holds, and whose proposal passes a dry run, speaks for its group; it may be
+ * asked again at any time, and asks for the same thing until the log or the world has
+ * changed. What the last leader still owed is read off the state, not remembered (I5).
  *
  * explain() lists the very guards that decide() used, for `ringfence why`.
  *
@@ -31,6 +31,14 @@ struct action {
     struct entry entry; /* ACT_PROPOSE */
 };
 
+/* A row that would have spoken, had its proposal not been refused in a dry run. */
+struct held_back {
+    const char *rule;
+    uint8_t group;
+    enum refusal refusal;
+    char text[TEXT_SIZE];
+};
+
 /* Per group an order for each instance and one proposal; one transfer. */
 enum { ACTION_MAX = GROUP_MAX * (INSTANCE_MAX + 1) + 1 };
 
@@ -39,6 +47,9 @@ struct actions {
     struct action list[ACTION_MAX];
     /* When decide() should be asked again at the latest, even if nothing happens. */
     struct mono again;
+    unsigned held_count; /* the first such row of each group, for people */
+    struct held_back held[GROUP_MAX];
+    struct state scratch; /* of dry runs */
 };
 
 void decide(const struct state *s, const struct observations *o, struct mono now,

@@ -6,11 +6,13 @@
 #include "controller/core/decide.h"
 
 enum {
-    STRAY_GRACE_MS = 5000, /* a standby may reconnect by itself for so long */
-    RETRY_FIRST_MS = 500,  /* after a failed step; doubles up to RETRY_MAX_MS */
-    RETRY_MAX_MS = 30000,
-    FRESH_MIN_MS = 1000,   /* a report is fresh for max(this, 4 x renew) */
-    LEADER_STAY_MS = 5000, /* minimum stay before leadership is handed on */
+    STRAY_GRACE_MS = 5000,        /* a standby may reconnect by itself for so long */
+    RETRY_FIRST_MS = 500,         /* after a failed step; doubles up to */
+    RETRY_SERVICE_MAX_MS = 30000, /* LEAD, SYNC: writes wait for it */
+    RETRY_JOIN_MAX_MS = 60000,    /* JOIN: the right to fail over waits for it */
+    RETRY_REPAIR_MAX_MS = 60000,  /* FOLLOW, CLONE: until then there is no standby */
+    FRESH_MIN_MS = 1000,          /* a report is fresh for max(this, 4 x renew) */
+    LEADER_STAY_MS = 5000,        /* minimum stay before leadership is handed on */
     ASK_AGAIN_MS = 100,
 };
 
@@ -50,6 +52,15 @@ bool candidate_lacks_log(const struct look *l, uint8_t instance);
  * attested proof would do (design section 4, level 5). */
 bool proof_is_out_of_reach(const struct look *l, uint8_t instance);
 
+/* I1: the server seen there is one of another group: same system identifier, same data
+ * directory. It is not led, not joined and no candidate until that has ended. */
+const struct group *stands_also_in(const struct look *l, uint8_t instance);
+
+/* Design section 4: a running primary is adopted as it is, so its local clients have to be
+ * kept out already (its only socket directory is the server's own, 0700), or the group has
+ * to say that they are not, with what that costs. */
+bool adoption_is_gated(const struct look *l);
+
 /* FORMING: the declared instance may be activated now. `why` is filled for people where it
  * may not, and where it is not NULL. */
 bool declared_ok(const struct look *l, char why[TEXT_SIZE]);
@@ -84,7 +95,9 @@ bool active_reborn(const struct look *l);
 /* How long until the active lease is counted out; 0: it is, UINT64_MAX: none is granted. */
 uint64_t holder_wait_left_ns(const struct look *l);
 
-/* Is there a row that speaks for this group? Its proposal goes to `*ret_action`. */
-bool rules_speak(const struct look *l, struct action *ret_action);
+/* Is there a row that speaks for this group? Its proposal goes to `*ret_action`. A proposal
+ * that apply() would refuse changes nothing, so its row must not silence the others, what
+ * they say may be urgent (I11): it is noted in `out`, and the rows behind it are asked. */
+bool rules_speak(const struct look *l, struct actions *out, struct action *ret_action);
 
 #endif

@@ -59,12 +59,16 @@ struct entry_declare {
                           adopt; all else zero */
 };
 
+/* Epochs that one hello may tell of: all that an agent remembers, also of groups that are
+ * gone (AGENT_GROUPS_MAX). */
+enum { ENROL_EPOCHS_MAX = 32 };
+
 struct entry_enrol {
     struct agent agent; /* enrolled_index and lives zero; former: the life on record when
                            this one said hello, zero: there was none */
     uint8_t epoch_count;
-    struct tombstone
-        epochs[GROUP_MAX]; /* highest that the agent has seen, by group (I12) */
+    struct tombstone epochs[ENROL_EPOCHS_MAX]; /* highest that the agent has seen, by
+                                                  group (I12) */
 };
 
 struct entry_renew {
@@ -79,6 +83,7 @@ struct entry_proof {
     uint64_t fence_index; /* fence_begin that it answers; PROOF_INSTALLED: index of the
                              group that the agent knew when it gave the proof */
     struct incarnation prover;
+    bool stopped; /* PROOF_AGENT: no process of the server is left either */
 };
 
 /* `expected_grant` is the holder's last grant that the decision was taken on: if another

@@ -50,6 +50,43 @@ static void explain_decisions(const struct look *l, struct explanation *out)
     SET(c->limit, "0: damage must not be carried over; restore from a backup instead");
 }
 
+/* Of the active instance; a standby says it where it is no candidate. */
+static void explain_place(const struct look *l, struct explanation *out)
+{
+    const struct group *other = stands_also_in(l, l->g->active);
+    struct condition *c = add(out, "one-group", other == NULL, true);
+
+    SET(c->limit, "a server has one group");
+    if (other == NULL) {
+        SET(c->value, "no other group names the server of %s", active_of(l)->agent);
+        return;
+    }
+    SET(c->value, "%s: its system identifier and data directory are also group %s's",
+        active_of(l)->agent, other->name);
+    SET(c->limit,
+        "a server has one group: move its data directory to another path, `ringfence "
+        "detach` and `remove` this group, then apply it anew");
+}
+
+static void explain_adoption(const struct look *l, struct explanation *out)
+{
+    bool adopting = l->g->phase == PHASE_FORMING && l->g->adopt &&
+                    agent_present(l, l->g->active) &&
+                    active_seen(l)->seen.server == SERVER_PRIMARY;
+    struct condition *c;
+
+    if (!adopting)
+        return;
+    c = add(out, "private-socket", adoption_is_gated(l), true);
+    SET(c->value, "%s: %s", active_of(l)->agent,
+        active_seen(l)->seen.private_socket ? "its only socket directory is its own"
+        : l->g->policy.ungated_local        ? "not its own, and ungated_local is accepted"
+                                            : "clients on the host pass by its gate");
+    SET(c->limit,
+        "set unix_socket_directories to the agent's directory (0700) and restart the "
+        "server, or say `ungated_local: true` (expiry then proves nothing)");
+}
+
 static void explain_cause(const struct look *l, struct explanation *out)
 {
     uint64_t left = holder_wait_left_ns(l);
@@ -171,7 +208,8 @@ static void explain_proofs(const struct look *l, struct explanation *out)
         else
             SET(c->value, "last grant at index %" PRIu64 ", no later proof",
                 i->proof.last_grant);
-        SET(c->limit, "needed of all but the target before an activation (I2)%s",
+        SET(c->limit, "needed of all but the target before an activation (I2)%s%s",
+            proof_needs_stop(l->g, k) ? "; ungated_local: its server must be stopped" : "",
             proof_is_out_of_reach(l, k)
                 ? "; its agent must answer, else the exit is an attested proof " ATTESTED_BY
                 : "");
@@ -273,6 +311,8 @@ void explain(const struct state *s, const struct observations *o, uint8_t group,
 
     memset(out, 0, sizeof *out);
     explain_decisions(&l, out);
+    explain_place(&l, out);
+    explain_adoption(&l, out);
     explain_cause(&l, out);
     explain_candidates(&l, out);
     explain_forming(&l, out);

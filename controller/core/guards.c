@@ -44,6 +44,7 @@ static bool propose_proof(const struct look *l, struct entry *e, uint8_t instanc
         .epoch = l->g->epoch,
         .fence_index = seen->fence_index,
         .prover = seen->prover,
+        .stopped = kind == PROOF_AGENT && seen->stopped,
     };
     return true;
 }
@@ -93,16 +94,39 @@ bool guard_outcome_reported(const struct look *l, struct entry *e)
     return false;
 }
 
+/* Proofs are sent by every way and repeated, so copies are kept that the log has overtaken.
+ * What follows is what apply_proof() asks, so that none is offered in vain (I2, I12). */
+static bool proof_is_current(const struct look *l, uint8_t k)
+{
+    const struct instance *i = &l->g->instances[k];
+    const struct seen_proof *p = &l->og->instances[k].proof;
+    const struct agent *agent = state_agent(l->s, i->agent);
+
+    return p->given && agent != NULL && !instance_is_proven(l->s, i) &&
+           incarnation_equal(&p->prover, &agent->incarnation) && !former_life_stands(l, k);
+}
+
+static bool installation_is_current(const struct look *l, uint8_t k)
+{
+    const struct instance *i = &l->g->instances[k];
+    const struct seen_proof *p = &l->og->instances[k].proof;
+    bool forming = l->g->phase == PHASE_FORMING;
+    bool lease_stands =
+        i->holder_epoch == l->g->epoch && i->proof.last_grant > i->proof.proven;
+
+    if (!forming && (k == l->g->active || lease_stands))
+        return false;
+    return proof_is_current(l, k) && p->fence_index >= i->proof.last_grant &&
+           (!forming || p->fence_index >= l->g->run.id);
+}
+
 bool guard_gate_installed(const struct look *l, struct entry *e)
 {
     for (uint8_t k = 0; k < l->g->instance_count; k++) {
         const struct seen_proof *p = &l->og->instances[k].proof;
 
-        if (!p->given || !p->installed || instance_is_proven(l->s, &l->g->instances[k]))
-            continue;
-        if (k == l->g->active && l->g->phase != PHASE_FORMING)
-            continue;
-        return propose_proof(l, e, k, PROOF_INSTALLED, p);
+        if (p->installed && installation_is_current(l, k))
+            return propose_proof(l, e, k, PROOF_INSTALLED, p);
     }
     return false;
 }
@@ -118,11 +142,18 @@ bool guard_declared_can_lead(const struct look *l, struct entry *e)
 /* ---- promoting ------------------------------------------------------------------------
  */
 
-bool guard_led(const struct look *l, struct entry *e)
+static bool led(const struct look *l)
 {
     const struct step *step = &active_of(l)->step;
 
-    if (step->kind != STEP_LEAD || step->state != STEP_DONE || step->epoch != l->g->epoch)
+    return step->kind == STEP_LEAD && step->state == STEP_DONE &&
+           step->epoch == l->g->epoch;
+}
+
+bool guard_led(const struct look *l, struct entry *e)
+{
+    /* A server that died since is led again first, while the others are candidates. */
+    if (!led(l) || !agent_present(l, l->g->active) || active_seen(l)->seen.crashed)
         return false;
     /* I8: `opened` makes the set {X}. If X is silent by now, the candidates are worth more.
      */
@@ -142,6 +173,9 @@ bool guard_lease_held(const struct look *l, struct entry *e)
 {
     if (active_of(l)->proof.last_grant <= l->g->activated_index ||
         holder_wait_left_ns(l) == 0 || !step_may_start(l, l->g->active, STEP_LEAD))
+        return false;
+    /* Led already, and only its report is late: nothing is to be done again. */
+    if (led(l) && !(agent_present(l, l->g->active) && active_seen(l)->seen.crashed))
         return false;
     return propose_step(l, e, l->g->active, STEP_LEAD);
 }
@@ -320,7 +354,8 @@ bool guard_joined(const struct look *l, struct entry *e)
     const struct step *step = &active_of(l)->step;
 
     if (step->kind != STEP_JOIN || step->state != STEP_DONE || step->epoch != l->g->epoch ||
-        step->generation != l->g->sync_generation || l->g->policy.sync == SYNC_OFF)
+        step->generation != l->g->sync_generation || l->g->policy.sync == SYNC_OFF ||
+        step->subject >= l->g->instance_count) /* it was taken out since */
         return false;
     e->kind = ENTRY_SYNC_JOIN;
     e->sync = (struct entry_sync){
@@ -350,17 +385,31 @@ bool guard_names_behind(const struct look *l, struct entry *e)
     return propose_step(l, e, l->g->active, STEP_SYNC);
 }
 
+static bool may_join(const struct look *l, uint8_t k)
+{
+    const struct seen_instance *seen = &l->og->instances[k].seen;
+
+    return k != l->g->active && !(l->g->sync_set & 1u << k) && agent_present(l, k) &&
+           seen->server == SERVER_STANDBY && seen->follows_active && seen->streaming &&
+           l->g->instances[k].step.state != STEP_STARTED && stands_also_in(l, k) == NULL;
+}
+
+/* In turn, beginning behind the one whose join failed last: a standby that streams but
+ * cannot keep up does not keep a healthy one out of the set (I11). */
 bool guard_standby_can_join(const struct look *l, struct entry *e)
 {
+    const struct step *last = &active_of(l)->step;
+    bool failed = last->kind == STEP_JOIN && last->state == STEP_FAILED &&
+                  last->subject < l->g->instance_count;
+    uint8_t first = failed ? (uint8_t)(last->subject + 1) : 0;
+
     if (l->g->policy.sync == SYNC_OFF || !primary_answers(l) ||
         !step_may_start(l, l->g->active, STEP_JOIN))
         return false;
-    for (uint8_t k = 0; k < l->g->instance_count; k++) {
-        const struct seen_instance *seen = &l->og->instances[k].seen;
+    for (uint8_t n = 0; n < l->g->instance_count; n++) {
+        uint8_t k = (uint8_t)((first + n) % l->g->instance_count);
 
-        if (k == l->g->active || (l->g->sync_set & 1u << k) || !agent_present(l, k) ||
-            seen->server != SERVER_STANDBY || !seen->follows_active || !seen->streaming ||
-            l->g->instances[k].step.state == STEP_STARTED)
+        if (!may_join(l, k))
             continue;
         propose_step(l, e, l->g->active, STEP_JOIN);
         e->step_start.subject = k;
@@ -417,11 +466,18 @@ static const struct step *step_of_run(const struct look *l, enum step_kind kind)
     return step->kind == kind && step->id > l->g->run.id ? step : NULL;
 }
 
+/* I11: an activation of it could only stand still. Better to go back while that is possible
+ * than to find out behind the fence, with nobody open. */
+static bool target_unfit(const struct look *l)
+{
+    return agent_present(l, l->g->run.to) && l->og->instances[l->g->run.to].seen.unfit;
+}
+
 bool guard_not_checkpointed(const struct look *l, struct entry *e)
 {
     const struct step *step = &active_of(l)->step;
 
-    if (step->id > l->g->run.id || step->state == STEP_STARTED)
+    if (step->id > l->g->run.id || step->state == STEP_STARTED || target_unfit(l))
         return false;
     return propose_step(l, e, l->g->active, STEP_CHECKPOINT);
 }
@@ -438,7 +494,8 @@ bool guard_checkpointed(const struct look *l, struct entry *e)
 {
     const struct step *step = step_of_run(l, STEP_CHECKPOINT);
 
-    if (step == NULL || step->state == STEP_STARTED || !target_streams(l))
+    if (step == NULL || step->state == STEP_STARTED || target_unfit(l) ||
+        !target_streams(l))
         return false;
     return propose_step(l, e, l->g->active, STEP_STOP);
 }
@@ -450,7 +507,7 @@ bool guard_stopped_and_flushed(const struct look *l, struct entry *e)
     const struct step *step = step_of_run(l, STEP_STOP);
 
     if (step == NULL || step->state != STEP_DONE || step->position == 0 ||
-        !agent_present(l, l->g->run.to) ||
+        !agent_present(l, l->g->run.to) || target_unfit(l) ||
         l->og->instances[l->g->run.to].seen.flush_lsn < step->position)
         return false;
     propose_fence(l, e, "stopped, and the target has flushed the shutdown checkpoint");
@@ -464,15 +521,20 @@ bool guard_switch_overdue(const struct look *l, struct entry *e)
 {
     const struct step *stop = step_of_run(l, STEP_STOP);
     bool failed = stop != NULL && stop->state == STEP_FAILED;
+    bool unfit = target_unfit(l) && active_of(l)->step.state != STEP_STARTED;
     uint64_t since = mono_since_ms(l->og->phase_since, l->now);
 
-    if (!failed && since < 2ull * l->g->policy.stop_deadline_ms)
+    if (!failed && !unfit && since < 2ull * l->g->policy.stop_deadline_ms)
         return false;
     e->kind = ENTRY_RUN_ABORT;
     e->run_abort = (struct entry_run_abort){.run = l->g->run.id};
     snprintf(e->run_abort.reason, TEXT_SIZE, "%s%.150s",
-             failed ? "the stop failed: " : "stop_deadline has passed",
-             failed ? stop->text : "");
+             failed  ? "the stop failed: "
+             : unfit ? "the target can begin nothing: "
+                     : "stop_deadline has passed",
+             failed  ? stop->text
+             : unfit ? l->og->instances[l->g->run.to].seen.problem
+                     : "");
     return true;
 }
 
@@ -484,10 +546,10 @@ bool guard_agent_proved(const struct look *l, struct entry *e)
     for (uint8_t k = 0; k < l->g->instance_count; k++) {
         const struct seen_proof *p = &l->og->instances[k].proof;
 
-        if (!p->given || p->installed || p->fence_index != l->g->fence_index ||
-            p->epoch != l->g->epoch || instance_is_proven(l->s, &l->g->instances[k]))
-            continue;
-        return propose_proof(l, e, k, PROOF_AGENT, p);
+        if (!p->installed && proof_is_current(l, k) &&
+            p->fence_index == l->g->fence_index && p->epoch == l->g->epoch &&
+            (p->stopped || !proof_needs_stop(l->g, k)))
+            return propose_proof(l, e, k, PROOF_AGENT, p);
     }
     return false;
 }

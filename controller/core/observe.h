@@ -48,6 +48,7 @@ struct seen_instance {
     bool clean_shutdown;
     member_set shrink; /* members that a current holder asks to let go */
     uint64_t step;     /* being carried out by the agent; 0: none */
+    bool unfit;        /* its agent can begin nothing, `problem` says why: no candidate */
     char gate_mode[16];
     char problem[TEXT_SIZE];
 };
@@ -64,6 +65,7 @@ struct seen_outcome {
 struct seen_proof {
     bool given;
     bool installed;
+    bool stopped; /* no process of the server was left when it was given */
     uint64_t epoch, fence_index;
     struct incarnation prover;
 };

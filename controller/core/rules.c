@@ -1,6 +1,7 @@
 /* The table: what the leader proposes for a group, row by row. The first row of the present
- * phase whose guard holds speaks. Promotion has one door, `activate-behind-proofs` (and its
- * twin for a group that forms), and apply() keeps it locked without proofs (I2). */
+ * phase whose guard holds speaks, unless apply() would refuse what it says. Promotion has
+ * one door, `activate-behind-proofs` (and its twin for a group that forms), and apply()
+ * keeps it locked without proofs (I2). */
 #include "controller/core/guards.h"
 
 #include <stdio.h>
@@ -29,7 +30,7 @@ static const struct row rows[] = {
      guard_declared_can_lead},
 
     {{"open-verified", PHASE_PROMOTING, PHASE_STEADY,
-      "promoted and verified under a lease of this epoch"},
+      "promoted and verified under a lease of this epoch, its agent answers, it runs"},
      false,
      guard_led},
     {{"lead-under-lease", PHASE_PROMOTING, PHASE_PROMOTING,
@@ -106,7 +107,7 @@ static const struct row rows[] = {
      false,
      guard_silent},
     {{"switchover-goes-back", PHASE_SWITCHING, PHASE_STEADY,
-      "the stop failed, or its deadline has passed"},
+      "the stop failed, its deadline has passed, or the target can begin nothing"},
      false,
      guard_switch_overdue},
     {{"switchover-checkpoint", PHASE_SWITCHING, PHASE_SWITCHING, "the run has begun"},
@@ -136,13 +137,34 @@ static const struct rule_row by_hand[] = {
     {"operator-abort", PHASE_SWITCHING, PHASE_STEADY, "ringfence abort"},
     {"operator-detach", PHASE_STEADY, PHASE_DETACHED, "ringfence detach"},
     {"operator-detach", PHASE_FORMING, PHASE_DETACHED, "ringfence detach"},
+    {"operator-detach", PHASE_PROMOTING, PHASE_DETACHED,
+     "ringfence detach, during the first promotion of a group"},
     {"operator-attach", PHASE_DETACHED, PHASE_FORMING, "ringfence attach"},
     {"operator-declare", PHASE_NONE, PHASE_FORMING, "ringfence apply -f"},
     {"operator-remove", PHASE_DETACHED, PHASE_NONE, "ringfence remove"},
 };
 
-bool rules_speak(const struct look *l, struct action *ret_action)
+static bool would_be_accepted(const struct look *l, struct actions *out,
+                              const struct action *a, bool first)
 {
+    struct held_back *held = &out->held[out->held_count];
+    struct apply_result r;
+
+    apply_dry(l->s, &a->entry, &out->scratch, &r);
+    if (r.refusal == ACCEPTED)
+        return true;
+    if (first && out->held_count < GROUP_MAX) {
+        *held = (struct held_back){a->rule, l->group, r.refusal, ""};
+        memcpy(held->text, r.text, sizeof held->text);
+        out->held_count++;
+    }
+    return false;
+}
+
+bool rules_speak(const struct look *l, struct actions *out, struct action *ret_action)
+{
+    unsigned held = out->held_count;
+
     for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
         const struct row *r = &rows[i];
         bool here =
@@ -159,7 +181,8 @@ bool rules_speak(const struct look *l, struct action *ret_action)
         ret_action->instance = NO_INSTANCE;
         memcpy(ret_action->entry.group, l->g->name, NAME_SIZE);
         snprintf(ret_action->entry.rule, RULE_SIZE, "%s", r->doc.name);
-        return true;
+        if (would_be_accepted(l, out, ret_action, out->held_count == held))
+            return true;
     }
     return false;
 }

@@ -147,6 +147,11 @@ bool instance_is_proven(const struct state *s, const struct instance *i)
     return proof_holds(&i->proof, agent != NULL ? &agent->incarnation : &none);
 }
 
+bool proof_needs_stop(const struct group *g, uint8_t instance)
+{
+    return g->policy.ungated_local && instance == g->active;
+}
+
 bool group_all_others_proven(const struct state *s, const struct group *g, uint8_t target,
                              uint8_t *ret_missing)
 {

@@ -30,8 +30,13 @@ enum {
     AGENT_MAX = 32,
     CONTROLLER_MAX = 5,
     TOMBSTONE_MAX = 64,
+    TOMBSTONE_TOLD_MAX = 48, /* beyond, agents' words make none: the rest is for removals */
     NO_INSTANCE = 255,
 };
+
+/* An epoch above what the log has reached is believed up to here: 2^62 activations are
+ * never made, and what grows from there never wraps around (I1). */
+#define EPOCH_TOLD_MAX (UINT64_C(1) << 62)
 
 /* Bit i: instances[i]. */
 typedef uint8_t member_set;
@@ -281,6 +286,11 @@ bool group_may_renew(const struct group *g);
 bool group_all_others_proven(const struct state *s, const struct group *g, uint8_t target,
                              uint8_t *ret_missing);
 bool instance_is_proven(const struct state *s, const struct instance *i);
+
+/* Design section 4: clients on the host pass by the gate (`ungated_local`), so what served
+ * the epoch is proven only by a closed gate and a stopped server. Others are in recovery,
+ * and acknowledge nothing. */
+bool proof_needs_stop(const struct group *g, uint8_t instance);
 
 /* The epoch that the next activation must carry (I1: only grows; I12: above the floor). */
 uint64_t group_next_epoch(const struct group *g);

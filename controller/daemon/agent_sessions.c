@@ -72,6 +72,23 @@ static void send_frame(struct session *se, const Rf__Frame *frame)
         log_debug("to agent %s: %s", se->name, err.text);
 }
 
+/* Once for each life and reason: it comes again after a moment, for as long as it runs. */
+static bool is_news(const struct session *se, const char *why)
+{
+    struct known *k = agents_know(se->a, se->name);
+    char text[sizeof k->refused_why];
+
+    if (k == NULL)
+        return true;
+    snprintf(text, sizeof text, "%s", why);
+    if (strcmp(k->refused_why, text) == 0 &&
+        incarnation_equal(&k->refused, &se->incarnation))
+        return false;
+    memcpy(k->refused_why, text, sizeof text);
+    k->refused = se->incarnation;
+    return true;
+}
+
 static void refuse(struct session *se, const char *why, bool final)
 {
     Rf__Refusal refusal = RF__REFUSAL__INIT;
@@ -85,7 +102,8 @@ static void refuse(struct session *se, const char *why, bool final)
     frame.refusal = &refusal;
     send_frame(se, &frame);
     se->refused_at = mono_now();
-    log_warn("agent %s at %s refused: %s", se->name, stream_remote(se->s), why);
+    log_at(is_news(se, why) ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG,
+           "agent %s at %s refused: %s", se->name, stream_remote(se->s), why);
 }
 
 static bool is_usable(const struct session *se, const char *name)
@@ -237,6 +255,7 @@ static void on_hello(struct session *se, const Rf__Frame *f, const uint8_t *data
         refuse(se, "another incarnation on the same connection: connect anew", false);
         return;
     }
+    se->incarnation = incarnation;
     if (has_living_twin(se, &incarnation)) {
         refuse(se,
                "two agents of one name: another one is alive under it; stop one of them, "
@@ -249,7 +268,6 @@ static void on_hello(struct session *se, const Rf__Frame *f, const uint8_t *data
     se->hello.len = 0;
     if (buf_append(&se->hello, data, len, &err) != 0)
         return;
-    se->incarnation = incarnation;
     if (!se->greeted)
         log_info("agent %s has connected from %s", se->name, stream_remote(se->s));
     se->greeted = true;

@@ -181,22 +181,40 @@ static bool has_living_twin(const struct known *k, const struct incarnation *who
            mono_is_set(k->heard) && mono_since_ms(k->heard, mono_now()) < AGENTS_ALIVE_MS;
 }
 
-static void read_hello(const Rf__AgentHello *h, struct entry_enrol *ret)
+/* A host whose agent was restarted on another state directory looks for a moment like one
+ * with two: it is neither enrolled nor refused until that moment is over. */
+static void wait_for_twin(struct known *k, uint8_t route, const struct entry_enrol *h)
 {
-    *ret = (struct entry_enrol){0};
-    (void)snprintf(ret->agent.name, sizeof ret->agent.name, "%s", h->name);
-    (void)snprintf(ret->agent.region, sizeof ret->agent.region, "%s", h->region);
-    (void)snprintf(ret->agent.address, sizeof ret->agent.address, "%s", h->address);
-    (void)snprintf(ret->agent.version, sizeof ret->agent.version, "%s", h->version);
-    ret->agent.format_min = h->format_min;
-    ret->agent.format_max = h->format_max;
-    if (frame_incarnation_get(h->incarnation, &ret->agent.incarnation, NULL) != 0)
-        return; /* none: apply() refuses it */
-    for (size_t i = 0; i < h->n_epochs && ret->epoch_count < GROUP_MAX; i++) {
-        struct tombstone *seen = &ret->epochs[ret->epoch_count++];
+    if (!k->waiting ||
+        !incarnation_equal(&k->waiting_hello.agent.incarnation, &h->agent.incarnation)) {
+        k->waiting = true;
+        k->waiting_routes = 0;
+        k->waiting_since = mono_now();
+    }
+    k->waiting_hello = *h;
+    k->waiting_routes |= (uint8_t)(1u << route);
+}
 
-        (void)snprintf(seen->name, sizeof seen->name, "%s", h->epochs[i]->group);
-        seen->epoch = h->epochs[i]->highest;
+static void accept_hello(struct agents *a, struct known *k, uint8_t route,
+                         const struct entry_enrol *from);
+
+/* I12: while the other life speaks, this one takes nothing. */
+static void consider_waiting(struct agents *a, struct known *k)
+{
+    const struct incarnation *who = &k->waiting_hello.agent.incarnation;
+
+    if (!has_living_twin(k, who)) {
+        for (unsigned route = 0; route < CONTROLLER_MAX; route++)
+            if ((k->waiting_routes & 1u << route) != 0)
+                accept_hello(a, k, (uint8_t)route, &k->waiting_hello);
+    } else if (k->heard.ns > mono_plus_ms(k->waiting_since, TWIN_SPEAKS_MS).ns) {
+        k->waiting = false;
+        for (unsigned route = 0; route < CONTROLLER_MAX; route++)
+            if ((k->waiting_routes & 1u << route) != 0)
+                refuse_route(a, k, (uint8_t)route, who,
+                             "two agents of one name: another one is alive under it; stop "
+                             "one of them, or give it a name and a certificate of its own",
+                             false);
     }
 }
 
@@ -204,8 +222,12 @@ static void on_hello(struct agents *a, struct known *k, uint8_t route,
                      const Rf__AgentHello *wire)
 {
     struct entry_enrol h;
+    struct err err = {0};
 
-    read_hello(wire, &h);
+    if (reports_read_hello(wire, &h, &err) != 0) {
+        refuse_route(a, k, route, &h.agent.incarnation, err.text, true);
+        return;
+    }
     if (agents_is_superseded(a, &h.agent.incarnation)) {
         refuse_route(a, k, route, &h.agent.incarnation,
                      "this incarnation was replaced by a newer one of the same name: stop "
@@ -214,12 +236,18 @@ static void on_hello(struct agents *a, struct known *k, uint8_t route,
         return;
     }
     if (has_living_twin(k, &h.agent.incarnation)) {
-        refuse_route(a, k, route, &h.agent.incarnation,
-                     "two agents of one name: another one is alive under it; stop one of "
-                     "them, or give it a name and a certificate of its own",
-                     false);
+        wait_for_twin(k, route, &h);
         return;
     }
+    accept_hello(a, k, route, &h);
+}
+
+static void accept_hello(struct agents *a, struct known *k, uint8_t route,
+                         const struct entry_enrol *from)
+{
+    struct entry_enrol h = *from;
+
+    k->waiting = false;
     /* Enrolled only if no other life comes in between, whoever leads by then (I12). */
     if (state_agent(node_state(a->d->node), k->name) != NULL)
         h.agent.former = state_agent(node_state(a->d->node), k->name)->incarnation;
@@ -388,11 +416,15 @@ static void on_tick(uv_timer_t *tick)
 
     sessions_tick(a, now);
     follow_connections(a, now);
+    for (unsigned i = 0; i < a->known_count; i++)
+        a->known[i].waiting = a->known[i].waiting && node_leads(a->d->node);
     if (!node_leads(a->d->node))
         return;
     for (unsigned i = 0; i < a->known_count; i++) {
         struct known *k = &a->known[i];
 
+        if (k->waiting)
+            consider_waiting(a, k);
         if (mono_since_ms(k->heard, now) < AGENTS_ROUTE_MS)
             enrol(a, k, newest_route(k));
         if (mono_since_ms(k->pushed, now) >= AGENTS_PUSH_EACH_MS)

@@ -15,6 +15,7 @@ enum {
     KNOWN_MAX = AGENT_MAX + 16, /* names; further ones are refused */
     SUPERSEDED_MAX = 64,
     REFUSED_LINGER_MS = 300, /* a refused stream stays so long, to be read */
+    TWIN_SPEAKS_MS = 300,    /* what comes later than this was not under way already */
 };
 
 /* One stream of an agent. */
@@ -41,6 +42,15 @@ struct known {
     uint64_t report_seq;
     struct incarnation report_of;
     bool enrolling;
+    /* A life that has said hello while another one was heard just before: a restart, or a
+     * twin. It is one when the other speaks again. */
+    bool waiting;
+    uint8_t waiting_routes;
+    struct entry_enrol waiting_hello;
+    struct mono waiting_since;
+    /* The last refusal that was logged, so that each life's is logged once. */
+    struct incarnation refused;
+    char refused_why[64];
     bool dirty; /* assignments are to be pushed */
     struct mono pushed;
 };

@@ -21,6 +21,43 @@ static bool find(const struct state *s, const char *agent, const char *group,
     return true;
 }
 
+/* I10, I12: all that it remembers, or nothing. Half of it would let an epoch be used anew.
+ */
+static int read_epochs(const Rf__AgentHello *h, struct entry_enrol *ret, struct err *err)
+{
+    if (h->n_epochs > ENROL_EPOCHS_MAX)
+        return err_set(err, ERR_FULL,
+                       "agent %s remembers the epochs of %zu groups, %d can be enrolled: "
+                       "update the controllers, or start it on a fresh state directory",
+                       h->name, h->n_epochs, ENROL_EPOCHS_MAX);
+    for (size_t i = 0; i < h->n_epochs; i++) {
+        struct tombstone *seen = &ret->epochs[i];
+
+        if (strlen(h->epochs[i]->group) >= sizeof seen->name)
+            return err_set(err, ERR_INVAL,
+                           "agent %s remembers group '%.40s': names have at most %d bytes",
+                           h->name, h->epochs[i]->group, NAME_SIZE - 1);
+        (void)snprintf(seen->name, sizeof seen->name, "%s", h->epochs[i]->group);
+        seen->epoch = h->epochs[i]->highest;
+    }
+    ret->epoch_count = (uint8_t)h->n_epochs;
+    return 0;
+}
+
+int reports_read_hello(const Rf__AgentHello *h, struct entry_enrol *ret, struct err *err)
+{
+    *ret = (struct entry_enrol){0};
+    (void)snprintf(ret->agent.name, sizeof ret->agent.name, "%s", h->name);
+    (void)snprintf(ret->agent.region, sizeof ret->agent.region, "%s", h->region);
+    (void)snprintf(ret->agent.address, sizeof ret->agent.address, "%s", h->address);
+    (void)snprintf(ret->agent.version, sizeof ret->agent.version, "%s", h->version);
+    ret->agent.format_min = h->format_min;
+    ret->agent.format_max = h->format_max;
+    if (frame_incarnation_get(h->incarnation, &ret->agent.incarnation, err) != 0)
+        return err->code;
+    return read_epochs(h, ret, err);
+}
+
 /* "Follows" means set to the very stream that the sync set counts on: from the active
  * instance's address and port, under the name of this epoch. Whether it streams just now is
  * another field: one that has lost its upstream must not be made to follow it again. */
@@ -79,7 +116,8 @@ static struct seen_instance read_report(const struct state *s, const struct grou
                               .hung = r->hung,
                               .ready = r->ready,
                               .gate_proven = r->gate_proven,
-                              .step = r->step};
+                              .step = r->step,
+                              .unfit = r->unfit};
     uint64_t age_ns = r->seen_age_ms * NS_PER_MS;
 
     v.taken.ns = v.at.ns > age_ns ? v.at.ns - age_ns : 1;
@@ -164,6 +202,7 @@ bool reports_take_proof(const struct state *s, struct observations *o, const cha
     p = &o->groups[at[0]].instances[at[1]].proof;
     *p = (struct seen_proof){.given = true,
                              .installed = proof->installed,
+                             .stopped = proof->server_stopped,
                              .epoch = proof->epoch,
                              .fence_index = proof->fence_index};
     return frame_incarnation_get(proof->incarnation, &p->prover, NULL) == 0;

@@ -12,6 +12,11 @@
 #include "controller/core/observe.h"
 #include "proto/frame.h"
 
+/* Errors: ERR_FULL or ERR_INVAL where it says more than can be enrolled; then `ret` has the
+ * name, and the incarnation if there is one, and is not proposed (I10). */
+MUST_USE int reports_read_hello(const Rf__AgentHello *h, struct entry_enrol *ret,
+                                struct err *err);
+
 /* True where it tells the first position of a primary in its epoch: others should know. */
 bool reports_take(const struct state *s, struct observations *o, const char *agent,
                   const Rf__AgentReport *report);

@@ -70,6 +70,17 @@ static void on_done(void *owner, int status, uint64_t index, const struct apply_
     runner_wake(p->r);
 }
 
+/* A row that was refused in its dry run: the ones behind it have had their say. */
+static void tell_held(struct runner *r, const struct held_back *h)
+{
+    const struct state *s = node_state(r->d->node);
+    struct err err = {0};
+
+    (void)err_set(&err, ERR_REFUSED, "not proposed for group %s (%s): %s",
+                  s->groups[h->group].name, refusal_name(h->refusal), h->text);
+    log_refused(r, h->rule, &err);
+}
+
 static void propose(struct runner *r, const struct action *a)
 {
     const struct state *s = node_state(r->d->node);
@@ -178,6 +189,8 @@ static void turn(struct runner *r)
     decide(node_state(r->d->node), node_seen(r->d->node), mono_now(), &r->actions);
     /* What the log says goes first: an order is judged by it. */
     agents_flush(r->d->agents);
+    for (unsigned i = 0; i < r->actions.held_count; i++)
+        tell_held(r, &r->actions.held[i]);
     for (unsigned i = 0; i < r->actions.count; i++)
         carry_out(r, &r->actions.list[i]);
     frontend_changed(r->d->frontend);

@@ -240,11 +240,14 @@ static void attach(struct api *a, const struct route *r, const struct group *g,
     static const char *const keys[] = {"active", NULL};
     struct entry e = {.kind = ENTRY_ATTACH};
     json_t *body = read_body(raw, keys, who);
+    const json_t *active = json_object_get(body, "active");
 
     if (body == NULL)
         return;
     (void)snprintf(e.group, sizeof e.group, "%s", g->name);
-    if (read_region(g, body, "active", &e.attach.active, who))
+    e.attach.active = g->active; /* who was active when it was detached */
+    if (active == NULL || json_is_null(active) ||
+        read_region(g, body, "active", &e.attach.active, who))
         propose(a, r, &e, who);
     json_decref(body);
 }
@@ -261,6 +264,40 @@ static void simple(struct api *a, const struct route *r, enum entry_kind kind,
     json_decref(body);
     (void)snprintf(e.group, sizeof e.group, "%s", r->group);
     propose(a, r, &e, who);
+}
+
+/* With its group an agent loses the word that it may let the port go, and a gate without
+ * leases stays closed: so whoever can be reached must have let go before (I11). One that
+ * cannot be is no hindrance: the group may be declared and detached again for it. */
+static const struct instance *still_gated(const struct api_facts *f, const struct group *g)
+{
+    const struct observed_group *seen = &f->seen->groups[g - f->state->groups];
+
+    for (uint8_t k = 0; k < g->instance_count; k++) {
+        const struct agent *agent = state_agent(f->state, g->instances[k].agent);
+
+        if (agent != NULL && f->seen->agents[agent - f->state->agents].connected &&
+            strcmp(seen->instances[k].seen.gate_mode, "unmanaged") != 0)
+            return &g->instances[k];
+    }
+    return NULL;
+}
+
+static void remove_group(struct api *a, const struct route *r, const struct group *g,
+                         const struct api_request *raw, const struct asker *who)
+{
+    const struct instance *gated;
+    struct api_facts f;
+
+    api_facts(a, &f);
+    gated = g->phase == PHASE_DETACHED ? still_gated(&f, g) : NULL;
+    if (gated != NULL)
+        answer_error(who, 409, "not-possible-now",
+                     "agent %s has not let port %u go yet since the detach: ask again in a "
+                     "moment, and look at its log if that does not help",
+                     gated->agent, gated->port);
+    else
+        simple(a, r, ENTRY_REMOVE, raw, who);
 }
 
 static void abort_run(struct api *a, const struct route *r, const struct api_request *raw,
@@ -445,7 +482,7 @@ static void of_a_group(struct api *a, const struct route *r, const struct api_re
     else if (r->kind == ROUTE_ATTACH)
         attach(a, r, g, raw, who);
     else if (r->kind == ROUTE_REMOVE)
-        simple(a, r, ENTRY_REMOVE, raw, who);
+        remove_group(a, r, g, raw, who);
     else if (r->kind == ROUTE_PAUSE)
         simple(a, r, ENTRY_PAUSE, raw, who);
     else if (r->kind == ROUTE_RESUME)

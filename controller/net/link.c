@@ -23,6 +23,7 @@ struct link {
     struct tls *tls;
     struct stream *stream;
     bool up;
+    bool unsteady; /* the last one did not last: that the next is up is no news yet */
     struct mono up_since;
     struct identity peer;
     struct address at;
@@ -91,6 +92,23 @@ static void try_failed(struct link *l, const struct err *why)
 
 /* -- the stream -- */
 
+static void log_up(const struct link *l)
+{
+    log_info("link to %s %s at %s is up", identity_role_name(l->peer.role), l->peer.name,
+             l->where);
+}
+
+static void on_lasted(uv_timer_t *timer)
+{
+    struct link *l = timer->data;
+
+    if (l->unsteady)
+        log_up(l);
+    l->unsteady = false;
+    l->logged = 0;
+    l->backoff_ms = l->backoff_min_ms;
+}
+
 static void on_open(void *owner, const struct identity *peer)
 {
     struct link *l = owner;
@@ -99,9 +117,11 @@ static void on_open(void *owner, const struct identity *peer)
     l->up = true;
     l->up_since = mono_now();
     l->last = (struct err){0};
-    l->logged = 0;
-    log_info("link to %s %s at %s is up", identity_role_name(l->peer.role), l->peer.name,
-             l->where);
+    if (!l->unsteady)
+        log_up(l);
+    uv_update_time(l->loop);
+    /* Nothing is dialled while it is up. Fails only for a handle that is closing. */
+    ASSERT(uv_timer_start(&l->retry, on_lasted, l->backoff_max_ms, 0) == 0);
     if (l->events->on_up != NULL)
         l->events->on_up(l->owner);
 }
@@ -121,8 +141,11 @@ static void on_close(void *owner, const struct err *why)
 
     l->stream = NULL;
     l->up = false;
+    /* The timer may be late: the clock decides. */
     if (was_up && mono_since_ms(l->up_since, mono_now()) > l->backoff_max_ms)
-        l->backoff_ms = l->backoff_min_ms;
+        on_lasted(&l->retry);
+    else if (was_up)
+        l->unsteady = true;
     try_failed(l, why);
     if (was_up && l->events->on_down != NULL)
         l->events->on_down(l->owner, &l->last);

@@ -8,7 +8,9 @@
  * repeat by themselves, and an old message is worse than none.
  *
  * Logs a change of state once ("link to controller west at 10.0.0.2:7400 is up", "... is
- * down: ..."), and while it is down each *kind* of error once; not each try.
+ * down: ..."), and while it is down each *kind* of error once; not each try. A connection
+ * that the peer ends again within backoff_max_ms (it refuses us) is no change: what was
+ * logged stays logged until one has lasted.
  *
  * Units:   milliseconds.
  * Owner:   the caller, from link_open() to link_close().

@@ -276,7 +276,7 @@ static void set_defaults(struct agent_settings *s, const char *path)
     snprintf(s->cgroup, sizeof s->cgroup, "auto");
     s->postgres = (struct agent_postgres){
         .bin_dir = "/usr/lib/postgresql/15/bin",
-        .socket_dir = "/run/ringfence/pg",
+        .socket_dir = "/run/ringfence-pg",
         .superuser = "postgres",
         .replication_user = "ringfence",
         .tail_dir = "/var/lib/ringfence/tails",

@@ -1,9 +1,11 @@
 #include "fencing/agent/endpoints.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "controller/base/clock.h"
 #include "controller/httpd/httpd.h"
@@ -165,12 +167,30 @@ static void on_socket(void *owner, struct http_request *req) { serve(owner, req,
 /* ---- life -----------------------------------------------------------------------------
  */
 
+/* The default place is the controller's; a host without one does not have it. */
+static int make_place(const char *socket, struct err *err)
+{
+    char dir[AGENT_PATH_SIZE];
+    char *slash;
+
+    snprintf(dir, sizeof dir, "%s", socket);
+    slash = strrchr(dir, '/');
+    if (slash == NULL || slash == dir)
+        return 0;
+    *slash = 0;
+    if (mkdir(dir, 0755) != 0 && errno != EEXIST)
+        return err_errno(err, errno, "make %s", dir);
+    return 0;
+}
+
 static int listen_all(struct endpoints *e, struct err *err)
 {
     const struct agent_settings *s = e->parts.settings;
     struct httpd_listen at = {.socket_path = s->socket};
-    int status = httpd_open(&e->socket, e->parts.loop, &at, on_socket, e, err);
+    int status = make_place(s->socket, err);
 
+    if (status == 0)
+        status = httpd_open(&e->socket, e->parts.loop, &at, on_socket, e, err);
     if (status != 0)
         return err_wrap(err, "socket");
     if (!s->has_http)

@@ -45,6 +45,13 @@ static int manage(struct keeper *k, struct keeper_effect *e, struct err *err)
     return status != 0 ? status : gate_read(k->gate, e->port, &e->found, err);
 }
 
+static int adopt(struct keeper *k, const struct keeper_effect *e, struct err *err)
+{
+    const struct keeper_slot *s = &k->core.slots[e->slot];
+
+    return gate_manage_live(k->gate, e->port, s->a.peers, s->a.peer_count, &e->lease, err);
+}
+
 static int run_gate(struct keeper *k, struct keeper_effect *e, struct err *err)
 {
     struct gate_proof proof;
@@ -54,6 +61,8 @@ static int run_gate(struct keeper *k, struct keeper_effect *e, struct err *err)
         return gate_fence(k->gate, e->port, e->epoch, &proof, err);
     case KEEPER_MANAGE:
         return manage(k, e, err);
+    case KEEPER_ADOPT:
+        return adopt(k, e, err);
     case KEEPER_UNMANAGE:
         return gate_unmanage(k->gate, e->port, err);
     case KEEPER_CLOSE:
@@ -127,6 +136,7 @@ void keeper_pump(struct keeper *k)
             break;
         case KEEPER_FENCE:
         case KEEPER_MANAGE:
+        case KEEPER_ADOPT:
         case KEEPER_UNMANAGE:
         case KEEPER_CLOSE:
         case KEEPER_TRY:

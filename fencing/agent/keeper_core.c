@@ -120,6 +120,12 @@ static void name_inherited(struct keeper_slot *s)
     if (!s->lease.inherited || s->lease.epoch != s->a.epoch)
         return;
     s->lease.inherited = false;
+    /* A port that is being adopted is open before there is a lease, or `opened` in the log:
+     * nothing was granted as far as we know. */
+    if (s->a.adopt) {
+        s->lease = (struct keeper_lease){0};
+        return;
+    }
     s->lease.kind = s->a.role == ROLE_PRIMARY   ? KIND_WRITE
                     : s->a.role == ROLE_STANDBY ? KIND_READ
                                                 : KIND_NONE;
@@ -325,17 +331,11 @@ bool keeper_wants_lease(const struct keeper_core *k, uint8_t slot)
            !s->server.barred;
 }
 
-/* Asked for at once, not at the next tick: the lease of a new epoch, and the word that its
- * gate may be opened. Once each; what is lost on the way comes with the tick. */
 static bool some_lease_is_new(const struct keeper_core *k)
 {
-    for (uint8_t i = 0; i < k->want.count; i++) {
-        const struct keeper_slot *s = &k->slots[i];
-
-        if (keeper_wants_lease(k, i) && (s->asked_epoch != s->a.epoch ||
-                                         (s->a.opened && s->asked_opened != s->a.epoch)))
+    for (uint8_t i = 0; i < k->want.count; i++)
+        if (keeper_wants_lease(k, i) && k->slots[i].asked_epoch != k->slots[i].a.epoch)
             return true;
-    }
     return false;
 }
 
@@ -363,7 +363,6 @@ static bool plan_renewal(struct keeper_core *k, struct boot now, struct keeper_e
         r.items[r.count++] = (struct keeper_renew_item){
             .slot = i, .epoch = k->slots[i].a.epoch, .kind = wanted_kind(&k->slots[i])};
         k->slots[i].asked_epoch = k->slots[i].a.epoch;
-        k->slots[i].asked_opened = k->slots[i].a.opened ? k->slots[i].a.epoch : 0;
     }
     if (r.count == 0)
         return false;

@@ -14,7 +14,9 @@
  *    the role is primary (or a read lease stands); otherwise replication is all there is;
  *  - after a fence order nothing of that epoch is armed or renewed, the mark is on disk
  *    before the gate is closed and frozen, and that is before the proof is sent;
- *  - after a restart over a fence mark, closing and freezing comes before all else.
+ *  - after a restart over a fence mark, closing and freezing comes before all else;
+ *  - a running primary is taken over only as the log says (`adopt`), and its port is gated
+ *    before a lease of its epoch is asked for (keeper_plan.c says why).
  *
  * Pure:    no I/O, no clock, no allocation; `now` is a fresh reading by the caller.
  * Units:   struct boot, milliseconds.
@@ -53,9 +55,12 @@ struct keeper_assignment {
     enum keeper_role role;
     uint16_t port;
     uint32_t rho_ppm;
+    uint32_t ttl_ms; /* what a grant of this epoch promises at least */
     bool standby_reads, proof_wanted;
-    bool opened; /* committed: a renewal of this epoch may be answered with `open` (I8) */
-    bool hands_off; /* a running primary that is to be adopted: no gate before its epoch */
+    bool opened; /* the log holds `opened` of `epoch`: a renewal may be answered with `open`
+                  */
+    bool adopt;  /* until then: this is the declared active instance, and if its server runs
+                  * as a primary it is taken over as it is */
     uint8_t peer_count;
     struct gate_addr peers[KEEPER_PEERS_MAX];
 };
@@ -109,6 +114,7 @@ struct keeper_renewal {
     X(KEEPER_FENCE, "fence")   /* gate_fence(port, epoch) */                               \
     X(KEEPER_SYNC, "sync")     /* write `table` to disk, then keeper_synced() */           \
     X(KEEPER_MANAGE, "manage") /* gate_manage(port, peers), gate_read() into `found` */    \
+    X(KEEPER_ADOPT, "adopt")   /* gate_manage_live(port, peers, lease) */                  \
     X(KEEPER_UNMANAGE, "unmanage") /* gate_unmanage(port) */                               \
     X(KEEPER_CLOSE, "close")       /* gate_close(port, epoch) */                           \
     X(KEEPER_TRY, "try")           /* gate_try(port) */                                    \
@@ -156,12 +162,12 @@ struct keeper_slot {
     struct gate_state gate; /* as we left it, or found it */
     bool gate_doubted;      /* an ARM failed: it may be closed instead */
     bool managed;
-    bool peers_set;                    /* the managed peers are those of `a` */
-    uint64_t frozen;                   /* highest epoch frozen in this life */
+    bool peers_set;  /* the managed peers are those of `a` */
+    bool not_live;   /* the gate has the port: it cannot be adopted live */
+    uint64_t frozen; /* highest epoch frozen in this life */
     uint64_t order_epoch, order_index; /* fence order that wants its proof; index 0: none */
     bool proof_due;                    /* send `installed` (again) */
     uint64_t asked_epoch;              /* of the last renewal sent */
-    uint64_t asked_opened;             /* the same, of the last sent after `opened` */
     uint64_t floor_seq;                /* answers up to here are void */
     struct boot retry[KEEPER_EFFECT_COUNT];
     char refusal[KEEPER_REFUSAL_SIZE]; /* of the last renewal, else empty */

@@ -61,9 +61,10 @@ static bool read_assignment(const struct keeper *k, const Rf__Assignment *m,
                                     .fence_index = m->fence_index,
                                     .role = (enum keeper_role)m->role,
                                     .rho_ppm = m->rho_ppm,
+                                    .ttl_ms = m->ttl_ms,
+                                    .opened = m->opened,
                                     .standby_reads = m->standby_reads,
-                                    .proof_wanted = m->proof_wanted,
-                                    .opened = m->opened};
+                                    .proof_wanted = m->proof_wanted};
     if (m->server == NULL || strcmp(m->server->instance, own) != 0 ||
         m->server->port == 0 || m->server->port > UINT16_MAX ||
         !copy_name(a->group, sizeof a->group, m->group)) {
@@ -72,8 +73,9 @@ static bool read_assignment(const struct keeper *k, const Rf__Assignment *m,
         return false;
     }
     a->port = (uint16_t)m->server->port;
-    a->hands_off =
-        m->adopt && m->role == RF__ROLE__ROLE_NONE && strcmp(m->active, own) == 0;
+    /* The log takes `adopt` back with `opened`, and has it of the whole group. */
+    a->adopt = m->adopt && !m->opened && strcmp(m->active, own) == 0 &&
+               (m->role == RF__ROLE__ROLE_NONE || m->role == RF__ROLE__ROLE_PRIMARY);
     read_peers(m, a);
     return true;
 }

@@ -39,18 +39,87 @@ static bool plan_fence(const struct keeper_core *k, uint8_t slot, struct boot no
     return true;
 }
 
+/* ---- a running primary is adopted ------------------------------------------------------
+ *
+ * Nobody gates the port of a server that runs since before Ringfence, or since a `detach`.
+ * It goes on serving while the log proves all others (I2) and activates it; then its gate
+ * is put over the open port, connections and all, and only then a lease is asked for. The
+ * order is the safety argument:
+ *
+ *  - No lease is granted to a port without a gate. If the grant came first, an agent that
+ *    is frozen or dies between grant and gate would leave an ungated writer behind, whose
+ *    lease the controllers count out like any other (I3, I4): two writers. As it is,
+ * nothing about it can be counted out before, since it was never granted anything; a
+ * fence_begin waits for this agent's own proof, for which the port is closed
+ * (`order_index`).
+ *  - The gate closes by itself, TTL after it was put there. The first renewal is sent later
+ *    than that, and grants at least this TTL, so whatever passes on the strength of this
+ *    deadline is over before any controller has counted out any grant of the epoch.
+ *  - A crash before leaves the port as it was, after: a gate that the next life adopts, or
+ *    closes if its record was not on disk yet. A late hand (SIGSTOP between plan and act)
+ *    meets a deadline that has passed: the gate refuses.
+ *  - Until `opened` the port stays open only as long as it has been open all the time,
+ * under a lease of this epoch. What has closed meanwhile opens as any other. The activation
+ * has made the sync set {this} (apply_activate()), so nobody else can be promoted over what
+ *    is acknowledged now (I8), and no other member has to be waited for (I9).
+ */
+
+/* Nothing of ours stands before it yet, and nothing of ours is to be closed over it. */
+static bool is_untouched(const struct keeper_core *k, uint8_t slot)
+{
+    const struct keeper_slot *s = &k->slots[slot];
+
+    if (!s->a.adopt || s->managed || s->not_live || k->want.of[slot].port != 0 ||
+        s->order_index != 0 || s->a.fence_index != 0)
+        return false;
+    if (s->a.role == ROLE_NONE)
+        return true;
+    return s->a.role == ROLE_PRIMARY && k->want.of[slot].fenced < s->a.epoch &&
+           !s->server.barred &&
+           (s->server.state == KEEPER_SERVER_PRIMARY ||
+            s->server.state == KEEPER_SERVER_UNKNOWN);
+}
+
+/* I6: the disk knows the epoch; I2: the gate was seen to work; I4: the clock is fit for the
+ * lease that is asked for next. */
+static bool plan_adopt(const struct keeper_core *k, uint8_t slot, struct boot now,
+                       struct keeper_effect *ret)
+{
+    const struct keeper_slot *s = &k->slots[slot];
+    const struct lease_terms terms = {s->a.ttl_ms, s->a.rho_ppm};
+
+    if (!s->assigned || !is_untouched(k, slot) || s->a.role != ROLE_PRIMARY ||
+        s->server.state != KEEPER_SERVER_PRIMARY || s->a.epoch == 0 ||
+        k->disk.of[slot].highest != s->a.epoch || !k->want.of[slot].tried ||
+        !k->clock_same || !lease_clock_rate_ok(k->clock_rate_ppm, s->a.rho_ppm) ||
+        !may_try(s, KEEPER_ADOPT, now))
+        return false;
+    *ret = (struct keeper_effect){
+        .kind = KEEPER_ADOPT,
+        .slot = slot,
+        .port = s->a.port,
+        .epoch = s->a.epoch,
+        .lease = {s->a.epoch, GATE_OPEN, lease_holder_deadline(now, terms)}};
+    return true;
+}
+
+/* Open since before this epoch had a lease, and without a gap. */
+static bool is_adopted_open(const struct keeper_slot *s, struct boot now)
+{
+    return s->a.adopt && s->gate.epoch == s->a.epoch && s->gate.mode == GATE_OPEN &&
+           s->gate.deadline.ns > now.ns;
+}
+
+/* ---- any other ------------------------------------------------------------------------
+ */
+
 static bool must_manage(const struct keeper_core *k, uint8_t slot)
 {
     const struct keeper_slot *s = &k->slots[slot];
 
     if (!s->assigned)
         return k->want.of[slot].port != 0; /* closed at boot, before anybody is heard */
-    if (s->a.role == ROLE_DETACHED)
-        return false;
-    /* A running primary that is to be adopted keeps serving until its epoch begins. */
-    if (s->a.hands_off && s->order_index == 0)
-        return s->managed;
-    return true;
+    return s->a.role != ROLE_DETACHED && !is_untouched(k, slot);
 }
 
 static bool plan_manage(const struct keeper_core *k, uint8_t slot, struct boot now,
@@ -80,13 +149,15 @@ static bool plan_try(const struct keeper_core *k, uint8_t slot, struct boot now,
 {
     const struct keeper_slot *s = &k->slots[slot];
 
-    if (!s->managed || !s->assigned || s->a.role == ROLE_DETACHED ||
-        k->want.of[slot].tried || !may_try(s, KEEPER_TRY, now))
+    if (!s->assigned || s->a.role == ROLE_DETACHED ||
+        (!s->managed && !is_untouched(k, slot)) || k->want.of[slot].tried ||
+        !may_try(s, KEEPER_TRY, now))
         return false;
+    /* On spare ports alone where clients are being served. */
     *ret = (struct keeper_effect){
         .kind = KEEPER_TRY,
         .slot = slot,
-        .port = gate_passes(s, now) ? 0 : k->want.of[slot].port,
+        .port = !s->managed || gate_passes(s, now) ? 0 : k->want.of[slot].port,
     };
     return true;
 }
@@ -98,9 +169,16 @@ static enum verdict wanted_as_primary(const struct keeper_slot *s, struct boot n
 {
     bool held = s->lease.kind == KIND_WRITE && s->lease.epoch == s->a.epoch &&
                 s->lease.deadline.ns > now.ns;
-    bool open = s->lease.open && s->server.ready_epoch == s->a.epoch &&
-                s->server.state == KEEPER_SERVER_PRIMARY;
+    bool ready = (s->lease.open || s->a.opened) && s->server.ready_epoch == s->a.epoch;
+    bool open =
+        s->server.state == KEEPER_SERVER_PRIMARY && (ready || is_adopted_open(s, now));
 
+    /* After a restart within the TTL: until we are told of the server, an open gate of this
+     * epoch is left to its deadline, which no one extends, and clients notice nothing. What
+     * the last life knew of the server is told before long, or a look at it. */
+    if (s->server.state == KEEPER_SERVER_UNKNOWN && !s->server.barred &&
+        s->gate.epoch == s->a.epoch && s->gate.mode == GATE_OPEN)
+        return LEAVE;
     /* I9: closed when the server is gone or hung; it may open again in this epoch. */
     if (s->server.barred || s->server.state == KEEPER_SERVER_DOWN)
         return SHUT;
@@ -144,7 +222,7 @@ static enum verdict wanted(const struct keeper_core *k, uint8_t slot, struct boo
     if (!s->assigned || s->a.role == ROLE_DETACHED)
         return LEAVE;
     if (s->a.epoch == 0 || s->a.role == ROLE_NONE)
-        return s->a.hands_off ? LEAVE : SHUT;
+        return s->a.adopt ? LEAVE : SHUT;
     v = s->a.role == ROLE_PRIMARY ? wanted_as_primary(s, now, ret)
                                   : wanted_as_standby(s, now, ret);
     if (v != ARM)
@@ -230,8 +308,9 @@ bool keeper_plan_slot(struct keeper_core *k, uint8_t slot, struct boot now,
                       struct keeper_effect *ret)
 {
     return plan_fence(k, slot, now, ret) || plan_manage(k, slot, now, ret) ||
-           plan_try(k, slot, now, ret) || plan_gate(k, slot, now, ret) ||
-           plan_fence_proof(k, slot, ret) || plan_install_proof(k, slot, now, ret);
+           plan_adopt(k, slot, now, ret) || plan_try(k, slot, now, ret) ||
+           plan_gate(k, slot, now, ret) || plan_fence_proof(k, slot, ret) ||
+           plan_install_proof(k, slot, now, ret);
 }
 
 /* ---- what came of it ------------------------------------------------------------------
@@ -256,8 +335,16 @@ static void note_done(struct keeper_core *k, const struct keeper_effect *e)
         s->peers_set = s->assigned;
         r->port = e->port;
         break;
+    case KEEPER_ADOPT:
+        s->managed = s->peers_set = true;
+        s->gate = (struct gate_state){.epoch = e->lease.epoch,
+                                      .mode = e->lease.mode,
+                                      .deadline = e->lease.deadline,
+                                      .opened = true};
+        r->port = e->port;
+        break;
     case KEEPER_UNMANAGE:
-        s->managed = false;
+        s->managed = s->not_live = false;
         s->peers_set = false;
         r->tried = false;
         s->gate = (struct gate_state){0};
@@ -305,6 +392,9 @@ static void note_failed(struct keeper_core *k, const struct keeper_effect *e, in
 
     if (code == ERR_NOTFOUND && e->kind != KEEPER_MANAGE)
         s->managed = false;
+    /* A former life put it there, and left no record: from here on like any other. */
+    if (code == ERR_CONFLICT && e->kind == KEEPER_ADOPT)
+        s->not_live = true;
     if (e->kind == KEEPER_ARM)
         s->gate_doubted = code != ERR_CLOSED && code != ERR_TIMEOUT && code != ERR_BUSY;
     if (e->kind == KEEPER_ARM && !s->gate_doubted) {

@@ -9,17 +9,46 @@
 #include "controller/base/log.h"
 #include "fencing/agent/steps_private.h"
 
+/* Each text once; a disk that is full stays full for hours. */
+static void note_disk(struct steps *st, const struct err *why)
+{
+    char text[KEEPER_PROBLEM_SIZE] = "";
+
+    if (why != NULL)
+        snprintf(text, sizeof text, "state_dir not writable: %.160s", why->text);
+    if (strcmp(text, st->disk_problem) == 0)
+        return;
+    if (why != NULL)
+        log_error("%s", text);
+    else
+        log_info("state_dir can be written again");
+    memcpy(st->disk_problem, text, sizeof text);
+}
+
 bool steps_save(struct steps *st)
 {
     struct err err = {0};
     bool failed = steps_state_write(st->parts.dir, &st->records, &err) != 0;
 
-    if (failed && !st->save_failed)
-        log_error("%s", err.text);
-    else if (!failed && st->save_failed)
-        log_info("steps.state can be written again");
     st->save_failed = failed;
+    note_disk(st, failed ? &err : NULL);
     return !failed;
+}
+
+static void on_probed(void *owner, const struct err *why)
+{
+    struct steps *st = owner;
+    char before[KEEPER_PROBLEM_SIZE];
+
+    memcpy(before, st->disk_problem, sizeof before);
+    if (why == NULL && st->save_failed)
+        (void)steps_save(st); /* what it could not take has waited */
+    else
+        note_disk(st, why);
+    if (strcmp(before, st->disk_problem) == 0)
+        return;
+    for (unsigned s = 0; s < AGENT_GROUPS_MAX; s++)
+        inst_consider(&st->insts[s]);
 }
 
 /* ---- assignments and orders -----------------------------------------------------------
@@ -213,6 +242,9 @@ int steps_open(struct steps **ret_steps, const struct steps_parts *parts, struct
         status = bell_open(&st->bell, parts->loop, on_bell, st, err);
     if (status == 0)
         status = steps_state_end_leftovers(&st->records, err);
+    if (status == 0 &&
+        disk_probe_open(&st->probe, parts->loop, parts->dir, on_probed, st) != 0)
+        status = err_set(err, ERR_NOMEM, "disk probe");
     if (status != 0) {
         bell_close(st->bell);
         free(st);
@@ -253,6 +285,7 @@ void steps_close(struct steps *st)
     for (unsigned s = 0; s < AGENT_GROUPS_MAX; s++)
         close_inst(&st->insts[s]);
     bell_close(st->bell);
+    disk_probe_close(st->probe);
     uv_close((uv_handle_t *)&st->tick, on_closed);
 }
 

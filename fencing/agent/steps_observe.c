@@ -107,6 +107,19 @@ static void note_canary(struct inst *i, const Rf__Observation *seen)
     i->canary_asked = false;
 }
 
+/* Our own login is refused: said once, and shown as the instance's problem, with what to
+ * do; clients may be served well all the while. */
+static void note_denied(struct inst *i, const Rf__Observation *before,
+                        const Rf__Observation *now)
+{
+    bool was = before != NULL && before->denied[0] != 0;
+
+    if (now->denied[0] != 0 && (!was || strcmp(before->denied, now->denied) != 0))
+        log_error("%s: %s", i->group, now->denied);
+    else if (now->denied[0] == 0 && was && now->error[0] == 0)
+        log_info("%s: the agent is let in again", i->group);
+}
+
 static void note_server(struct inst *i, const Rf__Observation *seen)
 {
     struct postmaster pm = {seen->postmaster_pid, seen->postmaster_start_ms};
@@ -145,6 +158,7 @@ void inst_take_observation(struct inst *i, const Rf__Observation *seen)
     if (copy == NULL)
         return; /* no memory; the next one may find some */
     carry_over(i->seen, copy);
+    note_denied(i, i->seen, copy);
     if (i->seen != NULL)
         rf__observation__free_unpacked(i->seen, NULL);
     i->seen = copy;

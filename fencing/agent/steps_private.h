@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include "fencing/agent/bell.h"
+#include "fencing/agent/disk_probe.h"
 #include "fencing/agent/helper.h"
 #include "fencing/agent/steps.h"
 
@@ -72,6 +73,8 @@ struct inst {
     struct shrink_watch shrink;
     uint32_t shrink_bits;
     char problem[KEEPER_PROBLEM_SIZE], waits[96];
+    char trouble[KEEPER_PROBLEM_SIZE]; /* of the last step, as logged; "": it was done */
+    Rf__StepKind trouble_kind;
     steps_checks *on_checks;
     void *checks_owner;
     bool checks_wanted, checking, closing;
@@ -84,7 +87,9 @@ struct steps {
     uv_timer_t tick;
     struct step_records records;
     struct mono ticked;
+    struct disk_probe *probe;
     bool save_failed;
+    char disk_problem[KEEPER_PROBLEM_SIZE]; /* nothing can be begun: state_dir, and why */
     struct inst insts[AGENT_GROUPS_MAX];
 };
 
@@ -116,6 +121,9 @@ helper_reply inst_on_step;
 void inst_consider(struct inst *i);
 /* Nothing is sent when it knows already. */
 void inst_tell_keeper(struct inst *i, uint64_t ready_epoch);
+/* If the server has become ready, the keeper is told so now. True: the records were
+ * written. */
+bool inst_tell_ready(struct inst *i);
 void inst_say_result(struct inst *i, const Rf__StepResult *result);
 
 #endif

@@ -171,9 +171,12 @@ enum police police(const Rf__Assignment *a, const Rf__Observation *seen,
     bool known = r->known.pid != 0 && postmaster_equal(seen_postmaster(seen), r->known);
 
     *ret_why = "";
-    if (seen->postmaster_pid == 0 || a->role == RF__ROLE__ROLE_NONE ||
-        a->role == RF__ROLE__ROLE_DETACHED)
+    if (seen->postmaster_pid == 0 || a->role == RF__ROLE__ROLE_DETACHED)
         return POLICE_LET;
+    /* While the group forms: its first epoch may be over sooner than we look again, and
+     * with it the word that what runs may stay. */
+    if (a->role == RF__ROLE__ROLE_NONE)
+        return a->adopt && !known ? POLICE_ADOPT : POLICE_LET;
     if (a->role == RF__ROLE__ROLE_STANDBY &&
         seen->server == RF__SERVER_STATE__SERVER_PRIMARY) {
         *ret_why = "the server is a primary, but this instance is a standby in this epoch "
@@ -187,6 +190,12 @@ enum police police(const Rf__Assignment *a, const Rf__Observation *seen,
     *ret_why = "a server is running that this agent did not start: it is stopped (let only "
                "the agent start PostgreSQL: no autostart, no Restart= in its unit)";
     return POLICE_STOP;
+}
+
+bool fence_wants_stop(const Rf__Assignment *a, bool stopped)
+{
+    return a->ungated_local && a->fence_index != 0 && !stopped &&
+           a->role == RF__ROLE__ROLE_PRIMARY;
 }
 
 enum keeper_server_state server_state(const Rf__Observation *seen,
@@ -230,6 +239,25 @@ bool replica_keeps_up(const Rf__Assignment *a, const Rf__Observation *seen,
     return seen->server == RF__SERVER_STATE__SERVER_STANDBY && seen->streaming &&
            seen_age_ms < REPLICA_AGE_MS && seen->replay_lag_ms <= a->max_lag_ms &&
            waiting <= a->max_lag_bytes;
+}
+
+bool same_trouble(const char *a, const char *b)
+{
+    static const char digits[] = "0123456789ABCDEFabcdef";
+
+    for (;;) {
+        if (*a >= '0' && *a <= '9' && *b >= '0' && *b <= '9') {
+            a += strspn(a, digits); /* a position in the log is hexadecimal */
+            b += strspn(b, digits);
+        } else if (*a != *b) {
+            return false;
+        } else if (*a == 0) {
+            return true;
+        } else {
+            a++;
+            b++;
+        }
+    }
 }
 
 /* ---- members that do not flush --------------------------------------------------------

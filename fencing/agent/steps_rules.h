@@ -84,6 +84,12 @@ enum police {
 enum police police(const Rf__Assignment *a, const Rf__Observation *seen,
                    const struct step_record *r, bool opening, const char **ret_why);
 
+/* Clients on the host pass by the gate (`ungated_local`), so the fence of such a group is
+ * proven by a stopped server too (design section 4): it is stopped once fence_begin is
+ * committed, also one that is down, until it is known that none of its processes is left.
+ */
+bool fence_wants_stop(const Rf__Assignment *a, bool stopped);
+
 /* What the keeper is told; `last` is what it was told before, `alive` what the pidfd says:
  * an observation that failed does not change what a living server was. */
 enum keeper_server_state server_state(const Rf__Observation *seen,
@@ -101,6 +107,10 @@ bool server_is_hung(const Rf__Assignment *a, struct mono accepted, unsigned fail
 enum { REPLICA_AGE_MS = 5000 };
 bool replica_keeps_up(const Rf__Assignment *a, const Rf__Observation *seen,
                       uint64_t seen_age_ms);
+
+/* The same words, whatever the numbers in them: "12 MiB free" today and 11 tomorrow is the
+ * same trouble, and is logged once. */
+bool same_trouble(const char *a, const char *b);
 
 /* ---- members that do not flush (I8)
  * ------------------------------------------------------ */

@@ -111,17 +111,47 @@ static void finish(struct inst *i, const Rf__StepResult *r)
     if (known)
         keep_result(i, r);
     i->run = (struct running){0};
-    (void)steps_save(i->st);
+    /* The keeper hears that it is ready before the leader hears of the step, or the gate of
+     * an adopted server would be shut for the moment between `opened` and that. */
+    if (!inst_tell_ready(i))
+        (void)steps_save(i->st);
     if (may_be_said(i->st, r))
         inst_say_result(i, r);
 }
 
-static void log_end(const struct inst *i, const Rf__StepResult *r)
+/* A step that cannot succeed is ordered again for days: its trouble is logged once, and
+ * again when it is another one or the step has been done in between. True: it is news. */
+static bool note_trouble(struct inst *i, Rf__StepKind kind, const char *text)
+{
+    char now[KEEPER_PROBLEM_SIZE];
+    bool news;
+
+    snprintf(now, sizeof now, "%s", text);
+    news = i->trouble_kind != kind || !same_trouble(i->trouble, now);
+    i->trouble_kind = kind;
+    memcpy(i->trouble, now, sizeof now);
+    return news;
+}
+
+static bool is_again(const struct inst *i, Rf__StepKind kind)
+{
+    return i->trouble[0] != 0 && i->trouble_kind == kind;
+}
+
+static void log_end(struct inst *i, const Rf__StepResult *r)
 {
     bool done = r->outcome == RF__STEP_OUTCOME__OUTCOME_DONE;
+    bool news = true;
 
-    log_at(done ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "%s: step %" PRIu64 " (%s) %s%s%s",
-           i->group, i->run.step, kind_name(i->run.kind),
+    if (!done)
+        news = note_trouble(i, i->run.kind, r->text[0] != 0 ? r->text : "no reason given");
+    else if (i->trouble_kind == i->run.kind)
+        i->trouble[0] = 0;
+    log_at(done   ? LOG_LEVEL_INFO
+           : news ? LOG_LEVEL_WARN
+                  : LOG_LEVEL_DEBUG,
+           "%s: step %" PRIu64 " (%s) %s%s%s", i->group, i->run.step,
+           kind_name(i->run.kind),
            done                                             ? "done"
            : r->outcome == RF__STEP_OUTCOME__OUTCOME_FAILED ? "failed"
                                                             : "has an unknown outcome",
@@ -196,8 +226,9 @@ static void begin(struct inst *i, Rf__StepRequest *rq, bool own)
         .busy = true, .own = own, .kind = rq->kind, .step = rq->step, .epoch = rq->epoch};
     if (rq->step != i->result)
         i->result = 0;
-    log_info("%s: step %" PRIu64 " (%s) of epoch %" PRIu64 " begins", i->group, rq->step,
-             kind_name(rq->kind), rq->epoch);
+    log_at(is_again(i, rq->kind) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+           "%s: step %" PRIu64 " (%s) of epoch %" PRIu64 " begins", i->group, rq->step,
+           kind_name(rq->kind), rq->epoch);
 }
 
 static void refuse(struct inst *i, const char *why)
@@ -206,8 +237,10 @@ static void refuse(struct inst *i, const char *why)
     char line[160];
 
     snprintf(line, sizeof line, "refused by the agent: %.120s", why);
-    log_warn("%s: step %" PRIu64 " (%s) %s", i->group, i->order->request->step,
-             kind_name(i->order->request->kind), line);
+    log_at(note_trouble(i, i->order->request->kind, line) ? LOG_LEVEL_WARN
+                                                          : LOG_LEVEL_DEBUG,
+           "%s: step %" PRIu64 " (%s) %s", i->group, i->order->request->step,
+           kind_name(i->order->request->kind), line);
     r.step = i->order->request->step;
     r.outcome = RF__STEP_OUTCOME__OUTCOME_FAILED;
     r.text = line;

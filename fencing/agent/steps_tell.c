@@ -18,6 +18,14 @@ static void watch_over(struct inst *i)
     i->alien = false;
     if (i->run.busy && !i->run.own)
         return; /* what a step starts is known when it ends */
+    if (fence_wants_stop(i->a, i->stopped && !i->alive)) {
+        i->alien = true;
+        if (!was)
+            log_info("%s: fenced, and its local clients are not gated: the server is "
+                     "stopped",
+                     i->group);
+        return;
+    }
     switch (police(i->a, i->seen, i->rec, i->opening, &why)) {
     case POLICE_LET:
         break;
@@ -41,7 +49,8 @@ static void watch_over(struct inst *i)
         i->problem[0] = 0;
 }
 
-static bool find_ready(struct inst *i)
+/* `*ret_saved`, if wanted: the records were written for it. */
+static bool find_ready(struct inst *i, bool *ret_saved)
 {
     struct keeper_view v;
     bool ready;
@@ -54,6 +63,8 @@ static bool find_ready(struct inst *i)
         log_info("%s: the server is ready to be opened in epoch %" PRIu64, i->group,
                  i->a->epoch);
         (void)steps_save(i->st);
+        if (ret_saved != NULL)
+            *ret_saved = true;
     }
     return ready;
 }
@@ -94,6 +105,15 @@ void inst_tell_keeper(struct inst *i, uint64_t ready_epoch)
     board_put_server(i->st->parts.board, i->slot, &s);
 }
 
+bool inst_tell_ready(struct inst *i)
+{
+    bool saved = false;
+
+    if (i->a != NULL && i->rec != NULL && find_ready(i, &saved))
+        inst_tell_keeper(i, i->a->epoch);
+    return saved;
+}
+
 static void put_packed(struct inst *i, enum board_letter kind, const ProtobufCMessage *m)
 {
     AUTO(buf_free) struct buf bytes = {0};
@@ -106,10 +126,12 @@ static void put_packed(struct inst *i, enum board_letter kind, const ProtobufCMe
 
 static const char *problem_of(const struct inst *i)
 {
-    if (i->st->save_failed)
-        return "no room on the disk of state_dir: no step is begun";
+    if (i->st->disk_problem[0] != 0)
+        return i->st->disk_problem;
     if (i->problem[0] != 0)
         return i->problem;
+    if (i->seen != NULL && i->seen->denied[0] != 0)
+        return i->seen->denied;
     /* A short wait is the way of things: lease and standby need a moment. */
     if (i->order != NULL && i->waits[0] != 0 &&
         mono_since_ms(i->waiting_since, mono_now()) > WAIT_SHOWN_MS)
@@ -129,6 +151,7 @@ static void say_report(struct inst *i, bool ready)
     r.ready = ready;
     r.step = i->run.own ? 0 : i->run.step;
     r.problem = wire_text(problem_of(i));
+    r.unfit = i->st->disk_problem[0] != 0;
     r.shrink = shrink;
     for (size_t k = 0; k < i->a->n_peers && k < SHRINK_PEERS_MAX; k++)
         if ((i->shrink_bits & 1u << k) != 0)
@@ -162,7 +185,7 @@ void inst_consider(struct inst *i)
     if (i->seen != NULL)
         watch_over(i);
     note_hung(i);
-    ready = find_ready(i);
+    ready = find_ready(i, NULL);
     if (ready && !mono_is_set(i->canary_ok))
         i->canary_ok = mono_now();
     inst_tell_keeper(i, ready ? i->a->epoch : 0);

@@ -152,6 +152,27 @@ int bpf_find(struct bpf_found_list *ret_found, int cgroup_fd, struct err *err)
     return 0;
 }
 
+int bpf_find_agent(const char *agent, __u32 *ret_program, struct err *err)
+{
+    __u32 id = 0;
+
+    while (bpf_prog_get_next_id(id, &id) == 0) {
+        AUTO(bpf_found_close) struct bpf_found_list found = {.n = 0};
+        int r = look_at_program(&found, id, err);
+
+        if (r != 0)
+            return r;
+        if (found.n > 0 && strcmp(found.list[0].ident.agent, agent) == 0) {
+            *ret_program = id;
+            return 0;
+        }
+    }
+    if (errno != ENOENT)
+        return err_errno(err, errno, "list the kernel's eBPF programs");
+    *ret_program = 0;
+    return 0;
+}
+
 int bpf_take_off(const struct bpf_found *found, int cgroup_fd, struct err *err)
 {
     if (found->ingress >= 0 &&

@@ -34,6 +34,11 @@ struct bpf_found_list {
 MUST_USE int bpf_find(struct bpf_found_list *ret_found, int cgroup_fd, struct err *err);
 void bpf_found_close(struct bpf_found_list *found); /* also for AUTO() */
 
+/* Is a gate of `agent` in the kernel at all, attached wherever, in a cgroup that cannot be
+ * seen from here too? `*ret_program`: the kernel's id of one of its programs, 0: no.
+ *   ERR_...  it cannot be told */
+MUST_USE int bpf_find_agent(const char *agent, __u32 *ret_program, struct err *err);
+
 /* Take both programs off the cgroup. Fine if one is not attached. */
 MUST_USE int bpf_take_off(const struct bpf_found *found, int cgroup_fd, struct err *err);
 

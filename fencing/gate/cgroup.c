@@ -49,6 +49,21 @@ static int find_mount(char *ret_mount, size_t size, struct err *err)
     return found ? 0 : err_set(err, ERR_UNSUPPORTED, "cgroup v2 is not mounted here");
 }
 
+/* What we were told is on cgroup v2: its mount need not be in our list to be found. */
+static void mount_above(struct cgroup *cg)
+{
+    memcpy(cg->mount, cg->path, sizeof cg->mount);
+    for (char *slash; (slash = strrchr(cg->mount, '/')) != NULL && slash != cg->mount;) {
+        struct statfs fs;
+
+        *slash = '\0';
+        if (statfs(cg->mount, &fs) != 0 || fs.f_type != CGROUP2_SUPER_MAGIC) {
+            *slash = '/';
+            return;
+        }
+    }
+}
+
 static int open_dir(struct cgroup *cg, const char *name, struct err *err)
 {
     const char *relative = strcmp(name, "auto") == 0 ? "" : name;
@@ -58,6 +73,14 @@ static int open_dir(struct cgroup *cg, const char *name, struct err *err)
     cg->fd = relative[0] == '/' ? open(relative, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (cg->fd >= 0 && on_cgroup2(cg->fd)) {
         length = snprintf(cg->path, sizeof cg->path, "%s", relative);
+        if (cg->mount[0] == '\0' && length > 0 && (size_t)length < sizeof cg->path)
+            mount_above(cg);
+    } else if (cg->mount[0] == '\0') {
+        auto_close(&cg->fd);
+        return err_set(err, ERR_INVAL,
+                       "gate.cgroup %s: cgroup v2 is not mounted here (is this another "
+                       "mount namespace, as `ip netns exec` makes one?)",
+                       name);
     } else {
         auto_close(&cg->fd);
         while (relative[0] == '/')
@@ -85,8 +108,11 @@ int cgroup_find(struct cgroup *ret_cgroup, const char *name, struct err *err)
     struct stat st;
     int r = find_mount(cg.mount, sizeof cg.mount, err);
 
-    if (r == 0)
-        r = open_dir(&cg, name == NULL ? "auto" : name, err);
+    /* One that was named is looked for all the same, and is an error where it is not. */
+    if (name == NULL)
+        name = "auto";
+    if (r == 0 || (r == ERR_UNSUPPORTED && strcmp(name, "auto") != 0))
+        r = open_dir(&cg, name, err);
     if (r == 0 && fstat(cg.fd, &st) != 0)
         r = err_errno(err, errno, "%s", cg.path);
     if (r != 0) {

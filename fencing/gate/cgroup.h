@@ -2,7 +2,8 @@
  *
  * Owner:   cgroup_close() what cgroup_find() filled in.
  * Threads: any.
- * Errors:  ERR_INVAL not a cgroup v2 directory, ERR_UNSUPPORTED no cgroup v2 here.
+ * Errors:  ERR_INVAL not a cgroup v2 directory; ERR_UNSUPPORTED no cgroup v2 here, and none
+ *          was named.
  */
 #ifndef RF_FENCING_CGROUP_H
 #define RF_FENCING_CGROUP_H

@@ -66,10 +66,12 @@ struct gate_addr {
 };
 
 struct gate_config {
-    enum gate_driver driver; /* GATE_AUTO: eBPF where it can be had, else nftables */
+    enum gate_driver driver; /* GATE_AUTO: eBPF where it can be had, else nftables, said
+                              * aloud, and not while an eBPF gate of this agent stands */
     const char *cgroup;  /* "auto": the root of cgroup v2; "/x" or "x": x below that root;
-                          * or the full path of a directory on cgroup v2 */
-    const char *run_dir; /* same for every agent of the host; NULL: /run/ringfence */
+                          * or the full path of a directory on cgroup v2; what is named
+                          * and cannot be opened is an error */
+    const char *run_dir; /* same for every agent of the host; NULL: /run/ringfence-agent */
     const char *agent;   /* [A-Za-z0-9._-], shorter than GATE_AGENT_MAX */
     bool courtesy;       /* answer clients of a closed port with TCP resets */
 };

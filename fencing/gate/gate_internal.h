@@ -63,6 +63,7 @@ struct gate {
     int lock_fd;
     uint8_t id[GATE_ID_SIZE];
     bool adopted;
+    char fallback[120]; /* why there is no eBPF; "": there is, or it was not wanted */
     struct gate_capabilities can;
     struct gate_port ports[GATE_PORTS_MAX];
     size_t n_ports;

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "controller/base/log.h"
+#include "fencing/gate/bpf_find.h"
 #include "fencing/gate/clockcheck.h"
 #include "fencing/gate/courtesy.h"
 #include "fencing/gate/gate_internal.h"
@@ -13,7 +15,7 @@
 #include "fencing/gate/gate_rules.h"
 #include "fencing/gate/sockdestroy.h"
 
-static const char default_run_dir[] = "/run/ringfence";
+static const char default_run_dir[] = "/run/ringfence-agent";
 
 enum { OPENING_WAIT_MS = 2000, LOCK_NAME_MAX = 64 };
 
@@ -67,13 +69,38 @@ static void close_all(struct gate *gate)
     gate->lock_fd = -1;
 }
 
+/* Two gates of one agent would each close for themselves: with the weaker one renewed, the
+ * other one's deadline passes, and nobody comes through although the lease is held. */
+static int check_no_other(const struct gate *gate, const struct err *because,
+                          struct err *err)
+{
+    struct err own = {0};
+    __u32 program = 0;
+
+    /* A kernel that does not list programs to us has none of ours that we could know of. */
+    if (bpf_find_agent(gate->agent, &program, &own) != 0)
+        log_warn("gate: whether an eBPF gate of this agent is attached cannot be told: %s",
+                 own.text);
+    if (program == 0)
+        return 0;
+    return err_set(err, ERR_CONFLICT,
+                   "no eBPF (%s), but an eBPF gate of agent %s is still attached in this "
+                   "kernel (program %u): start the agent where its cgroup can be seen, or "
+                   "detach it, before nftables may be used",
+                   because->text, gate->agent, program);
+}
+
 static int open_driver(struct gate *gate, const struct gate_config *config, struct err *err)
 {
-    struct err because = {.code = 0};
+    struct err because = {.code = 0}, other;
     int r;
 
-    if (config->driver == GATE_NFTABLES)
+    if (config->driver == GATE_NFTABLES) {
+        (void)err_set(&because, ERR_UNSUPPORTED, "it is not wanted");
+        if (check_no_other(gate, &because, &other) != 0)
+            log_warn("gate: %s", other.text); /* the operator chose it */
         return open_nft(gate, err);
+    }
     r = open_bpf(gate, config->cgroup, config->driver == GATE_BPF ? err : &because);
     if (r == 0 || config->driver == GATE_BPF)
         return r;
@@ -82,8 +109,15 @@ static int open_driver(struct gate *gate, const struct gate_config *config, stru
         /* Somebody else's gate or a bad path is no reason to choose a weaker one. */
         return err_set(err, r, "%s", because.text);
     }
+    r = check_no_other(gate, &because, err);
+    if (r != 0)
+        return r;
     r = open_nft(gate, err);
-    return r == 0 ? 0 : err_wrap(err, "no eBPF (%s)", because.text);
+    if (r != 0)
+        return err_wrap(err, "no eBPF (%s)", because.text);
+    (void)snprintf(gate->fallback, sizeof gate->fallback, "%.100s", because.text);
+    log_warn("gate: nftables, the weaker driver, is used: no eBPF: %s", because.text);
+    return 0;
 }
 
 static void start_courtesy(struct gate *gate)
@@ -178,9 +212,10 @@ void gate_describe(const struct gate *gate, char *text, size_t size)
     const struct gate_capabilities *can = &gate->can;
 
     (void)snprintf(
-        text, size, "%s%s%s%s%s%s%s",
+        text, size, "%s%s%s%s%s%s%s%s%s",
         can->driver == GATE_BPF ? "eBPF on " : "nftables in this network namespace",
         can->driver == GATE_BPF ? gate->cgroup.path : "",
+        gate->fallback[0] != '\0' ? ", no eBPF: " : "", gate->fallback,
         can->absolute_deadline
             ? ", absolute deadlines"
             : "; WEAKER than eBPF: deadlines are relative, do not run while the host is "

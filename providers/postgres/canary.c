@@ -26,7 +26,7 @@ static Rf__CanaryState send_canary(struct pg *pg, struct mono deadline, struct e
 {
     int status = pg_conn_open(pg, &pg->canary, PG_CANARY_OPTIONS, deadline, err);
 
-    if (status != 0 && pg->canary.why == PG_WHY_TOO_MANY)
+    if (status != 0 && (pg->canary.why == PG_WHY_TOO_MANY || pg_is_denied(pg->canary.why)))
         return RF__CANARY_STATE__CANARY_NO_CONNECTION;
     if (status != 0)
         return RF__CANARY_STATE__CANARY_HUNG;
@@ -35,6 +35,18 @@ static Rf__CanaryState send_canary(struct pg *pg, struct mono deadline, struct e
         return RF__CANARY_STATE__CANARY_HUNG;
     pg->canary_sent = true;
     return RF__CANARY_STATE__CANARY_OK;
+}
+
+/* A walsender that has just learned whom commits wait for (a join) releases them at its
+ * standby's next answer; and while every commit waits, this canary too, there is nothing
+ * that a standby would have to answer until its ten-second status. A commit that waits for
+ * nobody gives it something. */
+static void prod_standbys(struct pg *pg, struct mono deadline)
+{
+    struct err err;
+
+    if (pg_exec(&pg->main, PG_CANARY_SQL, deadline, NULL, &err) != 0)
+        return; /* no more than a help, and made again at the next look */
 }
 
 Rf__CanaryState pg_canary_look(struct pg *pg, struct mono deadline, struct err *err)
@@ -54,6 +66,7 @@ Rf__CanaryState pg_canary_look(struct pg *pg, struct mono deadline, struct err *
         /* One canary at a time: it stays out until it is answered, and counts then. */
         if (pg_waits_sync(pg, pg->canary_pid, deadline, &waits, err) != 0 || !waits)
             return RF__CANARY_STATE__CANARY_HUNG;
+        prod_standbys(pg, deadline);
         return RF__CANARY_STATE__CANARY_WAITS_SYNC;
     }
     pg->canary_sent = false;

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +101,9 @@ static enum pg_why why_failed(PGconn *conn)
     if (PQconnectionNeedsPassword(conn) || PQconnectionUsedPassword(conn) ||
         strstr(text, " 28P01:") != NULL || strstr(text, " 28000:") != NULL)
         return PG_WHY_PASSWORD;
+    if (strstr(text, " 3D000:") != NULL || strstr(text, " 42501:") != NULL ||
+        strstr(text, " 55000:") != NULL)
+        return PG_WHY_DENIED;
     return has_sqlstate(text) ? PG_WHY_OTHER : PG_WHY_NO_SERVER;
 }
 
@@ -185,8 +189,25 @@ static int attempt(struct pg_conn *c, struct mono deadline, struct err *err)
     return 0;
 }
 
-static int finish_as_user(struct pg *pg, struct pg_conn *c, struct mono deadline,
-                          struct err *err)
+/* A server that runs, but whose socket cannot be reached or was removed from its directory;
+ * libpq tells that from one that does not listen in its prose only. */
+static bool socket_is_barred(const struct pg *pg)
+{
+    char dir[256], port[16], path[300];
+
+    pg_socket_of(pg, dir, sizeof dir, port, sizeof port);
+    snprintf(path, sizeof path, "%s/.s.PGSQL.%s", dir, port);
+    return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0 &&
+           (errno == EACCES || errno == ENOENT);
+}
+
+bool pg_is_denied(enum pg_why why)
+{
+    return why == PG_WHY_PASSWORD || why == PG_WHY_DENIED;
+}
+
+static int finish_as_user(struct pg *pg, struct pg_conn *c, bool local,
+                          struct mono deadline, struct err *err)
 {
     int status;
 
@@ -195,6 +216,10 @@ static int finish_as_user(struct pg *pg, struct pg_conn *c, struct mono deadline
         return err->code;
     }
     status = attempt(c, deadline, err);
+    if (status != 0 && local && c->why == PG_WHY_NO_SERVER && socket_is_barred(pg)) {
+        c->why = PG_WHY_DENIED;
+        status = err->code = ERR_REFUSED;
+    }
     become_root();
     return status;
 }
@@ -235,7 +260,7 @@ int pg_conn_open(struct pg *pg, struct pg_conn *c, const char *options,
         pg_conn_close(c);
     if (c->conn == NULL && start_local(pg, c, options, err) != 0)
         return err->code;
-    return finish_as_user(pg, c, deadline, err);
+    return finish_as_user(pg, c, true, deadline, err);
 }
 
 int pg_conn_dial(struct pg *pg, struct pg_conn *c, const char *conninfo,
@@ -251,7 +276,7 @@ int pg_conn_dial(struct pg *pg, struct pg_conn *c, const char *conninfo,
     if (c->conn == NULL)
         return err_set(err, ERR_NOMEM, "connect");
     PQsetErrorVerbosity(c->conn, PQERRORS_VERBOSE);
-    return finish_as_user(pg, c, deadline, err);
+    return finish_as_user(pg, c, false, deadline, err);
 }
 
 static int fail_session(struct pg_conn *c, struct err *err)

@@ -143,6 +143,46 @@ static int make_parents(const char *path, struct err *err)
     return 0;
 }
 
+/* Nothing is in it but what we and a server on our port leave in a socket directory: nobody
+ * else lives here, whoever it was given to (a service manager does that to all of a
+ * directory that a unit names). */
+static bool is_ours_by_content(const struct pg *pg, const char *path)
+{
+    char socket[32], lock[40];
+    const char *known[] = {".", "..", socket, lock, "ringfence.sync"};
+    const struct dirent *entry;
+    DIR *dir = opendir(path);
+    bool ours = dir != NULL;
+
+    snprintf(socket, sizeof socket, ".s.PGSQL.%u", pg->spec->port);
+    snprintf(lock, sizeof lock, "%s.lock", socket);
+    while (ours && (entry = readdir(dir)) != NULL) {
+        ours = false;
+        for (size_t i = 0; i < ARRAY_LEN(known); i++)
+            ours = ours || strcmp(entry->d_name, known[i]) == 0;
+    }
+    if (dir != NULL)
+        closedir(dir);
+    return ours;
+}
+
+/* The directory, and the socket and lock of a server that may be running. */
+static int take_back(const struct pg *pg, const char *path, struct err *err)
+{
+    AUTO(auto_close) int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    char name[40];
+
+    if (dir < 0 || fchown(dir, pg->uid, pg->gid) != 0)
+        return err_errno(err, errno, "give %s to %s", path, pg->user);
+    for (int i = 0; i < 2; i++) {
+        snprintf(name, sizeof name, ".s.PGSQL.%u%s", pg->spec->port, i == 0 ? "" : ".lock");
+        if (fchownat(dir, name, pg->uid, pg->gid, AT_SYMLINK_NOFOLLOW) != 0 &&
+            errno != ENOENT)
+            return err_errno(err, errno, "give %s/%s to %s", path, name, pg->user);
+    }
+    return 0;
+}
+
 int pg_make_dir(const struct pg *pg, const char *path, struct err *err)
 {
     struct stat st;
@@ -160,9 +200,13 @@ int pg_make_dir(const struct pg *pg, const char *path, struct err *err)
         return err_errno(err, errno, "make directory %s", path);
     if (!S_ISDIR(st.st_mode))
         return err_set(err, ERR_CONFLICT, "%s is not a directory", path);
-    if (st.st_uid != pg->uid && (st.st_uid != 0 || lchown(path, pg->uid, pg->gid) != 0))
-        return err_set(err, ERR_CONFLICT, "%s belongs to uid %u, not to %s", path,
-                       st.st_uid, pg->user);
+    if (st.st_uid != pg->uid && st.st_uid != 0 && !is_ours_by_content(pg, path))
+        return err_set(err, ERR_CONFLICT,
+                       "%s belongs to uid %u, not to %s: `chown %s %s`, and if that does "
+                       "not last, name a directory that no service manager owns",
+                       path, st.st_uid, pg->user, pg->user, path);
+    if (st.st_uid != pg->uid && take_back(pg, path, err) != 0)
+        return err->code;
     if (chmod(path, 0700) != 0)
         return err_errno(err, errno, "chmod 0700 %s", path);
     return 0;

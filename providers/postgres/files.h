@@ -29,7 +29,8 @@ MUST_USE int pg_file_remove(const char *path, struct err *err);
 /* Syncs the directory that holds `path`. */
 MUST_USE int pg_sync_parent(const char *path, struct err *err);
 
-/* A directory of the server's user, 0700, with missing parents.
+/* A directory of the server's user, 0700, with missing parents. One that was given to root,
+ * or holds nothing but the sockets of a server on our port, is taken back.
  *   ERR_CONFLICT  something else is there, or it is somebody else's */
 MUST_USE int pg_make_dir(const struct pg *pg, const char *path, struct err *err);
 

@@ -250,8 +250,14 @@ static int follow_running(struct follow *f, bool *ret_done, struct err *err)
         return 0;
     if (pm.pid != 0 && f->rq->kind != RF__STEP_KIND__STEP_CLONE) {
         status = can_stay(f, ret_done, &why);
+        if (status == ERR_CLOSED) /* the session had ended meanwhile: that is no answer */
+            status = can_stay(f, ret_done, &why);
         if (status == ERR_PEER)
             return err_set(err, status, "%s", why.text);
+        /* Stopping it would not open the door, only take a standby away. */
+        if (status != 0 && !f->pg->main.ready && pg_is_denied(f->pg->main.why))
+            return err_set(err, ERR_REFUSED,
+                           "PostgreSQL runs, but does not let its agent in: %s", why.text);
         if (status == 0 && *ret_done)
             return pg_standby_reload(f->pg, f->rq, f->deadline, err);
     }

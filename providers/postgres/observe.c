@@ -258,6 +258,31 @@ static void take_control(const struct pg *pg, struct mono deadline, Rf__Observat
     out->clean_shutdown = pg_control_clean(c);
 }
 
+/* Our own login is refused. That is ours to be mended, and says nothing of the server's
+ * health: clients may be served well. */
+static void say_denied(const struct pg *pg, enum pg_why why, const struct err *err,
+                       Rf__Observation *out)
+{
+    const char *user = pg->spec->superuser[0] != '\0' ? pg->spec->superuser : pg->user;
+    struct err own = {0};
+
+    if (why == PG_WHY_PASSWORD) {
+        provider_text(&out->denied,
+                      "PostgreSQL needs a password for %s over %s: put \"local all %s "
+                      "peer\" first into pg_hba.conf, or a line for it into the passfile "
+                      "%s (%s)",
+                      user, pg->spec->socket_dir, user, pg->spec->passfile, err->text);
+        return;
+    }
+    /* Somebody may have given the directory away: the next look finds it taken back. */
+    if (pg_make_dir(pg, pg->spec->socket_dir, &own) != 0)
+        err = &own;
+    provider_text(&out->denied,
+                  "PostgreSQL runs, but the agent is not let in over %s (it must be %s's, "
+                  "0700, in a directory that everybody may pass): %s",
+                  pg->spec->socket_dir, pg->user, err->text);
+}
+
 /* A server that runs but gives no session: its role is what the control file says, so
  * that a hung primary is seen as one. */
 static void look_from_outside(struct pg *pg, const struct pg_postmaster *pm,
@@ -279,15 +304,10 @@ static void look_from_outside(struct pg *pg, const struct pg_postmaster *pm,
         out->server = RF__SERVER_STATE__SERVER_STARTING;
         return;
     }
-    if (pg->main.why == PG_WHY_PASSWORD) {
-        provider_text(&out->error,
-                      "PostgreSQL needs a password for %s over %s: put \"local all %s "
-                      "peer\" first into pg_hba.conf, or a line for it into the passfile "
-                      "%s (%s)",
-                      pg->spec->superuser[0] != '\0' ? pg->spec->superuser : pg->user,
-                      pg->spec->socket_dir,
-                      pg->spec->superuser[0] != '\0' ? pg->spec->superuser : pg->user,
-                      pg->spec->passfile, why->text);
+    if (pg_is_denied(pg->main.why)) {
+        out->canary = RF__CANARY_STATE__CANARY_NO_CONNECTION;
+        say_denied(pg, pg->main.why, why, out);
+        provider_text(&out->error, "%s", out->denied);
         return;
     }
     if (c.system_id == 0 && pm->pid == pg->role_pid && pm->start_ms == pg->role_start_ms)
@@ -315,6 +335,9 @@ static void look_canary(struct pg *pg, bool wanted, struct mono deadline,
         out->canary = pg_canary_look(pg, deadline, &err);
     if (out->canary == RF__CANARY_STATE__CANARY_HUNG && out->error[0] == '\0')
         provider_text(&out->error, "canary write: %s", err.text);
+    if (out->canary == RF__CANARY_STATE__CANARY_NO_CONNECTION &&
+        pg_is_denied(pg->canary.why))
+        say_denied(pg, pg->canary.why, &err, out);
 }
 
 static void look_running(struct pg *pg, bool canary, const struct pg_postmaster *pm,

@@ -27,6 +27,8 @@ enum pg_why {
     PG_WHY_NOT_NOW,   /* starting, stopping, not consistent yet (57P03) */
     PG_WHY_TOO_MANY,  /* too many clients (53300) */
     PG_WHY_PASSWORD,  /* wants a password or refuses the user (28xxx) */
+    PG_WHY_DENIED,    /* our way in is barred: the socket's directory, the database (3Dxxx,
+                         42501, 55000) */
     PG_WHY_OTHER,
 };
 
@@ -53,7 +55,8 @@ struct pg_rate {
 /* Where the log of a server that is down ends, found once: nothing changes in it until the
  * server is started, which writes the control file. */
 struct pg_down {
-    int64_t control_ns; /* the control file's time of change when it was looked at; 0: never */
+    int64_t
+        control_ns; /* the control file's time of change when it was looked at; 0: never */
     uint32_t timeline;
     uint64_t end; /* 0: not found out */
 };
@@ -123,6 +126,9 @@ MUST_USE int pg_ask(struct pg_conn *c, const char *sql, struct mono deadline, ch
                     size_t size, struct err *err);
 MUST_USE int pg_ask_lsn(struct pg_conn *c, const char *sql, struct mono deadline,
                         uint64_t *ret_lsn, struct err *err);
+
+/* The server runs, but we in particular are not let in: nothing is known of its health. */
+bool pg_is_denied(enum pg_why why);
 
 /* Opens pg->main. */
 MUST_USE int pg_main(struct pg *pg, struct mono deadline, struct err *err);

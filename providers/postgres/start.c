@@ -216,13 +216,15 @@ static bool has_ended(struct pg *pg, bool ours)
     return ours && pg->started == 0;
 }
 
-static int wait_ready(struct pg *pg, bool ours, struct mono deadline, struct err *err)
+static int wait_ready(struct pg *pg, bool ours, struct mono deadline, bool *ret_ended,
+                      struct err *err)
 {
     for (;;) {
         int status = ERR_NOTFOUND;
         struct pg_postmaster pm;
 
-        if (has_ended(pg, ours))
+        *ret_ended = has_ended(pg, ours);
+        if (*ret_ended)
             return err_set(err, ERR_REFUSED, "PostgreSQL ended");
         pg_postmaster_find(pg, &pm);
         /* Before it says so a session would only be refused, and the log be filled. */
@@ -230,8 +232,10 @@ static int wait_ready(struct pg *pg, bool ours, struct mono deadline, struct err
             status = pg_main(pg, deadline, err);
         if (status == 0)
             return 0;
-        if (pm.pid != 0 && pg->main.why == PG_WHY_PASSWORD)
+        if (status != ERR_NOTFOUND && pg->main.why == PG_WHY_PASSWORD)
             return err_wrap(err, "PostgreSQL started, but asks its agent for a password");
+        if (status != ERR_NOTFOUND && pg->main.why == PG_WHY_DENIED)
+            return err_wrap(err, "PostgreSQL started, but does not let its agent in");
         if (pg_left_ms(deadline) == 0)
             return err_set(err, ERR_TIMEOUT, "PostgreSQL accepts no session yet");
         pg_pause(2000);
@@ -243,6 +247,7 @@ int pg_start(struct pg *pg, struct mono deadline, struct err *err)
     bool ours = strncmp(pg->spec->start, "systemd:", 8) != 0;
     AUTO(auto_close) int log = -1;
     struct pg_mark mark;
+    bool ended = false;
     char words[256];
     off_t from;
     int status;
@@ -268,8 +273,8 @@ int pg_start(struct pg *pg, struct mono deadline, struct err *err)
              : start_by_systemd(pg, pg->spec->start + strlen("systemd:"), deadline, err);
     if (status != 0)
         return err_wrap(err, "start PostgreSQL on %s", pg->spec->data);
-    status = wait_ready(pg, ours, deadline, err);
-    if (status == ERR_REFUSED) {
+    status = wait_ready(pg, ours, deadline, &ended, err);
+    if (ended) { /* else it is there, and what it last wrote is not why we failed */
         last_words_of(log, from, words, sizeof words);
         return err_set(err, ERR_REFUSED, "PostgreSQL on %s did not start: %s",
                        pg->spec->data, words);

@@ -243,7 +243,7 @@ void stage_kill(struct stage *s, pid_t agent, int signal)
     (void)stage_wait(s, agent);
 }
 
-bool stage_log_has(const struct stage *s, const char *wanted)
+unsigned stage_log_count(const struct stage *s, const char *wanted)
 {
     static char log[1 << 18];
     FILE *f = fopen(s->log, "r");
@@ -252,7 +252,15 @@ bool stage_log_has(const struct stage *s, const char *wanted)
     if (f != NULL)
         fclose(f);
     log[n] = 0;
-    return strstr(log, wanted) != NULL;
+    n = 0;
+    for (const char *at = log; (at = strstr(at, wanted)) != NULL; at++)
+        n++;
+    return (unsigned)n;
+}
+
+bool stage_log_has(const struct stage *s, const char *wanted)
+{
+    return stage_log_count(s, wanted) > 0;
 }
 
 /* ---- what is said ---------------------------------------------------------------------

@@ -43,6 +43,7 @@ int stage_wait(struct stage *s, pid_t agent);
 void stage_kill(struct stage *s, pid_t agent, int signal);
 /* True if the agent's log holds this text. */
 bool stage_log_has(const struct stage *s, const char *text);
+unsigned stage_log_count(const struct stage *s, const char *text); /* how often */
 
 /* Run the loop until `until` holds; fails the test after STAGE_WAIT_MS. */
 typedef bool stage_condition(const struct stage *s);

@@ -328,6 +328,58 @@ static void a_step_that_fails_says_why(void **state)
     assert_int_not_equal(stage.result->step_report->result->outcome,
                          RF__STEP_OUTCOME__OUTCOME_DONE);
     assert_true(strlen(stage.result->step_report->result->text) > 10);
+    /* Ordered again and again, it is told again and again, but logged once. */
+    for (uint64_t step = 31; step < 34; step++) {
+        seen = stage.results;
+        order_step(RF__STEP_KIND__STEP_LEAD, step, 3);
+        stage_until(&stage, has_result, "a result");
+        assert_int_equal(stage.result->step_report->result->step, step);
+    }
+    assert_int_equal(stage_log_count(&stage, "(lead) failed"), 1);
+    assert_int_equal(stage_log_count(&stage, "(lead) of epoch 3 begins"), 1);
+}
+
+static bool is_unfit(const struct stage *s)
+{
+    return stage_report(s) != NULL && stage_report(s)->unfit;
+}
+
+static bool is_fit(const struct stage *s)
+{
+    return stage_report(s) != NULL && !stage_report(s)->unfit;
+}
+
+/* A full state_dir is found out before any order comes, named once, and over when there is
+ * room again. */
+static void a_full_state_dir_is_reported(void **state)
+{
+    char dir[96], command[400];
+
+    (void)state;
+    snprintf(dir, sizeof dir, "%s/state", stage.dir);
+    snprintf(command, sizeof command,
+             "mkdir -p %s && mount -t tmpfs -o size=128k,mode=700 rf-agent-state %s", dir,
+             dir);
+    assert_int_equal(system(command), 0);
+    start();
+    assign(RF__ROLE__ROLE_STANDBY, 1);
+    stage_until(&stage, is_fit, "a report");
+    snprintf(command, sizeof command,
+             "dd if=/dev/zero of=%s/fill bs=4k count=64 status=none 2>/dev/null", dir);
+    assert_int_not_equal(system(command), 0);
+    stage_until(&stage, is_unfit, "a report that says so");
+    assert_non_null(strstr(stage_report(&stage)->problem, "state_dir not writable"));
+    assert_non_null(strstr(stage_report(&stage)->problem, dir));
+    seen = stage.reports;
+    stage_until(&stage, has_reported, "more reports");
+    assert_int_equal(stage_log_count(&stage, "state_dir not writable"), 1);
+    snprintf(command, sizeof command, "rm %s/fill", dir);
+    assert_int_equal(system(command), 0);
+    stage_until(&stage, is_fit, "room again");
+    stage_kill(&stage, agent, SIGKILL);
+    agent = 0;
+    snprintf(command, sizeof command, "umount %s", dir);
+    assert_int_equal(system(command), 0);
 }
 
 /* Garbage, a frame that only agents may send, half a message: the stream ends, nothing is
@@ -406,6 +458,7 @@ int main(void)
         ON_STAGE(the_gate_is_proven_when_the_log_asks),
         ON_STAGE(stale_hands_are_harmless),
         ON_STAGE(a_step_that_fails_says_why),
+        ON_STAGE(a_full_state_dir_is_reported),
         ON_STAGE(garbage_ends_the_stream_only),
         ON_STAGE(a_second_agent_ends_with_a_clear_error),
         ON_STAGE(refused_for_good),

@@ -265,7 +265,7 @@ static void take_step(struct fake_agent *a, const Rf__StepOrder *o)
     seen.system_id = SYSTEM_ID;
     result.step = o->request->step;
     result.outcome = RF__STEP_OUTCOME__OUTCOME_DONE;
-    result.position = a->lsn == 0 ? 1 : a->lsn;
+    result.position = a->lsn;
     result.seen = &seen;
     frame_incarnation_put(&a->incarnation, &incarnation);
     r.incarnation = &incarnation;
@@ -440,6 +440,7 @@ void fake_agent_open(struct fake_agent *a, struct cluster *c, const char *name,
     struct err err = {0};
 
     memset(a, 0, sizeof *a);
+    a->lsn = 1; /* an empty log has an end, too */
     a->c = c;
     a->server = SERVER_DOWN;
     snprintf(a->name, sizeof a->name, "%s", name);

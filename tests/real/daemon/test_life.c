@@ -483,6 +483,17 @@ static void what_is_read_is_there(void **state)
     }
 }
 
+static unsigned log_count(const struct cluster *c, int node, const char *words)
+{
+    static char text[1 << 18];
+    unsigned n = 0;
+
+    cluster_log(c, node, text, sizeof text);
+    for (const char *at = text; (at = strstr(at, words)) != NULL; at++)
+        n++;
+    return n;
+}
+
 /* One name, two lives: the second is told so while the first is heard, and takes nothing.
  */
 static void two_agents_of_one_name_are_refused(void **state)
@@ -499,7 +510,33 @@ static void two_agents_of_one_name_are_refused(void **state)
     assert_false(twin.assigned);
     assert_true(s->east.grants > before);
     assert_int_equal(s->east.gaps, 0);
+    /* Each controller has said it once, however often the twin came back. */
+    cluster_turn_ms(&s->c, 1500);
+    assert_true(twin.refused > NODES);
+    for (int node = 0; node < NODES; node++)
+        assert_in_range(log_count(&s->c, node, "refused: two agents of one name"), 0, 1);
     fake_agent_close(&twin);
+}
+
+static bool is_assigned(void *owner)
+{
+    const struct fake_agent *a = owner;
+
+    return a->assigned;
+}
+
+/* A restart in another life, at once, is no second agent: nobody is refused, nothing is
+ * logged as an error, and the new life is taken when the old one has been silent. */
+static void a_fast_restart_is_no_twin(void **state)
+{
+    struct stage *s = *state;
+
+    fake_agent_close(&s->west);
+    fake_agent_open(&s->west, &s->c, "pg-west", "west", 9);
+    cluster_until(&s->c, is_assigned, &s->west, 10000, "the new life's assignment");
+    assert_int_equal(s->west.refused, 0);
+    for (int node = 0; node < NODES; node++)
+        assert_int_equal(log_count(&s->c, node, "refused: two agents"), 0);
 }
 
 /* I7: one controller alone decides nothing and says that what it shows is stale. */
@@ -544,6 +581,7 @@ int main(void)
         ON_STAGE(the_doctor_knows_of_every_link),
         ON_STAGE(the_doctor_knows_a_silent_peer),
         ON_STAGE(two_agents_of_one_name_are_refused),
+        ON_STAGE(a_fast_restart_is_no_twin),
         ON_STAGE(a_minority_decides_nothing),
     };
 

@@ -1,10 +1,15 @@
 /* Restarts, upgrades, live ports, and two agents that want the same place. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -12,6 +17,7 @@
 
 #include "controller/base/clock.h"
 #include "fencing/gate/bpf_find.h"
+#include "fencing/gate/cgroup.h"
 #include "tests/real/gate/lab.h"
 
 /* A restarting agent finds its gate; clients notice nothing and no deadline moves. */
@@ -197,6 +203,94 @@ static void bad_configurations_are_refused(void **state)
     assert_int_equal(try_open("east", "/tmp", &err), ERR_INVAL);
 }
 
+/* As under `ip netns exec`, which mounts another /sys over ours. */
+static void hide_cgroups(void)
+{
+    struct cgroup root;
+
+    assert_int_equal(unshare(CLONE_NEWNS), 0);
+    assert_int_equal(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    while (cgroup_find(&root, "auto", NULL) == 0) {
+        cgroup_close(&root);
+        assert_int_equal(umount2(root.mount, MNT_DETACH), 0);
+    }
+}
+
+static int open_hidden(const char *cgroup, char text[ERR_TEXT_SIZE])
+{
+    const struct gate_config config = {
+        .cgroup = cgroup, .run_dir = lab_run_dir(), .agent = "rf-hidden"};
+    struct gate *gate = NULL;
+    struct err err = {0};
+    int r = gate_open(&gate, &config, &err);
+
+    snprintf(text, ERR_TEXT_SIZE, "%s", err.text);
+    if (r != 0)
+        return r;
+    gate_describe(gate, text, ERR_TEXT_SIZE);
+    return gate_detach(gate, NULL);
+}
+
+static void run_hidden(void (*claims)(void))
+{
+    pid_t child = fork();
+    int status = 0;
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        hide_cgroups();
+        claims();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void expect(const char *cgroup, int code, const char *words)
+{
+    char text[ERR_TEXT_SIZE];
+    int r = open_hidden(cgroup, text);
+
+    if (r != code || strstr(text, words) == NULL) {
+        fprintf(stderr, "%s: %d %s\n", cgroup, r, text);
+        _exit(1);
+    }
+}
+
+static char named[PATH_MAX];
+
+static void claims_with_its_gate_attached(void)
+{
+    expect("auto", ERR_CONFLICT, "still attached");
+    expect("auto", ERR_CONFLICT, "cgroup v2 is not mounted");
+    expect(named, ERR_INVAL, "cgroup v2 is not mounted");
+}
+
+static void claims_without_a_gate(void)
+{
+    expect(named, ERR_INVAL, named);
+    expect("auto", 0, "no eBPF: cgroup v2 is not mounted here");
+}
+
+/* A cgroup that was named is never silently left for nftables; where it was not, the reason
+ * is told, and nothing is done while our own gate stands where we cannot see it. */
+static void a_fallback_is_never_silent(void **state)
+{
+    const struct gate_config config = {.driver = GATE_BPF,
+                                       .cgroup = lab_cgroup(NULL),
+                                       .run_dir = lab_run_dir(),
+                                       .agent = "rf-hidden"};
+    struct gate *gate;
+    struct err err;
+
+    (void)state;
+    snprintf(named, sizeof named, "%s", lab_cgroup(NULL));
+    assert_int_equal(gate_open(&gate, &config, &err), 0);
+    run_hidden(claims_with_its_gate_attached);
+    assert_int_equal(gate_detach(gate, &err), 0);
+    run_hidden(claims_without_a_gate);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +299,7 @@ int main(void)
         cmocka_unit_test(a_live_port_is_adopted_without_a_gap),
         cmocka_unit_test(overlapping_gates_are_refused),
         cmocka_unit_test(bad_configurations_are_refused),
+        cmocka_unit_test(a_fallback_is_never_silent),
     };
     int failed;
 

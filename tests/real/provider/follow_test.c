@@ -187,6 +187,37 @@ static void following_twice_restarts_nothing(void **state)
     assert_string_equal(after->sync_names, "FIRST 1 (\"rf-blocked-west\")");
 }
 
+/* A standby that refuses our login is not restarted for it: that would not open the door.
+ */
+static void a_standby_that_bars_us_goes_on(void **state)
+{
+    struct world *w = *state;
+    struct step s = step_make(RF__STEP_KIND__STEP_FOLLOW, 5000);
+    AUTO(see_free) Rf__Observation *before = NULL;
+    AUTO(see_free) Rf__Observation *after = NULL;
+    AUTO(result_free) Rf__StepResult *result = NULL;
+    PGconn *c;
+
+    pair(w);
+    before = see(&w->west, false);
+    assert_int_equal(run("printf 'local all all scram-sha-256\\nhost all all 127.0.0.0/8 "
+                         "trust\\n' > %s/pg_hba.conf",
+                         w->west.data),
+                     0);
+    c = client(&w->west);
+    assert_true(client_run(c,
+                           "SELECT pg_reload_conf(), (SELECT "
+                           "count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE "
+                           "application_name = 'ringfence')"));
+    PQfinish(c);
+    step_follow(&s, &w->west, &w->east);
+    result = step_do(&w->west, &s);
+    assert_int_equal(result->outcome, RF__STEP_OUTCOME__OUTCOME_FAILED);
+    assert_non_null(strstr(result->text, "password"));
+    after = see(&w->west, false);
+    assert_int_equal(before->postmaster_pid, after->postmaster_pid);
+}
+
 /* The last checkpoint before the fork is not in the log any more: a new copy is taken. */
 static void what_cannot_be_rewound_is_cloned(void **state)
 {
@@ -464,6 +495,7 @@ int main(void)
         T(an_old_primary_that_runs_is_stopped_first),
         T(a_rogue_comes_back),
         T(following_twice_restarts_nothing),
+        T(a_standby_that_bars_us_goes_on),
         T(what_cannot_be_rewound_is_cloned),
         T(an_interrupted_rewind_is_finished_later),
         T(a_full_disk_holds),

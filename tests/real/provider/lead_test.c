@@ -288,6 +288,31 @@ static void a_frozen_server_is_stopped_in_time(void **state)
                      1);
 }
 
+/* A service manager gave the socket directory, with what a server left in it, to somebody:
+ * it is taken back. One with other things in it is somebody's, and is named. */
+static void a_socket_directory_is_taken_back(void **state)
+{
+    struct world *w = *state;
+    struct step s = step_make(RF__STEP_KIND__STEP_LEAD, 5000);
+    AUTO(result_free) Rf__StepResult *r = NULL;
+
+    lead(&w->east);
+    stop(&w->east);
+    assert_int_equal(run("cd %s && touch .s.PGSQL.%u && echo 4999999 >.s.PGSQL.%u.lock && "
+                         "chmod 600 .s.* && "
+                         "chown -R daemon .",
+                         w->east.socket, w->east.spec.port, w->east.spec.port),
+                     0);
+    lead(&w->east);
+    stop(&w->east);
+    assert_int_equal(
+        run("touch %s/other && chown -R daemon %s", w->east.socket, w->east.socket), 0);
+    r = step_do(&w->east, &s);
+    assert_int_equal(r->outcome, RF__STEP_OUTCOME__OUTCOME_FAILED);
+    assert_non_null(strstr(r->text, w->east.socket));
+    assert_non_null(strstr(r->text, "chown"));
+}
+
 /* A port in use is an error that says so. */
 static void a_port_in_use_is_told(void **state)
 {
@@ -325,6 +350,7 @@ int main(void)
         T(a_cancelled_promotion_is_asked_again),
         T(a_stop_drains_to_the_standby),
         T(a_frozen_server_is_stopped_in_time),
+        T(a_socket_directory_is_taken_back),
         T(a_port_in_use_is_told),
     };
 

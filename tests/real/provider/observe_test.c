@@ -228,10 +228,12 @@ static void too_many_clients_is_not_hung(void **state)
         PQfinish(c[i]);
 }
 
-/* Commits wait for a standby that is away: not hung, for as long as it takes. */
+/* Commits wait for a standby that is away: not hung, for as long as it takes. Each look
+ * gives that standby something to answer, since who waits writes nothing more. */
 static void waiting_for_sync_is_not_hung(void **state)
 {
     struct world *w = *state;
+    uint64_t flushed = 0;
 
     lead(&w->east);
     follow(&w->west, &w->east);
@@ -241,6 +243,8 @@ static void waiting_for_sync_is_not_hung(void **state)
         AUTO(see_free) Rf__Observation *seen = see(&w->east, true);
 
         assert_int_equal(seen->canary, RF__CANARY_STATE__CANARY_WAITS_SYNC);
+        assert_true(seen->flush_lsn > flushed);
+        flushed = seen->flush_lsn;
     }
     signal_all(&w->west, SIGCONT);
     eventually(canary_is_ok, &w->east, 5000);
@@ -263,7 +267,76 @@ static void a_password_is_asked_for_by_name(void **state)
     assert_non_null(strstr(seen->error, "needs a password"));
     assert_non_null(strstr(seen->error, "pg_hba.conf"));
     assert_non_null(strstr(seen->error, w->passfile));
-    assert_int_equal(seen->canary, RF__CANARY_STATE__CANARY_NONE);
+    assert_int_equal(seen->canary, RF__CANARY_STATE__CANARY_NO_CONNECTION);
+    /* The step says that, too, not what the server last wrote into its log. */
+    assert_non_null(strstr(result->text, "password"));
+    assert_null(strstr(result->text, "ready to accept"));
+}
+
+static void end_backends(struct node *n, const char *which)
+{
+    PGconn *c = client(n);
+    char sql[200];
+
+    assert_non_null(c);
+    snprintf(sql, sizeof sql,
+             "SELECT pg_reload_conf(), (SELECT count(pg_terminate_backend(pid)) FROM "
+             "pg_stat_activity WHERE application_name = 'ringfence'%s)",
+             which);
+    assert_true(client_run(c, sql));
+    PQfinish(c);
+}
+
+/* Our sessions end and are not let in again, for two reasons, first the canary's alone: it
+ * is no sign of a hung server (clients are served), and it is said what to do. */
+static void a_refused_login_is_not_hung(void **state)
+{
+    struct world *w = *state;
+    AUTO(see_free) Rf__Observation *canary = NULL;
+    AUTO(see_free) Rf__Observation *both = NULL;
+    AUTO(see_free) Rf__Observation *barred = NULL;
+    AUTO(see_free) Rf__Observation *first = NULL;
+
+    lead(&w->east);
+    first = see(&w->east, true);
+    assert_int_equal(first->canary, RF__CANARY_STATE__CANARY_OK);
+    assert_string_equal(first->denied, "");
+    assert_int_equal(run("printf 'local all all scram-sha-256\\nhost all all 127.0.0.0/8 "
+                         "trust\\n' > %s/pg_hba.conf",
+                         w->east.data),
+                     0);
+    end_backends(&w->east, " AND query LIKE '%canary%'");
+    see_free(&canary);
+    for (int i = 0; i < 2; i++) { /* the first look may find the session's end */
+        see_free(&canary);
+        canary = see(&w->east, true);
+    }
+    assert_int_equal(canary->canary, RF__CANARY_STATE__CANARY_NO_CONNECTION);
+    assert_non_null(strstr(canary->denied, "needs a password"));
+    assert_string_equal(canary->error, ""); /* all else was seen */
+
+    end_backends(&w->east, "");
+    for (int i = 0; i < 2; i++) {
+        see_free(&both);
+        both = see(&w->east, true);
+    }
+    assert_int_equal(both->canary, RF__CANARY_STATE__CANARY_NO_CONNECTION);
+    assert_non_null(strstr(both->denied, "needs a password"));
+
+    assert_int_equal(run("chown root %s", w->east.socket), 0);
+    barred = see(&w->east, true);
+    assert_int_equal(barred->canary, RF__CANARY_STATE__CANARY_NO_CONNECTION);
+    assert_non_null(strstr(barred->denied, w->east.socket));
+    see_free(&both);
+    both = see(&w->east, true); /* it was taken back */
+    assert_non_null(strstr(both->denied, "needs a password"));
+
+    /* Swept away, as cleaners of temporary directories do: TCP clients are still served. */
+    assert_int_equal(run("rm %s/.s.PGSQL.%u", w->east.socket, w->east.spec.port), 0);
+    see_free(&barred);
+    barred = see(&w->east, true);
+    assert_int_equal(barred->canary, RF__CANARY_STATE__CANARY_NO_CONNECTION);
+    assert_non_null(strstr(barred->denied, w->east.socket));
 }
 
 /* A pid file that names somebody else's process is not believed. */
@@ -355,6 +428,7 @@ int main(void)
         T(too_many_clients_is_not_hung),
         T(waiting_for_sync_is_not_hung),
         T(a_password_is_asked_for_by_name),
+        T(a_refused_login_is_not_hung),
         T(a_stale_pid_file_is_not_a_server),
         T(a_server_started_by_hand_is_seen),
         T(the_doctor_finds_what_is_wrong),

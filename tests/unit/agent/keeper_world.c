@@ -22,7 +22,7 @@ void run(struct world *w)
             keeper_synced(&w->k, !w->disk_fails, w->now);
             continue;
         }
-        if (e.kind == KEEPER_ARM && w->gate_code != 0)
+        if ((e.kind == KEEPER_ARM || e.kind == KEEPER_ADOPT) && w->gate_code != 0)
             (void)err_set(&err, w->gate_code, "as the test wants it");
         keeper_done(&w->k, &e, &err, w->now);
     }

@@ -18,7 +18,7 @@ struct world {
     struct keeper_effect seen[LOG_MAX];
     unsigned count;
     bool disk_fails;
-    int gate_code; /* what the gate answers to ARM */
+    int gate_code; /* what the gate answers to ARM and ADOPT */
 };
 
 struct boot ms(uint64_t n);

@@ -113,8 +113,9 @@ static void opens_only_when_all_three_hold(void **state)
     }
 }
 
-/* `opened` is asked about at once and once; the gate opens with that answer. */
-static void opened_is_asked_for_at_once(void **state)
+/* The log's word, in an assignment, opens the gate under the lease that is held: nobody
+ * waits for the next renewal. */
+static void opened_opens_at_once(void **state)
 {
     struct keeper_assignment a = primary(3);
     struct keeper_ack ack;
@@ -128,19 +129,16 @@ static void opened_is_asked_for_at_once(void **state)
     ack = answer(&w, 3, false);
     assert_int_equal(keeper_ack(&w.k, &ack, w.now), 1);
     run(&w);
-    assert_null(find(&w, KEEPER_RENEW));
+    assert_int_equal(w.k.slots[0].gate.mode, GATE_REPLICATION);
 
     a.index++;
     a.opened = true;
     w.now = ms(1000010);
     assign(&w, a);
     run(&w);
-    assert_non_null(find(&w, KEEPER_RENEW));
-    ack = answer(&w, 3, true);
-    assert_int_equal(keeper_ack(&w.k, &ack, w.now), 1);
-    run(&w);
     assert_null(find(&w, KEEPER_RENEW));
     assert_int_equal(find(&w, KEEPER_ARM)->lease.mode, GATE_OPEN);
+    assert_int_equal(find(&w, KEEPER_ARM)->lease.deadline.ns, ms(1000000 + TTL_MS).ns);
 }
 
 /* The postmaster's exit closes at once; the same epoch may open again, when ready. */
@@ -295,6 +293,38 @@ static void adoption_leaves_the_gate_alone(void **state)
     assert_int_equal(find(&w, KEEPER_ARM)->how, GATE_RENEW);
 }
 
+/* The same, and the keeper hears of its epoch before it is told of the server: the open
+ * gate is neither narrowed nor extended until then. */
+static void adoption_waits_to_be_told_of_the_server(void **state)
+{
+    struct epoch_table disk = {
+        .count = 1,
+        .of[0] = {.group = "orders", .highest = 3, .port = 5432, .tried = true}};
+    struct gate_state open = {
+        .epoch = 3, .mode = GATE_OPEN, .deadline = ms(1000500), .opened = true};
+    struct world w = {.now = ms(1000000)};
+    struct keeper_assignment a = primary(3);
+    struct keeper_ack ack;
+
+    (void)state;
+    a.opened = true;
+    keeper_core_init(&w.k, &me, &disk);
+    keeper_clock(&w.k, true, 0);
+    assert_true(keeper_gate_found(&w.k, 5432, &open));
+    assign(&w, a);
+    run(&w);
+    assert_null(find(&w, KEEPER_ARM));
+    ack = answer(&w, 3, true);
+    assert_int_equal(keeper_ack(&w.k, &ack, w.now), 1);
+    run(&w);
+    assert_null(find(&w, KEEPER_ARM));
+    assert_null(find(&w, KEEPER_CLOSE));
+    serve(&w, KEEPER_SERVER_PRIMARY, 3);
+    run(&w);
+    assert_int_equal(find(&w, KEEPER_ARM)->lease.mode, GATE_OPEN);
+    assert_int_equal(find(&w, KEEPER_ARM)->how, GATE_RENEW);
+}
+
 /* A port that the disk remembers is closed from the start, before anybody is heard. */
 static void a_remembered_port_is_closed_at_boot(void **state)
 {
@@ -366,13 +396,14 @@ int main(void)
         cmocka_unit_test(deadline_counts_from_the_send_time),
         cmocka_unit_test(foreign_answers_are_ignored),
         cmocka_unit_test(opens_only_when_all_three_hold),
-        cmocka_unit_test(opened_is_asked_for_at_once),
+        cmocka_unit_test(opened_opens_at_once),
         cmocka_unit_test(exit_closes_and_the_epoch_may_reopen),
         cmocka_unit_test(fence_is_marked_then_frozen_then_proven),
         cmocka_unit_test(no_proof_without_the_mark_on_disk),
         cmocka_unit_test(fence_orders_that_are_refused),
         cmocka_unit_test(restart_over_a_mark_freezes_first),
         cmocka_unit_test(adoption_leaves_the_gate_alone),
+        cmocka_unit_test(adoption_waits_to_be_told_of_the_server),
         cmocka_unit_test(a_remembered_port_is_closed_at_boot),
         cmocka_unit_test(no_lease_with_an_unfit_clock),
         cmocka_unit_test(stale_assignments_are_dropped),

@@ -123,24 +123,167 @@ static void a_primary_gives_no_installed_proof(void **state)
     assert_non_null(find(&w, KEEPER_RENEW));
 }
 
-/* A running primary that will be adopted keeps its clients until its epoch begins. */
-static void adoption_waits_for_its_epoch(void **state)
+/* A running primary that is declared to be taken over, and the log has said how far it is.
+ */
+static struct keeper_assignment adopted(uint64_t epoch)
 {
-    struct keeper_assignment a = primary(0);
+    struct keeper_assignment a = primary(epoch);
+
+    a.role = epoch == 0 ? ROLE_NONE : ROLE_PRIMARY;
+    a.adopt = true;
+    a.ttl_ms = TTL_MS;
+    return a;
+}
+
+static void start_adoption(struct world *w)
+{
+    start(w);
+    assign(w, adopted(0));
+    serve(w, KEEPER_SERVER_PRIMARY, 0);
+    run(w);
+}
+
+/* It keeps its clients while the group forms: the gate is tried on spare ports alone. Then
+ * it is gated as it is, and only after that a lease is asked for (I3). */
+static void adoption_gates_before_it_asks(void **state)
+{
+    const struct keeper_effect *adopt, *renew;
     struct world w;
 
     (void)state;
-    start(&w);
-    a.role = ROLE_NONE;
-    a.hands_off = true;
-    assign(&w, a);
-    serve(&w, KEEPER_SERVER_PRIMARY, 0);
-    run(&w);
+    start_adoption(&w);
     assert_null(find(&w, KEEPER_MANAGE));
-    assign(&w, primary(1));
+    assert_null(find(&w, KEEPER_PROOF));
+    assert_int_equal(find(&w, KEEPER_TRY)->port, 0);
+    assert_false(w.k.slots[0].managed);
+    w.now.ns += 5;
+    assign(&w, adopted(1));
+    run(&w);
+    adopt = find(&w, KEEPER_ADOPT);
+    renew = find(&w, KEEPER_RENEW);
+    assert_non_null(adopt);
+    assert_true(find(&w, KEEPER_SYNC) < adopt); /* I6 */
+    assert_true(adopt < renew);
+    assert_int_equal(adopt->lease.mode, GATE_OPEN);
+    /* Over before the first grant can have been counted out. */
+    assert_true(
+        adopt->lease.deadline.ns <=
+        lease_holder_deadline(renew->renewal.sent, (struct lease_terms){TTL_MS, 1}).ns);
+    assert_null(find(&w, KEEPER_MANAGE));
+    assert_null(find(&w, KEEPER_ARM));
+}
+
+/* What has been open goes on under the lease, before `opened` and after. */
+static void an_adopted_port_stays_open(void **state)
+{
+    struct keeper_assignment a = adopted(1);
+    struct keeper_ack ack;
+    struct world w;
+
+    (void)state;
+    start_adoption(&w);
+    assign(&w, a);
+    run(&w);
+    w.now.ns += NS_PER_MS;
+    keeper_tick(&w.k);
+    run(&w);
+    ack = answer(&w, 1, false);
+    assert_int_equal(keeper_ack(&w.k, &ack, w.now), 1);
+    run(&w);
+    assert_int_equal(find(&w, KEEPER_ARM)->lease.mode, GATE_OPEN);
+    assert_int_equal(find(&w, KEEPER_ARM)->how, GATE_RENEW);
+    serve(&w, KEEPER_SERVER_PRIMARY, 1);
+    a.adopt = false;
+    a.opened = true;
+    a.index++;
+    assign(&w, a);
+    run(&w);
+    assert_int_equal(w.k.slots[0].gate.mode, GATE_OPEN);
+    assert_null(find(&w, KEEPER_ARM));
+}
+
+/* Without an answer it closes by itself, and then it opens as any other: by `opened`. */
+static void an_adoption_without_a_lease_is_over(void **state)
+{
+    struct keeper_ack ack;
+    struct world w;
+
+    (void)state;
+    start_adoption(&w);
+    assign(&w, adopted(1));
+    run(&w);
+    w.now.ns += (uint64_t)TTL_MS * NS_PER_MS;
+    keeper_tick(&w.k);
+    run(&w);
+    assert_null(find(&w, KEEPER_ADOPT));
+    ack = answer(&w, 1, false);
+    assert_int_equal(keeper_ack(&w.k, &ack, w.now), 1);
+    run(&w);
+    assert_int_equal(find(&w, KEEPER_ARM)->lease.mode, GATE_REPLICATION);
+}
+
+/* A fence, a server that does not run, or a gate that has the port already: closed. */
+static void what_cannot_be_adopted_is_closed(void **state)
+{
+    const struct keeper_fence_order order = {
+        .to = me, .group = "orders", .epoch = 1, .fence_index = 11};
+    struct keeper_assignment a = adopted(1);
+    struct world w;
+    struct err err;
+
+    (void)state;
+    start_adoption(&w);
+    serve(&w, KEEPER_SERVER_DOWN, 0);
+    assign(&w, a);
     run(&w);
     assert_non_null(find(&w, KEEPER_MANAGE));
-    assert_non_null(find(&w, KEEPER_RENEW));
+    assert_null(find(&w, KEEPER_ADOPT));
+
+    start_adoption(&w);
+    w.disk_fails = true; /* it holds the adoption up */
+    assign(&w, a);
+    run(&w);
+    assert_null(find(&w, KEEPER_ADOPT));
+    assert_int_equal(keeper_fence_order(&w.k, &order, &err), 0);
+    w.disk_fails = false;
+    w.now.ns += (uint64_t)TTL_MS * NS_PER_MS;
+    run(&w);
+    assert_null(find(&w, KEEPER_ADOPT));
+    assert_null(find(&w, KEEPER_RENEW));
+    assert_non_null(find(&w, KEEPER_FENCE));
+    assert_non_null(find(&w, KEEPER_PROOF));
+
+    start_adoption(&w);
+    w.gate_code = ERR_CONFLICT;
+    assign(&w, a);
+    run(&w);
+    assert_non_null(find(&w, KEEPER_ADOPT));
+    assert_non_null(find(&w, KEEPER_MANAGE));
+    assert_true(w.k.slots[0].managed);
+}
+
+/* A restart in the middle: the gate is open, and yet the log has no `opened` (I8). */
+static void a_restart_does_not_take_an_adoption_for_opened(void **state)
+{
+    struct epoch_table disk = {
+        .count = 1,
+        .of[0] = {.group = "orders", .highest = 1, .port = 5432, .tried = true}};
+    struct gate_state open = {
+        .epoch = 1, .mode = GATE_OPEN, .deadline = ms(1000500), .opened = true};
+    struct world w = {.now = ms(1000000)};
+    struct keeper_view v;
+
+    (void)state;
+    keeper_core_init(&w.k, &me, &disk);
+    keeper_clock(&w.k, true, 0);
+    assert_true(keeper_gate_found(&w.k, 5432, &open));
+    assign(&w, adopted(1));
+    keeper_view(&w.k, 0, w.now, &v);
+    assert_false(v.opened);
+    serve(&w, KEEPER_SERVER_PRIMARY, 0);
+    run(&w);
+    assert_null(find(&w, KEEPER_ADOPT));
+    assert_int_equal(w.k.slots[0].gate.mode, GATE_OPEN);
 }
 
 /* Detach is committed and on disk before the gate is taken away. */
@@ -257,7 +400,11 @@ int main(void)
         cmocka_unit_test(standby_reads_are_leased),
         cmocka_unit_test(installed_proof_needs_a_closed_tried_gate),
         cmocka_unit_test(a_primary_gives_no_installed_proof),
-        cmocka_unit_test(adoption_waits_for_its_epoch),
+        cmocka_unit_test(adoption_gates_before_it_asks),
+        cmocka_unit_test(an_adopted_port_stays_open),
+        cmocka_unit_test(an_adoption_without_a_lease_is_over),
+        cmocka_unit_test(what_cannot_be_adopted_is_closed),
+        cmocka_unit_test(a_restart_does_not_take_an_adoption_for_opened),
         cmocka_unit_test(detach_unmanages_after_the_disk_knows),
         cmocka_unit_test(demotion_closes_before_the_disk),
         cmocka_unit_test(a_late_write_reopens_only_with_a_fresh_lease),

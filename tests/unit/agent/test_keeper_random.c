@@ -24,6 +24,7 @@ enum {
 struct log {
     uint64_t index, epoch, fence_index, last_grant, proven;
     bool active, opened, standby_reads, detached;
+    bool forming, adopt; /* adopt: and this is the declared active instance */
 };
 
 struct mail {
@@ -54,12 +55,12 @@ struct world {
     struct log log;
     struct mail mail[MAIL_MAX];
     struct grant grants[GRANTS_MAX];
-    unsigned grant_count;
+    unsigned grant_count, adoptions;
     struct keeper_server server;
     /* the kernel's */
     bool managed;
     struct gate_state gate;
-    uint64_t frozen;
+    uint64_t frozen, adopted;
 };
 
 static uint64_t rnd(struct world *w, uint64_t n)
@@ -95,7 +96,7 @@ static enum keeper_role role(const struct log *l)
 {
     if (l->detached)
         return ROLE_DETACHED;
-    if (l->epoch == 0)
+    if (l->epoch == 0 || l->forming)
         return ROLE_NONE;
     return l->active ? ROLE_PRIMARY : ROLE_STANDBY;
 }
@@ -115,12 +116,26 @@ static void say_assignment(struct world *w)
         .role = role(l),
         .port = PORT,
         .rho_ppm = 10000,
+        .ttl_ms = TTL_MS,
+        .opened = l->opened,
+        .adopt = l->adopt && !l->opened && (l->forming || l->active) && !l->detached,
         .standby_reads = l->standby_reads,
         /* As controller/daemon does: never of the active one, nor of a holder. */
         .proof_wanted = !l->detached && !proof_stands(l) && !l->active &&
                         (l->last_grant == 0 || w->grant_count == 0 ||
                          w->grants[w->grant_count - 1].epoch != l->epoch),
     };
+}
+
+/* What is adopted is opened behind a grant of its epoch (apply_opened()). */
+static bool may_open(const struct world *w)
+{
+    const struct log *l = &w->log;
+
+    if (l->adopt &&
+        (w->grant_count == 0 || w->grants[w->grant_count - 1].epoch != l->epoch))
+        return false;
+    return l->epoch != 0 && l->fence_index == 0 && !l->forming && !l->detached;
 }
 
 static void move_log(struct world *w)
@@ -130,22 +145,23 @@ static void move_log(struct world *w)
     l->index++;
     switch (rnd(w, 8)) {
     case 0: /* fence_begin */
-        if (l->epoch != 0 && l->fence_index == 0 && !l->detached)
+        if (l->epoch != 0 && l->fence_index == 0 && !l->detached && !l->forming)
             l->fence_index = l->index;
         break;
     case 1: /* activate: behind a proof of this instance, or of this instance itself */
-        if (l->detached || (l->epoch != 0 && l->fence_index == 0))
+        if (l->detached || (!l->forming && l->epoch != 0 && l->fence_index == 0))
             break;
-        l->active = rnd(w, 2) == 0;
+        l->active = rnd(w, 2) == 0 || (l->forming && l->adopt);
         if (!l->active && !proof_stands(l) && l->epoch != 0)
             l->active = true;
         l->epoch++;
         l->fence_index = 0;
-        l->opened = false;
+        l->opened = l->forming = false;
         break;
     case 2:
     case 3:
-        l->opened = l->opened || (l->epoch != 0 && l->fence_index == 0);
+        l->opened = l->opened || may_open(w);
+        l->adopt = l->adopt && !l->opened;
         break;
     case 4:
         l->standby_reads = rnd(w, 2) == 0;
@@ -153,6 +169,8 @@ static void move_log(struct world *w)
     case 5:
         if (l->detached || rnd(w, 8) == 0) {
             l->detached = !l->detached;
+            l->forming = !l->detached;
+            l->adopt = l->forming && rnd(w, 2) == 0;
             l->proven = 0;
             l->active = false;
             l->fence_index = 0;
@@ -168,7 +186,8 @@ static void move_log(struct world *w)
 
 static bool grantable(const struct log *l, const struct keeper_renew_item *i)
 {
-    if (l->detached || l->fence_index != 0 || i->epoch != l->epoch || l->epoch == 0)
+    if (l->detached || l->forming || l->fence_index != 0 || i->epoch != l->epoch ||
+        l->epoch == 0)
         return false;
     return i->kind == KIND_WRITE ? l->active : !l->active && l->standby_reads && l->opened;
 }
@@ -199,6 +218,9 @@ static void hear_renewal(struct world *w, const struct keeper_renewal *r)
     CLAIM(w, w->grant_count < GRANTS_MAX);
     w->grants[w->grant_count++] = (struct grant){
         w->log.index, v->epoch, lease_holder_deadline(r->sent, v->terms), v->open, v->kind};
+    /* From here on it can be counted out: whatever passes must be over by then (I3). */
+    CLAIM(w, w->gate.mode != GATE_OPEN ||
+                 w->gate.deadline.ns <= w->grants[w->grant_count - 1].deadline.ns);
 }
 
 static void hear_proof(struct world *w, const struct mail *m)
@@ -222,28 +244,35 @@ static void hear_proof(struct world *w, const struct mail *m)
 /* ---- the kernel ------------------------------------------------------------------------
  */
 
+/* Open since its adoption, without a gap. */
+static bool stays_adopted(const struct world *w, uint64_t epoch)
+{
+    return w->adopted == epoch && w->gate.epoch == epoch && w->gate.mode == GATE_OPEN &&
+           w->gate.deadline.ns > w->now.ns;
+}
+
 static void check_arm(struct world *w, const struct keeper_effect *e)
 {
     const struct gate_lease *l = &e->lease;
     const struct grant *by = NULL;
 
-    CLAIM(w, w->disk.of[0].highest >= l->epoch); /* I6 */
-    CLAIM(w, w->disk.of[0].fenced < l->epoch);   /* I3 */
-    CLAIM(w, w->frozen < l->epoch);
+    CLAIM(w, w->disk.of[0].highest >= l->epoch);                       /* I6 */
+    CLAIM(w, w->disk.of[0].fenced < l->epoch && w->frozen < l->epoch); /* I3 */
     if (l->deadline.ns == GATE_FOREVER.ns) {
         CLAIM(w, l->mode == GATE_REPLICATION);
         return;
     }
     for (unsigned i = 0; i < w->grant_count; i++)
-        if (w->grants[i].epoch == l->epoch && w->grants[i].deadline.ns == l->deadline.ns)
+        if (w->grants[i].epoch == l->epoch &&
+            (w->grants[i].deadline.ns == l->deadline.ns ||
+             (w->adopted == l->epoch && w->grants[i].deadline.ns > l->deadline.ns)))
             by = &w->grants[i];
     CLAIM(w, by != NULL); /* send time + TTL of a renewal that was granted in this epoch */
     if (by == NULL)
         return;
     if (l->mode == GATE_OPEN && by->kind == KIND_WRITE) {
-        CLAIM(w, w->server.ready_epoch == l->epoch);
-        CLAIM(w, w->server.state == KEEPER_SERVER_PRIMARY);
-        CLAIM(w, !w->server.barred);
+        CLAIM(w, w->server.ready_epoch == l->epoch || stays_adopted(w, l->epoch));
+        CLAIM(w, w->server.state == KEEPER_SERVER_PRIMARY && !w->server.barred);
     }
     if (l->mode == GATE_OPEN && by->kind == KIND_READ)
         CLAIM(w, w->server.state == KEEPER_SERVER_STANDBY);
@@ -267,11 +296,33 @@ static int kernel_arm(struct world *w, const struct keeper_effect *e)
     return 0;
 }
 
+/* A port that is not gated yet: open, before any lease of the epoch. */
+static int kernel_adopt(struct world *w, const struct keeper_effect *e)
+{
+    const struct keeper_assignment *a = &w->k.slots[0].a;
+    const struct gate_lease *l = &e->lease;
+
+    CLAIM(w, a->adopt && a->role == ROLE_PRIMARY && a->fence_index == 0);
+    CLAIM(w, w->disk.of[0].highest >= l->epoch && w->disk.of[0].fenced < l->epoch);
+    CLAIM(w, w->k.want.of[0].tried);
+    CLAIM(w, w->server.state == KEEPER_SERVER_PRIMARY && !w->server.barred);
+    CLAIM(w, l->deadline.ns <= w->now.ns + (uint64_t)TTL_MS * NS_PER_MS);
+    if (w->managed || rnd(w, 20) == 0)
+        return w->managed ? ERR_CONFLICT : ERR_IO;
+    w->managed = true;
+    w->adopted = l->epoch;
+    w->adoptions++;
+    w->gate = (struct gate_state){l->epoch, l->mode, l->deadline, false, true};
+    return 0;
+}
+
 static int kernel(struct world *w, struct keeper_effect *e)
 {
     CLAIM(w, e->port == PORT || (e->kind == KEEPER_TRY && e->port == 0));
     if (e->kind == KEEPER_ARM)
         return kernel_arm(w, e);
+    if (e->kind == KEEPER_ADOPT)
+        return kernel_adopt(w, e);
     if (rnd(w, 20) == 0)
         return ERR_IO;
     if (e->kind == KEEPER_MANAGE && !w->managed) {
@@ -285,8 +336,8 @@ static int kernel(struct world *w, struct keeper_effect *e)
         w->frozen = 0;
         w->gate = (struct gate_state){0};
     }
-    if (e->kind == KEEPER_TRY)
-        CLAIM(w, w->managed);
+    if (e->kind == KEEPER_TRY && !w->managed)
+        CLAIM(w, w->k.slots[0].a.adopt && e->port == 0);
     if (e->kind == KEEPER_CLOSE || e->kind == KEEPER_FENCE) {
         CLAIM(w, w->gate.epoch <= e->epoch);
         w->gate.mode = GATE_CLOSED;
@@ -307,6 +358,7 @@ static void send_proof(struct world *w, const struct keeper_effect *e)
 {
     struct mail *m = new_mail(w);
 
+    CLAIM(w, w->managed);
     CLAIM(w, w->gate.mode == GATE_CLOSED || w->gate.deadline.ns <= w->now.ns);
     if (!e->installed) {
         CLAIM(w, w->disk.of[0].fenced >= e->epoch);
@@ -492,7 +544,7 @@ static void step(struct world *w)
 }
 
 struct totals {
-    uint64_t grants, fences, opens;
+    uint64_t grants, fences, opens, adoptions;
 };
 
 static void one_life(uint64_t seed, struct totals *t)
@@ -504,7 +556,7 @@ static void one_life(uint64_t seed, struct totals *t)
     w.rng = seed * 0x9e3779b97f4a7c15ull + 1;
     w.now.ns = 1000 * NS_PER_MS;
     w.me.bytes[0] = 1;
-    w.log.index = 1;
+    w.log = (struct log){.index = 1, .forming = true, .adopt = seed % 2 == 0};
     keeper_core_init(&w.k, &w.me, &w.disk);
     keeper_clock(&w.k, true, 0);
     for (int i = 0; i < STEPS; i++) {
@@ -513,6 +565,7 @@ static void one_life(uint64_t seed, struct totals *t)
     }
     t->grants += w.grant_count;
     t->fences += w.frozen != 0;
+    t->adoptions += w.adoptions;
 }
 
 static uint64_t only_seed;
@@ -532,6 +585,7 @@ static void nothing_passes_that_the_log_does_not_allow(void **state)
     assert_true(t.grants > SEEDS);
     assert_true(t.opens > SEEDS);
     assert_true(t.fences > (uint64_t)SEEDS / 20);
+    assert_true(t.adoptions > (uint64_t)SEEDS / 20);
 }
 
 int main(int argc, char **argv)

@@ -117,6 +117,7 @@ static void orders_are_judged(void **state)
         enum order_verdict v;
 
         a.stop_allowed = row->stop_allowed;
+        a.index = 50;
         rq.kind = row->kind;
         rq.step = 50;
         rq.epoch = row->order_epoch;
@@ -131,6 +132,23 @@ static void orders_are_judged(void **state)
             fail_msg("%s: %d instead of %d (%s)", row->name, (int)v, (int)row->verdict,
                      why);
     }
+}
+
+/* The order to stop has overtaken the assignment that allows it: it is not refused. */
+static void a_stop_waits_for_its_permission(void **state)
+{
+    Rf__Assignment a = assignment(P, 3);
+    Rf__StepRequest rq = RF__STEP_REQUEST__INIT;
+    struct order_facts f = {.a = &a, .request = &rq, .now = {1000}, .view = {.epoch = 3}};
+    const char *why;
+
+    (void)state;
+    rq.kind = STOP;
+    rq.step = 50;
+    rq.epoch = 3;
+    assert_int_equal(order_judge(&f, &why), ORDER_WAIT);
+    a.stop_allowed = true;
+    assert_int_equal(order_judge(&f, &why), ORDER_RUN);
 }
 
 /* One at a time; a known result is said again; older ids are of stale leaders. */
@@ -298,6 +316,12 @@ static void only_its_agent_starts_a_server(void **state)
              false, POLICE_STOP},
             {"forming", N, RF__SERVER_STATE__SERVER_PRIMARY, false, false, false, false,
              POLICE_LET},
+            {"forming, to be adopted", N, RF__SERVER_STATE__SERVER_PRIMARY, false, false,
+             true, false, POLICE_ADOPT},
+            {"forming, adopted, started anew", N, RF__SERVER_STATE__SERVER_STANDBY, false,
+             true, true, false, POLICE_ADOPT},
+            {"forming, adopted", N, RF__SERVER_STATE__SERVER_PRIMARY, true, true, true,
+             false, POLICE_LET},
             {"detached", RF__ROLE__ROLE_DETACHED, RF__SERVER_STATE__SERVER_PRIMARY, false,
              true, false, false, POLICE_LET},
         },
@@ -314,6 +338,34 @@ static void only_its_agent_starts_a_server(void **state)
         a.adopt = row->adopt;
         o.server = row->server;
         if (police(&a, &o, &r, row->opening, &why) != row->verdict)
+            fail_msg("%s", row->name);
+    }
+}
+
+/* Local clients that pass by the gate are ended by ending the server, once the fence is
+ * committed and not before; what is known to be stopped is left alone. */
+static void a_fence_stops_an_ungated_server(void **state)
+{
+    static const struct {
+        const char *name;
+        bool ungated;
+        uint64_t fence_index;
+        Rf__Role role;
+        bool stopped, wanted;
+    } table[] = {{"fenced", true, 9, P, false, true},
+                 {"stopped", true, 9, P, true, false},
+                 {"not fenced", true, 0, P, false, false},
+                 {"gated", false, 9, P, false, false},
+                 {"standby", true, 9, S, false, false}},
+      *row;
+
+    (void)state;
+    EACH (row, table) {
+        Rf__Assignment a = assignment(row->role, 3);
+
+        a.ungated_local = row->ungated;
+        a.fence_index = row->fence_index;
+        if (fence_wants_stop(&a, row->stopped) != row->wanted)
             fail_msg("%s", row->name);
     }
 }
@@ -483,19 +535,34 @@ static void nobody_waits_for_one_who_does_not_keep_up(void **state)
     assert_int_equal(order_judge(&f, &why), ORDER_RUN);
 }
 
+/* What differs in its numbers only is no news; anything else is. */
+static void trouble_is_told_apart_by_its_words(void **state)
+{
+    (void)state;
+    assert_true(same_trouble("", ""));
+    assert_true(same_trouble("no room: 12 MiB free", "no room: 9 MiB free"));
+    assert_true(same_trouble("at 0/3A000060", "at 0/41B00"));
+    assert_false(same_trouble("no room", "no room: 9 MiB free"));
+    assert_false(same_trouble("no room on east", "no room on west"));
+    assert_false(same_trouble("12 rows", "rows"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(orders_are_judged),
+        cmocka_unit_test(a_stop_waits_for_its_permission),
         cmocka_unit_test(one_step_at_a_time),
         cmocka_unit_test(only_what_was_seen_changes_the_server),
         cmocka_unit_test(ready_waits_for_the_members),
         cmocka_unit_test(a_new_epoch_waits_for_nobody),
         cmocka_unit_test(never_ready),
         cmocka_unit_test(only_its_agent_starts_a_server),
+        cmocka_unit_test(a_fence_stops_an_ungated_server),
         cmocka_unit_test(a_failed_look_changes_nothing),
         cmocka_unit_test(hung_is_asked_and_not_answered),
         cmocka_unit_test(a_replica_keeps_within_max_lag),
+        cmocka_unit_test(trouble_is_told_apart_by_its_words),
         cmocka_unit_test(a_silent_member_is_let_go_in_time),
         cmocka_unit_test(doubtful_looks_let_nobody_go),
         cmocka_unit_test(nobody_waits_for_one_who_does_not_keep_up),

@@ -37,6 +37,7 @@ enum {
     HUNG_MS = 1500,
     PROMOTE_MS = 4000,
     STOP_MS = 1000,
+    WAL_START = 1 << 24, /* as told to controllers: 0 is no position */
 };
 
 /* What the model does wrong on purpose, so that the test is seen to fail. */
@@ -302,7 +303,7 @@ struct pair {
     struct host hosts[HOSTS];
     struct pg pgs[HOSTS];
     enum sync_mode sync;
-    bool standby_reads, detaching, unmanaged, adopt;
+    bool standby_reads, manual, detaching, unmanaged, adopt;
     uint8_t declared;
 
     int writes; /* ids given so far */
@@ -322,6 +323,8 @@ uint64_t pair_clock(const struct pair *w, const struct ticking *c);
 struct event *pair_at(struct pair *w, uint64_t at, enum event_kind kind, uint8_t node);
 bool pair_linked(const struct pair *w, uint8_t from, uint8_t to);
 void pair_host_says(struct pair *w, uint8_t host, struct msg *m);
+/* Once more through every controller, long after it was said first. */
+void pair_host_echoes(struct pair *w, const struct msg *m);
 void pair_ctl_says(struct pair *w, uint8_t ctl, struct msg *m);
 void pair_carry(struct pair *w, uint8_t from, uint8_t to, const struct msg *m);
 void pair_fail(struct pair *w, const char *fmt, ...) PRINTF_LIKE(2, 3);

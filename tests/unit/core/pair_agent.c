@@ -84,6 +84,19 @@ static int sim_close(struct cell *c, uint64_t epoch, struct err *err)
     return 0;
 }
 
+static int sim_adopt(struct pair *w, uint8_t h, const struct gate_lease *l, struct err *err)
+{
+    struct cell *c = &w->hosts[h].gate;
+
+    if (c->managed)
+        return err_set(err, ERR_CONFLICT, "managed already");
+    if (l->deadline.ns <= host_now(w, h).ns)
+        return err_set(err, ERR_TIMEOUT, "the deadline has passed");
+    *c =
+        (struct cell){.managed = true, .st = {l->epoch, l->mode, l->deadline, false, true}};
+    return 0;
+}
+
 static int run_gate(struct pair *w, uint8_t h, const struct keeper_effect *e,
                     struct err *err)
 {
@@ -101,6 +114,8 @@ static int run_gate(struct pair *w, uint8_t h, const struct keeper_effect *e,
         if (!c->managed)
             *c = (struct cell){.managed = true};
         return 0;
+    case KEEPER_ADOPT:
+        return sim_adopt(w, h, &e->lease, err);
     case KEEPER_UNMANAGE:
         *c = (struct cell){0};
         return 0;
@@ -131,6 +146,9 @@ static void say_proof(struct pair *w, uint8_t h, const struct keeper_effect *e)
     pair_note(w, "host %u proves %s, epoch %" PRIu64, h,
               e->installed ? "installed" : "a fence", e->epoch);
     pair_host_says(w, h, &m);
+    /* Proofs are repeated by every way until the log has one: a copy may come behind it. */
+    if (w->noisy && pair_chance(w, 400))
+        pair_host_echoes(w, &m);
 }
 
 static void say_renewal(struct pair *w, uint8_t h, const struct keeper_renewal *r)

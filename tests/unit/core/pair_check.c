@@ -166,12 +166,15 @@ void check_stuck(struct pair *w)
 {
     uint8_t c = w->lead != NOBODY ? w->lead : 0;
     const struct group *g = ctl_group(w, c);
+    static struct explanation out;
 
     w->stuck = true;
     if (g == NULL) {
         pair_fail(w, "I11: no group; lead %u", w->lead);
         return;
     }
+    explain(&w->ctls[c].s, &w->ctls[c].o, 0, ctl_now(w, c), &out);
+    pair_note(w, "why: %s", out.verdict);
     pair_fail(w,
               "I11: stuck: %s, lead %u, epoch %" PRIu64
               ", active %u, set %x, servers %d and %d, steps "

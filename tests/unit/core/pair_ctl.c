@@ -10,6 +10,7 @@ enum {
     PUSH_EACH_MS = 500,
     ORDER_EACH_MS = 200,
     ROUTE_MS = 2000,
+    OPERATOR_MS = 4000,
     SYSTEM_ID = 77
 };
 
@@ -88,7 +89,10 @@ static void push(struct pair *w, uint8_t c, uint8_t h)
     a->rho_ppm = g->policy.lease.rho_ppm;
     a->standby_reads = g->policy.standby_reads;
     a->proof_wanted = proof_is_wanted(&w->ctls[c].s, g, h);
-    a->hands_off = g->adopt && a->role == ROLE_NONE && g->active == h;
+    a->ttl_ms = g->policy.lease.ttl_ms;
+    a->opened = g->opened_index != 0;
+    a->adopt = g->adopt && !a->opened && g->active == h &&
+               (a->role == ROLE_NONE || a->role == ROLE_PRIMARY);
     a->peer_count = 1;
     m.assign.d = (struct duties){
         .known = true,
@@ -184,6 +188,7 @@ static void declare(struct pair *w, uint8_t c)
     g->policy.stop_deadline_ms = STOP_MS;
     g->policy.cooldown_ms = 0;
     g->policy.standby_reads = w->standby_reads;
+    g->policy.automatic = !w->manual;
     g->region_count = g->instance_count = HOSTS;
     g->active = w->declared;
     g->adopt = w->adopt;
@@ -268,6 +273,24 @@ static void operate(struct pair *w, uint8_t c)
     log_propose(w, c, &e, &(struct tag){.decision = true});
 }
 
+/* A group that says `automatic: false` waits for an operator, who is slow, and sees what
+ * this controller sees. */
+static void call_operator(struct pair *w, uint8_t c)
+{
+    const struct group *g = ctl_group(w, c);
+    struct observed_group *og = ctl_seen(w, c);
+    struct mono now = ctl_now(w, c), granted = og->instances[g->active].granted;
+    bool silent = mono_is_set(granted) && mono_since_ms(granted, now) > OPERATOR_MS;
+    bool down = mono_is_set(og->crashed_since) &&
+                mono_since_ms(og->crashed_since, now) > OPERATOR_MS;
+
+    if (!w->manual || g->phase != PHASE_STEADY || og->failover_wanted || !(silent || down))
+        return;
+    pair_note(w, "controller %u: an operator asks for a failover", c);
+    og->failover_wanted = true;
+    og->failover_target = NO_INSTANCE;
+}
+
 static void follow_connections(struct pair *w, uint8_t c)
 {
     struct ctl *ctl = &w->ctls[c];
@@ -288,6 +311,12 @@ static void follow_connections(struct pair *w, uint8_t c)
 static void carry_out(struct pair *w, uint8_t c, const struct action *a)
 {
     if (a->kind == ACT_PROPOSE) {
+        /* As node_propose(): what would be refused is not submitted. */
+        apply_dry(&w->ctls[c].s, &a->entry, &w->scratch, &w->result);
+        if (w->result.refusal != ACCEPTED) {
+            pair_note(w, "controller %u: %s not proposed: %s", c, a->rule, w->result.text);
+            return;
+        }
         pair_note(w, "controller %u: %s", c, a->rule);
         log_propose(w, c, &a->entry, &(struct tag){.decision = true});
     } else if (a->kind == ACT_ORDER_STEP) {
@@ -311,6 +340,7 @@ void ctl_turn(struct pair *w, uint8_t c)
             declare(w, c);
     } else {
         operate(w, c);
+        call_operator(w, c);
         decide(&ctl->s, &ctl->o, ctl_now(w, c), &w->actions);
         for (unsigned i = 0; i < w->actions.count; i++)
             carry_out(w, c, &w->actions.list[i]);
@@ -386,6 +416,7 @@ static void on_report(struct pair *w, uint8_t c, const struct msg *m)
     seen.at = ctl_now(w, c);
     seen.taken.ns = seen.at.ns > m->report.age_ns ? seen.at.ns - m->report.age_ns : 1;
     seen.system_id = SYSTEM_ID;
+    seen.private_socket = true;
     seen.follows_active = seen.streaming && m->report.upstream == g->active &&
                           m->report.follow_name == g->activated_index;
     observe_report(&ctl->o, &ctl->s, 0, m->host, &seen);

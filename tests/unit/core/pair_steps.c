@@ -135,7 +135,7 @@ static void say_result(struct pair *w, uint8_t h)
 
     m.outcome.step = st->result.step;
     m.outcome.done = st->result.done;
-    m.outcome.position = st->result.position;
+    m.outcome.position = WAL_START + st->result.position;
     pair_host_says(w, h, &m);
 }
 
@@ -153,7 +153,7 @@ void steps_report(struct pair *w, uint8_t h)
     m.report.age_ns = pair_between(w, 0, LOOK_MS) * NS_PER_MS;
     v->epoch = host->k.disk.count != 0 ? host->k.disk.of[0].highest : 0;
     v->server = pg->server;
-    v->flush_lsn = v->replay_lsn = (uint64_t)pg->len;
+    v->flush_lsn = v->replay_lsn = WAL_START + (uint64_t)pg->len;
     v->streaming = pg->streaming;
     v->crashed = pg->crashed && pg->server == SERVER_DOWN && host->d.role == ROLE_PRIMARY;
     v->hung =

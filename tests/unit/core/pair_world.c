@@ -158,6 +158,18 @@ void pair_host_says(struct pair *w, uint8_t host, struct msg *m)
         pair_carry(w, (uint8_t)(CTLS + host), c, m);
 }
 
+void pair_host_echoes(struct pair *w, const struct msg *m)
+{
+    uint64_t at = w->now + pair_between(w, 20, 3000) * NS_PER_MS;
+
+    for (uint8_t c = 0; c < CTLS; c++) {
+        struct event *e = pair_at(w, at, EV_TO_CTL, c);
+
+        e->msg = *m;
+        e->life = 0; /* whoever lives there when it comes */
+    }
+}
+
 void pair_ctl_says(struct pair *w, uint8_t ctl, struct msg *m)
 {
     uint8_t to = (uint8_t)(CTLS + m->host);
@@ -321,6 +333,7 @@ static void begin(struct pair *w, const struct pair_options *opt)
               : pair_chance(w, 500) ? SYNC_STRICT
                                     : (enum sync_mode)pair_between(w, 0, 1);
     w->standby_reads = pair_chance(w, 250);
+    w->manual = pair_chance(w, 150);
     for (unsigned c = 0; c < CTLS; c++)
         w->ctls[c].clock =
             (struct ticking){any_rate(w), pair_between(w, 1, 1u << 30) * 1000};

@@ -50,7 +50,7 @@ static void a_silent_region_is_replaced_behind_its_lease(void **state)
 /* What holds an automatic failover, one condition at a time; each has its line in why. */
 static void each_condition_holds_a_failover(void **state)
 {
-    enum { NOTHING, PAUSED, MANUAL, COOLDOWN, CORRUPT, NO_TARGET, NOT_MEMBER, LAGS };
+    enum { NOTHING, PAUSED, MANUAL, COOLDOWN, CORRUPT, NO_TARGET, UNFIT, NOT_MEMBER, LAGS };
     static const struct {
         const char *name, *condition;
         int what;
@@ -64,6 +64,8 @@ static void each_condition_holds_a_failover(void **state)
             {"cooldown", "cooldown-over", COOLDOWN, SYNC_REQUIRED, ""},
             {"checksum failures", "no-corruption", CORRUPT, SYNC_REQUIRED, ""},
             {"standby silent too", "target-ready", NO_TARGET, SYNC_REQUIRED, ""},
+            {"standby unfit", "target-ready", UNFIT, SYNC_REQUIRED, ""},
+            {"standby unfit, off", "target-ready", UNFIT, SYNC_OFF, ""},
             {"not in the set", "target-ready", NOT_MEMBER, SYNC_REQUIRED, ""},
             {"not in the set, strict", "target-ready", NOT_MEMBER, SYNC_STRICT, ""},
             {"not in the set, preferred", NULL, NOT_MEMBER, SYNC_PREFERRED,
@@ -94,6 +96,8 @@ static void each_condition_holds_a_failover(void **state)
         }
         if (row->what == NO_TARGET)
             world_pass_ms(&w, 5000);
+        if (row->what == UNFIT)
+            world_report_unfit(&w, WEST, "state_dir not writable");
         explain(&w.s, &w.o, 0, w.now, &why);
         rule = world_decide(&w);
         if (strcmp(rule, row->rule) != 0)
@@ -177,6 +181,16 @@ static void a_crash_is_restarted_here_first(void **state)
     assert_string_equal(world_step(&w), "activate-behind-proofs");
 }
 
+/* A restart that cannot be begun is not waited for. */
+static void a_crash_under_an_unfit_agent_fails_over(void **state)
+{
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    east_crashes();
+    world_seen(&w)->instances[EAST].seen.unfit = true;
+    assert_string_equal(world_step(&w), "crash-fails-over");
+}
+
 static void a_crash_without_a_target_is_restarted_again(void **state)
 {
     (void)state;
@@ -246,6 +260,35 @@ static void a_switchover_fences_after_the_flush(void **state)
     world_seen(&w)->instances[WEST].seen.flush_lsn = 900;
     assert_string_equal(world_step(&w), "switchover-fence");
     assert_int_equal(world_group(&w)->run.kind, RUN_SWITCHOVER);
+}
+
+/* I11: a target whose agent can begin nothing is found out before the fence: the switchover
+ * goes back, at its begin and after the stop, and says why. */
+static void a_switchover_to_an_unfit_target_goes_back(void **state)
+{
+    static struct explanation why;
+    struct entry sw = entry_of(ENTRY_SWITCHOVER);
+
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    world_report(&w, EAST, SERVER_PRIMARY);
+    world_report_unfit(&w, WEST, "state_dir not writable: no room");
+    explain(&w.s, &w.o, 0, w.now, &why);
+    for (unsigned i = 0; i < why.count; i++)
+        if (strcmp(why.list[i].name, "candidate-pg-west") == 0)
+            assert_non_null(strstr(why.list[i].value, "state_dir not writable: no room"));
+    sw.switchover = (struct entry_switchover){.target = WEST, .epoch = 1};
+    assert_int_equal(world_apply(&w, &sw), ACCEPTED);
+    assert_string_equal(world_step(&w), "switchover-goes-back");
+    assert_non_null(strstr(world_group(&w)->run.reason, "no room"));
+    assert_int_equal(world_group(&w)->phase, PHASE_STEADY);
+
+    ask_for_switchover(); /* up to the stop, which is under way */
+    world_outcome(&w, EAST, true);
+    assert_string_equal(world_step(&w), "record-outcome");
+    world_report_unfit(&w, WEST, "state_dir not writable: no room");
+    world_seen(&w)->instances[WEST].seen.flush_lsn = UINT64_MAX;
+    assert_string_equal(world_step(&w), "switchover-goes-back");
 }
 
 /* I11: before its fence a switchover goes back, and the server is started again under the
@@ -347,13 +390,15 @@ static void a_report_from_before_the_step_is_not_believed(void **state)
 }
 
 /* A failed step is tried again, later each time. */
+/* Each try is a pair of rows in the log for ever (I5), so the pauses grow: to minutes where
+ * only redundancy waits for it. */
 static void a_failed_step_waits_before_it_is_tried_again(void **state)
 {
     uint64_t pause = 500;
 
     (void)state;
     world_steady(&w, SYNC_REQUIRED);
-    for (unsigned n = 0; n < 5; n++) {
+    for (unsigned n = 0; n < 13; n++) {
         world_report(&w, EAST, SERVER_PRIMARY);
         world_report(&w, WEST, SERVER_DOWN);
         assert_string_equal(world_step(&w), "follow-active");
@@ -365,7 +410,23 @@ static void a_failed_step_waits_before_it_is_tried_again(void **state)
         world_report(&w, WEST, SERVER_DOWN);
         assert_string_equal(world_step(&w), "");
         world_pass_ms(&w, 1);
-        pause *= 2;
+        pause = pause < 30000 ? pause * 2 : 60000;
+    }
+}
+
+/* Nobody writes meanwhile, so a server is started again after half a minute at most. */
+static void a_lead_that_fails_does_not_wait_for_minutes(void **state)
+{
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    world_group(&w)->sync_set = 1u << EAST;
+    world_group(&w)->policy.local_restarts = 0;
+    for (unsigned n = 0; n < 12; n++) {
+        east_crashes();
+        assert_string_equal(world_step(&w), "crash-without-target");
+        world_outcome(&w, EAST, false);
+        assert_string_equal(world_step(&w), "record-outcome");
+        world_pass_ms(&w, 30000);
     }
 }
 
@@ -413,10 +474,12 @@ int main(void)
         cmocka_unit_test(a_new_leader_listens_first),
         cmocka_unit_test(a_restored_grant_counts_from_now),
         cmocka_unit_test(a_crash_is_restarted_here_first),
+        cmocka_unit_test(a_crash_under_an_unfit_agent_fails_over),
         cmocka_unit_test(a_crash_without_a_target_is_restarted_again),
         cmocka_unit_test(a_hung_server_fails_over),
         cmocka_unit_test(an_operator_overrides_holds_but_not_the_set),
         cmocka_unit_test(a_switchover_fences_after_the_flush),
+        cmocka_unit_test(a_switchover_to_an_unfit_target_goes_back),
         cmocka_unit_test(a_switchover_that_fails_goes_back),
         cmocka_unit_test(the_old_region_is_activated_again_when_nobody_else_can),
         cmocka_unit_test(a_stuck_promotion_moves_on),
@@ -424,6 +487,7 @@ int main(void)
         cmocka_unit_test(a_rogue_standby_is_made_to_follow),
         cmocka_unit_test(a_report_from_before_the_step_is_not_believed),
         cmocka_unit_test(a_failed_step_waits_before_it_is_tried_again),
+        cmocka_unit_test(a_lead_that_fails_does_not_wait_for_minutes),
         cmocka_unit_test(leadership_leaves_the_active_region),
         cmocka_unit_test(a_follower_decides_nothing),
     };

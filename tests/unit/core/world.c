@@ -142,6 +142,7 @@ enum refusal world_prove(struct world *w, uint8_t instance, enum proof_kind kind
     e.proof.fence_index =
         kind == PROOF_INSTALLED ? world_group(w)->index : world_group(w)->fence_index;
     e.proof.prover = life(instance, number);
+    e.proof.stopped = kind == PROOF_AGENT;
     return world_apply(w, &e);
 }
 
@@ -179,9 +180,19 @@ void world_report(struct world *w, uint8_t instance, enum server_state server)
         .streaming = server == SERVER_STANDBY,
         .follows_active = server == SERVER_STANDBY,
         .ready = server == SERVER_PRIMARY,
+        .private_socket = true,
     };
 
     observe_report(&w->o, &w->s, (uint8_t)(g - w->s.groups), instance, &seen);
+}
+
+void world_report_unfit(struct world *w, uint8_t instance, const char *problem)
+{
+    struct seen_instance *seen = &world_seen(w)->instances[instance].seen;
+
+    world_report(w, instance, SERVER_STANDBY);
+    seen->unfit = true;
+    snprintf(seen->problem, sizeof seen->problem, "%s", problem);
 }
 
 void world_outcome(struct world *w, uint8_t instance, bool done)

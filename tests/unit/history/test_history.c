@@ -128,80 +128,77 @@ static void counts_acknowledged_rows_that_are_missing(void **state)
     history_free(&h);
 }
 
+static const char good[] = "1 ack 0 0 1\n5 healed 0 0 0\n9 ack 0 1 2\n"
+                           "20 row 0 1 1\n20 row 0 1 2\n";
+static const char lossy[] = "1 ack 0 0 1\n5 healed 0 0 0\n9 ack 0 1 2\n20 row 0 1 2\n";
+static const char dead[] = "1 ack 0 0 1\n5 healed 0 0 0\n20 row 0 1 1\n";
+static const char slow[] = "1 ack 0 0 1\n5 healed 0 0 0\n90 ack 0 0 2\n"
+                           "99 row 0 1 1\n99 row 0 1 2\n";
+static const struct {
+    const char *name, *text;
+    struct allowance allow;
+    enum verdict verdict;
+} judged[] = {
+    {"good", good, {.recover_ns = 10}, VERDICT_OK},
+    {"two writers", good, {.recover_ns = 10, .both_writable_ns = 1}, VERDICT_TWO_WRITERS},
+    {"two writers and loss", lossy, {.both_writable_ns = 1}, VERDICT_TWO_WRITERS},
+    {"lost", lossy, {.recover_ns = 10}, VERDICT_LOST},
+    {"lost, allowed, unknown how much",
+     lossy,
+     {.may_lose = true, .recover_ns = 10},
+     VERDICT_LOST_UNCOUNTED},
+    {"lost within the forecast",
+     lossy,
+     {.may_lose = true,
+      .loss_known = true,
+      .lost_bytes = 5,
+      .forecast_bytes = 5,
+      .recover_ns = 10},
+     VERDICT_OK},
+    {"lost, and counted as nothing",
+     lossy,
+     {.may_lose = true, .loss_known = true, .forecast_bytes = 5, .recover_ns = 10},
+     VERDICT_LOST_UNCOUNTED},
+    {"lost by the side that lived on",
+     lossy,
+     {.may_lose = true,
+      .old = 1,
+      .loss_known = true,
+      .lost_bytes = 5,
+      .forecast_bytes = 5,
+      .recover_ns = 10},
+     VERDICT_LOST},
+    {"lost beyond the forecast",
+     lossy,
+     {.may_lose = true,
+      .loss_known = true,
+      .lost_bytes = 6,
+      .forecast_bytes = 5,
+      .recover_ns = 10},
+     VERDICT_LOST_BEYOND},
+    {"figures do not excuse where nothing may be lost",
+     lossy,
+     {.loss_known = true, .lost_bytes = 1, .forecast_bytes = 5, .recover_ns = 10},
+     VERDICT_LOST},
+    {"never came back", dead, {.recover_ns = 10}, VERDICT_NOT_RECOVERED},
+    {"came back too late", slow, {.recover_ns = 10}, VERDICT_NOT_RECOVERED},
+    {"an empty history shows nothing",
+     "5 healed 0 0 0\n",
+     {.recover_ns = 10},
+     VERDICT_EMPTY},
+};
+
 /* Worse things are named first, whatever else is wrong. */
 static void judges_in_order_of_importance(void **state)
 {
-    static const char good[] = "1 ack 0 0 1\n5 healed 0 0 0\n9 ack 0 1 2\n"
-                               "20 row 0 1 1\n20 row 0 1 2\n";
-    static const char lossy[] = "1 ack 0 0 1\n5 healed 0 0 0\n9 ack 0 1 2\n20 row 0 1 2\n";
-    static const char dead[] = "1 ack 0 0 1\n5 healed 0 0 0\n20 row 0 1 1\n";
-    static const char slow[] = "1 ack 0 0 1\n5 healed 0 0 0\n90 ack 0 0 2\n"
-                               "99 row 0 1 1\n99 row 0 1 2\n";
-    static const struct {
-        const char *name, *text;
-        struct allowance allow;
-        enum verdict verdict;
-    } table[] = {
-        {"good", good, {.recover_ns = 10}, VERDICT_OK},
-        {"two writers",
-         good,
-         {.recover_ns = 10, .both_writable_ns = 1},
-         VERDICT_TWO_WRITERS},
-        {"two writers and loss", lossy, {.both_writable_ns = 1}, VERDICT_TWO_WRITERS},
-        {"lost", lossy, {.recover_ns = 10}, VERDICT_LOST},
-        {"lost, allowed, unknown how much",
-         lossy,
-         {.may_lose = true, .recover_ns = 10},
-         VERDICT_LOST_UNCOUNTED},
-        {"lost within the forecast",
-         lossy,
-         {.may_lose = true,
-          .loss_known = true,
-          .lost_bytes = 5,
-          .forecast_bytes = 5,
-          .recover_ns = 10},
-         VERDICT_OK},
-        {"lost, and counted as nothing",
-         lossy,
-         {.may_lose = true, .loss_known = true, .forecast_bytes = 5, .recover_ns = 10},
-         VERDICT_LOST_UNCOUNTED},
-        {"lost by the side that lived on",
-         lossy,
-         {.may_lose = true,
-          .old = 1,
-          .loss_known = true,
-          .lost_bytes = 5,
-          .forecast_bytes = 5,
-          .recover_ns = 10},
-         VERDICT_LOST},
-        {"lost beyond the forecast",
-         lossy,
-         {.may_lose = true,
-          .loss_known = true,
-          .lost_bytes = 6,
-          .forecast_bytes = 5,
-          .recover_ns = 10},
-         VERDICT_LOST_BEYOND},
-        {"figures do not excuse where nothing may be lost",
-         lossy,
-         {.loss_known = true, .lost_bytes = 1, .forecast_bytes = 5, .recover_ns = 10},
-         VERDICT_LOST},
-        {"never came back", dead, {.recover_ns = 10}, VERDICT_NOT_RECOVERED},
-        {"came back too late", slow, {.recover_ns = 10}, VERDICT_NOT_RECOVERED},
-        {"an empty history shows nothing",
-         "5 healed 0 0 0\n",
-         {.recover_ns = 10},
-         VERDICT_EMPTY},
-    };
-
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(judged); i++) {
         struct history h;
 
-        print_message("%s\n", table[i].name);
-        read_text(&h, table[i].text);
-        assert_string_equal(verdict_text(history_judge(&h, &table[i].allow)),
-                            verdict_text(table[i].verdict));
+        print_message("%s\n", judged[i].name);
+        read_text(&h, judged[i].text);
+        assert_string_equal(verdict_text(history_judge(&h, &judged[i].allow)),
+                            verdict_text(judged[i].verdict));
         history_free(&h);
     }
 }

@@ -271,6 +271,9 @@ static void words_become_entries(void **state)
         {"POST", "/v1/groups/orders/detach", NULL, ENTRY_DETACH, "{\"index\":42}"},
         {"POST", "/v1/groups/orders/attach", "{\"active\": \"r1\"}", ENTRY_ATTACH,
          "{\"index\":42}"},
+        {"POST", "/v1/groups/orders/attach", NULL, ENTRY_ATTACH, "{\"index\":42}"},
+        {"POST", "/v1/groups/orders/attach", "{\"active\": null}", ENTRY_ATTACH,
+         "{\"index\":42}"},
         {"POST", "/v1/groups/orders/switchover", "{\"to\": \"r1\", \"reason\": \"drill\"}",
          ENTRY_SWITCHOVER, "{\"run\":42}"},
         {"POST", "/v1/runs/20/abort", NULL, ENTRY_RUN_ABORT, "{\"index\":42}"},
@@ -285,7 +288,8 @@ static void words_become_entries(void **state)
         assert_string_equal(b.proposed.group, "orders");
         assert_string_equal(b.proposed.rule, "operator");
         if (table[i].kind == ENTRY_ATTACH)
-            assert_int_equal(b.proposed.attach.active, 1);
+            assert_int_equal(b.proposed.attach.active,
+                             table[i].body != NULL && strstr(table[i].body, "r1") != NULL);
         if (table[i].kind == ENTRY_RUN_ABORT)
             assert_int_equal(b.proposed.run_abort.run, 20);
         if (table[i].kind != ENTRY_SWITCHOVER)
@@ -294,7 +298,30 @@ static void words_become_entries(void **state)
         assert_int_equal(b.proposed.switchover.epoch, 3);
         assert_string_equal(b.proposed.switchover.reason, "drill");
     }
-    assert_int_equal(b.proposals, 7);
+    assert_int_equal(b.proposals, 9);
+}
+
+/* A gate that outlives its group would stay closed: a connected agent lets go first. */
+static void a_group_goes_after_its_gates(void **state)
+{
+    struct group *g = &b.state.groups[0];
+    struct seen_instance *seen = &b.seen.groups[0].instances[0].seen;
+
+    (void)state;
+    g->phase = PHASE_DETACHED;
+    b.state.agent_count = 1;
+    snprintf(b.state.agents[0].name, NAME_SIZE, "%s", g->instances[0].agent);
+    b.seen.agents[0].connected = true;
+    snprintf(seen->gate_mode, sizeof seen->gate_mode, "closed");
+    assert_int_equal(ask("DELETE", "/v1/groups/orders", NULL), 409);
+    assert_true(says("has not let port"));
+    assert_int_equal(b.proposals, 0);
+    snprintf(seen->gate_mode, sizeof seen->gate_mode, "unmanaged");
+    assert_int_equal(ask("DELETE", "/v1/groups/orders", NULL), 200);
+    snprintf(seen->gate_mode, sizeof seen->gate_mode, "closed");
+    b.seen.agents[0].connected = false;
+    assert_int_equal(ask("DELETE", "/v1/groups/orders", NULL), 200);
+    assert_int_equal(b.proposals, 2);
 }
 
 static void what_is_wrong_is_answered(void **state)
@@ -311,7 +338,8 @@ static void what_is_wrong_is_answered(void **state)
         {"POST", "/v1/groups/orders/pause", "{", 400, "line 1"},
         {"POST", "/v1/groups/orders/switchover", "{}", 400, "to: is missing"},
         {"POST", "/v1/groups/orders/switchover", "{\"to\": \"r9\"}", 404, "unknown-region"},
-        {"POST", "/v1/groups/orders/attach", NULL, 400, "active: is missing"},
+        {"POST", "/v1/groups/orders/attach", "{\"active\": 1}", 400, "active: "},
+        {"POST", "/v1/groups/orders/attach", "{\"active\": \"r9\"}", 404, "unknown-region"},
         {"POST", "/v1/runs/21/abort", NULL, 404, "wrong-run"},
         {"POST", "/v1/groups", "[]", 400, "an object is expected"},
         {"GET", "/v1/groups/nobody/why", NULL, 404, "unknown-group"},
@@ -486,6 +514,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SERVED(words_become_entries),
+        SERVED(a_group_goes_after_its_gates),
         SERVED(what_is_wrong_is_answered),
         SERVED(fates_are_told_apart),
         SERVED(a_follower_asks_the_leader),

@@ -1,4 +1,6 @@
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/unit/net/bench.h"
 
@@ -176,6 +178,55 @@ static void closing_inside_a_callback(void **state)
     bench_close(&b);
 }
 
+static unsigned lines(FILE *log, const char *words)
+{
+    char line[512];
+    unsigned n = 0;
+
+    rewind(log);
+    while (fgets(line, sizeof line, log) != NULL)
+        n += strstr(line, words) != NULL;
+    return n;
+}
+
+/* A peer that lets us in and throws us out again (it refuses us by name) is told of once,
+ * not at each try; one that keeps us is news. */
+static void being_thrown_out_is_logged_once(void **state)
+{
+    enum { TRIES = 4 };
+    struct bench b;
+    struct watch w = {0};
+    FILE *log = tmpfile();
+    int before = dup(STDERR_FILENO);
+
+    (void)state;
+    assert_non_null(log);
+    assert_true(before >= 0 && dup2(fileno(log), STDERR_FILENO) >= 0);
+    bench_open(&b, NULL);
+    open_link(&b, &w, "east");
+    for (unsigned i = 0; i < TRIES; i++) {
+        bench_until(&b, &w.ups, i + 1);
+        bench_until(&b, &b.n_accepted, i + 1);
+        side_free(&b.accepted[i]);
+        bench_until(&b, &w.downs, i + 1);
+    }
+    assert_int_equal(lines(log, "is up"), 1);
+    assert_int_equal(lines(log, "is down"), 1);
+    bench_until(&b, &w.ups, TRIES + 1);
+    while (lines(log, "is up") == 1) /* it lasts */
+        uv_run(&b.loop, UV_RUN_ONCE);
+    bench_until(&b, &b.n_accepted, TRIES + 1);
+    side_free(&b.accepted[TRIES]);
+    bench_until(&b, &w.downs, TRIES + 1);
+    assert_int_equal(lines(log, "is up"), 2);
+    assert_int_equal(lines(log, "is down"), 2);
+    link_close(w.link);
+    bench_close(&b);
+    assert_true(dup2(before, STDERR_FILENO) >= 0);
+    close(before);
+    fclose(log);
+}
+
 /* What cannot work is said at once. */
 static void impossible_links_are_refused(void **state)
 {
@@ -206,6 +257,7 @@ int main(void)
         cmocka_unit_test(reconnects_when_the_listener_returns),
         cmocka_unit_test(wrong_node_is_never_up),
         cmocka_unit_test(closing_inside_a_callback),
+        cmocka_unit_test(being_thrown_out_is_logged_once),
         cmocka_unit_test(impossible_links_are_refused),
     };
 

@@ -139,7 +139,7 @@ static void two_regions(struct entry *e)
 {
     memcpy(e->declare.spec.regions[1].name, e->declare.spec.regions[0].name, NAME_SIZE);
 }
-static void epochs_many(struct entry *e) { e->enrol.epoch_count = GROUP_MAX + 1; }
+static void epochs_many(struct entry *e) { e->enrol.epoch_count = ENROL_EPOCHS_MAX + 1; }
 static void agent_empty(struct entry *e) { e->enrol.agent.name[0] = '\0'; }
 static void controller_zero(struct entry *e) { e->controller.id = 0; }
 

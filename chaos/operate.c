@@ -1,0 +1,294 @@
+/* chaos/operate.c */
+#include "chaos/operate.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chaos/base.h"
+
+enum {
+    PATIENCE_MS = 20000,
+    LOOK_MS = 5,
+    TTLS = 3, /* so long that what is not to happen would have happened */
+};
+
+struct pids {
+    pid_t of[2]; /* EAST, WEST */
+};
+
+static bool ringfence(struct play *p, const char *verb)
+{
+    AUTO(auto_free) char *output = NULL;
+
+    if (cluster_cli(p->cluster, (const char *[]){verb, GROUP_NAME, NULL}, &output) == 0)
+        return true;
+    result_blame(&p->result, "ringfence %s: %s", verb, output);
+    return false;
+}
+
+static bool apply(struct play *p)
+{
+    AUTO(auto_free) char *output = NULL;
+
+    if (cluster_apply(p->cluster, &output) == 0)
+        return true;
+    result_blame(&p->result, "ringfence apply: %s", output);
+    return false;
+}
+
+static bool must_come(struct play *p, bool (*holds)(struct play *p), const char *what)
+{
+    unsigned within = PATIENCE_MS + TTLS * p->cluster->profile.ttl;
+
+    if (play_wait(p, within, holds))
+        return true;
+    result_blame(&p->result, "%s did not come within %u ms", what, within);
+    return false;
+}
+
+static struct pids pids_now(const struct play *p)
+{
+    return (struct pids){
+        {cluster_postmaster(p->cluster, EAST), cluster_postmaster(p->cluster, WEST)}};
+}
+
+/* A restart would be an outage, and no adoption. */
+static void check_pids(struct play *p, struct pids before)
+{
+    struct pids now = pids_now(p);
+
+    for (enum site s = EAST; s <= WEST; s++)
+        if (now.of[s] != before.of[s])
+            result_blame(&p->result, "the postmaster of %s was %d and is %d: restarted",
+                         site_name(s), (int)before.of[s], (int)now.of[s]);
+}
+
+static char *address_of(enum site s)
+{
+    return text_new("host=%s port=5432 dbname=postgres user=writer connect_timeout=2 "
+                    "sslmode=disable gssencmode=disable",
+                    site_address(s));
+}
+
+/* ---- a session that lives through it --------------------------------------------------
+ */
+
+enum { BYSTANDER = 99 }; /* a host that no probe has */
+
+struct bystander {
+    struct process session;
+    char *log;
+    int64_t word; /* the row that it waits for */
+};
+
+static bool has_said(const struct bystander *b, const char *text)
+{
+    AUTO(auto_free) char *said = file_read(b->log);
+
+    return said != NULL && strstr(said, text) != NULL;
+}
+
+static void bystander_wait(struct bystander *b, const char *text)
+{
+    int64_t until = now_ns() + (int64_t)PATIENCE_MS * NS_PER_MS;
+
+    while (!has_said(b, text) && process_running(&b->session) && now_ns() < until)
+        wait_ms(LOOK_MS);
+}
+
+/* One statement, on one connection, that ends when it is told to. */
+static void bystander_begin(struct bystander *b, const struct play *p)
+{
+    AUTO(auto_free) char *to = address_of(EAST);
+    AUTO(auto_free) char *sql = NULL;
+
+    *b = (struct bystander){.log = text_new("%s/log/bystander-%s.log",
+                                            p->cluster->ground.dir, p->scenario->name),
+                            .word = now_ns()};
+    sql = text_new("DO $$ BEGIN RAISE NOTICE 'has begun'; WHILE NOT EXISTS (SELECT FROM "
+                   "probed WHERE host = %d AND n "
+                   "= %jd) LOOP PERFORM pg_sleep(0.02); END LOOP; "
+                   "RAISE NOTICE 'still connected'; END $$",
+                   BYSTANDER, (intmax_t)b->word);
+    process_start(&b->session, &p->cluster->ground,
+                  &(struct program){.site = CLIENT,
+                                    .log = b->log,
+                                    .argv = (const char *[]){"/usr/bin/psql", "-X", "-q",
+                                                             "-d", to, "-c", sql, NULL}});
+    bystander_wait(b, "has begun");
+}
+
+static void bystander_end(struct bystander *b, struct play *p)
+{
+    AUTO(auto_free) char *to = address_of(EAST);
+    AUTO(auto_free)
+    char *sql = text_new("INSERT INTO probed (host, n) VALUES (%d, %jd)", BYSTANDER,
+                         (intmax_t)b->word);
+    AUTO(auto_free) char *output = NULL;
+    AUTO(auto_free) char *said = NULL;
+
+    if (run_at(&p->cluster->ground, CLIENT, false,
+               (const char *[]){"/usr/bin/psql", "-X", "-q", "-d", to, "-c", sql, NULL},
+               &output) != 0)
+        result_blame(&p->result, "a row for the bystander: %s", output);
+    bystander_wait(b, "still connected");
+    process_signal(&b->session, SIGKILL);
+    said = file_read(b->log);
+    if (!has_said(b, "still connected"))
+        result_blame(&p->result, "a session did not live through it: %s",
+                     said != NULL ? said : "");
+    free(b->log);
+}
+
+/* ---- what is waited for ---------------------------------------------------------------
+ */
+
+static bool reads_pass(struct play *p, enum site s)
+{
+    AUTO(auto_free) char *to = address_of(s);
+    AUTO(auto_free) char *output = NULL;
+
+    return run_at(&p->cluster->ground, CLIENT, false,
+                  (const char *[]){"/usr/bin/psql", "-X", "-q", "-t", "-d", to, "-c",
+                                   "SELECT max(n) FROM written", NULL},
+                  &output) == 0;
+}
+
+static bool west_is_read(struct play *p) { return reads_pass(p, WEST); }
+
+static bool west_is_not_read(struct play *p) { return !reads_pass(p, WEST); }
+
+static bool is_detached(struct play *p)
+{
+    return strcmp(view_get(p->view).phase, "detached") == 0;
+}
+
+static bool is_gone(struct play *p) { return view_get(p->view).phase[0] == 0; }
+
+static bool agents_are_back(struct play *p)
+{
+    return view_get(p->view).agents_connected == 2;
+}
+
+/* Both agents say so; before, `remove` is refused. */
+static bool are_let_go(struct play *p)
+{
+    struct view_doc d = view_get(p->view);
+
+    return strcmp(d.of[EAST].gate, "unmanaged") == 0 &&
+           strcmp(d.of[WEST].gate, "unmanaged") == 0;
+}
+
+/* That the gates are gone is seen by what passes as well: anybody reads from the standby.
+ */
+static bool detach(struct play *p)
+{
+    if (!ringfence(p, "detach") || !must_come(p, is_detached, "phase detached") ||
+        !must_come(p, are_let_go, "the end of both gates") ||
+        !must_come(p, west_is_read, "reading from west without a gate"))
+        return false;
+    view_tell(p->view, "detached: the gates are gone");
+    return true;
+}
+
+void operate_adopt(struct play *p)
+{
+    struct pids before = pids_now(p);
+    struct bystander session;
+
+    if (!detach(p) || !ringfence(p, "remove") || !must_come(p, is_gone, "the removal"))
+        return;
+    bystander_begin(&session, p);
+    p->before.failovers = 0; /* the new group counts anew */
+    p->cluster->adopt = true;
+    if (apply(p) && must_come(p, play_is_steady, "the adoption"))
+        view_tell(p->view, "adopted: everybody stands as before");
+    p->cluster->adopt = false;
+    bystander_end(&session, p);
+    check_pids(p, before);
+}
+
+/* Nobody holds a lease, so nothing ends with the agent, and nobody may decide anything. */
+static void lose_an_agent_unnoticed(struct play *p)
+{
+    process_signal(&p->cluster->agents[EAST], SIGKILL);
+    wait_ms(TTLS * p->cluster->profile.ttl);
+    if (!is_detached(p))
+        result_blame(&p->result, "detached, and then phase %s", view_get(p->view).phase);
+    cluster_start_agent(p->cluster, EAST);
+    (void)must_come(p, agents_are_back, "east's agent");
+}
+
+void operate_detach_attach(struct play *p)
+{
+    struct pids before = pids_now(p);
+    struct bystander session;
+
+    if (!detach(p))
+        return;
+    bystander_begin(&session, p);
+    lose_an_agent_unnoticed(p);
+    if (ringfence(p, "attach") && must_come(p, play_is_steady, "full service"))
+        view_tell(p->view, "attached: everybody stands as before");
+    bystander_end(&session, p);
+    check_pids(p, before);
+}
+
+static void check_why(struct play *p)
+{
+    AUTO(auto_free) char *output = NULL;
+    const char *args[] = {"why", GROUP_NAME, NULL};
+
+    if (cluster_cli(p->cluster, args, &output) != 0 || strstr(output, "paused") == NULL ||
+        strstr(output, "ringfence resume " GROUP_NAME) == NULL)
+        result_blame(&p->result, "ringfence why does not say that the group is paused: %s",
+                     output);
+}
+
+void operate_pause_and_lose_east(struct play *p)
+{
+    struct view_doc d;
+
+    if (!ringfence(p, "pause"))
+        return;
+    cluster_kill_region(p->cluster, EAST);
+    wait_ms(TTLS * p->cluster->profile.ttl);
+    d = view_get(p->view);
+    if (d.epoch != p->before.epoch || strcmp(d.phase, "steady") != 0)
+        result_blame(&p->result, "paused, and yet phase %s in epoch %jd", d.phase,
+                     (intmax_t)d.epoch);
+    check_why(p);
+    view_tell(p->view, "paused: nothing was decided; ringfence resume %s", GROUP_NAME);
+    (void)ringfence(p, "resume");
+}
+
+static bool set_standby_reads(struct play *p, bool on)
+{
+    p->cluster->standby_reads = on;
+    return apply(p);
+}
+
+/* West alone cannot renew what allows it to serve readers. */
+static void cut_west_off(struct play *p)
+{
+    ground_cut(&p->cluster->ground, WEST, EAST);
+    ground_cut(&p->cluster->ground, WEST, WITNESS);
+    if (must_come(p, west_is_not_read, "the end of reading without a quorum"))
+        view_tell(p->view, "west is cut off: it is not read from any more");
+    ground_heal(&p->cluster->ground);
+    if (must_come(p, play_is_steady, "full service") &&
+        must_come(p, west_is_read, "reading from west again"))
+        view_tell(p->view, "healed: west is read from again");
+}
+
+void operate_standby_reads(struct play *p)
+{
+    if (!set_standby_reads(p, false) ||
+        !must_come(p, west_is_not_read, "the end of reading without standby_reads"))
+        return;
+    if (!set_standby_reads(p, true) || !must_come(p, west_is_read, "reading from west"))
+        return;
+    view_tell(p->view, "standby_reads: west is read from");
+    cut_west_off(p);
+}

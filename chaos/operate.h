@@ -1,0 +1,26 @@
+/* chaos/operate.h -- what operators do to a running pair, as parts of scenarios.
+ *
+ * Through the CLI, as they would. What does not happen in time, or should not have
+ * happened, is blamed on p->result.
+ *
+ * Owner:   the main thread.
+ */
+#ifndef RF_CHAOS_OPERATE_H
+#define RF_CHAOS_OPERATE_H
+
+#include "chaos/play.h"
+
+/* Detached and removed, the pair is taken over by a first `apply` with `adopt: true`. */
+void operate_adopt(struct play *p);
+
+/* Detached; an agent dies and comes back, which nobody notices; attached. */
+void operate_detach_attach(struct play *p);
+
+/* East is lost while automatic decisions are paused; then they are resumed. */
+void operate_pause_and_lose_east(struct play *p);
+
+/* `standby_reads`: reading from west works only with it, and only while west's agent has a
+ * quorum. It is left switched on. */
+void operate_standby_reads(struct play *p);
+
+#endif

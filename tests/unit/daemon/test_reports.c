@@ -1,0 +1,118 @@
+/* An agent's words become observations and entries: all of what it says, or an error. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "controller/daemon/reports.h"
+
+enum { MANY = ENROL_EPOCHS_MAX + 1 };
+
+static Rf__EpochSeen seen[MANY], *list[MANY];
+static char names[MANY][40];
+static struct incarnation who = {{1, 2, 3}};
+
+static void make_hello(Rf__AgentHello *h, Rf__Incarnation *life, size_t groups)
+{
+    rf__agent_hello__init(h);
+    frame_incarnation_put(&who, life);
+    h->incarnation = life;
+    h->name = (char *)"pg-east";
+    h->region = (char *)"east";
+    h->address = (char *)"10.0.1.2";
+    h->version = (char *)"0.1.0";
+    for (size_t k = 0; k < groups; k++) {
+        (void)snprintf(names[k], sizeof names[k], "group-%zu", k);
+        rf__epoch_seen__init(&seen[k]);
+        seen[k].group = names[k];
+        seen[k].highest = k + 1;
+        list[k] = &seen[k];
+    }
+    h->n_epochs = groups;
+    h->epochs = list;
+}
+
+/* I10, I12: an agent outlives more groups than there can be at one time. */
+static void every_epoch_of_a_hello_is_carried(void **state)
+{
+    Rf__AgentHello h;
+    Rf__Incarnation life;
+    struct entry_enrol e;
+    struct err err = {0};
+
+    (void)state;
+    make_hello(&h, &life, ENROL_EPOCHS_MAX);
+    assert_int_equal(reports_read_hello(&h, &e, &err), 0);
+    assert_int_equal(e.epoch_count, ENROL_EPOCHS_MAX);
+    for (unsigned k = 0; k < ENROL_EPOCHS_MAX; k++) {
+        assert_string_equal(e.epochs[k].name, names[k]);
+        assert_int_equal(e.epochs[k].epoch, k + 1);
+    }
+}
+
+static void a_hello_that_says_too_much_is_an_error(void **state)
+{
+    Rf__AgentHello h;
+    Rf__Incarnation life;
+    struct entry_enrol e;
+    struct err err = {0};
+
+    (void)state;
+    make_hello(&h, &life, MANY);
+    assert_int_equal(reports_read_hello(&h, &e, &err), ERR_FULL);
+    assert_non_null(strstr(err.text, "pg-east"));
+    assert_non_null(strstr(err.text, "33 groups"));
+    assert_true(incarnation_is_set(&e.agent.incarnation)); /* whom to tell */
+
+    make_hello(&h, &life, 1);
+    (void)snprintf(names[0], sizeof names[0], "a-name-of-more-than-23-bytes");
+    assert_int_equal(reports_read_hello(&h, &e, &err), ERR_INVAL);
+    assert_non_null(strstr(err.text, "a-name-of-more-than-23-bytes"));
+}
+
+/* The agent's word that no process is left reaches what decide() proposes. */
+static void a_proof_says_whether_the_server_is_stopped(void **state)
+{
+    static struct state s;
+    static struct observations o;
+    Rf__FenceProof proof;
+    Rf__Incarnation life;
+
+    (void)state;
+    state_init(&s, "demo");
+    observations_init(&o, 1);
+    s.group_count = 1;
+    s.groups[0].instance_count = 1;
+    s.groups[0].epoch = 3;
+    s.groups[0].fence_index = 9;
+    memcpy(s.groups[0].name, "orders", 7);
+    memcpy(s.groups[0].instances[0].agent, "pg-east", 8);
+    for (int stopped = 0; stopped < 2; stopped++) {
+        rf__fence_proof__init(&proof);
+        frame_incarnation_put(&who, &life);
+        proof.incarnation = &life;
+        proof.group = (char *)"orders";
+        proof.instance = (char *)"pg-east";
+        proof.epoch = 3;
+        proof.fence_index = 9;
+        proof.server_stopped = stopped;
+        assert_true(reports_take_proof(&s, &o, "pg-east", &proof));
+        assert_true(o.groups[0].instances[0].proof.given);
+        assert_int_equal(o.groups[0].instances[0].proof.stopped, stopped);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_epoch_of_a_hello_is_carried),
+        cmocka_unit_test(a_proof_says_whether_the_server_is_stopped),
+        cmocka_unit_test(a_hello_that_says_too_much_is_an_error),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

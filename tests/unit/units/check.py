@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""The shipped systemd units: systemd takes them, and no directory that it hands to the user
+of one unit holds what belongs to somebody else. check.py TOP CONTROLLER AGENT
+
+systemd.exec(5): where the owner of a RuntimeDirectory or StateDirectory is not the unit's
+user, it is changed *recursively* at each start. So a directory that two units share, or that
+holds the server's socket_dir or tail_dir, takes the running server's socket away from it."""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOTS = {"RuntimeDirectory": "/run", "StateDirectory": "/var/lib",
+         "CacheDirectory": "/var/cache", "LogsDirectory": "/var/log"}
+
+
+def managed(unit):
+    """The directories whose owner systemd sets for this unit: the innermost of each path."""
+    out = []
+    for key, root in ROOTS.items():
+        for words in re.findall(rf"^{key}=(.*)$", unit, re.M):
+            out += [f"{root}/{word.split(':')[0]}" for word in words.split()]
+    return out
+
+
+def inside(path, directory):
+    return path == directory or path.startswith(directory + "/")
+
+
+def verify(name, unit, binary, trouble):
+    """With the program that was built in place of the one that is not installed here."""
+    with tempfile.TemporaryDirectory(prefix="rf-units-") as place:
+        path = os.path.join(place, name)
+        with open(path, "w") as f:
+            f.write(re.sub(r"^ExecStart=\S+", f"ExecStart={binary}", unit, flags=re.M))
+        done = subprocess.run(["systemd-analyze", "verify", "--man=no", path],
+                              capture_output=True, text=True, timeout=60)
+    said = [line for line in done.stderr.splitlines() if name in line]
+    if done.returncode != 0 or said:
+        trouble.append(f"{name}: systemd-analyze verify: {done.returncode} {done.stderr}")
+
+
+def main(top, controller, agent):
+    trouble, dirs = [], {}
+    binaries = {"ringfenced.service": controller, "ringfence-agent.service": agent}
+    for name, binary in binaries.items():
+        with open(os.path.join(top, "deploy/systemd", name)) as f:
+            unit = f.read()
+        dirs[name] = managed(unit)
+        if not dirs[name]:
+            trouble.append(f"{name}: no directory found: is it still read rightly?")
+        verify(name, unit, binary, trouble)
+    for a in dirs["ringfenced.service"]:
+        for b in dirs["ringfence-agent.service"]:
+            if inside(a, b) or inside(b, a):
+                trouble.append(f"both units manage {a} and {b}: the later start takes it")
+    with open(os.path.join(top, "deploy/examples/agent.yaml")) as f:
+        example = f.read()
+    with open(os.path.join(top, "fencing/agent/agent_settings.c")) as f:
+        source = f.read()
+    for key in ("socket_dir", "tail_dir"):
+        shown = re.search(rf"^\s*{key}:\s*(\S+)", example, re.M).group(1)
+        default = re.search(rf'\.{key} = "([^"]+)"', source).group(1)
+        if shown != default:
+            trouble.append(f"{key}: the example says {shown}, the default is {default}")
+        for name, paths in dirs.items():
+            trouble += [f"{key} {default} belongs to the server's user, but lies in {p} of "
+                        f"{name}" for p in paths if inside(default, p)]
+    print("\n".join(trouble))
+    return 1 if trouble else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:4]))
