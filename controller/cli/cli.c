@@ -7,6 +7,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/units.h"
+#include "controller/cli/group_file.h"
 
 enum { PATIENCE_MS = 3000, AGAIN_MS = 100 };
 
@@ -77,8 +78,11 @@ enum cli_exit cli_refused(const struct cli *cli, const struct http_answer *answe
     const char *code = json_string_value(json_object_get(error, "code"));
     const char *text = json_string_value(json_object_get(error, "text"));
     enum cli_exit result = exit_of(answer->status, code != NULL ? code : "");
+    struct err in_file = {0};
 
-    if (text != NULL)
+    if (text != NULL && cli->file != NULL && group_file_locate(cli->file, text, &in_file))
+        fprintf(cli->errors, "ringfence: %s\n", in_file.text);
+    else if (text != NULL)
         fprintf(cli->errors, "ringfence: %s%s%s%s\n", code != NULL ? code : "",
                 code != NULL ? ": " : "", text, "");
     else
@@ -169,6 +173,26 @@ static const struct cli_command *find_command(int argc, char **argv, int *ret_wo
     return NULL;
 }
 
+/* What begins with this word; false where nothing does. */
+static bool show_family(const char *word, FILE *out)
+{
+    size_t len = strlen(word);
+    bool any = false;
+
+    for (unsigned i = 0; cli_command_at(i) != NULL; i++) {
+        const struct help_command *h = &cli_command_at(i)->help;
+
+        if (strncmp(h->name, word, len) != 0 || h->name[len] != ' ')
+            continue;
+        fprintf(out, "%sringfence %s%s%s: %s\n", any ? "" : "usage:\n", h->name,
+                h->operands[0] != '\0' ? " " : "", h->operands, h->summary);
+        any = true;
+    }
+    if (any)
+        fprintf(out, "`ringfence COMMAND --help` has the options of each.\n");
+    return any;
+}
+
 /* Options before the command count as well; those behind it win. */
 static int set_up(struct cli *cli, const struct help_parsed *before, struct err *err)
 {
@@ -243,9 +267,14 @@ enum cli_exit cli_main(int argc, char **argv, FILE *out, FILE *errors)
     if (used == argc - 1)
         return cli_usage(&cli, "expected a command; see `ringfence --help`");
     c = find_command(argc - 1 - used, argv + 1 + used, &name_words);
+    if (c == NULL && argc - used == 3 &&
+        (strcmp(argv[2 + used], "--help") == 0 || strcmp(argv[2 + used], "-h") == 0) &&
+        show_family(argv[1 + used], out))
+        return CLI_OK;
     if (c == NULL)
-        return cli_usage(&cli, "there is no command '%s'%s; see `ringfence --help`",
-                         argv[1 + used], name_words == 2 ? " of this form" : "");
+        return cli_usage(&cli, "there is no command '%s'%s; see `ringfence %s%s--help`",
+                         argv[1 + used], name_words == 2 ? " of this form" : "",
+                         name_words == 2 ? argv[1 + used] : "", name_words == 2 ? " " : "");
     words.argv = argv + 1 + used + name_words;
     words.count = argc - 1 - used - name_words;
     words.stop_at_operand = false;

@@ -29,11 +29,14 @@ enum cli_exit {
 
 enum { CLI_TIMEOUT_MS = 15000 };
 
+struct config;
+
 struct cli {
     struct help_parsed args; /* of this command; global options too */
     struct http http;
     bool socket_given;
     bool json;
+    struct config *file; /* what was asked is of this file: refusals are told with lines */
     FILE *out, *errors;
 };
 

@@ -7,6 +7,7 @@
 #include "controller/cli/cli.h"
 #include "controller/cli/group_file.h"
 #include "controller/cli/show.h"
+#include "controller/config/config.h"
 
 enum { PATH_MAX_BYTES = 200 };
 
@@ -22,34 +23,49 @@ static void tell(const struct cli *cli, const json_t *answer, const char *before
         fprintf(cli->out, "%s%s%s\n", before, show_member(answer, member, room), after);
 }
 
-static enum cli_exit load(const struct cli *cli, json_t **ret_document)
+static enum cli_exit load(struct cli *cli, json_t **ret_document)
 {
     const char *file = cli_value(cli, "file");
     struct err err = {0};
 
     if (file == NULL)
         return cli_usage(cli, "expected -f FILE");
-    if (group_file_load(file, ret_document, &err) == 0)
+    if (group_file_load(file, ret_document, &cli->file, &err) == 0)
         return CLI_OK;
     fprintf(cli->errors, "ringfence: %s\n", err.text);
     return CLI_USAGE;
+}
+
+/* I4: what was granted in this epoch stays granted for as long. */
+static void show_declared(const json_t *answer, FILE *out)
+{
+    const json_t *ttl = json_object_get(answer, "ttl_ms");
+    const json_t *now = json_object_get(answer, "lease_ttl_ms");
+    char room[SHOW_TEXT_SIZE], other[SHOW_TEXT_SIZE];
+
+    fprintf(out, "group %s: %s\n", show_member(answer, "group", room),
+            json_is_true(json_object_get(answer, "changed")) ? "applied" : "unchanged");
+    if (json_is_integer(ttl) && json_is_integer(now) && !json_equal(ttl, now))
+        fprintf(out,
+                "leases are granted for %s until the next epoch (a failover or "
+                "switchover), then for %s\n",
+                show_exact_duration(now, room), show_exact_duration(ttl, other));
 }
 
 enum cli_exit cli_apply(struct cli *cli)
 {
     json_t *document = NULL, *answer = NULL;
     enum cli_exit result = load(cli, &document);
-    char room[SHOW_TEXT_SIZE];
 
     if (result == CLI_OK)
         result = cli_ask(cli, "POST", "/v1/groups", document, &answer);
     if (result == CLI_OK && cli->json)
         cli_print_json(cli, answer);
     else if (result == CLI_OK)
-        fprintf(cli->out, "group %s: %s\n", show_member(answer, "group", room),
-                json_is_true(json_object_get(answer, "changed")) ? "applied" : "unchanged");
+        show_declared(answer, cli->out);
     json_decref(document);
     json_decref(answer);
+    config_free(&cli->file);
     return result;
 }
 
@@ -70,6 +86,7 @@ enum cli_exit cli_diff(struct cli *cli)
     }
     json_decref(document);
     json_decref(answer);
+    config_free(&cli->file);
     return result;
 }
 

@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "controller/config/config.h"
@@ -101,7 +102,7 @@ static const cyaml_schema_field_t file_fields[] = {
     TEXT(file, sync, CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_SEQUENCE("components", CYAML_FLAG_POINTER, struct file, components,
                          &component_value, 1, LIST_MAX),
-    CYAML_FIELD_SEQUENCE("fence", OPTIONAL_POINTER, struct file, fence, &text_value, 0,
+    CYAML_FIELD_SEQUENCE("fence", OPTIONAL_POINTER, struct file, fence, &text_value, 1,
                          LIST_MAX),
     SWITCH(file, adopt),
     CYAML_FIELD_MAPPING("decide", CYAML_FLAG_OPTIONAL, struct file, decide, decide_fields),
@@ -397,7 +398,8 @@ static int add_typed(const struct file *f, json_t *document, struct err *err)
     return status != 0 ? no_memory(err) : 0;
 }
 
-int group_file_load(const char *path, json_t **ret_document, struct err *err)
+int group_file_load(const char *path, json_t **ret_document, struct config **ret_file,
+                    struct err *err)
 {
     AUTO(config_free) struct config *c = NULL;
     const struct file *f;
@@ -417,9 +419,68 @@ int group_file_load(const char *path, json_t **ret_document, struct err *err)
         status = add_typed(f, document, err);
     if (status == 0)
         status = add_units(c, document, err);
-    if (status == 0)
-        *ret_document = document;
-    else
+    if (status != 0) {
         json_decref(document);
-    return status;
+        return status;
+    }
+    *ret_document = document;
+    *ret_file = TAKE(c);
+    return 0;
+}
+
+/* ---- what the server says -------------------------------------------------------------
+ */
+
+/* Regions are a list in the document; in the file they may be a mapping, of scalars even:
+ * "regions[1].role" stands at "regions.west". */
+static void locate_region(const struct config *c, const char *path,
+                          char key[CONFIG_KEY_SIZE])
+{
+    static const char list[] = "regions[";
+    const char *name;
+    char *rest;
+    unsigned long i;
+
+    snprintf(key, CONFIG_KEY_SIZE, "%s", path);
+    if (strncmp(path, list, sizeof list - 1) != 0 || !config_is_mapping(c, "regions"))
+        return;
+    i = strtoul(path + sizeof list - 1, &rest, 10);
+    name = *rest == ']' ? config_child_name(c, "regions", i) : NULL;
+    if (name == NULL)
+        return;
+    snprintf(key, CONFIG_KEY_SIZE, "regions.%.100s%s", name, rest + 1);
+    if (!config_has(c, key))
+        snprintf(key, CONFIG_KEY_SIZE, "regions.%.100s", name);
+}
+
+/* The key in the file of a path in the document. */
+static void locate_key(const struct config *c, const char *path, char key[CONFIG_KEY_SIZE])
+{
+    for (size_t i = 0; i < ARRAY_LEN(unit_rows); i++) {
+        snprintf(key, CONFIG_KEY_SIZE, "%s.%s", unit_rows[i].object, unit_rows[i].member);
+        if (strcmp(path, key) != 0)
+            continue;
+        snprintf(key, CONFIG_KEY_SIZE, "%s", unit_rows[i].key);
+        return;
+    }
+    locate_region(c, path, key);
+}
+
+bool group_file_locate(const struct config *file, const char *said, struct err *ret)
+{
+    static const char path_chars[] = "abcdefghijklmnopqrstuvwxyz0123456789_.[]";
+    size_t len = strspn(said, path_chars), first = strcspn(said, ".[: ");
+    char path[CONFIG_KEY_SIZE], key[CONFIG_KEY_SIZE];
+    const cyaml_schema_field_t *f = file_fields;
+
+    if (len == 0 || len >= sizeof path || strncmp(said + len, ": ", 2) != 0)
+        return false;
+    while (f->key != NULL && (strlen(f->key) != first || strncmp(f->key, said, first) != 0))
+        f++;
+    if (f->key == NULL)
+        return false;
+    snprintf(path, sizeof path, "%.*s", (int)len, said);
+    locate_key(file, path, key);
+    config_bad(file, key, ret, "%s", said + len + 2);
+    return true;
 }

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "controller/base/units.h"
 #include "controller/cli/table.h"
 
 const char *show_value(const json_t *value, char room[SHOW_TEXT_SIZE])
@@ -62,6 +63,14 @@ const char *show_duration(const json_t *ms, char room[SHOW_TEXT_SIZE])
     value = json_integer_value(ms);
     format_ms(value < 0 ? 0 - (uint64_t)value : (uint64_t)value, text, sizeof text);
     snprintf(room, SHOW_TEXT_SIZE, value < 0 ? "expired %s ago" : "%s", text);
+    return room;
+}
+
+const char *show_exact_duration(const json_t *ms, char room[SHOW_TEXT_SIZE])
+{
+    if (!json_is_integer(ms) || json_integer_value(ms) < 0)
+        return "-";
+    units_format_duration((uint64_t)json_integer_value(ms), room);
     return room;
 }
 

@@ -16,6 +16,8 @@ const char *show_member(const json_t *object, const char *name, char room[SHOW_T
 /* The same of a value. */
 const char *show_value(const json_t *value, char room[SHOW_TEXT_SIZE]);
 
+/* As it was declared: "1s", "1500ms"; "-" for none. */
+const char *show_exact_duration(const json_t *ms, char room[SHOW_TEXT_SIZE]);
 /* "870ms", "12s", "4min", "expired 30ms ago" for less than 0; "-" for none. */
 const char *show_duration(const json_t *ms, char room[SHOW_TEXT_SIZE]);
 /* "0", "800B", "1.5MiB"; "-" for none. */

@@ -3,7 +3,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "controller/base/units.h"
 #include "controller/cli/show.h"
 #include "controller/cli/table.h"
 
@@ -145,12 +144,21 @@ static const char *probes_of(const json_t *instance, char room[SHOW_TEXT_SIZE])
     return room;
 }
 
+/* A failed step of a standby that streams again is history: it is as it should be. */
+static bool is_over(const json_t *instance)
+{
+    return strcmp(text_of(json_object_get(instance, "step"), "state"), "failed") == 0 &&
+           strcmp(text_of(instance, "role"), "standby") == 0 &&
+           strcmp(text_of(instance, "server"), "standby") == 0 &&
+           is_true(instance, "streaming");
+}
+
 static const char *step_of(const json_t *instance, char room[SHOW_TEXT_SIZE])
 {
     const json_t *step = json_object_get(instance, "step");
     const char *kind = text_of(step, "kind");
 
-    if (strcmp(kind, "-") == 0 || strcmp(kind, "none") == 0)
+    if (strcmp(kind, "-") == 0 || strcmp(kind, "none") == 0 || is_over(instance))
         return "-";
     snprintf(room, SHOW_TEXT_SIZE, "%s %s", kind, text_of(step, "state"));
     return room;
@@ -201,42 +209,59 @@ static void show_problems(const json_t *instances, FILE *out)
 
         if (strcmp(problem, "-") != 0)
             fprintf(out, "  !! %s: %s\n", text_of(i, "name"), problem);
-        if (strcmp(text_of(step, "state"), "failed") == 0)
+        if (strcmp(text_of(step, "state"), "failed") == 0 && !is_over(i))
             fprintf(out, "  !! %s: step %s failed: %s\n", text_of(i, "name"),
                     text_of(step, "kind"), text);
     }
 }
 
+/* Under required and strict a member takes over, forecast 0: it holds every acknowledged
+ * write (I8). What the old primary had beyond it nobody was told of, and it is kept. */
+static void show_loss(const json_t *g, const json_t *run, FILE *out)
+{
+    const json_t *forecast = json_object_get(run, "forecast_lost_bytes");
+    const json_t *lost = json_object_get(run, "lost_bytes");
+    bool binding = strcmp(text_of(g, "sync"), "required") == 0 ||
+                   strcmp(text_of(g, "sync"), "strict") == 0;
+    char room[SHOW_TEXT_SIZE], other[SHOW_TEXT_SIZE];
+
+    if (binding && json_is_integer(forecast) && json_integer_value(forecast) == 0 &&
+        json_integer_value(lost) > 0)
+        fprintf(out, "lost 0, left behind %s (kept)\n", show_bytes(lost, room));
+    else
+        fprintf(out, "lost %s (forecast %s)\n", show_bytes(lost, room),
+                show_bytes(forecast, other));
+}
+
 static void show_run(const json_t *g, FILE *out)
 {
     const json_t *r = json_object_get(g, "run");
-    char id[SHOW_TEXT_SIZE], before[SHOW_TEXT_SIZE], after[SHOW_TEXT_SIZE],
-        forecast[SHOW_TEXT_SIZE], lost[SHOW_TEXT_SIZE];
+    char id[SHOW_TEXT_SIZE], before[SHOW_TEXT_SIZE], after[SHOW_TEXT_SIZE];
     const char *kind = text_of(r, "kind");
 
     if (strcmp(kind, "-") == 0 || strcmp(kind, "none") == 0)
         return;
-    fprintf(out,
-            "  %s run %s: %s, %s -> %s, epoch %s -> %s, rule %s, proof %s, lost %s"
-            " (forecast %s)\n",
+    fprintf(out, "  %s run %s: %s, %s -> %s, epoch %s -> %s, rule %s, proof %s, ",
             strcmp(text_of(r, "result"), "running") == 0 ? ">>" : "last",
             show_member(r, "id", id), kind, text_of(r, "from"), text_of(r, "to"),
             show_member(r, "epoch_before", before), show_member(r, "epoch_after", after),
-            text_of(r, "rule"), text_of(r, "proof"),
-            show_bytes(json_object_get(r, "lost_bytes"), lost),
-            show_bytes(json_object_get(r, "forecast_lost_bytes"), forecast));
+            text_of(r, "rule"), text_of(r, "proof"));
+    show_loss(g, r, out);
     if (strcmp(text_of(r, "reason"), "-") != 0)
         fprintf(out, "       because: %s\n", text_of(r, "reason"));
 }
 
-/* As it was declared: "1s", not "1000ms". */
+/* A new TTL counts from the next epoch where it is shorter than the leases of this one. */
 static const char *ttl_of(const json_t *g, char room[SHOW_TEXT_SIZE])
 {
     const json_t *ttl = json_object_get(g, "ttl_ms");
+    const json_t *now = json_object_get(g, "lease_ttl_ms");
+    char declared[SHOW_TEXT_SIZE], granted[SHOW_TEXT_SIZE];
 
-    if (!json_is_integer(ttl) || json_integer_value(ttl) < 0)
-        return "-";
-    units_format_duration((uint64_t)json_integer_value(ttl), room);
+    if (!json_is_integer(now) || json_equal(ttl, now))
+        return show_exact_duration(ttl, room);
+    snprintf(room, SHOW_TEXT_SIZE, "%.60s from the next epoch, %.60s now",
+             show_exact_duration(ttl, declared), show_exact_duration(now, granted));
     return room;
 }
 

@@ -260,6 +260,19 @@ static int configure(struct db *db, struct err *err)
     return 0;
 }
 
+/* SQLite makes its files 0644, and those beside it with the mode that the first one has.
+ * Whatever fails here SQLite says better. Only a file that is new is opened: closing one
+ * that is in use would drop the locks that SQLite has on it. */
+static void make_private(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd >= 0)
+        close(fd);
+    else
+        (void)chmod(path, 0600);
+}
+
 int db_open(struct db *db, const struct store_config *config, struct err *err)
 {
     char path[DB_PATH_SIZE + 8];
@@ -271,6 +284,7 @@ int db_open(struct db *db, const struct store_config *config, struct err *err)
         return err_set(err, ERR_INVAL, "data directory: path too long");
     memcpy(db->dir, config->dir, strlen(config->dir) + 1);
     snprintf(path, sizeof path, "%s/raft.db", db->dir);
+    make_private(path);
     if (sqlite3_open_v2(path, &db->handle, flags, config->vfs) != SQLITE_OK)
         return db_error(db, err, "open");
     if (configure(db, err) != 0 || make_schema(db, err) != 0 || mark_open(db, err) != 0)

@@ -17,38 +17,77 @@ const char *entry_kind_name(enum entry_kind k)
     return "?";
 }
 
-static void summary_of_step(const struct entry *e, char *text, unsigned size)
+uint8_t entry_instance(const struct entry *e)
 {
-    if (e->kind == ENTRY_STEP_START)
-        snprintf(text, size, "instance %u begins %s%s in epoch %" PRIu64,
-                 e->step_start.instance, step_kind_name(e->step_start.kind),
-                 e->step_start.restart ? " (restart)" : "", e->step_start.epoch);
-    else
-        snprintf(
-            text, size, "instance %u, step %" PRIu64 " %s at %" PRIX64 "/%" PRIX64 "%s%s",
-            e->step_end.instance, e->step_end.step, e->step_end.done ? "done" : "failed",
-            e->step_end.position >> 32, e->step_end.position & 0xffffffff,
-            e->step_end.text[0] != '\0' ? ": " : "", e->step_end.text);
+    switch (e->kind) {
+    case ENTRY_PROOF:
+        return e->proof.instance;
+    case ENTRY_ACTIVATE:
+        return e->activate.instance;
+    case ENTRY_OPENED:
+        return e->opened.instance;
+    case ENTRY_SYNC_SHRINK:
+    case ENTRY_SYNC_JOIN:
+        return e->sync.instance;
+    case ENTRY_STEP_START:
+        return e->step_start.instance;
+    case ENTRY_STEP_END:
+        return e->step_end.instance;
+    case ENTRY_SWITCHOVER:
+        return e->switchover.target;
+    case ENTRY_ATTACH:
+        return e->attach.active;
+    case ENTRY_NONE:
+    case ENTRY_CONTROLLER:
+    case ENTRY_ENROL:
+    case ENTRY_DECLARE:
+    case ENTRY_REMOVE:
+    case ENTRY_RENEW:
+    case ENTRY_FENCE_BEGIN:
+    case ENTRY_RUN_ABORT:
+    case ENTRY_PAUSE:
+    case ENTRY_RESUME:
+    case ENTRY_DETACH:
+    case ENTRY_REFUSED:
+    case ENTRY_KIND_COUNT:
+        break;
+    }
+    return NO_INSTANCE;
 }
 
-static void summary_of_fence(const struct entry *e, char *text, unsigned size)
+static void summary_of_step(const struct entry *e, const char *name, char *text,
+                            unsigned size)
+{
+    if (e->kind == ENTRY_STEP_START)
+        snprintf(text, size, "%s begins %s%s in epoch %" PRIu64, name,
+                 step_kind_name(e->step_start.kind),
+                 e->step_start.restart ? " (restart)" : "", e->step_start.epoch);
+    else
+        snprintf(text, size, "%s, step %" PRIu64 " %s at %" PRIX64 "/%" PRIX64 "%s%s", name,
+                 e->step_end.step, e->step_end.done ? "done" : "failed",
+                 e->step_end.position >> 32, e->step_end.position & 0xffffffff,
+                 e->step_end.text[0] != '\0' ? ": " : "", e->step_end.text);
+}
+
+static void summary_of_fence(const struct entry *e, const char *name, char *text,
+                             unsigned size)
 {
     if (e->kind == ENTRY_FENCE_BEGIN)
         snprintf(text, size, "%s of epoch %" PRIu64 ", last grant %" PRIu64 ": %s",
                  run_kind_name(e->fence_begin.run), e->fence_begin.epoch,
                  e->fence_begin.expected_grant, e->fence_begin.reason);
     else if (e->kind == ENTRY_PROOF)
-        snprintf(text, size, "instance %u proven by %s for epoch %" PRIu64,
-                 e->proof.instance, proof_kind_name(e->proof.kind), e->proof.epoch);
+        snprintf(text, size, "%s proven by %s for epoch %" PRIu64, name,
+                 proof_kind_name(e->proof.kind), e->proof.epoch);
     else if (e->kind == ENTRY_ACTIVATE)
         snprintf(text, size,
-                 "instance %u becomes active in epoch %" PRIu64 ", forecast loss %" PRIu64
+                 "%s becomes active in epoch %" PRIu64 ", forecast loss %" PRIu64
                  " bytes%s",
-                 e->activate.instance, e->activate.epoch, e->activate.loss_forecast_bytes,
+                 name, e->activate.epoch, e->activate.loss_forecast_bytes,
                  e->activate.loss_forecast_known ? "" : " (not known)");
     else
-        snprintf(text, size, "instance %u opened for writes in epoch %" PRIu64,
-                 e->opened.instance, e->opened.epoch);
+        snprintf(text, size, "%s opened for writes in epoch %" PRIu64, name,
+                 e->opened.epoch);
 }
 
 /* Who takes part: controllers, agents, groups. */
@@ -72,20 +111,20 @@ static void summary_of_party(const struct entry *e, char *text, unsigned size)
                  group_region_name(g, g->active));
 }
 
-static void summary_of_set(const struct entry *e, char *text, unsigned size)
+static void summary_of_set(const struct entry *e, const char *name, char *text,
+                           unsigned size)
 {
     if (e->kind == ENTRY_SYNC_SHRINK)
-        snprintf(text, size, "instance %u leaves the sync set of epoch %" PRIu64,
-                 e->sync.instance, e->sync.epoch);
+        snprintf(text, size, "%s leaves the sync set of epoch %" PRIu64, name,
+                 e->sync.epoch);
     else
         snprintf(text, size,
-                 "instance %u joins the sync set of epoch %" PRIu64 ", flushed %" PRIX64
-                 "/%" PRIX64,
-                 e->sync.instance, e->sync.epoch, e->sync.position >> 32,
+                 "%s joins the sync set of epoch %" PRIu64 ", flushed %" PRIX64 "/%" PRIX64,
+                 name, e->sync.epoch, e->sync.position >> 32,
                  e->sync.position & 0xffffffff);
 }
 
-void entry_summary(const struct entry *e, char *text, unsigned size)
+void entry_summary(const struct entry *e, const char *name, char *text, unsigned size)
 {
     switch (e->kind) {
     case ENTRY_CONTROLLER:
@@ -100,25 +139,25 @@ void entry_summary(const struct entry *e, char *text, unsigned size)
     case ENTRY_FENCE_BEGIN:
     case ENTRY_ACTIVATE:
     case ENTRY_OPENED:
-        summary_of_fence(e, text, size);
+        summary_of_fence(e, name, text, size);
         return;
     case ENTRY_SYNC_SHRINK:
     case ENTRY_SYNC_JOIN:
-        summary_of_set(e, text, size);
+        summary_of_set(e, name, text, size);
         return;
     case ENTRY_STEP_START:
     case ENTRY_STEP_END:
-        summary_of_step(e, text, size);
+        summary_of_step(e, name, text, size);
         return;
     case ENTRY_SWITCHOVER:
-        snprintf(text, size, "to instance %u, epoch %" PRIu64 ": %s", e->switchover.target,
-                 e->switchover.epoch, e->switchover.reason);
+        snprintf(text, size, "to %s, epoch %" PRIu64 ": %s", name, e->switchover.epoch,
+                 e->switchover.reason);
         return;
     case ENTRY_RUN_ABORT:
         snprintf(text, size, "run %" PRIu64 ": %s", e->run_abort.run, e->run_abort.reason);
         return;
     case ENTRY_ATTACH:
-        snprintf(text, size, "active instance %u", e->attach.active);
+        snprintf(text, size, "active: %s", name);
         return;
     case ENTRY_REFUSED:
         snprintf(text, size, "%s", e->refused.text);

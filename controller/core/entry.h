@@ -184,7 +184,11 @@ struct entry {
 
 const char *entry_kind_name(enum entry_kind k);
 
-/* One line for `ringfence log`: what was asked, in words. Never longer than `size`. */
-void entry_summary(const struct entry *e, char *text, unsigned size);
+/* The instance that the entry is about, by its position in the group; NO_INSTANCE: none. */
+uint8_t entry_instance(const struct entry *e);
+
+/* One line for `ringfence log`: what was asked, in words. Never longer than `size`. `name`
+ * is that of entry_instance(); unused where that is none. */
+void entry_summary(const struct entry *e, const char *name, char *text, unsigned size);
 
 #endif

@@ -102,9 +102,9 @@ static void explain_cause(const struct look *l, struct explanation *out)
         lease_wait_ns(l->g->terms) / NS_PER_MS, l->g->terms.ttl_ms, l->g->terms.rho_ppm,
         l->g->policy.failover_after_ms);
     c = add(out, "server-down", active_down(l), false);
-    SET(c->value, "its agent %s, server state %d",
+    SET(c->value, "its agent %s, its server was seen as %s",
         agent_present(l, l->g->active) ? "answers" : "does not answer",
-        (int)active_seen(l)->seen.server);
+        server_state_name(active_seen(l)->seen.server));
     SET(c->limit, "local restarts used %u of %u", l->g->restarts_used,
         l->g->policy.local_restarts);
     c = add(out, "server-hung", active_hung(l), false);

@@ -2,6 +2,29 @@
 
 #include <string.h>
 
+const char *server_state_name(enum server_state s)
+{
+    switch (s) {
+    case SERVER_UNKNOWN:
+        return "unknown";
+    case SERVER_ABSENT:
+        return "absent";
+    case SERVER_DOWN:
+        return "down";
+    case SERVER_STARTING:
+        return "starting";
+    case SERVER_PRIMARY:
+        return "primary";
+    case SERVER_STANDBY:
+        return "standby";
+    case SERVER_STOPPING:
+        return "stopping";
+    case SERVER_REWINDING:
+        return "rewinding";
+    }
+    return "unknown";
+}
+
 void observations_init(struct observations *o, uint64_t self_id)
 {
     memset(o, 0, sizeof *o);

@@ -24,6 +24,9 @@ enum server_state { /* numbers of proto/provider.proto */
                     SERVER_REWINDING = 7,
 };
 
+/* "standby"; also in the API. */
+const char *server_state_name(enum server_state s);
+
 /* The newest report of an agent about one instance. */
 struct seen_instance {
     struct mono at;    /* when this process got it; never set: no report yet */

@@ -30,8 +30,12 @@ static void on_close(void *owner, const struct err *why)
 {
     struct session *se = owner;
 
-    if (se->refused_at.ns == 0)
+    if (se->refused_at.ns == 0 && se->greeted)
         log_info("agent %s has disconnected: %s", se->name, why->text);
+    else if (se->refused_at.ns == 0)
+        log_warn("somebody with the certificate of agent %s has hung up without saying who "
+                 "it is: %s",
+                 se->name, why->text);
     se->s = NULL; /* belongs to the loop by now */
     drop_session(se);
 }

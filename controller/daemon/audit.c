@@ -3,9 +3,22 @@
 #include <stdio.h>
 #include <string.h>
 
+static void name_instance(const struct state *s, const struct entry *e,
+                          struct audit_before *ret)
+{
+    const struct group *g = state_group_const(s, e->group);
+    uint8_t i = entry_instance(e);
+
+    if (g != NULL && i < g->instance_count)
+        (void)snprintf(ret->instance, sizeof ret->instance, "%s", g->instances[i].agent);
+    else if (i != NO_INSTANCE)
+        (void)snprintf(ret->instance, sizeof ret->instance, "instance %u", i);
+}
+
 void audit_look(const struct state *s, const struct entry *e, struct audit_before *ret)
 {
     *ret = (struct audit_before){0};
+    name_instance(s, e, ret);
     if (e->kind != ENTRY_RENEW)
         return;
 
@@ -36,7 +49,7 @@ bool audit_make(const struct entry *e, const struct apply_result *r,
         return false;
 
     *ret_row = (struct audit_row){0};
-    entry_summary(e, summary, sizeof summary);
+    entry_summary(e, before->instance, summary, sizeof summary);
     (void)snprintf(ret_row->kind, sizeof ret_row->kind, "%s", entry_kind_name(e->kind));
     (void)snprintf(ret_row->group, sizeof ret_row->group, "%s",
                    e->kind == ENTRY_RENEW ? e->renew.items[0].group : e->group);

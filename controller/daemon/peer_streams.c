@@ -123,6 +123,7 @@ static bool take_hello(struct incoming *in, const Rf__ControllerHello *h)
     (void)snprintf(peer->hello.version, sizeof peer->hello.version, "%s", h->version);
     peer->has_hello = true;
     peer->in = in;
+    peer->heard = mono_now();
     peer->asked = (struct pinged){0}; /* may be of its former life */
     in->greeted = true;
     return true;

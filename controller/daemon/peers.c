@@ -129,6 +129,7 @@ static void take_pong(struct peer *peer, const Rf__Pong *m)
     struct mono now = mono_now();
     uint64_t us = (now.ns - m->sent_ns) / 1000;
 
+    peer->answered = now;
     /* Only the newest: an older one measures our own link's outage. */
     if (m->seq != peer->ping_seq || m->sent_ns > now.ns || us > UINT32_MAX)
         return;
@@ -285,17 +286,29 @@ void peers_facts(const struct peers *p, uint8_t position, struct peer_facts *ret
 {
     const struct peer *peer = &p->peers[position];
     unsigned last = (peer->rtt_next + RTT_WINDOW - 1) % RTT_WINDOW;
+    uint64_t silent_ms;
+    bool is_silent;
 
     *ret = (struct peer_facts){0};
     if (peer->link == NULL) {
         ret->out_up = ret->in_up = true;
         return;
     }
-    ret->out_up = link_is_up(peer->link);
-    ret->in_up = peer->in != NULL;
-    if (!ret->out_up)
+    silent_ms = mono_since_ms(peer->answered, mono_now());
+    /* A stopped process keeps its connections. Its answers come on the stream that it has
+     * dialled: without that one, their absence says nothing about our own link. */
+    is_silent = peer->in != NULL && silent_ms > PEERS_SILENT_MS;
+    ret->out_up = link_is_up(peer->link) && !is_silent;
+    ret->in_up =
+        peer->in != NULL && mono_since_ms(peer->heard, mono_now()) <= PEERS_SILENT_MS;
+    if (!link_is_up(peer->link))
         (void)snprintf(ret->out_error, sizeof ret->out_error, "%.199s",
                        link_last_error(peer->link)->text);
+    else if (is_silent)
+        (void)snprintf(ret->out_error, sizeof ret->out_error,
+                       "connected, and without an answer for %" PRIu64
+                       " ms (stopped, or its network swallows everything)",
+                       silent_ms);
     ret->heard = peer->heard;
     ret->rtt_us = peer->rtt_us[last];
     ret->rtt_max_us = rtt_max(peer);
@@ -310,6 +323,7 @@ static void on_link_up(void *owner)
     struct peer *peer = owner;
     struct peers *p = peer->p;
 
+    peer->answered = mono_now();
     peers_say_hello(p, peer->position);
     ping(p, peer);
     if (node_leader(p->d->node) == p->d->settings.controllers[peer->position].id)

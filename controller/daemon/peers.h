@@ -24,6 +24,7 @@ struct stream;
 
 enum {
     PEERS_PING_MS = 500,
+    PEERS_SILENT_MS = 4 * PEERS_PING_MS, /* a link without an answer for so long is down */
     PEERS_VIEW_MS = 500,
     PEERS_API_MS = 10000, /* a forwarded request waits so long for its answer */
     PEERS_API_MAX = 64,   /* forwarded requests under way */
@@ -61,7 +62,7 @@ struct peer_link {
 };
 
 struct peer_facts {
-    bool out_up, in_up;            /* we reach it; it reaches us (with a good hello) */
+    bool out_up, in_up;            /* it answers us; it reaches us (with a good hello) */
     char out_error[200];           /* why we do not */
     struct mono heard;             /* any frame of it */
     uint32_t rtt_us;               /* round trip of the last ping; 0: none yet */

@@ -36,6 +36,7 @@ struct peer {
     bool has_hello;
     struct controller hello;
     struct mono heard;
+    struct mono answered; /* a ping of ours, or when the link came up */
     uint64_t ping_seq;
     struct pinged pings[PINGS_KEPT];        /* ours, by seq */
     struct pinged asked;                    /* its last one, on the stream `in` */

@@ -269,7 +269,9 @@ static int read_fence(const json_t *list, struct policy *p, struct err *err)
             bit++;
         if (name == NULL || bit == ARRAY_LEN(fence_names))
             return err_set(err, ERR_INVAL,
-                           "fence[%zu]: \"agent\" or \"lease_expiry\" is expected", i);
+                           "fence[%zu]: \"%.60s\": \"agent\" or \"lease_expiry\" is "
+                           "expected",
+                           i, name != NULL ? name : "something else");
         if (1u << bit != FENCE_AGENT && 1u << bit != FENCE_LEASE_EXPIRY)
             return err_set(err, ERR_UNSUPPORTED,
                            "fence[%zu]: \"%s\" is not in this version; it has \"agent\" "
@@ -286,8 +288,11 @@ static int read_sync(const json_t *v, struct policy *p, struct err *err)
         return 0;
     if (!json_is_string(v) || !sync_mode_parse(json_string_value(v), &p->sync))
         return err_set(err, ERR_INVAL,
-                       "sync: \"off\", \"preferred\", \"required\" or \"strict\" is "
-                       "expected");
+                       "sync: %s%.60s%s: one of \"off\", \"preferred\", \"required\", "
+                       "\"strict\" is expected",
+                       json_is_string(v) ? "\"" : "",
+                       json_is_string(v) ? json_string_value(v) : "is something else",
+                       json_is_string(v) ? "\"" : "");
     return 0;
 }
 

@@ -40,16 +40,19 @@ static int check_lease(const struct group *spec, const struct document_surroundi
                        struct err *err)
 {
     struct lease_surroundings s = {.rtt_ms = around->rtt_ms};
+    struct err wrong;
 
     for (unsigned i = 0; i < around->state->controller_count; i++)
         if (around->state->controllers[i].election_ms > s.election_ms)
             s.election_ms = around->state->controllers[i].election_ms;
-    if (lease_check_ttl_rule(spec->policy.lease, spec->policy.renew_ms, s, err) != 0)
-        return err_wrap(err,
-                        "lease (with an election timeout of %" PRIu32
-                        " ms and round trips of %" PRIu32 " ms)",
-                        s.election_ms, s.rtt_ms);
-    return 0;
+    if (lease_check_ttl_rule(spec->policy.lease, spec->policy.renew_ms, s, &wrong) == 0)
+        return 0;
+    /* It begins with the key: "lease.ttl of 300 ms ...". */
+    return err_set(err, wrong.code,
+                   "%.*s: with an election timeout of %" PRIu32
+                   " ms and round trips of %" PRIu32 " ms: %s",
+                   (int)strcspn(wrong.text, " "), wrong.text, s.election_ms, s.rtt_ms,
+                   wrong.text);
 }
 
 int document_check(const struct group *spec, const struct document_surroundings *around,

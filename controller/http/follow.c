@@ -148,6 +148,33 @@ static void bad(struct http_request *req, const char *text)
     http_reply(req, 400, "application/json", body, strlen(body));
 }
 
+static void unknown_group(struct http_request *req, const char *name)
+{
+    char body[300];
+
+    (void)snprintf(
+        body, sizeof body,
+        "{\"error\": {\"code\": \"unknown-group\", \"text\": \"there is no group "
+        "%s, and there was none; `ringfence log` without a name shows "
+        "everything, refused requests too\"}}",
+        name);
+    http_reply(req, 404, "application/json", body, strlen(body));
+}
+
+/* A removed group leaves its log, and a tombstone. */
+static bool has_log(const struct api *a, const char *name)
+{
+    struct api_facts f;
+
+    api_facts(a, &f);
+    if (state_group_const(f.state, name) != NULL)
+        return true;
+    for (unsigned i = 0; i < f.state->tombstone_count; i++)
+        if (strcmp(f.state->tombstones[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 static struct follower *begin(struct api *a, struct http_request *req)
 {
     struct follower *f = calloc(1, sizeof *f);
@@ -184,6 +211,10 @@ void follow_log(struct api *a, struct http_request *req)
     if (group != NULL && group[0] != '\0') {
         if (!route_name_ok(group)) {
             bad(req, "group is no name of a group");
+            return;
+        }
+        if (!has_log(a, group)) {
+            unknown_group(req, group);
             return;
         }
         (void)snprintf(name, sizeof name, "%s", group);

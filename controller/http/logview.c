@@ -6,14 +6,18 @@
 #include <string.h>
 
 #include "controller/base/clock.h"
+#include "controller/core/entry.h"
 
-/* controller/daemon/audit.c writes "refused (NAME): what: why". */
-static const char *split(const char *text, char *result, size_t size)
+/* controller/daemon/audit.c writes "refused (NAME): what: why", of an entry that was
+ * refused as well as of a request that did not become one. */
+static const char *split(const struct audit_row *row, char *result, size_t size)
 {
     static const char mark[] = "refused (";
-    const char *end = strstr(text, "): ");
+    const char *text = row->text, *end = strstr(text, "): ");
 
-    (void)snprintf(result, size, "accepted");
+    (void)snprintf(result, size, "%s",
+                   strcmp(row->kind, entry_kind_name(ENTRY_REFUSED)) == 0 ? "refused"
+                                                                          : "accepted");
     if (strncmp(text, mark, sizeof mark - 1) != 0 || end == NULL)
         return text;
     text += sizeof mark - 1;
@@ -32,7 +36,7 @@ static const char *leader_name(const struct api_facts *f, uint64_t id)
 char *logview_line(const struct audit_row *row, const struct api_facts *f)
 {
     char time[WALL_TEXT_SIZE], result[AUDIT_KIND_SIZE], hash[2 * CHAIN_SIZE + 1];
-    const char *text = split(row->text, result, sizeof result);
+    const char *text = split(row, result, sizeof result);
     char *line;
     json_t *v;
 

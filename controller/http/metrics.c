@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "controller/http/status.h"
+
 /* One exposition in the making; the first failure stays. */
 struct page {
     struct buf *out;
@@ -152,18 +154,19 @@ static void groups(struct page *p, const struct api_facts *f, struct mono now)
              s->groups[i].name, s->groups[i].failovers);
 }
 
-static void instances(struct page *p, const struct api_facts *f)
+static void instances(struct page *p, const struct api_facts *f, struct mono now)
 {
     const struct state *s = f->state;
+    int64_t ms;
 
     head(p, "ringfence_lease_margin_seconds", "gauge",
-         "What is left of the lease, as the agent reported it last.");
-    for (unsigned i = 0; i < s->group_count; i++)
-        for (unsigned k = 0; k < s->groups[i].instance_count; k++)
-            if (mono_is_set(f->seen->groups[i].instances[k].seen.at))
+         "What is left of the lease, from its agent's last report; no sample where none is "
+         "held in this epoch.");
+    for (uint8_t i = 0; i < s->group_count; i++)
+        for (uint8_t k = 0; k < s->groups[i].instance_count; k++)
+            if (status_lease_margin(f, i, k, now, &ms))
                 line(p, "ringfence_lease_margin_seconds{group=\"%s\",instance=\"%s\"} %g\n",
-                     s->groups[i].name, s->groups[i].instances[k].agent,
-                     (double)f->seen->groups[i].instances[k].seen.lease_margin_ms / 1000);
+                     s->groups[i].name, s->groups[i].instances[k].agent, (double)ms / 1000);
     head(p, "ringfence_instance_active", "gauge", "1 for the group's active instance.");
     for (unsigned i = 0; i < s->group_count; i++)
         for (unsigned k = 0; k < s->groups[i].instance_count; k++)
@@ -186,6 +189,6 @@ int metrics_text(const struct api_facts *f, struct mono now, struct buf *out,
     links(&p, f);
     leases(&p, f);
     groups(&p, f, now);
-    instances(&p, f);
+    instances(&p, f, now);
     return p.status;
 }

@@ -63,8 +63,8 @@ int reader_list(const json_t *v, const char *path, size_t min, size_t max,
         return err_set(err, ERR_INVAL, "%s: %s, a list is expected", path,
                        v == NULL ? "is missing" : "is something else");
     if (n < min || n > max)
-        return err_set(err, ERR_INVAL, "%s: has %zu, %zu to %zu are expected", path, n, min,
-                       max);
+        return err_set(err, ERR_INVAL, "%s: has %zu entries, %zu to %zu are expected", path,
+                       n, min, max);
     *ret_count = n;
     return 0;
 }

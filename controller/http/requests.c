@@ -8,6 +8,7 @@
 #include "controller/http/api_private.h"
 #include "controller/http/document.h"
 #include "controller/http/reader.h"
+#include "controller/http/status.h"
 
 /* ---- an entry under way ----------------------------------------------------------------
  */
@@ -16,14 +17,34 @@ struct proposed {
     struct api *a;
     struct asker who;
     enum route_kind kind;
+    const char *what; /* name of the entry */
     char group[NAME_SIZE];
 };
+
+/* With what leases of this epoch are granted for: the TTL that was declared may differ
+ * (I4). */
+static json_t *declared(struct api *a, const char *group, uint64_t index, bool changed)
+{
+    json_t *out = json_pack("{s:s, s:I, s:b}", "group", group, "index", (json_int_t)index,
+                            "changed", (int)changed);
+    const struct group *g;
+    struct api_facts f;
+
+    api_facts(a, &f);
+    g = state_group_const(f.state, group);
+    if (out != NULL && g != NULL) {
+        (void)json_object_set_new(out, "ttl_ms",
+                                  json_integer((json_int_t)g->policy.lease.ttl_ms));
+        (void)json_object_set_new(out, "lease_ttl_ms",
+                                  json_integer((json_int_t)status_lease_ttl_ms(g)));
+    }
+    return out;
+}
 
 static json_t *outcome(const struct proposed *p, uint64_t index)
 {
     if (p->kind == ROUTE_DECLARE)
-        return json_pack("{s:s, s:I, s:b}", "group", p->group, "index", (json_int_t)index,
-                         "changed", 1);
+        return declared(p->a, p->group, index, true);
     if (p->kind == ROUTE_SWITCHOVER)
         return json_pack("{s:I}", "run", (json_int_t)index);
     return json_pack("{s:I}", "index", (json_int_t)index);
@@ -44,11 +65,21 @@ static void on_proposed(void *owner, int status, uint64_t index,
         answer_json(&p->who, 200, outcome(p, index));
 }
 
+/* In the form of controller/daemon/audit.c, which controller/http/logview.c takes apart. */
+static void note(struct api *a, const char *group, const char *code, const char *what,
+                 const char *why)
+{
+    char text[2 * ERR_TEXT_SIZE];
+
+    (void)snprintf(text, sizeof text, "refused (%s): %s: %s", code, what, why);
+    a->backend->note_refused(a->backend->owner, group, text);
+}
+
 static void answer_unproposed(struct api *a, const struct proposed *p,
                               const struct apply_result *refused, const struct err *err)
 {
     if (err->code == ERR_REFUSED) {
-        a->backend->note_refused(a->backend->owner, p->group, refused->text);
+        note(a, p->group, refusal_name(refused->refusal), p->what, refused->text);
         answer_error(&p->who, 409, refusal_name(refused->refusal), "%s", refused->text);
     } else if (err->code == ERR_UNSUPPORTED) {
         answer_error(&p->who, 409, refusal_name(REFUSE_FORMAT), "%s", err->text);
@@ -75,6 +106,7 @@ static void propose(struct api *a, const struct route *r, struct entry *e,
     p->a = a;
     p->who = *who;
     p->kind = r->kind;
+    p->what = entry_kind_name(e->kind);
     (void)snprintf(p->group, sizeof p->group, "%s", e->group);
     (void)snprintf(e->rule, sizeof e->rule, "operator");
     if (a->backend->propose(a->backend->owner, e, on_proposed, p, &refused, &err) != 0) {
@@ -166,7 +198,7 @@ static void declare(struct api *a, const struct route *r, const struct api_reque
     api_facts(a, &f);
     around = (struct document_surroundings){f.state, f.rtt_ms};
     if (document_check(spec, &around, &err) != 0) {
-        a->backend->note_refused(a->backend->owner, spec->name, err.text);
+        note(a, spec->name, refusal_name(REFUSE_INVALID), "declare", err.text);
         answer_error(who, 409, refusal_name(REFUSE_INVALID), "%s", err.text);
         return;
     }
@@ -177,9 +209,7 @@ static void declare(struct api *a, const struct route *r, const struct api_reque
         return;
     }
     if (g != NULL && json_array_size(diff) == 0) {
-        answer_json(who, 200,
-                    json_pack("{s:s, s:I, s:b}", "group", g->name, "index",
-                              (json_int_t)g->index, "changed", 0));
+        answer_json(who, 200, declared(a, g->name, g->index, false));
     } else {
         (void)snprintf(e.group, sizeof e.group, "%s", spec->name);
         propose(a, r, &e, who);
@@ -324,10 +354,12 @@ static void why_not(struct api *a, const struct api_facts *f, const struct group
         used += (size_t)snprintf(text + used, sizeof text - used, "%s%s: %s",
                                  used > 0 ? "; " : "", c->name, c->value);
     }
-    a->backend->note_refused(a->backend->owner, g->name, text);
+    if (text[0] == '\0')
+        (void)snprintf(text, sizeof text, "%s", e.verdict);
+    note(a, g->name, "not-possible-now", "failover", text);
     answer_error(who, 409, "not-possible-now",
                  "no failover of group %s: %s (`ringfence why %s` has the rest)", g->name,
-                 text[0] != '\0' ? text : e.verdict, g->name);
+                 text, g->name);
 }
 
 static void failover(struct api *a, const struct group *g, const struct api_request *raw,
@@ -352,6 +384,12 @@ static void failover(struct api *a, const struct group *g, const struct api_requ
         answer_error(who, 409, refusal_name(REFUSE_PHASE),
                      "group %s is %s: a failover begins from steady", g->name,
                      phase_name(g->phase));
+        return;
+    }
+    if (target == g->active) {
+        answer_error(who, 409, refusal_name(REFUSE_NOT_ACTIVE),
+                     "group %s is active in %s already", g->name,
+                     group_region_name(g, target));
         return;
     }
     w = calloc(1, sizeof *w);

@@ -113,29 +113,6 @@ static json_t *run(const struct group *g)
     return out;
 }
 
-static const char *server_name(enum server_state s)
-{
-    switch (s) {
-    case SERVER_UNKNOWN:
-        return "unknown";
-    case SERVER_ABSENT:
-        return "absent";
-    case SERVER_DOWN:
-        return "down";
-    case SERVER_STARTING:
-        return "starting";
-    case SERVER_PRIMARY:
-        return "primary";
-    case SERVER_STANDBY:
-        return "standby";
-    case SERVER_STOPPING:
-        return "stopping";
-    case SERVER_REWINDING:
-        return "rewinding";
-    }
-    return "unknown";
-}
-
 static const char *role_name(const struct group *g, uint8_t i)
 {
     if (g->phase == PHASE_DETACHED)
@@ -198,9 +175,7 @@ static json_t *lag_bytes(const struct observed_group *og, const struct observed_
 /* What an agent that holds no lease reports as its margin. */
 enum { NO_LEASE = -1 };
 
-/* As of now: the agent said it a while ago. False: it holds none, and held none in this
- * epoch; what it may have held before is over. */
-static bool lease_margin(const struct api_facts *f, uint8_t group, uint8_t i,
+bool status_lease_margin(const struct api_facts *f, uint8_t group, uint8_t i,
                          struct mono now, int64_t *ret_ms)
 {
     const struct group *g = &f->state->groups[group];
@@ -220,7 +195,8 @@ static json_t *margin_or_null(const struct api_facts *f, uint8_t group, uint8_t 
 {
     int64_t ms;
 
-    return lease_margin(f, group, i, now, &ms) ? json_integer((json_int_t)ms) : json_null();
+    return status_lease_margin(f, group, i, now, &ms) ? json_integer((json_int_t)ms)
+                                                      : json_null();
 }
 
 /* What is known of it now. The kernel closes at the deadline, whoever is left to say so
@@ -238,7 +214,7 @@ static const char *gate_name(const struct api_facts *f, uint8_t group, uint8_t i
         return "closed";
     if (!report_is_fresh(f->state, f->seen, group, i, now))
         return "unknown";
-    if (open && lease_margin(f, group, i, now, &margin) && margin <= 0)
+    if (open && status_lease_margin(f, group, i, now, &margin) && margin <= 0)
         return "closed";
     return seen->gate_mode;
 }
@@ -255,15 +231,16 @@ static json_t *instance(const struct api_facts *f, uint8_t group, uint8_t i,
 
     (void)snprintf(lsn, sizeof lsn, "%" PRIX64 "/%" PRIX64, seen->flush_lsn >> 32,
                    seen->flush_lsn & 0xffffffff);
-    out = json_pack(
-        "{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:o, s:s, s:o, s:I, s:I, s:b}", "name",
-        g->instances[i].agent, "region", group_region_name(g, i), "role", role_name(g, i),
-        "server", server_name(seen->server), "member", (int)((g->sync_set & 1u << i) != 0),
-        "proven", (int)instance_is_proven(f->state, &g->instances[i]), "gate",
-        gate_name(f, group, i, now), "lease_margin_ms", margin_or_null(f, group, i, now),
-        "lsn", seen->flush_lsn != 0 ? lsn : "", "lag_bytes", lag_bytes(og, o), "lag_ms",
-        (json_int_t)seen->replay_lag_ms, "timeline", (json_int_t)seen->timeline,
-        "streaming", (int)seen->streaming);
+    out = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:o, s:s, s:o, s:I, s:I, s:b}",
+                    "name", g->instances[i].agent, "region", group_region_name(g, i),
+                    "role", role_name(g, i), "server", server_state_name(seen->server),
+                    "member", (int)((g->sync_set & 1u << i) != 0), "proven",
+                    (int)instance_is_proven(f->state, &g->instances[i]), "gate",
+                    gate_name(f, group, i, now), "lease_margin_ms",
+                    margin_or_null(f, group, i, now), "lsn",
+                    seen->flush_lsn != 0 ? lsn : "", "lag_bytes", lag_bytes(og, o),
+                    "lag_ms", (json_int_t)seen->replay_lag_ms, "timeline",
+                    (json_int_t)seen->timeline, "streaming", (int)seen->streaming);
     if (out == NULL)
         return NULL;
     (void)json_object_set_new(out, "step", step(&g->instances[i].step));
@@ -309,9 +286,16 @@ static json_t *group_document(const struct api_facts *f, uint8_t group, struct m
 
     if (out == NULL)
         return NULL;
+    (void)json_object_set_new(out, "lease_ttl_ms",
+                              json_integer((json_int_t)status_lease_ttl_ms(g)));
     (void)json_object_set_new(out, "run", run(g));
     (void)json_object_set_new(out, "instances", instances(f, group, now));
     return out;
+}
+
+uint32_t status_lease_ttl_ms(const struct group *g)
+{
+    return g->epoch != 0 && g->terms.ttl_ms != 0 ? g->terms.ttl_ms : g->policy.lease.ttl_ms;
 }
 
 /* ---- the whole ------------------------------------------------------------------------

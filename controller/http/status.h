@@ -17,6 +17,15 @@ json_t *status_document(const struct api_facts *f, struct mono now, uint64_t wal
 /* Changes when a follower of the status should be told; renewals and positions do not. */
 uint64_t status_fingerprint(const struct api_facts *f, struct mono now);
 
+/* What is left of an instance's lease as of now: the agent said it a while ago. False: it
+ * holds none, and held none in this epoch; what it may have held before is over. */
+bool status_lease_margin(const struct api_facts *f, uint8_t group, uint8_t i,
+                         struct mono now, int64_t *ret_ms);
+
+/* That leases are granted for in this epoch: a shorter one in the policy counts from the
+ * next epoch only (I4). */
+uint32_t status_lease_ttl_ms(const struct group *g);
+
 json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now);
 json_t *doctor_document(const struct api_facts *f, const char *host);
 json_t *version_document(const struct api_facts *f);

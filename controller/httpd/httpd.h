@@ -48,7 +48,8 @@ struct httpd_listen {
 };
 
 /*   ERR_BUSY     the port is in use (the text says how to find out by whom), or a living
- *                process answers on the socket: "another ringfenced is running"
+ *                process answers on the socket: "another ringfenced is running",
+ *                by our own name
  *   ERR_INVAL    the address is not numeric, the path too long or not a socket
  *   ERR_NOTFOUND no such group, directory or local address
  *   ERR_REFUSED  not allowed

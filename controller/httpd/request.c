@@ -122,7 +122,8 @@ static struct MHD_Response *plain_response(const char *type, const void *body, s
 
 static enum MHD_Result too_large(struct http_request *req)
 {
-    static const char text[] = "{\"error\": \"a body of more than 1 MiB\"}\n";
+    static const char text[] =
+        "{\"error\": {\"code\": \"too-large\", \"text\": \"a body of more than 1 MiB\"}}\n";
     struct MHD_Response *r = plain_response("application/json", text, sizeof text - 1);
     enum MHD_Result queued;
 

@@ -103,7 +103,9 @@ static int clear_stale(const char *path, const struct sockaddr_un *sa, struct er
         return status;
     if (connect(fd, (const struct sockaddr *)sa, sizeof *sa) == 0 || errno == EAGAIN)
         return err_set(err, ERR_BUSY,
-                       "another ringfenced is running: it answers on the socket %s", path);
+                       "another %s is running: it answers on the socket %s; stop that one "
+                       "first, or give this one another `socket`",
+                       program_invocation_short_name, path);
     if (errno != ECONNREFUSED)
         return err_errno(err, errno, "the socket %s", path);
     if (unlink(path) != 0 && errno != ENOENT)

@@ -28,9 +28,12 @@ static int check_expected(const struct stream *s, struct err *err)
 
     if (identity_equals(want, found))
         return 0;
-    return err_set(err, ERR_PEER, "expected %s %s at %s, found %s %s",
-                   identity_role_name(want->role), want->name, s->remote,
-                   identity_role_name(found->role), found->name);
+    return err_set(
+        err, ERR_PEER,
+        "expected %s %s at %s, found %s %s: correct the address, or give that host the "
+        "certificate of its own name",
+        identity_role_name(want->role), want->name, s->remote,
+        identity_role_name(found->role), found->name);
 }
 
 /* OpenSSL has verified the chain; who it is, is for us to judge. */
@@ -47,8 +50,11 @@ static int vet(struct stream *s, struct err *err)
     if (identity_of_cert(&peer, cert, err) != 0)
         return ERR_PEER;
     if (strcmp(peer.cluster, ours) != 0)
-        return err_set(err, ERR_PEER, "%s %s is of cluster %s, this is cluster %s",
-                       identity_role_name(peer.role), peer.name, peer.cluster, ours);
+        return err_set(
+            err, ERR_PEER,
+            "%s %s is of cluster %s, this is cluster %s: it needs a certificate of "
+            "this cluster's CA (`ringfence pki issue`)",
+            identity_role_name(peer.role), peer.name, peer.cluster, ours);
     s->peer = peer;
     if (s->dialed)
         return check_expected(s, err);

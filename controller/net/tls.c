@@ -234,10 +234,11 @@ static int check_chain(SSL_CTX *ctx, const struct tls_files *files, struct err *
     }
     if (X509_check_purpose(leaf, X509_PURPOSE_SSL_SERVER, 0) != 1 ||
         X509_check_purpose(leaf, X509_PURPOSE_SSL_CLIENT, 0) != 1)
-        return err_set(err, ERR_INVAL,
-                       "the certificate %s is not for both sides of a connection: it "
-                       "needs serverAuth and clientAuth",
-                       files->cert);
+        return err_set(
+            err, ERR_INVAL,
+            "the certificate %s is not for both sides of a connection: it "
+            "needs serverAuth and clientAuth, as `ringfence pki issue` makes them",
+            files->cert);
     return 0;
 }
 
@@ -252,7 +253,8 @@ static int check_identity(X509 *leaf, const char *path, const struct identity *s
         return 0;
     return err_set(err, ERR_PEER,
                    "the certificate %s is for %s %s of cluster %s, this node is %s %s of "
-                   "cluster %s",
+                   "cluster %s: correct the name in the configuration, or issue one with "
+                   "`ringfence pki issue`",
                    path, identity_role_name(found.role), found.name, found.cluster,
                    identity_role_name(self->role), self->name, self->cluster);
 }

@@ -14,13 +14,19 @@ static int check_refused(SSL *ssl, int reason, struct err *err)
     long verify = SSL_get_verify_result(ssl);
 
     if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED && verify != X509_V_OK)
-        return err_set(err, ERR_PEER, "the peer's certificate is not accepted: %s",
-                       X509_verify_cert_error_string(verify));
+        return err_set(
+            err, ERR_PEER,
+            "the peer's certificate is not accepted: %s (it needs a current one of "
+            "this cluster's CA: `ringfence pki issue`)",
+            X509_verify_cert_error_string(verify));
     if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
         return err_set(err, ERR_PEER, "the peer showed no certificate");
     if (reason > ALERT_REASON)
-        return err_set(err, ERR_PEER, "the peer refused us: %s",
-                       text != NULL ? text : "no reason given");
+        return err_set(
+            err, ERR_PEER,
+            "the peer refused us: %s (its log says why; our certificate must be a "
+            "current one of its CA)",
+            text != NULL ? text : "no reason given");
     if (reason == SSL_R_UNSUPPORTED_PROTOCOL)
         return err_set(err, ERR_BADMSG, "the peer does not offer TLS 1.3");
     if (reason == SSL_R_UNEXPECTED_EOF_WHILE_READING)

@@ -254,7 +254,8 @@ static void look_at_gate(struct doctor *d, const struct board_health *h)
     add(d, "gate", c->driver == GATE_BPF ? "ok" : "warn", "%s", h->gate);
     if (!c->frozen_proof || !c->survives_flush || !c->absolute_deadline)
         add(d, "gate-driver", "warn",
-            "this driver is the fallback: %s%s%ssee docs/architecture.md",
+            "this driver is the fallback: %s%s%ssee \"The gate's drivers\" in "
+            "docs/architecture.md",
             c->absolute_deadline ? "" : "its deadline is relative; ",
             c->frozen_proof ? "" : "the kernel does not freeze a proof; ",
             c->survives_flush ? "" : "`nft flush ruleset` removes it; ");

@@ -254,6 +254,40 @@ static void another_nodes_certificate_is_refused(void **state)
     assert_says(text, "nothing.crt");
 }
 
+static bool west_tells_of_a_rogue(void *owner)
+{
+    char text[TEXT];
+
+    cluster_log(owner, WEST, text, sizeof text);
+    return strstr(text, "certificate of agent pg-east has hung up") != NULL;
+}
+
+static bool west_is_reached(void *owner)
+{
+    const struct speaker *s = owner;
+
+    return s->a.links[WEST].link != NULL && link_is_up(s->a.links[WEST].link);
+}
+
+/* Who has only the certificate is not the agent: that one neither came nor went. */
+static void a_rogue_holder_is_not_the_agent(void **state)
+{
+    struct cluster *c = *state;
+    static struct speaker s = {.node = WEST};
+    char text[TEXT];
+
+    cluster_issue_agent(c, "pg-east");
+    cluster_start_all(c);
+    cluster_wait_leader(c);
+    fake_agent_open(&s.a, c, "pg-east", "east", 1);
+    s.a.mute = true; /* no hello */
+    cluster_until(c, west_is_reached, &s, 5000, "a connection");
+    fake_agent_close(&s.a);
+    cluster_until(c, west_tells_of_a_rogue, c, 5000, "a word about it");
+    cluster_log(c, WEST, text, sizeof text);
+    assert_null(strstr(text, "agent pg-east has disconnected"));
+}
+
 /* Words that it does not know, and those that only print. */
 static void wrong_words_on_the_command_line(void **state)
 {
@@ -287,6 +321,7 @@ int main(void)
         EACH_ALONE(another_nodes_directory_is_not_touched),
         EACH_ALONE(a_port_in_use_is_named),
         EACH_ALONE(another_nodes_certificate_is_refused),
+        EACH_ALONE(a_rogue_holder_is_not_the_agent),
         EACH_ALONE(wrong_words_on_the_command_line),
     };
 

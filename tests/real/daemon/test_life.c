@@ -1,4 +1,5 @@
 /* A cluster's life: a group is formed, leases are renewed, leaders and regions are lost. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -413,6 +414,45 @@ static void the_doctor_knows_of_every_link(void **state)
     cluster_until(&s->c, west_is_told_to_be_cut_off, s, 10000, "a link that is down");
 }
 
+static const char *doctor_says(const json_t *v, const char *check, const char *what)
+{
+    const json_t *one;
+    size_t i;
+
+    json_array_foreach(at(v, "findings"), i, one)
+    {
+        const char *name = json_string_value(json_object_get(one, "check"));
+
+        if (name != NULL && strcmp(name, check) == 0)
+            return json_string_value(json_object_get(one, what));
+    }
+    return "";
+}
+
+static bool east_is_told_to_be_silent(void *owner)
+{
+    struct stage *s = owner;
+    long status;
+    json_t *v = cluster_call(&s->c, WEST, "GET", "/v1/doctor", NULL, &status);
+    bool yes = strcmp(doctor_says(v, "link-east", "level"), "fail") == 0 &&
+               strstr(doctor_says(v, "link-east", "text"), "without an answer") != NULL;
+
+    json_decref(v);
+    return yes;
+}
+
+/* A stopped process keeps its connections: they are up, and the link is not. */
+static void the_doctor_knows_a_silent_peer(void **state)
+{
+    struct stage *s = *state;
+
+    cluster_until(&s->c, all_links_are_up, s, 10000, "all links up, as all say");
+    assert_int_equal(kill(s->c.pids[EAST], SIGSTOP), 0);
+    cluster_until(&s->c, east_is_told_to_be_silent, s, 10000, "a link without answers");
+    assert_int_equal(kill(s->c.pids[EAST], SIGCONT), 0);
+    cluster_until(&s->c, all_links_are_up, s, 10000, "all links up again");
+}
+
 /* What operators and auditors read is there: metrics, the log, the doctor. */
 static void what_is_read_is_there(void **state)
 {
@@ -539,6 +579,7 @@ int main(void)
         ON_STAGE(a_path_through_a_follower_is_enough),
         ON_STAGE(what_is_read_is_there),
         ON_STAGE(the_doctor_knows_of_every_link),
+        ON_STAGE(the_doctor_knows_a_silent_peer),
         ON_STAGE(two_agents_of_one_name_are_refused),
         ON_STAGE(a_fast_restart_is_no_twin),
         ON_STAGE(a_minority_decides_nothing),

@@ -116,6 +116,13 @@ static void test_apply_and_diff(void **unused)
     assert_string_equal(o.out, "group orders: applied\n");
     assert_string_equal(server.line, "POST /v1/groups HTTP/1.1");
     assert_memory_equal(server.request, "{\"group\":\"orders\",\"regions\":[{", 30);
+    outcome_free(&o);
+    server.body = "{\"group\": \"orders\", \"index\": 812, \"changed\": true, "
+                  "\"ttl_ms\": 1000, \"lease_ttl_ms\": 2000}";
+    o = run(WORDS("apply", "-f", EXAMPLES "/group-orders.yaml"));
+    assert_string_equal(o.out, "group orders: applied\n"
+                               "leases are granted for 2s until the next epoch (a failover "
+                               "or switchover), then for 1s\n");
     server.body = "{\"group\": \"orders\", \"diff\": [{\"path\": \"sync\", \"from\": "
                   "\"off\", \"to\": \"required\"}, {\"path\": \"lease.ttl_ms\", \"from\": "
                   "null, \"to\": 3000}]}";
@@ -140,7 +147,27 @@ struct answer_row {
 
 #define ERROR(code, text) "{\"error\": {\"code\": \"" code "\", \"text\": \"" text "\"}}"
 
+#define IN_GROUP_FILE EXAMPLES "/group-orders.yaml:"
+
 static const struct answer_row answers[] = {
+    {{"apply", "-f", EXAMPLES "/group-orders.yaml"},
+     FAKE_ANSWER,
+     400,
+     ERROR("bad-request", "sync: \\\"x\\\": one of"),
+     CLI_USAGE,
+     "ringfence: " IN_GROUP_FILE "33: sync: \"x\": one of\n"},
+    {{"diff", "-f", EXAMPLES "/group-orders.yaml"},
+     FAKE_ANSWER,
+     409,
+     ERROR("invalid", "lease.ttl: breaks"),
+     CLI_NO,
+     "ringfence: " IN_GROUP_FILE "22: lease.ttl: breaks\n"},
+    {{"apply", "-f", EXAMPLES "/group-orders.yaml"},
+     FAKE_ANSWER,
+     409,
+     ERROR("wrong-phase", "is detached"),
+     CLI_NO,
+     "wrong-phase: is detached\n"},
     {{"pause", "g"},
      FAKE_ANSWER,
      409,
@@ -249,7 +276,8 @@ static const struct {
     const char *errors;
 } usages[] = {
     {{"frobnicate"}, "there is no command 'frobnicate'"},
-    {{"pki"}, "there is no command 'pki' of this form"},
+    {{"pki"}, "there is no command 'pki' of this form; see `ringfence pki --help`"},
+    {{"frob", "--help"}, "there is no command 'frob'; see `ringfence --help`"},
     {{"pki", "init"}, "expected --dir DIR and --cluster NAME"},
     {{"pki", "issue", "--dir", "d", "robot", "x"}, "expected controller or agent"},
     {{"status", "orders"}, "expected `ringfence status`"},
@@ -369,6 +397,50 @@ static void test_help(void **unused)
     free(man);
 }
 
+/* argv as a shell gives it, without --socket. */
+static struct outcome run_bare(const char *first, const char *second)
+{
+    char *argv[] = {"ringfence", (char *)(uintptr_t)first, (char *)(uintptr_t)second, NULL};
+    struct outcome o = {0};
+    size_t size;
+    FILE *out = open_memstream(&o.out, &size), *errors = open_memstream(&o.errors, &size);
+
+    o.exit = cli_main(second != NULL ? 3 : 2, argv, out, errors);
+    fclose(out);
+    fclose(errors);
+    return o;
+}
+
+/* Two words of which only one was said. */
+static void test_family(void **unused)
+{
+    AUTO(outcome_free) struct outcome o = run_bare("pki", "--help");
+    AUTO(outcome_free) struct outcome p = run_bare("pki", "-h");
+
+    (void)unused;
+    assert_int_equal(o.exit, CLI_OK);
+    assert_non_null(strstr(o.out, "ringfence pki init: make a small CA"));
+    assert_non_null(strstr(o.out, "ringfence pki issue controller|agent NAME: make a key"));
+    assert_string_equal(o.out, p.out);
+    assert_string_equal(o.errors, "");
+}
+
+/* Nobody needs to answer for it; once the words it was run with were gone by then. */
+static void test_version(void **unused)
+{
+    AUTO(outcome_free) struct outcome o = run_bare("--version", NULL);
+    AUTO(outcome_free) struct outcome with = run(WORDS("--version"));
+
+    (void)unused;
+    assert_int_equal(o.exit, CLI_OK);
+    assert_string_equal(o.errors, "");
+    assert_int_equal(strncmp(o.out, "ringfence " RF_VERSION "\n",
+                             sizeof "ringfence " RF_VERSION "\n" - 1),
+                     0);
+    assert_int_equal(with.exit, CLI_OK);
+    assert_int_equal(strncmp(with.out, o.out, 10), 0);
+}
+
 static void test_pki(void **unused)
 {
     char dir[] = "/tmp/rf-pki-XXXXXX", file[64];
@@ -417,6 +489,7 @@ int main(void)
         cmocka_unit_test(test_patience),     cmocka_unit_test(test_nobody_there),
         cmocka_unit_test(test_stale_status), cmocka_unit_test(test_log_lines),
         cmocka_unit_test(test_help),         cmocka_unit_test(test_pki),
+        cmocka_unit_test(test_family),       cmocka_unit_test(test_version),
     };
 
     return cmocka_run_group_tests(tests, start, stop);

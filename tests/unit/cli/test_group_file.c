@@ -11,8 +11,10 @@
 #include <cmocka.h>
 
 #include "controller/cli/group_file.h"
+#include "controller/config/config.h"
 
 static char path[64];
+static struct config *file; /* of the last good load() */
 
 static int load(const char *text, json_t **ret, struct err *err)
 {
@@ -21,7 +23,8 @@ static int load(const char *text, json_t **ret, struct err *err)
     assert_non_null(f);
     assert_true(fputs(text, f) >= 0);
     assert_int_equal(fclose(f), 0);
-    return group_file_load(path, ret, err);
+    config_free(&file);
+    return group_file_load(path, ret, &file, err);
 }
 
 static void expect_json(json_t *document, const char *expected)
@@ -86,7 +89,8 @@ static void test_example(void **unused)
     struct err err = {0};
 
     (void)unused;
-    if (group_file_load(EXAMPLES "/group-orders.yaml", &document, &err) != 0)
+    config_free(&file);
+    if (group_file_load(EXAMPLES "/group-orders.yaml", &document, &file, &err) != 0)
         fail_msg("%s", err.text);
     decide = json_object_get(document, "decide");
     component = json_array_get(json_object_get(document, "components"), 0);
@@ -193,6 +197,7 @@ static const struct {
     {BEGIN "components:\n- name: db\n  provider: postgres\n  instances:\n  - {agent: a}\n",
      "7: components[0].instances[0]: the key 'region' is missing"},
     {BEGIN "components: []\n", "3: components: expected a list of 1 to 16, found 0"},
+    {BEGIN "fence: []\n" REST, "3: fence: expected a list of 1 to 16, found 0"},
 };
 
 static void test_errors(void **unused)
@@ -211,6 +216,74 @@ static void test_errors(void **unused)
     }
 }
 
+static const char spread[] = "group: g\n"
+                             "regions:\n"
+                             "  b: active\n"
+                             "  c: {role: standby, tags: [eu]}\n"
+                             "sync: sometimes\n"
+                             "lease:\n"
+                             "  ttl: 3s\n"
+                             "decide:\n"
+                             "  max_lag_time: 1s\n"
+                             "components:\n"
+                             "- name: db\n"
+                             "  provider: redis\n"
+                             "  instances:\n"
+                             "  - {agent: x, region: b, port: 1, data: /d}\n"
+                             "  - agent: y\n"
+                             "    region: c\n"
+                             "    port: 1\n"
+                             "    data: /d\n";
+
+static const struct {
+    const char *said, *told; /* behind "PATH:"; NULL: no key of the file is named */
+} places[] = {
+    {"group: x", "1: group: x"},
+    {"regions: none is active", "2: regions: none is active"},
+    {"regions[0].role: x", "3: regions.b: x"},
+    {"regions[1].role: x", "4: regions.c.role: x"},
+    {"regions[1].name: x", "4: regions.c: x"},
+    {"regions[1].tags[0]: x", "4: regions.c.tags[0]: x"},
+    {"regions[7].role: x", "2: regions[7].role: x"},
+    {"sync: \"sometimes\": one of", "5: sync: \"sometimes\": one of"},
+    {"lease.ttl_ms: x", "7: lease.ttl: x"},
+    {"lease.ttl: x", "7: lease.ttl: x"},
+    {"lease.renew: x", "6: lease.renew: x"},
+    {"decide.max_lag_ms: x", "9: decide.max_lag_time: x"},
+    {"components[0].provider: x", "12: components[0].provider: x"},
+    {"components[0].instances[1].region: x", "16: components[0].instances[1].region: x"},
+    {"components[0].instances[1].start: x", "15: components[0].instances[1].start: x"},
+    {"residency: x", "1: residency: x"},
+    {"the group's sync set: x", NULL},
+    {"nobody: x", NULL},
+    {"syncs: x", NULL},
+    {"sync", NULL},
+    {"", NULL},
+};
+
+/* What the server refuses is found in the file again. */
+static void test_locate(void **unused)
+{
+    json_t *document = NULL;
+    struct err err = {0};
+
+    (void)unused;
+    if (load(spread, &document, &err) != 0)
+        fail_msg("%s", err.text);
+    json_decref(document);
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        struct err told = {0};
+        char expected[ERR_TEXT_SIZE] = "";
+
+        if (places[i].told != NULL)
+            snprintf(expected, sizeof expected, "%s:%s", path, places[i].told);
+        assert_int_equal(group_file_locate(file, places[i].said, &told),
+                         places[i].told != NULL);
+        if (strcmp(told.text, expected) != 0)
+            fail_msg("'%s':\n is '%s'\nnot '%s'", places[i].said, told.text, expected);
+    }
+}
+
 static int make_file(void **unused)
 {
     int fd;
@@ -224,16 +297,16 @@ static int make_file(void **unused)
 static int remove_file(void **unused)
 {
     (void)unused;
+    config_free(&file);
     return unlink(path);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_design),
-        cmocka_unit_test(test_example),
-        cmocka_unit_test(test_short),
-        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_design), cmocka_unit_test(test_example),
+        cmocka_unit_test(test_short),  cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_locate),
     };
 
     return cmocka_run_group_tests(tests, make_file, remove_file);

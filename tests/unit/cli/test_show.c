@@ -58,7 +58,7 @@ static const char status[] =
     "\"standby\", \"member\": true, \"proven\": true, \"gate\": \"closed\", "
     "\"lease_margin_ms\": null, \"lsn\": \"0/3000000\", \"lag_bytes\": 1536, \"lag_ms\": "
     "12, "
-    "\"timeline\": 2, \"streaming\": true, \"step\": {\"kind\": \"follow\", \"state\": "
+    "\"timeline\": 2, \"streaming\": false, \"step\": {\"kind\": \"follow\", \"state\": "
     "\"failed\", \"text\": \"no room\"}, \"probes\": {\"east\": false, "
     "\"witness\": false}, \"problem\": \"disk is "
     "full\"}]}]}";
@@ -85,7 +85,7 @@ static const char status_text[] =
     "LSN        STEP           PROBES ANSWERED TO\n"
     "  pg-east   east    primary  primary  open    870ms  yes     no      -            "
     "0/3000060  lead done      west yes, witness NO\n"
-    "  pg-west   west    standby  standby  closed  -      yes     yes     1.5KiB/12ms  "
+    "  pg-west   west    standby  standby  closed  -      yes     no      1.5KiB/12ms  "
     "0/3000000  follow failed  none (as it should be)\n";
 
 static void test_status(void **unused)
@@ -145,6 +145,77 @@ static void test_empty_status(void **unused)
     assert_non_null(strstr(out, "cluster -   leader - (term -)"));
     assert_non_null(strstr(out, "no group is declared yet"));
     assert_non_null(strstr(odd, "GROUP -   -   epoch -   active - (-)"));
+}
+
+/* What is shown of a group with these members only. */
+static char *shown_group(const char *members)
+{
+    char document[800];
+
+    snprintf(document, sizeof document, "{\"groups\": [{%s}]}", members);
+    return shown(show_status, document);
+}
+
+/* What went wrong on the way to where it is now is not wrong any more. */
+static void test_step_over(void **unused)
+{
+#define FAILED(role, server, streaming)                                                    \
+    "\"instances\": [{\"name\": \"w\", \"role\": \"" role "\", \"server\": \"" server      \
+    "\", \"streaming\": " streaming                                                        \
+    ", \"step\": {\"kind\": \"follow\", \"state\": \"failed\", \"text\": \"no room\"}}]"
+    AUTO(auto_free) char *over = shown_group(FAILED("standby", "standby", "true"));
+    AUTO(auto_free) char *still = shown_group(FAILED("standby", "standby", "false"));
+    AUTO(auto_free) char *down = shown_group(FAILED("standby", "down", "true"));
+
+    (void)unused;
+    assert_null(strstr(over, "failed"));
+    assert_non_null(strstr(still, "!! w: step follow failed: no room"));
+    assert_non_null(strstr(still, "follow failed "));
+    assert_non_null(strstr(down, "!! w: step follow failed: no room"));
+}
+
+/* "Lost" is said of acknowledged writes only. */
+static void test_loss(void **unused)
+{
+    static const struct {
+        const char *sync, *forecast, *lost, *text;
+    } rows[] = {
+        {"required", "0", "120", ", lost 0, left behind 120B (kept)\n"},
+        {"strict", "0", "120", ", lost 0, left behind 120B (kept)\n"},
+        {"required", "0", "0", ", lost 0 (forecast 0)\n"},
+        {"required", "0", "null", ", lost - (forecast 0)\n"},
+        {"required", "null", "120", ", lost 120B (forecast -)\n"},
+        {"required", "200", "120", ", lost 120B (forecast 200B)\n"},
+        {"preferred", "0", "120", ", lost 120B (forecast 0)\n"},
+        {"off", "0", "120", ", lost 120B (forecast 0)\n"},
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        AUTO(auto_free) char *out = NULL;
+        char members[300];
+
+        snprintf(members, sizeof members,
+                 "\"sync\": \"%s\", \"run\": {\"kind\": \"failover\", "
+                 "\"forecast_lost_bytes\": %s, \"lost_bytes\": %s}",
+                 rows[i].sync, rows[i].forecast, rows[i].lost);
+        out = shown_group(members);
+        if (strstr(out, rows[i].text) == NULL)
+            fail_msg("row %zu: %s", i, out);
+    }
+}
+
+/* A shorter TTL waits for the next epoch (I4). */
+static void test_ttl(void **unused)
+{
+    AUTO(auto_free)
+    char *same = shown_group("\"ttl_ms\": 1000, \"lease_ttl_ms\": 1000");
+    AUTO(auto_free)
+    char *lower = shown_group("\"ttl_ms\": 1000, \"lease_ttl_ms\": 2000");
+
+    (void)unused;
+    assert_non_null(strstr(same, "ttl 1s   failovers"));
+    assert_non_null(strstr(lower, "ttl 1s from the next epoch, 2s now   failovers"));
 }
 
 static void test_why(void **unused)
@@ -240,7 +311,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_status),       cmocka_unit_test(test_probes),
         cmocka_unit_test(test_empty_status), cmocka_unit_test(test_why),
-        cmocka_unit_test(test_doctor),       cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_doctor),       cmocka_unit_test(test_ttl),
+        cmocka_unit_test(test_loss),         cmocka_unit_test(test_step_over),
+        cmocka_unit_test(test_numbers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

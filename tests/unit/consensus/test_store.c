@@ -330,6 +330,34 @@ static struct audit_row read_rows[8];
 static size_t n_read;
 static bool was_read;
 
+/* New, and one that an older version has made; its write-ahead log as well. */
+static void the_files_are_private(void **state)
+{
+    static const char *const names[] = {"raft.db", "raft.db-wal"};
+    struct store_config c = rig_config(true, NULL);
+    struct driver_state s;
+
+    (void)state;
+    for (int round = 0; round < 2; round++) {
+        char path[128];
+
+        assert_int_equal(rig_open(&c, &s, NULL), 0);
+        store_loaded_free(rig.store);
+        assert_int_equal(rig_audit(2), 0);
+        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+            struct stat st;
+
+            snprintf(path, sizeof path, "%s/%s", rig_dir, names[i]);
+            assert_int_equal(stat(path, &st), 0);
+            assert_int_equal(st.st_mode & 07777, 0600);
+        }
+        rig_close();
+        snprintf(path, sizeof path, "%s/raft.db", rig_dir);
+        assert_int_equal(chmod(path, 0644), 0);
+        c = rig_config(false, NULL);
+    }
+}
+
 static void on_rows(void *owner, const struct audit_row *rows, size_t n, int status)
 {
     (void)owner;
@@ -402,6 +430,7 @@ int main(void)
         CLAIM(second_process_is_refused),
         CLAIM(stalled_disk_is_fatal),
         CLAIM(audit_rows_are_kept_once),
+        CLAIM(the_files_are_private),
     };
 
     faulty_register();

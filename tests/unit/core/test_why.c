@@ -86,6 +86,16 @@ static void what_an_operator_can_end_comes_first(void **state)
     assert_string_equal(why.verdict, "a failover is due, and held by: not-paused");
 }
 
+/* In words, as the status has it. */
+static void a_server_is_told_by_name(void **state)
+{
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    world_report(&w, EAST, SERVER_DOWN);
+    ask();
+    assert_non_null(strstr(condition("server-down")->value, "its server was seen as down"));
+}
+
 /* With nobody there at all, an attested loss would not help: an agent has to come back. */
 static void no_attestation_replaces_a_standby(void **state)
 {
@@ -142,6 +152,7 @@ static void a_fence_without_a_target_says_what_ends_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_server_is_told_by_name),
         cmocka_unit_test(an_attested_loss_is_named_where_it_is_the_exit),
         cmocka_unit_test(what_an_operator_can_end_comes_first),
         cmocka_unit_test(no_attestation_replaces_a_standby),

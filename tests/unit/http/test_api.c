@@ -31,7 +31,7 @@ static struct backend {
     int propose_code, done_status;
     struct entry proposed;
     unsigned proposals, notes, forwards;
-    char forwarded[96];
+    char forwarded[96], note[600];
     struct { /* a proposal whose fate is told at the next turn */
         api_proposed *done;
         void *ctx;
@@ -88,7 +88,7 @@ static void on_note(void *owner, const char *group, const char *text)
 {
     (void)owner;
     (void)group;
-    (void)text;
+    snprintf(b.note, sizeof b.note, "%s", text);
     b.notes++;
 }
 
@@ -346,6 +346,8 @@ static void what_is_wrong_is_answered(void **state)
         {"GET", "/v1/log?limit=x", NULL, 400, "limit"},
         {"GET", "/v1/log?limit=5000", NULL, 400, "limit"},
         {"GET", "/v1/log?group=A", NULL, 400, "group"},
+        {"GET", "/v1/log?group=nope", NULL, 404, "unknown-group"},
+        {"GET", "/v1/log?group=nope&follow=1", NULL, 404, "there is no group nope"},
     };
 
     (void)state;
@@ -366,6 +368,7 @@ static void fates_are_told_apart(void **state)
     assert_int_equal(ask("POST", "/v1/groups/orders/pause", NULL), 409);
     assert_true(says("\"code\":\"wrong-phase\""));
     assert_int_equal(b.notes, 1);
+    assert_string_equal(b.note, "refused (wrong-phase): pause: because");
     b.dry = ACCEPTED;
     b.applied = REFUSE_STALE_EPOCH;
     assert_int_equal(ask("POST", "/v1/groups/orders/pause", NULL), 409);
@@ -441,7 +444,12 @@ static void a_failover_is_answered_when_it_has_begun(void **state)
     b.take_failover = false;
     assert_int_equal(ask("POST", "/v1/groups/orders/failover", "{\"to\": null}"), 409);
     assert_true(says("target-ready"));
+    assert_non_null(strstr(b.note, "refused (not-possible-now): failover: target-ready"));
     assert_false(b.failover_wanted); /* and is not kept for later */
+    b.take_failover = true;
+    assert_int_equal(ask("POST", "/v1/groups/orders/failover", "{\"to\": \"r0\"}"), 409);
+    assert_true(says("group orders is active in r0 already"));
+    assert_false(b.failover_wanted);
     b.state.groups[0].phase = PHASE_FENCING;
     assert_int_equal(ask("POST", "/v1/groups/orders/failover", NULL), 409);
     assert_true(says("wrong-phase"));
@@ -473,8 +481,11 @@ static void a_group_that_is_there_is_not_declared_again(void **state)
     assert_true(says("\"changed\":true"));
     *g = b.proposed.declare.spec;
     g->index = 42;
+    g->epoch = 3; /* its leases are still those of before the change */
+    g->terms.ttl_ms = 6000;
     assert_int_equal(ask("POST", "/v1/groups", document), 200);
-    assert_string_equal(call.text, "{\"group\":\"orders\",\"index\":42,\"changed\":false}");
+    assert_string_equal(call.text, "{\"group\":\"orders\",\"index\":42,\"changed\":false,"
+                                   "\"ttl_ms\":3000,\"lease_ttl_ms\":6000}");
     assert_int_equal(b.proposals, 1);
 }
 
@@ -489,6 +500,9 @@ static void followers_get_lines(void **state)
     assert_int_equal(ask_for("GET", "/v1/log?follow=1&after=0", NULL, 500), 200);
     assert_true(says("\"seq\":1,"));
     assert_true(says("\"seq\":2,"));
+    b.state.tombstone_count = 1;
+    snprintf(b.state.tombstones[0].name, NAME_SIZE, "gone"); /* its log is there still */
+    assert_int_equal(ask("GET", "/v1/log?group=gone&after=0&limit=1", NULL), 200);
     assert_int_equal(ask("GET", "/v1/log?after=0&limit=1", NULL), 200);
     assert_true(says("\"seq\":1,"));
     assert_null(strstr(call.text, "\"seq\":2,"));

@@ -172,7 +172,7 @@ static void what_is_wrong_is_named(void **state)
         {"\"ttl_ms\": 1000", "\"ttl_ms\": \"1s\"", "lease.ttl_ms: a whole number"},
         {"\"ttl_ms\": 1000", "\"ttl_ms\": -5", "lease.ttl_ms: -5"},
         {"\"ttl_ms\": 1000", "\"ttl\": 1000", "lease.ttl: unknown key; known are: ttl_ms"},
-        {"\"sync\": \"strict\"", "\"sync\": \"never\"", "sync: \"off\""},
+        {"\"sync\": \"strict\"", "\"sync\": \"never\"", "sync: \"never\": one of \"off\""},
         {"\"provider\": \"postgres\"", "\"provider\": \"redis\"",
          "components[0].provider: \"redis\" is not in this version"},
         {"\"ungated_local\": false", "\"ungated_local\": \"no\"",
@@ -191,7 +191,8 @@ static void what_is_wrong_is_named(void **state)
         {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": [\"agent\", \"power\"]",
          "fence[1]: \"power\" is not in this version"},
         {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": []", "fence: has 0"},
-        {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": [\"hope\"]", "fence[0]"},
+        {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": [\"hope\"]",
+         "fence[0]: \"hope\": \"agent\""},
         {"\"cooldown_ms\": 0", "\"cooldown_ms\": 1.5",
          "decide.cooldown_ms: a whole number"},
         {"\"adopt\": true", "\"adopt\": 1", "adopt: true or false"},
@@ -244,6 +245,7 @@ static void what_does_not_fit_is_named(void **state)
     around.rtt_ms = 100; /* 2 x 150 + 2 x 300 + 6 x 100 > 1000 */
     assert_int_equal(document_check(&g, &around, &err), ERR_INVAL);
     assert_non_null(strstr(err.text, "TTL rule"));
+    assert_int_equal(strncmp(err.text, "lease.ttl: with", 15), 0);
     around.rtt_ms = 1;
     s.controllers[0].election_ms = 900;
     assert_int_equal(document_check(&g, &around, &err), ERR_INVAL);

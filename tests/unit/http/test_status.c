@@ -357,6 +357,8 @@ static void metrics_are_well_formed(void **state)
     struct err err;
 
     (void)state;
+    o.groups[0].instances[0].seen = (struct seen_instance){
+        .at = ago_ms(20), .epoch = 4, .lease_margin_ms = -1, .gate_mode = "replication"};
     f.commits = histogram_make(bounds_us, ARRAY_LEN(bounds_us));
     histogram_count(&f.commits, 500);
     histogram_count(&f.commits, 501);
@@ -367,7 +369,10 @@ static void metrics_are_well_formed(void **state)
     assert_non_null(
         strstr((char *)out.data, "ringfence_group_epoch{group=\"orders\"} 4\n"));
     assert_non_null(strstr((char *)out.data, "ringfence_lease_margin_seconds{group="
-                                             "\"orders\",instance=\"pg-west\"} 0.87\n"));
+                                             "\"orders\",instance=\"pg-west\"} 0.85\n"));
+    /* A standby holds none: no number would be true of it. */
+    assert_null(strstr((char *)out.data, "ringfence_lease_margin_seconds{group="
+                                         "\"orders\",instance=\"pg-east\""));
     assert_non_null(
         strstr((char *)out.data, "ringfence_link_up{peer=\"east\",direction=\"out\"} 0\n"));
     assert_non_null(strstr((char *)out.data, "ringfence_build_info{version="));
@@ -412,6 +417,20 @@ static void a_row_of_the_log_tells_its_result(void **state)
     json_decref(v);
     free(line);
 
+    snprintf(row.kind, sizeof row.kind, "refused"); /* never was an entry of its own */
+    line = logview_line(&row, &f);
+    v = json_loads(line, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(v, "result")), "wrong-phase");
+    json_decref(v);
+    free(line);
+    snprintf(row.text, sizeof row.text, "of an older version");
+    line = logview_line(&row, &f);
+    v = json_loads(line, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(v, "result")), "refused");
+    json_decref(v);
+    free(line);
+
+    snprintf(row.kind, sizeof row.kind, "pause");
     snprintf(row.text, sizeof row.text, "refused (by hand");
     line = logview_line(&row, &f);
     v = json_loads(line, 0, NULL);

@@ -97,7 +97,7 @@ static void stale_socket_is_replaced_a_live_one_is_not(void **state)
     close(fd); /* as a killed process leaves it */
     bench_open_at(&b, &at);
     assert_int_equal(httpd_open(&second, &b.loop, &at, bench_handle, &b, &err), ERR_BUSY);
-    assert_non_null(strstr(err.text, "another ringfenced is running"));
+    assert_non_null(strstr(err.text, "another test_httpd_socket is running"));
     assert_null(second);
     fd = unix_client(names.path);
     bench_say(fd, "GET /still HTTP/1.1\r\nHost: h\r\n\r\n");

@@ -119,8 +119,9 @@ static void wrong_certificates_are_rejected(void **state)
         const char *says;
     } table[] =
         {
-            {"expired", TLS1_3_VERSION, ERR_PEER, "expired"},
-            {"test", TLS1_3_VERSION, ERR_PEER, "of cluster test, this is cluster prod"},
+            {"expired", TLS1_3_VERSION, ERR_PEER, "expired (it needs a current one"},
+            {"test", TLS1_3_VERSION, ERR_PEER,
+             "of cluster test, this is cluster prod: it needs a"},
             {"operator", TLS1_3_VERSION, ERR_PEER, "is not ringfence://"},
             {"nameless", TLS1_3_VERSION, ERR_PEER, "no SAN URI"},
             {"dns", TLS1_3_VERSION, ERR_PEER, "no SAN URI"},

@@ -152,6 +152,7 @@ static void wrong_node_is_never_up(void **state)
     assert_int_equal(w.downs, 0);
     assert_int_equal(link_last_error(w.link)->code, ERR_PEER);
     assert_non_null(strstr(link_last_error(w.link)->text, "expected controller witness"));
+    assert_non_null(strstr(link_last_error(w.link)->text, ": correct the address"));
     link_close(w.link);
     bench_close(&b);
 }

@@ -127,7 +127,8 @@ static void wrong_files_are_named(void **state)
             {"controller-east.crt", "controller-west.key", "east", ERR_INVAL,
              "does not belong to the certificate"},
             {"controller-west.crt", "controller-west.key", "east", ERR_PEER,
-             "is for controller west of cluster prod, this node is controller east"},
+             "is for controller west of cluster prod, this node is controller east of "
+             "cluster prod: correct the name"},
             {"old.crt", "old.key", "east", ERR_INVAL, "expired"},
             {"anon.crt", "anon.key", "east", ERR_PEER, "SAN URI"},
             {"two.crt", "two.key", "east", ERR_PEER, "more than one"},
