@@ -209,7 +209,7 @@ void pg_reap(struct pg *pg)
         pg->started = 0;
 }
 
-/* It ended: ours by its exit, systemd's when no postmaster was seen for a while. */
+/* Ours by its exit; of one that systemd starts only the deadline tells. */
 static bool has_ended(struct pg *pg, bool ours)
 {
     pg_reap(pg);
