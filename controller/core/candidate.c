@@ -357,8 +357,8 @@ bool declared_ok(const struct look *l, char why[TEXT_SIZE])
     }
     if (seen->server != SERVER_DOWN && seen->server != SERVER_PRIMARY) {
         snprintf(why, TEXT_SIZE,
-                 "its server is neither a primary nor stopped: stop it, or attach the "
-                 "region of the primary");
+                 "its server is neither a primary nor stopped: stop it; or, if another "
+                 "one is the primary, `ringfence detach` and attach that one's region");
         return false;
     }
     if (seen->server == SERVER_PRIMARY && !l->g->adopt) {

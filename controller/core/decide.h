@@ -65,7 +65,7 @@ struct condition {
     char value[TEXT_SIZE], limit[TEXT_SIZE];
 };
 
-enum { CONDITION_MAX = 24 };
+enum { CONDITION_MAX = 40 };
 
 struct explanation {
     bool would_fail_over;    /* an automatic failover would begin now */

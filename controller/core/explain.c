@@ -178,6 +178,20 @@ static void explain_candidates(const struct look *l, struct explanation *out)
     }
 }
 
+/* What a fence_begin of the active instance would wait for. */
+static void explain_reach(const struct look *l, struct explanation *out)
+{
+    bool within = !proof_is_out_of_reach(l, l->g->active);
+    struct condition *c = add(out, "proof-reachable", within, l->g->phase == PHASE_STEADY);
+
+    SET(c->value, "%s",
+        within ? "by its agent, or by counting its lease out"
+               : "only its agent, which is silent, could prove it");
+    SET(c->limit, "a fence that nobody could end is not begun%s",
+        within ? ""
+               : "; the exit is its agent's return, or an attested proof " ATTESTED_BY);
+}
+
 static void explain_forming(const struct look *l, struct explanation *out)
 {
     struct condition *c;
@@ -231,7 +245,7 @@ static void verdict_attested(const struct look *l, struct explanation *out)
     else if (proof != NO_INSTANCE)
         SET(out->verdict,
             "%s by proof-%s: only its agent can give it, or an attested proof " ATTESTED_BY,
-            fencing ? "fencing has begun, and is held" : "a failover begins, to be held",
+            fencing ? "fencing has begun, and is held" : "a failover is due, and held",
             l->g->instances[proof].agent);
 }
 
@@ -300,7 +314,8 @@ static void verdict(const struct look *l, struct explanation *out)
         SET(out->verdict, "nothing is wrong; a failover would find %s ready",
             ready_name(l));
     if (l->g->phase == PHASE_FENCING ||
-        (cause && (blocker == NULL || strcmp(blocker, "target-ready") == 0)))
+        (cause && (blocker == NULL || strcmp(blocker, "target-ready") == 0 ||
+                   strcmp(blocker, "proof-reachable") == 0)))
         verdict_attested(l, out);
 }
 
@@ -315,6 +330,7 @@ void explain(const struct state *s, const struct observations *o, uint8_t group,
     explain_adoption(&l, out);
     explain_cause(&l, out);
     explain_candidates(&l, out);
+    explain_reach(&l, out);
     explain_forming(&l, out);
     explain_proofs(&l, out);
     verdict(&l, out);

@@ -256,6 +256,10 @@ bool guard_silent(const struct look *l, struct entry *e)
 
     if (!holder_silent(l) || !automatic_now(l))
         return false;
+    /* fence_begin cannot be taken back: where only the silent agent itself, or people,
+     * could give the proof, nothing is begun that only they could end (I11). */
+    if (proof_is_out_of_reach(l, l->g->active))
+        return false;
     snprintf(reason, sizeof reason,
              "no renewal of %s for %" PRIu64 " ms, its lease of %u ms was counted out",
              active_of(l)->agent, ms, l->g->terms.ttl_ms);
