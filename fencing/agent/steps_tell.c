@@ -56,8 +56,9 @@ static bool find_ready(struct inst *i, bool *ret_saved)
     bool ready;
 
     board_view(i->st->parts.board, i->slot, &v);
-    ready = i->alive && !i->alien && i->seen != NULL &&
-            server_is_ready(i->a, i->seen, i->rec, v.opened);
+    /* Not seen yet in this life, but watched: what the last life found of this postmaster
+     * stands, or an open gate would be narrowed until the first look. */
+    ready = i->alive && !i->alien && server_is_ready(i->a, i->seen, i->rec, v.opened);
     if (ready && i->rec->ready_epoch != i->a->epoch) {
         i->rec->ready_epoch = i->a->epoch;
         log_info("%s: the server is ready to be opened in epoch %" PRIu64, i->group,

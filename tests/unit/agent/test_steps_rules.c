@@ -250,6 +250,20 @@ static void ready_waits_for_the_members(void **state)
     assert_true(server_is_ready(&a, &o, &r, true));
 }
 
+/* After a restart of the agent: what its last life found stands before the first look. */
+static void ready_outlives_a_restart(void **state)
+{
+    Rf__Assignment a = assignment(P, 3);
+    struct step_record r = led(3);
+
+    (void)state;
+    assert_false(server_is_ready(&a, NULL, &r, true));
+    r.ready_epoch = 3;
+    assert_true(server_is_ready(&a, NULL, &r, true));
+    r.ready_epoch = 2;
+    assert_false(server_is_ready(&a, NULL, &r, true));
+}
+
 /* Before `opened` the members are candidates of the last epoch, and may be dead. */
 static void a_new_epoch_waits_for_nobody(void **state)
 {
@@ -555,6 +569,7 @@ int main(void)
         cmocka_unit_test(one_step_at_a_time),
         cmocka_unit_test(only_what_was_seen_changes_the_server),
         cmocka_unit_test(ready_waits_for_the_members),
+        cmocka_unit_test(ready_outlives_a_restart),
         cmocka_unit_test(a_new_epoch_waits_for_nobody),
         cmocka_unit_test(never_ready),
         cmocka_unit_test(only_its_agent_starts_a_server),
