@@ -104,7 +104,10 @@ static const struct cli_command apply_command = {
 
 static const struct cli_command diff_command = {
     {"diff", "-f FILE", "show what apply would change",
-     "Exit status 0: nothing would change; 1: something would.", file_options},
+     "A line for each value that differs: + is new, - goes away, ~ changes; of a new group "
+     "that is all of it, defaults too. Exit status 0: nothing would change; 1: something "
+     "would.",
+     file_options},
     0,
     0,
     cli_diff};

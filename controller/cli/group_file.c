@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/cli/group_units.h"
 #include "controller/config/config.h"
 
 enum { TEXT_MAX = 200, LIST_MAX = 16 };
@@ -114,31 +115,7 @@ static const cyaml_schema_value_t file_schema = {
 /* ---- units ----------------------------------------------------------------------------
  */
 
-enum unit { UNIT_DURATION, UNIT_SIZE, UNIT_SHARE };
-
-struct unit_row {
-    const char *key;    /* in the file */
-    const char *object; /* in the document */
-    const char *member;
-    enum unit unit;
-};
-
-static const struct unit_row unit_rows[] = {
-    {"lease.ttl", "lease", "ttl_ms", UNIT_DURATION},
-    {"lease.renew", "lease", "renew_ms", UNIT_DURATION},
-    {"lease.rho", "lease", "rho_ppm", UNIT_SHARE},
-    {"decide.failover_after", "decide", "failover_after_ms", UNIT_DURATION},
-    {"decide.hung_after", "decide", "hung_after_ms", UNIT_DURATION},
-    {"decide.shrink_after", "decide", "shrink_after_ms", UNIT_DURATION},
-    {"decide.promote_deadline", "decide", "promote_deadline_ms", UNIT_DURATION},
-    {"decide.stop_deadline", "decide", "stop_deadline_ms", UNIT_DURATION},
-    {"decide.cooldown", "decide", "cooldown_ms", UNIT_DURATION},
-    {"decide.max_lag", "decide", "max_lag_bytes", UNIT_SIZE},
-    {"decide.max_lag_time", "decide", "max_lag_ms", UNIT_DURATION},
-    {"decide.probe", "decide", "probe_ms", UNIT_DURATION},
-};
-
-static int read_unit(const struct config *c, const struct unit_row *row,
+static int read_unit(const struct config *c, const struct group_unit_row *row,
                      uint64_t *ret_value, struct err *err)
 {
     uint32_t small = 0;
@@ -174,19 +151,21 @@ static int no_memory(struct err *err)
 
 static int add_units(const struct config *c, json_t *document, struct err *err)
 {
-    for (size_t i = 0; i < ARRAY_LEN(unit_rows); i++) {
+    const struct group_unit_row *row;
+
+    for (size_t i = 0; (row = group_unit_at(i)) != NULL; i++) {
         uint64_t value = 0;
         int status;
 
-        if (!config_has(c, unit_rows[i].key))
+        if (!config_has(c, row->key))
             continue;
-        status = read_unit(c, &unit_rows[i], &value, err);
+        status = read_unit(c, row, &value, err);
         if (status != 0)
             return status;
         if (value > INT64_MAX)
-            return config_bad(c, unit_rows[i].key, err, "too large");
-        if (json_object_set_new(member_object(document, unit_rows[i].object),
-                                unit_rows[i].member, json_integer((json_int_t)value)) != 0)
+            return config_bad(c, row->key, err, "too large");
+        if (json_object_set_new(member_object(document, row->object), row->member,
+                                json_integer((json_int_t)value)) != 0)
             return no_memory(err);
     }
     return 0;
@@ -456,14 +435,12 @@ static void locate_region(const struct config *c, const char *path,
 /* The key in the file of a path in the document. */
 static void locate_key(const struct config *c, const char *path, char key[CONFIG_KEY_SIZE])
 {
-    for (size_t i = 0; i < ARRAY_LEN(unit_rows); i++) {
-        snprintf(key, CONFIG_KEY_SIZE, "%s.%s", unit_rows[i].object, unit_rows[i].member);
-        if (strcmp(path, key) != 0)
-            continue;
-        snprintf(key, CONFIG_KEY_SIZE, "%s", unit_rows[i].key);
-        return;
-    }
-    locate_region(c, path, key);
+    const struct group_unit_row *row = group_unit_of(path);
+
+    if (row != NULL)
+        snprintf(key, CONFIG_KEY_SIZE, "%s", row->key);
+    else
+        locate_region(c, path, key);
 }
 
 bool group_file_locate(const struct config *file, const char *said, struct err *ret)

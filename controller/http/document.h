@@ -24,7 +24,8 @@ MUST_USE int document_read(const void *data, size_t len, struct group *ret_spec,
 /* The document that gives this group again, all defaults spelt out. NULL: no memory. */
 json_t *document_of(const struct group *g);
 
-/* [{"path", "from", "to"}]; `from` NULL: a new group. NULL: no memory. */
+/* [{"path", "from", "to"}], a leaf each, null where there is none; `from` NULL: a new
+ * group. NULL: no memory. */
 json_t *document_diff(const struct group *from, const struct group *to);
 
 struct document_surroundings {

@@ -123,12 +123,22 @@ static void test_apply_and_diff(void **unused)
     assert_string_equal(o.out, "group orders: applied\n"
                                "leases are granted for 2s until the next epoch (a failover "
                                "or switchover), then for 1s\n");
-    server.body = "{\"group\": \"orders\", \"diff\": [{\"path\": \"sync\", \"from\": "
-                  "\"off\", \"to\": \"required\"}, {\"path\": \"lease.ttl_ms\", \"from\": "
-                  "null, \"to\": 3000}]}";
+    server.body =
+        "{\"group\": \"orders\", \"diff\": [{\"path\": \"sync\", \"from\": \"off\", "
+        "\"to\": "
+        "\"required\"}, {\"path\": \"lease.ttl_ms\", \"from\": null, \"to\": 3000}, "
+        "{\"path\": \"lease.rho_ppm\", \"from\": 10000, \"to\": 500}, {\"path\": "
+        "\"decide.max_lag_bytes\", \"from\": 16777216, \"to\": null}, {\"path\": "
+        "\"decide.automatic\", \"from\": true, \"to\": false}, {\"path\": "
+        "\"components[0].instances[1].port\", \"from\": null, \"to\": 5432}]}";
     p = run(WORDS("diff", "-f", EXAMPLES "/group-orders.yaml"));
     assert_int_equal(p.exit, CLI_NO);
-    assert_string_equal(p.out, "~ sync: off -> required\n+ lease.ttl_ms: 3000\n");
+    assert_string_equal(p.out, "~ sync: off -> required\n"
+                               "+ lease.ttl: 3s\n"
+                               "~ lease.rho: 1% -> 500ppm\n"
+                               "- decide.max_lag: 16MiB\n"
+                               "~ decide.automatic: true -> false\n"
+                               "+ components[0].instances[1].port: 5432\n");
     assert_string_equal(server.line, "POST /v1/groups?dry=1 HTTP/1.1");
     server.body = "{\"group\": \"orders\", \"diff\": []}";
     q = run(WORDS("diff", "-f", EXAMPLES "/group-orders.yaml"));

@@ -144,9 +144,61 @@ static void a_difference_is_named_by_its_path(void **state)
                         "components[0].instances[1].port");
     json_decref(diff);
 
-    diff = document_diff(NULL, &g); /* a new group: all of it */
-    assert_true(json_array_size(diff) > 5);
-    assert_true(json_is_null(json_object_get(json_array_get(diff, 0), "from")));
+    other = g;
+    g.policy.residency_count = 0; /* as a list, it has no leaf on this side */
+    diff = document_diff(&other, &g);
+    assert_int_equal(json_array_size(diff), 1);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(diff, 0), "path")),
+                        "residency[0]");
+    assert_true(json_is_null(json_object_get(json_array_get(diff, 0), "to")));
+    json_decref(diff);
+}
+
+static const json_t *added_at(const json_t *diff, const char *path)
+{
+    const json_t *one;
+    size_t i;
+
+    json_array_foreach(diff, i, one)
+    {
+        if (strcmp(json_string_value(json_object_get(one, "path")), path) == 0)
+            return json_object_get(one, "to");
+    }
+    fail_msg("%s is not told", path);
+    return NULL;
+}
+
+/* Of a group, or of an instance, that is new, every leaf is told by its path. */
+static void what_is_new_is_told_leaf_by_leaf(void **state)
+{
+    struct group g, fewer;
+    json_t *diff;
+    const json_t *one;
+    size_t i;
+
+    (void)state;
+    read_ok(good, &g);
+    diff = document_diff(NULL, &g);
+    json_array_foreach(diff, i, one)
+    {
+        assert_true(json_is_null(json_object_get(one, "from")));
+        assert_false(json_is_object(json_object_get(one, "to")));
+        assert_false(json_is_array(json_object_get(one, "to")));
+    }
+    assert_string_equal(json_string_value(added_at(diff, "regions[0].role")), "active");
+    assert_string_equal(json_string_value(added_at(diff, "regions[1].tags[0]")), "eu");
+    assert_string_equal(
+        json_string_value(added_at(diff, "components[0].instances[1].data")), "/w");
+    assert_int_equal(json_integer_value(added_at(diff, "decide.hung_after_ms")), 9000);
+    assert_string_equal(json_string_value(added_at(diff, "fence[1]")), "lease_expiry");
+    json_decref(diff);
+
+    fewer = g;
+    fewer.instance_count = 1;
+    diff = document_diff(&fewer, &g);
+    assert_int_equal(json_array_size(diff), 5);
+    assert_int_equal(json_integer_value(added_at(diff, "components[0].instances[1].port")),
+                     5433);
     json_decref(diff);
 }
 
@@ -317,6 +369,7 @@ int main(void)
         cmocka_unit_test(what_is_left_out_has_its_default),
         cmocka_unit_test(a_document_survives_the_round_trip),
         cmocka_unit_test(a_difference_is_named_by_its_path),
+        cmocka_unit_test(what_is_new_is_told_leaf_by_leaf),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(what_does_not_fit_is_named),
         cmocka_unit_test(routes_are_found_and_formatted),
