@@ -219,38 +219,50 @@ static int check_region_keys(const struct config *c, const char *key, bool with_
     return 0;
 }
 
-/* One region: `key` holds its role, or a mapping with role, tags (and name in a list). */
+/* Left out, it says nothing: the server knows for which groups that will do. */
+static int add_role(const struct config *c, const char *key, json_t *region,
+                    struct err *err)
+{
+    const char *role = config_text(c, key);
+
+    if (!config_has(c, key))
+        return 0;
+    if (!is_role(role))
+        return config_bad(c, key, err, "expected active or standby%s%.60s%s",
+                          role != NULL ? ", found '" : "", role != NULL ? role : "",
+                          role != NULL ? "'" : "");
+    return json_object_set_new(region, "role", json_string(role)) != 0 ? no_memory(err) : 0;
+}
+
+/* One region: `key` holds its role, or a mapping with role, tags (and name in a list); in a
+ * list its name alone will do. */
 static int add_region(const struct config *c, const char *key, const char *name,
                       json_t *regions, struct err *err)
 {
     bool is_mapping = config_is_mapping(c, key), in_list = name == NULL;
     char role_key[CONFIG_KEY_SIZE], name_key[CONFIG_KEY_SIZE], tags_key[CONFIG_KEY_SIZE];
-    const char *role;
     json_t *region = json_object();
     int status = json_array_append_new(regions, region) != 0 ? no_memory(err) : 0;
 
     snprintf(role_key, sizeof role_key, "%.100s%s", key, is_mapping ? ".role" : "");
     snprintf(name_key, sizeof name_key, "%.100s.name", key);
     snprintf(tags_key, sizeof tags_key, "%.100s%s", key, is_mapping ? ".tags" : ".-");
-    role = config_text(c, role_key);
-    if (status == 0 && in_list && !is_mapping)
-        return config_bad(c, key, err, "expected a mapping with name, role and tags");
+    if (status == 0 && in_list && !is_mapping && config_text(c, key) == NULL)
+        return config_bad(c, key, err,
+                          "expected a name, or a mapping with name, role and "
+                          "tags");
     if (status == 0 && is_mapping)
         status = check_region_keys(c, key, in_list, err);
     if (status != 0)
         return status;
     if (in_list)
-        name = config_text(c, name_key);
+        name = config_text(c, is_mapping ? name_key : key);
     if (name == NULL || name[0] == '\0')
         return config_bad(c, name_key, err, "expected the region's name");
-    if (!is_role(role))
-        return config_bad(c, role_key, err, "expected active or standby%s%.60s%s",
-                          role != NULL ? ", found '" : "", role != NULL ? role : "",
-                          role != NULL ? "'" : "");
-    if (json_object_set_new(region, "name", json_string(name)) != 0 ||
-        json_object_set_new(region, "role", json_string(role)) != 0)
+    if (json_object_set_new(region, "name", json_string(name)) != 0)
         return no_memory(err);
-    return add_tags(c, tags_key, region, err);
+    status = in_list && !is_mapping ? 0 : add_role(c, role_key, region, err);
+    return status == 0 ? add_tags(c, tags_key, region, err) : status;
 }
 
 static int add_regions(const struct config *c, json_t *document, struct err *err)
@@ -264,7 +276,8 @@ static int add_regions(const struct config *c, json_t *document, struct err *err
     if (n == 0)
         return config_bad(c, "regions", err,
                           "expected regions and their roles, such as "
-                          "{east: active, west: standby}");
+                          "{east: active, west: standby}; or, of a group that is declared "
+                          "already, their names: [east, west]");
     for (size_t i = 0; i < n; i++) {
         const char *name = config_child_name(c, "regions", i);
         char key[CONFIG_KEY_SIZE];

@@ -59,6 +59,7 @@ static const struct request_row requests[] = {
     {{"log"}, "GET /v1/log?limit=50", ""},
     {{"log", "orders", "-n", "7"}, "GET /v1/log?limit=7&group=orders", ""},
     {{"log", "--follow", "orders"}, "GET /v1/log?limit=50&group=orders&follow=1", ""},
+    {{"export", "orders", "--json"}, "GET /v1/groups/orders", ""},
     {{"switchover", "orders", "--to", "west", "--reason", "a \"drill\""},
      "POST /v1/groups/orders/switchover",
      "{\"to\":\"west\",\"reason\":\"a \\\"drill\\\"\"}"},
@@ -140,6 +141,27 @@ static void test_apply_and_diff(void **unused)
                                "~ decide.automatic: true -> false\n"
                                "+ components[0].instances[1].port: 5432\n");
     assert_string_equal(server.line, "POST /v1/groups?dry=1 HTTP/1.1");
+    server.body =
+        "{\"group\": \"orders\", \"diff\": [{\"path\": \"sync\", \"from\": \"off\", "
+        "\"to\": "
+        "\"strict\"}], \"active_region\": \"west\", \"roles_ignored\": true, \"refused\": "
+        "{\"code\": \"wrong-phase\", \"text\": \"is fencing\"}}";
+    outcome_free(&p);
+    p = run(WORDS("diff", "--keep-active", "-f", EXAMPLES "/group-orders.yaml"));
+    assert_int_equal(p.exit, CLI_NO);
+    assert_string_equal(p.out,
+                        "~ sync: off -> strict\n"
+                        "--keep-active: the file's roles do not count, west stays active\n"
+                        "! apply would be refused: wrong-phase: is fencing\n");
+    assert_string_equal(server.line, "POST /v1/groups?dry=1&keep_active=1 HTTP/1.1");
+    server.body = "{\"group\": \"orders\", \"index\": 812, \"changed\": true, "
+                  "\"active_region\": \"west\", \"roles_ignored\": true}";
+    outcome_free(&o);
+    o = run(WORDS("apply", "--keep-active", "-f", EXAMPLES "/group-orders.yaml"));
+    assert_string_equal(
+        o.out, "group orders: applied\n"
+               "--keep-active: the file's roles do not count, west stays active\n");
+    assert_string_equal(server.line, "POST /v1/groups?keep_active=1 HTTP/1.1");
     server.body = "{\"group\": \"orders\", \"diff\": []}";
     q = run(WORDS("diff", "-f", EXAMPLES "/group-orders.yaml"));
     assert_int_equal(q.exit, CLI_OK);
@@ -165,13 +187,13 @@ static const struct answer_row answers[] = {
      400,
      ERROR("bad-request", "sync: \\\"x\\\": one of"),
      CLI_USAGE,
-     "ringfence: " IN_GROUP_FILE "33: sync: \"x\": one of\n"},
+     "ringfence: " IN_GROUP_FILE "34: sync: \"x\": one of\n"},
     {{"diff", "-f", EXAMPLES "/group-orders.yaml"},
      FAKE_ANSWER,
      409,
      ERROR("invalid", "lease.ttl: breaks"),
      CLI_NO,
-     "ringfence: " IN_GROUP_FILE "22: lease.ttl: breaks\n"},
+     "ringfence: " IN_GROUP_FILE "23: lease.ttl: breaks\n"},
     {{"apply", "-f", EXAMPLES "/group-orders.yaml"},
      FAKE_ANSWER,
      409,

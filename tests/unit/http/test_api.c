@@ -29,7 +29,7 @@ static struct backend {
     /* What is done with a proposal. */
     enum refusal dry, applied;
     int propose_code, done_status;
-    struct entry proposed;
+    struct entry proposed, tried;
     unsigned proposals, notes, forwards;
     char forwarded[96], note[600];
     struct { /* a proposal whose fate is told at the next turn */
@@ -82,6 +82,13 @@ static int on_propose(void *owner, const struct entry *e, api_proposed *done, vo
     b.later.ctx = ctx;
     uv_idle_start(&b.idle, on_idle);
     return 0;
+}
+
+static void on_dry(void *owner, const struct entry *e, struct apply_result *ret)
+{
+    (void)owner;
+    b.tried = *e;
+    *ret = (struct apply_result){.refusal = b.dry, .text = "because"};
 }
 
 static void on_note(void *owner, const char *group, const char *text)
@@ -163,6 +170,7 @@ static int setup(void **state)
     }
     b.api = (struct api_backend){.facts = on_facts,
                                  .propose = on_propose,
+                                 .dry = on_dry,
                                  .note_refused = on_note,
                                  .want_failover = on_want,
                                  .forward = on_forward,
@@ -430,6 +438,9 @@ static void one_hop_is_enough(void **state)
     api_serve(b.served, &r, keep, &status);
     assert_int_equal(status, 503);
     assert_int_equal(b.forwards, 0);
+    r.path = "/v1/status?x=1"; /* from a newer version, perhaps */
+    api_serve(b.served, &r, keep, &status);
+    assert_int_equal(status, 400);
     r.path = "/v1/nothing?x=%00";
     api_serve(b.served, &r, keep, &status);
     assert_int_equal(status, 404);
@@ -455,25 +466,33 @@ static void a_failover_is_answered_when_it_has_begun(void **state)
     assert_true(says("wrong-phase"));
 }
 
+#define COMPONENTS                                                                         \
+    " \"components\": [{\"name\": \"db\", \"provider\": \"postgres\", \"instances\": ["    \
+    " {\"agent\": \"pg-0\", \"region\": \"r0\", \"port\": 1, \"data\": \"/a\"},"           \
+    " {\"agent\": \"pg-1\", \"region\": \"r1\", \"port\": 1, \"data\": \"/b\"}]}]}"
+
+static const char document[] =
+    "{\"group\": \"orders\", \"regions\": [{\"name\": \"r0\", \"role\": \"active\"},"
+    " {\"name\": \"r1\", \"role\": \"standby\"}]," COMPONENTS;
+
+static void know_agents(void)
+{
+    b.state.agent_count = 2;
+    for (unsigned i = 0; i < 2; i++) {
+        snprintf(b.state.agents[i].name, NAME_SIZE, "pg-%u", i);
+        snprintf(b.state.agents[i].region, NAME_SIZE, "r%u", i);
+    }
+}
+
 static void a_group_that_is_there_is_not_declared_again(void **state)
 {
-    static const char document[] =
-        "{\"group\": \"orders\", \"regions\": [{\"name\": \"r0\", \"role\": \"active\"},"
-        " {\"name\": \"r1\", \"role\": \"standby\"}],"
-        " \"components\": [{\"name\": \"db\", \"provider\": \"postgres\", \"instances\": ["
-        " {\"agent\": \"pg-0\", \"region\": \"r0\", \"port\": 1, \"data\": \"/a\"},"
-        " {\"agent\": \"pg-1\", \"region\": \"r1\", \"port\": 1, \"data\": \"/b\"}]}]}";
     struct group *g = &b.state.groups[0];
 
     (void)state;
     assert_int_equal(ask("POST", "/v1/groups", document), 409); /* no such agents */
     assert_true(says("pg-0 is not known"));
     assert_int_equal(b.notes, 1);
-    b.state.agent_count = 2;
-    for (unsigned i = 0; i < 2; i++) {
-        snprintf(b.state.agents[i].name, NAME_SIZE, "pg-%u", i);
-        snprintf(b.state.agents[i].region, NAME_SIZE, "r%u", i);
-    }
+    know_agents();
     assert_int_equal(ask("POST", "/v1/groups?dry=1", document), 200);
     assert_true(says("\"path\":\"components[0].name\""));
     assert_int_equal(b.proposals, 0);
@@ -485,8 +504,89 @@ static void a_group_that_is_there_is_not_declared_again(void **state)
     g->terms.ttl_ms = 6000;
     assert_int_equal(ask("POST", "/v1/groups", document), 200);
     assert_string_equal(call.text, "{\"group\":\"orders\",\"index\":42,\"changed\":false,"
+                                   "\"roles_ignored\":false,\"active_region\":\"r0\","
                                    "\"ttl_ms\":3000,\"lease_ttl_ms\":6000}");
     assert_int_equal(b.proposals, 1);
+}
+
+/* A group that has moved to r1 since this was written. */
+static void declare_and_move(void)
+{
+    assert_int_equal(ask("POST", "/v1/groups", document), 200);
+    b.state.groups[0] = b.proposed.declare.spec;
+    b.state.groups[0].index = 42;
+    b.state.groups[0].epoch = 4;
+    b.state.groups[0].active = 1;
+    b.proposals = 0;
+}
+
+static const char without_roles[] =
+    "{\"group\": \"orders\", \"regions\": [{\"name\": \"r0\"}, {\"name\": \"r1\"}],"
+    " \"sync\": \"strict\"," COMPONENTS;
+
+/* Who is active is in the entry all the same: apply() compares, and what moves the group
+ * between the request and the entry is not undone. */
+static void roles_may_be_left_out_of_a_group_that_is_there(void **state)
+{
+    (void)state;
+    know_agents();
+    b.state.group_count = 0;
+    assert_int_equal(ask("POST", "/v1/groups", without_roles), 400);
+    assert_true(says("regions: none has a role, and group orders is new"));
+    assert_int_equal(ask("POST", "/v1/groups?keep_active=1", without_roles), 400);
+    assert_int_equal(b.proposals, 0);
+    b.state.group_count = 1;
+    declare_and_move();
+    assert_int_equal(ask("POST", "/v1/groups", without_roles), 200);
+    assert_true(says("\"changed\":true,\"roles_ignored\":false,\"active_region\":\"r1\""));
+    assert_int_equal(b.proposed.declare.spec.active, 1);
+    assert_int_equal(b.proposed.declare.spec.policy.sync, SYNC_STRICT);
+}
+
+static void roles_may_be_told_not_to_count(void **state)
+{
+    (void)state;
+    know_agents();
+    declare_and_move();
+    assert_int_equal(ask("POST", "/v1/groups?keep_active=1", document), 200);
+    assert_true(says("\"changed\":false,\"roles_ignored\":true,\"active_region\":\"r1\""));
+    assert_int_equal(b.proposals, 0);
+    assert_int_equal(ask("POST", "/v1/groups?dry=1&keep_active=1", document), 200);
+    assert_true(says("\"diff\":[],\"active_region\":\"r1\",\"roles_ignored\":true"));
+    assert_int_equal(ask("POST", "/v1/groups?dry=1", document), 200);
+    assert_true(says("\"path\":\"regions[0].role\""));
+    assert_true(says("\"refused\":null")); /* by this backend */
+    assert_int_equal(b.tried.declare.spec.active, 0);
+    b.dry = REFUSE_ACTIVE_DIFFERS;
+    assert_int_equal(ask("POST", "/v1/groups?dry=1", document), 200);
+    assert_true(
+        says("\"refused\":{\"code\":\"active-region-differs\",\"text\":\"because\"}"));
+    b.dry = ACCEPTED;
+    assert_int_equal(b.proposals, 0);
+
+    b.state.group_count = 0; /* of a new group they count */
+    assert_int_equal(ask("POST", "/v1/groups?keep_active=1", document), 200);
+    assert_true(says("\"roles_ignored\":false"));
+    assert_int_equal(b.proposed.declare.spec.active, 0);
+}
+
+/* Before a failover and after it. */
+static void what_is_exported_changes_nothing(void **state)
+{
+    char exported[sizeof call.text];
+
+    (void)state;
+    know_agents();
+    assert_int_equal(ask("GET", "/v1/groups/nobody", NULL), 404);
+    declare_and_move();
+    for (uint8_t active = 0; active < 2; active++) {
+        b.state.groups[0].active = active;
+        assert_int_equal(ask("GET", "/v1/groups/orders", NULL), 200);
+        memcpy(exported, call.text, sizeof exported);
+        assert_int_equal(ask("POST", "/v1/groups", exported), 200);
+        assert_true(says("\"changed\":false"));
+        assert_int_equal(b.proposals, 0);
+    }
 }
 
 /* Lines come as they are due, until the client goes. */
@@ -521,6 +621,9 @@ int main(void)
         SERVED(one_hop_is_enough),
         SERVED(a_failover_is_answered_when_it_has_begun),
         SERVED(a_group_that_is_there_is_not_declared_again),
+        SERVED(roles_may_be_left_out_of_a_group_that_is_there),
+        SERVED(roles_may_be_told_not_to_count),
+        SERVED(what_is_exported_changes_nothing),
         SERVED(followers_get_lines),
     };
 

@@ -217,6 +217,9 @@ static void what_is_wrong_is_named(void **state)
         {"\"role\": \"standby\"", "\"role\": \"active\"",
          "regions[1].role: east is active"},
         {"\"role\": \"standby\"", "\"role\": \"third\"", "regions[1].role: \"active\" or"},
+        {"\"role\": \"active\",", "",
+         "regions[0].role: is missing; every region has a role, or none"},
+        {"\"role\": \"standby\",", "", "regions[1].role: is missing"},
         {"\"name\": \"west\"", "\"name\": \"east\"", "regions[1].name: region east"},
         {"\"residency\": [\"eu\"]", "\"residency\": \"eu\"",
          "residency: is something else"},
@@ -308,6 +311,72 @@ static void what_does_not_fit_is_named(void **state)
     assert_non_null(strstr(err.text, "residency: region west"));
 }
 
+/* Who is active is the log's to know: a document without roles leaves it alone, and so
+ * does one whose roles are not to count. */
+static void without_roles_the_active_one_stays(void **state)
+{
+    struct group g, now;
+    json_t *document, *region, *diff;
+    struct err err = {0};
+    size_t i;
+
+    (void)state;
+    read_ok(good, &now);
+    now.active = 1; /* it has moved */
+    document = document_of(&now);
+    json_array_foreach(json_object_get(document, "regions"), i, region)
+    {
+        json_object_del(region, "role");
+    }
+    if (document_parse(document, &g, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(g.active, NO_INSTANCE);
+    assert_int_equal(document_keep_active(&g, &now, &err), 0);
+    assert_int_equal(g.active, 1);
+    diff = document_diff(&now, &g);
+    assert_int_equal(json_array_size(diff), 0);
+    json_decref(diff);
+    json_decref(document);
+
+    read_ok(good, &g); /* east: active */
+    assert_int_equal(document_keep_active(&g, &now, &err), 0);
+    assert_int_equal(g.active, 1);
+    (void)snprintf(g.instances[1].agent, NAME_SIZE, "pg-new");
+    assert_int_equal(document_keep_active(&g, &now, &err), ERR_INVAL);
+    assert_non_null(strstr(err.text, "pg-west, which is active, is not among them"));
+}
+
+/* Between controllers a query that is not understood is an error: "dry" passed over would
+ * be an act. */
+static void a_query_is_passed_on_whole(void **state)
+{
+    static const struct {
+        bool dry, keep_active;
+        const char *path;
+    } table[] = {{false, false, "/v1/groups"},
+                 {true, false, "/v1/groups?dry=1"},
+                 {false, true, "/v1/groups?keep_active=1"},
+                 {true, true, "/v1/groups?dry=1&keep_active=1"}};
+    struct route r = {.kind = ROUTE_DECLARE};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct route again = {.kind = ROUTE_DECLARE};
+        char path[ROUTE_PATH_SIZE];
+
+        r.dry = table[i].dry;
+        r.keep_active = table[i].keep_active;
+        route_format(&r, path);
+        assert_string_equal(path, table[i].path);
+        assert_true(route_read_query(path + strcspn(path, "?"), &again));
+        assert_int_equal(again.dry, r.dry);
+        assert_int_equal(again.keep_active, r.keep_active);
+    }
+    assert_false(route_read_query("?dry=1&wet=1", &r));
+    assert_false(route_read_query("?dry=10", &r));
+    assert_false(route_read_query("?dry", &r));
+}
+
 static void routes_are_found_and_formatted(void **state)
 {
     static const struct {
@@ -317,6 +386,7 @@ static void routes_are_found_and_formatted(void **state)
         const char *group;
     } table[] = {
         {"GET", "/v1/status", 0, ROUTE_STATUS, ""},
+        {"GET", "/v1/groups/orders", 0, ROUTE_GROUP, "orders"},
         {"GET", "/v1/groups/orders/why", 0, ROUTE_WHY, "orders"},
         {"GET", "/v1/log", 0, ROUTE_LOG, ""},
         {"POST", "/v1/groups", 0, ROUTE_DECLARE, ""},
@@ -372,6 +442,8 @@ int main(void)
         cmocka_unit_test(what_is_new_is_told_leaf_by_leaf),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(what_does_not_fit_is_named),
+        cmocka_unit_test(without_roles_the_active_one_stays),
+        cmocka_unit_test(a_query_is_passed_on_whole),
         cmocka_unit_test(routes_are_found_and_formatted),
     };
 
