@@ -280,7 +280,11 @@ static const struct help_pair exit_codes[] = {
     {NULL, NULL}};
 
 static const struct help_pair environment[] = {
-    {"RINGFENCE_SOCKET", "the socket, where --socket is not given"}, {NULL, NULL}};
+    {"RINGFENCE_SOCKET", "the socket, where --socket is not given"},
+    {"COLUMNS",
+     "where long sentences are broken, 0: nowhere (default: the terminal's width; a pipe "
+     "gets whole lines)"},
+    {NULL, NULL}};
 
 static const struct help_pair files[] = {
     {CLI_CONTROLLER_SOCKET, "where ringfenced listens"},

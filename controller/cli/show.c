@@ -7,6 +7,7 @@
 #include "controller/base/units.h"
 #include "controller/cli/group_units.h"
 #include "controller/cli/table.h"
+#include "controller/cli/wrap.h"
 
 const char *show_value(const json_t *value, char room[SHOW_TEXT_SIZE])
 {
@@ -119,7 +120,7 @@ void show_why(const json_t *why, FILE *out)
     }
     if (t != NULL)
         table_print(t, "  ", out);
-    fprintf(out, "verdict: %s\n", show_member(why, "verdict", room));
+    wrap_print(out, "verdict: ", 9, show_member(why, "verdict", room));
 }
 
 static const char *or_dash(const char *text) { return text[0] != '\0' ? text : "-"; }

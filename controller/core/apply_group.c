@@ -110,7 +110,7 @@ static void check_spec(struct applying *a, const struct group *spec)
     }
     if (lease_check_ttl_rule(spec->policy.lease, spec->policy.renew_ms, around, &err) !=
         0) {
-        refuse(a, REFUSE_INVALID, "%.190s", err.text);
+        refuse(a, REFUSE_INVALID, "%s", err.text);
         return;
     }
     for (uint8_t n = 0; n < spec->instance_count; n++) {

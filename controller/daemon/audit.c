@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/base/text.h"
 static void name_instance(const struct state *s, const struct entry *e,
                           struct audit_before *ret)
 {
@@ -43,7 +44,8 @@ static bool any_granted(const struct entry *e, const struct apply_result *r)
 bool audit_make(const struct entry *e, const struct apply_result *r,
                 const struct audit_before *before, struct audit_row *ret_row)
 {
-    char summary[TEXT_SIZE];
+    enum { SUMMARY_SIZE = AUDIT_TEXT_SIZE - TEXT_SIZE - AUDIT_KIND_SIZE - 32 };
+    char summary[SUMMARY_SIZE];
 
     if (e->kind == ENTRY_RENEW && !(before->first_grant && any_granted(e, r)))
         return false;
@@ -58,7 +60,7 @@ bool audit_make(const struct entry *e, const struct apply_result *r,
     if (r->refusal == ACCEPTED)
         (void)snprintf(ret_row->text, sizeof ret_row->text, "%s", summary);
     else
-        (void)snprintf(ret_row->text, sizeof ret_row->text, "refused (%s): %s: %s",
-                       refusal_name(r->refusal), summary, r->text);
+        text_set(ret_row->text, sizeof ret_row->text, "refused (%s): %s: %s",
+                 refusal_name(r->refusal), summary, r->text);
     return true;
 }

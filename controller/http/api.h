@@ -22,7 +22,7 @@
 struct uv_loop_s;
 struct api;
 
-enum { API_ERROR_SIZE = 200 };
+enum { API_ERROR_SIZE = ERR_TEXT_SIZE };
 
 /* One controller as this one sees it. */
 struct api_controller {
