@@ -20,6 +20,9 @@ void audit_look(const struct state *s, const struct entry *e, struct audit_befor
 {
     *ret = (struct audit_before){0};
     name_instance(s, e, ret);
+    if (e->kind == ENTRY_DECLARE)
+        declare_summary(state_group_const(s, e->group), &e->declare.spec, ret->changes,
+                        sizeof ret->changes);
     if (e->kind != ENTRY_RENEW)
         return;
 
@@ -51,7 +54,10 @@ bool audit_make(const struct entry *e, const struct apply_result *r,
         return false;
 
     *ret_row = (struct audit_row){0};
-    entry_summary(e, before->instance, summary, sizeof summary);
+    if (e->kind == ENTRY_DECLARE)
+        (void)snprintf(summary, sizeof summary, "%s", before->changes);
+    else
+        entry_summary(e, before->instance, summary, sizeof summary);
     (void)snprintf(ret_row->kind, sizeof ret_row->kind, "%s", entry_kind_name(e->kind));
     (void)snprintf(ret_row->group, sizeof ret_row->group, "%s",
                    e->kind == ENTRY_RENEW ? e->renew.items[0].group : e->group);
