@@ -365,34 +365,6 @@ static void declaring_again_moves_nothing(void **state)
     }
 }
 
-/* Whatever the names, it is told how to go on: both ways to leave it there, and the move.
- */
-static void the_refusal_of_another_active_region_says_what_to_do(void **state)
-{
-    static const char longest[] = "a23456789-123456789-123";
-    struct entry e;
-    struct group *g;
-
-    (void)state;
-    world_steady(&w, SYNC_REQUIRED);
-    g = world_group(&w);
-    memcpy(g->name, longest, NAME_SIZE);
-    g->epoch = EPOCH_TOLD_MAX;
-    for (unsigned i = 0; i < 2; i++) {
-        memcpy(g->regions[i].name, longest, NAME_SIZE);
-        g->regions[i].name[0] = (char)('x' + i);
-    }
-    e = entry_of(ENTRY_DECLARE);
-    memcpy(e.group, longest, NAME_SIZE);
-    e.declare.spec = *g;
-    e.declare.spec.active = WEST;
-    assert_int_equal(world_apply(&w, &e), REFUSE_ACTIVE_DIFFERS);
-    assert_non_null(strstr(w.result.text, "take the roles out of the file"));
-    assert_non_null(strstr(w.result.text, "`ringfence apply --keep-active`"));
-    assert_non_null(strstr(w.result.text, "`ringfence switchover a23456789-123456789-123 "
-                                          "--to y23456789-123456789-123`"));
-}
-
 /* I4: within an epoch terms only widen; a shorter TTL waits for the next. */
 static void terms_shrink_only_with_a_new_epoch(void **state)
 {
@@ -589,7 +561,6 @@ int main(void)
         cmocka_unit_test(attach_starts_unproven),
         cmocka_unit_test(a_server_belongs_to_one_group),
         cmocka_unit_test(declaring_again_moves_nothing),
-        cmocka_unit_test(the_refusal_of_another_active_region_says_what_to_do),
         cmocka_unit_test(terms_shrink_only_with_a_new_epoch),
         cmocka_unit_test(a_switchover_goes_back_only_before_its_fence),
         cmocka_unit_test(residency_keeps_a_group_at_home),

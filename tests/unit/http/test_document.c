@@ -202,71 +202,68 @@ static void what_is_new_is_told_leaf_by_leaf(void **state)
     json_decref(diff);
 }
 
+static const struct {
+    const char *from, *to, *says;
+} wrong[] = {
+    {"{\"group\": \"orders\",", "", "line 1"},
+    {"\"group\": \"orders\"", "\"group\": \"Orders\"", "group: \"Orders\""},
+    {"\"group\": \"orders\"", "\"group\": 7", "group: is something else"},
+    {"\"group\": \"orders\"", "\"gruop\": \"orders\"", "gruop: unknown key"},
+    {"\"group\": \"orders\",", "\"group\": \"a\", \"group\": \"b\",", "duplicate"},
+    {"\"role\": \"active\"", "\"role\": \"standby\"", "regions: none is active"},
+    {"\"role\": \"standby\"", "\"role\": \"active\"", "regions[1].role: east is active"},
+    {"\"role\": \"standby\"", "\"role\": \"third\"", "regions[1].role: \"active\" or"},
+    {"\"role\": \"active\",", "",
+     "regions[0].role: is missing; every region has a role, or none"},
+    {"\"role\": \"standby\",", "", "regions[1].role: is missing"},
+    {"\"name\": \"west\"", "\"name\": \"east\"", "regions[1].name: region east"},
+    {"\"residency\": [\"eu\"]", "\"residency\": \"eu\"", "residency: is something else"},
+    {"\"ttl_ms\": 1000", "\"ttl_ms\": 1", "lease.ttl_ms: 1 is not in 300 to 60000"},
+    {"\"ttl_ms\": 1000", "\"ttl_ms\": \"1s\"", "lease.ttl_ms: a whole number"},
+    {"\"ttl_ms\": 1000", "\"ttl_ms\": -5", "lease.ttl_ms: -5"},
+    {"\"ttl_ms\": 1000", "\"ttl\": 1000", "lease.ttl: unknown key; known are: ttl_ms"},
+    {"\"sync\": \"strict\"", "\"sync\": \"never\"", "sync: \"never\": one of \"off\""},
+    {"\"provider\": \"postgres\"", "\"provider\": \"redis\"",
+     "components[0].provider: \"redis\" is not in this version"},
+    {"\"ungated_local\": false", "\"ungated_local\": \"no\"",
+     "components[0].ungated_local: true or false"},
+    {"\"agent\": \"pg-west\"", "\"agent\": \"pg-east\"",
+     "components[0].instances[1].agent: agent pg-east has an instance"},
+    {"\"region\": \"west\"", "\"region\": \"north\"",
+     "components[0].instances[1].region: region north is not in `regions`"},
+    {"\"region\": \"west\"", "\"region\": \"east\"",
+     "components[0].instances[1].region: region east has an instance already"},
+    {"\"port\": 5433", "\"port\": 70000", "components[0].instances[1].port: 70000"},
+    {"\"port\": 5433,", "", "components[0].instances[1].port: is missing"},
+    {"\"data\": \"/w\"", "\"data\": \"w\"", "components[0].instances[1].data"},
+    {"\"data\": \"/w\"", "\"data\": \"/w\\u0007\"", "control character"},
+    {"systemd:postgresql@15-main", "rc.d", "components[0].instances[0].start"},
+    {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": [\"agent\", \"power\"]",
+     "fence[1]: \"power\" is not in this version"},
+    {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": []", "fence: has 0"},
+    {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": [\"hope\"]",
+     "fence[0]: \"hope\": \"agent\""},
+    {"\"cooldown_ms\": 0", "\"cooldown_ms\": 1.5", "decide.cooldown_ms: a whole number"},
+    {"\"adopt\": true", "\"adopt\": 1", "adopt: true or false"},
+};
+
 /* One part of the good document is replaced; the error names the path. */
 static void what_is_wrong_is_named(void **state)
 {
-    static const struct {
-        const char *from, *to, *says;
-    } table[] = {
-        {"{\"group\": \"orders\",", "", "line 1"},
-        {"\"group\": \"orders\"", "\"group\": \"Orders\"", "group: \"Orders\""},
-        {"\"group\": \"orders\"", "\"group\": 7", "group: is something else"},
-        {"\"group\": \"orders\"", "\"gruop\": \"orders\"", "gruop: unknown key"},
-        {"\"group\": \"orders\",", "\"group\": \"a\", \"group\": \"b\",", "duplicate"},
-        {"\"role\": \"active\"", "\"role\": \"standby\"", "regions: none is active"},
-        {"\"role\": \"standby\"", "\"role\": \"active\"",
-         "regions[1].role: east is active"},
-        {"\"role\": \"standby\"", "\"role\": \"third\"", "regions[1].role: \"active\" or"},
-        {"\"role\": \"active\",", "",
-         "regions[0].role: is missing; every region has a role, or none"},
-        {"\"role\": \"standby\",", "", "regions[1].role: is missing"},
-        {"\"name\": \"west\"", "\"name\": \"east\"", "regions[1].name: region east"},
-        {"\"residency\": [\"eu\"]", "\"residency\": \"eu\"",
-         "residency: is something else"},
-        {"\"ttl_ms\": 1000", "\"ttl_ms\": 1", "lease.ttl_ms: 1 is not in 300 to 60000"},
-        {"\"ttl_ms\": 1000", "\"ttl_ms\": \"1s\"", "lease.ttl_ms: a whole number"},
-        {"\"ttl_ms\": 1000", "\"ttl_ms\": -5", "lease.ttl_ms: -5"},
-        {"\"ttl_ms\": 1000", "\"ttl\": 1000", "lease.ttl: unknown key; known are: ttl_ms"},
-        {"\"sync\": \"strict\"", "\"sync\": \"never\"", "sync: \"never\": one of \"off\""},
-        {"\"provider\": \"postgres\"", "\"provider\": \"redis\"",
-         "components[0].provider: \"redis\" is not in this version"},
-        {"\"ungated_local\": false", "\"ungated_local\": \"no\"",
-         "components[0].ungated_local: true or false"},
-        {"\"agent\": \"pg-west\"", "\"agent\": \"pg-east\"",
-         "components[0].instances[1].agent: agent pg-east has an instance"},
-        {"\"region\": \"west\"", "\"region\": \"north\"",
-         "components[0].instances[1].region: region north is not in `regions`"},
-        {"\"region\": \"west\"", "\"region\": \"east\"",
-         "components[0].instances[1].region: region east has an instance already"},
-        {"\"port\": 5433", "\"port\": 70000", "components[0].instances[1].port: 70000"},
-        {"\"port\": 5433,", "", "components[0].instances[1].port: is missing"},
-        {"\"data\": \"/w\"", "\"data\": \"w\"", "components[0].instances[1].data"},
-        {"\"data\": \"/w\"", "\"data\": \"/w\\u0007\"", "control character"},
-        {"systemd:postgresql@15-main", "rc.d", "components[0].instances[0].start"},
-        {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": [\"agent\", \"power\"]",
-         "fence[1]: \"power\" is not in this version"},
-        {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": []", "fence: has 0"},
-        {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": [\"hope\"]",
-         "fence[0]: \"hope\": \"agent\""},
-        {"\"cooldown_ms\": 0", "\"cooldown_ms\": 1.5",
-         "decide.cooldown_ms: a whole number"},
-        {"\"adopt\": true", "\"adopt\": 1", "adopt: true or false"},
-    };
-
     (void)state;
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        const char *found = strstr(good, table[i].from);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const char *found = strstr(good, wrong[i].from);
         char text[3000];
         struct group g;
         struct err err = {0};
 
         assert_non_null(found);
-        snprintf(text, sizeof text, "%.*s%s%s", (int)(found - good), good, table[i].to,
-                 found + strlen(table[i].from));
+        snprintf(text, sizeof text, "%.*s%s%s", (int)(found - good), good, wrong[i].to,
+                 found + strlen(wrong[i].from));
         if (document_read(text, strlen(text), &g, &err) == 0)
-            fail_msg("\"%s\" was accepted", table[i].to);
-        if (strstr(err.text, table[i].says) == NULL)
-            fail_msg("\"%s\": \"%s\" lacks \"%s\"", table[i].to, err.text, table[i].says);
+            fail_msg("\"%s\" was accepted", wrong[i].to);
+        if (strstr(err.text, wrong[i].says) == NULL)
+            fail_msg("\"%s\": \"%s\" lacks \"%s\"", wrong[i].to, err.text, wrong[i].says);
     }
 }
 
