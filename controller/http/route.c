@@ -101,7 +101,16 @@ unsigned route_match(const char *method, const char *path, struct route *ret,
         (void)err_set(err, ERR_INVAL, "%.20s is not for this path", method);
         return 405;
     }
-    (void)err_set(err, ERR_NOTFOUND, "there is no %.80s", path);
+    if (strncmp(path, "/v1/", 4) == 0)
+        (void)err_set(err, ERR_NOTFOUND, "there is no %.80s", path);
+    else
+        (void)err_set(err, ERR_NOTFOUND,
+                      "there is no %.80s here: this is the socket of a controller, and its "
+                      "paths begin with /v1/; what load balancers ask (/primary, "
+                      "/read-write, /replica, /health) is answered by an agent, at `http` "
+                      "of its agent.yaml or on its socket, by default "
+                      "/run/ringfence/ringfence-agent.sock",
+                      path);
     return 404;
 }
 

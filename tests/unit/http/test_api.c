@@ -80,6 +80,8 @@ static void what_is_wrong_is_answered(void **state)
         const char *says;
     } table[] = {
         {"GET", "/v2", NULL, 404, "not-found"},
+        {"GET", "/v1/primary", NULL, 404, "there is no /v1/primary\""},
+        {"GET", "/primary", NULL, 404, "is answered by an agent"},
         {"GET", "/v1/groups/orders/pause", NULL, 405, "bad-request"},
         {"POST", "/v1/groups/nobody/pause", NULL, 404, "unknown-group"},
         {"POST", "/v1/groups/orders/pause", "{\"x\": 1}", 400, "x: unknown key"},
