@@ -105,9 +105,9 @@ void table_print(const struct table *t, const char *indent, FILE *out)
         return;
     fit(t, strlen(indent), wrap_columns(out), widths);
     for (unsigned r = 0; r < t->rows; r++) {
-        const char *at[TABLE_COLUMNS];
+        const char *at[TABLE_COLUMNS]; /* unused ones are empty */
 
-        for (unsigned c = 0; c < t->columns; c++)
+        for (unsigned c = 0; c < TABLE_COLUMNS; c++)
             at[c] = t->cells[r][c];
         while (print_line(t, at, widths, indent, out))
             ;

@@ -356,7 +356,7 @@ int document_parse(const json_t *document, struct group *ret_spec, struct err *e
                                        "sync",   "components", "fence",     "adopt",
                                        "decide", NULL};
     struct group g = {0};
-    int active;
+    int active = -1;
 
     policy_defaults(&g.policy);
     if (reader_object(document, "", keys, err) != 0 ||

@@ -102,11 +102,11 @@ static void check_link(json_t *out, const struct api_facts *f, unsigned self,
     where_to_look(f, c->out_up ? other : self, c->out_up ? self : other, where,
                   sizeof where);
     if (!c->out_up)
-        text_set(text, sizeof text, "controller %s cannot be reached from here, %s: %s; %s",
-                 c->name, f->name, c->out_error[0] != '\0' ? c->out_error : "not yet",
-                 where);
+        text_set(text, sizeof text,
+                 "controller %s cannot be reached from here (%s): %s; %s", c->name, f->name,
+                 c->out_error[0] != '\0' ? c->out_error : "not yet", where);
     else if (!c->in_up)
-        text_set(text, sizeof text, "controller %s does not reach this one, %s: %s",
+        text_set(text, sizeof text, "controller %s does not reach this one (%s): %s",
                  c->name, f->name, where);
     else
         text_set(text, sizeof text,
@@ -242,10 +242,11 @@ static void check_quorum(json_t *out, const struct api_facts *f)
 
     for (unsigned i = 0; i < f->controller_count; i++)
         up += f->controllers[i].up ? 1 : 0;
-    (void)snprintf(text, sizeof text, "%u of %u controllers are heard, %s", up,
-                   f->controller_count,
-                   f->leader_id != 0 ? "a leader is known"
-                                     : "no leader is known: nothing can be decided");
+    (void)snprintf(
+        text, sizeof text, "%u of %u controllers are heard, %s", up, f->controller_count,
+        f->leader_id != 0 ? "a leader is known"
+                          : "no leader is known here: through this one nothing can be "
+                            "decided; ask another one");
     find(out, "quorum",
          f->leader_id == 0          ? "fail"
          : up < f->controller_count ? "warn"

@@ -104,6 +104,8 @@ static void test_requests(void **unused)
     }
 }
 
+static const char orders_file[] = EXAMPLES "/group-orders.yaml";
+
 static void test_apply_and_diff(void **unused)
 {
     AUTO(outcome_free) struct outcome o = {0}, p = {0}, q = {0};
@@ -147,7 +149,7 @@ static void test_apply_and_diff(void **unused)
         "\"strict\"}], \"active_region\": \"west\", \"roles_ignored\": true, \"refused\": "
         "{\"code\": \"wrong-phase\", \"text\": \"is fencing\"}}";
     outcome_free(&p);
-    p = run(WORDS("diff", "--keep-active", "-f", EXAMPLES "/group-orders.yaml"));
+    p = run(WORDS("diff", "--keep-active", "-f", orders_file));
     assert_int_equal(p.exit, CLI_NO);
     assert_string_equal(p.out,
                         "~ sync: off -> strict\n"
@@ -157,7 +159,7 @@ static void test_apply_and_diff(void **unused)
     server.body = "{\"group\": \"orders\", \"index\": 812, \"changed\": true, "
                   "\"active_region\": \"west\", \"roles_ignored\": true}";
     outcome_free(&o);
-    o = run(WORDS("apply", "--keep-active", "-f", EXAMPLES "/group-orders.yaml"));
+    o = run(WORDS("apply", "--keep-active", "-f", orders_file));
     assert_string_equal(
         o.out, "group orders: applied\n"
                "--keep-active: the file's roles do not count, west stays active\n");

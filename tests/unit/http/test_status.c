@@ -400,11 +400,11 @@ static void a_pair_silent_in_one_direction_is_told_by_its_direction(void **state
     all_links_up();
     say(0, 2, 0, 0);
     expect_finding(0, "link-witness",
-                   "controller witness cannot be reached from here, east: connect: no "
+                   "controller witness cannot be reached from here (east): connect: no "
                    "answer; witness reaches east, so both run: ",
                    first);
     expect_finding(2, "link-east",
-                   "controller east does not reach this one, witness: witness reaches "
+                   "controller east does not reach this one (witness): witness reaches "
                    "east, so both run: ",
                    first);
     expect_finding(1, "link-east-witness",
@@ -422,7 +422,7 @@ static void a_pair_silent_in_both_directions(void **state)
     say(0, 2, 0, 0);
     say(2, 0, 0, 0);
     expect_finding(0, "link-witness",
-                   "controller witness cannot be reached from here, east: connect: no "
+                   "controller witness cannot be reached from here (east): connect: no "
                    "answer; witness runs, others know it: ",
                    "between the hosts of east and witness (a cut in one direction stops");
     expect_finding(1, "link-witness-east",
