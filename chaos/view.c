@@ -153,7 +153,7 @@ static void tell_changes(struct view *v, const struct view_doc *old,
         say(v, "leader: %s", site_name(new->leader));
     if (new->suspect && !old->suspect)
         say(v, "suspected: %s", active_name(new->active));
-    if (!new->suspect && old->suspect &&new->epoch == old->epoch)
+    if (!new->suspect && old->suspect &&strcmp(new->phase, "steady") == 0)
         say(v, "no longer suspected");
     tell_run(v, &old->run, &new->run);
     if (new->epoch != old->epoch)
