@@ -13,10 +13,6 @@ enum {
     TTLS = 3, /* so long that what is not to happen would have happened */
 };
 
-struct pids {
-    pid_t of[2]; /* EAST, WEST */
-};
-
 static bool ringfence(struct play *p, const char *verb)
 {
     AUTO(auto_free) char *output = NULL;
@@ -47,16 +43,15 @@ static bool must_come(struct play *p, bool (*holds)(struct play *p), const char 
     return false;
 }
 
-static struct pids pids_now(const struct play *p)
+struct pids operate_pids(const struct play *p)
 {
     return (struct pids){
         {cluster_postmaster(p->cluster, EAST), cluster_postmaster(p->cluster, WEST)}};
 }
 
-/* A restart would be an outage, and no adoption. */
-static void check_pids(struct play *p, struct pids before)
+void operate_check_pids(struct play *p, struct pids before)
 {
-    struct pids now = pids_now(p);
+    struct pids now = operate_pids(p);
 
     for (enum site s = EAST; s <= WEST; s++)
         if (now.of[s] != before.of[s])
@@ -194,7 +189,7 @@ static bool detach(struct play *p)
 
 void operate_adopt(struct play *p)
 {
-    struct pids before = pids_now(p);
+    struct pids before = operate_pids(p);
     struct bystander session;
 
     if (!detach(p) || !ringfence(p, "remove") || !must_come(p, is_gone, "the removal"))
@@ -206,7 +201,7 @@ void operate_adopt(struct play *p)
         view_tell(p->view, "adopted: everybody stands as before");
     p->cluster->adopt = false;
     bystander_end(&session, p);
-    check_pids(p, before);
+    operate_check_pids(p, before);
 }
 
 /* Nobody holds a lease, so nothing ends with the agent, and nobody may decide anything. */
@@ -222,7 +217,7 @@ static void lose_an_agent_unnoticed(struct play *p)
 
 void operate_detach_attach(struct play *p)
 {
-    struct pids before = pids_now(p);
+    struct pids before = operate_pids(p);
     struct bystander session;
 
     if (!detach(p))
@@ -232,7 +227,7 @@ void operate_detach_attach(struct play *p)
     if (ringfence(p, "attach") && must_come(p, play_is_steady, "full service"))
         view_tell(p->view, "attached: everybody stands as before");
     bystander_end(&session, p);
-    check_pids(p, before);
+    operate_check_pids(p, before);
 }
 
 static void check_why(struct play *p)

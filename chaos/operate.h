@@ -10,6 +10,13 @@
 
 #include "chaos/play.h"
 
+/* The servers' postmasters: a restart of one would be an outage, and no adoption. */
+struct pids {
+    pid_t of[2]; /* EAST, WEST */
+};
+struct pids operate_pids(const struct play *p);
+void operate_check_pids(struct play *p, struct pids before);
+
 /* Detached and removed, the pair is taken over by a first `apply` with `adopt: true`. */
 void operate_adopt(struct play *p);
 

@@ -6,6 +6,7 @@
 
 #include "chaos/base.h"
 #include "chaos/operate.h"
+#include "chaos/restart.h"
 
 #define PG_CTL "/usr/lib/postgresql/15/bin/pg_ctl"
 
@@ -197,6 +198,12 @@ const struct scenario scenarios[] = {
      .prelude = operate_standby_reads,
      .inject = lose_east,
      .heal = start_east},
+    {.name = "restart",
+     .story = "agents (SIGTERM, SIGKILL) and the leader (SIGTERM) restart within the TTL",
+     .effect = EFFECT_NONE,
+     .unnoticed = true,
+     .apart = true,
+     .inject = restart_everybody},
 };
 
 const size_t scenario_count = ARRAY_LEN(scenarios);

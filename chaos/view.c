@@ -26,6 +26,14 @@ static void read_run(struct view_run *r, const json_t *run)
     r->lost_bytes = doc_number(run, "lost_bytes", -1);
 }
 
+static void read_agent(struct view_instance *i, const json_t *agent)
+{
+    int64_t heard_ms = doc_number(agent, "heard_ms", -1);
+
+    i->lives = doc_number(agent, "lives", 0);
+    i->heard_ns = heard_ms < 0 ? 0 : now_ns() - heard_ms * NS_PER_MS;
+}
+
 static void read_instance(struct view_instance *i, const json_t *instance)
 {
     copy_text(i->server, sizeof i->server, instance, "server");
@@ -72,6 +80,7 @@ static void read_group(struct view_doc *d, const json_t *group)
 
 static struct view_doc read_doc(const json_t *doc)
 {
+    const json_t *agents = json_object_get(doc, "agents");
     struct view_doc d = {.at_ns = now_ns(),
                          .term = doc_number(doc, "term", 0),
                          .applied = doc_number(doc, "applied", 0),
@@ -79,8 +88,10 @@ static struct view_doc read_doc(const json_t *doc)
                          .active = SITE_COUNT};
 
     d.controllers_up = count_true(json_object_get(doc, "controllers"), "up", "caught_up");
-    d.agents_connected = count_true(json_object_get(doc, "agents"), "connected", NULL);
+    d.agents_connected = count_true(agents, "connected", NULL);
     read_group(&d, doc_find(json_object_get(doc, "groups"), "name", GROUP_NAME));
+    for (enum site s = EAST; s <= WEST; s++)
+        read_agent(&d.of[s], doc_find(agents, "name", cluster_agent_name(s)));
     return d;
 }
 

@@ -49,7 +49,10 @@ static ProtobufCBinaryData bytes(const void *data, size_t len)
     return b;
 }
 
-static void drop_message(ProtobufCMessage **msg) { strict_free(*msg); }
+static void drop_message(ProtobufCMessage **msg)
+{
+    protobuf_c_message_free_unpacked(*msg, NULL);
+}
 
 /* The first field is the version and the last the checksum, in every version to come: so
  * damage is told from an upgrade that is missing, before anything else is looked at. */

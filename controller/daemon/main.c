@@ -7,10 +7,10 @@
 
 #include "controller/base/help.h"
 #include "controller/base/log.h"
+#include "controller/base/notify.h"
 #include "controller/base/punctual.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
-#include "controller/daemon/notify.h"
 #include "controller/net/tls.h"
 
 #define DEFAULT_CONFIG "/etc/ringfence/ringfenced.yaml"

@@ -9,8 +9,8 @@
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/notify.h"
 #include "controller/net/tls.h"
-#include "fencing/agent/agent_notify.h"
 #include "fencing/agent/endpoints.h"
 #include "fencing/agent/keeper.h"
 
@@ -37,7 +37,7 @@ static void end_all(struct agent *a)
     if (a->ending)
         return;
     a->ending = true;
-    agent_notify("STOPPING=1");
+    notify_systemd("STOPPING=1");
     uv_close((uv_handle_t *)&a->term, NULL);
     uv_close((uv_handle_t *)&a->interrupt, NULL);
     uv_close((uv_handle_t *)&a->pulse, NULL);
@@ -68,7 +68,7 @@ static void on_pulse(uv_timer_t *timer)
         return;
     }
     if ((boot_now().ns - h.at.ns) / NS_PER_MS < KEEPER_DEAD_MS)
-        agent_notify("WATCHDOG=1");
+        notify_systemd("WATCHDOG=1");
 }
 
 static int read_identity(struct agent *a, struct err *err)
@@ -155,7 +155,7 @@ int agent_run(const struct agent_settings *settings, struct err *err)
     if (status == 0) {
         log_info("agent %s of cluster %s works (version %s)", settings->name,
                  settings->cluster, RF_VERSION);
-        agent_notify("READY=1");
+        notify_systemd("READY=1");
         (void)uv_run(&a.loop, UV_RUN_DEFAULT);
         status = a.end.code;
         if (status != 0)
