@@ -262,7 +262,8 @@ static int walk_field(struct walk *w, const ProtobufCMessageDescriptor *type,
 static int walk_message(struct walk *w, const ProtobufCMessageDescriptor *type,
                         const uint8_t *data, size_t len)
 {
-    struct reader r = {data, data + len};
+    /* An empty message may come without an address, and NULL + 0 is undefined in C17. */
+    struct reader r = {data, len > 0 ? data + len : data};
     uint32_t counts[FIELD_MAX] = {0};
     int status = 0;
 

@@ -7,7 +7,7 @@
  * Pure:    no I/O, no clock.
  * Owner:   protobuf_c_message_free_unpacked(*ret_msg, NULL).
  * Threads: any; no shared state.
- * Errors:  ERR_BADMSG.
+ * Errors:  ERR_BADMSG, ERR_NOMEM.
  */
 #ifndef RF_PROTO_STRICT_H
 #define RF_PROTO_STRICT_H
