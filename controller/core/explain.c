@@ -194,15 +194,19 @@ static void explain_reach(const struct look *l, struct explanation *out)
 
 static void explain_forming(const struct look *l, struct explanation *out)
 {
-    struct condition *c;
-    char why[TEXT_SIZE];
+    const struct forming_wait *waits;
+    unsigned n = l->g->phase == PHASE_FORMING ? forming_waits(&waits) : 0;
 
-    if (l->g->phase != PHASE_FORMING)
-        return;
-    c = add(out, "declared-ready", declared_ok(l, why), true);
-    SET(c->value, "%s", c->holds ? active_of(l)->agent : why);
-    SET(c->limit, "%s is activated when all others are proven and none holds more",
-        active_of(l)->agent);
+    for (unsigned i = 0; i < n; i++) {
+        struct condition *c;
+        char why[TEXT_SIZE];
+
+        if (waits[i].limit == NULL)
+            continue;
+        c = add(out, waits[i].name, waits[i].is_over(l, why), true);
+        SET(c->value, "%s", c->holds ? "it is so" : why);
+        SET(c->limit, "%s", waits[i].limit);
+    }
 }
 
 static void explain_proofs(const struct look *l, struct explanation *out)
@@ -249,12 +253,32 @@ static void verdict_attested(const struct look *l, struct explanation *out)
             l->g->instances[proof].agent);
 }
 
+/* The first thing that it waits for in words, the others by name. */
+static void verdict_forming(const struct look *l, struct explanation *out)
+{
+    const struct forming_wait *waits;
+    unsigned n = forming_waits(&waits), used = 0, said = 0;
+    char why[TEXT_SIZE];
+
+    for (unsigned i = 0; i < n; i++) {
+        if (waits[i].is_over(l, why))
+            continue;
+        used += said == 0
+                    ? (unsigned)SET(out->verdict, "forming, and held: %s", why)
+                    : (unsigned)snprintf(out->verdict + used, sizeof out->verdict - used,
+                                         "%s%s", said == 1 ? "; also by: " : ", ",
+                                         waits[i].name);
+        said++;
+    }
+    if (said == 0)
+        SET(out->verdict, "forming: %s is activated now", active_of(l)->agent);
+}
+
 /* While something is under way, what it waits for is the news, not a failover. False: the
  * group is steady, or fencing. */
 static bool verdict_under_way(const struct look *l, struct explanation *out)
 {
     const char *name = active_of(l)->agent;
-    char why[TEXT_SIZE];
 
     switch (l->g->phase) {
     case PHASE_DETACHED:
@@ -263,10 +287,7 @@ static bool verdict_under_way(const struct look *l, struct explanation *out)
             l->g->name);
         return true;
     case PHASE_FORMING:
-        if (declared_ok(l, why))
-            SET(out->verdict, "forming: %s is activated now", name);
-        else
-            SET(out->verdict, "forming: %.63s waits, %.110s", name, why);
+        verdict_forming(l, out);
         return true;
     case PHASE_PROMOTING:
         SET(out->verdict, "promoting %.63s: %.110s", name,

@@ -136,7 +136,7 @@ bool guard_gate_installed(const struct look *l, struct entry *e)
 
 bool guard_declared_can_lead(const struct look *l, struct entry *e)
 {
-    return declared_ok(l, NULL) && propose_activation(l, e, l->g->active);
+    return declared_ok(l) && propose_activation(l, e, l->g->active);
 }
 
 /* ---- promoting ------------------------------------------------------------------------
