@@ -171,40 +171,42 @@ static bool lag_is_settled(const struct look *l, uint8_t instance)
            (instance == l->g->active || instance == l->g->old_active);
 }
 
-/* Able to lead, whatever it holds. */
-static bool is_able(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
+static bool agent_answers(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
 {
-    const struct instance *i = &l->g->instances[instance];
-    const struct seen_instance *seen = &l->og->instances[instance].seen;
-    const struct instance *active = active_of(l);
+    snprintf(why, TEXT_SIZE, "its agent does not answer");
+    return agent_present(l, instance);
+}
 
-    if (!agent_present(l, instance)) {
-        snprintf(why, TEXT_SIZE, "its agent does not answer");
-        return false;
-    }
-    if (seen->unfit) {
-        snprintf(why, TEXT_SIZE, "its agent can begin nothing: %.120s", seen->problem);
-        return false;
-    }
-    if (!group_may_reside(l->g, instance)) {
-        snprintf(why, TEXT_SIZE, "its region carries none of the residency tags");
-        return false;
-    }
-    if (i->system_id != 0 && active->system_id != 0 && i->system_id != active->system_id) {
-        snprintf(why, TEXT_SIZE, "its server has another system identifier");
-        return false;
-    }
-    if (seen->system_id != 0 && active->system_id != 0 &&
-        seen->system_id != active->system_id) {
-        snprintf(why, TEXT_SIZE, "its server has another system identifier");
-        return false;
-    }
-    if (stands_also_in(l, instance) != NULL) {
-        snprintf(why, TEXT_SIZE, "its server belongs to group %s",
-                 stands_also_in(l, instance)->name);
-        return false;
-    }
-    return server_can_lead(l, instance, why);
+static bool agent_is_fit(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
+{
+    const struct seen_instance *seen = &l->og->instances[instance].seen;
+
+    snprintf(why, TEXT_SIZE, "its agent can begin nothing: %.120s", seen->problem);
+    return !seen->unfit;
+}
+
+static bool may_reside(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
+{
+    snprintf(why, TEXT_SIZE, "its region carries none of the residency tags");
+    return group_may_reside(l->g, instance);
+}
+
+static bool is_same_system(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
+{
+    uint64_t own = l->g->instances[instance].system_id, active = active_of(l)->system_id;
+    uint64_t seen = l->og->instances[instance].seen.system_id;
+
+    snprintf(why, TEXT_SIZE, "its server has another system identifier");
+    return active == 0 || ((own == 0 || own == active) && (seen == 0 || seen == active));
+}
+
+static bool has_one_group(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
+{
+    const struct group *other = stands_also_in(l, instance);
+
+    snprintf(why, TEXT_SIZE, "its server belongs to group %s",
+             other != NULL ? other->name : "");
+    return other == NULL;
 }
 
 /* Holds what the mode asks for (I8). */
@@ -224,21 +226,64 @@ static bool holds_enough(const struct look *l, uint8_t instance, char why[TEXT_S
     return lag_allows(l, instance, why);
 }
 
-bool candidate_ok(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
+/* `why` is written by each, and of use where it does not hold. */
+static const struct {
+    bool (*holds)(const struct look *l, uint8_t instance, char why[TEXT_SIZE]);
+    bool by_report; /* of an agent that is silent it would be old news */
+} able[] = {
+    {agent_answers, false}, {agent_is_fit, true},  {may_reside, false},
+    {is_same_system, true}, {has_one_group, true}, {server_can_lead, true},
+};
+
+/* Able to lead, whatever it holds. */
+static bool is_able(const struct look *l, uint8_t instance)
 {
     char ignored[TEXT_SIZE];
 
-    if (why == NULL)
-        why = ignored;
-    why[0] = '\0';
-    return is_able(l, instance, why) && holds_enough(l, instance, why);
+    for (unsigned i = 0; i < ARRAY_LEN(able); i++)
+        if (!able[i].holds(l, instance, ignored))
+            return false;
+    return true;
+}
+
+bool candidate_ok(const struct look *l, uint8_t instance)
+{
+    char ignored[TEXT_SIZE];
+
+    return is_able(l, instance) && holds_enough(l, instance, ignored);
+}
+
+static unsigned say_too(char *out, unsigned size, unsigned used, const char *why)
+{
+    int n = used < size
+                ? snprintf(out + used, size - used, "%s%s", used > 0 ? "; " : "", why)
+                : 0;
+
+    return used + (unsigned)n;
+}
+
+bool candidate_explain(const struct look *l, uint8_t instance, char *out, unsigned size)
+{
+    bool binding = l->g->policy.sync == SYNC_REQUIRED || l->g->policy.sync == SYNC_STRICT;
+    bool here = agent_present(l, instance);
+    char why[TEXT_SIZE];
+    unsigned used = 0;
+
+    out[0] = '\0';
+    for (unsigned i = 0; i < ARRAY_LEN(able); i++)
+        if ((here || !able[i].by_report) && !able[i].holds(l, instance, why))
+            used = say_too(out, size, used, why);
+    /* Who is a member is in the log; how far it lags was in its report. */
+    if ((here || binding) && !holds_enough(l, instance, why))
+        used = say_too(out, size, used, why);
+    return used == 0;
 }
 
 bool candidate_lacks_log(const struct look *l, uint8_t instance)
 {
     char ignored[TEXT_SIZE];
 
-    return is_able(l, instance, ignored) && !holds_enough(l, instance, ignored);
+    return is_able(l, instance) && !holds_enough(l, instance, ignored);
 }
 
 bool proof_is_out_of_reach(const struct look *l, uint8_t instance)
@@ -271,7 +316,7 @@ uint8_t candidate_best(const struct look *l, bool old_too)
     uint8_t best = NO_INSTANCE;
 
     for (uint8_t i = 0; i < l->g->instance_count; i++) {
-        if ((i == l->g->active && !old_too) || !candidate_ok(l, i, NULL))
+        if ((i == l->g->active && !old_too) || !candidate_ok(l, i))
             continue;
         if (best == NO_INSTANCE || better(l, i, best))
             best = i;
@@ -365,5 +410,5 @@ bool former_life_stands(const struct look *l, uint8_t instance)
 
 bool active_reborn(const struct look *l)
 {
-    return former_life_stands(l, l->g->active) && candidate_ok(l, l->g->active, NULL);
+    return former_life_stands(l, l->g->active) && candidate_ok(l, l->g->active);
 }

@@ -40,9 +40,10 @@ bool agent_present(const struct look *l, uint8_t instance);
  * `kind` the pause has passed. */
 bool step_may_start(const struct look *l, uint8_t instance, enum step_kind kind);
 
-/* Why `instance` cannot be the target of a move now; NULL if it can. `why` is filled for
- * people where it is not NULL. */
-bool candidate_ok(const struct look *l, uint8_t instance, char why[TEXT_SIZE]);
+/* `instance` can be the target of a move now. */
+bool candidate_ok(const struct look *l, uint8_t instance);
+/* The same, and every reason why not is written to `out`. */
+bool candidate_explain(const struct look *l, uint8_t instance, char *out, unsigned size);
 
 /* It could lead but for what it holds of the log. While the primary answers it catches up;
  * without the primary, only an attested loss would let it lead (I8). */
