@@ -96,7 +96,11 @@ static const struct cli_command log_command = {
 static const struct cli_command apply_command = {
     {"apply", "-f FILE", "declare a group, or change its policy",
      "The file is a desired state: applying it again changes nothing. It cannot move the "
-     "active region; that is what switchover and failover are for.",
+     "active region; that is what switchover and failover are for. Only while the group "
+     "forms may it name another one: a running primary that the file has overlooked keeps "
+     "its clients, and the group is held until the file is corrected and applied again, "
+     "that server is stopped, or the group is detached. If it does not form within some "
+     "seconds, apply says why.",
      file_options},
     0,
     0,
@@ -160,7 +164,12 @@ static const struct cli_command detach_command = {
 
 static const struct cli_command attach_command = {
     {"attach", "GROUP", "manage a detached group again",
-     "All its instances count as unproven: gates are installed and tried first.",
+     "All its instances count as unproven: gates are installed and tried first. A running "
+     "primary in another region than the active one keeps its clients, and the group is "
+     "held "
+     "until that server is stopped, or the other region is named (detach and attach, or "
+     "apply a file that says so). If the group does not form within some seconds, attach "
+     "says why.",
      attach_options},
     1,
     1,

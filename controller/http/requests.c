@@ -21,6 +21,12 @@ struct proposed {
     char group[NAME_SIZE];
 };
 
+/* While it forms, it may be held for what the file says: whoever asked is to look again. */
+static void add_phase(json_t *out, const struct group *g)
+{
+    (void)json_object_set_new(out, "phase", json_string(phase_name(g->phase)));
+}
+
 /* With what leases of this epoch are granted for: the TTL that was declared may differ
  * (I4). */
 static json_t *declared(struct api *a, const char *group, uint64_t index, bool changed)
@@ -37,7 +43,21 @@ static json_t *declared(struct api *a, const char *group, uint64_t index, bool c
                                   json_integer((json_int_t)g->policy.lease.ttl_ms));
         (void)json_object_set_new(out, "lease_ttl_ms",
                                   json_integer((json_int_t)status_lease_ttl_ms(g)));
+        add_phase(out, g);
     }
+    return out;
+}
+
+static json_t *attached(struct api *a, const char *group, uint64_t index)
+{
+    json_t *out = json_pack("{s:I}", "index", (json_int_t)index);
+    const struct group *g;
+    struct api_facts f;
+
+    api_facts(a, &f);
+    g = state_group_const(f.state, group);
+    if (out != NULL && g != NULL)
+        add_phase(out, g);
     return out;
 }
 
@@ -45,6 +65,8 @@ static json_t *outcome(const struct proposed *p, uint64_t index)
 {
     if (p->kind == ROUTE_DECLARE)
         return declared(p->a, p->group, index, true);
+    if (p->kind == ROUTE_ATTACH)
+        return attached(p->a, p->group, index);
     if (p->kind == ROUTE_SWITCHOVER)
         return json_pack("{s:I}", "run", (json_int_t)index);
     return json_pack("{s:I}", "index", (json_int_t)index);

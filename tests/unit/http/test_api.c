@@ -270,10 +270,11 @@ static void words_become_entries(void **state)
         {"POST", "/v1/groups/orders/resume", "{}", ENTRY_RESUME, "{\"index\":42}"},
         {"POST", "/v1/groups/orders/detach", NULL, ENTRY_DETACH, "{\"index\":42}"},
         {"POST", "/v1/groups/orders/attach", "{\"active\": \"r1\"}", ENTRY_ATTACH,
-         "{\"index\":42}"},
-        {"POST", "/v1/groups/orders/attach", NULL, ENTRY_ATTACH, "{\"index\":42}"},
+         "{\"index\":42,\"phase\":\"steady\"}"},
+        {"POST", "/v1/groups/orders/attach", NULL, ENTRY_ATTACH,
+         "{\"index\":42,\"phase\":\"steady\"}"},
         {"POST", "/v1/groups/orders/attach", "{\"active\": null}", ENTRY_ATTACH,
-         "{\"index\":42}"},
+         "{\"index\":42,\"phase\":\"steady\"}"},
         {"POST", "/v1/groups/orders/switchover", "{\"to\": \"r1\", \"reason\": \"drill\"}",
          ENTRY_SWITCHOVER, "{\"run\":42}"},
         {"POST", "/v1/runs/20/abort", NULL, ENTRY_RUN_ABORT, "{\"index\":42}"},
@@ -481,11 +482,13 @@ static void a_group_that_is_there_is_not_declared_again(void **state)
     assert_true(says("\"changed\":true"));
     *g = b.proposed.declare.spec;
     g->index = 42;
-    g->epoch = 3; /* its leases are still those of before the change */
+    g->phase = PHASE_FORMING; /* whoever asked looks again */
+    g->epoch = 3;             /* its leases are still those of before the change */
     g->terms.ttl_ms = 6000;
     assert_int_equal(ask("POST", "/v1/groups", document), 200);
     assert_string_equal(call.text, "{\"group\":\"orders\",\"index\":42,\"changed\":false,"
-                                   "\"ttl_ms\":3000,\"lease_ttl_ms\":6000}");
+                                   "\"ttl_ms\":3000,\"lease_ttl_ms\":6000,"
+                                   "\"phase\":\"forming\"}");
     assert_int_equal(b.proposals, 1);
 }
 
