@@ -13,6 +13,10 @@
 /* Detached and removed, the pair is taken over by a first `apply` with `adopt: true`. */
 void operate_adopt(struct play *p);
 
+/* The same, and the file says west, while east runs as the primary: nothing happens to it,
+ * which is said, until the file is corrected. Its agent dies meanwhile, and comes back. */
+void operate_adopt_wrong(struct play *p);
+
 /* Detached; an agent dies and comes back, which nobody notices; attached. */
 void operate_detach_attach(struct play *p);
 
