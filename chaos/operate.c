@@ -252,6 +252,34 @@ void operate_detach_attach(struct play *p)
     check_pids(p, before);
 }
 
+static bool attach(struct play *p, enum site active)
+{
+    AUTO(auto_free) char *output = NULL;
+    const char *args[] = {"attach", GROUP_NAME, "--active", site_name(active), NULL};
+    bool done = cluster_cli(p->cluster, args, &output) == 0;
+
+    if (done && (active == EAST || strstr(output, OVERLOOKED) != NULL))
+        return true;
+    result_blame(&p->result, "ringfence attach --active %s: %s", site_name(active), output);
+    return false;
+}
+
+void operate_attach_wrong(struct play *p)
+{
+    struct pids before = pids_now(p);
+    struct bystander session;
+
+    if (!detach(p))
+        return;
+    bystander_begin(&session, p);
+    if (attach(p, WEST) && must_come(p, is_held, "the hold"))
+        view_tell(p->view, "held: west is named, and east runs as the primary");
+    if (detach(p) && attach(p, EAST) && must_come(p, play_is_steady, "full service"))
+        view_tell(p->view, "attached as it should be: everybody stands as before");
+    bystander_end(&session, p);
+    check_pids(p, before);
+}
+
 static void check_why(struct play *p, const char *cause, const char *remedy)
 {
     AUTO(auto_free) char *output = NULL;

@@ -20,6 +20,10 @@ void operate_adopt_wrong(struct play *p);
 /* Detached; an agent dies and comes back, which nobody notices; attached. */
 void operate_detach_attach(struct play *p);
 
+/* Detached, and attached with west named active while east runs as the primary: held, until
+ * it is detached once more and attached as it should be. */
+void operate_attach_wrong(struct play *p);
+
 /* East is lost while automatic decisions are paused; then they are resumed. */
 void operate_pause_and_lose_east(struct play *p);
 
