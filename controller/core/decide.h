@@ -58,7 +58,7 @@ void decide(const struct state *s, const struct observations *o, struct mono now
 /* ---- ringfence why --------------------------------------------------------------------
  */
 
-enum { WHY_SIZE = 2 * TEXT_SIZE };
+enum { WHY_SIZE = 2 * TEXT_SIZE }; /* several reasons */
 
 struct condition {
     char name[40]; /* stable */

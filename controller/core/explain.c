@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/base/text.h"
 #include "controller/core/decide_internal.h"
 
 static struct condition *add(struct explanation *out, const char *name, bool holds,
@@ -19,7 +20,7 @@ static struct condition *add(struct explanation *out, const char *name, bool hol
     return c;
 }
 
-#define SET(field, ...) snprintf((field), sizeof(field), __VA_ARGS__)
+#define SET(field, ...) text_set((field), sizeof(field), __VA_ARGS__)
 
 /* Of the rows that begin a failover by themselves, one is for switchovers. */
 static bool phase_allows(const struct look *l)
@@ -262,7 +263,9 @@ static void PRINTF_LIKE(2, 3) go_on(struct explanation *out, const char *fmt, ..
     va_list args;
 
     va_start(args, fmt);
-    vsnprintf(out->verdict + used, sizeof out->verdict - used, fmt, args);
+    if (vsnprintf(out->verdict + used, sizeof out->verdict - used, fmt, args) >=
+        (int)(sizeof out->verdict - used))
+        text_mark_cut(out->verdict, sizeof out->verdict);
     va_end(args);
 }
 
@@ -315,18 +318,16 @@ static void verdict_attested(const struct look *l, struct explanation *out)
 static void verdict_forming(const struct look *l, struct explanation *out)
 {
     const struct forming_wait *waits;
-    unsigned n = forming_waits(&waits), used = 0, said = 0;
+    unsigned n = forming_waits(&waits), said = 0;
     char why[TEXT_SIZE];
 
     for (unsigned i = 0; i < n; i++) {
         if (waits[i].is_over(l, why))
             continue;
-        used += said == 0
-                    ? (unsigned)SET(out->verdict, "forming, and held: %s", why)
-                    : (unsigned)snprintf(out->verdict + used, sizeof out->verdict - used,
-                                         "%s%s", said == 1 ? "; also by: " : ", ",
-                                         waits[i].name);
-        said++;
+        if (said++ == 0)
+            SET(out->verdict, "forming, and held: %s", why);
+        else
+            go_on(out, "%s%s", said == 2 ? "; also by: " : ", ", waits[i].name);
     }
     if (said == 0)
         SET(out->verdict, "forming: %s is activated now", active_of(l)->agent);
@@ -348,7 +349,7 @@ static bool verdict_under_way(const struct look *l, struct explanation *out)
         verdict_forming(l, out);
         return true;
     case PHASE_PROMOTING:
-        SET(out->verdict, "promoting %.23s: %.200s", name,
+        SET(out->verdict, "promoting %s: %s", name,
             active_of(l)->step.state == STEP_FAILED ? active_of(l)->step.text
             : holder_wait_left_ns(l) == 0           ? "its lease of this epoch is awaited"
                                                     : "its server is being promoted");

@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "controller/base/text.h"
+
 const struct group *stands_also_in(const struct look *l, uint8_t instance)
 {
     return system_in_other_group(l->s, l->g, &l->g->instances[instance],
@@ -90,7 +92,7 @@ static bool others_are_proven(const struct look *l, char why[TEXT_SIZE])
     if (group_all_others_proven(l->s, l->g, l->g->active, &missing))
         return true;
     problem = l->og->instances[missing].seen.problem;
-    snprintf(why, TEXT_SIZE, "nothing proves yet that the gate of %.23s is closed%s%.110s",
+    text_set(why, TEXT_SIZE, "nothing proves yet that the gate of %.23s is closed%s%s",
              l->g->instances[missing].agent, problem[0] != '\0' ? ": " : "", problem);
     return false;
 }
