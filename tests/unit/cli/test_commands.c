@@ -176,6 +176,7 @@ static void test_apply_and_diff(void **unused)
  */
 static void test_a_held_group_is_told(void **unused)
 {
+    static const char file[] = EXAMPLES "/group-orders.yaml";
     static const struct {
         const char *phase, *condition, *tail;
         unsigned asked;
@@ -200,7 +201,7 @@ static void test_a_held_group_is_told(void **unused)
                  "\"%s\", \"blocks\": true}]}",
                  table[i].phase, table[i].condition);
         server.body = body;
-        o = run(WORDS("apply", "-f", EXAMPLES "/group-orders.yaml"));
+        o = run(WORDS("apply", "-f", file));
         snprintf(expected, sizeof expected, "group orders: applied\n%s", table[i].tail);
         assert_int_equal(o.exit, CLI_OK);
         assert_string_equal(o.out, expected);
@@ -211,7 +212,7 @@ static void test_a_held_group_is_told(void **unused)
         snprintf(expected, sizeof expected, "attached, entry 812\n%s", table[i].tail);
         assert_string_equal(p.out, expected);
         before = server.asked;
-        q = run(WORDS("apply", "-f", EXAMPLES "/group-orders.yaml", "--json"));
+        q = run(WORDS("apply", "-f", file, "--json"));
         assert_int_equal(q.exit, CLI_OK);
         assert_int_equal(server.asked, before + 1);
     }
