@@ -20,8 +20,16 @@ void operate_check_pids(struct play *p, struct pids before);
 /* Detached and removed, the pair is taken over by a first `apply` with `adopt: true`. */
 void operate_adopt(struct play *p);
 
+/* The same, and the file says west, while east runs as the primary: nothing happens to it,
+ * which is said, until the file is corrected. Its agent dies meanwhile, and comes back. */
+void operate_adopt_wrong(struct play *p);
+
 /* Detached; an agent dies and comes back, which nobody notices; attached. */
 void operate_detach_attach(struct play *p);
+
+/* Detached, and attached with west named active while east runs as the primary: held, until
+ * it is detached once more and attached as it should be. */
+void operate_attach_wrong(struct play *p);
 
 /* East is lost while automatic decisions are paused; then they are resumed. */
 void operate_pause_and_lose_east(struct play *p);

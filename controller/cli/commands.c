@@ -101,7 +101,13 @@ static const struct cli_command apply_command = {
      "active region; that is what switchover and failover are for. After a failover, a "
      "file that names the former region active is refused: leave the roles of all regions "
      "out of it (regions: [east, west]), which will do for a group that is there, or use "
-     "--keep-active.",
+     "--keep-active. "
+     "Only while the group forms may its file name another region: a running primary that "
+     "it "
+     "has overlooked keeps its clients, and the group is held until the file is corrected "
+     "and "
+     "applied again, that server is stopped, or the group is detached. If it does not form "
+     "within some seconds, apply says why.",
      file_options},
     0,
     0,
@@ -180,7 +186,12 @@ static const struct cli_command detach_command = {
 
 static const struct cli_command attach_command = {
     {"attach", "GROUP", "manage a detached group again",
-     "All its instances count as unproven: gates are installed and tried first.",
+     "All its instances count as unproven: gates are installed and tried first. A running "
+     "primary in another region than the active one keeps its clients, and the group is "
+     "held "
+     "until that server is stopped, or the other region is named (detach and attach, or "
+     "apply a file that says so). If the group does not form within some seconds, attach "
+     "says why.",
      attach_options},
     1,
     1,

@@ -219,7 +219,8 @@ static void check_change(struct applying *a, const struct group *g,
     bool settled =
         g->phase == PHASE_STEADY || g->phase == PHASE_FORMING || g->phase == PHASE_DETACHED;
 
-    if (strcmp(spec->instances[spec->active].agent, active) != 0) {
+    if (g->phase != PHASE_FORMING &&
+        strcmp(spec->instances[spec->active].agent, active) != 0) {
         refuse(a, REFUSE_ACTIVE_DIFFERS,
                "group %s is active in %s (epoch %" PRIu64
                "), the file says %s: to change the rest and leave it there, take the roles "
@@ -295,6 +296,23 @@ static void move_positions(const struct group *old, struct group *now)
         now->instances[k].step.subject = moved(old, now, now->instances[k].step.subject);
 }
 
+/* A file that names the wrong region is corrected by one that names the right one (I11).
+ * FORMING ends with the activation, so until then, and never again, the declared instance
+ * is a mere intention:
+ *  - I1: no lease is granted while a group forms (group_may_renew()), so nobody acts on
+ * being declared; an activation of the one that was, if it is under way, is refused behind
+ * this entry (REFUSE_NOT_ACTIVE), and before it the group forms no more.
+ *  - I2: no proof is made or spared by it. Those of this forming say that a gate is closed,
+ *    and no gate is opened or taken away until the activation; the instance that was
+ * declared is now one of the others, and has to be proven like them. To adopt may be added,
+ * not taken back: an attach has said so without any file. */
+static void declare_anew(struct group *g, const struct group *spec)
+{
+    g->active = spec->active;
+    g->adopt = g->adopt || spec->adopt;
+    g->run.to = g->active;
+}
+
 static void declare_change(struct applying *a, const struct group *spec)
 {
     struct group old = *a->g, *g = a->g;
@@ -320,6 +338,8 @@ static void declare_change(struct applying *a, const struct group *spec)
         memcpy(g->instances[n].start, spec->instances[n].start, PATH_SIZE);
     }
     move_positions(&old, g);
+    if (g->phase == PHASE_FORMING)
+        declare_anew(g, spec);
     ASSERT(g->active < g->instance_count); /* check_change(): the document names it */
     /* I4: what was granted in this epoch was granted; terms only widen until the next. */
     if (g->epoch != 0)

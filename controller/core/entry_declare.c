@@ -230,6 +230,8 @@ static void add_changes(struct words *w, const struct group *a, const struct gro
         strcmp(a->instances[a->active].agent, b->instances[b->active].agent) != 0)
         add(w, "active %s -> %s", group_region_name(a, a->active),
             group_region_name(b, b->active));
+    if (a->phase == PHASE_FORMING)
+        add_switch(w, "adopt", a->adopt, a->adopt || b->adopt);
     add_list(w, "component", a->component, b->component);
     add_list(w, "provider", a->provider, b->provider);
     add_policy(w, &a->policy, &b->policy);

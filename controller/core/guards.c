@@ -138,7 +138,7 @@ bool guard_gate_installed(const struct look *l, struct entry *e)
 
 bool guard_declared_can_lead(const struct look *l, struct entry *e)
 {
-    return declared_ok(l, NULL) && propose_activation(l, e, l->g->active);
+    return declared_ok(l) && propose_activation(l, e, l->g->active);
 }
 
 /* ---- promoting ------------------------------------------------------------------------
@@ -234,7 +234,7 @@ bool guard_asked_by_operator(const struct look *l, struct entry *e)
 
     if (!l->og->failover_wanted)
         return false;
-    if (target != NO_INSTANCE ? !candidate_ok(l, target, NULL)
+    if (target != NO_INSTANCE ? !candidate_ok(l, target)
                               : !target_ready(l) && !active_reborn(l))
         return false;
     propose_fence(l, e, "asked for by an operator");
@@ -586,7 +586,7 @@ bool guard_proven_and_candidate(const struct look *l, struct entry *e)
     uint8_t target = l->g->run.to, missing;
 
     /* A wish stands while it can be met; then the best of what is there. */
-    if (target == NO_INSTANCE || !candidate_ok(l, target, NULL)) {
+    if (target == NO_INSTANCE || !candidate_ok(l, target)) {
         if (target != NO_INSTANCE && l->g->run.requested && !late)
             return false;
         target = candidate_best(l, late);

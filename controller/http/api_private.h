@@ -61,6 +61,8 @@ void request_declare(struct api *a, const struct route *r, const struct api_requ
 struct declared {
     bool changed, roles_ignored;
 };
+/* Its phase, if there is such a group. */
+void api_add_phase(struct api *a, const char *group, json_t *out);
 json_t *declared_document(struct api *a, const char *group, uint64_t index,
                           struct declared how);
 

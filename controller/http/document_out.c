@@ -143,8 +143,9 @@ json_t *document_diff(const struct group *from, const struct group *to)
     json_t *a = from != NULL ? document_of(from) : NULL;
     json_t *b = document_of(to), *out = json_array();
 
-    if (from != NULL)
-        /* `adopt` says how a group was formed; afterwards it has no meaning. */
+    /* `adopt` says how a group is formed, and may be added for as long as it forms;
+     * afterwards it has no meaning. */
+    if (from != NULL && (from->phase != PHASE_FORMING || from->adopt))
         (void)json_object_set(a, "adopt", json_object_get(b, "adopt"));
     compare(out, "", a, b);
     json_decref(a);

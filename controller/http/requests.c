@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/base/text.h"
 #include "controller/http/api_private.h"
 #include "controller/http/reader.h"
 #include "controller/http/status.h"
@@ -21,11 +22,21 @@ struct proposed {
     char group[NAME_SIZE];
 };
 
+static json_t *attached(struct api *a, const char *group, uint64_t index)
+{
+    json_t *out = json_pack("{s:I}", "index", (json_int_t)index);
+
+    api_add_phase(a, group, out);
+    return out;
+}
+
 static json_t *outcome(const struct proposed *p, uint64_t index)
 {
     if (p->kind == ROUTE_DECLARE)
         return declared_document(p->a, p->group, index,
                                  (struct declared){true, p->roles_ignored});
+    if (p->kind == ROUTE_ATTACH)
+        return attached(p->a, p->group, index);
     if (p->kind == ROUTE_SWITCHOVER)
         return json_pack("{s:I}", "run", (json_int_t)index);
     return json_pack("{s:I}", "index", (json_int_t)index);
@@ -299,7 +310,7 @@ static void why_not(struct api *a, const struct api_facts *f, const struct group
                                  used > 0 ? "; " : "", c->name, c->value);
     }
     if (text[0] == '\0')
-        (void)snprintf(text, sizeof text, "%s", e.verdict);
+        text_set(text, sizeof text, "%s", e.verdict);
     request_note(a, g->name, "not-possible-now", "failover", text);
     answer_error(who, 409, "not-possible-now",
                  "no failover of group %s: %s (`ringfence why %s` has the rest)", g->name,

@@ -5,6 +5,18 @@
 #include "controller/http/document.h"
 #include "controller/http/status.h"
 
+/* While a group forms, it may be held for what was declared: whoever asked looks again. */
+void api_add_phase(struct api *a, const char *group, json_t *out)
+{
+    const struct group *g;
+    struct api_facts f;
+
+    api_facts(a, &f);
+    g = state_group_const(f.state, group);
+    if (out != NULL && g != NULL)
+        (void)json_object_set_new(out, "phase", json_string(phase_name(g->phase)));
+}
+
 /* With what leases of this epoch are granted for: the TTL that was declared may differ
  * (I4); and with who is active, whom the document may have named wrongly or not at all. */
 json_t *declared_document(struct api *a, const char *group, uint64_t index,
@@ -26,6 +38,7 @@ json_t *declared_document(struct api *a, const char *group, uint64_t index,
         (void)json_object_set_new(out, "lease_ttl_ms",
                                   json_integer((json_int_t)status_lease_ttl_ms(g)));
     }
+    api_add_phase(a, group, out);
     return out;
 }
 

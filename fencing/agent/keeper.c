@@ -122,6 +122,7 @@ static void on_bell(void *owner)
 static int close_port(struct keeper *k, uint16_t port, const struct gate_state *g,
                       struct err *err)
 {
+    keeper_gate_stray(&k->core, port, g);
     if (g->mode == GATE_CLOSED)
         return 0;
     log_warn("port %u was open for a life of this agent that is over: closed", port);

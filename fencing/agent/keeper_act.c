@@ -119,6 +119,24 @@ static void act_on_gate(struct keeper *k, struct keeper_effect *e)
         log_error("%s: %s", k->core.want.of[e->slot].group, s->problem);
 }
 
+/* Said once, of what is known to run; a server that was not looked at yet is no news. */
+static void log_holds(struct keeper *k)
+{
+    for (uint8_t i = 0; i < k->core.want.count; i++) {
+        const char *hold = keeper_hold(&k->core, i);
+        uint64_t bit = (uint64_t)1 << i;
+
+        if (hold != NULL && k->core.slots[i].server.state != KEEPER_SERVER_PRIMARY)
+            continue;
+        if (hold != NULL && (k->holds_logged & bit) == 0)
+            log_warn("%s: %s", k->core.want.of[i].group, hold);
+        if (hold != NULL)
+            k->holds_logged |= bit;
+        else
+            k->holds_logged &= ~bit;
+    }
+}
+
 void keeper_pump(struct keeper *k)
 {
     struct keeper_effect e;
@@ -148,6 +166,7 @@ void keeper_pump(struct keeper *k)
             ASSERT(false);
         }
     }
+    log_holds(k);
     keeper_publish(k);
 }
 

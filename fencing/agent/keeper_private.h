@@ -72,6 +72,7 @@ struct keeper {
     struct boot pinged;
     struct board_health health;
     char assign_problem[KEEPER_PROBLEM_SIZE]; /* of the last refused one, said once */
+    uint64_t holds_logged;    /* by slot bit: that the port of a primary is held was said */
     uint64_t refusals_logged; /* by slot bit: the last renewal's refusal was said aloud */
 };
 

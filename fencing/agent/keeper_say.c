@@ -129,6 +129,7 @@ static void fill_gate(const struct keeper *k, uint8_t slot, struct boot now,
 {
     const struct keeper_slot *s = &k->core.slots[slot];
     const struct kept_report *kept = &k->reports[slot];
+    const char *hold = keeper_hold(&k->core, slot);
 
     r->epoch = k->core.disk.of[slot].highest;
     r->gate_mode = mode_text(s, now);
@@ -138,6 +139,8 @@ static void fill_gate(const struct keeper *k, uint8_t slot, struct boot now,
         r->seen_age_ms += (now.ns - kept->taken.ns) / NS_PER_MS;
     if (r->problem[0] == 0)
         r->problem = wire_text(s->problem);
+    if (r->problem[0] == 0 && hold != NULL)
+        r->problem = wire_text(hold);
 }
 
 struct outgoing {

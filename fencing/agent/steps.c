@@ -81,6 +81,18 @@ static void forget(struct inst *i)
     (void)steps_save(i->st);
 }
 
+/* A group begins to form: while it was let go nobody looked, and the server may have become
+ * anything. What was seen before is no look at what the keeper asks about now. */
+static void look_anew(struct inst *i)
+{
+    i->state = KEEPER_SERVER_UNKNOWN;
+    i->looked = 0;
+    i->asked_at = (struct mono){0};
+    if (i->seen != NULL)
+        rf__observation__free_unpacked(i->seen, NULL);
+    i->seen = NULL;
+}
+
 static void take_assignment(struct inst *i)
 {
     AUTO(buf_free) struct buf bytes = {0};
@@ -91,6 +103,9 @@ static void take_assignment(struct inst *i)
     a = rf__assignment__unpack(NULL, bytes.len, bytes.data);
     if (a == NULL)
         return; /* no memory: a newer one will come with the next change */
+    if (a->role == RF__ROLE__ROLE_NONE &&
+        (i->a == NULL || i->a->role != RF__ROLE__ROLE_NONE))
+        look_anew(i);
     if (i->a != NULL) {
         if (i->a->epoch != a->epoch)
             i->crashed = false;

@@ -95,7 +95,7 @@ static void finish(struct inst *i, const Rf__StepResult *r)
     i->stopped = r->outcome == RF__STEP_OUTCOME__OUTCOME_DONE &&
                  i->run.kind == RF__STEP_KIND__STEP_STOP;
     if (r->seen != NULL)
-        inst_take_observation(i, r->seen);
+        (void)inst_take_observation(i, r->seen);
     if (known) {
         note_known(i, r);
         i->rec->running_kind = 0;

@@ -240,6 +240,36 @@ static bool named_the_wrong_one(const struct pair *w, const struct group *g)
            w->pgs[other].len > w->pgs[g->active].len;
 }
 
+/* `why` says that the other one runs as a primary. The operator takes some time, and then
+ * corrects the file, lets the group go, or stops that server. */
+static bool see_to_other_primary(struct pair *w, uint8_t c)
+{
+    const struct group *g = ctl_group(w, c);
+    uint8_t other = (uint8_t)(1 - g->active);
+    bool both = w->pgs[g->active].server == SERVER_PRIMARY;
+    struct entry e = {.kind = ENTRY_DETACH};
+
+    if (g->phase != PHASE_FORMING || w->pgs[other].server != SERVER_PRIMARY)
+        return false;
+    if (!pair_chance(w, 30))
+        return true;
+    if (both || pair_chance(w, 200)) {
+        pair_note(w, "operator: one primary is enough");
+        pg_stop(w, both && w->pgs[other].len > w->pgs[g->active].len ? g->active : other);
+        return true;
+    }
+    w->declared = other;
+    w->adopt = true;
+    if (pair_chance(w, 700)) {
+        declare(w, c); /* the same file, corrected */
+        return true;
+    }
+    snprintf(e.group, NAME_SIZE, "orders");
+    snprintf(e.rule, RULE_SIZE, "operator");
+    log_propose(w, c, &e, &(struct tag){.decision = true});
+    return true;
+}
+
 /* An operator lets the group go and takes it back, or has removed it and declares it anew;
  * what serves is named active. */
 static void operate(struct pair *w, uint8_t c)
@@ -250,7 +280,7 @@ static void operate(struct pair *w, uint8_t c)
     memset(&e, 0, sizeof e);
     snprintf(e.group, NAME_SIZE, "orders");
     snprintf(e.rule, RULE_SIZE, "operator");
-    if (ctl_seen(w, c)->busy || w->detaching)
+    if (ctl_seen(w, c)->busy || w->detaching || see_to_other_primary(w, c))
         return;
     if (named_the_wrong_one(w, g)) {
         w->declared = (uint8_t)(1 - g->active);

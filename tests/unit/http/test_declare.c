@@ -38,12 +38,14 @@ static void a_group_that_is_there_is_not_declared_again(void **state)
     assert_true(says("\"changed\":true"));
     *g = b.proposed.declare.spec;
     g->index = 42;
-    g->epoch = 3; /* its leases are still those of before the change */
+    g->phase = PHASE_FORMING; /* whoever asked looks again */
+    g->epoch = 3;             /* its leases are still those of before the change */
     g->terms.ttl_ms = 6000;
     assert_int_equal(ask("POST", "/v1/groups", document), 200);
     assert_string_equal(call.text, "{\"group\":\"orders\",\"index\":42,\"changed\":false,"
                                    "\"roles_ignored\":false,\"active_region\":\"r0\","
-                                   "\"ttl_ms\":3000,\"lease_ttl_ms\":6000}");
+                                   "\"ttl_ms\":3000,\"lease_ttl_ms\":6000,"
+                                   "\"phase\":\"forming\"}");
     assert_int_equal(b.proposals, 1);
 }
 

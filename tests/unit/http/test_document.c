@@ -154,6 +154,34 @@ static void a_difference_is_named_by_its_path(void **state)
     json_decref(diff);
 }
 
+/* `adopt` counts while a group forms, where it may be added; it is not taken back. */
+static void to_adopt_is_a_difference_while_a_group_forms(void **state)
+{
+    static const struct {
+        enum phase phase;
+        bool from, to, differs;
+    } table[] = {
+        {PHASE_FORMING, false, true, true},   {PHASE_FORMING, true, false, false},
+        {PHASE_FORMING, true, true, false},   {PHASE_STEADY, false, true, false},
+        {PHASE_DETACHED, false, true, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        struct group from, to;
+        json_t *diff;
+
+        read_ok(good, &from);
+        to = from;
+        from.phase = table[i].phase;
+        from.adopt = table[i].from;
+        to.adopt = table[i].to;
+        diff = document_diff(&from, &to);
+        assert_int_equal(json_array_size(diff), table[i].differs);
+        json_decref(diff);
+    }
+}
+
 static const json_t *added_at(const json_t *diff, const char *path)
 {
     const json_t *one;
@@ -436,6 +464,7 @@ int main(void)
         cmocka_unit_test(what_is_left_out_has_its_default),
         cmocka_unit_test(a_document_survives_the_round_trip),
         cmocka_unit_test(a_difference_is_named_by_its_path),
+        cmocka_unit_test(to_adopt_is_a_difference_while_a_group_forms),
         cmocka_unit_test(what_is_new_is_told_leaf_by_leaf),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(what_does_not_fit_is_named),
