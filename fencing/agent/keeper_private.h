@@ -20,8 +20,9 @@ enum {
     KEEPER_TICK_MAX_MS = 2000,
     KEEPER_LATE_MS = 50, /* a turn later than this counts as ours, not as others' silence */
     KEEPER_PING_MS = 1000,
-    KEEPER_REDIAL_MS = 1000,  /* after garbage */
-    KEEPER_EFFECTS_MAX = 512, /* in one turn: more is a mistake of ours */
+    KEEPER_STEPS_STILL_MS = 10000, /* they speak every second or two */
+    KEEPER_REDIAL_MS = 1000,       /* after garbage */
+    KEEPER_EFFECTS_MAX = 512,      /* in one turn: more is a mistake of ours */
 };
 
 struct uplink {

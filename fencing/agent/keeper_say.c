@@ -122,6 +122,17 @@ static int64_t margin_ms(const struct keeper_slot *s, struct boot now)
     return (int64_t)(s->lease.deadline.ns - now.ns) / NS_PER_MS;
 }
 
+/* The steps' thread speaks at each look at its server, whatever comes of the look. One that
+ * has stood still for so long (on a disk that hangs under the mark before a step, I6) can
+ * begin nothing, and is no target of a move. */
+static bool steps_stand_still(const struct keeper *k, uint8_t slot, struct boot now)
+{
+    const struct kept_report *kept = &k->reports[slot];
+
+    return kept->packed.len != 0 && k->core.slots[slot].a.role != ROLE_DETACHED &&
+           now.ns - kept->taken.ns > (uint64_t)KEEPER_STEPS_STILL_MS * NS_PER_MS;
+}
+
 /* The gate's part of a report, which the steps leave empty. The strings it borrows are
  * taken back before the message is freed. */
 static void fill_gate(const struct keeper *k, uint8_t slot, struct boot now,
@@ -136,6 +147,11 @@ static void fill_gate(const struct keeper *k, uint8_t slot, struct boot now,
     r->gate_proven = s->managed && k->core.want.of[slot].tried;
     if (kept->packed.len != 0)
         r->seen_age_ms += (now.ns - kept->taken.ns) / NS_PER_MS;
+    if (steps_stand_still(k, slot, now)) {
+        r->unfit = true;
+        r->problem = wire_text("the agent's steps stand still: does the disk under "
+                               "state_dir hang?");
+    }
     if (r->problem[0] == 0)
         r->problem = wire_text(s->problem);
 }
