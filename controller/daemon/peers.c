@@ -10,6 +10,7 @@
 #include "controller/daemon/agents.h"
 #include "controller/daemon/node.h"
 #include "controller/daemon/peers_private.h"
+#include "controller/daemon/relay.h"
 #include "proto/entry_codec.h"
 
 /* ---- who is who ---------------------------------------------------------------------- */
@@ -68,8 +69,10 @@ void peers_send_raft(struct peers *p, uint64_t to, const uint8_t *data, size_t l
     (void)peers_send(p, peer->position, &frame);
 }
 
-void peers_forward_up(struct peers *p, const char *agent, const uint8_t *data, size_t len)
+void peers_forward_up(struct peers *p, const char *agent, const uint8_t *data, size_t len,
+                      struct mono said)
 {
+    struct mono now = mono_now();
     Rf__ForwardUp up = RF__FORWARD_UP__INIT;
     Rf__Frame frame = RF__FRAME__INIT;
     struct peer *leader = peers_by_id(p, node_leader(p->d->node));
@@ -78,6 +81,10 @@ void peers_forward_up(struct peers *p, const char *agent, const uint8_t *data, s
         return;
     up.agent = (char *)agent;
     up.frame = (ProtobufCBinaryData){len, (uint8_t *)data};
+    up.age_ms = mono_since_ms(said, now) + 1; /* rounded up */
+    up.ping_seq = leader->asked.seq;
+    up.ping_sent_ns = leader->asked.sent_ns;
+    up.ping_age_ms = up.ping_seq != 0 ? mono_since_ms(leader->asked.came, now) : 0;
     frame.body_case = RF__FRAME__BODY_FORWARD_UP;
     frame.forward_up = &up;
     (void)peers_send(p, leader->position, &frame);
@@ -137,6 +144,17 @@ static void take_pong(struct peer *peer, const Rf__Pong *m)
     peer->rtt_next = (peer->rtt_next + 1) % RTT_WINDOW;
 }
 
+bool peers_find_ping(const struct peer *peer, uint64_t seq, uint64_t sent_ns,
+                     struct mono *ret)
+{
+    const struct pinged *ours = &peer->pings[seq % PINGS_KEPT];
+
+    if (seq == 0 || ours->seq != seq || ours->sent_ns != sent_ns)
+        return false;
+    ret->ns = ours->sent_ns;
+    return true;
+}
+
 static uint32_t rtt_max(const struct peer *peer)
 {
     uint32_t max = 0;
@@ -181,6 +199,17 @@ static void take_raft(struct peers *p, uint8_t from, const Rf__RaftMessage *m)
         log_warn("a Raft message of controller %s was dropped: %s", c->name, err.text);
 }
 
+/* What an agent said is as old as the controller in between says, and that is as old as our
+ * ping that it had by then (relay.h). */
+static void take_passed_on(struct peers *p, uint8_t from, const Rf__ForwardUp *up)
+{
+    struct mono asked, said = {0};
+
+    if (peers_find_ping(&p->peers[from], up->ping_seq, up->ping_sent_ns, &asked))
+        said = relay_taken(asked, up->ping_age_ms, up->age_ms);
+    agents_forwarded(p->d->agents, from, up->agent, up->frame.data, up->frame.len, said);
+}
+
 void peers_handle(struct peers *p, uint8_t from, const Rf__Frame *f)
 {
     struct peer *peer = &p->peers[from];
@@ -197,8 +226,7 @@ void peers_handle(struct peers *p, uint8_t from, const Rf__Frame *f)
     if (f->body_case == RF__FRAME__BODY_RAFT)
         take_raft(p, from, f->raft);
     else if (f->body_case == RF__FRAME__BODY_FORWARD_UP)
-        agents_forwarded(agents, from, f->forward_up->agent, f->forward_up->frame.data,
-                         f->forward_up->frame.len);
+        take_passed_on(p, from, f->forward_up);
     else if (f->body_case == RF__FRAME__BODY_FORWARD_DOWN)
         agents_deliver(agents, f->forward_down->agent, f->forward_down->frame.data,
                        f->forward_down->frame.len);

@@ -77,6 +77,11 @@ void peers_say_hello(struct peers *p, uint8_t to);
 /* peers.c: a frame that peer `from` may send. */
 void peers_handle(struct peers *p, uint8_t from, const Rf__Frame *f);
 
+/* peers.c: when we sent the ping that the other side names. False where it is none of our
+ * last ones, or one of a former life of ours: then what it says may be of any age. */
+bool peers_find_ping(const struct peer *peer, uint64_t seq, uint64_t sent_ns,
+                     struct mono *ret);
+
 /* peer_views.c */
 void peer_view_take(struct peers *p, uint8_t from, const Rf__PeerView *view);
 

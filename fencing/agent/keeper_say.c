@@ -146,7 +146,7 @@ static void fill_gate(const struct keeper *k, uint8_t slot, struct boot now,
     r->lease_margin_ms = margin_ms(s, now);
     r->gate_proven = s->managed && k->core.want.of[slot].tried;
     if (kept->packed.len != 0)
-        r->seen_age_ms += (now.ns - kept->taken.ns) / NS_PER_MS;
+        r->seen_age_ms += (now.ns - kept->taken.ns) / NS_PER_MS + 1;
     if (steps_stand_still(k, slot, now)) {
         r->unfit = true;
         r->problem = wire_text("the agent's steps stand still: does the disk under "
@@ -177,6 +177,24 @@ static void add_report(const struct keeper *k, uint8_t slot, struct boot now,
     o->list[m->n_instances++] = &o->filled[slot];
 }
 
+/* Each controller dates it by its own answers to this link's pings (relay.h): rounded
+ * down, since an answer said to be older than it is would make the report younger. */
+static void send_dated(struct keeper *k, Rf__Frame *frame)
+{
+    bool all = keeper_unanswered(&k->core);
+
+    for (unsigned i = 0; i < k->uplink_count; i++) {
+        struct uplink *u = &k->uplinks[i];
+
+        if (!keeper_is_way(k, u, all))
+            continue;
+        frame->agent_report->answered_seq = u->answered_seq;
+        frame->agent_report->answered_age_ms =
+            u->answered_seq != 0 ? (boot_now().ns - u->answered.ns) / NS_PER_MS : 0;
+        uplink_send(u, frame);
+    }
+}
+
 void keeper_say_report(struct keeper *k)
 {
     static _Thread_local struct outgoing o;
@@ -198,7 +216,7 @@ void keeper_say_report(struct keeper *k)
     /* Without any instance too: it is how the leader hears that the agent lives. */
     frame.body_case = RF__FRAME__BODY_AGENT_REPORT;
     frame.agent_report = &m;
-    keeper_send(k, &frame, keeper_unanswered(&k->core));
+    send_dated(k, &frame);
     for (unsigned i = 0; i < AGENT_GROUPS_MAX; i++)
         if (o.unpacked[i] != NULL)
             rf__instance_report__free_unpacked(o.unpacked[i], NULL);

@@ -415,6 +415,7 @@ void pg_observe(struct pg *pg, bool canary, uint32_t budget_ms, Rf__Observation 
     struct pg_control c;
     struct err err;
 
+    out->looked_ns = mono_now().ns; /* before anything is read: never younger than it is */
     pg_reap(pg);
     if (pg_mark_read(pg, &mark, &err) != 0) {
         provider_text(&out->error, "%s", err.text);
