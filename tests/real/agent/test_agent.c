@@ -414,7 +414,8 @@ static void a_second_agent_ends_with_a_clear_error(void **state)
     start();
     second = stage_agent(&stage, NULL);
     assert_int_equal(stage_wait(&stage, second), 78);
-    assert_true(stage_log_has(&stage, "in use by another ringfence-agent"));
+    assert_true(stage_log_has(&stage, "already runs with this configuration"));
+    assert_true(stage_log_has(&stage, ": socket: ")); /* FILE:LINE: KEY: */
     snprintf(other, sizeof other, "%s/other", stage.dir);
     /* The socket's path is the same as well; whichever it meets first names the trouble. */
     second = stage_agent(&stage, other);
