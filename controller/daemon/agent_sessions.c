@@ -27,6 +27,33 @@ static void drop_session(struct session *se)
     free(se);
 }
 
+/* Once for each life and reason: it comes again after a moment, for as long as it runs. */
+static bool is_news(const struct session *se, const char *why)
+{
+    struct known *k = agents_know(se->a, se->name);
+    char text[sizeof k->refused_why];
+
+    if (k == NULL)
+        return true;
+    snprintf(text, sizeof text, "%s", why);
+    if (strcmp(k->refused_why, text) == 0 &&
+        incarnation_equal(&k->refused, &se->incarnation))
+        return false;
+    memcpy(k->refused_why, text, sizeof text);
+    k->refused = se->incarnation;
+    return true;
+}
+
+/* Each connection has another port, which makes no other reason of it. */
+static const char *without_remote(const struct session *se, const char *text)
+{
+    const char *remote = stream_remote(se->s);
+    size_t n = strlen(remote);
+
+    return strncmp(text, remote, n) == 0 && strncmp(text + n, ": ", 2) == 0 ? text + n + 2
+                                                                            : text;
+}
+
 static void on_close(void *owner, const struct err *why)
 {
     struct session *se = owner;
@@ -34,9 +61,11 @@ static void on_close(void *owner, const struct err *why)
     if (se->refused_at.ns == 0 && se->greeted)
         log_info("agent %s has disconnected: %s", se->name, why->text);
     else if (se->refused_at.ns == 0)
-        log_warn("somebody with the certificate of agent %s has hung up without saying who "
-                 "it is: %s",
-                 se->name, why->text);
+        log_at(is_news(se, without_remote(se, why->text)) ? LOG_LEVEL_WARN
+                                                          : LOG_LEVEL_DEBUG,
+               "somebody with the certificate of agent %s has hung up without saying who "
+               "it is: %s",
+               se->name, why->text);
     se->s = NULL; /* belongs to the loop by now */
     drop_session(se);
 }
@@ -71,23 +100,6 @@ static void send_frame(struct session *se, const Rf__Frame *frame)
     if (frame_encode(frame, &bytes, &err) != 0 ||
         stream_send(se->s, bytes.data, bytes.len, &err) != 0)
         log_debug("to agent %s: %s", se->name, err.text);
-}
-
-/* Once for each life and reason: it comes again after a moment, for as long as it runs. */
-static bool is_news(const struct session *se, const char *why)
-{
-    struct known *k = agents_know(se->a, se->name);
-    char text[sizeof k->refused_why];
-
-    if (k == NULL)
-        return true;
-    snprintf(text, sizeof text, "%s", why);
-    if (strcmp(k->refused_why, text) == 0 &&
-        incarnation_equal(&k->refused, &se->incarnation))
-        return false;
-    memcpy(k->refused_why, text, sizeof text);
-    k->refused = se->incarnation;
-    return true;
 }
 
 static void refuse(struct session *se, const char *why, bool final)

@@ -37,6 +37,17 @@ struct peer *peers_by_id(struct peers *p, uint64_t id)
     return i == NO_INSTANCE || i == p->d->settings.self ? NULL : &p->peers[i];
 }
 
+bool peers_is_news(char said[ERR_TEXT_SIZE], const char *why)
+{
+    char text[ERR_TEXT_SIZE];
+
+    (void)snprintf(text, sizeof text, "%s", why);
+    if (strcmp(said, text) == 0)
+        return false;
+    memcpy(said, text, sizeof text);
+    return true;
+}
+
 /* ---- sending ------------------------------------------------------------------------- */
 
 bool peers_send(struct peers *p, uint8_t to, const Rf__Frame *frame)
@@ -366,7 +377,9 @@ static void on_link_frame(void *owner, const uint8_t *data, size_t len)
     AUTO(frame_free) Rf__Frame *f = NULL;
 
     if (frame_decode(data, len, &f, NULL) == 0 && f->body_case == RF__FRAME__BODY_REFUSAL)
-        log_error("controller %s refuses this one: %s", name, f->refusal->reason);
+        log_at(peers_is_news(peer->refused_us, f->refusal->reason) ? LOG_LEVEL_ERROR
+                                                                   : LOG_LEVEL_DEBUG,
+               "controller %s refuses this one: %s", name, f->refusal->reason);
     else
         log_warn("controller %s sent something on a link where nothing is due", name);
 }
