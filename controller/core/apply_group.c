@@ -240,6 +240,17 @@ static void check_change(struct applying *a, const struct group *g,
                phase_name(g->phase));
         return;
     }
+    /* I3: a server that runs was taken over with a socket directory that anybody may enter.
+     * From this entry on the expiry of its lease would count as a proof, while what is
+     * connected there passes the gate by. Forming looks at the directory (forming.c). */
+    if (g->policy.ungated_local && !spec->policy.ungated_local &&
+        g->phase == PHASE_STEADY) {
+        refuse(a, REFUSE_PHASE,
+               "group %s: ungated_local cannot be withdrawn while the server runs: "
+               "`ringfence detach %s`, apply, and attach, which looks at its sockets",
+               g->name, g->name);
+        return;
+    }
     check_kept(a, g, spec);
     for (uint8_t k = 0; k < g->instance_count && a->result->refusal == ACCEPTED; k++) {
         const struct instance *old = &g->instances[k];

@@ -151,6 +151,38 @@ static void a_restart_that_does_not_end_is_left(void **state)
     assert_string_equal(world_step(&w), "restart-stuck");
 }
 
+/* I3: clients that came by the socket of a server that runs are not cut off by a lease that
+ * ends, so the word that counts its end as no proof is not taken back under them. */
+static void ungated_local_is_withdrawn_only_where_sockets_are_looked_at(void **state)
+{
+    static const struct {
+        const char *name;
+        bool before, after, detached;
+        enum refusal expected;
+    } table[] =
+        {
+            {"withdrawn while it runs", true, false, false, REFUSE_PHASE},
+            {"withdrawn while detached", true, false, true, ACCEPTED},
+            {"kept", true, true, false, ACCEPTED},
+            {"accepted while it runs", false, true, false, ACCEPTED},
+        },
+      *row;
+
+    (void)state;
+    EACH (row, table) {
+        struct entry detach = entry_of(ENTRY_DETACH), e = entry_of(ENTRY_DECLARE);
+
+        world_steady(&w, SYNC_REQUIRED);
+        world_group(&w)->policy.ungated_local = row->before;
+        if (row->detached)
+            assert_int_equal(world_apply(&w, &detach), ACCEPTED);
+        e.declare.spec = *world_group(&w);
+        e.declare.spec.policy.ungated_local = row->after;
+        if (world_apply(&w, &e) != row->expected)
+            fail_msg("%s: %s", row->name, w.result.text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +191,7 @@ int main(void)
         cmocka_unit_test(another_timeline_is_no_small_lag),
         cmocka_unit_test(a_move_asked_for_comes_to_an_end),
         cmocka_unit_test(a_restart_that_does_not_end_is_left),
+        cmocka_unit_test(ungated_local_is_withdrawn_only_where_sockets_are_looked_at),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
