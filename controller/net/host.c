@@ -105,20 +105,25 @@ static void hex_address(const struct sockaddr_storage *sa, char ret[33])
 
 /* "0: 0100007F:1CE8 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 INODE ..."
  */
-static void take_listener(const char *line, const char *own, unsigned port,
-                          struct inodes *out)
+static void take_listener(char *line, const char *own, unsigned port, struct inodes *out)
 {
-    char address[40];
-    unsigned at, state;
-    unsigned long inode;
+    enum { LOCAL = 1, STATE = 3, INODE = 9 };
+    char *words[INODE + 1] = {NULL}, *save = NULL, *word = strtok_r(line, " ", &save);
+    char *colon;
 
-    if (sscanf(line, " %*u: %39[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %*u %*u %lu",
-               address, &at, &state, &inode) != 4 ||
-        state != LISTEN_STATE || at != port || out->n == INODES_MAX)
+    for (unsigned n = 0; n <= INODE && word != NULL; n++) {
+        words[n] = word;
+        word = strtok_r(NULL, " ", &save);
+    }
+    colon = words[INODE] != NULL ? strchr(words[LOCAL], ':') : NULL;
+    if (colon == NULL || strtoul(words[STATE], NULL, 16) != LISTEN_STATE ||
+        strtoul(colon + 1, NULL, 16) != port || out->n == INODES_MAX)
         return;
-    if (strcmp(address, own) == 0 || strspn(address, "0") == strlen(address) ||
+    *colon = '\0';
+    if (strcmp(words[LOCAL], own) == 0 ||
+        strspn(words[LOCAL], "0") == strlen(words[LOCAL]) ||
         strspn(own, "0") == strlen(own))
-        out->of[out->n++] = inode;
+        out->of[out->n++] = strtoul(words[INODE], NULL, 10);
 }
 
 static bool is_one_of(const char *path, const void *arg)
@@ -126,13 +131,15 @@ static bool is_one_of(const char *path, const void *arg)
     const struct inodes *wanted = arg;
     char target[64];
     ssize_t n = readlink(path, target, sizeof target - 1);
+    static const char prefix[] = "socket:[";
     unsigned long inode;
 
     if (n <= 0)
         return false;
     target[n] = '\0';
-    if (sscanf(target, "socket:[%lu]", &inode) != 1)
+    if (strncmp(target, prefix, sizeof prefix - 1) != 0)
         return false;
+    inode = strtoul(target + sizeof prefix - 1, NULL, 10);
     for (unsigned i = 0; i < wanted->n; i++)
         if (wanted->of[i] == inode)
             return true;
@@ -158,7 +165,8 @@ static void find_listener(const struct sockaddr_storage *sa, struct host_holder 
     }
     *ret = (struct host_holder){0};
     while (proc != NULL && (e = readdir(proc)) != NULL) {
-        int pid = isdigit((unsigned char)e->d_name[0]) ? atoi(e->d_name) : 0;
+        int pid =
+            isdigit((unsigned char)e->d_name[0]) ? (int)strtol(e->d_name, NULL, 10) : 0;
 
         if (pid == 0 || !each_fd(pid, is_one_of, &inodes))
             continue;
