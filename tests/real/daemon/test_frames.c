@@ -119,25 +119,25 @@ static void garbage(struct buf *b)
     put_junk(b, STREAM_FRAME_MAX);
 }
 
-static void put_hello(struct buf *b, size_t behind)
+static void put_ping(struct buf *b, size_t behind)
 {
-    Rf__AgentHello h = RF__AGENT_HELLO__INIT;
+    Rf__Ping ping = RF__PING__INIT;
     Rf__Frame frame = RF__FRAME__INIT;
     struct buf packed = {0};
     struct err err = {0};
 
-    h.cluster = (char *)"lab";
-    h.name = (char *)"pg-rogue";
-    frame.body_case = RF__FRAME__BODY_AGENT_HELLO;
-    frame.agent_hello = &h;
-    assert_int_equal(frame_encode(&frame, &packed, &err), 0);
+    ping.seq = 1;
+    frame.body_case = RF__FRAME__BODY_PING;
+    frame.ping = &ping;
+    if (frame_encode(&frame, &packed, &err) != 0)
+        fail_msg("%s", err.text);
     put_length(b, (uint32_t)(packed.len + behind));
     assert_int_equal(buf_append(b, packed.data, packed.len, NULL), 0);
     put_junk(b, behind);
     buf_free(&packed);
 }
 
-static void trailing_garbage(struct buf *b) { put_hello(b, 5); }
+static void trailing_garbage(struct buf *b) { put_ping(b, 5); }
 
 static const struct {
     const char *name;
