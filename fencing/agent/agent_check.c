@@ -132,7 +132,7 @@ static void check_passfile(const struct agent_settings *s, const struct passwd *
     const char *path = s->postgres.passfile;
     struct stat st;
 
-    if (path[0] == 0 || pw == NULL)
+    if (path[0] == 0)
         return;
     if (stat(path, &st) != 0) {
         findings_error(f, key,
@@ -141,6 +141,8 @@ static void check_passfile(const struct agent_settings *s, const struct passwd *
                        path, strerror(errno), s->postgres.replication_user);
         return;
     }
+    if (pw == NULL)
+        return; /* said already, and nobody to ask for */
     if (!S_ISREG(st.st_mode))
         findings_error(f, key, "%s is not a file", path);
     else if (st.st_uid == 0 || (st.st_mode & 0400) == 0)
