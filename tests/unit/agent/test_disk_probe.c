@@ -80,11 +80,11 @@ static void on_said(void *owner, const struct err *why)
 /* What else lives on the loop goes on meanwhile. */
 static void on_tick(uv_timer_t *tick) { ((struct rig *)tick->data)->ticks++; }
 
-static void rig_open(struct rig *r)
+static void rig_open(struct rig *r, uint32_t deadline_ms)
 {
     struct disk_probe_parts parts = {.loop = &r->loop,
                                      .dir = &r->dir,
-                                     .deadline_ms = DEADLINE_MS,
+                                     .deadline_ms = deadline_ms,
                                      .says = on_said,
                                      .owner = r};
     struct err err = {0};
@@ -138,7 +138,7 @@ static void a_disk_that_answers_is_said_to(void **state)
     struct rig r;
 
     (void)state;
-    rig_open(&r);
+    rig_open(&r, PATIENCE_MS);
     until_said(&r, 1);
     assert_int_equal(r.codes[0], 0);
     rig_close(&r);
@@ -154,7 +154,7 @@ static void a_disk_that_hangs_is_told_of(void **state)
 
     (void)state;
     set_stuck(true);
-    rig_open(&r);
+    rig_open(&r, DEADLINE_MS);
     until_said(&r, 1);
     assert_int_equal(r.codes[0], ERR_TIMEOUT);
     assert_non_null(strstr(r.text[0], r.path));
@@ -178,7 +178,7 @@ static void a_write_that_hangs_holds_no_end_up(void **state)
 
     (void)state;
     set_stuck(true);
-    rig_open(&r);
+    rig_open(&r, DEADLINE_MS);
     until_said(&r, 1);
     rig_close(&r);
     assert_true(somebody_waits());
@@ -201,7 +201,7 @@ static void a_disk_that_fails_is_told_of_as_before(void **state)
 
     (void)state;
     set_stuck(true);
-    rig_open(&r);
+    rig_open(&r, DEADLINE_MS);
     until_said(&r, 1); /* probe.new is there by now */
     clear_dir(&r);
     set_stuck(false);
