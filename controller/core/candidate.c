@@ -37,13 +37,15 @@ static uint64_t fresh_ms(const struct look *l)
     return four > FRESH_MIN_MS ? four : FRESH_MIN_MS;
 }
 
+/* Fresh by when it was said, not by when it came: what an agent said before it froze, or a
+ * network held back, tells nothing of now. */
 bool agent_present(const struct look *l, uint8_t instance)
 {
     const struct seen_instance *seen = &l->og->instances[instance].seen;
     const struct agent *agent = state_agent(l->s, l->g->instances[instance].agent);
 
     return agent != NULL && l->o->agents[agent - l->s->agents].connected &&
-           mono_is_set(seen->at) && mono_since_ms(seen->at, l->now) <= fresh_ms(l);
+           mono_is_set(seen->at) && mono_since_ms(seen->said, l->now) <= fresh_ms(l);
 }
 
 bool report_is_fresh(const struct state *s, const struct observations *o, uint8_t group,

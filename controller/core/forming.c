@@ -41,7 +41,10 @@ static bool holds_most(const struct look *l, char why[TEXT_SIZE])
             (seen->system_id != 0 && own->system_id != 0 &&
              seen->system_id != own->system_id))
             continue; /* no log of this server, or none that is whole */
-        if (seen->flush_lsn == 0 || own->flush_lsn == 0 || own->taken.ns < seen->taken.ns) {
+        /* Which is the later one is asked of their latest dates: the earliest ones lie off
+         * by each agent's own round trip, for ever in the same direction (I11). */
+        if (seen->flush_lsn == 0 || own->flush_lsn == 0 ||
+            own->latest.ns < seen->latest.ns) {
             snprintf(why, TEXT_SIZE, "the ends of the logs are being compared with %.63s",
                      name);
             return false;

@@ -247,12 +247,13 @@ void observe_report(struct observations *o, const struct state *s, uint8_t group
         return;
     note_since(&og->crashed_since, seen->crashed || seen->server == SERVER_DOWN, seen->at);
     note_since(&og->hung_since, seen->hung, seen->at);
-    if (seen->server == SERVER_PRIMARY && seen->flush_lsn >= og->primary_lsn) {
-        og->primary_lsn = seen->flush_lsn;
-        og->primary_timeline = seen->timeline;
-        og->primary_lsn_at = seen->taken;
-        og->wal_rate = seen->wal_bytes_per_s;
-    }
+    if (seen->server == SERVER_PRIMARY)
+        observe_position(o, s, group,
+                         &(struct seen_position){.epoch = seen->epoch,
+                                                 .timeline = seen->timeline,
+                                                 .lsn = seen->flush_lsn,
+                                                 .wal_bytes_per_s = seen->wal_bytes_per_s,
+                                                 .taken = seen->taken});
 }
 
 /* I9: each report (position, rate, instant) bounds by itself what the primary can have

@@ -5,6 +5,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/text.h"
+#include "controller/daemon/relay.h"
 
 static bool find(const struct state *s, const char *agent, const char *group,
                  const char *instance, uint8_t ret[2])
@@ -108,9 +109,12 @@ static void read_observation(struct seen_instance *v, const Rf__Observation *see
 }
 
 static struct seen_instance read_report(const struct state *s, const struct group *g,
-                                        uint8_t i, const Rf__InstanceReport *r)
+                                        uint8_t i, const Rf__InstanceReport *r,
+                                        struct mono said)
 {
     struct seen_instance v = {.at = mono_now(),
+                              .said = said,
+                              .taken = relay_taken(said, 0, r->seen_age_ms),
                               .epoch = r->epoch,
                               .lease_margin_ms = r->lease_margin_ms,
                               .crashed = r->crashed,
@@ -121,7 +125,7 @@ static struct seen_instance read_report(const struct state *s, const struct grou
                               .unfit = r->unfit};
     uint64_t age_ns = r->seen_age_ms * NS_PER_MS;
 
-    v.taken.ns = v.at.ns > age_ns ? v.at.ns - age_ns : 1;
+    v.latest.ns = v.at.ns > age_ns ? v.at.ns - age_ns : 1;
     if (r->seen != NULL) {
         read_observation(&v, r->seen);
         v.follows_active = follows_active(s, g, i, r->seen);
@@ -136,7 +140,7 @@ static struct seen_instance read_report(const struct state *s, const struct grou
 }
 
 bool reports_take(const struct state *s, struct observations *o, const char *agent,
-                  const Rf__AgentReport *report)
+                  const Rf__AgentReport *report, struct mono said)
 {
     bool first = false;
 
@@ -148,7 +152,7 @@ bool reports_take(const struct state *s, struct observations *o, const char *age
 
         if (!find(s, agent, r->group, r->instance, at))
             continue;
-        v = read_report(s, &s->groups[at[0]], at[1], r);
+        v = read_report(s, &s->groups[at[0]], at[1], r, said);
         had = mono_is_set(o->groups[at[0]].primary_lsn_at);
         observe_report(o, s, at[0], at[1], &v);
         first = first || (!had && mono_is_set(o->groups[at[0]].primary_lsn_at));

@@ -18,6 +18,7 @@ enum { PULSE_MS = 500, KEEPER_DEAD_MS = 10000 };
 
 struct agent {
     const struct agent_settings *settings;
+    bool can_serve;
     uv_loop_t loop;
     uv_signal_t term, interrupt;
     uv_timer_t pulse;
@@ -88,6 +89,23 @@ static int read_identity(struct agent *a, struct err *err)
     return agent_state_open(&a->state, s->state_dir, &a->contents, &self, err);
 }
 
+/* What was said of `postgres.*` stops only an agent that has nothing in its care: a server
+ * that runs under its lease would else be stopped by a wrong mode of a file. */
+static int check_use(const struct agent *a, struct err *err)
+{
+    if (a->can_serve)
+        return 0;
+    if (a->contents.epochs.count == 0)
+        return err_set(err, ERR_INVAL,
+                       "no server is in this agent's care yet, so it does not start over "
+                       "what is wrong with `postgres` in %s (above): correct that first",
+                       a->settings->path);
+    log_error("this agent has servers in its care and goes on, but steps of theirs will "
+              "fail: correct `postgres` in %s (above) and restart the agent",
+              a->settings->path);
+    return 0;
+}
+
 /* The order matters: what runs on is put on the board before the keeper renews anything,
  * and nobody is answered before the gate stands. */
 static int start(struct agent *a, struct err *err)
@@ -101,6 +119,8 @@ static int start(struct agent *a, struct err *err)
     struct endpoints_parts endpoints = {.loop = &a->loop, .settings = a->settings};
     int status = read_identity(a, err);
 
+    if (status == 0)
+        status = check_use(a, err);
     if (status == 0)
         status = board_new(&a->board, err);
     steps.board = keeper.board = endpoints.board = a->board;
@@ -144,9 +164,11 @@ static void clean_up(struct agent *a)
     ASSERT(status == 0);
 }
 
-int agent_run(const struct agent_settings *settings, struct err *err)
+int agent_run(const struct agent_settings *settings, bool can_serve, struct err *err)
 {
-    struct agent a = {.settings = settings, .state = {.dir = {.fd = -1}, .lock = -1}};
+    struct agent a = {.settings = settings,
+                      .can_serve = can_serve,
+                      .state = {.dir = {.fd = -1}, .lock = -1}};
     int status;
 
     signal(SIGPIPE, SIG_IGN);

@@ -15,6 +15,7 @@ static void note_disk(struct steps *st, const struct err *why)
 {
     char text[KEEPER_PROBLEM_SIZE] = "";
 
+    st->disk_hangs = why != NULL && why->code == ERR_TIMEOUT;
     if (why != NULL)
         text_set(text, sizeof text, "state_dir not writable: %s", why->text);
     if (strcmp(text, st->disk_problem) == 0)
@@ -29,8 +30,15 @@ static void note_disk(struct steps *st, const struct err *why)
 bool steps_save(struct steps *st)
 {
     struct err err = {0};
-    bool failed = steps_state_write(st->parts.dir, &st->records, &err) != 0;
+    bool failed;
 
+    /* Known to hang: not tried, or everything that is done here would hang with it. The
+     * probe says when it answers again, and what has waited is written then. */
+    if (st->disk_hangs) {
+        st->save_failed = true;
+        return false;
+    }
+    failed = steps_state_write(st->parts.dir, &st->records, &err) != 0;
     st->save_failed = failed;
     note_disk(st, failed ? &err : NULL);
     return !failed;
@@ -42,6 +50,7 @@ static void on_probed(void *owner, const struct err *why)
     char before[KEEPER_PROBLEM_SIZE];
 
     memcpy(before, st->disk_problem, sizeof before);
+    st->disk_hangs = false;
     if (why == NULL && st->save_failed)
         (void)steps_save(st); /* what it could not take has waited */
     else
@@ -244,6 +253,11 @@ static void resume_all(struct steps *st)
 int steps_open(struct steps **ret_steps, const struct steps_parts *parts, struct err *err)
 {
     struct steps *st = calloc(1, sizeof *st);
+    struct disk_probe_parts probe = {.loop = parts->loop,
+                                     .dir = parts->dir,
+                                     .deadline_ms = DISK_PROBE_DEADLINE_MS,
+                                     .says = on_probed,
+                                     .owner = st};
     int status;
 
     if (st == NULL)
@@ -258,9 +272,8 @@ int steps_open(struct steps **ret_steps, const struct steps_parts *parts, struct
         status = bell_open(&st->bell, parts->loop, on_bell, st, err);
     if (status == 0)
         status = steps_state_end_leftovers(&st->records, err);
-    if (status == 0 &&
-        disk_probe_open(&st->probe, parts->loop, parts->dir, on_probed, st) != 0)
-        status = err_set(err, ERR_NOMEM, "disk probe");
+    if (status == 0)
+        status = disk_probe_open(&st->probe, &probe, err);
     if (status != 0) {
         bell_close(st->bell);
         free(st);

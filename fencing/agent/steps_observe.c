@@ -147,6 +147,16 @@ static void carry_over(const Rf__Observation *before, Rf__Observation *now)
     now->sync_generation = before->sync_generation;
 }
 
+/* I9: a position is as old as the look that found it, not as its way to us: the look may
+ * have taken a second, and our loop may come late to it. */
+static struct mono looked_at(const Rf__Observation *seen)
+{
+    struct mono now = mono_now();
+
+    return seen->looked_ns != 0 && seen->looked_ns < now.ns ? (struct mono){seen->looked_ns}
+                                                            : now;
+}
+
 bool inst_take_observation(struct inst *i, const Rf__Observation *seen)
 {
     struct postmaster pm = {seen->postmaster_pid, seen->postmaster_start_ms};
@@ -163,7 +173,8 @@ bool inst_take_observation(struct inst *i, const Rf__Observation *seen)
     if (i->seen != NULL)
         rf__observation__free_unpacked(i->seen, NULL);
     i->seen = copy;
-    i->seen_at = mono_now();
+    i->seen_at = looked_at(seen);
+    copy->looked_ns = 0; /* another host would make nothing of it */
     i->observations++;
     note_canary(i, seen);
     note_server(i, seen);

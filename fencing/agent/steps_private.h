@@ -90,13 +90,13 @@ struct steps {
     struct step_records records;
     struct mono ticked;
     struct disk_probe *probe;
-    bool save_failed;
+    bool save_failed, disk_hangs;
     char disk_problem[KEEPER_PROBLEM_SIZE]; /* nothing can be begun: state_dir, and why */
     struct inst insts[AGENT_GROUPS_MAX];
 };
 
 /* steps.c */
-/* False (and logged once): the disk does not take it. */
+/* False (and logged once): the disk does not take it, or hangs. */
 bool steps_save(struct steps *st);
 
 /* steps_watch.c */

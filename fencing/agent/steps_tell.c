@@ -148,7 +148,7 @@ static void say_report(struct inst *i, bool ready)
     char *shrink[SHRINK_PEERS_MAX];
 
     r.seen = i->seen;
-    r.seen_age_ms = mono_since_ms(i->seen_at, mono_now());
+    r.seen_age_ms = mono_since_ms(i->seen_at, mono_now()) + 1; /* rounded up */
     r.crashed = i->crashed;
     r.hung = i->hung;
     r.ready = ready;

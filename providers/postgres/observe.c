@@ -426,6 +426,7 @@ void pg_observe(struct pg *pg, bool canary, uint32_t budget_ms, Rf__Observation 
     struct pg_control c;
     struct err err;
 
+    out->looked_ns = mono_now().ns; /* before anything is read: never younger than it is */
     pg_reap(pg);
     if (pg_mark_read(pg, &mark, &err) != 0) {
         provider_text(&out->error, "%s", err.text);
@@ -454,6 +455,12 @@ void pg_observe(struct pg *pg, bool canary, uint32_t budget_ms, Rf__Observation 
     pg_conn_close(&pg->canary);
     pg->canary_sent = false;
     pg->canary_ok = (struct mono){0};
+    /* It could not be started, and what pg_controldata of another version makes of its
+     * control file is anybody's guess: no candidate. */
+    if (pg_version_fits(pg, deadline, &err) != 0) {
+        provider_text(&out->error, "%s", err.text);
+        return;
+    }
     out->server = RF__SERVER_STATE__SERVER_DOWN;
     take_control(pg, deadline, out, &c);
     if (c.system_id == 0)

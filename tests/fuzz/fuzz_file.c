@@ -41,7 +41,7 @@ static void try_controller(const char *path)
     struct settings s;
     struct err err = {0};
 
-    if (settings_load(&s, path, &err) != 0)
+    if (settings_load(&s, path, NULL, &err) != 0)
         claim_explained(path, &err);
 }
 
@@ -50,7 +50,7 @@ static void try_agent(const char *path)
     struct agent_settings s;
     struct err err = {0};
 
-    if (agent_settings_load(&s, path, &err) != 0)
+    if (agent_settings_load(&s, path, NULL, &err) != 0)
         claim_explained(path, &err);
 }
 

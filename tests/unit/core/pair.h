@@ -93,6 +93,7 @@ struct order {
 
 struct report {
     uint64_t seq, age_ns, follow_name;
+    uint64_t sent; /* in truth */
     uint8_t upstream;
     struct seen_instance seen;
 };

@@ -432,11 +432,19 @@ static void answer(struct pair *w, uint8_t c, const struct logged *l,
     pair_ctl_says(w, c, &m);
 }
 
+/* Whatever the rates of the clocks. */
+static struct mono earlier(struct mono at, uint64_t ns)
+{
+    ns += ns / 8 + NS_PER_MS;
+    return (struct mono){at.ns > ns ? at.ns - ns : 1};
+}
+
 static void on_report(struct pair *w, uint8_t c, const struct msg *m)
 {
     struct ctl *ctl = &w->ctls[c];
     const struct group *g = ctl_group(w, c);
     struct seen_instance seen = m->report.seen;
+    uint64_t way_ns;
 
     if (g == NULL || (incarnation_equal(&ctl->report_of[m->host], &m->inc) &&
                       m->report.seq <= ctl->report_seq[m->host]))
@@ -444,7 +452,11 @@ static void on_report(struct pair *w, uint8_t c, const struct msg *m)
     ctl->report_of[m->host] = m->inc;
     ctl->report_seq[m->host] = m->report.seq;
     seen.at = ctl_now(w, c);
-    seen.taken.ns = seen.at.ns > m->report.age_ns ? seen.at.ns - m->report.age_ns : 1;
+    /* As the daemon dates it: never younger than it is (controller/daemon/relay.h). */
+    way_ns = w->now - m->report.sent;
+    seen.said = earlier(seen.at, way_ns);
+    seen.taken = earlier(seen.said, m->report.age_ns);
+    seen.latest.ns = seen.at.ns > m->report.age_ns ? seen.at.ns - m->report.age_ns : 1;
     seen.system_id = SYSTEM_ID;
     seen.private_socket = true;
     seen.follows_active = seen.streaming && m->report.upstream == g->active &&

@@ -150,6 +150,7 @@ void steps_report(struct pair *w, uint8_t h)
 
     look(w, h);
     m.report.seq = ++host->report_seq;
+    m.report.sent = w->now;
     m.report.upstream = pg->upstream;
     m.report.follow_name = pg->follow_name;
     m.report.age_ns = pair_between(w, 0, LOOK_MS) * NS_PER_MS;

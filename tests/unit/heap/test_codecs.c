@@ -146,14 +146,14 @@ static int load_controller(struct err *err)
 {
     struct settings s;
 
-    return settings_load(&s, EXAMPLES "/ringfenced.yaml", err);
+    return settings_load(&s, EXAMPLES "/ringfenced.yaml", NULL, err);
 }
 
 static int load_agent(struct err *err)
 {
     struct agent_settings s;
 
-    return agent_settings_load(&s, EXAMPLES "/agent.yaml", err);
+    return agent_settings_load(&s, EXAMPLES "/agent.yaml", NULL, err);
 }
 
 static const struct {

@@ -117,6 +117,7 @@ static int setup(void **state)
     o.groups[0].primary_lsn_at = ago_ms(20);
     o.groups[0].instances[1].granted = ago_ms(30);
     o.groups[0].instances[1].seen = (struct seen_instance){.at = ago_ms(20),
+                                                           .said = ago_ms(20),
                                                            .taken = ago_ms(20),
                                                            .epoch = 4,
                                                            .server = SERVER_PRIMARY,
@@ -188,14 +189,17 @@ static void a_gate_is_shown_as_it_is_now(void **state)
     assert_string_equal(shown_gate(1, now, &margin), "closed");
     assert_int_equal(json_integer_value(margin), -5);
     west->lease_margin_ms = 870;
-    west->at = ago_ms(5000);
+    west->said = ago_ms(5000);
     assert_string_equal(shown_gate(1, now, &margin), "unknown");
     o.groups[0].instances[1].granted = ago_ms(2000); /* counted out: it is closed (I3) */
     assert_string_equal(shown_gate(1, now, &margin), "closed");
 
     /* A standby that never held a lease has none that expired. */
-    *east = (struct seen_instance){
-        .at = ago_ms(20), .epoch = 4, .lease_margin_ms = -1, .gate_mode = "replication"};
+    *east = (struct seen_instance){.at = ago_ms(20),
+                                   .said = ago_ms(20),
+                                   .epoch = 4,
+                                   .lease_margin_ms = -1,
+                                   .gate_mode = "replication"};
     o.agents[0].connected = true;
     assert_string_equal(shown_gate(0, now, &margin), "replication");
     assert_true(json_is_null(margin));
@@ -447,8 +451,11 @@ static void metrics_are_well_formed(void **state)
     struct err err;
 
     (void)state;
-    o.groups[0].instances[0].seen = (struct seen_instance){
-        .at = ago_ms(20), .epoch = 4, .lease_margin_ms = -1, .gate_mode = "replication"};
+    o.groups[0].instances[0].seen = (struct seen_instance){.at = ago_ms(20),
+                                                           .said = ago_ms(20),
+                                                           .epoch = 4,
+                                                           .lease_margin_ms = -1,
+                                                           .gate_mode = "replication"};
     f.commits = histogram_make(bounds_us, ARRAY_LEN(bounds_us));
     histogram_count(&f.commits, 500);
     histogram_count(&f.commits, 501);
