@@ -15,7 +15,7 @@ static struct observations seen;
 static struct actions actions;
 static struct explanation why;
 
-static void hear(const char *agent, const Rf__Frame *f)
+static void hear(const char *agent, const Rf__Frame *f, struct mono now)
 {
     static struct entry e;
     struct apply_result r;
@@ -29,7 +29,7 @@ static void hear(const char *agent, const Rf__Frame *f)
             apply_dry(&s, &e, &actions.scratch, &r);
         break;
     case RF__FRAME__BODY_AGENT_REPORT:
-        (void)reports_take(&s, &seen, agent, f->agent_report);
+        (void)reports_take(&s, &seen, agent, f->agent_report, now);
         break;
     case RF__FRAME__BODY_STEP_REPORT:
         (void)reports_take_outcome(&s, &seen, agent, f->step_report);
@@ -71,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         if (frame_decode(part, len, &f, &err) == 0 &&
             frame_allowed(f, FRAME_AGENT_TO_CONTROLLER))
-            hear(agent, f);
+            hear(agent, f, now);
         now.ns += 100 * NS_PER_MS;
     }
     decide_and_tell(now);
