@@ -263,6 +263,34 @@ void operate_pause_and_lose_east(struct play *p)
     (void)ringfence(p, "resume");
 }
 
+/* `status` and the text that it must say. */
+static void check_cli(struct play *p, const char *const *args, int status, const char *says)
+{
+    AUTO(auto_free) char *output = NULL;
+    int got = cluster_cli(p->cluster, args, &output);
+
+    if (got != status || strstr(output, says) == NULL)
+        result_blame(&p->result, "after the failover, ringfence %s: status %d, not %d: %s",
+                     args[0], got, status, output);
+}
+
+void operate_apply_after_failover(struct play *p)
+{
+    AUTO(auto_free) char *file = text_new("%s/group.yaml", p->cluster->ground.dir);
+    AUTO(auto_free) char *now = text_new("%s/group-now.yaml", p->cluster->ground.dir);
+    AUTO(auto_free) char *exported = NULL;
+
+    check_cli(p, (const char *[]){"apply", "-f", file, NULL}, 1, "apply --keep-active");
+    check_cli(p, (const char *[]){"apply", "--keep-active", "-f", file, NULL}, 0,
+              "unchanged");
+    if (cluster_cli(p->cluster, (const char *[]){"export", GROUP_NAME, NULL}, &exported) !=
+        0)
+        result_blame(&p->result, "ringfence export: %s", exported);
+    file_write(now, 0644, exported);
+    check_cli(p, (const char *[]){"diff", "-f", now, NULL}, 0, "");
+    check_cli(p, (const char *[]){"apply", "-f", now, NULL}, 0, "unchanged");
+}
+
 static bool set_standby_reads(struct play *p, bool on)
 {
     p->cluster->standby_reads = on;

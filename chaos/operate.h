@@ -23,4 +23,8 @@ void operate_pause_and_lose_east(struct play *p);
  * quorum. It is left switched on. */
 void operate_standby_reads(struct play *p);
 
+/* West is active: the group's file, in which east is, is refused, applied with
+ * --keep-active it changes nothing, and so does what `ringfence export` prints. */
+void operate_apply_after_failover(struct play *p);
+
 #endif

@@ -6,6 +6,7 @@
 
 #include "controller/cli/cli.h"
 #include "controller/cli/group_file.h"
+#include "controller/cli/group_yaml.h"
 #include "controller/cli/show.h"
 #include "controller/config/config.h"
 
@@ -36,6 +37,37 @@ static enum cli_exit load(struct cli *cli, json_t **ret_document)
     return CLI_USAGE;
 }
 
+static void show_roles(const json_t *answer, FILE *out)
+{
+    char room[SHOW_TEXT_SIZE];
+
+    if (json_is_true(json_object_get(answer, "roles_ignored")))
+        fprintf(out, "--keep-active: the file's roles do not count, %s stays active\n",
+                show_member(answer, "active_region", room));
+}
+
+/* What apply would be told. */
+static void show_refused(const json_t *answer, FILE *out)
+{
+    const json_t *refused = json_object_get(answer, "refused");
+    char code[SHOW_TEXT_SIZE], text[SHOW_TEXT_SIZE];
+
+    if (json_is_object(refused))
+        fprintf(out, "! apply would be refused: %s: %s\n",
+                show_member(refused, "code", code), show_member(refused, "text", text));
+}
+
+static enum cli_exit post_group(struct cli *cli, const char *query, json_t *document,
+                                json_t **ret_answer)
+{
+    bool keep = cli_value(cli, "keep-active") != NULL;
+    char path[PATH_MAX_BYTES];
+
+    snprintf(path, sizeof path, "/v1/groups%s%s%s%s", query[0] != 0 || keep ? "?" : "",
+             query, query[0] != 0 && keep ? "&" : "", keep ? "keep_active=1" : "");
+    return cli_ask(cli, "POST", path, document, ret_answer);
+}
+
 /* I4: what was granted in this epoch stays granted for as long. */
 static void show_declared(const json_t *answer, FILE *out)
 {
@@ -45,6 +77,7 @@ static void show_declared(const json_t *answer, FILE *out)
 
     fprintf(out, "group %s: %s\n", show_member(answer, "group", room),
             json_is_true(json_object_get(answer, "changed")) ? "applied" : "unchanged");
+    show_roles(answer, out);
     if (json_is_integer(ttl) && json_is_integer(now) && !json_equal(ttl, now))
         fprintf(out,
                 "leases are granted for %s until the next epoch (a failover or "
@@ -58,7 +91,7 @@ enum cli_exit cli_apply(struct cli *cli)
     enum cli_exit result = load(cli, &document);
 
     if (result == CLI_OK)
-        result = cli_ask(cli, "POST", "/v1/groups", document, &answer);
+        result = post_group(cli, "", document, &answer);
     if (result == CLI_OK && cli->json)
         cli_print_json(cli, answer);
     else if (result == CLI_OK)
@@ -69,24 +102,50 @@ enum cli_exit cli_apply(struct cli *cli)
     return result;
 }
 
+static void show_changes(const json_t *answer, FILE *out)
+{
+    show_diff(answer, out);
+    show_roles(answer, out);
+    show_refused(answer, out);
+}
+
 enum cli_exit cli_diff(struct cli *cli)
 {
     json_t *document = NULL, *answer = NULL;
     enum cli_exit result = load(cli, &document);
 
     if (result == CLI_OK)
-        result = cli_ask(cli, "POST", "/v1/groups?dry=1", document, &answer);
+        result = post_group(cli, "dry=1", document, &answer);
     if (result == CLI_OK) {
         if (cli->json)
             cli_print_json(cli, answer);
         else
-            show_diff(answer, cli->out);
+            show_changes(answer, cli->out);
         if (json_array_size(json_object_get(answer, "diff")) > 0)
             result = CLI_NO;
     }
     json_decref(document);
     json_decref(answer);
     config_free(&cli->file);
+    return result;
+}
+
+enum cli_exit cli_export(struct cli *cli)
+{
+    const char *group = cli_operand(cli, 0);
+    json_t *answer = NULL;
+    char path[PATH_MAX_BYTES];
+    enum cli_exit result;
+
+    if (!cli_name_ok(cli, "group", group))
+        return CLI_USAGE;
+    snprintf(path, sizeof path, "/v1/groups/%s", group);
+    result = cli_ask(cli, "GET", path, NULL, &answer);
+    if (result == CLI_OK && cli->json)
+        cli_print_json(cli, answer);
+    else if (result == CLI_OK)
+        group_yaml_print(answer, cli->out);
+    json_decref(answer);
     return result;
 }
 

@@ -110,7 +110,7 @@ static void check_spec(struct applying *a, const struct group *spec)
     }
     if (lease_check_ttl_rule(spec->policy.lease, spec->policy.renew_ms, around, &err) !=
         0) {
-        refuse(a, REFUSE_INVALID, "%.190s", err.text);
+        refuse(a, REFUSE_INVALID, "%s", err.text);
         return;
     }
     for (uint8_t n = 0; n < spec->instance_count; n++) {
@@ -222,8 +222,9 @@ static void check_change(struct applying *a, const struct group *g,
     if (strcmp(spec->instances[spec->active].agent, active) != 0) {
         refuse(a, REFUSE_ACTIVE_DIFFERS,
                "group %s is active in %s (epoch %" PRIu64
-               "), the file says %s: correct the "
-               "file, or move it with `ringfence switchover %s --to %s`",
+               "), the file says %s: to change the rest and leave it there, take the roles "
+               "out of the file or `ringfence apply --keep-active`; to move it, "
+               "`ringfence switchover %s --to %s`",
                g->name, group_region_name(g, g->active), g->epoch,
                group_region_name(spec, spec->active), g->name,
                group_region_name(spec, spec->active));
@@ -238,6 +239,17 @@ static void check_change(struct applying *a, const struct group *g,
     if (!settled) {
         refuse(a, REFUSE_PHASE, "group %s is %s: apply again when it is steady", g->name,
                phase_name(g->phase));
+        return;
+    }
+    /* I3: a server that runs was taken over with a socket directory that anybody may enter.
+     * From this entry on the expiry of its lease would count as a proof, while what is
+     * connected there passes the gate by. Forming looks at the directory (forming.c). */
+    if (g->policy.ungated_local && !spec->policy.ungated_local &&
+        g->phase == PHASE_STEADY) {
+        refuse(a, REFUSE_PHASE,
+               "group %s: ungated_local cannot be withdrawn while the server runs: "
+               "`ringfence detach %s`, apply, and attach, which looks at its sockets",
+               g->name, g->name);
         return;
     }
     check_kept(a, g, spec);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/base/text.h"
+
 struct look look_at(const struct state *s, const struct observations *o, uint8_t group,
                     struct mono now)
 {
@@ -133,7 +135,7 @@ static bool server_can_lead(const struct look *l, uint8_t instance, char why[TEX
     case SERVER_UNKNOWN:
         break;
     }
-    snprintf(why, TEXT_SIZE, "its server's state is not known: %.120s", seen->problem);
+    text_set(why, TEXT_SIZE, "its server's state is not known: %s", seen->problem);
     return false;
 }
 
@@ -183,7 +185,7 @@ static bool is_able(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
         return false;
     }
     if (seen->unfit) {
-        snprintf(why, TEXT_SIZE, "its agent can begin nothing: %.120s", seen->problem);
+        text_set(why, TEXT_SIZE, "its agent can begin nothing: %s", seen->problem);
         return false;
     }
     if (!group_may_reside(l->g, instance)) {

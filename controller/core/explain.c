@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/base/text.h"
 #include "controller/core/decide_internal.h"
 
 static struct condition *add(struct explanation *out, const char *name, bool holds,
@@ -18,7 +19,7 @@ static struct condition *add(struct explanation *out, const char *name, bool hol
     return c;
 }
 
-#define SET(field, ...) snprintf((field), sizeof(field), __VA_ARGS__)
+#define SET(field, ...) text_set((field), sizeof(field), __VA_ARGS__)
 
 static void explain_decisions(const struct look *l, struct explanation *out)
 {
@@ -266,10 +267,10 @@ static bool verdict_under_way(const struct look *l, struct explanation *out)
         if (declared_ok(l, why))
             SET(out->verdict, "forming: %s is activated now", name);
         else
-            SET(out->verdict, "forming: %.63s waits, %.110s", name, why);
+            SET(out->verdict, "forming: %s waits, %s", name, why);
         return true;
     case PHASE_PROMOTING:
-        SET(out->verdict, "promoting %.63s: %.110s", name,
+        SET(out->verdict, "promoting %s: %s", name,
             active_of(l)->step.state == STEP_FAILED ? active_of(l)->step.text
             : holder_wait_left_ns(l) == 0           ? "its lease of this epoch is awaited"
                                                     : "its server is being promoted");

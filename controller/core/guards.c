@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/base/text.h"
+
 /* ---- what proposals are made of -------------------------------------------------------
  */
 
@@ -532,7 +534,7 @@ bool guard_switch_overdue(const struct look *l, struct entry *e)
         return false;
     e->kind = ENTRY_RUN_ABORT;
     e->run_abort = (struct entry_run_abort){.run = l->g->run.id};
-    snprintf(e->run_abort.reason, TEXT_SIZE, "%s%.150s",
+    text_set(e->run_abort.reason, TEXT_SIZE, "%s%s",
              failed  ? "the stop failed: "
              : unfit ? "the target can begin nothing: "
                      : "stop_deadline has passed",

@@ -7,6 +7,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/text.h"
 #include "controller/daemon/agents.h"
 #include "controller/daemon/node.h"
 #include "controller/daemon/peers_private.h"
@@ -302,8 +303,8 @@ void peers_facts(const struct peers *p, uint8_t position, struct peer_facts *ret
     ret->in_up =
         peer->in != NULL && mono_since_ms(peer->heard, mono_now()) <= PEERS_SILENT_MS;
     if (!link_is_up(peer->link))
-        (void)snprintf(ret->out_error, sizeof ret->out_error, "%.199s",
-                       link_last_error(peer->link)->text);
+        text_set(ret->out_error, sizeof ret->out_error, "%s",
+                 link_last_error(peer->link)->text);
     else if (is_silent)
         (void)snprintf(ret->out_error, sizeof ret->out_error,
                        "connected, and without an answer for %" PRIu64

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "controller/base/clock.h"
+#include "controller/base/text.h"
 
 static bool find(const struct state *s, const char *agent, const char *group,
                  const char *instance, uint8_t ret[2])
@@ -128,9 +129,9 @@ static struct seen_instance read_report(const struct state *s, const struct grou
     v.shrink = members_named(g, r->shrink, r->n_shrink);
     (void)snprintf(v.gate_mode, sizeof v.gate_mode, "%s", r->gate_mode);
     if (r->problem[0] != '\0' || r->seen == NULL)
-        (void)snprintf(v.problem, sizeof v.problem, "%s", r->problem);
+        text_set(v.problem, sizeof v.problem, "%s", r->problem);
     else
-        (void)snprintf(v.problem, sizeof v.problem, "%s", r->seen->error);
+        text_set(v.problem, sizeof v.problem, "%s", r->seen->error);
     return v;
 }
 
@@ -181,7 +182,7 @@ bool reports_take_outcome(const struct state *s, struct observations *o, const c
         .loss_known =
             step->kind == STEP_FOLLOW && r->outcome == RF__STEP_OUTCOME__OUTCOME_DONE,
     };
-    (void)snprintf(out->text, sizeof out->text, "%s", r->text);
+    text_set(out->text, sizeof out->text, "%s", r->text);
     return true;
 }
 

@@ -11,6 +11,7 @@
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
 #include "controller/base/punctual.h"
+#include "controller/base/text.h"
 #include "fencing/agent/keeper_private.h"
 
 /* ---- the loop -------------------------------------------------------------------------
@@ -28,7 +29,7 @@ static void check_clock(struct keeper *k)
     keeper_clock(&k->core, same, rate);
     k->health.clock_same = same;
     k->health.clock_rate_ppm = rate;
-    snprintf(k->health.clock_problem, sizeof k->health.clock_problem, "%.190s",
+    text_set(k->health.clock_problem, sizeof k->health.clock_problem, "%s",
              same ? "" : err.text);
     if (!same && was_fine)
         log_error("no lease is taken: %s", err.text);

@@ -6,6 +6,7 @@
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/text.h"
 #include "fencing/agent/keeper_private.h"
 
 /* ---- the epoch file -------------------------------------------------------------------
@@ -21,7 +22,7 @@ void keeper_on_synced(void *owner, const struct err *why, uint32_t took_us)
         log_info("the state file can be written again");
     else if (why != NULL && was_ok)
         log_error("no epoch can be taken up: %s", why->text);
-    snprintf(k->health.state_problem, sizeof k->health.state_problem, "%.190s",
+    text_set(k->health.state_problem, sizeof k->health.state_problem, "%s",
              why != NULL ? why->text : "");
     keeper_synced(&k->core, why == NULL, boot_now());
     keeper_pump(k);

@@ -41,7 +41,7 @@ enum {
     KEEPER_SENT_MAX = 64, /* renewals whose answers still count: more than 6 TTLs */
     KEEPER_PEERS_MAX = 8,
     KEEPER_REFUSAL_SIZE = 32,
-    KEEPER_PROBLEM_SIZE = 200,
+    KEEPER_PROBLEM_SIZE = ERR_TEXT_SIZE,
 };
 
 /* Numbers of proto/wire.proto. */

@@ -5,6 +5,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/text.h"
 #include "fencing/agent/keeper_private.h"
 
 static const struct uplink *leader_of(const struct keeper *k)
@@ -108,7 +109,7 @@ static void on_down(void *owner, const struct err *why)
     u->welcomed = false;
     u->rtt_us = 0;
     if (u->problem[0] == 0)
-        snprintf(u->problem, sizeof u->problem, "%.190s", why->text);
+        text_set(u->problem, sizeof u->problem, "%s", why->text);
     keeper_publish(u->k);
 }
 
@@ -135,17 +136,19 @@ static bool everybody_refused(const struct keeper *k)
 
 static void on_refusal(struct uplink *u, const Rf__Refusal *r)
 {
+    char reason[sizeof u->problem];
     struct keeper *k = u->k;
 
-    if (strncmp(u->problem, r->reason, sizeof u->problem - 10) != 0)
+    text_set(reason, sizeof reason, "%s", r->reason);
+    if (strcmp(u->problem, reason) != 0)
         log_error("controller %s refuses this agent: %s", u->to->name, r->reason);
-    snprintf(u->problem, sizeof u->problem, "%.190s", r->reason);
+    memcpy(u->problem, reason, sizeof reason);
     u->welcomed = false;
     if (r->final) { /* it would only be said again; another process may know better */
         link_close(TAKE(u->link));
         if (everybody_refused(k))
-            snprintf(k->health.fatal, sizeof k->health.fatal,
-                     "every controller refuses this agent: %.150s", r->reason);
+            text_set(k->health.fatal, sizeof k->health.fatal,
+                     "every controller refuses this agent: %s", r->reason);
     }
     keeper_publish(k);
 }
@@ -210,7 +213,7 @@ static int dial(struct uplink *u, struct err *err)
 static void on_garbage(struct uplink *u, const char *why)
 {
     log_error("controller %s: %s: connecting anew", u->to->name, why);
-    snprintf(u->problem, sizeof u->problem, "%.190s", why);
+    text_set(u->problem, sizeof u->problem, "%s", why);
     u->welcomed = false;
     link_close(TAKE(u->link));
     u->redial.ns = boot_now().ns + (uint64_t)KEEPER_REDIAL_MS * NS_PER_MS;
@@ -279,6 +282,6 @@ void keeper_links_health(struct keeper *k)
         if (u->problem[0] != 0)
             snprintf(c->problem, sizeof c->problem, "%s", u->problem);
         else if (last != NULL && last->code != 0)
-            snprintf(c->problem, sizeof c->problem, "%.190s", last->text);
+            text_set(c->problem, sizeof c->problem, "%s", last->text);
     }
 }

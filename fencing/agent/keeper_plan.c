@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "controller/base/assert.h"
+#include "controller/base/text.h"
 #include "fencing/agent/keeper_core.h"
 
 enum {
@@ -420,7 +421,7 @@ void keeper_done(struct keeper_core *k, const struct keeper_effect *e,
             s->problem[0] = 0;
         return;
     }
-    snprintf(s->problem, sizeof s->problem, "%s: %.180s", keeper_effect_name(e->kind),
+    text_set(s->problem, sizeof s->problem, "%s: %s", keeper_effect_name(e->kind),
              result->text);
     note_failed(k, e, result->code, now);
 }

@@ -7,6 +7,7 @@
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/text.h"
 #include "fencing/agent/steps_private.h"
 
 /* Each text once; a disk that is full stays full for hours. */
@@ -15,7 +16,7 @@ static void note_disk(struct steps *st, const struct err *why)
     char text[KEEPER_PROBLEM_SIZE] = "";
 
     if (why != NULL)
-        snprintf(text, sizeof text, "state_dir not writable: %.160s", why->text);
+        text_set(text, sizeof text, "state_dir not writable: %s", why->text);
     if (strcmp(text, st->disk_problem) == 0)
         return;
     if (why != NULL)

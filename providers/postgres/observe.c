@@ -361,6 +361,16 @@ static void look_canary(struct pg *pg, bool wanted, struct mono deadline,
         say_denied(pg, pg->canary.why, &err, out);
 }
 
+/* The line of postmaster.pid that is empty until the server has got that far. */
+static const char *said_in_words(const char *status)
+{
+    if (strcmp(status, "stopping") == 0)
+        return "is stopping";
+    if (strcmp(status, "standby") == 0)
+        return "is in recovery and lets nobody in yet";
+    return "is starting";
+}
+
 static void look_running(struct pg *pg, bool canary, const struct pg_postmaster *pm,
                          struct mono deadline, Rf__Observation *out)
 {
@@ -373,7 +383,8 @@ static void look_running(struct pg *pg, bool canary, const struct pg_postmaster 
     /* One that starts or stops would refuse, and fill its log with that. */
     if (!pg->main.ready && strcmp(pm->file.status, "ready") != 0) {
         pg->main.why = PG_WHY_NOT_NOW;
-        status = err_set(&err, ERR_REFUSED, "PostgreSQL says '%s'", pm->file.status);
+        status =
+            err_set(&err, ERR_REFUSED, "PostgreSQL %s", said_in_words(pm->file.status));
     } else {
         status = pg_main(pg, session, &err);
     }

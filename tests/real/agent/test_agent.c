@@ -110,6 +110,22 @@ static void a_primary_renews_and_stays_closed_without_a_server(void **state)
     assert_int_equal(stage_get(&stage, "/replica"), 503);
 }
 
+/* Whoever takes its socket for a controller's is told so, and where that one is. */
+static void what_is_a_controllers_is_sent_there(void **state)
+{
+    char answer[2000];
+
+    (void)state;
+    start();
+    assert_int_equal(stage_ask_socket(&stage, "/v1/version", answer, sizeof answer), 200);
+    assert_int_equal(stage_ask_socket(&stage, "/v1/status", answer, sizeof answer), 404);
+    assert_non_null(strstr(answer, "\"code\":\"wrong-socket\""));
+    assert_non_null(strstr(answer, "this is the socket of ringfence-agent pg-east"));
+    assert_non_null(strstr(answer, "/run/ringfence/ringfenced.sock"));
+    assert_int_equal(stage_ask_socket(&stage, "/nothing", answer, sizeof answer), 404);
+    assert_non_null(strstr(answer, "this is ringfence-agent; GET /primary"));
+}
+
 /* No grant, no lease; and what was granted ends by itself when no answer comes. */
 static void a_lease_ends_with_its_grants(void **state)
 {
@@ -448,6 +464,7 @@ int main(void)
 #define ON_STAGE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         ON_STAGE(a_primary_renews_and_stays_closed_without_a_server),
+        ON_STAGE(what_is_a_controllers_is_sent_there),
         ON_STAGE(a_lease_ends_with_its_grants),
         ON_STAGE(stale_and_foreign_assignments_are_dropped),
         ON_STAGE(a_fence_is_for_good),

@@ -59,6 +59,7 @@ static const struct request_row requests[] = {
     {{"log"}, "GET /v1/log?limit=50", ""},
     {{"log", "orders", "-n", "7"}, "GET /v1/log?limit=7&group=orders", ""},
     {{"log", "--follow", "orders"}, "GET /v1/log?limit=50&group=orders&follow=1", ""},
+    {{"export", "orders", "--json"}, "GET /v1/groups/orders", ""},
     {{"switchover", "orders", "--to", "west", "--reason", "a \"drill\""},
      "POST /v1/groups/orders/switchover",
      "{\"to\":\"west\",\"reason\":\"a \\\"drill\\\"\"}"},
@@ -103,6 +104,8 @@ static void test_requests(void **unused)
     }
 }
 
+static const char orders_file[] = EXAMPLES "/group-orders.yaml";
+
 static void test_apply_and_diff(void **unused)
 {
     AUTO(outcome_free) struct outcome o = {0}, p = {0}, q = {0};
@@ -123,13 +126,44 @@ static void test_apply_and_diff(void **unused)
     assert_string_equal(o.out, "group orders: applied\n"
                                "leases are granted for 2s until the next epoch (a failover "
                                "or switchover), then for 1s\n");
-    server.body = "{\"group\": \"orders\", \"diff\": [{\"path\": \"sync\", \"from\": "
-                  "\"off\", \"to\": \"required\"}, {\"path\": \"lease.ttl_ms\", \"from\": "
-                  "null, \"to\": 3000}]}";
+    server.body =
+        "{\"group\": \"orders\", \"diff\": [{\"path\": \"sync\", \"from\": \"off\", "
+        "\"to\": "
+        "\"required\"}, {\"path\": \"lease.ttl_ms\", \"from\": null, \"to\": 3000}, "
+        "{\"path\": \"lease.rho_ppm\", \"from\": 10000, \"to\": 500}, {\"path\": "
+        "\"decide.max_lag_bytes\", \"from\": 16777216, \"to\": null}, {\"path\": "
+        "\"decide.automatic\", \"from\": true, \"to\": false}, {\"path\": "
+        "\"components[0].instances[1].port\", \"from\": null, \"to\": 5432}]}";
     p = run(WORDS("diff", "-f", EXAMPLES "/group-orders.yaml"));
     assert_int_equal(p.exit, CLI_NO);
-    assert_string_equal(p.out, "~ sync: off -> required\n+ lease.ttl_ms: 3000\n");
+    assert_string_equal(p.out, "~ sync: off -> required\n"
+                               "+ lease.ttl: 3s\n"
+                               "~ lease.rho: 1% -> 500ppm\n"
+                               "- decide.max_lag: 16MiB\n"
+                               "~ decide.automatic: true -> false\n"
+                               "+ components[0].instances[1].port: 5432\n");
     assert_string_equal(server.line, "POST /v1/groups?dry=1 HTTP/1.1");
+    server.body =
+        "{\"group\": \"orders\", \"diff\": [{\"path\": \"sync\", \"from\": \"off\", "
+        "\"to\": "
+        "\"strict\"}], \"active_region\": \"west\", \"roles_ignored\": true, \"refused\": "
+        "{\"code\": \"wrong-phase\", \"text\": \"is fencing\"}}";
+    outcome_free(&p);
+    p = run(WORDS("diff", "--keep-active", "-f", orders_file));
+    assert_int_equal(p.exit, CLI_NO);
+    assert_string_equal(p.out,
+                        "~ sync: off -> strict\n"
+                        "--keep-active: the file's roles do not count, west stays active\n"
+                        "! apply would be refused: wrong-phase: is fencing\n");
+    assert_string_equal(server.line, "POST /v1/groups?dry=1&keep_active=1 HTTP/1.1");
+    server.body = "{\"group\": \"orders\", \"index\": 812, \"changed\": true, "
+                  "\"active_region\": \"west\", \"roles_ignored\": true}";
+    outcome_free(&o);
+    o = run(WORDS("apply", "--keep-active", "-f", orders_file));
+    assert_string_equal(
+        o.out, "group orders: applied\n"
+               "--keep-active: the file's roles do not count, west stays active\n");
+    assert_string_equal(server.line, "POST /v1/groups?keep_active=1 HTTP/1.1");
     server.body = "{\"group\": \"orders\", \"diff\": []}";
     q = run(WORDS("diff", "-f", EXAMPLES "/group-orders.yaml"));
     assert_int_equal(q.exit, CLI_OK);
@@ -155,13 +189,13 @@ static const struct answer_row answers[] = {
      400,
      ERROR("bad-request", "sync: \\\"x\\\": one of"),
      CLI_USAGE,
-     "ringfence: " IN_GROUP_FILE "33: sync: \"x\": one of\n"},
+     "ringfence: " IN_GROUP_FILE "34: sync: \"x\": one of\n"},
     {{"diff", "-f", EXAMPLES "/group-orders.yaml"},
      FAKE_ANSWER,
      409,
      ERROR("invalid", "lease.ttl: breaks"),
      CLI_NO,
-     "ringfence: " IN_GROUP_FILE "22: lease.ttl: breaks\n"},
+     "ringfence: " IN_GROUP_FILE "23: lease.ttl: breaks\n"},
     {{"apply", "-f", EXAMPLES "/group-orders.yaml"},
      FAKE_ANSWER,
      409,
@@ -194,6 +228,19 @@ static const struct answer_row answers[] = {
     {{"pause", "g"}, FAKE_ANSWER, 500, "oops", CLI_UNKNOWN, "answered with status 500"},
     {{"pause", "g"}, FAKE_ANSWER, 200, "oops", CLI_UNKNOWN, "the answer is not JSON"},
     {{"status"}, FAKE_ANSWER, 200, "oops", CLI_UNREACHABLE, "the answer is not JSON"},
+    {{"status"},
+     FAKE_ANSWER,
+     404,
+     ERROR("wrong-socket", "this is the socket of ringfence-agent"),
+     CLI_USAGE,
+     "ringfence: wrong-socket: this is the socket of ringfence-agent\n"},
+    {{"status", "--watch"},
+     FAKE_ANSWER,
+     404,
+     ERROR("wrong-socket", "this is the socket of ringfence-agent"),
+     CLI_USAGE,
+     "ringfence: wrong-socket: this is the socket of ringfence-agent\n"},
+    {{"log"}, FAKE_ANSWER, 404, ERROR("wrong-socket", "an agent's"), CLI_USAGE, "agent's"},
     {{"status"}, FAKE_HANG, 0, "", CLI_UNREACHABLE, "Timeout"},
     {{"status"}, FAKE_CLOSE, 0, "", CLI_UNREACHABLE, "api.sock: "},
     {{"pause", "g"}, FAKE_HANG, 0, "", CLI_UNKNOWN, "it may have happened"},

@@ -151,6 +151,66 @@ static void a_restart_that_does_not_end_is_left(void **state)
     assert_string_equal(world_step(&w), "restart-stuck");
 }
 
+/* Whatever the names, it is told how to go on: both ways to leave it there, and the move.
+ */
+static void the_refusal_of_another_active_region_says_what_to_do(void **state)
+{
+    static const char longest[] = "a23456789-123456789-123";
+    struct entry e;
+    struct group *g;
+
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    g = world_group(&w);
+    memcpy(g->name, longest, NAME_SIZE);
+    g->epoch = EPOCH_TOLD_MAX;
+    for (unsigned i = 0; i < 2; i++) {
+        memcpy(g->regions[i].name, longest, NAME_SIZE);
+        g->regions[i].name[0] = (char)('x' + i);
+    }
+    e = entry_of(ENTRY_DECLARE);
+    memcpy(e.group, longest, NAME_SIZE);
+    e.declare.spec = *g;
+    e.declare.spec.active = WEST;
+    assert_int_equal(world_apply(&w, &e), REFUSE_ACTIVE_DIFFERS);
+    assert_non_null(strstr(w.result.text, "take the roles out of the file"));
+    assert_non_null(strstr(w.result.text, "`ringfence apply --keep-active`"));
+    assert_non_null(strstr(w.result.text, "`ringfence switchover a23456789-123456789-123 "
+                                          "--to y23456789-123456789-123`"));
+}
+
+/* I3: clients that came by the socket of a server that runs are not cut off by a lease that
+ * ends, so the word that counts its end as no proof is not taken back under them. */
+static void ungated_local_is_withdrawn_only_where_sockets_are_looked_at(void **state)
+{
+    static const struct {
+        const char *name;
+        bool before, after, detached;
+        enum refusal expected;
+    } table[] =
+        {
+            {"withdrawn while it runs", true, false, false, REFUSE_PHASE},
+            {"withdrawn while detached", true, false, true, ACCEPTED},
+            {"kept", true, true, false, ACCEPTED},
+            {"accepted while it runs", false, true, false, ACCEPTED},
+        },
+      *row;
+
+    (void)state;
+    EACH (row, table) {
+        struct entry detach = entry_of(ENTRY_DETACH), e = entry_of(ENTRY_DECLARE);
+
+        world_steady(&w, SYNC_REQUIRED);
+        world_group(&w)->policy.ungated_local = row->before;
+        if (row->detached)
+            assert_int_equal(world_apply(&w, &detach), ACCEPTED);
+        e.declare.spec = *world_group(&w);
+        e.declare.spec.policy.ungated_local = row->after;
+        if (world_apply(&w, &e) != row->expected)
+            fail_msg("%s: %s", row->name, w.result.text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +219,8 @@ int main(void)
         cmocka_unit_test(another_timeline_is_no_small_lag),
         cmocka_unit_test(a_move_asked_for_comes_to_an_end),
         cmocka_unit_test(a_restart_that_does_not_end_is_left),
+        cmocka_unit_test(the_refusal_of_another_active_region_says_what_to_do),
+        cmocka_unit_test(ungated_local_is_withdrawn_only_where_sockets_are_looked_at),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

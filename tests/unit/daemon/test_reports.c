@@ -106,12 +106,41 @@ static void a_proof_says_whether_the_server_is_stopped(void **state)
     }
 }
 
+/* A person reads the whole sentence in `ringfence status`, whatever an error may hold. */
+static void a_problem_is_kept_whole(void **state)
+{
+    static struct state s;
+    static struct observations o;
+    Rf__AgentReport report = RF__AGENT_REPORT__INIT;
+    Rf__InstanceReport r = RF__INSTANCE_REPORT__INIT, *all[] = {&r};
+    char problem[ERR_TEXT_SIZE];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof problem - 1; i++)
+        problem[i] = i % 7 == 6 ? ' ' : 'w';
+    problem[sizeof problem - 1] = '\0';
+    state_init(&s, "lab");
+    observations_init(&o, 1);
+    s.group_count = 1;
+    snprintf(s.groups[0].name, NAME_SIZE, "orders");
+    s.groups[0].instance_count = 1;
+    snprintf(s.groups[0].instances[0].agent, NAME_SIZE, "pg-east");
+    r.group = (char *)"orders";
+    r.instance = (char *)"pg-east";
+    r.problem = problem;
+    report.n_instances = 1;
+    report.instances = all;
+    (void)reports_take(&s, &o, "pg-east", &report);
+    assert_string_equal(o.groups[0].instances[0].seen.problem, problem);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_epoch_of_a_hello_is_carried),
         cmocka_unit_test(a_proof_says_whether_the_server_is_stopped),
         cmocka_unit_test(a_hello_that_says_too_much_is_an_error),
+        cmocka_unit_test(a_problem_is_kept_whole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
