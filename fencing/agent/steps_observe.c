@@ -53,10 +53,19 @@ static bool wants_canary(const struct inst *i, struct mono now)
             mono_since_ms(i->canary_asked_at, now) >= each);
 }
 
+/* A server that stops gives no session, so each look starts a program that reads its
+ * control file, on the cores that the shutdown needs while all writes wait for it. */
+static uint32_t observe_each_ms(const struct inst *i, struct mono now)
+{
+    if (i->run.busy && i->run.kind == RF__STEP_KIND__STEP_STOP)
+        return OBSERVE_STOP_MS;
+    return now.ns < i->fast_until.ns ? OBSERVE_FAST_MS : OBSERVE_MS;
+}
+
 void inst_observe(struct inst *i)
 {
     struct mono now = mono_now();
-    uint32_t each = now.ns < i->fast_until.ns ? OBSERVE_FAST_MS : OBSERVE_MS;
+    uint32_t each = observe_each_ms(i, now);
     Rf__ProviderRequest request = RF__PROVIDER_REQUEST__INIT;
     char *checks[] = {wire_text("settings"), wire_text("disk")};
     Rf__ServerSpec server;

@@ -11,8 +11,9 @@
 
 enum {
     STEPS_TICK_MS = 50,
-    OBSERVE_MS = 300,     /* while nothing happens */
-    OBSERVE_FAST_MS = 50, /* for FAST_FOR_MS after something did */
+    OBSERVE_MS = 300,       /* while nothing happens */
+    OBSERVE_FAST_MS = 50,   /* for FAST_FOR_MS after something did */
+    OBSERVE_STOP_MS = 1000, /* while a stop is under way: the step tells when it is over */
     FAST_FOR_MS = 3000,
     OBSERVE_DEADLINE_MS = 1500,
     PROBE_DEFAULT_MS = 1000,

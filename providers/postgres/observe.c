@@ -240,13 +240,34 @@ static int look_inside(struct pg *pg, const struct pg_postmaster *pm, struct mon
     return 0;
 }
 
+static int64_t control_changed_ns(const struct pg *pg)
+{
+    AUTO(auto_free) char *path = pg_path(pg, "global/pg_control");
+    struct stat at;
+
+    if (path == NULL || stat(path, &at) != 0)
+        return 0;
+    return (int64_t)at.st_mtim.tv_sec * 1000 * (int64_t)NS_PER_MS + at.st_mtim.tv_nsec;
+}
+
+void pg_down_keep(struct pg *pg, const struct pg_control *c, uint64_t end,
+                  uint32_t timeline)
+{
+    pg->down = (struct pg_down){.control_ns = control_changed_ns(pg),
+                                .timeline = timeline,
+                                .end = end,
+                                .control = *c};
+}
+
 static void take_control(const struct pg *pg, struct mono deadline, Rf__Observation *out,
                          struct pg_control *c)
 {
+    bool kept = pg->down.control.system_id != 0 && pg->down.control_ns != 0 &&
+                pg->down.control_ns == control_changed_ns(pg);
     struct err err;
 
-    *c = (struct pg_control){0};
-    if (pg_control_read(pg, deadline, c, &err) != 0) {
+    *c = kept ? pg->down.control : (struct pg_control){0};
+    if (!kept && pg_control_read(pg, deadline, c, &err) != 0) {
         if (out->error[0] == '\0')
             provider_text(&out->error, "%s", err.text);
         return;
@@ -380,16 +401,6 @@ static void look_running(struct pg *pg, bool canary, const struct pg_postmaster 
         out->canary_age_ms = mono_since_ms(pg->canary_ok, mono_now());
 }
 
-static int64_t control_changed_ns(const struct pg *pg)
-{
-    AUTO(auto_free) char *path = pg_path(pg, "global/pg_control");
-    struct stat at;
-
-    if (path == NULL || stat(path, &at) != 0)
-        return 0;
-    return (int64_t)at.st_mtim.tv_sec * 1000 * (int64_t)NS_PER_MS + at.st_mtim.tv_nsec;
-}
-
 /* The control file's positions are only lower bounds: what a crashed primary has written,
  * or a stopped standby received, is found by reading the log. It takes its time, so not in
  * the first look, which is in somebody's way who waits to hear of the crash. */
@@ -406,6 +417,9 @@ static void look_at_end(struct pg *pg, const struct pg_control *c, struct mono d
         pg->down = (struct pg_down){.control_ns = changed};
         return;
     }
+    /* The same change as one look ago: what writes the file now gives it another time. So
+     * it is read once, and not by a program of its own at each look. */
+    pg->down.control = *c;
     if (pg->down.end == 0) {
         if (pg_wal_end(pg, c, NULL, deadline, &end, &err) != 0) {
             provider_text(&out->error, "%s", err.text);

@@ -18,6 +18,7 @@
 #include "controller/base/err.h"
 #include "controller/base/time.h"
 #include "proto/provider.pb-c.h"
+#include "providers/postgres/text.h"
 
 /* Why there is no session. */
 enum pg_why {
@@ -58,7 +59,8 @@ struct pg_down {
     int64_t
         control_ns; /* the control file's time of change when it was looked at; 0: never */
     uint32_t timeline;
-    uint64_t end; /* 0: not found out */
+    uint64_t end;              /* 0: not found out */
+    struct pg_control control; /* what it says; system_id 0: not known */
 };
 
 struct pg {

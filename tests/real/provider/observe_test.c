@@ -105,6 +105,34 @@ static void the_end_of_a_stopped_log_is_found(void **state)
     assert_int_equal(again->timeline, 2);
 }
 
+/* Each reading is a program of its own, and nothing writes the file while the server is
+ * down. When something has, it is read again. */
+static void the_control_file_of_a_server_that_stays_down_is_read_once(void **state)
+{
+    struct world *w = *state;
+    Rf__ServerSpec spec = w->east.spec;
+    AUTO(see_free) Rf__Observation *read = NULL;
+    AUTO(see_free) Rf__Observation *kept = NULL;
+    AUTO(see_free) Rf__Observation *changed = NULL;
+    char tools[128];
+
+    snprintf(tools, sizeof tools, "%s/tools", w->dir);
+    assert_int_equal(run("mkdir -m 755 %s && ln -s %s/pg_* %s", tools, w->bin, tools), 0);
+    spec.bin_dir = tools;
+    provider_postgres.close(w->east.observer);
+    assert_int_equal(provider_postgres.open(&w->east.observer, &spec, NULL), 0);
+    read = see_its_end(&w->east);
+    assert_int_equal(run("rm -r %s", tools), 0);
+    kept = see(&w->east, false);
+    assert_string_equal(kept->error, "");
+    assert_true(kept->system_id == read->system_id && read->system_id != 0);
+    assert_true(kept->checkpoint_lsn == read->checkpoint_lsn && kept->clean_shutdown);
+    assert_true(kept->flush_lsn == read->flush_lsn && kept->timeline == 1);
+    assert_int_equal(run("touch %s/global/pg_control", w->east.data), 0);
+    changed = see(&w->east, false);
+    assert_int_equal(changed->server, RF__SERVER_STATE__SERVER_UNKNOWN);
+}
+
 /* Both roles, with all that decisions are taken on. */
 static void a_pair_is_seen(void **state)
 {
@@ -441,6 +469,7 @@ int main(void)
         T(an_absent_directory_is_absent),
         T(a_server_that_is_down_shows_its_control_file),
         T(another_major_version_is_told_of),
+        T(the_control_file_of_a_server_that_stays_down_is_read_once),
         T(the_end_of_a_stopped_log_is_found),
         T(a_pair_is_seen),
         T(the_rate_of_a_burst_is_remembered),
