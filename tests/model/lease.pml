@@ -22,12 +22,12 @@
  *          own apply() (its clock may be the fastest), and may take longer. The drift that
  *          lies between LMIN and LMAX is the bounded nondeterminism.
  * Faults:  messages as above. A controller that was cut off, behind, or dead counts anew from
- *          its return, which may come at any tick. An agent's process is killed and restarted over its synced state
- *          and the kernel's gate; its host is rebooted (new life, closed gate, epochs kept);
- *          it is replaced by another host without state and data, under the same name, while
- *          the old one goes on serving until its own deadline (`gh`). An agent that is dead or
- *          frozen is one that does nothing for a while. Gates close for other
- *          reasons and open again. KILLS and LIVES bound how often, nothing else does.
+ *          its return, at any tick. An agent's process is killed and restarted over its synced
+ *          state and the kernel's gate; its host is rebooted (new life, closed gate, epochs
+ *          kept); it is replaced by another host without state and data, under the same name,
+ *          while the old one goes on serving until its own deadline (`gh`). One that is frozen
+ *          does nothing for a while. Gates close for other reasons and open again. KILLS and
+ *          LIVES bound how often; nothing else does.
  * Data:    `miss[i]`: instance i lacks a write that was acknowledged. Any number of writes.
  *
  * NOT modelled: elections message by message, snapshots (the simulator's); forming, adoption,
@@ -40,7 +40,7 @@
  * controllers is there, and one host may be gone for good if its partner is a member. What
  * the leader's guards ask (guards.c) binds from then on; what can be done is done before time
  * passes (the synchrony assumption: `timeout`), and processes are scheduled weakly fair
- * (pan -f). Then the group becomes writable again. The bound on epochs leaves two for that.
+ * (pan -f). Then the group becomes writable again. The last epochs are kept for that.
  *
  * M_... are the mutants of mutants.pml; as shipped they are all 0.
  */
