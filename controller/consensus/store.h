@@ -41,7 +41,7 @@ enum {
     AUDIT_KIND_SIZE = 32,
     AUDIT_GROUP_SIZE = 64,
     AUDIT_RULE_SIZE = 64,
-    AUDIT_TEXT_SIZE = 512
+    AUDIT_TEXT_SIZE = 1280
 };
 
 /* One line of the audit trail. The applier fills in the first part; the store numbers and

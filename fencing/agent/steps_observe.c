@@ -82,6 +82,7 @@ void inst_observe(struct inst *i)
     i->checking = i->checks_wanted;
     i->checks_wanted = false;
     i->asked_at = now;
+    i->asked_index = i->a->index;
     i->canary_asked = request.canary;
     if (request.canary)
         i->canary_asked_at = now;
@@ -146,26 +147,38 @@ static void carry_over(const Rf__Observation *before, Rf__Observation *now)
     now->sync_generation = before->sync_generation;
 }
 
-void inst_take_observation(struct inst *i, const Rf__Observation *seen)
+/* I9: a position is as old as the look that found it, not as its way to us: the look may
+ * have taken a second, and our loop may come late to it. */
+static struct mono looked_at(const Rf__Observation *seen)
+{
+    struct mono now = mono_now();
+
+    return seen->looked_ns != 0 && seen->looked_ns < now.ns ? (struct mono){seen->looked_ns}
+                                                            : now;
+}
+
+bool inst_take_observation(struct inst *i, const Rf__Observation *seen)
 {
     struct postmaster pm = {seen->postmaster_pid, seen->postmaster_start_ms};
     Rf__Observation *copy;
 
     /* It was taken before the exit that we have seen since. */
     if (pm.pid != 0 && postmaster_equal(pm, i->dead))
-        return;
+        return false;
     copy = observation_copy(seen);
     if (copy == NULL)
-        return; /* no memory; the next one may find some */
+        return false; /* no memory; the next one may find some */
     carry_over(i->seen, copy);
     note_denied(i, i->seen, copy);
     if (i->seen != NULL)
         rf__observation__free_unpacked(i->seen, NULL);
     i->seen = copy;
-    i->seen_at = mono_now();
+    i->seen_at = looked_at(seen);
+    copy->looked_ns = 0; /* another host would make nothing of it */
     i->observations++;
     note_canary(i, seen);
     note_server(i, seen);
+    return true;
 }
 
 static void look_for_silent_members(struct inst *i)
@@ -204,7 +217,8 @@ void inst_on_observed(void *owner, const Rf__ProviderReply *reply, const struct 
         i->canary_asked = false;
         log_warn("%s: observing the server: %s", i->group, why->text);
     } else if (reply->seen != NULL) {
-        inst_take_observation(i, reply->seen);
+        if (inst_take_observation(i, reply->seen))
+            i->looked = i->asked_index;
         if (i->a != NULL && i->seen != NULL)
             look_for_silent_members(i);
     }

@@ -340,6 +340,16 @@ static void look_canary(struct pg *pg, bool wanted, struct mono deadline,
         say_denied(pg, pg->canary.why, &err, out);
 }
 
+/* The line of postmaster.pid that is empty until the server has got that far. */
+static const char *said_in_words(const char *status)
+{
+    if (strcmp(status, "stopping") == 0)
+        return "is stopping";
+    if (strcmp(status, "standby") == 0)
+        return "is in recovery and lets nobody in yet";
+    return "is starting";
+}
+
 static void look_running(struct pg *pg, bool canary, const struct pg_postmaster *pm,
                          struct mono deadline, Rf__Observation *out)
 {
@@ -352,7 +362,8 @@ static void look_running(struct pg *pg, bool canary, const struct pg_postmaster 
     /* One that starts or stops would refuse, and fill its log with that. */
     if (!pg->main.ready && strcmp(pm->file.status, "ready") != 0) {
         pg->main.why = PG_WHY_NOT_NOW;
-        status = err_set(&err, ERR_REFUSED, "PostgreSQL says '%s'", pm->file.status);
+        status =
+            err_set(&err, ERR_REFUSED, "PostgreSQL %s", said_in_words(pm->file.status));
     } else {
         status = pg_main(pg, session, &err);
     }
@@ -415,6 +426,7 @@ void pg_observe(struct pg *pg, bool canary, uint32_t budget_ms, Rf__Observation 
     struct pg_control c;
     struct err err;
 
+    out->looked_ns = mono_now().ns; /* before anything is read: never younger than it is */
     pg_reap(pg);
     if (pg_mark_read(pg, &mark, &err) != 0) {
         provider_text(&out->error, "%s", err.text);
@@ -443,6 +455,12 @@ void pg_observe(struct pg *pg, bool canary, uint32_t budget_ms, Rf__Observation 
     pg_conn_close(&pg->canary);
     pg->canary_sent = false;
     pg->canary_ok = (struct mono){0};
+    /* It could not be started, and what pg_controldata of another version makes of its
+     * control file is anybody's guess: no candidate. */
+    if (pg_version_fits(pg, deadline, &err) != 0) {
+        provider_text(&out->error, "%s", err.text);
+        return;
+    }
     out->server = RF__SERVER_STATE__SERVER_DOWN;
     take_control(pg, deadline, out, &c);
     if (c.system_id == 0)

@@ -38,6 +38,26 @@ static void a_server_that_is_down_shows_its_control_file(void **state)
     assert_int_equal(seen->postmaster_pid, 0);
 }
 
+/* A data directory of another major version is no candidate, and both are named. */
+static void another_major_version_is_told_of(void **state)
+{
+    struct world *w = *state;
+    AUTO(see_free) Rf__Observation *seen = NULL;
+    char path[200];
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/PG_VERSION", w->east.data);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    fputs("9\n", f);
+    fclose(f);
+    seen = see(&w->east, true);
+    assert_int_equal(seen->server, RF__SERVER_STATE__SERVER_UNKNOWN);
+    assert_non_null(strstr(seen->error, w->east.data));
+    assert_non_null(strstr(seen->error, "is of PostgreSQL 9"));
+    assert_non_null(strstr(seen->error, "bin_dir"));
+}
+
 /* The second look at a server that is down: the first one is in a hurry. */
 static Rf__Observation *see_its_end(struct node *n)
 {
@@ -420,6 +440,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(an_absent_directory_is_absent),
         T(a_server_that_is_down_shows_its_control_file),
+        T(another_major_version_is_told_of),
         T(the_end_of_a_stopped_log_is_found),
         T(a_pair_is_seen),
         T(the_rate_of_a_burst_is_remembered),
