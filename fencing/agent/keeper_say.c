@@ -163,7 +163,7 @@ static void add_report(const struct keeper *k, uint8_t slot, struct boot now,
 
 void keeper_say_report(struct keeper *k)
 {
-    static _Thread_local struct outgoing o;
+    struct outgoing o;
     Rf__AgentReport m = RF__AGENT_REPORT__INIT;
     Rf__Frame frame = RF__FRAME__INIT;
     Rf__Incarnation incarnation;
