@@ -184,8 +184,9 @@ const struct group *judge_view(uint8_t group, uint8_t *ret_node)
         struct daemon *d = ctl_daemon(n);
         const struct state *s = d != NULL && d->node != NULL ? node_state(d->node) : NULL;
 
-        if (s == NULL || s->applied < applied)
-            continue;
+        if (s == NULL || s->applied < applied ||
+            (s->applied == applied && !node_leads(d->node)))
+            continue; /* of equal ones the leader: it knows why, too */
         applied = s->applied;
         best = state_group_const(s, group_name(group));
         *ret_node = n;

@@ -7,6 +7,7 @@
 #include "controller/base/assert.h"
 #include "controller/net/link.h"
 #include "controller/net/listener.h"
+#include "proto/frame.h"
 #include "tests/sim/conn.h"
 #include "tests/sim/older.h"
 
@@ -110,6 +111,16 @@ static void drop_frame(void *arg)
     conn_let_go(c);
 }
 
+static void tell(const struct frame *f)
+{
+    AUTO(frame_free) Rf__Frame *m = NULL;
+
+    if (sim.opt.trace < 4 || frame_decode(f->data, f->len, &m, NULL) != 0)
+        return;
+    sim_note("    %s -> %s: %s", node_name(conn_node(f->conn, 1u - f->to)),
+             node_name(conn_node(f->conn, f->to)), frame_name(m));
+}
+
 static void deliver(void *arg, uint64_t number)
 {
     struct frame *f = arg;
@@ -117,6 +128,7 @@ static void deliver(void *arg, uint64_t number)
 
     (void)number;
     if (conn_is_alive(f->conn, f->to) && s->owner != NULL) {
+        tell(f);
         sim_mix(sim.now ^ f->len << 40 ^ (uint64_t)s->task->proc->node << 56);
         if (s->on_frame != NULL)
             s->on_frame(s->owner, f->data, f->len);

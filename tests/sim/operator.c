@@ -72,6 +72,7 @@ static void fill_policy(uint8_t group, struct policy *p)
     p->automatic = !plan.manual[group];
     if (operators[group].policy_changed) {
         p->lease.ttl_ms = plan.ttl_ms * 3 / 2;
+        p->renew_ms = plan.renew_ms * 3 / 2;
         p->local_restarts = 1;
     }
 }
@@ -205,7 +206,8 @@ static bool named_the_wrong_one(uint8_t group, const struct group *g)
     const struct server *b = pg_server(pgs[group].hosts[1 - g->active], group);
 
     return g->phase == PHASE_FORMING && b->state != SERVER_ABSENT &&
-           b->state != SERVER_REWINDING && b->len > a->len;
+           b->state != SERVER_REWINDING &&
+           (b->timeline > a->timeline || (b->timeline == a->timeline && b->len > a->len));
 }
 
 static void repair(uint8_t group, uint8_t node, struct daemon *d, const struct group *g)

@@ -9,8 +9,6 @@
 #include "tests/sim/kernel.h"
 #include "tests/sim/net.h"
 
-enum { WRITE_PERMILLE = 400 };
-
 struct pair_of_servers pgs[WORLD_GROUPS_MAX];
 
 struct server *pg_server(uint8_t host, uint8_t group) { return &pgs[group].of[host]; }
@@ -77,19 +75,30 @@ void pg_crash(uint8_t host, uint8_t group)
     pg_stop(host, group, false);
 }
 
-void pg_run(uint8_t host, uint8_t group, enum server_state as)
+/* Whoever started it may be gone by then. */
+static void on_started(void *arg, uint64_t number)
 {
+    uint8_t host = (uint8_t)(number & 255), group = (uint8_t)(number >> 8 & 255);
     struct server *s = pg_server(host, group);
 
-    if (!runs(s)) {
-        s->pid = ++machines[CTLS + host].next_pid;
-        s->start_ms = sim.now / NS_PER_MS + 1;
-        s->generation = 0;
-    }
-    s->state = as;
-    s->hung = s->streaming = false;
-    pg_drop_clients(host, group);
+    (void)arg;
+    if (s->state != SERVER_STARTING || s->pid != (int32_t)(number >> 16))
+        return;
+    s->state = s->standby_dir ? SERVER_STANDBY : SERVER_PRIMARY;
     judge_group(group);
+}
+
+void pg_start(uint8_t host, uint8_t group)
+{
+    struct server *s = pg_server(host, group);
+    struct moment *e = sim_at(sim.now + sim_between(15, 300) * NS_PER_MS, NULL, on_started, NULL);
+
+    s->pid = ++machines[CTLS + host].next_pid;
+    s->start_ms = sim.now / NS_PER_MS + 1;
+    s->generation = 0;
+    s->state = SERVER_STARTING;
+    s->hung = s->streaming = false;
+    e->number = (uint64_t)s->pid << 16 | (uint64_t)group << 8 | host;
 }
 
 bool pg_pid_lives(uint8_t node, int pid)
@@ -237,29 +246,16 @@ static void acknowledge(uint8_t host, uint8_t group)
     s->waiting_count = left;
 }
 
-static void note_rate(struct server *s)
-{
-    enum { EACH_MS = 1000 };
-    uint64_t now;
-
-    if (sim.now - s->wrote_at < (uint64_t)EACH_MS * NS_PER_MS)
-        return;
-    now = (uint64_t)(s->len - s->wrote) * 1000000000u / (sim.now - s->wrote_at + 1) + 1;
-    s->rate = now > s->rate - s->rate / 8 ? now : s->rate - s->rate / 8;
-    s->wrote = s->len;
-    s->wrote_at = sim.now;
-}
-
 static void write_something(uint8_t host, uint8_t group)
 {
     struct server *s = pg_server(host, group);
     int id;
 
     if (s->state != SERVER_PRIMARY || s->hung || !gate_is_open(host, group) ||
-        s->waiting_count == CLIENTS_WAIT_MAX)
+        s->waiting_count == CLIENTS_WAIT_MAX || sim.now < s->next_write)
         return;
+    s->next_write = sim.now + (uint64_t)WRITE_EACH_MS * NS_PER_MS;
     id = pg_append(host, group);
-    note_rate(s);
     s->waiting[s->waiting_count].id = id;
     s->waiting[s->waiting_count++].pos = s->len;
     judge_sent(host, group, id);
@@ -277,8 +273,7 @@ static void on_tick(void *arg, uint64_t number)
 
     (void)arg;
     for (unsigned i = 0; i < 2; i++) {
-        if (sim_chance(WRITE_PERMILLE))
-            write_something(pgs[group].hosts[i], group);
+        write_something(pgs[group].hosts[i], group);
         pg_stream_once(pgs[group].hosts[i], group);
     }
     for (unsigned i = 0; i < 2; i++)

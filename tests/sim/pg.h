@@ -12,6 +12,8 @@
 
 enum {
     WAL_START = 1 << 24,
+    WRITE_EACH_MS = 20,
+    WRITE_RATE = 1000 / WRITE_EACH_MS, /* bytes a second, at most */
     MEMBERS_MAX = 4,
     STANDBY_NAME = 64,
     CLIENTS_WAIT_MAX = 256,
@@ -38,8 +40,7 @@ struct server {
     uint64_t generation;
     struct waiting waiting[CLIENTS_WAIT_MAX];
     unsigned waiting_count;
-    uint64_t wrote_at, rate; /* bytes a second, the highest of late */
-    int wrote;
+    uint64_t next_write; /* clients wait a little between two */
 };
 
 struct write { /* by id - 1 */
@@ -65,7 +66,7 @@ void pg_start_clients(void);
 struct server *pg_server(uint8_t host, uint8_t group);
 void pg_crash(uint8_t host, uint8_t group);
 void pg_stop(uint8_t host, uint8_t group, bool clean);
-void pg_run(uint8_t host, uint8_t group, enum server_state as);
+void pg_start(uint8_t host, uint8_t group);
 void pg_set_names(struct server *s, char *const *names, size_t n, uint64_t generation);
 void pg_drop_clients(uint8_t host, uint8_t group);
 int pg_append(uint8_t host, uint8_t group); /* the id of the new write */

@@ -45,7 +45,7 @@ static void look_at_primary(struct look *l, uint8_t host, uint8_t group, bool ca
         l->seen.error = (char *)"no answer";
         return;
     }
-    l->seen.wal_bytes_per_s = s->rate;
+    l->seen.wal_bytes_per_s = WRITE_RATE;
     l->seen.sync_generation = s->generation;
     add_replicas(l, host, group);
     if (canary)
@@ -138,11 +138,10 @@ static uint64_t lead(struct work *w, const Rf__StepRequest *rq)
             return failed(w, "restart within the epoch, but it is a standby's");
         if (!s->standby_dir)
             pg_set_names(s, rq->members, rq->n_members, rq->generation);
-        pg_run(w->host, w->group, SERVER_STARTING);
-        return next(w, 1, 15, 300);
+        pg_start(w->host, w->group);
     }
     if (s->state == SERVER_STARTING)
-        pg_run(w->host, w->group, s->standby_dir ? SERVER_STANDBY : SERVER_PRIMARY);
+        return next(w, 1, 5, 30);
     if (s->state == SERVER_STANDBY) {
         if (rq->restart)
             return failed(w, "restart within the epoch, but it is in recovery");
@@ -199,13 +198,13 @@ static uint64_t follow(struct work *w, const Rf__StepRequest *rq)
         s->name_count = 0;
         s->upstream = up;
         snprintf(s->follow_name, sizeof s->follow_name, "%s", rq->standby_name);
-        pg_run(w->host, w->group, SERVER_STARTING);
-        return next(w, 2, 10, 150);
+        pg_start(w->host, w->group);
+        return next(w, 2, 5, 30);
     }
     if (s->pid == 0)
         return failed(w, "the server has gone");
     if (s->state == SERVER_STARTING)
-        pg_run(w->host, w->group, SERVER_STANDBY);
+        return next(w, 2, 5, 30);
     pg_stream_once(w->host, w->group);
     if (s->streaming)
         return done(w, end_of(s));
