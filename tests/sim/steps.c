@@ -110,6 +110,13 @@ static uint64_t failed(struct work *w, const char *text)
     return 0;
 }
 
+static uint64_t unknown(struct work *w, const char *text)
+{
+    w->outcome = RF__STEP_OUTCOME__OUTCOME_UNKNOWN;
+    w->text = text;
+    return 0;
+}
+
 static uint64_t next(struct work *w, unsigned stage, uint64_t low_ms, uint64_t high_ms)
 {
     w->stage = stage;
@@ -156,6 +163,7 @@ static uint64_t lead(struct work *w, const Rf__StepRequest *rq)
         return next(w, 3, 1, 20);
     }
     pg_set_names(s, rq->members, rq->n_members, rq->generation);
+    s->tail = 0;
     return done(w, end_of(s));
 }
 
@@ -163,14 +171,17 @@ static uint64_t begin_follow(struct work *w, const Rf__StepRequest *rq, uint8_t 
 {
     struct server *s = pg_server(w->host, w->group);
     const struct server *from = pg_server(up, w->group);
+    uint64_t tail = 0;
 
     pg_stop(w->host, w->group, !s->hung);
     if (!pg_flows(w->group, up, w->host))
         return failed(w, "the upstream cannot be reached");
     if (s->state != SERVER_ABSENT && s->state != SERVER_REWINDING)
-        w->divergent = (uint64_t)(s->len - pg_common(s, from));
-    if (rq->kind == RF__STEP_KIND__STEP_CLONE || s->state == SERVER_ABSENT ||
-        w->divergent != 0 || !s->standby_dir)
+        tail = (uint64_t)(s->len - pg_common(s, from));
+    if (tail != 0)
+        s->tail = tail;
+    if (rq->kind == RF__STEP_KIND__STEP_CLONE || s->state == SERVER_ABSENT || tail != 0 ||
+        !s->standby_dir)
         s->state = SERVER_REWINDING;
     return next(w, 1, 5, 400);
 }
@@ -206,10 +217,12 @@ static uint64_t follow(struct work *w, const Rf__StepRequest *rq)
     if (s->state == SERVER_STARTING)
         return next(w, 2, 5, 30);
     pg_stream_once(w->host, w->group);
-    if (s->streaming)
+    if (s->streaming) {
+        w->divergent = s->tail;
         return done(w, end_of(s));
+    }
     if (sim.now - w->began > UINT64_C(3000000000))
-        return failed(w, "it does not stream");
+        return unknown(w, "runs as a standby, but does not stream");
     return next(w, 2, POLL_MS, 2ull * POLL_MS);
 }
 
