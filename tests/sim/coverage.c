@@ -13,6 +13,8 @@ static uint64_t counts[ROWS_MAX][FAULT_KINDS + 1]; /* the last: under no fault a
 /* What operators' entries are called in the table. */
 static const char *row_of(const struct entry *e)
 {
+    if (strcmp(e->rule, "operator") != 0)
+        return e->rule;
     switch ((int)e->kind) {
     case ENTRY_SWITCHOVER:
         return "operator-switchover";

@@ -1,5 +1,6 @@
 /* sim -- play seeds of the simulated world; see usage below. */
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,6 +184,10 @@ int main(int argc, char **argv)
     uint64_t failed = 0, digest = 0, n;
     double began = cpu_s(), took;
 
+    /* Processes come and go: their memory is kept for the next ones. */
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    (void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    (void)mallopt(M_TOP_PAD, 16 << 20);
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (!read_arguments(argc, argv, &a)) {
         fputs(usage, stderr);

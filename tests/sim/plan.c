@@ -42,10 +42,11 @@ static void choose_profile(void)
     static const struct {
         uint32_t ttl, renew, election, heartbeat;
     } profiles[] = {
-        {1000, 150, 300, 50}, {1000, 150, 300, 50},  {3000, 300, 900, 100},
-        {500, 60, 150, 30},   {6000, 600, 1500, 250},
+        {1000, 150, 300, 50},  {1000, 150, 300, 50},  {1000, 150, 300, 50},
+        {3000, 300, 900, 100}, {3000, 300, 900, 100}, {3000, 300, 900, 100},
+        {500, 60, 150, 30},    {6000, 600, 1500, 250},
     };
-    unsigned i = (unsigned)sim_between(0, sim.groups > 1 ? 2 : 4);
+    unsigned i = (unsigned)sim_between(0, sim.groups > 1 ? 5 : 7);
 
     plan.ttl_ms = profiles[i].ttl;
     plan.renew_ms = profiles[i].renew;
@@ -126,7 +127,7 @@ void plan_make(void)
 {
     memset(&plan, 0, sizeof plan);
     choose_terms();
-    plan.count = (unsigned)sim_between(2, 16) * (sim.groups > 1 ? 2 : 1);
+    plan.count = (unsigned)sim_between(3, 24) * (sim.groups > 1 ? 2 : 1);
     for (unsigned i = 0; i < plan.count; i++) {
         choose_fault(&plan.of[i]);
         plan.of[i].left_out = sim.opt.without != NULL && sim.opt.without[i];
