@@ -56,6 +56,16 @@ struct frame {
 
 static struct conn *conns;
 
+static void drop_held(struct side *s)
+{
+    while (s->held != NULL) {
+        struct frame *f = s->held;
+
+        s->held = f->next;
+        free(f);
+    }
+}
+
 void conn_let_go(struct conn *c)
 {
     struct conn **at = &conns;
@@ -66,12 +76,7 @@ void conn_let_go(struct conn *c)
         at = &(*at)->next;
     *at = c->next;
     for (int side = 0; side < 2; side++)
-        while (c->side[side].held != NULL) {
-            struct frame *f = c->side[side].held;
-
-            c->side[side].held = f->next;
-            free(f);
-        }
+        drop_held(&c->side[side]);
     free(c);
 }
 
@@ -348,9 +353,13 @@ void net_mend(uint8_t from, uint8_t to)
 void net_forget(uint8_t node, bool power)
 {
     for (struct conn *c = conns; c != NULL; c = c->next)
-        for (unsigned side = 0; side < 2; side++)
-            if (conn_node(c, side) == node)
-                conn_close(c, side, power);
+        for (unsigned side = 0; side < 2; side++) {
+            if (conn_node(c, side) != node)
+                continue;
+            if (power) /* what the host's kernel had not sent yet */
+                drop_held(&c->side[side]);
+            conn_close(c, side, power);
+        }
 }
 
 void net_echo(uint8_t from, uint64_t ns)
