@@ -24,6 +24,7 @@ struct change {
 static struct {
     uint64_t epoch_acked, epoch_seen; /* highest */
     uint8_t active;                   /* host; NOBODY: none yet */
+    unsigned unopened;                /* activations since the last opening */
     uint64_t lost_of_run;             /* acknowledged, and not on the new side */
     unsigned changes;
     struct change change[CHANGES_MAX];
@@ -183,8 +184,12 @@ static void judge_loss(uint8_t group, const struct group *g)
     lost = excuse_missing(host, group, &first);
     of_group[group].lost_of_run = lost;
     judged.lost += lost;
-    if (lost == 0)
+    /* One that was activated behind another that never opened was judged with that one. */
+    if (lost == 0 || (may_lose(group) && of_group[group].unopened > 1)) {
+        of_group[group].unopened = 0;
         return;
+    }
+    of_group[group].unopened = 0;
     if (!may_lose(group))
         sim_fail("I8: write %d of group %s was acknowledged and is missing on %s", first,
                  group_name(group), host_name(host));
@@ -213,6 +218,7 @@ static void judge_activated(uint8_t group, const struct group *g)
         sim_fail("I1: epoch %" PRIu64 " of group %s after %" PRIu64, g->epoch,
                  group_name(group), of_group[group].epoch_seen);
     of_group[group].epoch_seen = g->epoch;
+    of_group[group].unopened++;
     operators[group].unmanaged = false;
     if (serves(other, group) || runs_ungated(other, group))
         sim_fail("I2: %s %s while %s is activated for epoch %" PRIu64 " of group %s",

@@ -125,6 +125,12 @@ static void later(uint64_t at, sim_fn *fn, uint8_t group)
     e->number = group;
 }
 
+static void abort_it(void *arg, uint64_t number)
+{
+    (void)arg;
+    operator_propose((uint8_t)number, ENTRY_RUN_ABORT, 1);
+}
+
 static void want_failover(uint8_t group, uint8_t node, struct daemon *d)
 {
     const struct state *s = node_state(d->node);
@@ -157,6 +163,11 @@ void operator_propose(uint8_t group, enum entry_kind kind, uint64_t number)
     }
     if (kind == ENTRY_SWITCHOVER)
         e.switchover = (struct entry_switchover){(uint8_t)number, g->epoch, "asked for"};
+    if (kind == ENTRY_RUN_ABORT && g->phase != PHASE_SWITCHING && number == 0) {
+        operator_propose(group, ENTRY_SWITCHOVER, g->active < 2 ? 1 - g->active : 0);
+        later(sim.now + sim_between(5, 500) * NS_PER_MS, abort_it, group); /* second thoughts */
+        return;
+    }
     if (kind == ENTRY_RUN_ABORT)
         e.run_abort.run = g->run.id;
     if (kind == ENTRY_PAUSE) {

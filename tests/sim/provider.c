@@ -209,7 +209,9 @@ static void on_act(void *arg, uint64_t number)
 static void begin_step(struct helper *h, const Rf__ProviderRequest *request)
 {
     struct buf bytes = {0};
-    uint64_t ms = sim_chance(930) ? sim_between(1, 40) : sim_between(40, 1500);
+    uint64_t ms = sim_chance(930)   ? sim_between(1, 40)
+                  : sim_chance(900) ? sim_between(40, 1500)
+                                    : sim_between(1500, 12000);
 
     if (provider_request_encode(request, &bytes, NULL) != 0 ||
         provider_request_decode(bytes.data, bytes.len, &h->request, NULL) != 0)
