@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controller/base/assert.h"
+#include "controller/base/mutant.h"
 
 void apply_controller(struct applying *a)
 {
@@ -252,13 +253,14 @@ static enum refusal renew_verdict(const struct state *s, const struct group *g,
     agent = state_agent(s, i->agent);
     if (agent == NULL)
         return REFUSE_NOT_ENROLLED;
-    if (!incarnation_equal(&agent->incarnation, &item->incarnation))
+    if (MUTANT(any_life_renews, !incarnation_equal(&agent->incarnation, &item->incarnation),
+               false))
         return REFUSE_INCARNATION;
     if (item->epoch != g->epoch || g->epoch == 0)
         return REFUSE_STALE_EPOCH;
     /* I4: after fence_begin(e) nothing of epoch <= e is renewed, for any instance. The
      * order in the log is the whole argument: every renewal precedes the fence. */
-    if (g->fence_index != 0)
+    if (MUTANT(renewed_after_fence, g->fence_index != 0, false))
         return REFUSE_FENCED;
     if (!group_may_renew(g))
         return REFUSE_PHASE;
@@ -268,8 +270,10 @@ static enum refusal renew_verdict(const struct state *s, const struct group *g,
         (item->instance == g->active || !g->policy.standby_reads || g->opened_index == 0))
         return REFUSE_NOT_ACTIVE;
     /* I12: the machine came back as somebody else while its former life's lease may run. */
-    if (holder_stands(&i->proof) &&
-        !incarnation_equal(&i->proof.holder, &item->incarnation))
+    if (MUTANT(any_life_renews,
+               holder_stands(&i->proof) &&
+                   !incarnation_equal(&i->proof.holder, &item->incarnation),
+               false))
         return REFUSE_INCARNATION;
     return ACCEPTED;
 }
@@ -303,12 +307,15 @@ static void check_installed(struct applying *a, const struct instance *i,
     bool forming = a->g->phase == PHASE_FORMING;
     bool serving = !forming && p->instance == a->g->active;
 
-    if (!incarnation_equal(&p->prover, &agent->incarnation))
+    if (MUTANT(any_prover, !incarnation_equal(&p->prover, &agent->incarnation), false))
         refuse(a, REFUSE_INCARNATION, "%s: the proof is of another life of the agent",
                i->agent);
     else if (serving)
         refuse(a, REFUSE_PHASE, "%s is active: only a fence proves it", i->agent);
-    else if (holder_stands(&i->proof) && !incarnation_equal(&i->proof.holder, &p->prover))
+    else if (MUTANT(any_prover,
+                    holder_stands(&i->proof) &&
+                        !incarnation_equal(&i->proof.holder, &p->prover),
+                    false))
         refuse(a, REFUSE_INCARNATION,
                "%s: the lease of the agent's former life is not proven over", i->agent);
     else if (i->holder_epoch == a->g->epoch && i->proof.last_grant > i->proof.proven &&
@@ -389,8 +396,9 @@ void apply_proof(struct applying *a)
     }
     /* I2, I3: a proof of fencing answers one committed fence_begin, this one. */
     if (p->kind != PROOF_INSTALLED &&
-        (a->g->fence_index == 0 || p->fence_index != a->g->fence_index ||
-         p->epoch != a->g->epoch)) {
+        (a->g->fence_index == 0 ||
+         MUTANT(proof_of_any_fence,
+                p->fence_index != a->g->fence_index || p->epoch != a->g->epoch, false))) {
         refuse(a, REFUSE_STALE_EPOCH,
                "no fence_begin of epoch %" PRIu64 " at index %" PRIu64 " is in force",
                p->epoch, p->fence_index);

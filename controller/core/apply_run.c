@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "controller/base/assert.h"
+#include "controller/base/mutant.h"
 
 static void begin_run(struct applying *a, enum run_kind kind, uint8_t to, bool requested,
                       const char *reason)
@@ -68,7 +69,7 @@ static bool may_lead(const struct group *g, uint8_t target)
 {
     if (g->policy.sync == SYNC_OFF || g->policy.sync == SYNC_PREFERRED || !g->sync_known)
         return true;
-    return (g->sync_set & 1u << target) != 0;
+    return MUTANT(non_member_leads, (g->sync_set & 1u << target) != 0, true);
 }
 
 static void check_activation(struct applying *a)
@@ -144,7 +145,7 @@ void apply_activate(struct applying *a)
         g->instances[i].step = (struct step){.subject = NO_INSTANCE};
     /* I8: the old set stays as the candidates until `opened`. Where local clients are not
      * gated, they may be acknowledged from the promotion on: then it is {X} at once. */
-    if (g->policy.ungated_local && g->sync_known) {
+    if (MUTANT(set_at_activation, g->policy.ungated_local, true) && g->sync_known) {
         g->sync_set = (member_set)(1u << act->instance);
         g->sync_generation = a->index;
     }

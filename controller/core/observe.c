@@ -1,4 +1,5 @@
 #include "controller/core/observe.h"
+#include "controller/base/mutant.h"
 
 #include <string.h>
 
@@ -172,7 +173,9 @@ void observe_restored(struct observations *o, const struct state *s, struct mono
          * cooldown too begins anew: longer is the safe side. */
         for (unsigned k = 0; k < g->instance_count; k++) {
             o->groups[i].instances[k].granted =
-                g->instances[k].proof.last_grant != 0 ? now : (struct mono){0};
+                g->instances[k].proof.last_grant != 0
+                    ? MUTANT(restored_grant_is_old, now, (struct mono){1})
+                    : (struct mono){0};
             o->groups[i].instances[k].step_began = now;
         }
         if (g->last_failover_index != 0)

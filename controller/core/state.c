@@ -1,4 +1,5 @@
 #include "controller/core/state.h"
+#include "controller/base/mutant.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -150,8 +151,9 @@ const char *group_region_name(const struct group *g, uint8_t instance)
 bool group_may_renew(const struct group *g)
 {
     return (g->phase == PHASE_PROMOTING || g->phase == PHASE_STEADY ||
-            g->phase == PHASE_SWITCHING) &&
-           g->fence_index == 0;
+            g->phase == PHASE_SWITCHING ||
+            MUTANT(renewed_after_fence, false, g->phase == PHASE_FENCING)) &&
+           MUTANT(renewed_after_fence, g->fence_index == 0, true);
 }
 
 bool instance_is_proven(const struct state *s, const struct instance *i)

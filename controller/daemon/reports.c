@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "controller/base/clock.h"
+#include "controller/base/mutant.h"
 
 static bool find(const struct state *s, const char *agent, const char *group,
                  const char *instance, uint8_t ret[2])
@@ -118,7 +119,7 @@ static struct seen_instance read_report(const struct state *s, const struct grou
                               .gate_proven = r->gate_proven,
                               .step = r->step,
                               .unfit = r->unfit};
-    uint64_t age_ns = r->seen_age_ms * NS_PER_MS;
+    uint64_t age_ns = MUTANT(report_dated_on_arrival, r->seen_age_ms, 0) * NS_PER_MS;
 
     v.taken.ns = v.at.ns > age_ns ? v.at.ns - age_ns : 1;
     if (r->seen != NULL) {
@@ -166,14 +167,15 @@ bool reports_take_outcome(const struct state *s, struct observations *o, const c
     if (!find(s, agent, report->group, report->instance, at))
         return false;
     step = &s->groups[at[0]].instances[at[1]].step;
-    if (step->state != STEP_STARTED || step->id != r->step ||
+    if (step->state != STEP_STARTED ||
+        MUTANT(outcome_of_any_step, step->id != r->step, false) ||
         (r->outcome != RF__STEP_OUTCOME__OUTCOME_DONE &&
          r->outcome != RF__STEP_OUTCOME__OUTCOME_FAILED))
         return false;
 
     out = &o->groups[at[0]].instances[at[1]].outcome;
     *out = (struct seen_outcome){
-        .step = r->step,
+        .step = MUTANT(outcome_of_any_step, r->step, step->id),
         .done = r->outcome == RF__STEP_OUTCOME__OUTCOME_DONE,
         .position = r->position,
         .system_id = r->seen != NULL ? r->seen->system_id : 0,
@@ -196,7 +198,8 @@ bool reports_take_proof(const struct state *s, struct observations *o, const cha
         return false;
     g = &s->groups[at[0]];
     if (!proof->installed &&
-        (proof->fence_index != g->fence_index || proof->epoch != g->epoch))
+        MUTANT(proof_of_any_fence,
+               proof->fence_index != g->fence_index || proof->epoch != g->epoch, false))
         return false; /* of a fence that is over */
 
     p = &o->groups[at[0]].instances[at[1]].proof;

@@ -1,4 +1,5 @@
 #include "fencing/rules/lease.h"
+#include "controller/base/mutant.h"
 
 #include <inttypes.h>
 
@@ -18,7 +19,7 @@ uint64_t lease_wait_ns(struct lease_terms terms)
     uint64_t ttl_ns = (uint64_t)terms.ttl_ms * NS_PER_MS;
 
     /* 60 s in ns times 1.05e6 is below 2^63, so this cannot wrap within the bounds. */
-    return (ttl_ns * num + den - 1) / den;
+    return MUTANT(bare_ttl, (ttl_ns * num + den - 1) / den, ttl_ns);
 }
 
 bool lease_is_over(struct mono applied, struct lease_terms terms, struct mono now)

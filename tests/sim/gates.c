@@ -261,6 +261,8 @@ int gate_arm(struct gate *gate, uint16_t port, const struct gate_lease *lease,
         return err_set(err, ERR_TIMEOUT, "the deadline has passed");
     }
     if (lease->epoch != c->st.epoch)
+        judge_on_disk(gate->host, group_of(port), lease->epoch, false);
+    if (lease->epoch != c->st.epoch)
         c->st = (struct gate_state){.epoch = lease->epoch};
     if (lease->mode == GATE_OPEN && !c->st.opened) {
         pg_drop_clients(gate->host, group_of(port)); /* older connections are destroyed */
@@ -268,6 +270,8 @@ int gate_arm(struct gate *gate, uint16_t port, const struct gate_lease *lease,
     }
     c->st.mode = lease->mode;
     c->st.deadline = lease->deadline;
+    if (lease->mode == GATE_OPEN)
+        judge_opens(gate->host, group_of(port));
     judge_group(group_of(port));
     return 0;
 }
@@ -303,6 +307,7 @@ int gate_fence(struct gate *gate, uint16_t port, uint64_t epoch,
         return err_set(err, ERR_STALE, "older");
     if (kernel_refuses())
         return err_set(err, ERR_IO, "the kernel refuses");
+    judge_on_disk(gate->host, group_of(port), epoch, true);
     c->st = (struct gate_state){.epoch = epoch, .fenced = true};
     *ret_proof = (struct gate_proof){port, epoch, {0}, {now_of(gate->host)}};
     sim_block(sim_between(1, 12) * NS_PER_MS);

@@ -21,6 +21,12 @@ void judge_group(uint8_t group);   /* something of it has opened, or may serve *
 void judge_sent(uint8_t host, uint8_t group, int id);
 void judge_ack(uint8_t host, uint8_t group, int id);
 void judge_audit(const struct audit_row *row);
+/* I3, I6: the host's gate is about to be armed, or frozen, for the epoch. */
+void judge_on_disk(uint8_t host, uint8_t group, uint64_t epoch, bool fenced);
+/* I6: a lead step begins to make a primary. */
+void judge_leads(uint8_t host, uint8_t group, uint64_t epoch);
+/* I9: what a restarted server recovered is visible from its opening on. */
+void judge_opens(uint8_t host, uint8_t group);
 void judge_ended(uint8_t node);    /* a program has ended by itself */
 void judge_disk_failed(uint8_t node); /* and may */
 void judge_fault(uint8_t group, bool healed);

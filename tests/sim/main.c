@@ -14,7 +14,7 @@
 
 static const char usage[] =
     "sim --seed N | --seeds A-B [--groups N] [--trace]... [--minimise] [--history FILE]\n"
-    "    [--coverage FILE]\n"
+    "    [--coverage FILE] [--mutant NAME]\n"
     "\n"
     "  --seed N         play one seed; the same seed is the same history, byte for byte\n"
     "  --seeds A-B      play these, and say how it went\n"
@@ -23,6 +23,7 @@ static const char usage[] =
     "  --minimise       leave out one fault after the other while it still fails\n"
     "  --history FILE   write what the clients saw (chaos/history.h)\n"
     "  --coverage FILE  write how often each row fired under each kind of fault\n"
+    "  --mutant NAME    in sim_mutants: with this planted bug, until a seed fails\n"
     "\n"
     "The exit status is 1 if a seed failed, 2 if the arguments are wrong.\n";
 
@@ -54,6 +55,8 @@ static bool read_value(const char *name, const char *value, struct arguments *a)
         a->history = value;
     else if (strcmp(name, "--coverage") == 0)
         a->coverage = value;
+    else if (strcmp(name, "--mutant") == 0)
+        mutant_name = value;
     else
         return false;
     return true;
@@ -193,7 +196,8 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
-    for (uint64_t seed = a.first; seed <= a.last; seed++)
+    for (uint64_t seed = a.first;
+         seed <= a.last && (mutant_name == NULL || failed == 0); seed++)
         failed += !play_one(&a, seed, &digest);
     took = cpu_s() - began;
     n = a.last - a.first + 1;

@@ -30,7 +30,8 @@ struct server {
     int *wal;
     int len, cap;
     uint32_t timeline;
-    int32_t pid; /* 0: no postmaster */
+    int32_t pid;       /* 0: no postmaster */
+    int32_t shown_pid; /* the last one whose recovered log clients could see */
     uint64_t start_ms;
     bool hung, streaming, blocked, clean;
     uint8_t upstream; /* host; NOBODY: none */

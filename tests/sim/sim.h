@@ -4,6 +4,9 @@
 
 #include "tests/sim/world.h"
 
+/* mutant.c: NULL for none; of no effect but in `sim_mutants`. */
+extern const char *mutant_name;
+
 struct sim_result {
     bool failed, stuck;
     char why[512];

@@ -136,6 +136,8 @@ static uint64_t lead(struct work *w, const Rf__StepRequest *rq)
 
     if (s->state == SERVER_ABSENT || s->state == SERVER_REWINDING)
         return failed(w, "there is no server to lead with");
+    if (w->stage == 0)
+        judge_leads(w->host, w->group, rq->epoch);
     if (s->hung)
         return is_over(w, rq) ? failed(w, "no answer") : next(w, w->stage, 50, 200);
     if (s->pid == 0 && w->stage > 0)

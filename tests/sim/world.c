@@ -194,6 +194,7 @@ static bool put_off(struct moment *e)
     if (until <= sim.now)
         return false;
     e->at = until;
+    e->late = true;
     heap_push(e);
     return true;
 }
@@ -228,6 +229,8 @@ static void run_one(void)
     if (t != NULL && put_off(e))
         return;
     sim.events++;
+    if (t != NULL && !e->late)
+        t->proc->loop_ns = clock_of(&t->proc->clock);
     s = scope_enter(t);
     e->dead = true; /* it may be freed by whoever still holds it */
     e->fn(e->arg, e->number);

@@ -48,6 +48,7 @@ struct moment {
     struct task *task; /* NULL: the world's own */
     uint32_t life;     /* of the task's process; another one: dropped */
     bool dead;         /* cancelled */
+    bool late;         /* it waited for a process that was stopped, with others */
     sim_fn *fn;
     void *arg;
     uint64_t number;
@@ -83,6 +84,7 @@ struct proc {
     uint64_t frozen_until;
     uint32_t stop_after; /* SIGSTOP at the n-th call from now; 0: none */
     uint64_t stop_ns;    /* for so long */
+    uint64_t loop_ns;    /* its clock when its loop last looked for work */
     struct ticking clock;
     struct task tasks[TASKS];
     struct daemon_box *ctl;
