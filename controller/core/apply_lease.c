@@ -260,7 +260,7 @@ static enum refusal renew_verdict(const struct state *s, const struct group *g,
         return REFUSE_STALE_EPOCH;
     /* I4: after fence_begin(e) nothing of epoch <= e is renewed, for any instance. The
      * order in the log is the whole argument: every renewal precedes the fence. */
-    if (MUTANT(renewed_after_fence, g->fence_index != 0, false))
+    if (g->fence_index != 0)
         return REFUSE_FENCED;
     if (!group_may_renew(g))
         return REFUSE_PHASE;
@@ -307,15 +307,12 @@ static void check_installed(struct applying *a, const struct instance *i,
     bool forming = a->g->phase == PHASE_FORMING;
     bool serving = !forming && p->instance == a->g->active;
 
-    if (MUTANT(any_prover, !incarnation_equal(&p->prover, &agent->incarnation), false))
+    if (!incarnation_equal(&p->prover, &agent->incarnation))
         refuse(a, REFUSE_INCARNATION, "%s: the proof is of another life of the agent",
                i->agent);
     else if (serving)
         refuse(a, REFUSE_PHASE, "%s is active: only a fence proves it", i->agent);
-    else if (MUTANT(any_prover,
-                    holder_stands(&i->proof) &&
-                        !incarnation_equal(&i->proof.holder, &p->prover),
-                    false))
+    else if (holder_stands(&i->proof) && !incarnation_equal(&i->proof.holder, &p->prover))
         refuse(a, REFUSE_INCARNATION,
                "%s: the lease of the agent's former life is not proven over", i->agent);
     else if (i->holder_epoch == a->g->epoch && i->proof.last_grant > i->proof.proven &&
@@ -396,9 +393,8 @@ void apply_proof(struct applying *a)
     }
     /* I2, I3: a proof of fencing answers one committed fence_begin, this one. */
     if (p->kind != PROOF_INSTALLED &&
-        (a->g->fence_index == 0 ||
-         MUTANT(proof_of_any_fence,
-                p->fence_index != a->g->fence_index || p->epoch != a->g->epoch, false))) {
+        (a->g->fence_index == 0 || p->fence_index != a->g->fence_index ||
+         p->epoch != a->g->epoch)) {
         refuse(a, REFUSE_STALE_EPOCH,
                "no fence_begin of epoch %" PRIu64 " at index %" PRIu64 " is in force",
                p->epoch, p->fence_index);

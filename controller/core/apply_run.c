@@ -145,7 +145,7 @@ void apply_activate(struct applying *a)
         g->instances[i].step = (struct step){.subject = NO_INSTANCE};
     /* I8: the old set stays as the candidates until `opened`. Where local clients are not
      * gated, they may be acknowledged from the promotion on: then it is {X} at once. */
-    if (MUTANT(set_at_activation, g->policy.ungated_local, true) && g->sync_known) {
+    if (g->policy.ungated_local && g->sync_known) {
         g->sync_set = (member_set)(1u << act->instance);
         g->sync_generation = a->index;
     }
@@ -204,7 +204,7 @@ void apply_opened(struct applying *a)
     }
     if (o->system_id != 0)
         i->system_id = o->system_id;
-    g->sync_set = (member_set)(1u << g->active);
+    g->sync_set = MUTANT(old_set_kept, (member_set)(1u << g->active), g->sync_set);
     g->sync_known = true;
     g->sync_generation = a->index;
     g->opened_index = a->index;

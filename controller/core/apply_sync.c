@@ -42,7 +42,7 @@ void apply_sync_shrink(struct applying *a)
     check_set_change(a);
     if (a->result->refusal != ACCEPTED)
         return;
-    if (g->policy.sync == SYNC_STRICT) {
+    if (MUTANT(strict_shrinks, g->policy.sync == SYNC_STRICT, false)) {
         refuse(a, REFUSE_SYNC_MODE,
                "sync is strict: within an epoch the set never shrinks");
         return;

@@ -343,7 +343,8 @@ bool guard_member_silent(const struct look *l, struct entry *e)
     member_set asked =
         (member_set)(active_seen(l)->seen.shrink & group_other_members(l->g));
 
-    if (asked == 0 || l->g->policy.sync == SYNC_OFF || l->g->policy.sync == SYNC_STRICT ||
+    if (asked == 0 || l->g->policy.sync == SYNC_OFF ||
+        MUTANT(strict_shrinks, l->g->policy.sync == SYNC_STRICT, false) ||
         active_seen(l)->seen.epoch != l->g->epoch || !agent_present(l, l->g->active) ||
         holder_wait_left_ns(l) == 0)
         return false;

@@ -1,5 +1,4 @@
 #include "controller/core/state.h"
-#include "controller/base/mutant.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -151,9 +150,8 @@ const char *group_region_name(const struct group *g, uint8_t instance)
 bool group_may_renew(const struct group *g)
 {
     return (g->phase == PHASE_PROMOTING || g->phase == PHASE_STEADY ||
-            g->phase == PHASE_SWITCHING ||
-            MUTANT(renewed_after_fence, false, g->phase == PHASE_FENCING)) &&
-           MUTANT(renewed_after_fence, g->fence_index == 0, true);
+            g->phase == PHASE_SWITCHING) &&
+           g->fence_index == 0;
 }
 
 bool instance_is_proven(const struct state *s, const struct instance *i)

@@ -119,7 +119,7 @@ static struct seen_instance read_report(const struct state *s, const struct grou
                               .gate_proven = r->gate_proven,
                               .step = r->step,
                               .unfit = r->unfit};
-    uint64_t age_ns = MUTANT(report_dated_on_arrival, r->seen_age_ms, 0) * NS_PER_MS;
+    uint64_t age_ns = r->seen_age_ms * NS_PER_MS;
 
     v.taken.ns = v.at.ns > age_ns ? v.at.ns - age_ns : 1;
     if (r->seen != NULL) {
@@ -198,8 +198,7 @@ bool reports_take_proof(const struct state *s, struct observations *o, const cha
         return false;
     g = &s->groups[at[0]];
     if (!proof->installed &&
-        MUTANT(proof_of_any_fence,
-               proof->fence_index != g->fence_index || proof->epoch != g->epoch, false))
+        (proof->fence_index != g->fence_index || proof->epoch != g->epoch))
         return false; /* of a fence that is over */
 
     p = &o->groups[at[0]].instances[at[1]].proof;

@@ -66,7 +66,8 @@ static struct cell *cell_of(const struct gate *gate, uint16_t port)
 
 static uint8_t group_of(uint16_t port) { return (uint8_t)(port - FIRST_PORT); }
 
-/* ---- the handle ------------------------------------------------------------------------ */
+/* ---- the handle ------------------------------------------------------------------------
+ */
 
 int gate_open(struct gate **ret_gate, const struct gate_config *config, struct err *err)
 {
@@ -141,7 +142,8 @@ int gate_clock_rate_ppm(int32_t *ret_ppm, struct err *err)
     return 0;
 }
 
-/* ---- ports ----------------------------------------------------------------------------- */
+/* ---- ports -----------------------------------------------------------------------------
+ */
 
 static uint8_t hosts_of(const struct gate_addr *peers, size_t n)
 {
@@ -221,7 +223,8 @@ int gate_try(struct gate *gate, uint16_t port, struct err *err)
     return 0;
 }
 
-/* ---- leases ---------------------------------------------------------------------------- */
+/* ---- leases ----------------------------------------------------------------------------
+ */
 
 static int check_arm(const struct cell *c, const struct gate_lease *l,
                      enum gate_arm_how how, uint64_t now, struct err *err)
@@ -231,8 +234,8 @@ static int check_arm(const struct cell *c, const struct gate_lease *l,
         return err_set(err, ERR_INVAL, "no such lease");
     if (l->epoch < c->st.epoch || (c->st.fenced && l->epoch <= c->st.epoch))
         return err_set(err, ERR_STALE, "an older epoch, or a fenced one");
-    if (how == GATE_RENEW && (c->st.epoch != l->epoch || c->st.mode == GATE_CLOSED ||
-                              c->st.deadline.ns <= now))
+    if (how == GATE_RENEW &&
+        (c->st.epoch != l->epoch || c->st.mode == GATE_CLOSED || c->st.deadline.ns <= now))
         return err_set(err, ERR_CLOSED, "a fresh lease is needed");
     return 0;
 }

@@ -46,7 +46,8 @@ static uint8_t leader(void)
     return NOBODY;
 }
 
-/* ---- the network ------------------------------------------------------------------------ */
+/* ---- the network ------------------------------------------------------------------------
+ */
 
 static void mend(void *arg, uint64_t number)
 {
@@ -87,6 +88,13 @@ static void cut_link(const struct fault *f, bool both)
         cut(f, b, a);
 }
 
+static void crash_one(void *arg, uint64_t number)
+{
+    (void)arg;
+    pg_crash((uint8_t)(number >> 8), (uint8_t)(number & 255));
+}
+
+/* Sometimes a server crashes behind it, with a log that the other one does not have. */
 static void cut_pair(const struct fault *f)
 {
     uint8_t a = (uint8_t)(CTLS + pgs[f->group].hosts[0]);
@@ -95,6 +103,9 @@ static void cut_pair(const struct fault *f)
     cut(f, a, b);
     if (f->b % 3 != 0)
         cut(f, b, a);
+    if (f->number % 3 == 0)
+        sim_at(sim.now + f->number % 600 * NS_PER_MS, NULL, crash_one, NULL)->number =
+            (uint64_t)host_of(f) << 8 | f->group;
 }
 
 static void slow_link(const struct fault *f)
@@ -115,7 +126,8 @@ static void echo(const struct fault *f)
         net_echo(from, f->lasts / 2 + 20ull * NS_PER_MS);
 }
 
-/* ---- processes -------------------------------------------------------------------------- */
+/* ---- processes --------------------------------------------------------------------------
+ */
 
 static void kill_ctl(const struct fault *f, uint8_t node, uint64_t ms)
 {
@@ -141,6 +153,22 @@ static void kill_agent(const struct fault *f, bool fresh)
     proc_restart_in(node, (end_of(f) - sim.now) / NS_PER_MS);
 }
 
+static void move_leader(void *arg, uint64_t number)
+{
+    uint8_t c = leader();
+    struct scope s;
+    struct err err;
+
+    (void)arg;
+    (void)number;
+    if (c == NOBODY)
+        return;
+    s = scope_enter(&sim.procs[c].tasks[TASK_MAIN]);
+    (void)(node_transfer(ctl_daemon(c)->node, 0, &err) != 0);
+    scope_leave(s);
+}
+
+/* Who leads when the host comes back has perhaps not heard that it was away. */
 static void reboot(const struct fault *f)
 {
     uint8_t node = agent_of(f), host = host_of(f);
@@ -154,6 +182,8 @@ static void reboot(const struct fault *f)
     for (uint8_t g = 0; g < sim.groups; g++)
         judge_group(g);
     proc_restart_in(node, (end_of(f) - sim.now) / NS_PER_MS);
+    if (f->number % 2 == 0)
+        (void)sim_at(end_of(f) + f->number % 1500 * NS_PER_MS, NULL, move_leader, NULL);
 }
 
 static void freeze(const struct fault *f, uint8_t node)
@@ -203,20 +233,6 @@ static void ambush(const struct fault *f)
         kill_ctl(f, c, 5 + f->number % 95);
 }
 
-static void move_leader(const struct fault *f)
-{
-    uint8_t c = leader();
-    struct scope s;
-    struct err err;
-
-    (void)f;
-    if (c == NOBODY)
-        return;
-    s = scope_enter(&sim.procs[c].tasks[TASK_MAIN]);
-    (void)(node_transfer(ctl_daemon(c)->node, 0, &err) != 0);
-    scope_leave(s);
-}
-
 static void upgraded(void *arg, uint64_t number)
 {
     uint8_t node = (uint8_t)number;
@@ -241,7 +257,8 @@ static void downgrade(const struct fault *f)
     at_end(f, upgraded, node);
 }
 
-/* ---- disks and clocks ------------------------------------------------------------------- */
+/* ---- disks and clocks -------------------------------------------------------------------
+ */
 
 static void heal_disk(void *arg, uint64_t number)
 {
@@ -274,7 +291,8 @@ static void slew(const struct fault *f)
     at_end(f, heal_clock, agent_of(f));
 }
 
-/* ---- servers ---------------------------------------------------------------------------- */
+/* ---- servers ----------------------------------------------------------------------------
+ */
 
 static void unhang(void *arg, uint64_t number)
 {
@@ -302,7 +320,8 @@ static void promote_by_hand(const struct fault *f)
     judge_group(f->group);
 }
 
-/* ---- all of them ------------------------------------------------------------------------ */
+/* ---- all of them ------------------------------------------------------------------------
+ */
 
 static void begin_outside(const struct fault *f)
 {
@@ -388,7 +407,7 @@ static void begin_process(const struct fault *f)
         lose_quorum(f);
         break;
     case FAULT_LEADER_MOVED:
-        move_leader(f);
+        move_leader(NULL, 0);
         break;
     case FAULT_UPGRADE:
         downgrade(f);

@@ -13,7 +13,13 @@
 #include "tests/sim/pg.h"
 #include "tests/sim/plan.h"
 
-enum { WRITES_WANTED = 3, SETTLE_MS = 1000, CHANGES_MAX = 128, LOOK_EACH_MS = 50, ROUNDING = 2 };
+enum {
+    WRITES_WANTED = 3,
+    SETTLE_MS = 1000,
+    CHANGES_MAX = 128,
+    LOOK_EACH_MS = 50,
+    ROUNDING = 2
+};
 
 /* The group went from one instance to another. */
 struct change {
@@ -41,7 +47,8 @@ static uint8_t host_of(uint8_t group, uint8_t instance)
 
 static const char *host_name(uint8_t host) { return node_name((uint8_t)(CTLS + host)); }
 
-/* ---- at every step --------------------------------------------------------------------- */
+/* ---- at every step ---------------------------------------------------------------------
+ */
 
 /* True if a client's write could be acknowledged there, were the server willing. */
 static bool serves(uint8_t host, uint8_t group)
@@ -82,18 +89,19 @@ void judge_step(void)
         sim.over = true;
 }
 
-/* ---- what clients see ------------------------------------------------------------------ */
+/* ---- what clients see ------------------------------------------------------------------
+ */
 
 static void remember(uint8_t group, enum event_kind kind, uint8_t client, uint64_t number)
 {
     history_add(&pgs[group].history,
                 (struct event){.at_ns = (int64_t)sim.now,
-                                          .number = number,
-                                          .kind = (uint8_t)kind,
-                                          .client = client,
-                                          .host = client >= CLIENT_PROBE
-                                                      ? (uint8_t)(client - CLIENT_PROBE)
-                                                      : client});
+                               .number = number,
+                               .kind = (uint8_t)kind,
+                               .client = client,
+                               .host = client >= CLIENT_PROBE
+                                           ? (uint8_t)(client - CLIENT_PROBE)
+                                           : client});
 }
 
 static bool is_promised(uint8_t host, uint8_t group)
@@ -146,7 +154,8 @@ static void forget_promises(uint8_t group)
     of_group[group].changes = 0;
 }
 
-/* ---- losses (I8, I9) ------------------------------------------------------------------- */
+/* ---- losses (I8, I9) -------------------------------------------------------------------
+ */
 
 static bool may_lose(uint8_t group)
 {
@@ -202,7 +211,8 @@ static void judge_loss(uint8_t group, const struct group *g)
     sim_note("group %s has lost %" PRIu64 " writes, as forecast", group_name(group), lost);
 }
 
-/* ---- what the log says ------------------------------------------------------------------ */
+/* ---- what the log says ------------------------------------------------------------------
+ */
 
 static bool runs_ungated(uint8_t host, uint8_t group)
 {
@@ -257,6 +267,10 @@ void judge_entry(uint8_t group, const struct entry *e, const struct group *g)
             sim_fail("I9: group %s has lost %" PRIu64 " writes and reports %" PRIu64,
                      group_name(group), of_group[group].lost_of_run, g->run.loss_bytes);
         break;
+    case ENTRY_SYNC_SHRINK:
+        if (g->policy.sync == SYNC_STRICT)
+            sim_fail("I8: group %s is strict, and its set has shrunk", group_name(group));
+        break;
     case ENTRY_DETACH:
         operators[group].unmanaged = true;
         forget_promises(group);
@@ -266,7 +280,8 @@ void judge_entry(uint8_t group, const struct entry *e, const struct group *g)
     }
 }
 
-/* ---- programs -------------------------------------------------------------------------- */
+/* ---- programs --------------------------------------------------------------------------
+ */
 
 void judge_disk_failed(uint8_t node) { disk_failed[node] = true; }
 
@@ -283,7 +298,8 @@ void judge_ended(uint8_t node)
     disk_failed[node] = false;
 }
 
-/* ---- the end --------------------------------------------------------------------------- */
+/* ---- the end ---------------------------------------------------------------------------
+ */
 
 static bool is_settled(uint8_t group)
 {
@@ -327,11 +343,10 @@ static void explain_stuck(uint8_t group)
     sim_fail("I11: group %s is stuck: %s, epoch %" PRIu64 ", active %s, set %x, servers "
              "%s and %s, steps %s/%d and %s/%d, acks %" PRIu64 ": %s",
              group_name(group), phase_name(g->phase), g->epoch,
-             host_name(host_of(group, g->active)), g->sync_set,
-             server_state_name(a->state), server_state_name(b->state),
-             step_kind_name(g->instances[0].step.kind), (int)g->instances[0].step.state,
-             step_kind_name(g->instances[1].step.kind), (int)g->instances[1].step.state,
-             pgs[group].acks_healed, out.verdict);
+             host_name(host_of(group, g->active)), g->sync_set, server_state_name(a->state),
+             server_state_name(b->state), step_kind_name(g->instances[0].step.kind),
+             (int)g->instances[0].step.state, step_kind_name(g->instances[1].step.kind),
+             (int)g->instances[1].step.state, pgs[group].acks_healed, out.verdict);
 }
 
 static void judge_history(uint8_t group)

@@ -16,8 +16,8 @@
 
 void judge_begin(void);
 void judge_end(void);
-void judge_step(void);             /* after each event */
-void judge_group(uint8_t group);   /* something of it has opened, or may serve */
+void judge_step(void);           /* after each event */
+void judge_group(uint8_t group); /* something of it has opened, or may serve */
 void judge_sent(uint8_t host, uint8_t group, int id);
 void judge_ack(uint8_t host, uint8_t group, int id);
 void judge_audit(const struct audit_row *row);
@@ -27,7 +27,7 @@ void judge_on_disk(uint8_t host, uint8_t group, uint64_t epoch, bool fenced);
 void judge_leads(uint8_t host, uint8_t group, uint64_t epoch);
 /* I9: what a restarted server recovered is visible from its opening on. */
 void judge_opens(uint8_t host, uint8_t group);
-void judge_ended(uint8_t node);    /* a program has ended by itself */
+void judge_ended(uint8_t node);       /* a program has ended by itself */
 void judge_disk_failed(uint8_t node); /* and may */
 void judge_fault(uint8_t group, bool healed);
 

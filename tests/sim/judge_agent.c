@@ -19,8 +19,8 @@ static bool read_record(uint8_t host, uint8_t group, uint64_t *ret_highest,
 
     (void)snprintf(key, sizeof key, "\ngroup %s ", group_name(group));
     line = text != NULL ? strstr(text, key) : NULL;
-    return line != NULL && sscanf(line + strlen(key), "%" SCNu64 " %" SCNu64, ret_highest,
-                                  ret_fenced) == 2;
+    return line != NULL &&
+           sscanf(line + strlen(key), "%" SCNu64 " %" SCNu64, ret_highest, ret_fenced) == 2;
 }
 
 void judge_on_disk(uint8_t host, uint8_t group, uint64_t epoch, bool fenced)
@@ -39,7 +39,8 @@ void judge_leads(uint8_t host, uint8_t group, uint64_t epoch)
 {
     uint8_t node;
     const struct group *g = judge_view(group, &node);
-    const struct instance *i = g != NULL ? &g->instances[pgs[group].hosts[1] == host] : NULL;
+    const struct instance *i =
+        g != NULL ? &g->instances[pgs[group].hosts[1] == host] : NULL;
 
     if (i == NULL || g->epoch != epoch)
         return; /* the log has gone on, or is not seen whole */

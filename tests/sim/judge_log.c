@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "controller/base/assert.h"
+#include "controller/daemon/agents.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
 #include "proto/snapshot_codec.h"
@@ -17,8 +18,8 @@ enum { WHOLE_EACH = 64 };
 
 /* What the first node found at an index; the others must find the same. */
 static struct agreed {
-    uint64_t verdict, state, audit;
-} *agreed;
+    uint64_t verdict, state, audit, leader; /* the last by term */
+} * agreed;
 static size_t agreed_cap;
 static uint64_t highest;
 static char last_error[300];
@@ -54,7 +55,8 @@ static void agree(uint64_t *known, uint64_t found, uint64_t index, const char *w
                  node_name(sim_self()->node));
 }
 
-/* ---- applying -------------------------------------------------------------------------- */
+/* ---- applying --------------------------------------------------------------------------
+ */
 
 static uint64_t hash_of(const struct state *s, const struct entry *e,
                         const struct apply_result *r)
@@ -107,10 +109,11 @@ static void tell(const struct state *s, const struct entry *e, const struct appl
     entry_summary(e, g != NULL && i < g->instance_count ? g->instances[i].agent : "",
                   summary, sizeof summary);
     if (r->refusal != ACCEPTED)
-        sim_note("[%" PRIu64 "] %s: %s: refused: %s", s->applied, e->rule, summary, r->text);
+        sim_note("[%" PRIu64 "] %s: %s: refused: %s", s->applied, e->rule, summary,
+                 r->text);
     else if (g != NULL)
-        sim_note("[%" PRIu64 "] %s %-22s %-9s e%" PRIu64 " set %x: %s", s->applied, e->group,
-                 e->rule, phase_name(g->phase), g->epoch, g->sync_set, summary);
+        sim_note("[%" PRIu64 "] %s %-22s %-9s e%" PRIu64 " set %x: %s", s->applied,
+                 e->group, e->rule, phase_name(g->phase), g->epoch, g->sync_set, summary);
     else
         sim_note("[%" PRIu64 "] %s: %s", s->applied, e->rule, summary);
 }
@@ -151,6 +154,24 @@ void __wrap_apply(struct state *s, uint64_t index, const struct entry *e,
     first_time(s, e, ret);
 }
 
+void __real_agents_leader_changed(struct agents *a);
+void __wrap_agents_leader_changed(struct agents *a);
+
+/* daemon.c tells of every change of role by it: one leader in a term, or none. */
+void __wrap_agents_leader_changed(struct agents *a)
+{
+    uint8_t node = sim_self()->node;
+    struct daemon *d = ctl_daemon(node);
+    struct driver_status st;
+
+    if (d != NULL) {
+        node_status(d->node, &st);
+        if (st.role == ROLE_LEADER)
+            agree(&at(st.term)->leader, node + 1u, st.term, "the leader of the term");
+    }
+    __real_agents_leader_changed(a);
+}
+
 /* I9: the trail that auditors read is the same everywhere. */
 void judge_audit(const struct audit_row *row)
 {
@@ -164,7 +185,8 @@ void judge_audit(const struct audit_row *row)
     agree(&at(row->index)->audit, hash | 1, row->index, "the audit row");
 }
 
-/* ---- looking --------------------------------------------------------------------------- */
+/* ---- looking ---------------------------------------------------------------------------
+ */
 
 const char *group_name(uint8_t group)
 {

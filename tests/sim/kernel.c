@@ -45,7 +45,8 @@ void kernel_end(void)
         kernel_forget_files(n);
 }
 
-/* ---- clocks --------------------------------------------------------------------------- */
+/* ---- clocks ---------------------------------------------------------------------------
+ */
 
 /* Read first, stopped afterwards: what is in hand may be old. */
 struct mono mono_now(void)
@@ -70,7 +71,8 @@ void wall_format(uint64_t wall_ms, char text[WALL_TEXT_SIZE])
     snprintf(text, WALL_TEXT_SIZE, "%" PRIu64, wall_ms);
 }
 
-/* ---- lines for people ------------------------------------------------------------------ */
+/* ---- lines for people ------------------------------------------------------------------
+ */
 
 void log_begin(const char *program, const char *name)
 {
@@ -115,7 +117,8 @@ void assert_failed(const char *condition, const char *file, int line, const char
     abort();
 }
 
-/* ---- small files ----------------------------------------------------------------------- */
+/* ---- small files -----------------------------------------------------------------------
+ */
 
 static char **file_named(const char *name)
 {
@@ -178,7 +181,8 @@ int __wrap_durable_write(const struct durable_dir *dir, const char *name,
     return 0;
 }
 
-/* ---- system calls of agent_state.c, steps_state.c and steps_watch.c --------------------- */
+/* ---- system calls of agent_state.c, steps_state.c and steps_watch.c ---------------------
+ */
 
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_openat(int dir, const char *path, int flags, ...);

@@ -40,7 +40,8 @@ struct link {
 
 static struct listener *listeners[NODES_MAX];
 
-/* ---- streams --------------------------------------------------------------------------- */
+/* ---- streams ---------------------------------------------------------------------------
+ */
 
 void stream_adopt(struct stream *s, const struct stream_events *events, void *owner)
 {
@@ -84,7 +85,8 @@ static void on_stream_close(void *owner, const struct err *why)
     events->on_close(whose, why);
 }
 
-/* ---- listening ------------------------------------------------------------------------- */
+/* ---- listening -------------------------------------------------------------------------
+ */
 
 int listener_open(struct listener **ret_listener, struct uv_loop_s *loop, struct tls *tls,
                   const struct listener_spec *spec, struct err *err)
@@ -133,7 +135,8 @@ static void on_arrival(void *arg, uint64_t number)
 
     (void)number;
     identity_of(conn_node(c, 0), &peer);
-    if (l == NULL || !conn_is_alive(c, 0) || l->events->on_peer(l->owner, &peer, &why) != 0) {
+    if (l == NULL || !conn_is_alive(c, 0) ||
+        l->events->on_peer(l->owner, &peer, &why) != 0) {
         conn_close(c, 1, false);
         conn_let_go(c);
         return;
@@ -155,7 +158,8 @@ static void on_arrival(void *arg, uint64_t number)
         stream_close(s);
 }
 
-/* ---- links ----------------------------------------------------------------------------- */
+/* ---- links -----------------------------------------------------------------------------
+ */
 
 static void try_later(struct link *l);
 static void on_try(void *arg, uint64_t number);
@@ -231,8 +235,8 @@ static void try_later(struct link *l)
 {
     uint64_t ms = l->backoff_ms - sim_between(0, l->backoff_ms / 4);
 
-    l->backoff_ms = l->backoff_ms * 2 < l->backoff_max_ms ? l->backoff_ms * 2
-                                                          : l->backoff_max_ms;
+    l->backoff_ms =
+        l->backoff_ms * 2 < l->backoff_max_ms ? l->backoff_ms * 2 : l->backoff_max_ms;
     l->timer = sim_at(sim.now + ms * NS_PER_MS, l->task, on_try, l);
 }
 
@@ -251,9 +255,9 @@ static void on_try(void *arg, uint64_t number)
         try_later(l);
         return;
     }
-    l->timer = sim_at(sim.now + (linked ? CONN_TIMEOUT_MS : CONNECT_MS) *
-                                    (uint64_t)NS_PER_MS,
-                      l->task, on_impatient, l);
+    l->timer =
+        sim_at(sim.now + (linked ? CONN_TIMEOUT_MS : CONNECT_MS) * (uint64_t)NS_PER_MS,
+               l->task, on_impatient, l);
     if (!linked)
         return;
     l->conn = conn_new(l->task, &there->tasks[TASK_MAIN]);
@@ -261,7 +265,8 @@ static void on_try(void *arg, uint64_t number)
     l->conn->side[0].on_frame = on_link_frame;
     l->conn->side[0].on_close = on_link_close;
     l->conn->refs++;
-    e = sim_at(sim.now + 2000ull * net.latency_us[self][l->to] + sim_between(0, 2000) * 1000,
+    e = sim_at(sim.now + 2000ull * net.latency_us[self][l->to] +
+                   sim_between(0, 2000) * 1000,
                &there->tasks[TASK_MAIN], on_arrival, l->conn);
     e->drop = drop_conn;
 }
@@ -306,7 +311,8 @@ void link_close(struct link *l)
     free(l);
 }
 
-/* ---- certificates ---------------------------------------------------------------------- */
+/* ---- certificates ----------------------------------------------------------------------
+ */
 
 int tls_new(struct tls **ret_tls, const struct tls_files *files,
             const struct identity *self, struct err *err)

@@ -104,7 +104,8 @@ static void write_coverage(const char *path)
     fclose(out);
 }
 
-/* ---- the fewest faults ------------------------------------------------------------------ */
+/* ---- the fewest faults ------------------------------------------------------------------
+ */
 
 static bool fails(struct sim_options opt, const bool *without)
 {
@@ -156,7 +157,8 @@ static void print_fewest(const struct arguments *a, unsigned faults)
     sim_clear();
 }
 
-/* ---- all of them ------------------------------------------------------------------------ */
+/* ---- all of them ------------------------------------------------------------------------
+ */
 
 static bool play_one(const struct arguments *a, uint64_t seed, uint64_t *digest)
 {
@@ -196,8 +198,8 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
-    for (uint64_t seed = a.first;
-         seed <= a.last && (mutant_name == NULL || failed == 0); seed++)
+    for (uint64_t seed = a.first; seed <= a.last && (mutant_name == NULL || failed == 0);
+         seed++)
         failed += !play_one(&a, seed, &digest);
     took = cpu_s() - began;
     n = a.last - a.first + 1;

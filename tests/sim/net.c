@@ -13,7 +13,8 @@
 
 struct network net;
 
-/* ---- what lies between ----------------------------------------------------------------- */
+/* ---- what lies between -----------------------------------------------------------------
+ */
 
 void net_begin(void)
 {
@@ -44,7 +45,8 @@ static uint64_t delay_ns(uint8_t from, uint8_t to)
     return us * 1000;
 }
 
-/* ---- connections ----------------------------------------------------------------------- */
+/* ---- connections -----------------------------------------------------------------------
+ */
 
 struct frame {
     struct frame *next;
@@ -145,8 +147,7 @@ static void depart(struct frame *f, uint64_t extra, bool in_order)
 {
     struct conn *c = f->conn;
     struct side *from = &c->side[1 - f->to];
-    uint64_t at = sim.now + extra +
-                  delay_ns(conn_node(c, 1u - f->to), conn_node(c, f->to));
+    uint64_t at = sim.now + extra + delay_ns(conn_node(c, 1u - f->to), conn_node(c, f->to));
     struct moment *e;
 
     if (in_order && at <= from->last_at)
@@ -218,7 +219,8 @@ int conn_send(struct conn *c, unsigned side, const void *data, size_t len, struc
     return 0;
 }
 
-/* ---- the end of one -------------------------------------------------------------------- */
+/* ---- the end of one --------------------------------------------------------------------
+ */
 
 struct farewell {
     struct conn *conn;
@@ -279,13 +281,14 @@ void conn_close(struct conn *c, unsigned side, bool silent)
         at = s->last_at + 1;
     if (silent || !net_linked(conn_node(c, side), conn_node(c, 1 - side)))
         say_farewell(c, 1 - side, ERR_TIMEOUT,
-                     sim.now + sim_between(CONN_TIMEOUT_MS, CONN_TIMEOUT_MS + 500) *
-                                   NS_PER_MS);
+                     sim.now +
+                         sim_between(CONN_TIMEOUT_MS, CONN_TIMEOUT_MS + 500) * NS_PER_MS);
     else
         say_farewell(c, 1 - side, ERR_CLOSED, at);
 }
 
-/* ---- cuts ------------------------------------------------------------------------------ */
+/* ---- cuts ------------------------------------------------------------------------------
+ */
 
 static bool joins(const struct conn *c, uint8_t a, uint8_t b)
 {
@@ -298,8 +301,8 @@ static void on_dead_air(void *arg, uint64_t number)
     uint8_t a = (uint8_t)(number & 255), b = (uint8_t)(number >> 8 & 255);
 
     (void)arg;
-    if (net_linked(a, b) || sim.now - net.cut_since[a][b] <
-                                (uint64_t)CONN_TIMEOUT_MS * NS_PER_MS)
+    if (net_linked(a, b) ||
+        sim.now - net.cut_since[a][b] < (uint64_t)CONN_TIMEOUT_MS * NS_PER_MS)
         return;
     for (struct conn *c = conns; c != NULL; c = c->next) {
         if (!joins(c, a, b) || c->dying)

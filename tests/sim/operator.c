@@ -55,7 +55,8 @@ static void entry_of(uint8_t group, enum entry_kind kind, struct entry *e)
     snprintf(e->rule, RULE_SIZE, "operator");
 }
 
-/* ---- declaring -------------------------------------------------------------------------- */
+/* ---- declaring --------------------------------------------------------------------------
+ */
 
 static void fill_policy(uint8_t group, struct policy *p)
 {
@@ -70,11 +71,12 @@ static void fill_policy(uint8_t group, struct policy *p)
     p->local_restarts = plan.local_restarts;
     p->standby_reads = plan.standby_reads[group];
     p->automatic = !plan.manual[group];
-    if (operators[group].policy_changed) {
+    if (operators[group].longer_ttl) {
         p->lease.ttl_ms = plan.ttl_ms * 3 / 2;
         p->renew_ms = plan.renew_ms * 3 / 2;
-        p->local_restarts = 1;
     }
+    if (operators[group].fewer_restarts)
+        p->local_restarts = 1;
 }
 
 static void declare(uint8_t group, uint8_t node, struct daemon *d)
@@ -104,7 +106,8 @@ static void declare(uint8_t group, uint8_t node, struct daemon *d)
     (void)propose(node, d, &e);
 }
 
-/* ---- what they ask for at any moment ------------------------------------------------------ */
+/* ---- what they ask for at any moment
+ * ------------------------------------------------------ */
 
 static void resume(void *arg, uint64_t number)
 {
@@ -165,7 +168,8 @@ void operator_propose(uint8_t group, enum entry_kind kind, uint64_t number)
         e.switchover = (struct entry_switchover){(uint8_t)number, g->epoch, "asked for"};
     if (kind == ENTRY_RUN_ABORT && g->phase != PHASE_SWITCHING && number == 0) {
         operator_propose(group, ENTRY_SWITCHOVER, g->active < 2 ? 1 - g->active : 0);
-        later(sim.now + sim_between(5, 500) * NS_PER_MS, abort_it, group); /* second thoughts */
+        later(sim.now + sim_between(5, 500) * NS_PER_MS, abort_it,
+              group); /* second thoughts */
         return;
     }
     if (kind == ENTRY_RUN_ABORT)
@@ -179,7 +183,8 @@ void operator_propose(uint8_t group, enum entry_kind kind, uint64_t number)
         later(number, end_detach, group);
     }
     if (kind == ENTRY_DECLARE) {
-        o->policy_changed = number % 2 == 0;
+        o->longer_ttl = !o->longer_ttl;
+        o->fewer_restarts = number % 2 == 0;
         declare(group, node, d);
         return;
     }
@@ -208,7 +213,8 @@ void operator_end_detachment(uint8_t group)
         later(sim.now + 500ull * NS_PER_MS, end_detach, group);
 }
 
-/* ---- what they look after ------------------------------------------------------------------ */
+/* ---- what they look after
+ * ------------------------------------------------------------------ */
 
 /* What `why` tells the operator of a group that does not form: the other one holds more. */
 static bool named_the_wrong_one(uint8_t group, const struct group *g)

@@ -13,7 +13,8 @@ struct pair_of_servers pgs[WORLD_GROUPS_MAX];
 
 struct server *pg_server(uint8_t host, uint8_t group) { return &pgs[group].of[host]; }
 
-/* ---- life ------------------------------------------------------------------------------ */
+/* ---- life ------------------------------------------------------------------------------
+ */
 
 void pg_begin(void)
 {
@@ -71,7 +72,8 @@ void pg_crash(uint8_t host, uint8_t group)
 {
     if (!runs(pg_server(host, group)))
         return;
-    sim_note("%s: the server of group %u is gone", node_name((uint8_t)(CTLS + host)), group);
+    sim_note("%s: the server of group %u is gone", node_name((uint8_t)(CTLS + host)),
+             group);
     pg_stop(host, group, false);
 }
 
@@ -91,7 +93,8 @@ static void on_started(void *arg, uint64_t number)
 void pg_start(uint8_t host, uint8_t group)
 {
     struct server *s = pg_server(host, group);
-    struct moment *e = sim_at(sim.now + sim_between(15, 300) * NS_PER_MS, NULL, on_started, NULL);
+    struct moment *e =
+        sim_at(sim.now + sim_between(15, 300) * NS_PER_MS, NULL, on_started, NULL);
 
     s->pid = ++machines[CTLS + host].next_pid;
     s->start_ms = sim.now / NS_PER_MS + 1;
@@ -121,7 +124,8 @@ void pg_set_names(struct server *s, char *const *names, size_t n, uint64_t gener
     s->blocked = false;
 }
 
-/* ---- WAL ------------------------------------------------------------------------------- */
+/* ---- WAL -------------------------------------------------------------------------------
+ */
 
 static void reserve(struct server *s, int n)
 {
@@ -226,7 +230,8 @@ bool pg_all_flushed(uint8_t host, uint8_t group, int pos)
     return true;
 }
 
-/* ---- clients --------------------------------------------------------------------------- */
+/* ---- clients ---------------------------------------------------------------------------
+ */
 
 /* A waiting commit is acknowledged in the instant in which the packet can pass. */
 static void acknowledge(uint8_t host, uint8_t group)

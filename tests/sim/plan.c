@@ -35,15 +35,16 @@ void fault_describe(const struct fault *f, char *text, size_t size)
              fault_name(f->kind), when, f->lasts / NS_PER_MS, f->a, f->b, f->group);
 }
 
-/* ---- terms ----------------------------------------------------------------------------- */
+/* ---- terms -----------------------------------------------------------------------------
+ */
 
 static void choose_profile(void)
 {
     static const struct {
         uint32_t ttl, renew, election, heartbeat;
     } profiles[] = {
-        {1000, 150, 300, 50},  {1000, 150, 300, 50},  {1000, 150, 300, 50},
-        {3000, 300, 900, 100}, {3000, 300, 900, 100}, {3000, 300, 900, 100},
+        {1000, 150, 300, 50},  {1000, 150, 300, 50},   {1000, 150, 300, 50},
+        {3000, 300, 900, 100}, {3000, 300, 900, 100},  {3000, 300, 900, 100},
         {500, 60, 150, 30},    {6000, 600, 1500, 250},
     };
     unsigned i = (unsigned)sim_between(0, sim.groups > 1 ? 5 : 7);
@@ -61,7 +62,7 @@ static void choose_group(uint8_t g)
                                      : (enum sync_mode)sim_between(0, 1);
     plan.standby_reads[g] = sim_chance(250);
     plan.manual[g] = sim_chance(120);
-    operators[g] = (struct operator_of){.declared = 0};
+    operators[g] = (struct operator_of){.longer_ttl = sim_chance(350)};
 }
 
 /* A clock may be off by the whole bound, in either direction. */
@@ -69,13 +70,14 @@ static int64_t any_rate(void)
 {
     static const int64_t edge[] = {-10000, 10000, 0};
 
-    return sim_chance(700) ? edge[sim_between(0, 2)] : (int64_t)sim_between(0, 20000) - 10000;
+    return sim_chance(700) ? edge[sim_between(0, 2)]
+                           : (int64_t)sim_between(0, 20000) - 10000;
 }
 
 static void choose_terms(void)
 {
     choose_profile();
-    plan.snapshot_every = sim_between(15, 250);
+    plan.snapshot_every = sim_chance(250) ? sim_between(1, 4) : sim_between(5, 200);
     plan.trailing = sim_between(4, 60);
     plan.cooldown_ms = sim_chance(250) ? 10000 : 0;
     plan.local_restarts = (uint32_t)sim_between(0, 2);
@@ -90,14 +92,15 @@ static void choose_terms(void)
     sim.end_at = sim.heal_at + (100000 + 10ull * plan.ttl_ms) * NS_PER_MS;
 }
 
-/* ---- the schedule ---------------------------------------------------------------------- */
+/* ---- the schedule ----------------------------------------------------------------------
+ */
 
 static enum entry_kind choose_entry(void)
 {
     static const enum entry_kind kinds[] = {
-        ENTRY_ACTIVATE,   ENTRY_ACTIVATE,   ENTRY_OPENED,     ENTRY_FENCE_BEGIN,
-        ENTRY_FENCE_BEGIN, ENTRY_STEP_START, ENTRY_STEP_START, ENTRY_STEP_END,
-        ENTRY_PROOF,      ENTRY_SYNC_JOIN,  ENTRY_SYNC_SHRINK, ENTRY_SWITCHOVER,
+        ENTRY_ACTIVATE,    ENTRY_ACTIVATE,   ENTRY_OPENED,      ENTRY_FENCE_BEGIN,
+        ENTRY_FENCE_BEGIN, ENTRY_STEP_START, ENTRY_STEP_START,  ENTRY_STEP_END,
+        ENTRY_PROOF,       ENTRY_SYNC_JOIN,  ENTRY_SYNC_SHRINK, ENTRY_SWITCHOVER,
     };
 
     return kinds[sim_between(0, ARRAY_LEN(kinds) - 1)];

@@ -97,7 +97,8 @@ void fault_begin(struct fault *f);
 struct operator_of {
     bool detaching, unmanaged, paused, adopt;
     uint8_t declared; /* instance */
-    bool policy_changed;
+    bool longer_ttl;  /* than the profile's: then a change makes it shorter */
+    bool fewer_restarts;
 };
 extern struct operator_of operators[WORLD_GROUPS_MAX];
 void operator_start(void);

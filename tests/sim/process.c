@@ -62,7 +62,8 @@ struct daemon *ctl_daemon(uint8_t node)
     return sim.procs[node].up && !sim.procs[node].mute ? &daemons[node].d : NULL;
 }
 
-/* ---- parts that only show things -------------------------------------------------------- */
+/* ---- parts that only show things --------------------------------------------------------
+ */
 
 int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *err)
 {
@@ -96,7 +97,8 @@ int prober_open(struct prober **ret_prober, struct daemon *d, struct err *err)
 
 void prober_close(struct prober *p) { (void)p; }
 
-/* ---- a controller ----------------------------------------------------------------------- */
+/* ---- a controller -----------------------------------------------------------------------
+ */
 
 int __real_raftnode_open(struct raftnode **ret_node, struct uv_loop_s *loop,
                          const struct raftnode_config *config,
@@ -185,7 +187,8 @@ void proc_start_controller(uint8_t node)
     box->snapshot_every = (uint32_t)plan.snapshot_every;
     box->trailing = (uint32_t)plan.trailing;
     s = scope_enter(&p->tasks[TASK_MAIN]);
-    if (daemon_open(&box->d, &p->tasks[TASK_MAIN].loop, &settings, !box->was_up, &err) != 0) {
+    if (daemon_open(&box->d, &p->tasks[TASK_MAIN].loop, &settings, !box->was_up, &err) !=
+        0) {
         sim_note("controller %s: %s", names[node], err.text);
         p->ending = true;
     }
@@ -193,7 +196,8 @@ void proc_start_controller(uint8_t node)
     scope_leave(s);
 }
 
-/* ---- an agent --------------------------------------------------------------------------- */
+/* ---- an agent ---------------------------------------------------------------------------
+ */
 
 static void fill_agent_settings(uint8_t node, struct agent_settings *s)
 {
@@ -237,8 +241,7 @@ static int start_agent(struct agent_box *a, struct proc *p, struct err *err)
 
     snprintf(self.cluster, sizeof self.cluster, "%s", a->settings.cluster);
     snprintf(self.agent, sizeof self.agent, "%s", a->settings.name);
-    status =
-        agent_state_open(&a->state, a->settings.state_dir, &a->contents, &self, err);
+    status = agent_state_open(&a->state, a->settings.state_dir, &a->contents, &self, err);
     if (status == 0)
         status = board_new(&a->board, err);
     steps.board = keeper.board = a->board;
@@ -273,7 +276,8 @@ void proc_start_agent(uint8_t node)
     scope_leave(s);
 }
 
-/* ---- the end ---------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------------
+ */
 
 /* Nothing that happens in here is heard or seen by anybody: it gives memory back. */
 static void take_apart(struct proc *p)

@@ -27,7 +27,8 @@ struct helper {
 
 static struct helper *helpers[HOSTS_MAX][2 * WORLD_GROUPS_MAX];
 
-/* ---- processes ------------------------------------------------------------------------- */
+/* ---- processes -------------------------------------------------------------------------
+ */
 
 uint64_t process_start_ms(int32_t pid)
 {
@@ -121,7 +122,8 @@ static void die_with(struct helper *h, int code, const char *text)
     forget_work(h);
     h->pid = 0;
     if (h->busy)
-        h->answer = sim_at(sim.now + sim_between(100, 4000) * 1000, h->task, on_death_told, h);
+        h->answer =
+            sim_at(sim.now + sim_between(100, 4000) * 1000, h->task, on_death_told, h);
     else
         h->born = sim_at(sim.now + sim_between(1, 40) * NS_PER_MS, h->task, on_born, h);
 }
@@ -148,7 +150,8 @@ void provider_crash(uint8_t host)
             die_with(helpers[host][i], ERR_CLOSED, "the provider process has ended");
 }
 
-/* ---- answers --------------------------------------------------------------------------- */
+/* ---- answers ---------------------------------------------------------------------------
+ */
 
 static void end_request(struct helper *h)
 {
@@ -203,7 +206,8 @@ static void on_act(void *arg, uint64_t number)
     if (h->work.outcome == 0)
         h->act = sim_at(sim.now + ns, NULL, on_act, h);
     else
-        h->answer = sim_at(sim.now + sim_between(1, 6) * NS_PER_MS, h->task, on_step_told, h);
+        h->answer =
+            sim_at(sim.now + sim_between(1, 6) * NS_PER_MS, h->task, on_step_told, h);
 }
 
 static void begin_step(struct helper *h, const Rf__ProviderRequest *request)

@@ -11,7 +11,8 @@ enum { POLL_MS = 20 };
 
 static char empty[] = "";
 
-/* ---- looking --------------------------------------------------------------------------- */
+/* ---- looking ---------------------------------------------------------------------------
+ */
 
 uint64_t look_takes_ns(uint8_t host, uint8_t group)
 {
@@ -94,7 +95,8 @@ void look_at_server(struct look *l, uint8_t host, uint8_t group, bool canary)
     ASSERT(l->seen.error != NULL && empty[0] == 0);
 }
 
-/* ---- steps ----------------------------------------------------------------------------- */
+/* ---- steps -----------------------------------------------------------------------------
+ */
 
 static uint64_t done(struct work *w, uint64_t position)
 {

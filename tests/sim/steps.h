@@ -1,4 +1,5 @@
-/* tests/sim/steps.h -- what provider processes see and do, as providers/postgres does it. */
+/* tests/sim/steps.h -- what provider processes see and do, as providers/postgres does it.
+ */
 #ifndef RF_SIM_STEPS_H
 #define RF_SIM_STEPS_H
 

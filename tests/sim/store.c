@@ -54,7 +54,8 @@ struct store {
 
 static struct disk disks[CTLS];
 
-/* ---- what is written ------------------------------------------------------------------- */
+/* ---- what is written -------------------------------------------------------------------
+ */
 
 static struct entry_on_disk *slot(struct disk *d, uint64_t index)
 {
@@ -137,7 +138,8 @@ static void op_free(struct op *o)
     free(o);
 }
 
-/* ---- the queue ------------------------------------------------------------------------- */
+/* ---- the queue -------------------------------------------------------------------------
+ */
 
 static void on_disk(void *arg, uint64_t number);
 
@@ -201,8 +203,7 @@ static void on_stalled(void *arg, uint64_t number)
 static struct op *op_new(struct store *s, enum order_kind kind, uint64_t seq)
 {
     struct op *o = calloc(1, sizeof *o);
-    uint64_t last =
-        s->ops != NULL ? CONTAINER_OF(s->tail, struct op, next)->due : sim.now;
+    uint64_t last = s->ops != NULL ? CONTAINER_OF(s->tail, struct op, next)->due : sim.now;
 
     ASSERT(o != NULL);
     sim_call();
@@ -286,7 +287,8 @@ int store_query_audit(struct store *s, const struct audit_query *q,
 
 void store_stats(struct store *s, struct store_stats *ret_stats) { *ret_stats = s->stats; }
 
-/* ---- life ------------------------------------------------------------------------------ */
+/* ---- life ------------------------------------------------------------------------------
+ */
 
 static void load(struct store *s, struct driver_state *ret)
 {

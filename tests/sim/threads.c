@@ -7,7 +7,8 @@
 #include "fencing/agent/syncer.h"
 #include "tests/sim/kernel.h"
 
-/* ---- bells ----------------------------------------------------------------------------- */
+/* ---- bells -----------------------------------------------------------------------------
+ */
 
 struct bell {
     struct bell *next;
@@ -73,7 +74,8 @@ void bells_ring(struct task *t)
     }
 }
 
-/* ---- the epoch file -------------------------------------------------------------------- */
+/* ---- the epoch file --------------------------------------------------------------------
+ */
 
 struct syncer {
     struct syncer_parts parts;

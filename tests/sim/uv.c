@@ -18,7 +18,8 @@ struct pending_work {
 
 static struct task *task_of(const uv_loop_t *loop) { return loop->data; }
 
-/* ---- handles -------------------------------------------------------------------------- */
+/* ---- handles --------------------------------------------------------------------------
+ */
 
 static void init(uv_loop_t *loop, uv_handle_t *h, uv_handle_type type)
 {
@@ -89,7 +90,8 @@ void uv_drain(struct task *t)
     uv_end_turn(t);
 }
 
-/* ---- timers --------------------------------------------------------------------------- */
+/* ---- timers ---------------------------------------------------------------------------
+ */
 
 int uv_timer_init(uv_loop_t *loop, uv_timer_t *t)
 {
@@ -152,7 +154,8 @@ int uv_timer_stop(uv_timer_t *t)
 
 void uv_timer_set_repeat(uv_timer_t *t, uint64_t repeat) { t->repeat = repeat; }
 
-/* ---- the end of a turn ---------------------------------------------------------------- */
+/* ---- the end of a turn ----------------------------------------------------------------
+ */
 
 int uv_idle_init(uv_loop_t *loop, uv_idle_t *i)
 {
@@ -176,8 +179,8 @@ int uv_idle_start(uv_idle_t *i, uv_idle_cb cb)
         return 0;
     i->idle_cb = cb;
     i->flags |= ACTIVE;
-    i->u.reserved[0] = sim_at(sim.now + (sim_random() >> 40) % JITTER_NS, task_of(i->loop),
-                              on_idle, i);
+    i->u.reserved[0] =
+        sim_at(sim.now + (sim_random() >> 40) % JITTER_NS, task_of(i->loop), on_idle, i);
     return 0;
 }
 
@@ -187,7 +190,8 @@ int uv_idle_stop(uv_idle_t *i)
     return 0;
 }
 
-/* ---- descriptors: of postmasters ------------------------------------------------------- */
+/* ---- descriptors: of postmasters -------------------------------------------------------
+ */
 
 int uv_poll_init(uv_loop_t *loop, uv_poll_t *poll, int fd)
 {
@@ -227,13 +231,13 @@ void uv_fd_ready(struct proc *p, int fd)
 
         if (poll == NULL || poll->io_watcher.fd != fd || poll->u.reserved[0] != NULL)
             continue;
-        poll->u.reserved[0] =
-            sim_at(sim.now + sim_between(50, 3000) * 1000, task_of(poll->loop), on_ready,
-                   poll);
+        poll->u.reserved[0] = sim_at(sim.now + sim_between(50, 3000) * 1000,
+                                     task_of(poll->loop), on_ready, poll);
     }
 }
 
-/* ---- the pool ------------------------------------------------------------------------- */
+/* ---- the pool -------------------------------------------------------------------------
+ */
 
 static void on_work(void *arg, uint64_t number)
 {
@@ -261,7 +265,8 @@ int uv_queue_work(uv_loop_t *loop, uv_work_t *req, uv_work_cb work, uv_after_wor
     return 0;
 }
 
-/* ---- loops and threads ---------------------------------------------------------------- */
+/* ---- loops and threads ----------------------------------------------------------------
+ */
 
 /* Of an agent's process the first loop is the main thread's, the second the keeper's. */
 int uv_loop_init(uv_loop_t *loop)

@@ -13,7 +13,8 @@ enum { DEPTH_MAX = 6 };
 
 struct sim sim;
 
-/* ---- chance --------------------------------------------------------------------------- */
+/* ---- chance ---------------------------------------------------------------------------
+ */
 
 /* xorshift64*: the same everywhere, and never zero. */
 uint64_t sim_random(void)
@@ -37,7 +38,8 @@ void sim_mix(uint64_t value)
     sim.digest ^= sim.digest >> 29;
 }
 
-/* ---- telling -------------------------------------------------------------------------- */
+/* ---- telling --------------------------------------------------------------------------
+ */
 
 void sim_fail(const char *fmt, ...)
 {
@@ -68,7 +70,8 @@ void sim_note(const char *fmt, ...)
     putchar('\n');
 }
 
-/* ---- events --------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------
+ */
 
 static bool earlier(const struct moment *a, const struct moment *b)
 {
@@ -130,11 +133,11 @@ struct moment *sim_at(uint64_t at, struct task *task, sim_fn *fn, void *arg)
     struct moment *e = moment_new();
 
     *e = (struct moment){.at = at > sim.now ? at : sim.now,
-                        .seq = sim.seq++,
-                        .task = task,
-                        .life = task != NULL ? task->proc->life : 0,
-                        .fn = fn,
-                        .arg = arg};
+                         .seq = sim.seq++,
+                         .task = task,
+                         .life = task != NULL ? task->proc->life : 0,
+                         .fn = fn,
+                         .arg = arg};
     heap_push(e);
     return e;
 }
@@ -153,7 +156,8 @@ void sim_push_again(struct moment *e, uint64_t at)
     heap_push(e);
 }
 
-/* ---- running -------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------
+ */
 
 struct scope scope_enter(struct task *t)
 {
@@ -260,7 +264,8 @@ static void run_until(uint64_t until)
         sim.now = until;
 }
 
-/* ---- calls of the kernel -------------------------------------------------------------- */
+/* ---- calls of the kernel --------------------------------------------------------------
+ */
 
 struct proc *sim_self(void) { return sim.cur != NULL ? sim.cur->proc : NULL; }
 
@@ -307,7 +312,8 @@ uint64_t clock_of(const struct ticking *c)
     return c->offset + (uint64_t)((int64_t)sim.now + drift);
 }
 
-/* ---- life ----------------------------------------------------------------------------- */
+/* ---- life -----------------------------------------------------------------------------
+ */
 
 void sim_begin(const struct sim_options *opt)
 {

@@ -78,9 +78,9 @@ struct agent_box;  /* what an agent is */
 struct proc {
     uint8_t node;
     bool up;
-    bool mute;        /* killed, or being taken apart: nothing it does has any effect */
-    bool ending;      /* wants to end: exit(), uv_stop() */
-    uint32_t life;    /* +1 at each end */
+    bool mute;     /* killed, or being taken apart: nothing it does has any effect */
+    bool ending;   /* wants to end: exit(), uv_stop() */
+    uint32_t life; /* +1 at each end */
     uint64_t frozen_until;
     uint32_t stop_after; /* SIGSTOP at the n-th call from now; 0: none */
     uint64_t stop_ns;    /* for so long */
@@ -94,8 +94,8 @@ struct proc {
 
 struct sim_options {
     uint64_t seed;
-    unsigned groups;    /* 1: the pair; else the world of many */
-    int trace;          /* 1: what happens; 2: the programs' own lines, too */
+    unsigned groups;     /* 1: the pair; else the world of many */
+    int trace;           /* 1: what happens; 2: the programs' own lines, too */
     const bool *without; /* faults of the schedule that are left out, by position */
     bool history;        /* keep it */
 };
@@ -106,8 +106,8 @@ struct sim {
     struct moment **heap;
     size_t heap_count, heap_cap, pool_count, pool_cap;
     struct moment **pool, *limbo;
-    struct task *cur; /* whose code runs; NULL: the world's */
-    unsigned depth;   /* calls of the kernel that the world goes on inside of */
+    struct task *cur;     /* whose code runs; NULL: the world's */
+    unsigned depth;       /* calls of the kernel that the world goes on inside of */
     uint64_t inner_until; /* until when the innermost of them lasts */
     bool noisy;           /* faults go on */
     bool over, failed, stuck;
@@ -125,11 +125,11 @@ uint64_t sim_between(uint64_t low, uint64_t high);
 bool sim_chance(unsigned permille);
 void sim_mix(uint64_t value); /* into the digest */
 struct moment *sim_at(uint64_t at, struct task *task, sim_fn *fn, void *arg);
-void sim_cancel(struct moment *e); /* NULL is fine */
+void sim_cancel(struct moment *e);                  /* NULL is fine */
 void sim_push_again(struct moment *e, uint64_t at); /* from within its own fn */
 void sim_fail(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void sim_note(const char *fmt, ...) PRINTF_LIKE(1, 2); /* with --trace */
-void sim_run_events(void);                              /* to the end, or a failure */
+void sim_run_events(void);                             /* to the end, or a failure */
 void sim_begin(const struct sim_options *opt);
 void sim_end(void);
 
