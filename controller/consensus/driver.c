@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "controller/base/assert.h"
-#include "controller/base/mutant.h"
 #include "controller/consensus/driver_internal.h"
 #include "proto/envelope.h"
 
@@ -192,8 +191,7 @@ bool driver_error_is_fatal(int code)
 bool driver_is_authoritative(const struct driver *d)
 {
     return d->started && !d->failed && d->role.role == ROLE_LEADER &&
-           MUTANT(before_barrier,
-                  d->own_term_index != 0 && d->applied_index >= d->own_term_index, true);
+           d->own_term_index != 0 && d->applied_index >= d->own_term_index;
 }
 
 static void peer_status(const struct driver *d, unsigned position, struct driver_peer *ret)

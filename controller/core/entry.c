@@ -90,11 +90,9 @@ static void summary_of_fence(const struct entry *e, const char *name, char *text
                  e->opened.epoch);
 }
 
-/* Who takes part: controllers, agents, groups. */
+/* Who takes part: controllers, agents. */
 static void summary_of_party(const struct entry *e, char *text, unsigned size)
 {
-    const struct group *g = &e->declare.spec;
-
     if (e->kind == ENTRY_CONTROLLER)
         snprintf(text, size,
                  "controller %s in %s, version %s, formats %u to %u, "
@@ -102,13 +100,9 @@ static void summary_of_party(const struct entry *e, char *text, unsigned size)
                  e->controller.name, e->controller.region, e->controller.version,
                  e->controller.format_min, e->controller.format_max,
                  e->controller.election_ms);
-    else if (e->kind == ENTRY_ENROL)
+    else
         snprintf(text, size, "agent %s in %s at %s, version %s", e->enrol.agent.name,
                  e->enrol.agent.region, e->enrol.agent.address, e->enrol.agent.version);
-    else
-        snprintf(text, size, "sync %s, ttl %u ms, %u instances, active in %s",
-                 sync_mode_name(g->policy.sync), g->policy.lease.ttl_ms, g->instance_count,
-                 group_region_name(g, g->active));
 }
 
 static void summary_of_set(const struct entry *e, const char *name, char *text,
@@ -129,7 +123,6 @@ void entry_summary(const struct entry *e, const char *name, char *text, unsigned
     switch (e->kind) {
     case ENTRY_CONTROLLER:
     case ENTRY_ENROL:
-    case ENTRY_DECLARE:
         summary_of_party(e, text, size);
         return;
     case ENTRY_RENEW:
@@ -163,6 +156,7 @@ void entry_summary(const struct entry *e, const char *name, char *text, unsigned
         snprintf(text, size, "%s", e->refused.text);
         return;
     case ENTRY_NONE:
+    case ENTRY_DECLARE:
     case ENTRY_REMOVE:
     case ENTRY_PAUSE:
     case ENTRY_RESUME:

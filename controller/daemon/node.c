@@ -8,6 +8,7 @@
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
 #include "controller/base/mutant.h"
+#include "controller/base/text.h"
 #include "controller/daemon/audit.h"
 #include "proto/entry_codec.h"
 #include "proto/snapshot_codec.h"
@@ -93,8 +94,7 @@ static int apply_command(struct node *n, const struct order_apply *o, struct err
     n->results[o->index % NODE_RESULTS].index = o->index;
     apply(&n->state, o->index, &n->entry, result_at(n, o->index));
     /* I4: read afresh, after apply(). */
-    observe_applied(&n->seen, &n->state, &n->entry, result_at(n, o->index),
-                    MUTANT(cached_clock, mono_now(), mutant_loop_time()));
+    observe_applied(&n->seen, &n->state, &n->entry, result_at(n, o->index), mono_now());
 
     broken = state_invariant_broken(&n->state);
     if (broken != NULL)
@@ -380,7 +380,7 @@ void node_note_refused(struct node *n, const char *group, const char *text)
 
     *e = (struct entry){.kind = ENTRY_REFUSED, .rule = "operator"};
     (void)snprintf(e->group, sizeof e->group, "%s", group);
-    (void)snprintf(e->refused.text, sizeof e->refused.text, "%s", text);
+    text_set(e->refused.text, sizeof e->refused.text, "%s", text);
     if (node_propose(n, e, NULL, NULL, NULL, &err) != 0)
         log_debug("summary of a refused request not logged: %s", err.text);
 }

@@ -66,7 +66,9 @@ static void refuse(struct incoming *in, const char *why)
     if (frame_encode(&frame, &bytes, &err) != 0 ||
         stream_send(in->s, bytes.data, bytes.len, &err) != 0)
         log_debug("to controller %s: %s", name, err.text);
-    log_warn("controller %s at %s refused: %s", name, stream_remote(in->s), why);
+    log_at(peers_is_news(in->p->peers[in->position].we_refused, why) ? LOG_LEVEL_WARN
+                                                                     : LOG_LEVEL_DEBUG,
+           "controller %s at %s refused: %s", name, stream_remote(in->s), why);
 }
 
 static int check_hello(const struct incoming *in, const Rf__ControllerHello *h,
@@ -83,14 +85,15 @@ static int check_hello(const struct incoming *in, const Rf__ControllerHello *h,
                        h->name, c->name);
     if (h->id != c->id)
         return err_set(err, ERR_PEER,
-                       "it has id %" PRIu64 ", here `controllers` says %" PRIu64
-                       " for %s: make the files agree",
-                       h->id, c->id, c->name);
+                       "in its own file controller %s has id %" PRIu64
+                       ", in the file of %s id %" PRIu64 ": make `controllers` agree",
+                       c->name, h->id, own->name, c->id);
     if (strcmp(h->region, c->region) != 0)
-        return err_set(err, ERR_PEER,
-                       "it is in region %s, here `controllers` says %s for %s: make the "
-                       "files agree",
-                       h->region, c->region, c->name);
+        return err_set(
+            err, ERR_PEER,
+            "in its own file controller %s is in region %s, in the file of %s in "
+            "region %s: make `controllers` agree",
+            c->name, h->region, own->name, c->region);
     if (h->format_min > ENTRY_FORMAT_MAX || h->format_max < ENTRY_FORMAT_MIN ||
         h->format_min > h->format_max)
         return err_set(err, ERR_UNSUPPORTED,
@@ -122,6 +125,7 @@ static bool take_hello(struct incoming *in, const Rf__ControllerHello *h)
     (void)snprintf(peer->hello.region, sizeof peer->hello.region, "%s", h->region);
     (void)snprintf(peer->hello.version, sizeof peer->hello.version, "%s", h->version);
     peer->has_hello = true;
+    peer->we_refused[0] = '\0';
     peer->in = in;
     peer->heard = mono_now();
     peer->asked = (struct pinged){0}; /* may be of its former life */

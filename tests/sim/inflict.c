@@ -40,7 +40,8 @@ static uint8_t leader(void)
     for (uint8_t n = 0; n < CTLS; n++) {
         struct daemon *d = ctl_daemon(n);
 
-        if (d != NULL && d->node != NULL && node_leads(d->node))
+        if (d != NULL && d->node != NULL && node_leads(d->node) &&
+            sim.procs[n].tasks[TASK_MAIN].on_stack == 0)
             return n;
     }
     return NOBODY;

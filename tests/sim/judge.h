@@ -37,6 +37,8 @@ void judge_last(void); /* at the end: the histories, or why it is stuck */
 
 /* The group as the log has it, by whoever has applied most; NULL: not declared. */
 const struct group *judge_view(uint8_t group, uint8_t *ret_node);
+/* No node that has died, or stands still, had applied more. */
+bool judge_sees_all(uint8_t node);
 const char *group_name(uint8_t group);
 
 struct judge_counts {

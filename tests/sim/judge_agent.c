@@ -42,7 +42,8 @@ void judge_leads(uint8_t host, uint8_t group, uint64_t epoch)
     const struct instance *i =
         g != NULL ? &g->instances[pgs[group].hosts[1] == host] : NULL;
 
-    if (i == NULL || g->epoch != epoch)
+    if (i == NULL || g->epoch != epoch || operators[group].unmanaged ||
+        !judge_sees_all(node))
         return; /* the log has gone on, or is not seen whole */
     if (i->holder_epoch != epoch)
         sim_fail("I6: %s is made the primary of group %s for epoch %" PRIu64

@@ -216,6 +216,13 @@ const struct group *judge_view(uint8_t group, uint8_t *ret_node)
     return best;
 }
 
+bool judge_sees_all(uint8_t node)
+{
+    struct daemon *d = ctl_daemon(node);
+
+    return d != NULL && node_state(d->node)->applied >= highest;
+}
+
 void judge_log_error(const char *text)
 {
     (void)snprintf(last_error, sizeof last_error, "%s", text);

@@ -227,6 +227,15 @@ static bool named_the_wrong_one(uint8_t group, const struct group *g)
            (b->timeline > a->timeline || (b->timeline == a->timeline && b->len > a->len));
 }
 
+/* Two run as primaries: what holds more was named, so the other one is stopped. */
+static void stop_the_other(uint8_t group, const struct group *g)
+{
+    uint8_t host = pgs[group].hosts[1 - g->active];
+
+    if (g->phase == PHASE_FORMING && pg_server(host, group)->state == SERVER_PRIMARY)
+        pg_stop(host, group, true);
+}
+
 static void repair(uint8_t group, uint8_t node, struct daemon *d, const struct group *g)
 {
     struct operator_of *o = &operators[group];
@@ -239,6 +248,7 @@ static void repair(uint8_t group, uint8_t node, struct daemon *d, const struct g
         (void)propose(node, d, &e);
         return;
     }
+    stop_the_other(group, g);
     if (g->phase != PHASE_DETACHED)
         return;
     if (pg_server(host, group)->state == SERVER_STANDBY) {

@@ -193,6 +193,7 @@ void proc_start_controller(uint8_t node)
         p->ending = true;
     }
     box->was_up = true;
+    uv_will_wait(&p->tasks[TASK_MAIN]);
     scope_leave(s);
 }
 

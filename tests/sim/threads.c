@@ -1,9 +1,11 @@
-/* The two small modules of the agent that are threads and descriptors in truth: the bell
- * between its threads, and the thread that writes the epoch file. */
+/* The small modules of the agent that are threads and descriptors in truth: the bell
+ * between its threads, the thread that writes the epoch file, and the one that tries the
+ * disk. */
 #include <stdlib.h>
 
 #include "controller/base/assert.h"
 #include "fencing/agent/bell.h"
+#include "fencing/agent/disk_probe.h"
 #include "fencing/agent/syncer.h"
 #include "tests/sim/kernel.h"
 
@@ -154,4 +156,67 @@ void syncer_close(struct syncer *s)
     }
     sim_cancel(s->event);
     free(s);
+}
+
+/* ---- the disk, tried now and then
+ * -------------------------------------------------------- */
+
+struct disk_probe {
+    struct disk_probe_parts parts;
+    struct task *task;
+    struct moment *event; /* the next try, or the end of this one */
+    bool late;            /* its deadline has passed, and that was said */
+};
+
+static void on_probe(void *arg, uint64_t number);
+
+static void probe_in(struct disk_probe *p, uint64_t ns)
+{
+    p->event = sim_at(sim.now + ns, p->task, on_probe, p);
+}
+
+static void on_probe(void *arg, uint64_t number)
+{
+    enum { EACH_MS = 5000, EACH_FAILED_MS = 1000 };
+    struct disk_probe *p = arg;
+    enum disk_state state = machines[p->task->proc->node].disk;
+    uint64_t ns = disk_takes_ns(state);
+    uint64_t limit = p->parts.deadline_ms * (uint64_t)NS_PER_MS;
+    struct err err = {0};
+
+    (void)number;
+    p->event = NULL;
+    if (!p->late && ns > limit) {
+        p->late = true;
+        (void)err_set(&err, ERR_TIMEOUT, "the disk does not answer");
+        probe_in(p, ns - limit);
+    } else {
+        p->late = false;
+        if (state == DISK_FAILING || state == DISK_FULL)
+            (void)err_set(&err, state == DISK_FULL ? ERR_FULL : ERR_IO, "no room");
+        probe_in(p, (err.code != 0 ? EACH_FAILED_MS : EACH_MS) * (uint64_t)NS_PER_MS);
+    }
+    p->parts.says(p->parts.owner, err.code != 0 ? &err : NULL);
+}
+
+int disk_probe_open(struct disk_probe **ret, const struct disk_probe_parts *parts,
+                    struct err *err)
+{
+    struct disk_probe *p = calloc(1, sizeof *p);
+
+    if (p == NULL)
+        return err_set(err, ERR_NOMEM, "disk probe");
+    p->parts = *parts;
+    p->task = parts->loop->data;
+    probe_in(p, sim_between(1, 30) * NS_PER_MS);
+    *ret = p;
+    return 0;
+}
+
+void disk_probe_close(struct disk_probe *p)
+{
+    if (p == NULL)
+        return;
+    sim_cancel(p->event);
+    free(p);
 }

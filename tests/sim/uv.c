@@ -59,6 +59,8 @@ void uv_close(uv_handle_t *h, uv_close_cb cb)
     stop(h);
     if (h->type == UV_POLL)
         forget_poll(h);
+    if (h->type == UV_PREPARE)
+        t->prepare = NULL;
     h->flags |= CLOSING;
     h->close_cb = cb;
     h->next_closing = t->closing;
@@ -188,6 +190,39 @@ int uv_idle_stop(uv_idle_t *i)
 {
     stop((uv_handle_t *)i);
     return 0;
+}
+
+/* What comes within the jitter is the same round of the loop. */
+int uv_prepare_init(uv_loop_t *loop, uv_prepare_t *p)
+{
+    init(loop, (uv_handle_t *)p, UV_PREPARE);
+    return 0;
+}
+
+int uv_prepare_start(uv_prepare_t *p, uv_prepare_cb cb)
+{
+    p->prepare_cb = cb;
+    p->flags |= ACTIVE;
+    task_of(p->loop)->prepare = p; /* one is enough for our programs */
+    return 0;
+}
+
+void uv_on_prepare(void *arg, uint64_t number)
+{
+    uv_prepare_t *p = arg;
+
+    (void)number;
+    p->u.reserved[0] = NULL;
+    p->prepare_cb(p);
+}
+
+void uv_will_wait(struct task *t)
+{
+    uv_prepare_t *p = t->prepare;
+
+    if (p != NULL && p->u.reserved[0] == NULL)
+        p->u.reserved[0] =
+            sim_at(sim.now + (sim_random() >> 40) % JITTER_NS, t, uv_on_prepare, p);
 }
 
 /* ---- descriptors: of postmasters -------------------------------------------------------

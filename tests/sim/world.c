@@ -238,6 +238,8 @@ static void run_one(void)
     s = scope_enter(t);
     e->dead = true; /* it may be freed by whoever still holds it */
     e->fn(e->arg, e->number);
+    if (t != NULL && e->fn != uv_on_prepare && !t->proc->mute)
+        uv_will_wait(t);
     scope_leave(s);
     if (e->dead)
         moment_free(e);

@@ -68,6 +68,7 @@ struct task {
     unsigned on_stack;
     uv_handle_t *closing;
     struct pending_work *works;
+    uv_prepare_t *prepare; /* called before the loop waits */
 };
 
 enum { TASK_MAIN = 0, TASK_KEEPER = 1, TASKS = 2, POLLS_MAX = 160 };
@@ -151,7 +152,9 @@ void scope_leave(struct scope s);
 
 /* uv.c */
 void uv_end_turn(struct task *t);
-void uv_drain(struct task *t); /* closing handles and works of a thread that ends */
+sim_fn uv_on_prepare;
+void uv_will_wait(struct task *t); /* something was done, and more may be */
+void uv_drain(struct task *t);     /* closing handles and works of a thread that ends */
 void uv_fd_ready(struct proc *p, int fd);
 
 /* process.c */
