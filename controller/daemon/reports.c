@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "controller/base/clock.h"
-#include "controller/base/mutant.h"
 #include "controller/base/text.h"
 #include "controller/daemon/relay.h"
 
@@ -172,15 +171,14 @@ bool reports_take_outcome(const struct state *s, struct observations *o, const c
     if (!find(s, agent, report->group, report->instance, at))
         return false;
     step = &s->groups[at[0]].instances[at[1]].step;
-    if (step->state != STEP_STARTED ||
-        MUTANT(outcome_of_any_step, step->id != r->step, false) ||
+    if (step->state != STEP_STARTED || step->id != r->step ||
         (r->outcome != RF__STEP_OUTCOME__OUTCOME_DONE &&
          r->outcome != RF__STEP_OUTCOME__OUTCOME_FAILED))
         return false;
 
     out = &o->groups[at[0]].instances[at[1]].outcome;
     *out = (struct seen_outcome){
-        .step = MUTANT(outcome_of_any_step, r->step, step->id),
+        .step = r->step,
         .done = r->outcome == RF__STEP_OUTCOME__OUTCOME_DONE,
         .position = r->position,
         .system_id = r->seen != NULL ? r->seen->system_id : 0,
