@@ -110,12 +110,13 @@ int db_identify(struct db *db, const struct store_config *c, struct err *err)
     if (status < 0)
         return status;
     if (status > 0 && !c->allow_bootstrap)
-        return err_set(err, ERR_NOTFOUND,
-                       "%s holds no controller's state. If this cluster is being made now, "
-                       "start every controller with bootstrap allowed, once. If it had "
-                       "state before, never start it under its old id: it would forget "
-                       "its votes; replace it by a node with a new id",
-                       db->dir);
+        return err_set(
+            err, ERR_NOTFOUND,
+            "%s holds no controller's state. If this cluster is being made now, "
+            "start every controller once with `ringfenced --bootstrap`. If it had "
+            "state before, never start it under its old id: it would forget "
+            "its votes; replace it by a node with a new id",
+            db->dir);
     if (status > 0)
         return bootstrap(db, c, err);
     if (strtoull(format, NULL, 10) > STORE_FORMAT_VERSION)
