@@ -190,6 +190,7 @@ static int unit_text(const struct config *c, const char *key, const char **ret_t
     return 0;
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): `type` is one */
 #define CONVERTER(name, type, parse)                                                       \
     int name(const struct config *c, const char *key, type *ret, struct err *err)          \
     {                                                                                      \
@@ -208,6 +209,7 @@ CONVERTER(config_duration, uint32_t, units_parse_duration)
 CONVERTER(config_size, uint64_t, units_parse_size)
 CONVERTER(config_share, uint32_t, units_parse_share)
 #undef CONVERTER
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static const struct config_node *child(const struct config *c, const char *key, size_t i)
 {

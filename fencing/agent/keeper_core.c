@@ -202,6 +202,8 @@ int keeper_assign(struct keeper_core *k, const struct incarnation *to,
         s->formed = a->index;
         s->unlooked = 0;
     }
+    if (!s->assigned || a->epoch != s->a.epoch || a->role != s->a.role)
+        s->since = a->index;
     s->proof_due = s->proof_due || (a->proof_wanted && !s->a.proof_wanted);
     if (s->order_epoch < a->epoch)
         s->order_index = 0; /* the log went on: that proof is not waited for any more */
@@ -367,7 +369,15 @@ bool keeper_wants_lease(const struct keeper_core *k, uint8_t slot)
     if (s->a.role == ROLE_PRIMARY)
         return true;
     /* While the log wants a proof, a read lease must run out, so that it can be given. */
-    return !s->a.proof_wanted && s->server.state == KEEPER_SERVER_STANDBY &&
+    return !s->a.proof_wanted && keeper_may_read(s);
+}
+
+/* I1, I3: whoever reads at an open gate could write, if the server were none in recovery. A
+ * look from before this epoch says nothing: the server may have been promoted in between,
+ * and fenced before anybody looked at it again. */
+bool keeper_may_read(const struct keeper_slot *s)
+{
+    return s->server.state == KEEPER_SERVER_STANDBY && s->server.looked >= s->since &&
            !s->server.barred;
 }
 

@@ -170,6 +170,7 @@ struct keeper_slot {
     bool managed;
     bool peers_set;    /* the managed peers are those of `a` */
     bool not_live;     /* the gate has the port: it cannot be adopted live */
+    uint64_t since;    /* index of the assignment that began this role in this epoch */
     unsigned unlooked; /* periods without a look since then: */
     uint64_t formed; /* index of the assignment since which the group forms: a look that was
                       * asked for before it does not count */
@@ -280,6 +281,9 @@ bool keeper_wants_lease(const struct keeper_core *k, uint8_t slot);
 const char *keeper_hold(const struct keeper_core *k, uint8_t slot);
 /* AGENT_GROUPS_MAX: none. */
 uint8_t keeper_find(const struct keeper_core *k, const char *group);
+
+/* The server was seen in recovery since this role in this epoch began. */
+bool keeper_may_read(const struct keeper_slot *s);
 
 /* For keeper_plan.c: the effect that one slot needs next. */
 bool keeper_plan_slot(struct keeper_core *k, uint8_t slot, struct boot now,

@@ -254,7 +254,7 @@ static enum verdict wanted_as_standby(const struct keeper_slot *s, struct boot n
         return s->gate.epoch == s->a.epoch ? LEAVE : SHUT;
     if (s->a.proof_wanted && !reads)
         return SHUT;
-    if (reads && s->server.state == KEEPER_SERVER_STANDBY)
+    if (reads && keeper_may_read(s))
         *ret = (struct gate_lease){s->a.epoch, GATE_OPEN, s->lease.deadline};
     else
         *ret = (struct gate_lease){s->a.epoch, GATE_REPLICATION, GATE_FOREVER};

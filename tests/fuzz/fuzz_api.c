@@ -128,8 +128,10 @@ static char *text_of(const uint8_t *data, size_t len)
     char *text = malloc(len + 1);
 
     CLAIM(text != NULL, "no memory");
+    memcpy(text, data, len);
     for (size_t i = 0; i < len; i++) /* as libmicrohttpd gives them: no 0 inside */
-        text[i] = data[i] == 0 ? '?' : (char)data[i];
+        if (text[i] == '\0')
+            text[i] = '?';
     text[len] = '\0';
     return text;
 }

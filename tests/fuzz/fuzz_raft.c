@@ -130,6 +130,7 @@ static void receive_append(struct node *n, struct bytes *b, struct consensus_msg
         }
     }
     send_made(n, m);
+    m->append_entries.entries = NULL;
     for (unsigned i = 0; i < 3; i++)
         buf_free(&bodies[i]);
 }

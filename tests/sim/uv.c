@@ -338,6 +338,7 @@ int uv_thread_create(uv_thread_t *thread, uv_thread_cb entry, void *arg)
     return 0;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): libuv declares it so */
 int uv_thread_join(uv_thread_t *thread)
 {
     struct task *t = &sim_self()->tasks[TASK_KEEPER];

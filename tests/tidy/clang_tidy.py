@@ -9,7 +9,8 @@ import os
 import subprocess
 import sys
 
-FLAGS = ["--quiet"]
+# The simulator is compiled with options that only gcc knows.
+FLAGS = ["--quiet", "--extra-arg=-Wno-unknown-warning-option"]
 
 
 def read(path):

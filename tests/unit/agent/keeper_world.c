@@ -81,7 +81,9 @@ struct keeper_ack answer(const struct world *w, uint64_t epoch, bool open)
 void serve(struct world *w, enum keeper_server_state state, uint64_t ready_epoch)
 {
     keeper_server(&w->k, 0,
-                  &(struct keeper_server){.state = state, .ready_epoch = ready_epoch});
+                  &(struct keeper_server){.state = state,
+                                          .ready_epoch = ready_epoch,
+                                          .looked = w->k.slots[0].a.index});
 }
 
 void start_open(struct world *w)

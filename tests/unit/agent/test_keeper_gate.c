@@ -68,6 +68,12 @@ static void standby_reads_are_leased(void **state)
     assign(&w, a);
     run(&w);
     assert_null(find(&w, KEEPER_RENEW));
+    /* What was seen before this epoch may have been promoted in it, and fenced unseen. */
+    keeper_server(
+        &w.k, 0,
+        &(struct keeper_server){.state = KEEPER_SERVER_STANDBY, .looked = a.index - 1});
+    run(&w);
+    assert_null(find(&w, KEEPER_RENEW));
     serve(&w, KEEPER_SERVER_STANDBY, 0);
     run(&w);
     assert_int_equal(find(&w, KEEPER_RENEW)->renewal.items[0].kind, KIND_READ);
