@@ -177,6 +177,14 @@ int driver_new(struct driver **ret_driver, const struct driver_config *config,
     return 0;
 }
 
+void driver_know_store(struct driver *d, uint64_t id, uint64_t store)
+{
+    int position = driver_voter_position(d, id);
+
+    if (position >= 0)
+        d->stores[position] = store;
+}
+
 uint64_t driver_cluster_digest(const struct driver *d) { return d->digest; }
 
 bool driver_error_is_fatal(int code)

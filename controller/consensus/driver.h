@@ -68,6 +68,7 @@ struct driver_config {
     uint32_t trailing;       /* entries kept behind a snapshot for slow followers */
     uint32_t seed;           /* from getrandom(); from the seed in the simulator */
     unsigned without_filter; /* enum driver_without, tests only */
+    uint64_t store;          /* of this node: in every message; 0: none (simulation) */
 };
 
 /* What the disk holds at the start. A node that never ran has exactly what
@@ -186,6 +187,10 @@ MUST_USE int driver_bootstrap_entry(const struct driver_config *config, struct b
  * receiver, so that a node with another list of voters is told so and never counted. */
 uint64_t driver_cluster_digest(const struct driver *d);
 
+/* Which store belongs to that voter (kin.h): messages from another one are ERR_CONFLICT. 0:
+ * not checked. */
+void driver_know_store(struct driver *d, uint64_t id, uint64_t store);
+
 /* First input, once. Gives RESTORE for the snapshot; APPLY orders follow as the cluster's
  * commit index becomes known. Every error is fatal here.
  *   ERR_CONFLICT  the stored voters are not the configured ones
@@ -210,7 +215,8 @@ MUST_USE int driver_tick(struct driver *d, uint64_t now_ms, struct orders *out,
 /* A decoded message. The caller has made sure that msg->from is who sent it (the
  * certificate). Not fatal, the message is dropped and nothing changes:
  *   ERR_BADMSG    no correct node can have sent this
- *   ERR_CONFLICT  the sender's cluster digest differs: other voters or another cluster */
+ *   ERR_CONFLICT  the sender's cluster digest differs: other voters or another cluster; or
+ * it has another store than its id is known with: it lost its disk */
 MUST_USE int driver_receive(struct driver *d, uint64_t now_ms,
                             const struct consensus_msg *msg, struct orders *out,
                             struct err *err);

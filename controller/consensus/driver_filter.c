@@ -119,6 +119,22 @@ static int amend_append_result(const struct driver *d, struct consensus_msg *msg
     return 0;
 }
 
+/* I7: a voter that lost its disk has forgotten its votes and what it acknowledged. Its
+ * empty successor under the same id is another one, whatever it says. */
+static int check_store(const struct driver *d, const struct consensus_msg *msg,
+                       struct err *err)
+{
+    int position = driver_voter_position(d, msg->from);
+
+    if (d->stores[position] == 0 || d->stores[position] == msg->store)
+        return 0;
+    return err_set(err, ERR_CONFLICT,
+                   "controller %s (id %" PRIu64 ") speaks from another data directory than "
+                   "the one it had: it has forgotten its votes and is not counted; stop it "
+                   "and replace it (ringfence controller replace)",
+                   d->voters[position].name, msg->from);
+}
+
 int driver_filter_in(struct driver *d, struct consensus_msg *msg, struct err *err)
 {
     if (msg->cluster != d->digest)
@@ -130,6 +146,8 @@ int driver_filter_in(struct driver *d, struct consensus_msg *msg, struct err *er
         driver_voter_position(d, msg->from) < 0)
         return err_set(err, ERR_BADMSG, "%s from %" PRIu64 " to %" PRIu64,
                        consensus_msg_name(msg->type), msg->from, msg->to);
+    if (check_store(d, msg, err) != 0)
+        return err->code;
     switch (msg->type) {
     case CMSG_REQUEST_VOTE:
     case CMSG_TIMEOUT_NOW:

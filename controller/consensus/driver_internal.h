@@ -56,6 +56,7 @@ struct driver {
 
     struct order_role role; /* as last told */
     uint64_t contact[CONSENSUS_VOTERS_MAX];
+    uint64_t stores[CONSENSUS_VOTERS_MAX]; /* by position; 0: not checked */
 
     const struct consensus_msg *incoming; /* during driver_receive() */
     struct orders *out;                   /* during an input */

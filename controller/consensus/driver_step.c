@@ -203,8 +203,10 @@ static void fill_install(struct driver *d, const struct raft_install_snapshot *s
 static void fill_message(struct driver *d, const struct raft_message *r,
                          struct consensus_msg *m)
 {
-    *m = (struct consensus_msg){
-        .from = d->config.id, .to = r->server_id, .cluster = d->digest};
+    *m = (struct consensus_msg){.from = d->config.id,
+                                .to = r->server_id,
+                                .cluster = d->digest,
+                                .store = d->config.store};
     switch (r->type) {
     case RAFT_APPEND_ENTRIES:
         fill_append(d, &r->append_entries, m);

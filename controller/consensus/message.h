@@ -90,6 +90,7 @@ struct consensus_msg {
     enum consensus_msg_type type;
     uint64_t from, to; /* node ids, never 0 */
     uint64_t cluster;  /* digest of cluster name, incarnation and voters: see driver.h */
+    uint64_t store;    /* which store `from` has: kin.h */
     uint64_t term;
     union {
         struct cmsg_request_vote request_vote;

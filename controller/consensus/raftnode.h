@@ -27,6 +27,7 @@
 #define RF_CONSENSUS_RAFTNODE_H
 
 #include "controller/consensus/driver.h"
+#include "controller/consensus/kin.h"
 #include "controller/consensus/store.h"
 
 enum { RAFTNODE_PENDING_MAX = 4096 }; /* submissions without an outcome yet */
@@ -49,6 +50,9 @@ struct raftnode_callbacks {
     /* Role, leader or term changed, or the leader became authoritative. */
     void (*on_role)(void *owner, const struct driver_status *status);
     void (*on_fatal)(void *owner, const struct err *err);
+    /* Say hello to all others again. Not called from within raftnode_heard(). May be NULL.
+     */
+    void (*on_kin)(void *owner);
     void *owner;
 };
 
@@ -75,6 +79,22 @@ MUST_USE int raftnode_open(struct raftnode **ret_node, struct uv_loop_s *loop,
  * fine. The loop frees the rest. Hand leadership over first to spare the others an
  * election. */
 void raftnode_close(struct raftnode *n);
+
+/* Before anything else passes between two nodes, each says hello (kin.h): on every new
+ * stream, and whenever on_kin() asks for it. A node takes part in nothing before its table
+ * of the voters' stores is assembled and on disk. ERR_CONFLICT  refuse that node, err->text
+ * says why: it lost its disk, or an old copy of its directory was put back ERR_CLOSED
+ * stopped; also when that was said of us: on_fatal() tells, and every later start is
+ * refused */
+void raftnode_hello(const struct raftnode *n, struct kin_hello *ret);
+MUST_USE int raftnode_heard(struct raftnode *n, const char *name, const struct kin_hello *h,
+                            struct err *err);
+/* That node says it has so many commits: what it must come back with (kin.h). */
+void raftnode_note_mark(struct raftnode *n, uint64_t id, uint64_t mark);
+/* Synced commits of our own store, to be said to the others now and then. */
+uint64_t raftnode_mark(const struct raftnode *n);
+/* It takes part in Raft. */
+bool raftnode_is_assembled(const struct raftnode *n);
 
 /* status 0: committed and applied here at `index` (apply() ran just before).
  * ERR_UNKNOWN: leadership was lost, it may yet be committed. ERR_CLOSED likewise. */

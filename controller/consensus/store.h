@@ -65,6 +65,7 @@ struct store_config {
     uint64_t node_id;
     uint64_t incarnation; /* of the cluster; written at bootstrap, compared afterwards */
     bool allow_bootstrap;
+    uint64_t new_id; /* random; of a store that is made now (kin.h) */
     const uint8_t
         *bootstrap_entry; /* driver_bootstrap_entry(); used with a new directory */
     size_t bootstrap_len;
@@ -88,11 +89,26 @@ struct store;
  *   ERR_NOTFOUND  nothing there and allow_bootstrap is not set
  *   ERR_CONFLICT  the directory belongs to another node, cluster or incarnation
  *   ERR_UNSUPPORTED  made by a newer version
- *   ERR_CORRUPT   damaged; names the row and what to do
+ *   ERR_CORRUPT   damaged, or condemned; names the row and what to do
  *   ERR_IO, ERR_FULL, ERR_NOMEM */
 MUST_USE int store_open(struct store **ret_store, struct uv_loop_s *loop,
                         const struct store_config *config, struct store_callbacks callbacks,
                         struct driver_state *ret_state, struct err *err);
+
+/* Which store this is, for its whole life (kin.h), and how many commits of it are synced.
+ */
+uint64_t store_id(const struct store *s);
+uint64_t store_mark(struct store *s);
+
+/* What is kept beside the log, each replaced as a whole. */
+enum store_note {
+    NOTE_KIN,      /* the table of the voters' stores: kin.h */
+    NOTE_CONDEMNED /* why this node must never vote again; store_open() refuses from then on
+                    */
+};
+
+/* What store_open() found; empty if nothing. Valid until store_loaded_free(). */
+const struct buf *store_loaded_kin(const struct store *s);
 
 /* The driver has copied what it needs. */
 void store_loaded_free(struct store *s);
@@ -110,6 +126,12 @@ MUST_USE int store_put_entries(struct store *s, const struct order_store_entries
                                struct err *err);
 MUST_USE int store_put_snapshot(struct store *s, const struct order_store_snapshot *o,
                                 struct err *err);
+
+/* on_stored (may be NULL) is called when it is synced; without it nobody waits: it is
+ * written with what comes next. */
+typedef void store_noted(void *owner);
+MUST_USE int store_put_note(struct store *s, enum store_note note, const uint8_t *data,
+                            size_t len, store_noted *on_stored, struct err *err);
 
 /* The audit rows of one log entry, all of the same index: one atomic act. Rows of an index
  * that is recorded already are skipped (a restarted node applies old entries again), so

@@ -28,6 +28,7 @@ enum db_stmt {
     DB_PUT_TAIL,
     DB_PUT_SNAPSHOT,
     DB_PUT_AUDIT,
+    DB_PUT_META,
     DB_STMT_MAX
 };
 
@@ -42,6 +43,7 @@ struct db {
     sqlite3 *handle;
     sqlite3_stmt *stmt[DB_STMT_MAX];
     int mark_fd;
+    uint64_t store_id;
     int wal_pages;
     struct db_tail tail;
     uint64_t audit_seq, audit_index; /* of the newest row */
@@ -53,6 +55,7 @@ struct db_loaded {
     struct consensus_entry *entries;
     size_t n_entries, cap;
     struct buf snapshot;
+    struct buf kin;
 };
 
 /* ---- store_db.c ---- */
@@ -79,11 +82,16 @@ MUST_USE int db_put_entries(struct db *db, const struct order_store_entries *o,
 MUST_USE int db_put_snapshot(struct db *db, const struct order_store_snapshot *o,
                              struct err *err);
 
+MUST_USE int db_put_note(struct db *db, enum store_note note, const uint8_t *data,
+                         size_t len, struct err *err);
+
 uint32_t db_vote_crc(uint64_t term, uint64_t vote);
 uint32_t db_entry_crc(uint64_t index, const struct consensus_entry *e);
 uint32_t db_tail_crc(const struct db_tail *t);
 void db_entry_hash(const uint8_t before[CHAIN_SIZE], uint64_t index,
                    const struct consensus_entry *e, uint8_t ret[CHAIN_SIZE]);
+/* The mark on disk, too: with every vote, so that no copy that forgot one is started. */
+MUST_USE int db_mark_sync(struct db *db, struct err *err);
 MUST_USE int db_mark_write(struct db *db, struct err *err);
 MUST_USE int db_mark_read(struct db *db, uint64_t *ret_commits, struct err *err);
 

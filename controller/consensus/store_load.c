@@ -8,8 +8,8 @@
 #include "controller/consensus/store_db.h"
 
 #define ADVICE                                                                             \
-    "keep the directory for analysis, check the disk, replace this node by one with a "    \
-    "new id"
+    "keep the directory for analysis, check the disk, and replace this controller: "       \
+    "`ringfence controller replace` gives it a new id"
 
 /* ---- identity ------------------------------------------------------------------------ */
 
@@ -71,8 +71,10 @@ static int bootstrap(struct db *db, const struct store_config *c, struct err *er
         put_meta(db, "node", c->node, strlen(c->node), err) != 0 ||
         put_meta_number(db, "node_id", c->node_id, err) != 0 ||
         put_meta_number(db, "incarnation", c->incarnation, err) != 0 ||
+        put_meta_number(db, "store", c->new_id, err) != 0 ||
         db_put_vote(db, 1, 0, err) != 0 || db_put_entries(db, &first, err) != 0)
         return err_wrap(err, "bootstrap");
+    db->store_id = c->new_id;
     return db_commit(db, err);
 }
 
@@ -102,6 +104,20 @@ static int check_number(struct db *db, const char *key, uint64_t expected, struc
     return check_meta(db, key, text, err);
 }
 
+static int read_store_id(struct db *db, struct err *err)
+{
+    char text[24] = "";
+    int status = get_meta(db, "store", text, sizeof text, err);
+
+    if (status < 0)
+        return status;
+    db->store_id = strtoull(text, NULL, 10);
+    if (status > 0 || db->store_id == 0)
+        return err_set(err, ERR_CORRUPT,
+                       "%s/raft.db does not say which store it is: " ADVICE, db->dir);
+    return 0;
+}
+
 int db_identify(struct db *db, const struct store_config *c, struct err *err)
 {
     char format[24] = "";
@@ -114,7 +130,7 @@ int db_identify(struct db *db, const struct store_config *c, struct err *err)
                        "%s holds no controller's state. If this cluster is being made now, "
                        "start every controller with bootstrap allowed, once. If it had "
                        "state before, never start it under its old id: it would forget "
-                       "its votes; replace it by a node with a new id",
+                       "its votes; `ringfence controller replace` gives it a new one",
                        db->dir);
     if (status > 0)
         return bootstrap(db, c, err);
@@ -125,7 +141,7 @@ int db_identify(struct db *db, const struct store_config *c, struct err *err)
     if (check_number(db, "format", STORE_FORMAT_VERSION, err) != 0 ||
         check_meta(db, "cluster", c->cluster, err) != 0 ||
         check_meta(db, "node", c->node, err) != 0 ||
-        check_number(db, "node_id", c->node_id, err) != 0)
+        check_number(db, "node_id", c->node_id, err) != 0 || read_store_id(db, err) != 0)
         return err->code;
     return check_number(db, "incarnation", c->incarnation, err);
 }
@@ -317,11 +333,56 @@ static int load_entries(struct db *db, struct db_loaded *loaded, struct err *err
     return 0;
 }
 
+/* A note's value without its checksum; empty if there is none. */
+static int load_note(struct db *db, const char *key, struct buf *ret, struct err *err)
+{
+    sqlite3_stmt *s = NULL;
+    const uint8_t *value;
+    uint64_t crc = 0;
+    size_t len;
+    int status;
+
+    if (db_prepare(db, "SELECT value FROM meta WHERE key = ?1", &s, err) != 0)
+        return err->code;
+    sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+    status = sqlite3_step(s);
+    value = sqlite3_column_blob(s, 0);
+    len = (size_t)sqlite3_column_bytes(s, 0);
+    if (status == SQLITE_DONE)
+        status = 0;
+    else if (status != SQLITE_ROW)
+        status = db_error(db, err, "load a note");
+    else if (len < sizeof crc)
+        status = damaged(db, key, len, err);
+    else
+        status = buf_append(ret, value, len - sizeof crc, err);
+    for (unsigned i = 0; status == 0 && len >= sizeof crc && i < sizeof crc; i++)
+        crc |= (uint64_t)value[len - sizeof crc + i] << (8 * i);
+    sqlite3_finalize(s);
+    if (status == 0 && crc != crc32_z(0, ret->data, ret->len))
+        return damaged(db, "checksum of the table of voters' stores does not fit", len,
+                       err);
+    return status;
+}
+
+static int check_condemned(struct db *db, struct err *err)
+{
+    AUTO(buf_free) struct buf text = {0};
+
+    if (load_note(db, "condemned", &text, err) != 0)
+        return err->code;
+    if (text.len == 0)
+        return 0;
+    return err_set(err, ERR_CORRUPT, "%s: %.*s", db->dir, (int)text.len,
+                   (const char *)text.data);
+}
+
 int db_load(struct db *db, struct driver_state *ret, struct db_loaded *loaded,
             struct err *err)
 {
     *ret = (struct driver_state){0};
-    if (load_vote(db, ret, err) != 0 || load_tail(db, err) != 0 ||
+    if (check_condemned(db, err) != 0 || load_note(db, "kin", &loaded->kin, err) != 0 ||
+        load_vote(db, ret, err) != 0 || load_tail(db, err) != 0 ||
         load_snapshot(db, ret, loaded, err) != 0 || load_entries(db, loaded, err) != 0)
         return err->code;
     if (db->tail.first > ret->snapshot_index + 1 || db->tail.last < ret->snapshot_index)
@@ -343,5 +404,6 @@ void db_loaded_free(struct db_loaded *loaded)
     }
     free(loaded->entries);
     buf_free(&loaded->snapshot);
+    buf_free(&loaded->kin);
     *loaded = (struct db_loaded){0};
 }

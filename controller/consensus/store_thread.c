@@ -62,6 +62,8 @@ static int run_op(struct db *db, struct store_op *op, struct err *err)
         return db_put_snapshot(db, &op->snapshot, err);
     case OP_AUDIT:
         return db_put_audit(db, op->audit.rows, op->audit.n, err);
+    case OP_NOTE:
+        return db_put_note(db, op->note.note, op->memory, op->note.len, err);
     case OP_QUERY:
         return db_query_audit(db, &op->query.q, &op->query.rows, &op->query.n, err);
     }
@@ -73,24 +75,28 @@ static int run_op(struct db *db, struct store_op *op, struct err *err)
  * nobody knows what the disk has. */
 static int run_batch(struct db *db, struct op_list *batch, struct err *err)
 {
-    bool writes = false;
+    bool writes = false, votes = false;
 
-    for (const struct store_op *op = batch->head; op != NULL; op = op->next)
+    for (const struct store_op *op = batch->head; op != NULL; op = op->next) {
         writes = writes || op->kind != OP_QUERY;
+        votes = votes || op->kind == OP_VOTE;
+    }
     if (writes && db_begin(db, err) != 0)
         return err->code;
     for (struct store_op *op = batch->head; op != NULL; op = op->next)
         if (run_op(db, op, err) != 0)
             return err->code;
-    return writes ? db_commit(db, err) : 0;
+    if (writes && db_commit(db, err) != 0)
+        return err->code;
+    return votes ? db_mark_sync(db, err) : 0;
 }
 
-/* Audit rows are no one's business to wait for: alone they wait for company, so that the
- * disk is free when a vote or an entry comes. */
-static bool only_audit(const struct op_list *l)
+/* Audit rows, and notes that nobody waits for, are no one's business: alone they wait for
+ * company, so that the disk is free when a vote or an entry comes. */
+static bool nobody_waits(const struct op_list *l)
 {
     for (const struct store_op *op = l->head; op != NULL; op = op->next)
-        if (op->kind != OP_AUDIT)
+        if (op->kind != OP_AUDIT && (op->kind != OP_NOTE || op->note.on_stored != NULL))
             return false;
     return true;
 }
@@ -106,7 +112,7 @@ static void wait_for_work(struct store *s)
             uv_cond_wait(&s->wake, &s->mutex);
             continue;
         }
-        if (!only_audit(&s->queue))
+        if (!nobody_waits(&s->queue))
             return;
         if (until == 0)
             until = now + (uint64_t)STORE_AUDIT_DELAY_MS * NS_PER_MS;
@@ -147,6 +153,7 @@ static void one_batch(struct store *s)
         s->fatal = err;
         op_list_free(&batch);
     } else {
+        s->mark = s->db.tail.commits;
         note_batch(s, &batch, mono_since_ns(start, mono_now()) / 1000);
         op_list_move(&s->done, &batch);
     }

@@ -7,7 +7,7 @@
 
 #include "controller/consensus/store_db.h"
 
-enum store_op_kind { OP_VOTE, OP_ENTRIES, OP_SNAPSHOT, OP_AUDIT, OP_QUERY };
+enum store_op_kind { OP_VOTE, OP_ENTRIES, OP_SNAPSHOT, OP_AUDIT, OP_NOTE, OP_QUERY };
 
 /* One queued operation with its own copy of everything; afterwards its completion. */
 struct store_op {
@@ -24,6 +24,11 @@ struct store_op {
             size_t n;
         } audit;
         struct {
+            enum store_note note;
+            size_t len; /* of `memory` */
+            store_noted *on_stored;
+        } note;
+        struct {
             struct audit_query q;
             char group[AUDIT_GROUP_SIZE];
             store_audit_reply *reply;
@@ -32,7 +37,7 @@ struct store_op {
             size_t n;
         } query;
     };
-    uint8_t *memory; /* what entries and snapshot point into */
+    uint8_t *memory; /* what entries, snapshot and note point into */
 };
 
 struct op_list {
@@ -66,6 +71,7 @@ struct store {
     struct err fatal;
     uint64_t batch; /* number of the transaction under way; 0: idle */
     uint64_t batches;
+    uint64_t mark; /* commits that are synced */
     struct store_stats stats;
 };
 

@@ -67,6 +67,17 @@ static void on_fatal(void *owner, const struct err *err)
     uv_stop(d->loop);
 }
 
+static void on_kin(void *owner)
+{
+    struct daemon *d = owner;
+
+    if (d->peers != NULL && !d->closing)
+        peers_hello_all(d->peers);
+    if (node_is_assembled(d->node) && !d->assembled)
+        log_info("this controller takes part: all know whose data directory is whose");
+    d->assembled = node_is_assembled(d->node);
+}
+
 /* ---- who may connect -------------------------------------------------------------------
  */
 
@@ -125,6 +136,7 @@ static int open_node(struct daemon *d, bool bootstrap, struct err *err)
                                        .on_applied = on_applied,
                                        .on_role = on_role,
                                        .on_fatal = on_fatal,
+                                       .on_kin = on_kin,
                                        .owner = d};
     struct node_config config = {.cluster = s->cluster,
                                  .name = s->name,
@@ -169,6 +181,10 @@ static int open_parts(struct daemon *d, bool bootstrap, struct err *err)
         frontend_open(&d->frontend, d, err) != 0)
         return err->code;
     agents_applied(d->agents, NULL);
+    d->assembled = node_is_assembled(d->node);
+    if (!d->assembled)
+        log_info("this controller waits until it has seen all others once: so that none of "
+                 "them can be taken for another one later that has lost its disk");
     return 0;
 }
 

@@ -34,8 +34,9 @@ struct daemon {
     struct runner *runner;     /* decide() and its actions */
     struct frontend *frontend; /* API and metrics */
     enum exit_code exit_code;
-    bool stopping; /* asked to end, handing over */
-    bool closing;  /* being taken apart: no answers, no proposals */
+    bool assembled; /* takes part in Raft (kin.h) */
+    bool stopping;  /* asked to end, handing over */
+    bool closing;   /* being taken apart: no answers, no proposals */
 };
 
 /* Opens everything; on an error what was opened is closed, and the loop must run once more

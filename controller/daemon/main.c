@@ -24,8 +24,12 @@ static const struct help_option options[] = {
      "read the configuration and the certificate, say what is wrong with them, and end"},
     {"bootstrap", 0, NULL,
      "this cluster is being made now: begin with an empty log if `data_dir` is empty.\n"
-     "For the very first start of each controller, and never again: one that lost its disk "
-     "must come back under a new id"},
+     "For the very first start of each controller, and never again. Nothing is decided "
+     "until "
+     "all of them have met once; from then on, one that comes back with another data "
+     "directory, or an old copy of its own, is refused and stops: it lost its disk and "
+     "must "
+     "be replaced by one with a new id"},
     {"help", 'h', NULL, "print this"},
     {"version", 'V', NULL, "print the version"},
     {"man", 0, NULL, "print the manual page, to be read with `man -l -`"},

@@ -168,6 +168,13 @@ static void on_fatal(void *owner, const struct err *err)
     n->events.on_fatal(n->events.owner, err);
 }
 
+static void on_kin(void *owner)
+{
+    struct node *n = owner;
+
+    n->events.on_kin(n->events.owner);
+}
+
 /* ---- life ---------------------------------------------------------------------------- */
 
 int node_open(struct node **ret_node, struct uv_loop_s *loop,
@@ -194,6 +201,7 @@ int node_open(struct node **ret_node, struct uv_loop_s *loop,
                                            .restore = on_restore,
                                            .on_role = on_role,
                                            .on_fatal = on_fatal,
+                                           .on_kin = on_kin,
                                            .owner = n};
 
     if (n == NULL)
@@ -382,6 +390,25 @@ int node_receive(struct node *n, uint64_t from, const uint8_t *data, size_t len,
 {
     return raftnode_receive(n->raft, from, data, len, err);
 }
+
+void node_hello(const struct node *n, struct kin_hello *ret)
+{
+    raftnode_hello(n->raft, ret);
+}
+
+int node_heard(struct node *n, const char *name, const struct kin_hello *h, struct err *err)
+{
+    return raftnode_heard(n->raft, name, h, err);
+}
+
+void node_note_mark(struct node *n, uint64_t id, uint64_t mark)
+{
+    raftnode_note_mark(n->raft, id, mark);
+}
+
+uint64_t node_mark(const struct node *n) { return raftnode_mark(n->raft); }
+
+bool node_is_assembled(const struct node *n) { return raftnode_is_assembled(n->raft); }
 
 int node_transfer(struct node *n, uint64_t to, struct err *err)
 {

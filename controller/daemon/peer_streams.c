@@ -6,12 +6,36 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/daemon/node.h"
 #include "controller/daemon/peers_private.h"
 #include "controller/net/stream.h"
 #include "proto/entry_codec.h"
 
+/* kin.h: which stores this node knows, its own too. */
+static void put_kin(const struct peers *p, Rf__ControllerHello *h,
+                    Rf__Kinsman rows[CONSENSUS_VOTERS_MAX],
+                    Rf__Kinsman *list[CONSENSUS_VOTERS_MAX])
+{
+    struct kin_hello kin;
+
+    node_hello(p->d->node, &kin);
+    h->store = kin.store;
+    h->mark = kin.mark;
+    h->assembled = kin.assembled;
+    for (unsigned i = 0; i < kin.n; i++) {
+        rf__kinsman__init(&rows[i]);
+        rows[i].id = kin.list[i].id;
+        rows[i].store = kin.list[i].store;
+        rows[i].mark = kin.list[i].mark;
+        list[i] = &rows[i];
+    }
+    h->n_kin = kin.n;
+    h->kin = list;
+}
+
 void peers_say_hello(struct peers *p, uint8_t to)
 {
+    Rf__Kinsman rows[CONSENSUS_VOTERS_MAX], *list[CONSENSUS_VOTERS_MAX];
     const struct settings *own = &p->d->settings;
     const struct settings_controller *self = &own->controllers[own->self];
     Rf__ControllerHello h = RF__CONTROLLER_HELLO__INIT;
@@ -26,6 +50,7 @@ void peers_say_hello(struct peers *p, uint8_t to)
     h.election_ms = own->election_ms;
     h.heartbeat_ms = own->heartbeat_ms;
     h.region = (char *)self->region;
+    put_kin(p, &h, rows, list);
     frame.body_case = RF__FRAME__BODY_CONTROLLER_HELLO;
     frame.controller_hello = &h;
     (void)peers_send(p, to, &frame);
@@ -97,10 +122,29 @@ static int check_hello(const struct incoming *in, const Rf__ControllerHello *h,
                        "it knows formats %" PRIu32 " to %" PRIu32
                        ", this one %d to %d: upgrade the older one",
                        h->format_min, h->format_max, ENTRY_FORMAT_MIN, ENTRY_FORMAT_MAX);
+    if (h->n_kin > CONSENSUS_VOTERS_MAX || h->store == 0)
+        return err_set(err, ERR_BADMSG, "it knows %zu controllers, %d are possible",
+                       h->n_kin, CONSENSUS_VOTERS_MAX);
     if (strlen(h->version) >= NAME_SIZE)
         return err_set(err, ERR_INVAL, "its version is longer than %d bytes",
                        NAME_SIZE - 1);
     return 0;
+}
+
+/* Ours may be the store that is refused: then the node stops, and this stream with it. */
+static int take_kin(const struct incoming *in, const Rf__ControllerHello *h,
+                    struct err *err)
+{
+    struct kin_hello kin = {.id = h->id,
+                            .store = h->store,
+                            .mark = h->mark,
+                            .assembled = h->assembled,
+                            .n = (unsigned)h->n_kin};
+
+    for (unsigned i = 0; i < kin.n; i++)
+        kin.list[i] = (struct kinsman){
+            .id = h->kin[i]->id, .store = h->kin[i]->store, .mark = h->kin[i]->mark};
+    return node_heard(in->p->d->node, h->name, &kin, err);
 }
 
 /* False: it was refused. */
@@ -109,7 +153,7 @@ static bool take_hello(struct incoming *in, const Rf__ControllerHello *h)
     struct peer *peer = &in->p->peers[in->position];
     struct err err = {0};
 
-    if (check_hello(in, h, &err) != 0) {
+    if (check_hello(in, h, &err) != 0 || take_kin(in, h, &err) != 0) {
         refuse(in, err.text);
         return false;
     }

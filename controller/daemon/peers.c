@@ -96,6 +96,13 @@ void peers_forward_down(struct peers *p, uint8_t to, const char *agent, const ui
     (void)peers_send(p, to, &frame);
 }
 
+void peers_hello_all(struct peers *p)
+{
+    for (uint8_t i = 0; i < p->d->settings.count; i++)
+        if (p->peers[i].link != NULL)
+            peers_say_hello(p, i);
+}
+
 /* ---- round trips --------------------------------------------------------------------- */
 
 static void ping(struct peers *p, struct peer *peer)
@@ -105,6 +112,7 @@ static void ping(struct peers *p, struct peer *peer)
 
     m.seq = ++peer->ping_seq;
     m.sent_ns = mono_now().ns;
+    m.mark = node_mark(p->d->node);
     peer->pings[m.seq % PINGS_KEPT] = (struct pinged){.seq = m.seq, .sent_ns = m.sent_ns};
     frame.body_case = RF__FRAME__BODY_PING;
     frame.ping = &m;
@@ -122,6 +130,12 @@ static void pong(struct peers *p, uint8_t to, const Rf__Ping *asked)
     frame.body_case = RF__FRAME__BODY_PONG;
     frame.pong = &m;
     (void)peers_send(p, to, &frame);
+}
+
+static void take_ping(struct peers *p, uint8_t from, const Rf__Ping *m)
+{
+    node_note_mark(p->d->node, p->d->settings.controllers[from].id, m->mark);
+    pong(p, from, m);
 }
 
 static void take_pong(struct peer *peer, const Rf__Pong *m)
@@ -203,7 +217,7 @@ void peers_handle(struct peers *p, uint8_t from, const Rf__Frame *f)
         agents_deliver(agents, f->forward_down->agent, f->forward_down->frame.data,
                        f->forward_down->frame.len);
     else if (f->body_case == RF__FRAME__BODY_PING)
-        pong(p, from, f->ping);
+        take_ping(p, from, f->ping);
     else if (f->body_case == RF__FRAME__BODY_PONG)
         take_pong(peer, f->pong);
     else if (f->body_case == RF__FRAME__BODY_PEER_VIEW)

@@ -41,6 +41,9 @@ void peers_accept(struct peers *p, struct stream *s, const struct identity *peer
 const char *peers_name(const struct peers *p, uint64_t id);
 uint8_t peers_position(const struct peers *p, uint64_t id);
 
+/* To all that are connected: the table of the voters' stores has changed. */
+void peers_hello_all(struct peers *p);
+
 /* All drop what cannot be sent now: Raft and agents repeat themselves. */
 void peers_send_raft(struct peers *p, uint64_t to, const uint8_t *data, size_t len);
 void peers_forward_up(struct peers *p, const char *agent, const uint8_t *data, size_t len);

@@ -1,0 +1,222 @@
+/* The table of the voters' stores: who may take part, and who is found out. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "controller/consensus/kin.h"
+
+enum { NODES = 3 };
+
+static const char *const names[NODES + 1] = {"", "east", "west", "witness"};
+
+struct node {
+    struct kin k;
+    uint64_t mark;
+};
+
+static struct node nodes[NODES + 1];
+
+static void make(unsigned id, uint64_t store)
+{
+    static const uint64_t ids[NODES] = {3, 1, 2};
+
+    kin_init(&nodes[id].k, id, store, ids, NODES);
+    nodes[id].mark = 1;
+}
+
+static enum kin_verdict say(unsigned from, unsigned to, struct err *err)
+{
+    struct kin_hello h;
+
+    kin_say(&nodes[from].k, nodes[from].mark, &h);
+    return kin_hear(&nodes[to].k, names[from], nodes[to].mark, &h, err);
+}
+
+/* Everybody to everybody of `who` until nothing changes; whoever objects ends it. */
+static enum kin_verdict greet(unsigned who, unsigned *ret_from, unsigned *ret_to)
+{
+    struct err err;
+    bool changed = true;
+
+    while (changed) {
+        changed = false;
+        for (unsigned from = 1; from <= NODES; from++)
+            for (unsigned to = 1; to <= NODES; to++) {
+                enum kin_verdict v;
+
+                if (from == to || (who & 1u << from) == 0 || (who & 1u << to) == 0)
+                    continue;
+                v = say(from, to, &err);
+                changed = changed || v == KIN_CHANGED;
+                if (v == KIN_FINE || v == KIN_CHANGED)
+                    continue;
+                *ret_from = from;
+                *ret_to = to;
+                return v;
+            }
+    }
+    return KIN_FINE;
+}
+
+enum { EAST = 1 << 1, WEST = 1 << 2, WITNESS = 1 << 3, ALL = EAST | WEST | WITNESS };
+
+static int setup(void **state)
+{
+    (void)state;
+    make(1, 0x11);
+    make(2, 0x22);
+    make(3, 0x33);
+    return 0;
+}
+
+static unsigned from, to;
+
+static void assembled_when_all_have_met(void **state)
+{
+    (void)state;
+    assert_int_equal(greet(EAST | WEST, &from, &to), KIN_FINE);
+    assert_false(nodes[1].k.assembled);
+    assert_false(nodes[2].k.assembled);
+    assert_int_equal(greet(ALL, &from, &to), KIN_FINE);
+    for (unsigned id = 1; id <= NODES; id++) {
+        assert_true(nodes[id].k.assembled);
+        assert_int_equal(kin_find(&nodes[id].k, 1)->store, 0x11);
+        assert_int_equal(kin_find(&nodes[id].k, 2)->store, 0x22);
+        assert_int_equal(kin_find(&nodes[id].k, 3)->store, 0x33);
+    }
+}
+
+/* One that comes back empty is refused by each of the others, and stops itself. */
+static void empty_successor_is_nobodys_voter(void **state)
+{
+    struct err err;
+
+    (void)state;
+    assert_int_equal(greet(ALL, &from, &to), KIN_FINE);
+    make(1, 0x1111);
+    assert_int_equal(say(1, 2, &err), KIN_REFUSE);
+    assert_non_null(strstr(err.text, "east"));
+    assert_non_null(strstr(err.text, "ringfence controller replace"));
+    assert_int_equal(err.code, ERR_CONFLICT);
+    assert_int_equal(say(1, 3, &err), KIN_REFUSE);
+    assert_int_equal(say(2, 1, &err), KIN_STOP);
+    assert_int_equal(err.code, ERR_CORRUPT);
+    assert_false(nodes[1].k.assembled);
+}
+
+/* The witness was away when all others met, so it knows nobody: it must not make a majority
+ * with east's empty successor. Once west is back it hears the truth. */
+static void who_knows_nobody_decides_nothing(void **state)
+{
+    struct err err;
+
+    (void)state;
+    assert_int_equal(greet(ALL, &from, &to), KIN_FINE);
+    make(1, 0x1111);
+    make(3, 0x33);
+    assert_int_equal(greet(EAST | WITNESS, &from, &to), KIN_FINE);
+    assert_false(nodes[1].k.assembled);
+    assert_false(nodes[3].k.assembled);
+    assert_int_equal(say(2, 3, &err), KIN_CHANGED);
+    assert_true(nodes[3].k.assembled);
+    assert_int_equal(kin_find(&nodes[3].k, 1)->store, 0x11);
+    assert_int_equal(say(1, 3, &err), KIN_REFUSE);
+}
+
+/* A disk exchanged before anything was decided is no loss: all agree on the new one. */
+static void during_bootstrap_the_last_store_counts(void **state)
+{
+    (void)state;
+    assert_int_equal(greet(EAST | WEST, &from, &to), KIN_FINE);
+    make(1, 0x1111);
+    assert_int_equal(greet(ALL, &from, &to), KIN_FINE);
+    for (unsigned id = 1; id <= NODES; id++) {
+        assert_true(nodes[id].k.assembled);
+        assert_int_equal(kin_find(&nodes[id].k, 1)->store, 0x1111);
+    }
+}
+
+/* Tables that were equal once and are no longer do not count. */
+static void agreement_is_with_the_present_table(void **state)
+{
+    struct kin_hello old;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(greet(EAST | WEST, &from, &to), KIN_FINE);
+    (void)say(3, 1, &err);
+    (void)say(3, 2, &err);
+    kin_say(&nodes[2].k, 1, &old); /* west knows all three */
+    assert_int_equal(kin_hear(&nodes[1].k, "west", 1, &old, &err), KIN_FINE);
+    make(3, 0x3333); /* the witness comes back with another disk */
+    (void)say(1, 3, &err);
+    (void)say(2, 3, &err);
+    assert_int_equal(say(3, 1, &err), KIN_CHANGED);
+    (void)say(3, 1, &err);
+    assert_false(nodes[1].k.assembled);
+    assert_int_equal(kin_hear(&nodes[1].k, "west", 1, &old, &err), KIN_FINE);
+    assert_false(nodes[1].k.assembled);
+}
+
+/* An old copy of the directory has the same number, and fewer commits than were heard of.
+ */
+static void old_copy_is_found_out(void **state)
+{
+    struct err err;
+
+    (void)state;
+    assert_int_equal(greet(ALL, &from, &to), KIN_FINE);
+    nodes[1].mark = 5000;
+    assert_true(kin_note_mark(&nodes[2].k, 1, 5000));
+    assert_false(kin_note_mark(&nodes[2].k, 1, 4000));
+    assert_int_equal(say(1, 2, &err), KIN_FINE);
+    nodes[1].mark = 4999;
+    assert_int_equal(say(1, 2, &err), KIN_REFUSE);
+    assert_non_null(strstr(err.text, "4999 commits, it had 5000"));
+    assert_int_equal(say(2, 1, &err), KIN_STOP);
+    assert_non_null(strstr(err.text, "an old copy was put back"));
+    assert_int_equal(say(3, 1, &err), KIN_FINE); /* it does not remember */
+}
+
+static void survives_as_bytes(void **state)
+{
+    struct buf b = {0};
+    struct kin k;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(greet(ALL, &from, &to), KIN_FINE);
+    (void)kin_note_mark(&nodes[2].k, 3, 77);
+    assert_int_equal(kin_encode(&nodes[2].k, &b, &err), 0);
+    assert_int_equal(kin_decode(b.data, b.len, &k, &err), 0);
+    assert_int_equal(k.self, 2);
+    assert_true(k.assembled);
+    assert_int_equal(k.n, NODES);
+    assert_int_equal(kin_find(&k, 3)->mark, 77);
+    assert_int_equal(kin_find(&k, 1)->store, 0x11);
+    for (size_t len = 0; len < b.len; len++)
+        assert_int_equal(kin_decode(b.data, len, &k, &err), ERR_CORRUPT);
+    b.data[0] ^= 1;
+    assert_int_equal(kin_decode(b.data, b.len, &k, &err), ERR_CORRUPT);
+    buf_free(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(assembled_when_all_have_met, setup),
+        cmocka_unit_test_setup(empty_successor_is_nobodys_voter, setup),
+        cmocka_unit_test_setup(who_knows_nobody_decides_nothing, setup),
+        cmocka_unit_test_setup(during_bootstrap_the_last_store_counts, setup),
+        cmocka_unit_test_setup(agreement_is_with_the_present_table, setup),
+        cmocka_unit_test_setup(old_copy_is_found_out, setup),
+        cmocka_unit_test_setup(survives_as_bytes, setup),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
