@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { KIN_FORMAT = 1, KIN_ROW = 24 };
+enum { KIN_FORMAT = 1, KIN_HEAD = 24, KIN_ROW = 24 };
 
 #define CURE                                                                               \
     "keep its data directory for analysis and replace it: `ringfence controller replace` " \
@@ -25,16 +25,38 @@ const struct kinsman *kin_find(const struct kin *k, uint64_t id)
     return NULL;
 }
 
-void kin_init(struct kin *k, uint64_t self, uint64_t store, const uint64_t *ids, unsigned n)
+void kin_init(struct kin *k, const struct kin_self *self, const uint64_t *ids, unsigned n)
 {
-    *k = (struct kin){.self = self, .assembled = n == 1};
+    *k = (struct kin){
+        .self = self->id, .digest = self->digest, .assembled = n == 1 && self->digest != 0};
     for (unsigned i = 0; i < n; i++) {
         unsigned at = k->n++;
 
         for (; at > 0 && k->list[at - 1].id > ids[i]; at--)
             k->list[at] = k->list[at - 1];
-        k->list[at] = (struct kinsman){.id = ids[i], .store = ids[i] == self ? store : 0};
+        k->list[at] = (struct kinsman){.id = ids[i]};
+        if (ids[i] == self->id)
+            k->list[at].store = self->store;
     }
+}
+
+bool kin_follow(struct kin *k, const struct members *m)
+{
+    struct kinsman list[CONSENSUS_VOTERS_MAX];
+    bool changed = m->n != k->n;
+
+    if (!k->assembled || m->n == 0)
+        return false;
+    for (unsigned i = 0; i < m->n; i++) {
+        const struct member *one = &m->list[i];
+        const struct kinsman *had = kin_find(k, one->id);
+
+        list[i] = had != NULL ? *had : (struct kinsman){.id = one->id, .store = one->store};
+        changed = changed || had == NULL;
+    }
+    k->n = m->n;
+    memcpy(k->list, list, m->n * sizeof *list);
+    return changed;
 }
 
 void kin_say(const struct kin *k, uint64_t mark, struct kin_hello *ret)
@@ -44,6 +66,7 @@ void kin_say(const struct kin *k, uint64_t mark, struct kin_hello *ret)
     *ret = (struct kin_hello){.id = k->self,
                               .store = self != NULL ? self->store : 0,
                               .mark = mark,
+                              .digest = k->digest,
                               .assembled = k->assembled,
                               .n = k->n};
     memcpy(ret->list, k->list, k->n * sizeof *k->list);
@@ -164,6 +187,7 @@ static enum kin_verdict assemble(struct kin *k, const struct kin_hello *h)
 /* Somebody who may have decided things already lists this very store. */
 static enum kin_verdict adopt(struct kin *k, const struct kin_hello *h)
 {
+    k->digest = h->digest;
     k->n = h->n;
     memcpy(k->list, h->list, h->n * sizeof *k->list);
     k->assembled = true;
@@ -214,9 +238,10 @@ static uint64_t get64(const uint8_t *from)
 
 int kin_encode(const struct kin *k, struct buf *out, struct err *err)
 {
-    uint8_t head[16] = {KIN_FORMAT, k->assembled, (uint8_t)k->n}, row[KIN_ROW];
+    uint8_t head[KIN_HEAD] = {KIN_FORMAT, k->assembled, (uint8_t)k->n}, row[KIN_ROW];
 
     put64(head + 8, k->self);
+    put64(head + 16, k->digest);
     if (buf_append(out, head, sizeof head, err) != 0)
         return err->code;
     for (unsigned i = 0; i < k->n; i++) {
@@ -231,12 +256,15 @@ int kin_encode(const struct kin *k, struct buf *out, struct err *err)
 
 int kin_decode(const uint8_t *data, size_t len, struct kin *ret, struct err *err)
 {
-    if (len < 16 || data[0] != KIN_FORMAT || data[1] > 1 ||
-        data[2] > CONSENSUS_VOTERS_MAX || len != 16 + (size_t)data[2] * KIN_ROW)
+    if (len < KIN_HEAD || data[0] != KIN_FORMAT || data[1] > 1 ||
+        data[2] > CONSENSUS_VOTERS_MAX || len != KIN_HEAD + (size_t)data[2] * KIN_ROW)
         return err_set(err, ERR_CORRUPT, "table of the voters' stores, %zu bytes", len);
-    *ret = (struct kin){.self = get64(data + 8), .assembled = data[1], .n = data[2]};
+    *ret = (struct kin){.self = get64(data + 8),
+                        .digest = get64(data + 16),
+                        .assembled = data[1],
+                        .n = data[2]};
     for (unsigned i = 0; i < ret->n; i++) {
-        const uint8_t *row = data + 16 + (size_t)i * KIN_ROW;
+        const uint8_t *row = data + KIN_HEAD + (size_t)i * KIN_ROW;
 
         ret->list[i] = (struct kinsman){get64(row), get64(row + 8), get64(row + 16), false};
     }

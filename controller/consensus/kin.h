@@ -16,6 +16,10 @@
  *     assembled one lists this very store in it. So nothing is ever decided by nodes of
  * which one could take a voter's empty successor for the voter.
  *
+ * Members that come later are in the log with their stores (members.h): they enter the
+ * table with the list, and the joining one is told so by somebody who has an assembled
+ * table.
+ *
  * What this cannot see: an old copy of the *whole* directory, put back while every node
  * that remembers more is down. Nobody who is up has any evidence then.
  *
@@ -25,7 +29,7 @@
 #ifndef RF_CONSENSUS_KIN_H
 #define RF_CONSENSUS_KIN_H
 
-#include "controller/consensus/message.h"
+#include "controller/consensus/members.h"
 
 struct kinsman {
     uint64_t id;
@@ -35,7 +39,8 @@ struct kinsman {
 };
 
 struct kin {
-    uint64_t self; /* id */
+    uint64_t self;   /* id */
+    uint64_t digest; /* of the cluster, driver_cluster_digest(); 0: not told yet */
     bool assembled;
     unsigned n;
     struct kinsman list[CONSENSUS_VOTERS_MAX]; /* self too; sorted by id */
@@ -43,15 +48,22 @@ struct kin {
 
 /* What one node says of itself and of the others before anything else. */
 struct kin_hello {
-    uint64_t id, store, mark;
+    uint64_t id, store, mark, digest;
     bool assembled;
     unsigned n;
     struct kinsman list[CONSENSUS_VOTERS_MAX]; /* `agrees` unused */
 };
 
-/* A table for these ids in which only our own store is known. One voter is assembled. */
-void kin_init(struct kin *k, uint64_t self, uint64_t store, const uint64_t *ids,
-              unsigned n);
+/* A table for these ids in which only our own store is known. One voter is assembled; one
+ * that joins (`digest` 0) waits until it is listed. */
+struct kin_self {
+    uint64_t id, store, digest;
+};
+void kin_init(struct kin *k, const struct kin_self *self, const uint64_t *ids, unsigned n);
+
+/* The members are these now: who left goes, who came enters with its store. An assembled
+ * table only. True: it changed. */
+bool kin_follow(struct kin *k, const struct members *m);
 
 enum kin_verdict {
     KIN_FINE,

@@ -34,7 +34,7 @@ enum {
 enum consensus_entry_kind {
     ENTRY_COMMAND = 1, /* data is a sealed envelope (proto/envelope.h) */
     ENTRY_BARRIER = 2, /* a leader's first entry; says nothing */
-    ENTRY_VOTERS = 3   /* index 1 only: the static list of voters */
+    ENTRY_VOTERS = 3   /* a list of members (members.h); entry 1 is one */
 };
 
 struct consensus_entry {

@@ -247,6 +247,8 @@ static int settle(struct raftnode *n, int status, struct err *err)
         status = carry_out_all(n, err);
     else if (!driver_error_is_fatal(status))
         return status;
+    if (status == 0)
+        status = raftnode_follow_members(n, err);
     if (status == 0) {
         driver_status(n->driver, &st);
         if (st.applied_index >= n->snapshot_index + n->snapshot_every)
@@ -257,6 +259,9 @@ static int settle(struct raftnode *n, int status, struct err *err)
         return ERR_CLOSED;
     }
     raftnode_arm(n);
+    if (!n->closed && !n->members_told && n->callbacks.on_members != NULL)
+        n->callbacks.on_members(n->callbacks.owner);
+    n->members_told = true;
     if (!n->closed)
         tell_role(n);
     if (!n->closed)
@@ -354,6 +359,7 @@ static int open_store(struct raftnode *n, const struct raftnode_config *c,
                               .node_id = c->driver.id,
                               .incarnation = c->driver.incarnation,
                               .allow_bootstrap = c->allow_bootstrap,
+                              .allow_join = c->allow_join,
                               .stall_ms = c->stall_ms,
                               .vfs = c->vfs};
     int status;
@@ -361,7 +367,9 @@ static int open_store(struct raftnode *n, const struct raftnode_config *c,
     while (sc.new_id == 0)
         if (getrandom(&sc.new_id, sizeof sc.new_id, 0) != (ssize_t)sizeof sc.new_id)
             return err_errno(err, errno, "getrandom");
-    status = driver_bootstrap_entry(&c->driver, &entry, err);
+    status = driver_digest(&c->driver, &sc.digest, err);
+    if (status == 0)
+        status = driver_bootstrap_entry(&c->driver, &entry, err);
 
     sc.bootstrap_entry = entry.data;
     sc.bootstrap_len = entry.len;
@@ -376,6 +384,9 @@ static int open_driver(struct raftnode *n, const struct raftnode_config *c, stru
     struct driver_config dc = c->driver;
 
     dc.store = store_id(n->store);
+    if (store_digest(n->store) == 0)
+        dc.n_voters = 0; /* the others know whom it joins */
+
     if (dc.seed == 0 && getrandom(&dc.seed, sizeof dc.seed, 0) != (ssize_t)sizeof dc.seed)
         return err_errno(err, errno, "getrandom");
     return driver_new(&n->driver, &dc, err);
@@ -498,6 +509,18 @@ int raftnode_transfer(struct raftnode *n, uint64_t target, struct err *err)
     if (check_open(n, err) != 0)
         return err->code;
     return settle(n, driver_transfer(n->driver, now_ms(), target, &n->orders, err), err);
+}
+
+int raftnode_change(struct raftnode *n, const struct members *to, struct err *err)
+{
+    struct err local;
+    uint64_t at[2];
+
+    if (err == NULL)
+        err = &local;
+    if (check_open(n, err) != 0)
+        return err->code;
+    return settle(n, driver_change(n->driver, now_ms(), to, &n->orders, at, err), err);
 }
 
 int raftnode_audit(struct raftnode *n, const struct audit_row *rows, size_t count,

@@ -53,6 +53,8 @@ struct raftnode_callbacks {
     /* Say hello to all others again. Not called from within raftnode_heard(). May be NULL.
      */
     void (*on_kin)(void *owner);
+    /* The list of members in this node's log is another one. May be NULL. */
+    void (*on_members)(void *owner);
     void *owner;
 };
 
@@ -61,6 +63,7 @@ struct raftnode_config {
     const char *node;            /* this node's name */
     const char *dir;
     bool allow_bootstrap;    /* store.h says when */
+    bool allow_join;         /* likewise: a new node with a new id */
     uint32_t snapshot_every; /* applied entries between snapshots; 0: 4096 */
     uint32_t stall_ms;       /* 0: 5000 */
     const char *vfs;         /* tests only; NULL else */
@@ -69,8 +72,8 @@ struct raftnode_config {
 struct raftnode;
 
 /* Opens the directory (blocking, errors as store_open()), restores and starts. `send` may
- * be called before it returns. The name in config->node must be that of driver.id in the
- * list of voters (ERR_INVAL). */
+ * be called before it returns. The name in config->node must be that of
+ * driver.id in the list of voters (ERR_INVAL). */
 MUST_USE int raftnode_open(struct raftnode **ret_node, struct uv_loop_s *loop,
                            const struct raftnode_config *config,
                            const struct raftnode_callbacks *callbacks, struct err *err);
@@ -119,6 +122,12 @@ MUST_USE int raftnode_receive(struct raftnode *n, uint64_t from, const uint8_t *
  * region: design section 3). Errors of driver_transfer(), ERR_CLOSED. on_role tells the
  * rest. */
 MUST_USE int raftnode_transfer(struct raftnode *n, uint64_t target, struct err *err);
+
+/* The list of members in this node's log; *ret_decided: that one is committed. */
+const struct members *raftnode_members(const struct raftnode *n, bool *ret_decided);
+/* One step to another list. Errors of driver_change(), ERR_CLOSED. Its outcome shows in
+ * raftnode_members(), here or at the next leader. */
+MUST_USE int raftnode_change(struct raftnode *n, const struct members *to, struct err *err);
 
 /* Audit rows of the entry being applied, in apply(). Written behind it, skipped when it is
  * an entry that was audited before a restart. */

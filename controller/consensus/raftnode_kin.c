@@ -32,11 +32,44 @@ static void know_stores(struct raftnode *n)
         driver_know_store(n->driver, n->kin.list[i].id, n->kin.list[i].store);
 }
 
+static bool same_members(const struct members *a, const struct members *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (unsigned i = 0; i < a->n; i++)
+        if (a->list[i].id != b->list[i].id || a->list[i].votes != b->list[i].votes)
+            return false;
+    return true;
+}
+
 /* From the loop, not from within a call: the same timer serves. */
 static void ask_for_hello(struct raftnode *n)
 {
     n->kin_asked = true;
     uv_timer_start(&n->timer, raftnode_on_timer, 0, 0);
+}
+
+/* A list counts from the moment it is in the log, so the table has it before anything of
+ * the newcomer is counted; the store writes both in order. */
+int raftnode_follow_members(struct raftnode *n, struct err *err)
+{
+    bool decided;
+    const struct members *m = driver_members(n->driver, &decided);
+
+    if (same_members(m, &n->members))
+        return 0;
+    n->members = *m;
+    n->members_told = false;
+    if (!kin_follow(&n->kin, m))
+        return 0;
+    know_stores(n);
+    ask_for_hello(n);
+    return put_kin(n, NULL, err);
+}
+
+const struct members *raftnode_members(const struct raftnode *n, bool *ret_decided)
+{
+    return driver_members(n->driver, ret_decided);
 }
 
 /* Only now: a table that is lost in a crash must not have been acted upon. */
@@ -47,6 +80,7 @@ static void on_kin_stored(void *owner)
     if (n->stopped || n->closed || n->active || !n->kin.assembled)
         return;
     n->active = true;
+    driver_set_digest(n->driver, n->kin.digest);
     know_stores(n);
     ask_for_hello(n); /* on_kin() is told, too */
 }
@@ -112,10 +146,15 @@ int raftnode_open_kin(struct raftnode *n, const struct raftnode_config *c, struc
         if (kin_decode(kept->data, kept->len, &n->kin, err) != 0)
             return err_wrap(err, "%s", c->dir);
     } else {
-        for (unsigned i = 0; i < c->driver.n_voters; i++)
-            ids[i] = c->driver.voters[i].id;
-        kin_init(&n->kin, c->driver.id, store_id(n->store), ids, c->driver.n_voters);
+        struct kin_self self = {c->driver.id, store_id(n->store), store_digest(n->store)};
+        unsigned count = self.digest != 0 ? c->driver.n_voters : 1;
+
+        for (unsigned i = 0; i < count; i++)
+            ids[i] = self.digest != 0 ? c->driver.voters[i].id : self.id;
+        kin_init(&n->kin, &self, ids, count);
     }
+    if (n->kin.digest != 0)
+        driver_set_digest(n->driver, n->kin.digest);
     n->active = n->kin.assembled;
     know_stores(n);
     return 0;

@@ -33,8 +33,10 @@ struct raftnode {
     uint64_t snapshot_index; /* applied when the last one was asked for */
 
     struct kin kin;
-    bool active;    /* its table is assembled and on disk */
-    bool kin_asked; /* on_kin() is due */
+    bool active;            /* its table is assembled and on disk */
+    bool kin_asked;         /* on_kin() is due */
+    struct members members; /* as last seen */
+    bool members_told;
     bool marks_new; /* what was heard of the others' marks is not on disk */
     uint64_t marks_ms;
 
@@ -63,6 +65,8 @@ void raftnode_on_timer(uv_timer_t *timer);
 
 MUST_USE int raftnode_open_kin(struct raftnode *n, const struct raftnode_config *c,
                                struct err *err);
+/* After every input: the table follows the list of members in the log. */
+MUST_USE int raftnode_follow_members(struct raftnode *n, struct err *err);
 MUST_USE int raftnode_put_marks(struct raftnode *n, struct err *err);
 
 #endif

@@ -224,6 +224,8 @@ void store_loaded_free(struct store *s) { db_loaded_free(&s->loaded); }
 
 uint64_t store_id(const struct store *s) { return s->db.store_id; }
 
+uint64_t store_digest(const struct store *s) { return s->db.digest; }
+
 const struct buf *store_loaded_kin(const struct store *s) { return &s->loaded.kin; }
 
 uint64_t store_mark(struct store *s)

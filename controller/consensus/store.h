@@ -65,6 +65,8 @@ struct store_config {
     uint64_t node_id;
     uint64_t incarnation; /* of the cluster; written at bootstrap, compared afterwards */
     bool allow_bootstrap;
+    bool allow_join; /* of an empty directory: nothing in the log, the others bring it */
+    uint64_t digest; /* of the cluster, kept at bootstrap; 0 where it joins */
     uint64_t new_id; /* random; of a store that is made now (kin.h) */
     const uint8_t
         *bootstrap_entry; /* driver_bootstrap_entry(); used with a new directory */
@@ -98,6 +100,7 @@ MUST_USE int store_open(struct store **ret_store, struct uv_loop_s *loop,
 /* Which store this is, for its whole life (kin.h), and how many commits of it are synced.
  */
 uint64_t store_id(const struct store *s);
+uint64_t store_digest(const struct store *s); /* 0: not kept, it joined */
 uint64_t store_mark(struct store *s);
 
 /* What is kept beside the log, each replaced as a whole. */

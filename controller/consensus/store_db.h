@@ -43,7 +43,7 @@ struct db {
     sqlite3 *handle;
     sqlite3_stmt *stmt[DB_STMT_MAX];
     int mark_fd;
-    uint64_t store_id;
+    uint64_t store_id, digest;
     int wal_pages;
     struct db_tail tail;
     uint64_t audit_seq, audit_index; /* of the newest row */

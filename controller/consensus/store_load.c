@@ -72,9 +72,12 @@ static int bootstrap(struct db *db, const struct store_config *c, struct err *er
         put_meta_number(db, "node_id", c->node_id, err) != 0 ||
         put_meta_number(db, "incarnation", c->incarnation, err) != 0 ||
         put_meta_number(db, "store", c->new_id, err) != 0 ||
-        db_put_vote(db, 1, 0, err) != 0 || db_put_entries(db, &first, err) != 0)
+        put_meta_number(db, "digest", c->allow_bootstrap ? c->digest : 0, err) != 0 ||
+        db_put_vote(db, 1, 0, err) != 0 ||
+        (c->allow_bootstrap && db_put_entries(db, &first, err) != 0))
         return err_wrap(err, "bootstrap");
     db->store_id = c->new_id;
+    db->digest = c->allow_bootstrap ? c->digest : 0;
     return db_commit(db, err);
 }
 
@@ -106,12 +109,15 @@ static int check_number(struct db *db, const char *key, uint64_t expected, struc
 
 static int read_store_id(struct db *db, struct err *err)
 {
-    char text[24] = "";
+    char text[24] = "", digest[24] = "";
     int status = get_meta(db, "store", text, sizeof text, err);
 
+    if (status == 0)
+        status = get_meta(db, "digest", digest, sizeof digest, err);
     if (status < 0)
         return status;
     db->store_id = strtoull(text, NULL, 10);
+    db->digest = strtoull(digest, NULL, 10);
     if (status > 0 || db->store_id == 0)
         return err_set(err, ERR_CORRUPT,
                        "%s/raft.db does not say which store it is: " ADVICE, db->dir);
@@ -125,13 +131,15 @@ int db_identify(struct db *db, const struct store_config *c, struct err *err)
 
     if (status < 0)
         return status;
-    if (status > 0 && !c->allow_bootstrap)
-        return err_set(err, ERR_NOTFOUND,
-                       "%s holds no controller's state. If this cluster is being made now, "
-                       "start every controller with bootstrap allowed, once. If it had "
-                       "state before, never start it under its old id: it would forget "
-                       "its votes; `ringfence controller replace` gives it a new one",
-                       db->dir);
+    if (status > 0 && !c->allow_bootstrap && !c->allow_join)
+        return err_set(
+            err, ERR_NOTFOUND,
+            "%s holds no controller's state. If this cluster is being made now, "
+            "start every controller with --bootstrap, once. If it had state "
+            "before, never start it under its old id: it would forget its votes; "
+            "give it a new one (`ringfence controller replace`) and start it "
+            "with --join",
+            db->dir);
     if (status > 0)
         return bootstrap(db, c, err);
     if (strtoull(format, NULL, 10) > STORE_FORMAT_VERSION)

@@ -25,7 +25,9 @@ static void make(unsigned id, uint64_t store)
 {
     static const uint64_t ids[NODES] = {3, 1, 2};
 
-    kin_init(&nodes[id].k, id, store, ids, NODES);
+    struct kin_self self = {id, store, 0xc1};
+
+    kin_init(&nodes[id].k, &self, ids, NODES);
     nodes[id].mark = 1;
 }
 
@@ -183,6 +185,45 @@ static void old_copy_is_found_out(void **state)
     assert_int_equal(say(3, 1, &err), KIN_FINE); /* it does not remember */
 }
 
+/* A newcomer waits until it is in the list of members of somebody who takes part. */
+static void newcomer_waits_until_it_is_listed(void **state)
+{
+    struct kin_self self = {4, 0x44, 0};
+    struct members m = {0};
+    static const uint64_t own[] = {4};
+    struct node late = {.mark = 1};
+    struct kin_hello h;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(greet(ALL, &from, &to), KIN_FINE);
+    kin_init(&late.k, &self, own, 1);
+    kin_say(&nodes[2].k, 9, &h);
+    assert_int_equal(kin_hear(&late.k, "west", 1, &h, &err), KIN_FINE);
+    assert_false(late.k.assembled);
+
+    for (unsigned id = 2; id <= 4; id++) {
+        struct member one = {.id = id, .store = id == 4 ? 0x44 : 0, .votes = id != 4};
+
+        snprintf(one.name, sizeof one.name, "c%u", id);
+        assert_int_equal(members_add(&m, &one, &err), 0);
+    }
+    assert_true(kin_follow(&nodes[2].k, &m));
+    assert_false(kin_follow(&nodes[2].k, &m));
+    assert_null(kin_find(&nodes[2].k, 1));
+    assert_int_equal(kin_find(&nodes[2].k, 3)->store, 0x33);
+    kin_say(&nodes[2].k, 9, &h);
+    assert_int_equal(kin_hear(&late.k, "west", 1, &h, &err), KIN_CHANGED);
+    assert_true(late.k.assembled);
+    assert_int_equal(late.k.digest, 0xc1);
+    assert_int_equal(kin_find(&late.k, 3)->store, 0x33);
+
+    /* And one that lost its disk meanwhile does not get in under that id. */
+    self.store = 0x4444;
+    kin_init(&late.k, &self, own, 1);
+    assert_int_equal(kin_hear(&late.k, "west", 1, &h, &err), KIN_STOP);
+}
+
 static void survives_as_bytes(void **state)
 {
     struct buf b = {0};
@@ -215,6 +256,7 @@ int main(void)
         cmocka_unit_test_setup(during_bootstrap_the_last_store_counts, setup),
         cmocka_unit_test_setup(agreement_is_with_the_present_table, setup),
         cmocka_unit_test_setup(old_copy_is_found_out, setup),
+        cmocka_unit_test_setup(newcomer_waits_until_it_is_listed, setup),
         cmocka_unit_test_setup(survives_as_bytes, setup),
     };
 
