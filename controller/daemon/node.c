@@ -175,6 +175,13 @@ static void on_kin(void *owner)
     n->events.on_kin(n->events.owner);
 }
 
+static void on_members(void *owner)
+{
+    struct node *n = owner;
+
+    n->events.on_members(n->events.owner);
+}
+
 /* ---- life ---------------------------------------------------------------------------- */
 
 int node_open(struct node **ret_node, struct uv_loop_s *loop,
@@ -194,6 +201,7 @@ int node_open(struct node **ret_node, struct uv_loop_s *loop,
         .node = config->name,
         .dir = config->dir,
         .allow_bootstrap = config->bootstrap,
+        .allow_join = config->join,
     };
     struct raftnode_callbacks callbacks = {.send = on_send,
                                            .apply = on_apply,
@@ -202,6 +210,7 @@ int node_open(struct node **ret_node, struct uv_loop_s *loop,
                                            .on_role = on_role,
                                            .on_fatal = on_fatal,
                                            .on_kin = on_kin,
+                                           .on_members = on_members,
                                            .owner = n};
 
     if (n == NULL)
@@ -409,6 +418,16 @@ void node_note_mark(struct node *n, uint64_t id, uint64_t mark)
 uint64_t node_mark(const struct node *n) { return raftnode_mark(n->raft); }
 
 bool node_is_assembled(const struct node *n) { return raftnode_is_assembled(n->raft); }
+
+const struct members *node_members(const struct node *n, bool *ret_decided)
+{
+    return raftnode_members(n->raft, ret_decided);
+}
+
+int node_change(struct node *n, const struct members *to, struct err *err)
+{
+    return raftnode_change(n->raft, to, err);
+}
 
 int node_transfer(struct node *n, uint64_t to, struct err *err)
 {

@@ -19,6 +19,7 @@
 
 struct daemon;
 struct identity;
+struct member;
 struct peers;
 struct stream;
 
@@ -56,6 +57,11 @@ void peers_send_view(struct peers *p);
 /* What its hello said that the log does not say yet: true, and *ret is filled in. For our
  * own position, what we say of ourselves. */
 bool peers_announcement(const struct peers *p, uint8_t position, struct controller *ret);
+
+/* From now on that one is dialled there, unless it is already. */
+void peers_reach(struct peers *p, uint8_t position, const char *address);
+/* Who said hello there last, if its id is the one that the name has now (membership.h). */
+bool peers_newcomer(const struct peers *p, uint8_t position, struct member *ret);
 
 /* One controller's link to and from another one. */
 struct peer_link {

@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "controller/base/buf.h"
+#include "controller/consensus/members.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/peers.h"
 #include "controller/net/link.h"
@@ -35,6 +36,9 @@ struct peer {
     struct incoming *in; /* the one that said hello last */
     bool has_hello;
     struct controller hello;
+    uint64_t store; /* and address, with the hello */
+    char address[MEMBER_ADDRESS_SIZE];
+    struct err refused; /* as last logged; by it, or by us */
     struct mono heard;
     struct mono answered; /* a ping of ours, or when the link came up */
     uint64_t ping_seq;
@@ -68,6 +72,10 @@ struct peers {
 
 struct peer *peers_by_id(struct peers *p, uint64_t id);
 /* False where the frame could not be sent. */
+/* Of the process that said hello; before that, of the settings. */
+uint64_t peers_id(const struct peers *p, uint8_t position);
+/* Not the same sentence again and again: both sides try twice a second. */
+bool peers_is_news(struct peer *peer, const char *text);
 bool peers_send(struct peers *p, uint8_t to, const Rf__Frame *frame);
 
 /* peer_streams.c */
