@@ -13,7 +13,7 @@
 #include "controller/base/assert.h"
 #include "controller/consensus/store_thread.h"
 
-enum { STALL_DEFAULT_MS = 5000, STALL_TICKS = 5 };
+enum { STALL_DEFAULT_MS = 5000, STALL_TICKS = 5, SCRUB_DEFAULT_MS = 1000 };
 
 /* ---- opening ------------------------------------------------------------------------- */
 
@@ -203,6 +203,7 @@ int store_open(struct store **ret_store, struct uv_loop_s *loop,
     s->lock_fd = s->db.mark_fd = -1;
     s->callbacks = callbacks;
     s->stall_ms = config->stall_ms != 0 ? config->stall_ms : STALL_DEFAULT_MS;
+    s->scrub_ms = config->scrub_ms != 0 ? config->scrub_ms : SCRUB_DEFAULT_MS;
     if (s->stall_ms < STALL_TICKS)
         s->stall_ms = STALL_TICKS;
     op_list_init(&s->queue);

@@ -10,7 +10,8 @@
  * on_fatal once with a text for people; nothing is reported complete afterwards. Loading
  * checks every row's CRC and the chain of row hashes from the oldest entry to the recorded
  * end: damage, a missing row or a lost end is ERR_CORRUPT with the index and what to do,
- * never a silently shorter log.
+ * never a silently shorter log. While it runs the same is checked again, a few rows each
+ * second and all of them in turn: damage stops the node before the row is needed.
  *
  * A voter with an empty directory must never rejoin under its old id: it has forgotten
  * whom it voted for and what it acknowledged, so a committed entry could be lost. No node
@@ -72,6 +73,7 @@ struct store_config {
         *bootstrap_entry; /* driver_bootstrap_entry(); used with a new directory */
     size_t bootstrap_len;
     uint32_t stall_ms; /* 0: 5000 */
+    uint32_t scrub_ms; /* between slices of the check of what lies on the disk; 0: 1000 */
     const char *vfs;   /* SQLite VFS; NULL: the default. Tests inject faults with it */
 };
 
@@ -162,6 +164,7 @@ struct store_stats {
     uint64_t commits;    /* transactions so far */
     uint64_t operations; /* in them */
     uint64_t last_commit_us, max_commit_us;
+    uint64_t scrub_passes; /* over everything that lies on the disk */
     size_t queued, queued_bytes;
 };
 

@@ -440,6 +440,7 @@ int db_put_entries(struct db *db, const struct order_store_entries *o, struct er
             run_index(db, DB_CUT_BEHIND, o->first_index, err) != 0)
             return err->code;
         db->tail.last = o->first_index - 1;
+        db->scrub.next = 0; /* what was checked may be gone */
     }
     for (size_t i = 0; i < o->n; i++)
         if (put_entry(db, o->first_index + i, &o->entries[i], err) != 0)
@@ -450,6 +451,7 @@ int db_put_entries(struct db *db, const struct order_store_entries *o, struct er
 static int cut_for_snapshot(struct db *db, const struct order_store_snapshot *o,
                             struct err *err)
 {
+    db->scrub.next = 0; /* its first row may be gone */
     if (o->discard_log) {
         envelope_hash(o->data, o->len, db->tail.base);
         memcpy(db->tail.hash, db->tail.base, CHAIN_SIZE);

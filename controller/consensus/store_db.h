@@ -38,6 +38,15 @@ struct db_tail {
     uint8_t base[CHAIN_SIZE], hash[CHAIN_SIZE];
 };
 
+/* How far the slow check of what lies on the disk has come. */
+struct db_scrub {
+    uint64_t next; /* entry; 0: begins anew */
+    uint8_t hash[CHAIN_SIZE];
+    uint64_t audit_seq; /* checked up to here */
+    uint8_t audit_hash[CHAIN_SIZE];
+    uint64_t passes; /* over all of it */
+};
+
 struct db {
     char dir[DB_PATH_SIZE];
     sqlite3 *handle;
@@ -48,6 +57,7 @@ struct db {
     struct db_tail tail;
     uint64_t audit_seq, audit_index; /* of the newest row */
     uint8_t audit_hash[CHAIN_SIZE];
+    struct db_scrub scrub;
 };
 
 /* What db_load() read; freed with db_loaded_free(). */
@@ -101,6 +111,19 @@ MUST_USE int db_identify(struct db *db, const struct store_config *config, struc
 MUST_USE int db_load(struct db *db, struct driver_state *ret, struct db_loaded *loaded,
                      struct err *err);
 void db_loaded_free(struct db_loaded *loaded);
+/* Entry `index` is the row that `s` stands on (idx, term, kind, data, crc, hash), whole,
+ * and continues `hash`, which moves on. */
+MUST_USE int db_check_entry(struct db *db, sqlite3_stmt *s, uint64_t index,
+                            uint8_t hash[CHAIN_SIZE], struct consensus_entry *ret,
+                            struct err *err);
+/* Vote, end of the log, snapshot and notes, read anew and compared with their checksums. */
+MUST_USE int db_check_head(struct db *db, struct err *err);
+
+/* ---- store_scrub.c ---- */
+
+enum { DB_SCRUB_ROWS = 32 };
+/* The next few rows, as they lie on the disk now. ERR_CORRUPT as db_load(). */
+MUST_USE int db_scrub(struct db *db, struct err *err);
 
 /* ---- store_audit.c ---- */
 
@@ -109,6 +132,9 @@ MUST_USE int db_put_audit(struct db *db, const struct audit_row *rows, size_t n,
 MUST_USE int db_put_audit_gap(struct db *db, uint64_t index, uint64_t term,
                               struct err *err);
 MUST_USE int db_load_audit_end(struct db *db, struct err *err);
+/* `n` rows that follow the one of `*seq` and `hash`; both move on. */
+MUST_USE int db_check_audit(struct db *db, const struct audit_row *rows, size_t n,
+                            uint64_t *seq, uint8_t hash[CHAIN_SIZE], struct err *err);
 /* *ret_rows from malloc(). */
 MUST_USE int db_query_audit(struct db *db, const struct audit_query *q,
                             struct audit_row **ret_rows, size_t *ret_n, struct err *err);

@@ -124,22 +124,33 @@ static int read_store_id(struct db *db, struct err *err)
     return 0;
 }
 
+static int nothing_there(const struct db *db, struct err *err)
+{
+    return err_set(err, ERR_NOTFOUND,
+                   "%s holds no controller's state. If this cluster is being made now, "
+                   "start every controller with --bootstrap, once. If it had state "
+                   "before, never start it under its old id: it would forget its votes; "
+                   "give it a new one (`ringfence controller replace`) and start it "
+                   "with --join",
+                   db->dir);
+}
+
 int db_identify(struct db *db, const struct store_config *c, struct err *err)
 {
     char format[24] = "";
+    uint64_t commits = 0;
     int status = get_meta(db, "format", format, sizeof format, err);
 
     if (status < 0)
         return status;
-    if (status > 0 && !c->allow_bootstrap && !c->allow_join)
+    if (status > 0 && db_mark_read(db, &commits, NULL) == 0 && commits > 1)
         return err_set(
-            err, ERR_NOTFOUND,
-            "%s holds no controller's state. If this cluster is being made now, "
-            "start every controller with --bootstrap, once. If it had state "
-            "before, never start it under its old id: it would forget its votes; "
-            "give it a new one (`ringfence controller replace`) and start it "
-            "with --join",
-            db->dir);
+            err, ERR_CORRUPT,
+            "%s/raft.db, or raft.db-wal, is missing or empty, but %s/mark counts %" PRIu64
+            " commits: " ADVICE,
+            db->dir, db->dir, commits);
+    if (status > 0 && !c->allow_bootstrap && !c->allow_join)
+        return nothing_there(db, err);
     if (status > 0)
         return bootstrap(db, c, err);
     if (strtoull(format, NULL, 10) > STORE_FORMAT_VERSION)
@@ -294,9 +305,8 @@ static int keep(struct db_loaded *l, const struct consensus_entry *e, struct err
     return 0;
 }
 
-/* columns: idx, term, kind, data, crc, hash */
-static int load_entry(struct db *db, sqlite3_stmt *s, uint64_t index,
-                      uint8_t hash[CHAIN_SIZE], struct db_loaded *loaded, struct err *err)
+int db_check_entry(struct db *db, sqlite3_stmt *s, uint64_t index, uint8_t hash[CHAIN_SIZE],
+                   struct consensus_entry *ret, struct err *err)
 {
     uint8_t stored[CHAIN_SIZE], computed[CHAIN_SIZE];
     struct consensus_entry e = {.term = column64(s, 1),
@@ -313,6 +323,17 @@ static int load_entry(struct db *db, sqlite3_stmt *s, uint64_t index,
     if (!column_hash(s, 5, stored) || memcmp(stored, computed, CHAIN_SIZE) != 0)
         return damaged(db, "entry does not continue the chain of row hashes", index, err);
     memcpy(hash, computed, CHAIN_SIZE);
+    *ret = e;
+    return 0;
+}
+
+static int load_entry(struct db *db, sqlite3_stmt *s, uint64_t index,
+                      uint8_t hash[CHAIN_SIZE], struct db_loaded *loaded, struct err *err)
+{
+    struct consensus_entry e;
+
+    if (db_check_entry(db, s, index, hash, &e, err) != 0)
+        return err->code;
     return keep(loaded, &e, err);
 }
 
@@ -383,6 +404,26 @@ static int check_condemned(struct db *db, struct err *err)
         return 0;
     return err_set(err, ERR_CORRUPT, "%s: %.*s", db->dir, (int)text.len,
                    (const char *)text.data);
+}
+
+int db_check_head(struct db *db, struct err *err)
+{
+    struct db_loaded loaded = {0};
+    struct driver_state state = {0};
+    struct db_tail now = db->tail;
+    int status;
+
+    status = load_vote(db, &state, err);
+    if (status == 0)
+        status = load_snapshot(db, &state, &loaded, err);
+    if (status == 0)
+        status = load_note(db, "kin", &loaded.kin, err);
+    if (status == 0)
+        status = load_tail(db, err);
+    if (status == 0 && memcmp(&now, &db->tail, sizeof now) != 0)
+        status = damaged(db, "the log's end is not the recorded one", db->tail.last, err);
+    db_loaded_free(&loaded);
+    return status;
 }
 
 int db_load(struct db *db, struct driver_state *ret, struct db_loaded *loaded,

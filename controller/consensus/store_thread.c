@@ -101,6 +101,11 @@ static bool nobody_waits(const struct op_list *l)
     return true;
 }
 
+static bool scrub_is_due(const struct store *s)
+{
+    return mono_since_ms(s->scrubbed, mono_now()) >= s->scrub_ms;
+}
+
 static void wait_for_work(struct store *s)
 {
     uint64_t until = 0;
@@ -109,7 +114,9 @@ static void wait_for_work(struct store *s)
         uint64_t now = mono_now().ns;
 
         if (s->queue.head == NULL) {
-            uv_cond_wait(&s->wake, &s->mutex);
+            if (scrub_is_due(s))
+                return;
+            (void)uv_cond_timedwait(&s->wake, &s->mutex, (uint64_t)s->scrub_ms * NS_PER_MS);
             continue;
         }
         if (!nobody_waits(&s->queue))
@@ -154,6 +161,7 @@ static void one_batch(struct store *s)
         op_list_free(&batch);
     } else {
         s->mark = s->db.tail.commits;
+        s->mark_written = true;
         note_batch(s, &batch, mono_since_ns(start, mono_now()) / 1000);
         op_list_move(&s->done, &batch);
     }
@@ -180,6 +188,31 @@ static void maybe_checkpoint(struct store *s)
     uv_async_send(&s->done_async);
 }
 
+/* With nothing to do: the mark reaches the disk, so that it is never more than a moment
+ * behind; and a few rows are looked at. */
+static void scrub(struct store *s)
+{
+    struct err err = {0};
+    int status = 0;
+
+    s->batch = ++s->batches;
+    uv_mutex_unlock(&s->mutex);
+    if (s->mark_written)
+        status = db_mark_sync(&s->db, &err);
+    s->mark_written = false;
+    if (status == 0)
+        status = db_scrub(&s->db, &err);
+    s->scrubbed = mono_now();
+    uv_mutex_lock(&s->mutex);
+    s->batch = 0;
+    s->stats.scrub_passes = s->db.scrub.passes;
+    if (status == 0)
+        return;
+    s->failed = true;
+    s->fatal = err;
+    uv_async_send(&s->done_async);
+}
+
 void store_thread_main(void *data)
 {
     struct store *s = data;
@@ -187,11 +220,14 @@ void store_thread_main(void *data)
     uv_mutex_lock(&s->mutex);
     while (!s->failed) {
         wait_for_work(s);
-        if (s->queue.head == NULL)
+        if (s->queue.head == NULL && s->stop)
             break; /* asked to stop, and done */
-        one_batch(s);
+        if (s->queue.head != NULL)
+            one_batch(s);
         if (!s->failed)
             maybe_checkpoint(s);
+        if (!s->failed && s->queue.head == NULL && !s->stop && scrub_is_due(s))
+            scrub(s);
     }
     uv_mutex_unlock(&s->mutex);
 }

@@ -5,6 +5,8 @@
 
 #include <uv.h>
 
+#include "controller/base/time.h"
+
 #include "controller/consensus/store_db.h"
 
 enum store_op_kind { OP_VOTE, OP_ENTRIES, OP_SNAPSHOT, OP_AUDIT, OP_NOTE, OP_QUERY };
@@ -50,7 +52,9 @@ struct store {
     struct db_loaded loaded;
     int lock_fd;
     struct store_callbacks callbacks;
-    uint32_t stall_ms;
+    uint32_t stall_ms, scrub_ms;
+    struct mono scrubbed; /* the thread's: when the last slice was checked */
+    bool mark_written;    /* since it was synced last */
 
     uv_async_t done_async;
     uv_timer_t watch; /* looks for a stalled disk */

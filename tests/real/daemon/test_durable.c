@@ -7,7 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/real/daemon/cluster.h"
+#include "controller/consensus/store.h"
+#include "tests/real/daemon/fake_agent.h"
 
 enum { TEXT = 8000, EXIT_FAIL_STOP_ = 1 };
 
@@ -224,6 +225,146 @@ static void a_replaced_one_is_refused(void **state)
     assert_decides(c, "the other two");
 }
 
+/* ---- killed at any moment
+ * ---------------------------------------------------------------- */
+
+struct stage {
+    struct cluster *c;
+    struct fake_agent east, west;
+};
+
+static bool both_enrolled(void *owner)
+{
+    struct stage *s = owner;
+    json_t *status = cluster_status(s->c);
+    bool yes = json_array_size(at(status, "agents")) == 2 &&
+               json_is_true(at(status, "agents.0.connected")) &&
+               json_is_true(at(status, "agents.1.connected"));
+
+    json_decref(status);
+    return yes;
+}
+
+static bool east_serves(void *owner)
+{
+    struct stage *s = owner;
+
+    return fake_agent_is_open(&s->east);
+}
+
+/* Leases of two agents, renewed as fast as a group may ask for: some twenty entries a
+ * second. */
+static void put_under_load(struct stage *s)
+{
+    static const char document[] =
+        "{\"group\": \"orders\", \"regions\": [{\"name\": \"east\", \"role\": \"active\"},"
+        " {\"name\": \"west\", \"role\": \"standby\"}],"
+        " \"lease\": {\"ttl_ms\": 1000, \"renew_ms\": 100}, \"sync\": \"off\","
+        " \"components\": [{\"name\": \"db\", \"provider\": \"postgres\", \"instances\": ["
+        "  {\"agent\": \"pg-east\", \"region\": \"east\", \"port\": %u, \"data\": \"/e\"},"
+        "  {\"agent\": \"pg-west\", \"region\": \"west\", \"port\": %u, \"data\": "
+        "\"/w\"}]}],"
+        " \"decide\": {\"automatic\": false}}";
+    char text[2000];
+    long status;
+    json_t *reply;
+
+    cluster_issue_agent(s->c, "pg-east");
+    cluster_issue_agent(s->c, "pg-west");
+    cluster_start_all(s->c);
+    fake_agent_open(&s->east, s->c, "pg-east", "east", 1);
+    fake_agent_open(&s->west, s->c, "pg-west", "west", 2);
+    (void)cluster_wait_leader(s->c);
+    cluster_until(s->c, both_enrolled, s, 10000, "both agents enrolled");
+    snprintf(text, sizeof text, document, s->east.port, s->west.port);
+    reply =
+        cluster_call(s->c, cluster_wait_leader(s->c), "POST", "/v1/groups", text, &status);
+    if (status != 200)
+        fail_msg("%ld %s", status, json_dumps(reply, 0));
+    json_decref(reply);
+    cluster_until(s->c, east_serves, s, 10000, "the gate of the declared primary open");
+}
+
+static bool all_caught_up(void *owner)
+{
+    struct stage *s = owner;
+    json_t *status = cluster_status(s->c);
+    bool yes = status != NULL;
+    char path[40];
+
+    for (int i = 0; i < NODES && yes; i++) {
+        snprintf(path, sizeof path, "controllers.%d.up", i);
+        yes = json_is_true(at(status, path));
+    }
+    json_decref(status);
+    return yes;
+}
+
+/* Each trail is whole, and wherever two of them have a row about the same entry, it is the
+ * same row. */
+static void compare_trails(struct cluster *c)
+{
+    for (int i = 0; i < NODES; i++) {
+        char dir[2 * CLUSTER_PATH];
+        uint64_t rows = 0;
+        struct err err;
+
+        snprintf(dir, sizeof dir, "%s/%s", c->dir, node_names[i]);
+        if (store_verify_audit(dir, &rows, &err) != 0)
+            fail_msg("%s", err.text);
+        assert_true(rows > 5);
+    }
+    shell(
+        c,
+        "for n in east west witness; do sqlite3 $n/raft.db \"SELECT idx, term, kind, grp, "
+        "rule, text FROM audit WHERE kind <> 'gap' ORDER BY idx\" > $n.trail; done");
+    shell(c,
+          "cat *.trail | sort -u | cut -d'|' -f1 | uniq -d > differ && ! grep -q . differ");
+}
+
+static unsigned restarts(void)
+{
+    const char *n = getenv("RF_RESTARTS"); /* 200 for the long form */
+
+    return n != NULL ? (unsigned)strtoul(n, NULL, 10) : 30;
+}
+
+/* SIGKILL at any moment, under load, of one after the other, now and then of two at once,
+ * or of all. Each comes back from its own disk by itself; nothing that was decided is
+ * decided anew. */
+static void kills_lose_nothing(void **state)
+{
+    static struct stage s;
+    uint64_t dice = 20261128;
+
+    s.c = *state;
+    put_under_load(&s);
+    for (unsigned done = 0; done < restarts();) {
+        unsigned victims;
+
+        dice = dice * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        victims = 1 + (unsigned)(dice >> 33) % 8; /* bits; 7 and 8: all */
+        cluster_turn_ms(s.c, 20 + (unsigned)(dice >> 40) % 400);
+        for (int i = 0; i < NODES; i++)
+            if (victims >= 7 || (victims & 1u << i) != 0)
+                cluster_kill(s.c, i);
+        cluster_turn_ms(s.c, (unsigned)(dice >> 50) % 200);
+        for (int i = 0; i < NODES; i++)
+            if (s.c->pids[i] == 0) {
+                cluster_start(s.c, i, false);
+                done++;
+            }
+        (void)cluster_wait_leader(s.c);
+        cluster_until(s.c, all_caught_up, &s, 10000, "all are back");
+    }
+    cluster_until(s.c, east_serves, &s, 10000, "the gate open again");
+    fake_agent_close(&s.east);
+    fake_agent_close(&s.west);
+    for (int i = 0; i < NODES; i++)
+        assert_int_equal(cluster_stop(s.c, i), 0);
+    compare_trails(s.c);
+}
+
 #define EACH_ALONE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -232,6 +373,7 @@ int main(void)
         EACH_ALONE(an_empty_disk_does_not_come_back),
         EACH_ALONE(a_lost_disk_is_replaced),
         EACH_ALONE(a_replaced_one_is_refused),
+        EACH_ALONE(kills_lose_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

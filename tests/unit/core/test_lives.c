@@ -189,8 +189,8 @@ static void the_declared_instance_is_the_first_set(void **state)
     assert_int_equal(world_activate(&w, EAST), ACCEPTED);
 }
 
-/* Its disk is lost: a new one takes its place on record under an id that nobody had, and the
- * old one is no longer believed. */
+/* Its disk is lost: a new one takes its place on record under an id that nobody had, and
+ * the old one is no longer believed. */
 static void a_controllers_id_is_used_once(void **state)
 {
     struct entry replace = entry_of(ENTRY_CONTROLLER_REPLACE);
