@@ -112,18 +112,16 @@ void file_write(const char *path, mode_t mode, const char *text)
         die("mode of %s: %s", path, strerror(errno));
 }
 
-char *file_read(const char *path)
+char *read_all(int fd)
 {
-    AUTO(auto_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    enum { STEP = 4096 };
     size_t cap = 0, size = 0;
     char *text = NULL;
 
-    if (fd < 0)
-        return NULL;
     for (;;) {
         ssize_t n;
 
-        text = must_grow(text, &cap, size + 4096, 1);
+        text = must_grow(text, &cap, size + STEP, 1);
         n = read(fd, text + size, cap - size - 1);
         if (n <= 0)
             break;
@@ -131,6 +129,13 @@ char *file_read(const char *path)
     }
     text[size] = 0;
     return text;
+}
+
+char *file_read(const char *path)
+{
+    AUTO(auto_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    return fd < 0 ? NULL : read_all(fd);
 }
 
 void make_dir(const char *path, mode_t mode, uid_t owner, gid_t group)

@@ -43,6 +43,7 @@ void *must_grow(void *array, size_t *cap, size_t need, size_t size);
  * NULL where there is none. */
 void file_write(const char *path, mode_t mode, const char *text);
 char *file_read(const char *path);
+char *read_all(int fd); /* to the end, or the first error; malloc'ed */
 void make_dir(const char *path, mode_t mode, uid_t owner, gid_t group);
 /* A directory and everything in it; nothing to do when it is not there. Symbolic links are
  * removed, never followed. */

@@ -76,6 +76,7 @@ static void adopt(struct session *s, PGconn *conn, enum site host)
         drop(s);
     s->conn = conn;
     s->host = host;
+    atomic_fetch_add(&s->client->sessions, 1);
     PQsetNoticeReceiver(conn, on_notice, s);
 }
 

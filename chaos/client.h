@@ -35,6 +35,7 @@ struct client {
     pthread_t thread;
     atomic_bool stop;
     atomic_uint_fast64_t acked;
+    atomic_uint sessions; /* that it has had: 1 as long as none was lost */
     atomic_int_fast64_t last_ack_ns;
     atomic_int last_ack_host; /* enum site; -1: none yet */
 };

@@ -30,9 +30,11 @@ struct cluster {
     struct ground ground;
     struct profile profile;
     enum sync_mode sync;
-    bool adopt, standby_reads; /* of the group, at the next cluster_apply() */
-    char bin[256];             /* directory of ringfenced, ringfence-agent and ringfence */
-    bool born[SITE_REGIONS];   /* its controller has begun its log */
+    /* Of the group, at the next cluster_apply(): */
+    bool adopt, standby_reads;
+    enum site declared;      /* the active region; EAST unless said */
+    char bin[256];           /* directory of ringfenced, ringfence-agent and ringfence */
+    bool born[SITE_REGIONS]; /* its controller has begun its log */
     struct process controllers[SITE_REGIONS],
         agents[SITE_REGIONS]; /* agents: data regions */
 };

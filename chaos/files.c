@@ -94,16 +94,17 @@ char *file_group(const struct cluster *c)
     const char *dir = c->ground.dir;
     AUTO(auto_free)
     char *head = text_new("group: %s\n"
-                          "regions: {east: active, west: standby}\n"
+                          "regions: {east: %s, west: %s}\n"
                           "lease: {ttl: %ums, renew: %ums}\n"
                           "sync: %s\n"
                           "fence: [agent, lease_expiry]\n"
                           "adopt: %s\n"
                           "decide: {automatic: true, local_restarts: 0, cooldown: 0s, "
                           "hung_after: %ums, shrink_after: %ums}\n",
-                          GROUP_NAME, c->profile.ttl, c->profile.renew, sync_name(c->sync),
-                          c->adopt ? "true" : "false", cluster_hung_after_ms(c),
-                          cluster_shrink_after_ms(c));
+                          GROUP_NAME, c->declared == EAST ? "active" : "standby",
+                          c->declared == WEST ? "active" : "standby", c->profile.ttl,
+                          c->profile.renew, sync_name(c->sync), c->adopt ? "true" : "false",
+                          cluster_hung_after_ms(c), cluster_shrink_after_ms(c));
 
     return text_new("%scomponents:\n"
                     "  - name: db\n"

@@ -13,10 +13,6 @@ enum {
     TTLS = 3, /* so long that what is not to happen would have happened */
 };
 
-struct pids {
-    pid_t of[2]; /* EAST, WEST */
-};
-
 static bool ringfence(struct play *p, const char *verb)
 {
     AUTO(auto_free) char *output = NULL;
@@ -27,15 +23,20 @@ static bool ringfence(struct play *p, const char *verb)
     return false;
 }
 
-static bool apply(struct play *p)
+/* `said`: part of what it is to say; NULL: anything. */
+static bool apply_saying(struct play *p, const char *said)
 {
     AUTO(auto_free) char *output = NULL;
+    bool done = cluster_apply(p->cluster, &output) == 0;
 
-    if (cluster_apply(p->cluster, &output) == 0)
+    if (done && (said == NULL || strstr(output, said) != NULL))
         return true;
-    result_blame(&p->result, "ringfence apply: %s", output);
+    result_blame(&p->result, "ringfence apply: %s%s%s", output, done ? ", and not: " : "",
+                 done ? said : "");
     return false;
 }
+
+static bool apply(struct play *p) { return apply_saying(p, NULL); }
 
 static bool must_come(struct play *p, bool (*holds)(struct play *p), const char *what)
 {
@@ -47,16 +48,15 @@ static bool must_come(struct play *p, bool (*holds)(struct play *p), const char 
     return false;
 }
 
-static struct pids pids_now(const struct play *p)
+struct pids operate_pids(const struct play *p)
 {
     return (struct pids){
         {cluster_postmaster(p->cluster, EAST), cluster_postmaster(p->cluster, WEST)}};
 }
 
-/* A restart would be an outage, and no adoption. */
-static void check_pids(struct play *p, struct pids before)
+void operate_check_pids(struct play *p, struct pids before)
 {
-    struct pids now = pids_now(p);
+    struct pids now = operate_pids(p);
 
     for (enum site s = EAST; s <= WEST; s++)
         if (now.of[s] != before.of[s])
@@ -194,7 +194,7 @@ static bool detach(struct play *p)
 
 void operate_adopt(struct play *p)
 {
-    struct pids before = pids_now(p);
+    struct pids before = operate_pids(p);
     struct bystander session;
 
     if (!detach(p) || !ringfence(p, "remove") || !must_come(p, is_gone, "the removal"))
@@ -206,44 +206,110 @@ void operate_adopt(struct play *p)
         view_tell(p->view, "adopted: everybody stands as before");
     p->cluster->adopt = false;
     bystander_end(&session, p);
-    check_pids(p, before);
+    operate_check_pids(p, before);
+}
+
+#define OVERLOOKED "pg-east runs as a primary, but pg-west is declared active"
+
+/* East's port is as it was, and who looks is told why. */
+static bool is_held(struct play *p)
+{
+    struct view_doc d = view_get(p->view);
+
+    return strcmp(d.phase, "forming") == 0 && strstr(d.hold, OVERLOOKED) != NULL &&
+           strcmp(d.of[EAST].gate, "unmanaged") == 0 &&
+           strstr(d.of[EAST].problem, "runs as a primary") != NULL;
 }
 
 /* Nobody holds a lease, so nothing ends with the agent, and nobody may decide anything. */
-static void lose_an_agent_unnoticed(struct play *p)
+static void lose_an_agent_unnoticed(struct play *p, const char *phase)
 {
     process_signal(&p->cluster->agents[EAST], SIGKILL);
     wait_ms(TTLS * p->cluster->profile.ttl);
-    if (!is_detached(p))
-        result_blame(&p->result, "detached, and then phase %s", view_get(p->view).phase);
+    if (strcmp(view_get(p->view).phase, phase) != 0)
+        result_blame(&p->result, "%s, and then phase %s", phase, view_get(p->view).phase);
     cluster_start_agent(p->cluster, EAST);
     (void)must_come(p, agents_are_back, "east's agent");
 }
 
 void operate_detach_attach(struct play *p)
 {
-    struct pids before = pids_now(p);
+    struct pids before = operate_pids(p);
     struct bystander session;
 
     if (!detach(p))
         return;
     bystander_begin(&session, p);
-    lose_an_agent_unnoticed(p);
+    lose_an_agent_unnoticed(p, "detached");
     if (ringfence(p, "attach") && must_come(p, play_is_steady, "full service"))
         view_tell(p->view, "attached: everybody stands as before");
     bystander_end(&session, p);
-    check_pids(p, before);
+    operate_check_pids(p, before);
 }
 
-static void check_why(struct play *p)
+static bool attach(struct play *p, enum site active)
+{
+    AUTO(auto_free) char *output = NULL;
+    const char *args[] = {"attach", GROUP_NAME, "--active", site_name(active), NULL};
+    bool done = cluster_cli(p->cluster, args, &output) == 0;
+
+    if (done && (active == EAST || strstr(output, OVERLOOKED) != NULL))
+        return true;
+    result_blame(&p->result, "ringfence attach --active %s: %s", site_name(active), output);
+    return false;
+}
+
+void operate_attach_wrong(struct play *p)
+{
+    struct pids before = operate_pids(p);
+    struct bystander session;
+
+    if (!detach(p))
+        return;
+    bystander_begin(&session, p);
+    if (attach(p, WEST) && must_come(p, is_held, "the hold"))
+        view_tell(p->view, "held: west is named, and east runs as the primary");
+    if (detach(p) && attach(p, EAST) && must_come(p, play_is_steady, "full service"))
+        view_tell(p->view, "attached as it should be: everybody stands as before");
+    bystander_end(&session, p);
+    operate_check_pids(p, before);
+}
+
+static void check_why(struct play *p, const char *cause, const char *remedy)
 {
     AUTO(auto_free) char *output = NULL;
     const char *args[] = {"why", GROUP_NAME, NULL};
 
-    if (cluster_cli(p->cluster, args, &output) != 0 || strstr(output, "paused") == NULL ||
-        strstr(output, "ringfence resume " GROUP_NAME) == NULL)
-        result_blame(&p->result, "ringfence why does not say that the group is paused: %s",
-                     output);
+    if (cluster_cli(p->cluster, args, &output) != 0 || strstr(output, cause) == NULL ||
+        strstr(output, remedy) == NULL)
+        result_blame(&p->result, "ringfence why does not say '%s' and '%s': %s", cause,
+                     remedy, output);
+}
+
+void operate_adopt_wrong(struct play *p)
+{
+    struct pids before = operate_pids(p);
+    struct bystander session;
+
+    if (!detach(p) || !ringfence(p, "remove") || !must_come(p, is_gone, "the removal"))
+        return;
+    bystander_begin(&session, p);
+    p->before.failovers = 0; /* the new group counts anew */
+    p->cluster->adopt = true;
+    p->cluster->declared = WEST;
+    if (apply_saying(p, OVERLOOKED) && must_come(p, is_held, "the hold")) {
+        view_tell(p->view, "held: west is declared, and east runs as the primary");
+        check_why(p, OVERLOOKED, "apply the file with east active");
+        lose_an_agent_unnoticed(p, "forming");
+        (void)must_come(p, is_held, "the hold, with a new agent");
+    }
+    p->cluster->declared = EAST;
+    if (apply(p) && must_come(p, play_is_steady, "the adoption"))
+        view_tell(p->view,
+                  "the file is corrected, and adopted: everybody stands as before");
+    p->cluster->adopt = false;
+    bystander_end(&session, p);
+    operate_check_pids(p, before);
 }
 
 void operate_pause_and_lose_east(struct play *p)
@@ -258,9 +324,37 @@ void operate_pause_and_lose_east(struct play *p)
     if (d.epoch != p->before.epoch || strcmp(d.phase, "steady") != 0)
         result_blame(&p->result, "paused, and yet phase %s in epoch %jd", d.phase,
                      (intmax_t)d.epoch);
-    check_why(p);
+    check_why(p, "paused", "ringfence resume " GROUP_NAME);
     view_tell(p->view, "paused: nothing was decided; ringfence resume %s", GROUP_NAME);
     (void)ringfence(p, "resume");
+}
+
+/* `status` and the text that it must say. */
+static void check_cli(struct play *p, const char *const *args, int status, const char *says)
+{
+    AUTO(auto_free) char *output = NULL;
+    int got = cluster_cli(p->cluster, args, &output);
+
+    if (got != status || strstr(output, says) == NULL)
+        result_blame(&p->result, "after the failover, ringfence %s: status %d, not %d: %s",
+                     args[0], got, status, output);
+}
+
+void operate_apply_after_failover(struct play *p)
+{
+    AUTO(auto_free) char *file = text_new("%s/group.yaml", p->cluster->ground.dir);
+    AUTO(auto_free) char *now = text_new("%s/group-now.yaml", p->cluster->ground.dir);
+    AUTO(auto_free) char *exported = NULL;
+
+    check_cli(p, (const char *[]){"apply", "-f", file, NULL}, 1, "apply --keep-active");
+    check_cli(p, (const char *[]){"apply", "--keep-active", "-f", file, NULL}, 0,
+              "unchanged");
+    if (cluster_cli(p->cluster, (const char *[]){"export", GROUP_NAME, NULL}, &exported) !=
+        0)
+        result_blame(&p->result, "ringfence export: %s", exported);
+    file_write(now, 0644, exported);
+    check_cli(p, (const char *[]){"diff", "-f", now, NULL}, 0, "");
+    check_cli(p, (const char *[]){"apply", "-f", now, NULL}, 0, "unchanged");
 }
 
 static bool set_standby_reads(struct play *p, bool on)

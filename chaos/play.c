@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "chaos/base.h"
+#include "chaos/operate.h"
 #include "chaos/verdict.h"
 
 enum {
@@ -244,8 +245,10 @@ static void heal(struct play *p)
     }
     /* The standby streams some milliseconds before the step that has counted the loss is on
      * record: who looked in between would call it uncounted. */
-    if (p->scenario->effect == EFFECT_FAILOVER)
+    if (p->scenario->effect == EFFECT_FAILOVER) {
         (void)play_wait(p, COUNT_MS, loss_is_counted);
+        operate_apply_after_failover(p);
+    }
     p->after.run.lost_bytes = view_get(p->view).run.lost_bytes;
 }
 

@@ -32,6 +32,7 @@ struct scenario {
     bool waits;         /* and in `strict` they wait until it is mended */
     bool second_writer; /* one more, which stays with the old primary */
     bool switchback;    /* at the end, a planned move back */
+    bool unnoticed;     /* clients may not notice it at all */
     bool apart;         /* not among `all` */
     void (*prelude)(struct play *p); /* before the fault; NULL: none */
     void (*inject)(struct play *p);

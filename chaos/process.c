@@ -81,24 +81,6 @@ void process_signal(struct process *p, int sig)
     p->pid = 0;
 }
 
-static char *read_all(int fd)
-{
-    size_t cap = 0, size = 0;
-    char *text = NULL;
-
-    for (;;) {
-        ssize_t n;
-
-        text = must_grow(text, &cap, size + 1024, 1);
-        n = read(fd, text + size, cap - size - 1);
-        if (n <= 0)
-            break;
-        size += (size_t)n;
-    }
-    text[size] = 0;
-    return text;
-}
-
 static int run(const struct ground *g, const struct program *what, char **ret_output)
 {
     AUTO(auto_free) char *output = NULL;

@@ -6,6 +6,7 @@
 
 #include "chaos/base.h"
 #include "chaos/operate.h"
+#include "chaos/restart.h"
 
 #define PG_CTL "/usr/lib/postgresql/15/bin/pg_ctl"
 
@@ -176,6 +177,16 @@ const struct scenario scenarios[] = {
      .effect = EFFECT_ADOPTION,
      .apart = true,
      .inject = operate_adopt},
+    {.name = "adopt-wrong",
+     .story = "the same, but the file first names the region that stands by",
+     .effect = EFFECT_ADOPTION,
+     .apart = true,
+     .inject = operate_adopt_wrong},
+    {.name = "attach-wrong",
+     .story = "detached, and attached with the region named active that stands by",
+     .effect = EFFECT_ADOPTION,
+     .apart = true,
+     .inject = operate_attach_wrong},
     {.name = "detach",
      .story = "detached, an agent dies unnoticed, attached; then the loss of east",
      .effect = EFFECT_FAILOVER,
@@ -197,6 +208,12 @@ const struct scenario scenarios[] = {
      .prelude = operate_standby_reads,
      .inject = lose_east,
      .heal = start_east},
+    {.name = "restart",
+     .story = "agents (SIGTERM, SIGKILL) and the leader (SIGTERM) restart within the TTL",
+     .effect = EFFECT_NONE,
+     .unnoticed = true,
+     .apart = true,
+     .inject = restart_everybody},
 };
 
 const size_t scenario_count = ARRAY_LEN(scenarios);

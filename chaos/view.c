@@ -26,6 +26,14 @@ static void read_run(struct view_run *r, const json_t *run)
     r->lost_bytes = doc_number(run, "lost_bytes", -1);
 }
 
+static void read_agent(struct view_instance *i, const json_t *agent)
+{
+    int64_t heard_ms = doc_number(agent, "heard_ms", -1);
+
+    i->lives = doc_number(agent, "lives", 0);
+    i->heard_ns = heard_ms < 0 ? 0 : now_ns() - heard_ms * NS_PER_MS;
+}
+
 static void read_instance(struct view_instance *i, const json_t *instance)
 {
     copy_text(i->server, sizeof i->server, instance, "server");
@@ -72,6 +80,7 @@ static void read_group(struct view_doc *d, const json_t *group)
 
 static struct view_doc read_doc(const json_t *doc)
 {
+    const json_t *agents = json_object_get(doc, "agents");
     struct view_doc d = {.at_ns = now_ns(),
                          .term = doc_number(doc, "term", 0),
                          .applied = doc_number(doc, "applied", 0),
@@ -79,8 +88,10 @@ static struct view_doc read_doc(const json_t *doc)
                          .active = SITE_COUNT};
 
     d.controllers_up = count_true(json_object_get(doc, "controllers"), "up", "caught_up");
-    d.agents_connected = count_true(json_object_get(doc, "agents"), "connected", NULL);
+    d.agents_connected = count_true(agents, "connected", NULL);
     read_group(&d, doc_find(json_object_get(doc, "groups"), "name", GROUP_NAME));
+    for (enum site s = EAST; s <= WEST; s++)
+        read_agent(&d.of[s], doc_find(agents, "name", cluster_agent_name(s)));
     return d;
 }
 
@@ -122,21 +133,21 @@ static const char *active_name(enum site s)
     return s < SITE_COUNT ? site_name(s) : "nobody";
 }
 
-static void tell_run(struct view *v, const struct view_run *old, const struct view_run *new)
+static void tell_run(struct view *v, const struct view_run *old, const struct view_run *now)
 {
-    bool same = old->id == new->id;
+    bool same = old->id == now->id;
 
-    if (!same && new->id != 0)
-        say(v, "%s begun (%s)", new->kind, new->rule);
-    if (new->fence_ms != 0 && (!same || old->fence_ms == 0))
+    if (!same && now->id != 0)
+        say(v, "%s begun (%s)", now->kind, now->rule);
+    if (now->fence_ms != 0 && (!same || old->fence_ms == 0))
         say(v, "fencing: the old epoch is over for good");
-    if (new->proof_ms != 0 && (!same || old->proof_ms == 0))
-        say(v, "fenced, proof: %s", new->proof);
-    if (new->open_ms != 0 && (!same || old->open_ms == 0))
+    if (now->proof_ms != 0 && (!same || old->proof_ms == 0))
+        say(v, "fenced, proof: %s", now->proof);
+    if (now->open_ms != 0 && (!same || old->open_ms == 0))
         say(v, "promoted and opened");
-    if (new->lost_bytes >= 0 && (!same || old->lost_bytes < 0))
-        say(v, "lost: %jd bytes (forecast %jd)", (intmax_t) new->lost_bytes,
-            (intmax_t) new->forecast_bytes);
+    if (now->lost_bytes >= 0 && (!same || old->lost_bytes < 0))
+        say(v, "lost: %jd bytes (forecast %jd)", (intmax_t)now->lost_bytes,
+            (intmax_t)now->forecast_bytes);
 }
 
 /* Why nothing happens is of interest only where something should. */
@@ -147,26 +158,26 @@ static bool is_worth_telling(const struct view_doc *d)
 }
 
 static void tell_changes(struct view *v, const struct view_doc *old,
-                         const struct view_doc *new)
+                         const struct view_doc *now)
 {
-    if (new->leader != old->leader &&new->leader < SITE_COUNT)
-        say(v, "leader: %s", site_name(new->leader));
-    if (new->suspect && !old->suspect)
-        say(v, "suspected: %s", active_name(new->active));
-    if (!new->suspect && old->suspect &&new->epoch == old->epoch)
+    if (now->leader != old->leader && now->leader < SITE_COUNT)
+        say(v, "leader: %s", site_name(now->leader));
+    if (now->suspect && !old->suspect)
+        say(v, "suspected: %s", active_name(now->active));
+    if (!now->suspect && old->suspect && strcmp(now->phase, "steady") == 0)
         say(v, "no longer suspected");
-    tell_run(v, &old->run, &new->run);
-    if (new->epoch != old->epoch)
-        say(v, "epoch %jd: %s", (intmax_t) new->epoch, active_name(new->active));
-    if (is_worth_telling(new) && strcmp(new->hold, old->hold) != 0)
-        say(v, "holds: %s", new->hold);
+    tell_run(v, &old->run, &now->run);
+    if (now->epoch != old->epoch)
+        say(v, "epoch %jd: %s", (intmax_t)now->epoch, active_name(now->active));
+    if (is_worth_telling(now) && strcmp(now->hold, old->hold) != 0)
+        say(v, "holds: %s", now->hold);
     for (enum site s = EAST; s <= WEST; s++) {
-        if (new->of[s].member != old->of[s].member)
+        if (now->of[s].member != old->of[s].member)
             say(v, "%s %s the sync set", site_name(s),
-                new->of[s].member ? "joined" : "left");
-        if (strcmp(new->of[s].problem, old->of[s].problem) != 0 &&
-            new->of[s].problem[0] != 0)
-            say(v, "%s: %s", site_name(s), new->of[s].problem);
+                now->of[s].member ? "joined" : "left");
+        if (strcmp(now->of[s].problem, old->of[s].problem) != 0 &&
+            now->of[s].problem[0] != 0)
+            say(v, "%s: %s", site_name(s), now->of[s].problem);
     }
 }
 

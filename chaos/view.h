@@ -27,6 +27,8 @@ struct view_instance {
     char server[24], gate[24];
     char problem[VIEW_TEXT];
     bool member, streaming;
+    int64_t lives;    /* of its agent, as incarnations are counted */
+    int64_t heard_ns; /* when its agent was last heard; 0: never */
 };
 
 struct view_run {

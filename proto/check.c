@@ -184,7 +184,7 @@ static int walk_prefixed(struct walk *w, const ProtobufCMessageDescriptor *type,
     if (f->type == PROTOBUF_C_TYPE_STRING)
         return walk_string(w, type, f, value);
     if (f->type == PROTOBUF_C_TYPE_BYTES)
-        return len > CHECK_BYTES_MAX ? refuse(w, type, f, "too many bytes") : 0;
+        return len > w->limits.bytes_max ? refuse(w, type, f, "too many bytes") : 0;
     status = walk_message(w, f->descriptor, value.at, len);
     if (status != 0)
         err_wrap(w->err, "%s.%s", type->name, f->name);
@@ -262,7 +262,8 @@ static int walk_field(struct walk *w, const ProtobufCMessageDescriptor *type,
 static int walk_message(struct walk *w, const ProtobufCMessageDescriptor *type,
                         const uint8_t *data, size_t len)
 {
-    struct reader r = {data, data + len};
+    /* An empty message may come without an address, and NULL + 0 is undefined in C17. */
+    struct reader r = {data, len > 0 ? data + len : data};
     uint32_t counts[FIELD_MAX] = {0};
     int status = 0;
 
@@ -282,6 +283,8 @@ static struct walk walk_new(const struct check_limits *limits, bool clean, struc
 
     if (limits != NULL)
         w.limits = *limits;
+    if (w.limits.bytes_max == 0)
+        w.limits.bytes_max = CHECK_BYTES_MAX;
     if (w.limits.string_max == 0)
         w.limits.string_max = CHECK_STRING_MAX;
     if (w.limits.repeated_max == 0)

@@ -28,11 +28,12 @@ enum {
     CHECK_STRING_MAX = 1023,
     CHECK_REPEATED_MAX = 4096, /* of each repeated field, in each message */
     CHECK_DEPTH_MAX = 8,
-    CHECK_BYTES_MAX = 4 << 20, /* one `bytes` field */
+    CHECK_BYTES_MAX = 4 << 20,
 };
 
 struct check_limits {
-    size_t message_max;    /* 0: no bound but CHECK_BYTES_MAX on each `bytes` field */
+    size_t message_max;    /* 0: no bound but bytes_max on each `bytes` field */
+    size_t bytes_max;      /* 0: CHECK_BYTES_MAX */
     size_t string_max;     /* 0: CHECK_STRING_MAX */
     uint32_t repeated_max; /* 0: CHECK_REPEATED_MAX */
 };

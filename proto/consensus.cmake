@@ -1,5 +1,6 @@
 # The bytes of the Raft log and of Raft messages. Included by proto/CMakeLists.txt.
-#   rf_envelope    envelope.h, strict.h
+#   rf_check       check.h, strict.h
+#   rf_envelope    envelope.h
 #   rf_raft_proto  generated from raft.proto
 find_package(ZLIB REQUIRED)
 find_program(PROTOC_C protoc-c REQUIRED)
@@ -19,10 +20,14 @@ endfunction()
 rf_consensus_proto(log_envelope)
 rf_consensus_proto(raft)
 
+add_library(rf_check STATIC ${CMAKE_CURRENT_LIST_DIR}/check.c
+    ${CMAKE_CURRENT_LIST_DIR}/strict.c)
+target_link_libraries(rf_check PUBLIC rf_base PkgConfig::PROTOBUFC)
+
 add_library(rf_envelope STATIC ${CMAKE_CURRENT_LIST_DIR}/envelope.c
-    ${CMAKE_CURRENT_LIST_DIR}/strict.c ${CMAKE_BINARY_DIR}/proto/log_envelope.pb-c.c)
+    ${CMAKE_BINARY_DIR}/proto/log_envelope.pb-c.c)
 target_include_directories(rf_envelope SYSTEM PUBLIC ${CMAKE_BINARY_DIR})
-target_link_libraries(rf_envelope PUBLIC rf_base PkgConfig::PROTOBUFC
+target_link_libraries(rf_envelope PUBLIC rf_check
     PRIVATE PkgConfig::OPENSSL ZLIB::ZLIB)
 
 add_library(rf_raft_proto STATIC ${CMAKE_BINARY_DIR}/proto/raft.pb-c.c)

@@ -49,7 +49,10 @@ static ProtobufCBinaryData bytes(const void *data, size_t len)
     return b;
 }
 
-static void drop_message(ProtobufCMessage **msg) { strict_free(*msg); }
+static void drop_message(ProtobufCMessage **msg)
+{
+    protobuf_c_message_free_unpacked(*msg, NULL);
+}
 
 /* The first field is the version and the last the checksum, in every version to come: so
  * damage is told from an upgrade that is missing, before anything else is looked at. */
@@ -78,12 +81,12 @@ static int unpack_sealed(const ProtobufCMessageDescriptor *type, const uint8_t *
 
     if (status != 0)
         return status;
-    if (strict_unpack(type, data, len, ret_msg, err) != 0) {
-        if (err != NULL)
-            err->code = ERR_CORRUPT; /* it passed the checksum, so nobody sent it so */
-        return ERR_CORRUPT;
-    }
-    return 0;
+    status = strict_unpack(type, data, len, ret_msg, err);
+    if (status == 0 || status == ERR_NOMEM)
+        return status;
+    if (err != NULL)
+        err->code = ERR_CORRUPT; /* it passed the checksum, so nobody sent it so */
+    return ERR_CORRUPT;
 }
 
 static int check_hash(size_t len, struct err *err)

@@ -1,13 +1,13 @@
-/* proto/strict.h -- unpack protobuf-c messages that may come from anybody.
+/* proto/strict.h -- unpack messages of formats that have one spelling.
  *
- * Stricter than protobuf itself, for our own formats (I10): unknown fields, unknown enum
- * values, repeated singular fields and any other bytes that packing would not give again
- * are errors, and memory stays proportional to the input however it is built.
+ * What check.h refuses is refused, and so are a missing `required` field and any bytes that
+ * packing would not give again: the log is a chain of hashes, and two spellings of one
+ * entry would have two of them.
  *
  * Pure:    no I/O, no clock.
- * Owner:   strict_free() what was unpacked.
+ * Owner:   protobuf_c_message_free_unpacked(*ret_msg, NULL).
  * Threads: any; no shared state.
- * Errors:  ERR_BADMSG.
+ * Errors:  ERR_BADMSG, ERR_NOMEM.
  */
 #ifndef RF_PROTO_STRICT_H
 #define RF_PROTO_STRICT_H
@@ -18,8 +18,5 @@
 
 MUST_USE int strict_unpack(const ProtobufCMessageDescriptor *type, const uint8_t *data,
                            size_t len, ProtobufCMessage **ret_msg, struct err *err);
-
-/* NULL is fine. */
-void strict_free(ProtobufCMessage *msg);
 
 #endif

@@ -1,12 +1,11 @@
 # Frames, provider messages, log entries and snapshots. Included by proto/CMakeLists.txt
 # after consensus.cmake, whose generator rule it uses.
-#   rf_proto  check.h, frame.h, entry_codec.h, snapshot_codec.h, and the generated headers
+#   rf_proto  frame.h, entry_codec.h, snapshot_codec.h, and the generated headers
 rf_consensus_proto(provider)
 rf_consensus_proto(wire)
 rf_consensus_proto(log)
 
 add_library(rf_proto STATIC
-    ${CMAKE_CURRENT_LIST_DIR}/check.c
     ${CMAKE_CURRENT_LIST_DIR}/frame.c
     ${CMAKE_CURRENT_LIST_DIR}/map.c
     ${CMAKE_CURRENT_LIST_DIR}/state_map.c
@@ -18,4 +17,4 @@ add_library(rf_proto STATIC
     ${CMAKE_BINARY_DIR}/proto/log.pb-c.c)
 target_include_directories(rf_proto SYSTEM PUBLIC ${CMAKE_BINARY_DIR})
 # Of rf_core only the types are used: headers.
-target_link_libraries(rf_proto PUBLIC rf_base rf_rules PkgConfig::PROTOBUFC)
+target_link_libraries(rf_proto PUBLIC rf_check rf_rules)

@@ -8,6 +8,8 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "controller/base/text.h"
+
 void auto_free(void *pointer_to_pointer)
 {
     void *p;
@@ -29,7 +31,8 @@ static int set_text(struct err *err, int code, const char *fmt, va_list args)
     if (err == NULL)
         return code;
     /* An argument may be err->text itself: who changes the code of an error repeats it. */
-    vsnprintf(text, sizeof text, fmt, args);
+    if (vsnprintf(text, sizeof text, fmt, args) >= (int)sizeof text)
+        text_mark_cut(text, sizeof text);
     err->code = code;
     memcpy(err->text, text, sizeof text);
     return code;
@@ -48,13 +51,14 @@ int err_set(struct err *err, int code, const char *fmt, ...)
 /* Put `suffix` behind what the caller already wrote; cut, never overrun. */
 static void append(struct err *err, const char *suffix)
 {
-    size_t used;
+    size_t used, room;
 
     if (err == NULL)
         return;
     used = strlen(err->text);
-    snprintf(err->text + used, sizeof err->text - used, "%s%s", used > 0 ? ": " : "",
-             suffix);
+    room = sizeof err->text - used;
+    if (snprintf(err->text + used, room, "%s%s", used > 0 ? ": " : "", suffix) >= (int)room)
+        text_mark_cut(err->text, sizeof err->text);
 }
 
 int err_wrap(struct err *err, const char *fmt, ...)

@@ -65,7 +65,8 @@ static enum cli_exit exit_of(long status, const char *code)
         return strcmp(code, "outcome-unknown") == 0 || strcmp(code, "no-answer") == 0
                    ? CLI_UNKNOWN
                    : CLI_UNREACHABLE;
-    if (status == 400 || status == 405 || status == 413)
+    if (status == 400 || status == 405 || status == 413 ||
+        strcmp(code, "wrong-socket") == 0)
         return CLI_USAGE;
     return status == 404 || status == 409 ? CLI_NO : CLI_UNKNOWN;
 }

@@ -77,6 +77,7 @@ void cli_print_json(const struct cli *cli, const json_t *document);
 enum cli_exit cli_status(struct cli *cli);
 enum cli_exit cli_apply(struct cli *cli);
 enum cli_exit cli_diff(struct cli *cli);
+enum cli_exit cli_export(struct cli *cli);
 enum cli_exit cli_switchover(struct cli *cli);
 enum cli_exit cli_failover(struct cli *cli);
 enum cli_exit cli_abort(struct cli *cli);

@@ -1,15 +1,22 @@
 /* Commands that ask for a change: of one group, or of the controllers. */
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/base/clock.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/group_file.h"
+#include "controller/cli/group_yaml.h"
 #include "controller/cli/show.h"
 #include "controller/config/config.h"
 
-enum { PATH_MAX_BYTES = 200 };
+enum {
+    PATH_MAX_BYTES = 200,
+    FORMING_MS = 3000, /* an undisturbed group forms within a second or so */
+    LOOK_AGAIN_MS = 100,
+};
 
 /* The answer as JSON, or what `say` makes of it: %s stands for one member. */
 static void tell(const struct cli *cli, const json_t *answer, const char *before,
@@ -36,6 +43,37 @@ static enum cli_exit load(struct cli *cli, json_t **ret_document)
     return CLI_USAGE;
 }
 
+static void show_roles(const json_t *answer, FILE *out)
+{
+    char room[SHOW_TEXT_SIZE];
+
+    if (json_is_true(json_object_get(answer, "roles_ignored")))
+        fprintf(out, "--keep-active: the file's roles do not count, %s stays active\n",
+                show_member(answer, "active_region", room));
+}
+
+/* What apply would be told. */
+static void show_refused(const json_t *answer, FILE *out)
+{
+    const json_t *refused = json_object_get(answer, "refused");
+    char code[SHOW_TEXT_SIZE], text[SHOW_TEXT_SIZE];
+
+    if (json_is_object(refused))
+        fprintf(out, "! apply would be refused: %s: %s\n",
+                show_member(refused, "code", code), show_member(refused, "text", text));
+}
+
+static enum cli_exit post_group(struct cli *cli, const char *query, json_t *document,
+                                json_t **ret_answer)
+{
+    bool keep = cli_value(cli, "keep-active") != NULL;
+    char path[PATH_MAX_BYTES];
+
+    snprintf(path, sizeof path, "/v1/groups%s%s%s%s", query[0] != 0 || keep ? "?" : "",
+             query, query[0] != 0 && keep ? "&" : "", keep ? "keep_active=1" : "");
+    return cli_ask(cli, "POST", path, document, ret_answer);
+}
+
 /* I4: what was granted in this epoch stays granted for as long. */
 static void show_declared(const json_t *answer, FILE *out)
 {
@@ -45,11 +83,59 @@ static void show_declared(const json_t *answer, FILE *out)
 
     fprintf(out, "group %s: %s\n", show_member(answer, "group", room),
             json_is_true(json_object_get(answer, "changed")) ? "applied" : "unchanged");
+    show_roles(answer, out);
     if (json_is_integer(ttl) && json_is_integer(now) && !json_equal(ttl, now))
         fprintf(out,
                 "leases are granted for %s until the next epoch (a failover or "
                 "switchover), then for %s\n",
                 show_exact_duration(now, room), show_exact_duration(ttl, other));
+}
+
+/* The state of a condition in an answer of `why`; false: there is none of this name. */
+static bool find_condition(const json_t *why, const char *name, bool *ret_blocks)
+{
+    const json_t *conditions = json_object_get(why, "conditions"), *c;
+    size_t i;
+
+    json_array_foreach(conditions, i, c)
+    {
+        const char *found = json_string_value(json_object_get(c, "name"));
+
+        if (found == NULL || strcmp(found, name) != 0)
+            continue;
+        *ret_blocks = json_is_true(json_object_get(c, "blocks"));
+        return true;
+    }
+    return false;
+}
+
+/* A group that forms is looked after for a moment: agents look at servers only now, and
+ * find a primary that the file has overlooked, say. Whoever typed the command is told why
+ * it waits, at once if another one runs as the primary, else if it goes on waiting. */
+static void show_forming(struct cli *cli, const json_t *answer, const char *group)
+{
+    const char *phase = json_string_value(json_object_get(answer, "phase"));
+    struct mono begun = mono_now();
+    char path[PATH_MAX_BYTES], room[SHOW_TEXT_SIZE];
+    bool forming = phase != NULL && strcmp(phase, "forming") == 0;
+
+    fflush(cli->out);
+    snprintf(path, sizeof path, "/v1/groups/%s/why", group);
+    while (forming) {
+        bool late = mono_since_ms(begun, mono_now()) >= FORMING_MS, blocks = false;
+        json_t *why = NULL;
+
+        if (cli_ask(cli, "GET", path, NULL, &why) != CLI_OK)
+            return;
+        /* Only a group that forms has this condition. */
+        forming = find_condition(why, "only-primary", &blocks);
+        if (forming && (blocks || late))
+            fprintf(cli->out, "%s\n", show_member(why, "verdict", room));
+        forming = forming && !blocks && !late;
+        json_decref(why);
+        if (forming)
+            (void)poll(NULL, 0, LOOK_AGAIN_MS);
+    }
 }
 
 enum cli_exit cli_apply(struct cli *cli)
@@ -58,15 +144,24 @@ enum cli_exit cli_apply(struct cli *cli)
     enum cli_exit result = load(cli, &document);
 
     if (result == CLI_OK)
-        result = cli_ask(cli, "POST", "/v1/groups", document, &answer);
+        result = post_group(cli, "", document, &answer);
     if (result == CLI_OK && cli->json)
         cli_print_json(cli, answer);
     else if (result == CLI_OK)
         show_declared(answer, cli->out);
+    if (result == CLI_OK && !cli->json)
+        show_forming(cli, answer, json_string_value(json_object_get(document, "group")));
     json_decref(document);
     json_decref(answer);
     config_free(&cli->file);
     return result;
+}
+
+static void show_changes(const json_t *answer, FILE *out)
+{
+    show_diff(answer, out);
+    show_roles(answer, out);
+    show_refused(answer, out);
 }
 
 enum cli_exit cli_diff(struct cli *cli)
@@ -75,18 +170,37 @@ enum cli_exit cli_diff(struct cli *cli)
     enum cli_exit result = load(cli, &document);
 
     if (result == CLI_OK)
-        result = cli_ask(cli, "POST", "/v1/groups?dry=1", document, &answer);
+        result = post_group(cli, "dry=1", document, &answer);
     if (result == CLI_OK) {
         if (cli->json)
             cli_print_json(cli, answer);
         else
-            show_diff(answer, cli->out);
+            show_changes(answer, cli->out);
         if (json_array_size(json_object_get(answer, "diff")) > 0)
             result = CLI_NO;
     }
     json_decref(document);
     json_decref(answer);
     config_free(&cli->file);
+    return result;
+}
+
+enum cli_exit cli_export(struct cli *cli)
+{
+    const char *group = cli_operand(cli, 0);
+    json_t *answer = NULL;
+    char path[PATH_MAX_BYTES];
+    enum cli_exit result;
+
+    if (!cli_name_ok(cli, "group", group))
+        return CLI_USAGE;
+    snprintf(path, sizeof path, "/v1/groups/%s", group);
+    result = cli_ask(cli, "GET", path, NULL, &answer);
+    if (result == CLI_OK && cli->json)
+        cli_print_json(cli, answer);
+    else if (result == CLI_OK)
+        group_yaml_print(answer, cli->out);
+    json_decref(answer);
     return result;
 }
 
@@ -197,6 +311,8 @@ enum cli_exit cli_attach(struct cli *cli)
             active != NULL ? json_pack("{s:s}", "active", active) : json_object(), &answer);
     if (result == CLI_OK)
         tell(cli, answer, "attached, entry ", "index", "");
+    if (result == CLI_OK && !cli->json)
+        show_forming(cli, answer, cli_operand(cli, 0));
     json_decref(answer);
     return result;
 }

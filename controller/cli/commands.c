@@ -27,6 +27,8 @@ static const struct help_option status_options[] = {
 
 static const struct help_option file_options[] = {
     {"file", 'f', "FILE", "the group's YAML; - is standard input"},
+    {"keep-active", 0, NULL,
+     "of a group that is there, leave who is active as it is, whatever roles the file has"},
     {"json", 0, NULL, "print the answer as JSON"},
     NO_OPTIONS};
 
@@ -101,7 +103,16 @@ static const struct cli_command log_command = {
 static const struct cli_command apply_command = {
     {"apply", "-f FILE", "declare a group, or change its policy",
      "The file is a desired state: applying it again changes nothing. It cannot move the "
-     "active region; that is what switchover and failover are for.",
+     "active region; that is what switchover and failover are for. After a failover, a "
+     "file that names the former region active is refused: leave the roles of all regions "
+     "out of it (regions: [east, west]), which will do for a group that is there, or use "
+     "--keep-active. "
+     "Only while the group forms may its file name another region: a running primary that "
+     "it "
+     "has overlooked keeps its clients, and the group is held until the file is corrected "
+     "and "
+     "applied again, that server is stopped, or the group is detached. If it does not form "
+     "within some seconds, apply says why.",
      file_options},
     0,
     0,
@@ -109,10 +120,25 @@ static const struct cli_command apply_command = {
 
 static const struct cli_command diff_command = {
     {"diff", "-f FILE", "show what apply would change",
-     "Exit status 0: nothing would change; 1: something would.", file_options},
+     "A line for each value that differs: + is new, - goes away, ~ changes; of a new group "
+     "that is all of it, defaults too. A line that begins with ! says why apply would be "
+     "refused. Exit status 0: nothing would change; 1: something "
+     "would.",
+     file_options},
     0,
     0,
     cli_diff};
+
+static const struct cli_command export_command = {
+    {"export", "GROUP", "print a group's file as it stands now, as YAML",
+     "All that is declared, defaults too, and who is active now: `ringfence export orders "
+     "| "
+     "ringfence apply -f -` changes nothing. `adopt`, which only says how a group is "
+     "formed, is left out. With --json: the document of the API.",
+     json_option},
+    1,
+    1,
+    cli_export};
 
 static const struct cli_command switchover_command = {
     {"switchover", "GROUP", "move a group to another region in good order, losing nothing",
@@ -165,7 +191,12 @@ static const struct cli_command detach_command = {
 
 static const struct cli_command attach_command = {
     {"attach", "GROUP", "manage a detached group again",
-     "All its instances count as unproven: gates are installed and tried first.",
+     "All its instances count as unproven: gates are installed and tried first. A running "
+     "primary in another region than the active one keeps its clients, and the group is "
+     "held "
+     "until that server is stopped, or the other region is named (detach and attach, or "
+     "apply a file that says so). If the group does not form within some seconds, attach "
+     "says why.",
      attach_options},
     1,
     1,
@@ -233,6 +264,7 @@ static const struct cli_command *const commands[] = {
     &log_command,
     &apply_command,
     &diff_command,
+    &export_command,
     &switchover_command,
     &failover_command,
     &abort_command,
@@ -255,6 +287,7 @@ static const struct help_command *const helps[] = {
     &log_command.help,
     &apply_command.help,
     &diff_command.help,
+    &export_command.help,
     &switchover_command.help,
     &failover_command.help,
     &abort_command.help,
@@ -281,7 +314,11 @@ static const struct help_pair exit_codes[] = {
     {NULL, NULL}};
 
 static const struct help_pair environment[] = {
-    {"RINGFENCE_SOCKET", "the socket, where --socket is not given"}, {NULL, NULL}};
+    {"RINGFENCE_SOCKET", "the socket, where --socket is not given"},
+    {"COLUMNS",
+     "where long sentences are broken, 0: nowhere (default: the terminal's width; a pipe "
+     "gets whole lines)"},
+    {NULL, NULL}};
 
 static const struct help_pair files[] = {
     {CLI_CONTROLLER_SOCKET, "where ringfenced listens"},

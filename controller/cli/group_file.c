@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/cli/group_units.h"
 #include "controller/config/config.h"
 
 enum { TEXT_MAX = 200, LIST_MAX = 16 };
@@ -114,31 +115,7 @@ static const cyaml_schema_value_t file_schema = {
 /* ---- units ----------------------------------------------------------------------------
  */
 
-enum unit { UNIT_DURATION, UNIT_SIZE, UNIT_SHARE };
-
-struct unit_row {
-    const char *key;    /* in the file */
-    const char *object; /* in the document */
-    const char *member;
-    enum unit unit;
-};
-
-static const struct unit_row unit_rows[] = {
-    {"lease.ttl", "lease", "ttl_ms", UNIT_DURATION},
-    {"lease.renew", "lease", "renew_ms", UNIT_DURATION},
-    {"lease.rho", "lease", "rho_ppm", UNIT_SHARE},
-    {"decide.failover_after", "decide", "failover_after_ms", UNIT_DURATION},
-    {"decide.hung_after", "decide", "hung_after_ms", UNIT_DURATION},
-    {"decide.shrink_after", "decide", "shrink_after_ms", UNIT_DURATION},
-    {"decide.promote_deadline", "decide", "promote_deadline_ms", UNIT_DURATION},
-    {"decide.stop_deadline", "decide", "stop_deadline_ms", UNIT_DURATION},
-    {"decide.cooldown", "decide", "cooldown_ms", UNIT_DURATION},
-    {"decide.max_lag", "decide", "max_lag_bytes", UNIT_SIZE},
-    {"decide.max_lag_time", "decide", "max_lag_ms", UNIT_DURATION},
-    {"decide.probe", "decide", "probe_ms", UNIT_DURATION},
-};
-
-static int read_unit(const struct config *c, const struct unit_row *row,
+static int read_unit(const struct config *c, const struct group_unit_row *row,
                      uint64_t *ret_value, struct err *err)
 {
     uint32_t small = 0;
@@ -174,19 +151,21 @@ static int no_memory(struct err *err)
 
 static int add_units(const struct config *c, json_t *document, struct err *err)
 {
-    for (size_t i = 0; i < ARRAY_LEN(unit_rows); i++) {
+    const struct group_unit_row *row;
+
+    for (size_t i = 0; (row = group_unit_at(i)) != NULL; i++) {
         uint64_t value = 0;
         int status;
 
-        if (!config_has(c, unit_rows[i].key))
+        if (!config_has(c, row->key))
             continue;
-        status = read_unit(c, &unit_rows[i], &value, err);
+        status = read_unit(c, row, &value, err);
         if (status != 0)
             return status;
         if (value > INT64_MAX)
-            return config_bad(c, unit_rows[i].key, err, "too large");
-        if (json_object_set_new(member_object(document, unit_rows[i].object),
-                                unit_rows[i].member, json_integer((json_int_t)value)) != 0)
+            return config_bad(c, row->key, err, "too large");
+        if (json_object_set_new(member_object(document, row->object), row->member,
+                                json_integer((json_int_t)value)) != 0)
             return no_memory(err);
     }
     return 0;
@@ -240,38 +219,50 @@ static int check_region_keys(const struct config *c, const char *key, bool with_
     return 0;
 }
 
-/* One region: `key` holds its role, or a mapping with role, tags (and name in a list). */
+/* Left out, it says nothing: the server knows for which groups that will do. */
+static int add_role(const struct config *c, const char *key, json_t *region,
+                    struct err *err)
+{
+    const char *role = config_text(c, key);
+
+    if (!config_has(c, key))
+        return 0;
+    if (!is_role(role))
+        return config_bad(c, key, err, "expected active or standby%s%.60s%s",
+                          role != NULL ? ", found '" : "", role != NULL ? role : "",
+                          role != NULL ? "'" : "");
+    return json_object_set_new(region, "role", json_string(role)) != 0 ? no_memory(err) : 0;
+}
+
+/* One region: `key` holds its role, or a mapping with role, tags (and name in a list); in a
+ * list its name alone will do. */
 static int add_region(const struct config *c, const char *key, const char *name,
                       json_t *regions, struct err *err)
 {
     bool is_mapping = config_is_mapping(c, key), in_list = name == NULL;
     char role_key[CONFIG_KEY_SIZE], name_key[CONFIG_KEY_SIZE], tags_key[CONFIG_KEY_SIZE];
-    const char *role;
     json_t *region = json_object();
     int status = json_array_append_new(regions, region) != 0 ? no_memory(err) : 0;
 
     snprintf(role_key, sizeof role_key, "%.100s%s", key, is_mapping ? ".role" : "");
     snprintf(name_key, sizeof name_key, "%.100s.name", key);
     snprintf(tags_key, sizeof tags_key, "%.100s%s", key, is_mapping ? ".tags" : ".-");
-    role = config_text(c, role_key);
-    if (status == 0 && in_list && !is_mapping)
-        return config_bad(c, key, err, "expected a mapping with name, role and tags");
+    if (status == 0 && in_list && !is_mapping && config_text(c, key) == NULL)
+        return config_bad(c, key, err,
+                          "expected a name, or a mapping with name, role and "
+                          "tags");
     if (status == 0 && is_mapping)
         status = check_region_keys(c, key, in_list, err);
     if (status != 0)
         return status;
     if (in_list)
-        name = config_text(c, name_key);
+        name = config_text(c, is_mapping ? name_key : key);
     if (name == NULL || name[0] == '\0')
         return config_bad(c, name_key, err, "expected the region's name");
-    if (!is_role(role))
-        return config_bad(c, role_key, err, "expected active or standby%s%.60s%s",
-                          role != NULL ? ", found '" : "", role != NULL ? role : "",
-                          role != NULL ? "'" : "");
-    if (json_object_set_new(region, "name", json_string(name)) != 0 ||
-        json_object_set_new(region, "role", json_string(role)) != 0)
+    if (json_object_set_new(region, "name", json_string(name)) != 0)
         return no_memory(err);
-    return add_tags(c, tags_key, region, err);
+    status = in_list && !is_mapping ? 0 : add_role(c, role_key, region, err);
+    return status == 0 ? add_tags(c, tags_key, region, err) : status;
 }
 
 static int add_regions(const struct config *c, json_t *document, struct err *err)
@@ -285,7 +276,8 @@ static int add_regions(const struct config *c, json_t *document, struct err *err
     if (n == 0)
         return config_bad(c, "regions", err,
                           "expected regions and their roles, such as "
-                          "{east: active, west: standby}");
+                          "{east: active, west: standby}; or, of a group that is declared "
+                          "already, their names: [east, west]");
     for (size_t i = 0; i < n; i++) {
         const char *name = config_child_name(c, "regions", i);
         char key[CONFIG_KEY_SIZE];
@@ -456,14 +448,12 @@ static void locate_region(const struct config *c, const char *path,
 /* The key in the file of a path in the document. */
 static void locate_key(const struct config *c, const char *path, char key[CONFIG_KEY_SIZE])
 {
-    for (size_t i = 0; i < ARRAY_LEN(unit_rows); i++) {
-        snprintf(key, CONFIG_KEY_SIZE, "%s.%s", unit_rows[i].object, unit_rows[i].member);
-        if (strcmp(path, key) != 0)
-            continue;
-        snprintf(key, CONFIG_KEY_SIZE, "%s", unit_rows[i].key);
-        return;
-    }
-    locate_region(c, path, key);
+    const struct group_unit_row *row = group_unit_of(path);
+
+    if (row != NULL)
+        snprintf(key, CONFIG_KEY_SIZE, "%s", row->key);
+    else
+        locate_region(c, path, key);
 }
 
 bool group_file_locate(const struct config *file, const char *said, struct err *ret)

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "controller/base/units.h"
+#include "controller/cli/group_units.h"
 #include "controller/cli/table.h"
+#include "controller/cli/wrap.h"
 
 const char *show_value(const json_t *value, char room[SHOW_TEXT_SIZE])
 {
@@ -118,7 +120,7 @@ void show_why(const json_t *why, FILE *out)
     }
     if (t != NULL)
         table_print(t, "  ", out);
-    fprintf(out, "verdict: %s\n", show_member(why, "verdict", room));
+    wrap_print(out, "verdict: ", 9, show_member(why, "verdict", room));
 }
 
 static const char *or_dash(const char *text) { return text[0] != '\0' ? text : "-"; }
@@ -141,28 +143,43 @@ void show_log_line(const json_t *line, FILE *out)
             accepted ? "" : "  [refused: ", accepted ? "" : result, accepted ? "" : "]");
 }
 
+/* In the words of the file: "3s". */
+static const char *diff_value(const json_t *value, const struct group_unit_row *unit,
+                              char room[SHOW_TEXT_SIZE])
+{
+    if (unit == NULL || !json_is_integer(value) || json_integer_value(value) < 0)
+        return json_is_boolean(value) ? (json_is_true(value) ? "true" : "false")
+                                      : show_value(value, room);
+    group_unit_format(unit->unit, (uint64_t)json_integer_value(value), room);
+    return room;
+}
+
+static void show_difference(const json_t *one, FILE *out)
+{
+    char from[SHOW_TEXT_SIZE], to[SHOW_TEXT_SIZE], room[SHOW_TEXT_SIZE];
+    const json_t *before = json_object_get(one, "from");
+    const json_t *after = json_object_get(one, "to");
+    const char *path = show_member(one, "path", room);
+    const struct group_unit_row *unit = group_unit_of(path);
+    bool is_new = before == NULL || json_is_null(before);
+    bool is_gone = after == NULL || json_is_null(after);
+
+    fprintf(out, "%s %s: ",
+            is_new    ? "+"
+            : is_gone ? "-"
+                      : "~",
+            unit != NULL ? unit->key : path);
+    if (!is_new)
+        fprintf(out, "%s%s", diff_value(before, unit, from), is_gone ? "" : " -> ");
+    fprintf(out, "%s\n", is_gone ? "" : diff_value(after, unit, to));
+}
+
 void show_diff(const json_t *diff, FILE *out)
 {
     const json_t *one;
     size_t i;
-    char from[SHOW_TEXT_SIZE], to[SHOW_TEXT_SIZE], path[SHOW_TEXT_SIZE];
 
-    json_array_foreach(json_object_get(diff, "diff"), i, one)
-    {
-        const json_t *before = json_object_get(one, "from");
-        const json_t *after = json_object_get(one, "to");
-        bool is_new = before == NULL || json_is_null(before);
-        bool is_gone = after == NULL || json_is_null(after);
-
-        fprintf(out, "%s %s: ",
-                is_new    ? "+"
-                : is_gone ? "-"
-                          : "~",
-                show_member(one, "path", path));
-        if (!is_new)
-            fprintf(out, "%s%s", show_value(before, from), is_gone ? "" : " -> ");
-        fprintf(out, "%s\n", is_gone ? "" : show_value(after, to));
-    }
+    json_array_foreach(json_object_get(diff, "diff"), i, one) show_difference(one, out);
 }
 
 enum { MATRIX_MAX = 5 };

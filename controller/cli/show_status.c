@@ -5,6 +5,9 @@
 
 #include "controller/cli/show.h"
 #include "controller/cli/table.h"
+#include "controller/cli/wrap.h"
+
+enum { HANG = 5 }; /* under the first word behind "!!" */
 
 static const char *text_of(const json_t *object, const char *name)
 {
@@ -199,6 +202,7 @@ static void add_instance(struct table *t, const json_t *i)
 
 static void show_problems(const json_t *instances, FILE *out)
 {
+    char first[SHOW_TEXT_SIZE];
     const json_t *i;
     size_t k;
 
@@ -207,11 +211,15 @@ static void show_problems(const json_t *instances, FILE *out)
         const json_t *step = json_object_get(i, "step");
         const char *problem = text_of(i, "problem"), *text = text_of(step, "text");
 
-        if (strcmp(problem, "-") != 0)
-            fprintf(out, "  !! %s: %s\n", text_of(i, "name"), problem);
-        if (strcmp(text_of(step, "state"), "failed") == 0 && !is_over(i))
-            fprintf(out, "  !! %s: step %s failed: %s\n", text_of(i, "name"),
-                    text_of(step, "kind"), text);
+        if (strcmp(problem, "-") != 0) {
+            snprintf(first, sizeof first, "  !! %s: ", text_of(i, "name"));
+            wrap_print(out, first, HANG, problem);
+        }
+        if (strcmp(text_of(step, "state"), "failed") == 0 && !is_over(i)) {
+            snprintf(first, sizeof first, "  !! %s: step %s failed: ", text_of(i, "name"),
+                     text_of(step, "kind"));
+            wrap_print(out, first, HANG, text);
+        }
     }
 }
 
@@ -248,7 +256,7 @@ static void show_run(const json_t *g, FILE *out)
             text_of(r, "rule"), text_of(r, "proof"));
     show_loss(g, r, out);
     if (strcmp(text_of(r, "reason"), "-") != 0)
-        fprintf(out, "       because: %s\n", text_of(r, "reason"));
+        wrap_print(out, "       because: ", 9, text_of(r, "reason"));
 }
 
 /* A new TTL counts from the next epoch where it is shorter than the leases of this one. */
@@ -286,7 +294,7 @@ static void show_group(const json_t *g, FILE *out)
             text_of(g, "sync"), show_member(g, "sync_set", set), ttl_of(g, ttl),
             show_member(g, "failovers", fails), show_member(g, "switchovers", switches));
     if (strcmp(hold, "-") != 0)
-        fprintf(out, "  !! HELD: %s\n", hold);
+        wrap_print(out, "  !! HELD: ", HANG, hold);
     show_run(g, out);
     show_problems(instances, out);
     if (t == NULL)

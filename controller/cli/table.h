@@ -1,6 +1,6 @@
 /* controller/cli/table.h -- aligned columns for people.
  *
- * Owner:   table_free(); cells are copied, and cut at TABLE_CELL - 1 bytes.
+ * Owner:   table_free(); cells are copied, and cut at a word before TABLE_CELL bytes.
  * Threads: one.
  */
 #ifndef RF_CLI_TABLE_H
@@ -11,7 +11,7 @@
 
 #include "controller/base/auto.h"
 
-enum { TABLE_COLUMNS = 12, TABLE_ROWS = 128, TABLE_CELL = 320 };
+enum { TABLE_COLUMNS = 12, TABLE_ROWS = 128, TABLE_CELL = 800 };
 
 struct table;
 
@@ -23,7 +23,8 @@ void table_free(struct table **t); /* for AUTO */
  * count is printed. NULL and "" print as "-". */
 void table_add(struct table *t, const char *const *cells);
 
-/* Every line begins with `indent`; a last column is not padded. Nothing for no rows. */
+/* Every line begins with `indent`; a last column is not padded. Nothing for no rows. On a
+ * screen, sentences are broken at words within their column (wrap.h). */
 void table_print(const struct table *t, const char *indent, FILE *out);
 
 #endif

@@ -190,53 +190,24 @@ static int unit_text(const struct config *c, const char *key, const char **ret_t
     return 0;
 }
 
-static int unit_bad(const struct config *c, const char *key, const struct err *why,
-                    struct err *err)
-{
-    return config_bad(c, key, err, "%s", why->text);
-}
+#define CONVERTER(name, type, parse)                                                       \
+    int name(const struct config *c, const char *key, type *ret, struct err *err)          \
+    {                                                                                      \
+        const char *text = NULL;                                                           \
+        struct err why;                                                                    \
+        int status = unit_text(c, key, &text, err);                                        \
+                                                                                           \
+        if (status != 0 || text == NULL)                                                   \
+            return status;                                                                 \
+        if (parse(text, ret, &why) != 0)                                                   \
+            return config_bad(c, key, err, "%s", why.text);                                \
+        return 0;                                                                          \
+    }
 
-int config_duration(const struct config *c, const char *key, uint32_t *ret_ms,
-                    struct err *err)
-{
-    const char *text = NULL;
-    struct err why;
-    int status = unit_text(c, key, &text, err);
-
-    if (status != 0 || text == NULL)
-        return status;
-    if (units_parse_duration(text, ret_ms, &why) != 0)
-        return unit_bad(c, key, &why, err);
-    return 0;
-}
-
-int config_size(const struct config *c, const char *key, uint64_t *ret_bytes,
-                struct err *err)
-{
-    const char *text = NULL;
-    struct err why;
-    int status = unit_text(c, key, &text, err);
-
-    if (status != 0 || text == NULL)
-        return status;
-    if (units_parse_size(text, ret_bytes, &why) != 0)
-        return unit_bad(c, key, &why, err);
-    return 0;
-}
-
-int config_share(const struct config *c, const char *key, uint32_t *ret_ppm,
-                 struct err *err)
-{
-    const char *text = NULL;
-    struct err why;
-    int status = unit_text(c, key, &text, err);
-
-    if (status != 0 || text == NULL)
-        return status;
-    if (units_parse_share(text, ret_ppm, &why) != 0)
-        return unit_bad(c, key, &why, err);
-    return 0;
-}
+CONVERTER(config_duration, uint32_t, units_parse_duration)
+CONVERTER(config_size, uint64_t, units_parse_size)
+CONVERTER(config_share, uint32_t, units_parse_share)
+#undef CONVERTER
 
 static const struct config_node *child(const struct config *c, const char *key, size_t i)
 {

@@ -12,7 +12,8 @@
  *     before the next input, except as follows.
  *   - ORDER_SEND     may leave only when every ORDER_STORE_VOTE given out before it is
  *     synced; a vote that is not on disk can be given twice. It need not wait for entries:
- *     acknowledgements come out only after driver_persisted().
+ *     acknowledgements come out only after driver_persisted(). So it may also be
+ *     carried out before the ORDER_STORE_ENTRIES directly in front of it.
  *   - ORDER_RESTORE  replace the application's state by the snapshot's body.
  *   - ORDER_APPLY    give the entry to the application, whatever its kind (so that its
  *     applied index has no holes); only ENTRY_COMMAND has a body. It may come before the

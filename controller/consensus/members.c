@@ -102,30 +102,37 @@ static uint64_t get64(const uint8_t *from)
     return value;
 }
 
-int members_encode(const struct members *m, struct buf *out, struct err *err)
-{
-    static const uint8_t zeros[8];
-    uint8_t head[HEAD_SIZE] = {FORMAT};
-    size_t begin = out->len;
+_Static_assert(HEAD_SIZE + CONSENSUS_VOTERS_MAX * (9 + TEXT_ROOM) + 8 <= MEMBERS_BYTES_MAX,
+               "room for all members");
 
-    put64(head + 1, m->n);
-    if (buf_append(out, head, sizeof head, err) != 0)
-        return err->code;
+/* No allocation: a check that runs out of memory would call good bytes bad. */
+static size_t put_all(const struct members *m, uint8_t to[MEMBERS_BYTES_MAX])
+{
+    size_t len = HEAD_SIZE;
+
+    memset(to, 0, MEMBERS_BYTES_MAX);
+    to[0] = FORMAT;
+    put64(to + 1, m->n);
     for (unsigned i = 0; i < m->n; i++) {
         const struct member *one = &m->list[i];
-        uint8_t id[8], role = one->votes ? ROLE_VOTER : ROLE_STANDBY;
-        char text[TEXT_ROOM];
-        int len = one->store == 0 ? snprintf(text, sizeof text, "%s", one->name)
-                                  : snprintf(text, sizeof text, "%s/%016" PRIx64 "/%s",
-                                             one->name, one->store, one->address);
+        char *text = (char *)to + len + 8;
+        int n = one->store == 0 ? snprintf(text, TEXT_ROOM, "%s", one->name)
+                                : snprintf(text, TEXT_ROOM, "%s/%016" PRIx64 "/%s",
+                                           one->name, one->store, one->address);
 
-        put64(id, one->id);
-        if (buf_append(out, id, sizeof id, err) != 0 ||
-            buf_append(out, text, (size_t)len + 1, err) != 0 ||
-            buf_append(out, &role, 1, err) != 0)
-            return err->code;
+        put64(to + len, one->id);
+        len += 8 + (size_t)n + 1;
+        to[len++] = one->votes ? ROLE_VOTER : ROLE_STANDBY;
     }
-    return buf_append(out, zeros, (8 - (out->len - begin) % 8) % 8, err);
+    return (len + 7) / 8 * 8;
+}
+
+int members_encode(const struct members *m, struct buf *out, struct err *err)
+{
+    uint8_t bytes[MEMBERS_BYTES_MAX];
+    size_t len = put_all(m, bytes);
+
+    return buf_append(out, bytes, len, err);
 }
 
 static bool read_text(const char *text, struct member *one)
@@ -175,10 +182,9 @@ static bool read_member(const uint8_t *data, size_t len, size_t *at, struct memb
  * reads the same. */
 static bool is_canonical(const uint8_t *data, size_t len, const struct members *m)
 {
-    AUTO(buf_free) struct buf again = {0};
+    uint8_t again[MEMBERS_BYTES_MAX];
 
-    return members_encode(m, &again, NULL) == 0 && again.len == len &&
-           memcmp(again.data, data, len) == 0;
+    return put_all(m, again) == len && memcmp(again, data, len) == 0;
 }
 
 int members_decode(const uint8_t *data, size_t len, struct members *ret, struct err *err)

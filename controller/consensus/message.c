@@ -190,7 +190,7 @@ void consensus_msg_free(struct consensus_msg *msg)
     if (msg == NULL || msg->owner == NULL)
         return;
     d = TAKE(msg->owner);
-    strict_free(&d->msg->base);
+    protobuf_c_message_free_unpacked(&d->msg->base, NULL);
     free(d);
 }
 
@@ -355,12 +355,12 @@ int consensus_msg_decode(const uint8_t *data, size_t len, struct consensus_msg *
         return err_wrap(err, "raft message");
     d = calloc(1, sizeof *d);
     if (d == NULL) {
-        strict_free(base);
+        protobuf_c_message_free_unpacked(base, NULL);
         return err_set(err, ERR_NOMEM, "raft message");
     }
     d->msg = (Rf__RaftMsg *)(void *)base;
     if (get_message(d, &msg, err) != 0) {
-        strict_free(base);
+        protobuf_c_message_free_unpacked(base, NULL);
         free(d);
         return err_wrap(err, "raft message");
     }

@@ -68,7 +68,9 @@ static int load(struct store *s, const struct store_config *c, struct driver_sta
         return err->code;
     if (fsync(s->db.mark_fd) != 0)
         return err_errno(err, errno, "sync %s/mark", c->dir);
-    return db_load(&s->db, ret, &s->loaded, err);
+    if (db_load(&s->db, ret, &s->loaded, err) != 0)
+        return err->code;
+    return db_make_room(&s->db, c->wal_pages, err);
 }
 
 static void release(struct store *s)
@@ -287,9 +289,9 @@ static int enqueue(struct store *s, struct store_op *op, struct err *err)
     } else {
         s->queued_bytes += op->bytes;
         op_list_push(&s->queue, op);
-        uv_cond_signal(&s->wake);
     }
     uv_mutex_unlock(&s->mutex);
+    uv_cond_signal(&s->wake); /* the thread need not wait for the mutex as well */
     return status;
 }
 

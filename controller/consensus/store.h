@@ -42,7 +42,7 @@ enum {
     AUDIT_KIND_SIZE = 32,
     AUDIT_GROUP_SIZE = 64,
     AUDIT_RULE_SIZE = 64,
-    AUDIT_TEXT_SIZE = 512
+    AUDIT_TEXT_SIZE = 1280
 };
 
 /* One line of the audit trail. The applier fills in the first part; the store numbers and
@@ -72,9 +72,10 @@ struct store_config {
     const uint8_t
         *bootstrap_entry; /* driver_bootstrap_entry(); used with a new directory */
     size_t bootstrap_len;
-    uint32_t stall_ms; /* 0: 5000 */
-    uint32_t scrub_ms; /* between slices of the check of what lies on the disk; 0: 1000 */
-    const char *vfs;   /* SQLite VFS; NULL: the default. Tests inject faults with it */
+    uint32_t stall_ms;  /* 0: 5000 */
+    uint32_t wal_pages; /* room made at the start; 0: what is needed to a checkpoint */
+    uint32_t scrub_ms;  /* between slices of the check of what lies on the disk; 0: 1000 */
+    const char *vfs;    /* SQLite VFS; NULL: the default. Tests inject faults with it */
 };
 
 struct store_callbacks {

@@ -30,6 +30,8 @@ static const char schema[] =
     "CREATE INDEX audit_by_group ON audit (grp, seq);";
 
 static const char *const statements[DB_STMT_MAX] = {
+    [DB_BEGIN] = "BEGIN IMMEDIATE",
+    [DB_COMMIT] = "COMMIT",
     [DB_PUT_VOTE] = "INSERT OR REPLACE INTO vote VALUES (1, ?1, ?2, ?3)",
     [DB_PUT_ENTRY] = "INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [DB_CUT_BEHIND] = "DELETE FROM entries WHERE idx >= ?1",
@@ -248,7 +250,7 @@ static int make_schema(struct db *db, struct err *err)
         return err->code;
     if (n > 0)
         return 0;
-    if (db_begin(db, err) != 0 || db_exec(db, schema, err) != 0)
+    if (db_exec(db, "BEGIN IMMEDIATE", err) != 0 || db_exec(db, schema, err) != 0)
         return err_wrap(err, "make tables");
     return db_exec(db, "COMMIT", err);
 }
@@ -316,7 +318,10 @@ void db_close(struct db *db)
 
 /* ---- transactions -------------------------------------------------------------------- */
 
-int db_begin(struct db *db, struct err *err) { return db_exec(db, "BEGIN IMMEDIATE", err); }
+int db_begin(struct db *db, struct err *err)
+{
+    return db_run(db, db->stmt[DB_BEGIN], "begin", err);
+}
 
 static int put_tail(struct db *db, struct err *err)
 {
@@ -335,10 +340,8 @@ static int put_tail(struct db *db, struct err *err)
 int db_commit(struct db *db, struct err *err)
 {
     db->tail.commits++;
-    if (put_tail(db, err) != 0)
+    if (put_tail(db, err) != 0 || db_run(db, db->stmt[DB_COMMIT], "commit", err) != 0)
         return err->code;
-    if (sqlite3_exec(db->handle, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
-        return db_error(db, err, "commit");
     return db_mark_write(db, err);
 }
 

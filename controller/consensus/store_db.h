@@ -16,9 +16,15 @@
 
 #include "controller/consensus/store.h"
 
-enum { DB_PATH_SIZE = 512, DB_MARK_SLOT = 64 };
+enum {
+    DB_PATH_SIZE = 512,
+    DB_MARK_SLOT = 64,
+    DB_CHECKPOINT_PAGES = 1000 /* in the write-ahead log, from which on a checkpoint pays */
+};
 
 enum db_stmt {
+    DB_BEGIN,
+    DB_COMMIT,
     DB_PUT_VOTE,
     DB_PUT_ENTRY,
     DB_CUT_BEHIND,
@@ -104,6 +110,12 @@ void db_entry_hash(const uint8_t before[CHAIN_SIZE], uint64_t index,
 MUST_USE int db_mark_sync(struct db *db, struct err *err);
 MUST_USE int db_mark_write(struct db *db, struct err *err);
 MUST_USE int db_mark_read(struct db *db, uint64_t *ret_commits, struct err *err);
+
+/* ---- store_wal.c ---- */
+
+/* Once, when the directory is loaded: commits then overwrite the write-ahead log instead of
+ * making it longer. */
+MUST_USE int db_make_room(struct db *db, uint32_t pages, struct err *err);
 
 /* ---- store_load.c ---- */
 

@@ -6,8 +6,8 @@
 #include "controller/base/clock.h"
 
 enum {
-    CHECKPOINT_IDLE_PAGES = 1000, /* with nothing to do */
-    CHECKPOINT_BUSY_PAGES = 8000  /* whatever waits: reading the log would become slow */
+    /* Whatever waits: reading the log would become slow. With nothing to do, sooner. */
+    CHECKPOINT_BUSY_PAGES = 8 * DB_CHECKPOINT_PAGES
 };
 
 void op_list_init(struct op_list *l) { *l = (struct op_list){.tail = &l->head}; }
@@ -173,7 +173,7 @@ static void maybe_checkpoint(struct store *s)
     struct err err = {0};
     int status;
 
-    if (s->db.wal_pages < CHECKPOINT_IDLE_PAGES ||
+    if (s->db.wal_pages < DB_CHECKPOINT_PAGES ||
         (s->queue.head != NULL && s->db.wal_pages < CHECKPOINT_BUSY_PAGES))
         return;
     s->batch = ++s->batches;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controller/base/assert.h"
+#include "controller/base/text.h"
 #include "controller/core/apply_internal.h"
 
 const char *refusal_name(enum refusal r)
@@ -25,7 +26,9 @@ void refuse(struct applying *a, enum refusal why, const char *fmt, ...)
 
     a->result->refusal = why;
     va_start(args, fmt);
-    vsnprintf(a->result->text, sizeof a->result->text, fmt, args);
+    if (vsnprintf(a->result->text, sizeof a->result->text, fmt, args) >=
+        (int)sizeof a->result->text)
+        text_mark_cut(a->result->text, sizeof a->result->text);
     va_end(args);
 }
 

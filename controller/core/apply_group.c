@@ -110,7 +110,7 @@ static void check_spec(struct applying *a, const struct group *spec)
     }
     if (lease_check_ttl_rule(spec->policy.lease, spec->policy.renew_ms, around, &err) !=
         0) {
-        refuse(a, REFUSE_INVALID, "%.190s", err.text);
+        refuse(a, REFUSE_INVALID, "%s", err.text);
         return;
     }
     for (uint8_t n = 0; n < spec->instance_count; n++) {
@@ -219,11 +219,13 @@ static void check_change(struct applying *a, const struct group *g,
     bool settled =
         g->phase == PHASE_STEADY || g->phase == PHASE_FORMING || g->phase == PHASE_DETACHED;
 
-    if (strcmp(spec->instances[spec->active].agent, active) != 0) {
+    if (g->phase != PHASE_FORMING &&
+        strcmp(spec->instances[spec->active].agent, active) != 0) {
         refuse(a, REFUSE_ACTIVE_DIFFERS,
                "group %s is active in %s (epoch %" PRIu64
-               "), the file says %s: correct the "
-               "file, or move it with `ringfence switchover %s --to %s`",
+               "), the file says %s: to change the rest and leave it there, take the roles "
+               "out of the file or `ringfence apply --keep-active`; to move it, "
+               "`ringfence switchover %s --to %s`",
                g->name, group_region_name(g, g->active), g->epoch,
                group_region_name(spec, spec->active), g->name,
                group_region_name(spec, spec->active));
@@ -238,6 +240,17 @@ static void check_change(struct applying *a, const struct group *g,
     if (!settled) {
         refuse(a, REFUSE_PHASE, "group %s is %s: apply again when it is steady", g->name,
                phase_name(g->phase));
+        return;
+    }
+    /* I3: a server that runs was taken over with a socket directory that anybody may enter.
+     * From this entry on the expiry of its lease would count as a proof, while what is
+     * connected there passes the gate by. Forming looks at the directory (forming.c). */
+    if (g->policy.ungated_local && !spec->policy.ungated_local &&
+        g->phase == PHASE_STEADY) {
+        refuse(a, REFUSE_PHASE,
+               "group %s: ungated_local cannot be withdrawn while the server runs: "
+               "`ringfence detach %s`, apply, and attach, which looks at its sockets",
+               g->name, g->name);
         return;
     }
     check_kept(a, g, spec);
@@ -283,6 +296,23 @@ static void move_positions(const struct group *old, struct group *now)
         now->instances[k].step.subject = moved(old, now, now->instances[k].step.subject);
 }
 
+/* A file that names the wrong region is corrected by one that names the right one (I11).
+ * FORMING ends with the activation, so until then, and never again, the declared instance
+ * is a mere intention:
+ *  - I1: no lease is granted while a group forms (group_may_renew()), so nobody acts on
+ * being declared; an activation of the one that was, if it is under way, is refused behind
+ * this entry (REFUSE_NOT_ACTIVE), and before it the group forms no more.
+ *  - I2: no proof is made or spared by it. Those of this forming say that a gate is closed,
+ *    and no gate is opened or taken away until the activation; the instance that was
+ * declared is now one of the others, and has to be proven like them. To adopt may be added,
+ * not taken back: an attach has said so without any file. */
+static void declare_anew(struct group *g, const struct group *spec)
+{
+    g->active = spec->active;
+    g->adopt = g->adopt || spec->adopt;
+    g->run.to = g->active;
+}
+
 static void declare_change(struct applying *a, const struct group *spec)
 {
     struct group old = *a->g, *g = a->g;
@@ -308,6 +338,8 @@ static void declare_change(struct applying *a, const struct group *spec)
         memcpy(g->instances[n].start, spec->instances[n].start, PATH_SIZE);
     }
     move_positions(&old, g);
+    if (g->phase == PHASE_FORMING)
+        declare_anew(g, spec);
     ASSERT(g->active < g->instance_count); /* check_change(): the document names it */
     /* I4: what was granted in this epoch was granted; terms only widen until the next. */
     if (g->epoch != 0)

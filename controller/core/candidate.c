@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/base/text.h"
+
 struct look look_at(const struct state *s, const struct observations *o, uint8_t group,
                     struct mono now)
 {
@@ -35,13 +37,15 @@ static uint64_t fresh_ms(const struct look *l)
     return four > FRESH_MIN_MS ? four : FRESH_MIN_MS;
 }
 
+/* Fresh by when it was said, not by when it came: what an agent said before it froze, or a
+ * network held back, tells nothing of now. */
 bool agent_present(const struct look *l, uint8_t instance)
 {
     const struct seen_instance *seen = &l->og->instances[instance].seen;
     const struct agent *agent = state_agent(l->s, l->g->instances[instance].agent);
 
     return agent != NULL && l->o->agents[agent - l->s->agents].connected &&
-           mono_is_set(seen->at) && mono_since_ms(seen->at, l->now) <= fresh_ms(l);
+           mono_is_set(seen->at) && mono_since_ms(seen->said, l->now) <= fresh_ms(l);
 }
 
 bool report_is_fresh(const struct state *s, const struct observations *o, uint8_t group,
@@ -133,7 +137,7 @@ static bool server_can_lead(const struct look *l, uint8_t instance, char why[TEX
     case SERVER_UNKNOWN:
         break;
     }
-    snprintf(why, TEXT_SIZE, "its server's state is not known: %.120s", seen->problem);
+    text_set(why, TEXT_SIZE, "its server's state is not known: %s", seen->problem);
     return false;
 }
 
@@ -171,40 +175,42 @@ static bool lag_is_settled(const struct look *l, uint8_t instance)
            (instance == l->g->active || instance == l->g->old_active);
 }
 
-/* Able to lead, whatever it holds. */
-static bool is_able(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
+static bool agent_answers(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
 {
-    const struct instance *i = &l->g->instances[instance];
-    const struct seen_instance *seen = &l->og->instances[instance].seen;
-    const struct instance *active = active_of(l);
+    snprintf(why, TEXT_SIZE, "its agent does not answer");
+    return agent_present(l, instance);
+}
 
-    if (!agent_present(l, instance)) {
-        snprintf(why, TEXT_SIZE, "its agent does not answer");
-        return false;
-    }
-    if (seen->unfit) {
-        snprintf(why, TEXT_SIZE, "its agent can begin nothing: %.120s", seen->problem);
-        return false;
-    }
-    if (!group_may_reside(l->g, instance)) {
-        snprintf(why, TEXT_SIZE, "its region carries none of the residency tags");
-        return false;
-    }
-    if (i->system_id != 0 && active->system_id != 0 && i->system_id != active->system_id) {
-        snprintf(why, TEXT_SIZE, "its server has another system identifier");
-        return false;
-    }
-    if (seen->system_id != 0 && active->system_id != 0 &&
-        seen->system_id != active->system_id) {
-        snprintf(why, TEXT_SIZE, "its server has another system identifier");
-        return false;
-    }
-    if (stands_also_in(l, instance) != NULL) {
-        snprintf(why, TEXT_SIZE, "its server belongs to group %s",
-                 stands_also_in(l, instance)->name);
-        return false;
-    }
-    return server_can_lead(l, instance, why);
+static bool agent_is_fit(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
+{
+    const struct seen_instance *seen = &l->og->instances[instance].seen;
+
+    text_set(why, TEXT_SIZE, "its agent can begin nothing: %s", seen->problem);
+    return !seen->unfit;
+}
+
+static bool may_reside(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
+{
+    snprintf(why, TEXT_SIZE, "its region carries none of the residency tags");
+    return group_may_reside(l->g, instance);
+}
+
+static bool is_same_system(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
+{
+    uint64_t own = l->g->instances[instance].system_id, active = active_of(l)->system_id;
+    uint64_t seen = l->og->instances[instance].seen.system_id;
+
+    snprintf(why, TEXT_SIZE, "its server has another system identifier");
+    return active == 0 || ((own == 0 || own == active) && (seen == 0 || seen == active));
+}
+
+static bool has_one_group(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
+{
+    const struct group *other = stands_also_in(l, instance);
+
+    snprintf(why, TEXT_SIZE, "its server belongs to group %s",
+             other != NULL ? other->name : "");
+    return other == NULL;
 }
 
 /* Holds what the mode asks for (I8). */
@@ -224,21 +230,64 @@ static bool holds_enough(const struct look *l, uint8_t instance, char why[TEXT_S
     return lag_allows(l, instance, why);
 }
 
-bool candidate_ok(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
+/* `why` is written by each, and of use where it does not hold. */
+static const struct {
+    bool (*holds)(const struct look *l, uint8_t instance, char why[TEXT_SIZE]);
+    bool by_report; /* of an agent that is silent it would be old news */
+} able[] = {
+    {agent_answers, false}, {agent_is_fit, true},  {may_reside, false},
+    {is_same_system, true}, {has_one_group, true}, {server_can_lead, true},
+};
+
+/* Able to lead, whatever it holds. */
+static bool is_able(const struct look *l, uint8_t instance)
 {
     char ignored[TEXT_SIZE];
 
-    if (why == NULL)
-        why = ignored;
-    why[0] = '\0';
-    return is_able(l, instance, why) && holds_enough(l, instance, why);
+    for (unsigned i = 0; i < ARRAY_LEN(able); i++)
+        if (!able[i].holds(l, instance, ignored))
+            return false;
+    return true;
+}
+
+bool candidate_ok(const struct look *l, uint8_t instance)
+{
+    char ignored[TEXT_SIZE];
+
+    return is_able(l, instance) && holds_enough(l, instance, ignored);
+}
+
+static unsigned say_too(char *out, unsigned size, unsigned used, const char *why)
+{
+    int n = used < size
+                ? snprintf(out + used, size - used, "%s%s", used > 0 ? "; " : "", why)
+                : 0;
+
+    return used + (unsigned)n;
+}
+
+bool candidate_explain(const struct look *l, uint8_t instance, char *out, unsigned size)
+{
+    bool binding = l->g->policy.sync == SYNC_REQUIRED || l->g->policy.sync == SYNC_STRICT;
+    bool here = agent_present(l, instance);
+    char why[TEXT_SIZE];
+    unsigned used = 0;
+
+    out[0] = '\0';
+    for (unsigned i = 0; i < ARRAY_LEN(able); i++)
+        if ((here || !able[i].by_report) && !able[i].holds(l, instance, why))
+            used = say_too(out, size, used, why);
+    /* Who is a member is in the log; how far it lags was in its report. */
+    if ((here || binding) && !holds_enough(l, instance, why))
+        used = say_too(out, size, used, why);
+    return used == 0;
 }
 
 bool candidate_lacks_log(const struct look *l, uint8_t instance)
 {
     char ignored[TEXT_SIZE];
 
-    return is_able(l, instance, ignored) && !holds_enough(l, instance, ignored);
+    return is_able(l, instance) && !holds_enough(l, instance, ignored);
 }
 
 bool proof_is_out_of_reach(const struct look *l, uint8_t instance)
@@ -271,101 +320,12 @@ uint8_t candidate_best(const struct look *l, bool old_too)
     uint8_t best = NO_INSTANCE;
 
     for (uint8_t i = 0; i < l->g->instance_count; i++) {
-        if ((i == l->g->active && !old_too) || !candidate_ok(l, i, NULL))
+        if ((i == l->g->active && !old_too) || !candidate_ok(l, i))
             continue;
         if (best == NO_INSTANCE || better(l, i, best))
             best = i;
     }
     return best;
-}
-
-/* I9: an operator names the region, and what it does not hold would be lost without a word.
- * The sync set of before a detach says nothing any more, so positions are compared: no
- * other instance of the same server may be further on. The declared one's report must be
- * the later of the two; a timeline above its own is a promotion that it has not seen. */
-static bool holds_most(const struct look *l, char why[TEXT_SIZE])
-{
-    const struct seen_instance *own = &active_seen(l)->seen;
-
-    for (uint8_t k = 0; k < l->g->instance_count; k++) {
-        const struct seen_instance *seen = &l->og->instances[k].seen;
-        const char *name = l->g->instances[k].agent;
-        bool above = seen->timeline > own->timeline;
-
-        if (k == l->g->active)
-            continue;
-        if (!agent_present(l, k)) {
-            snprintf(why, TEXT_SIZE, "what %.63s holds is not known: its agent is silent",
-                     name);
-            return false;
-        }
-        if (seen->server == SERVER_ABSENT || seen->server == SERVER_REWINDING ||
-            (seen->system_id != 0 && own->system_id != 0 &&
-             seen->system_id != own->system_id))
-            continue; /* no log of this server, or none that is whole */
-        if (seen->flush_lsn == 0 || own->flush_lsn == 0 || own->taken.ns < seen->taken.ns) {
-            snprintf(why, TEXT_SIZE, "the ends of the logs are being compared with %.63s",
-                     name);
-            return false;
-        }
-        if (above ||
-            (seen->timeline == own->timeline && seen->flush_lsn > own->flush_lsn)) {
-            snprintf(why, TEXT_SIZE,
-                     "%.63s holds more of the log: to lose nothing, `ringfence detach` and "
-                     "attach its region",
-                     name);
-            return false;
-        }
-    }
-    return true;
-}
-
-/* To be led under this group alone, and by nobody who passes by the gate. */
-static bool is_free(const struct look *l, char why[TEXT_SIZE])
-{
-    const struct group *other = stands_also_in(l, l->g->active);
-
-    if (other != NULL) {
-        snprintf(why, TEXT_SIZE, "its server is one of group %.23s too (one-group)",
-                 other->name);
-        return false;
-    }
-    if (active_seen(l)->seen.server == SERVER_PRIMARY && !adoption_is_gated(l)) {
-        snprintf(why, TEXT_SIZE, "its socket directory is not its own (private-socket)");
-        return false;
-    }
-    return true;
-}
-
-bool declared_ok(const struct look *l, char why[TEXT_SIZE])
-{
-    const struct seen_instance *seen = &active_seen(l)->seen;
-    char ignored[TEXT_SIZE];
-    uint8_t missing;
-
-    if (why == NULL)
-        why = ignored;
-    why[0] = '\0';
-    if (!agent_present(l, l->g->active)) {
-        snprintf(why, TEXT_SIZE, "its agent does not answer");
-        return false;
-    }
-    if (!group_all_others_proven(l->s, l->g, l->g->active, &missing)) {
-        snprintf(why, TEXT_SIZE, "nothing proves yet that the gate of %.63s is closed",
-                 l->g->instances[missing].agent);
-        return false;
-    }
-    if (seen->server != SERVER_DOWN && seen->server != SERVER_PRIMARY) {
-        snprintf(why, TEXT_SIZE,
-                 "its server is neither a primary nor stopped: stop it; or, if another "
-                 "one is the primary, `ringfence detach` and attach that one's region");
-        return false;
-    }
-    if (seen->server == SERVER_PRIMARY && !l->g->adopt) {
-        snprintf(why, TEXT_SIZE, "its server runs: stop it, or declare `adopt: true`");
-        return false;
-    }
-    return is_free(l, why) && holds_most(l, why);
 }
 
 bool decisions_allowed(const struct look *l)
@@ -454,5 +414,5 @@ bool former_life_stands(const struct look *l, uint8_t instance)
 
 bool active_reborn(const struct look *l)
 {
-    return former_life_stands(l, l->g->active) && candidate_ok(l, l->g->active, NULL);
+    return former_life_stands(l, l->g->active) && candidate_ok(l, l->g->active);
 }

@@ -58,18 +58,20 @@ void decide(const struct state *s, const struct observations *o, struct mono now
 /* ---- ringfence why --------------------------------------------------------------------
  */
 
+enum { WHY_SIZE = 2 * TEXT_SIZE }; /* several reasons */
+
 struct condition {
     char name[40]; /* stable */
     bool holds;
     bool blocks; /* if it does not hold, an automatic failover does not begin */
-    char value[TEXT_SIZE], limit[TEXT_SIZE];
+    char value[WHY_SIZE], limit[TEXT_SIZE];
 };
 
 enum { CONDITION_MAX = 40 };
 
 struct explanation {
-    bool would_fail_over;    /* an automatic failover would begin now */
-    char verdict[TEXT_SIZE]; /* one sentence for people */
+    bool would_fail_over;   /* an automatic failover would begin now */
+    char verdict[WHY_SIZE]; /* one sentence for people */
     unsigned count;
     struct condition list[CONDITION_MAX];
 };

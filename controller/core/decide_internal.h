@@ -40,9 +40,10 @@ bool agent_present(const struct look *l, uint8_t instance);
  * `kind` the pause has passed. */
 bool step_may_start(const struct look *l, uint8_t instance, enum step_kind kind);
 
-/* Why `instance` cannot be the target of a move now; NULL if it can. `why` is filled for
- * people where it is not NULL. */
-bool candidate_ok(const struct look *l, uint8_t instance, char why[TEXT_SIZE]);
+/* `instance` can be the target of a move now. */
+bool candidate_ok(const struct look *l, uint8_t instance);
+/* The same, and every reason why not is written to `out`. */
+bool candidate_explain(const struct look *l, uint8_t instance, char *out, unsigned size);
 
 /* It could lead but for what it holds of the log. While the primary answers it catches up;
  * without the primary, only an attested loss would let it lead (I8). */
@@ -61,9 +62,18 @@ const struct group *stands_also_in(const struct look *l, uint8_t instance);
  * to say that they are not, with what that costs. */
 bool adoption_is_gated(const struct look *l);
 
-/* FORMING: the declared instance may be activated now. `why` is filled for people where it
- * may not, and where it is not NULL. */
-bool declared_ok(const struct look *l, char why[TEXT_SIZE]);
+/* FORMING: what an activation of the declared instance waits for. `why` is filled for
+ * people where it does not hold. In the order in which it is to be said; what stands for
+ * itself in explain(), in other phases too, has no limit here. */
+struct forming_wait {
+    const char *name; /* of the condition */
+    bool (*is_over)(const struct look *l, char why[TEXT_SIZE]);
+    const char *limit;
+};
+
+unsigned forming_waits(const struct forming_wait **ret_waits);
+/* All of them are over: the declared instance may be activated now. */
+bool declared_ok(const struct look *l);
 
 /* Among those that can, the one with the most of the log; NO_INSTANCE for none. The old
  * active instance counts only with `old_too`. */

@@ -91,11 +91,9 @@ static void summary_of_fence(const struct entry *e, const char *name, char *text
                  e->opened.epoch);
 }
 
-/* Who takes part: controllers, agents, groups. */
+/* Who takes part: controllers, agents. */
 static void summary_of_party(const struct entry *e, char *text, unsigned size)
 {
-    const struct group *g = &e->declare.spec;
-
     if (e->kind == ENTRY_CONTROLLER)
         snprintf(text, size,
                  "controller %s in %s, version %s, formats %u to %u, "
@@ -107,13 +105,9 @@ static void summary_of_party(const struct entry *e, char *text, unsigned size)
         snprintf(text, size, "controller %s: id %" PRIu64 " replaces %" PRIu64,
                  e->controller_replace.name, e->controller_replace.id,
                  e->controller_replace.former);
-    else if (e->kind == ENTRY_ENROL)
+    else
         snprintf(text, size, "agent %s in %s at %s, version %s", e->enrol.agent.name,
                  e->enrol.agent.region, e->enrol.agent.address, e->enrol.agent.version);
-    else
-        snprintf(text, size, "sync %s, ttl %u ms, %u instances, active in %s",
-                 sync_mode_name(g->policy.sync), g->policy.lease.ttl_ms, g->instance_count,
-                 group_region_name(g, g->active));
 }
 
 static void summary_of_set(const struct entry *e, const char *name, char *text,
@@ -135,7 +129,6 @@ void entry_summary(const struct entry *e, const char *name, char *text, unsigned
     case ENTRY_CONTROLLER:
     case ENTRY_CONTROLLER_REPLACE:
     case ENTRY_ENROL:
-    case ENTRY_DECLARE:
         summary_of_party(e, text, size);
         return;
     case ENTRY_RENEW:
@@ -169,6 +162,7 @@ void entry_summary(const struct entry *e, const char *name, char *text, unsigned
         snprintf(text, size, "%s", e->refused.text);
         return;
     case ENTRY_NONE:
+    case ENTRY_DECLARE:
     case ENTRY_REMOVE:
     case ENTRY_PAUSE:
     case ENTRY_RESUME:

@@ -196,8 +196,16 @@ const char *entry_kind_name(enum entry_kind k);
 /* The instance that the entry is about, by its position in the group; NO_INSTANCE: none. */
 uint8_t entry_instance(const struct entry *e);
 
+/* What a declaration changes of the group as it was before (NULL: it is new), in the words
+ * of the file, as many as `size` has room for, and how many more there are. A function of
+ * nothing else: every controller writes the same row of the audit trail. */
+enum { DECLARE_TEXT_SIZE = 640 };
+void declare_summary(const struct group *before, const struct group *spec, char *text,
+                     unsigned size);
+
 /* One line for `ringfence log`: what was asked, in words. Never longer than `size`. `name`
- * is that of entry_instance(); unused where that is none. */
+ * is that of entry_instance(); unused where that is none. Of ENTRY_DECLARE without what it
+ * changes: declare_summary() says that. */
 void entry_summary(const struct entry *e, const char *name, char *text, unsigned size);
 
 #endif

@@ -1,8 +1,10 @@
 /* `ringfence why`: the very guards that the rules use, with values and limits. */
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/base/text.h"
 #include "controller/core/decide_internal.h"
 
 static struct condition *add(struct explanation *out, const char *name, bool holds,
@@ -18,7 +20,14 @@ static struct condition *add(struct explanation *out, const char *name, bool hol
     return c;
 }
 
-#define SET(field, ...) snprintf((field), sizeof(field), __VA_ARGS__)
+#define SET(field, ...) text_set((field), sizeof(field), __VA_ARGS__)
+
+/* Of the rows that begin a failover by themselves, one is for switchovers. */
+static bool phase_allows(const struct look *l)
+{
+    return l->g->phase == PHASE_STEADY ||
+           (l->g->phase == PHASE_SWITCHING && holder_silent(l));
+}
 
 static void explain_decisions(const struct look *l, struct explanation *out)
 {
@@ -34,9 +43,9 @@ static void explain_decisions(const struct look *l, struct explanation *out)
     c = add(out, "not-paused", !l->g->paused, true);
     SET(c->value, "%s", l->g->paused ? "paused" : "not paused");
     SET(c->limit, "`ringfence resume %s` lifts a pause", l->g->name);
-    c = add(out, "phase", l->g->phase == PHASE_STEADY, true);
+    c = add(out, "phase", phase_allows(l), true);
     SET(c->value, "%s, epoch %" PRIu64, phase_name(l->g->phase), l->g->epoch);
-    SET(c->limit, "steady");
+    SET(c->limit, "steady; or a switchover whose old primary falls silent");
     c = add(out, "cooldown-over", cooldown_over(l), true);
     if (mono_is_set(l->og->last_failover))
         SET(c->value, "last failover %" PRIu64 " ms ago",
@@ -95,8 +104,11 @@ static void explain_cause(const struct look *l, struct explanation *out)
     if (left == UINT64_MAX)
         SET(c->value, "%s has not been granted a lease", active_of(l)->agent);
     else
-        SET(c->value, "last renewal of %s %" PRIu64 " ms ago", active_of(l)->agent,
-            mono_since_ms(active_seen(l)->granted, l->now));
+        SET(c->value,
+            "last renewal of %s %" PRIu64 " ms ago; this leader listens since %" PRIu64
+            " ms",
+            active_of(l)->agent, mono_since_ms(active_seen(l)->granted, l->now),
+            mono_since_ms(l->o->leading_since, l->now));
     SET(c->limit,
         "%" PRIu64 " ms counted (ttl %u ms, rho %u ppm), plus failover_after %u ms",
         lease_wait_ns(l->g->terms) / NS_PER_MS, l->g->terms.ttl_ms, l->g->terms.rho_ppm,
@@ -152,7 +164,7 @@ static void explain_candidates(const struct look *l, struct explanation *out)
 {
     bool binding = l->g->policy.sync == SYNC_REQUIRED || l->g->policy.sync == SYNC_STRICT;
     struct condition *c;
-    char name[sizeof c->name], why[TEXT_SIZE];
+    char name[sizeof c->name], why[sizeof c->value];
 
     c = add(out, "target-ready", target_ready(l) || active_reborn(l), true);
     SET(c->value, "%s", ready_name(l));
@@ -166,7 +178,7 @@ static void explain_candidates(const struct look *l, struct explanation *out)
 
         if (k == l->g->active)
             continue;
-        ok = candidate_ok(l, k, why);
+        ok = candidate_explain(l, k, why, sizeof why);
         snprintf(name, sizeof name, "candidate-%s", l->g->instances[k].agent);
         c = add(out, name, ok, false);
         SET(c->value, "%s", ok ? "can take over" : why);
@@ -194,19 +206,33 @@ static void explain_reach(const struct look *l, struct explanation *out)
 
 static void explain_forming(const struct look *l, struct explanation *out)
 {
-    struct condition *c;
-    char why[TEXT_SIZE];
+    const struct forming_wait *waits;
+    unsigned n = l->g->phase == PHASE_FORMING ? forming_waits(&waits) : 0;
 
-    if (l->g->phase != PHASE_FORMING)
-        return;
-    c = add(out, "declared-ready", declared_ok(l, why), true);
-    SET(c->value, "%s", c->holds ? active_of(l)->agent : why);
-    SET(c->limit, "%s is activated when all others are proven and none holds more",
-        active_of(l)->agent);
+    for (unsigned i = 0; i < n; i++) {
+        struct condition *c;
+        char why[TEXT_SIZE];
+
+        if (waits[i].limit == NULL)
+            continue;
+        c = add(out, waits[i].name, waits[i].is_over(l, why), true);
+        SET(c->value, "%s", c->holds ? "it is so" : why);
+        SET(c->limit, "%s", waits[i].limit);
+    }
+}
+
+/* Whom the activation under way is of, as far as that is settled. */
+static uint8_t activated_next(const struct look *l)
+{
+    if (l->g->phase == PHASE_FORMING)
+        return l->g->active;
+    return l->g->run.to != NO_INSTANCE ? l->g->run.to : candidate_best(l, false);
 }
 
 static void explain_proofs(const struct look *l, struct explanation *out)
 {
+    bool awaited = l->g->phase == PHASE_FORMING || l->g->phase == PHASE_FENCING;
+    uint8_t target = activated_next(l);
     struct condition *c;
     char name[sizeof c->name];
 
@@ -215,7 +241,7 @@ static void explain_proofs(const struct look *l, struct explanation *out)
         bool proven = instance_is_proven(l->s, i);
 
         snprintf(name, sizeof name, "proof-%s", i->agent);
-        c = add(out, name, proven, false);
+        c = add(out, name, proven, awaited && k != target);
         if (proven)
             SET(c->value, "%s at index %" PRIu64, proof_kind_name(i->proof.kind),
                 i->proof.proven);
@@ -230,23 +256,81 @@ static void explain_proofs(const struct look *l, struct explanation *out)
     }
 }
 
+/* Behind what is there already. */
+static void PRINTF_LIKE(2, 3) go_on(struct explanation *out, const char *fmt, ...)
+{
+    size_t used = strlen(out->verdict);
+    va_list args;
+
+    va_start(args, fmt);
+    if (vsnprintf(out->verdict + used, sizeof out->verdict - used, fmt, args) >=
+        (int)(sizeof out->verdict - used))
+        text_mark_cut(out->verdict, sizeof out->verdict);
+    va_end(args);
+}
+
+static bool blocks(const struct explanation *out)
+{
+    for (unsigned i = 0; i < out->count; i++)
+        if (out->list[i].blocks)
+            return true;
+    return false;
+}
+
+/* Every condition that blocks, by name; its value and limit stand in the list. `only`: of
+ * these names, by their beginnings; NULL: of all. How many there are. */
+static unsigned say_blockers(struct explanation *out, const char *const *only)
+{
+    unsigned said = 0;
+
+    for (unsigned i = 0; i < out->count; i++) {
+        const char *name = out->list[i].name;
+        bool wanted = only == NULL;
+
+        for (unsigned k = 0; !wanted && only[k] != NULL; k++)
+            wanted = strncmp(name, only[k], strlen(only[k])) == 0;
+        if (!out->list[i].blocks || !wanted)
+            continue;
+        go_on(out, "%s%s", said == 0 ? "" : ", ", name);
+        said++;
+    }
+    return said;
+}
+
 /* Waits for its agent, or for people: nothing that is counted here ends it. */
 static void verdict_attested(const struct look *l, struct explanation *out)
 {
     uint8_t loss = needs_attested_loss(l), proof = needs_attested_proof(l);
-    bool fencing = l->g->phase == PHASE_FENCING;
 
     if (loss != NO_INSTANCE)
-        SET(out->verdict,
-            "%s by target-ready: %s does not hold enough; the exit is the old primary's "
-            "return, or an attested loss " ATTESTED_BY,
-            fencing ? "fenced, and held" : "a failover is due, and held",
-            l->g->instances[loss].agent);
+        go_on(out,
+              "; %.23s does not hold enough: the exit is the old primary's return, or an "
+              "attested loss " ATTESTED_BY,
+              l->g->instances[loss].agent);
     else if (proof != NO_INSTANCE)
-        SET(out->verdict,
-            "%s by proof-%s: only its agent can give it, or an attested proof " ATTESTED_BY,
-            fencing ? "fencing has begun, and is held" : "a failover is due, and held",
-            l->g->instances[proof].agent);
+        go_on(out,
+              "; only the agent of %.23s can give its proof: the exit is its return, or an "
+              "attested proof " ATTESTED_BY,
+              l->g->instances[proof].agent);
+}
+
+/* The first thing that it waits for in words, the others by name. */
+static void verdict_forming(const struct look *l, struct explanation *out)
+{
+    const struct forming_wait *waits;
+    unsigned n = forming_waits(&waits), said = 0;
+    char why[TEXT_SIZE];
+
+    for (unsigned i = 0; i < n; i++) {
+        if (waits[i].is_over(l, why))
+            continue;
+        if (said++ == 0)
+            SET(out->verdict, "forming, and held: %s", why);
+        else
+            go_on(out, "%s%s", said == 2 ? "; also by: " : ", ", waits[i].name);
+    }
+    if (said == 0)
+        SET(out->verdict, "forming: %s is activated now", active_of(l)->agent);
 }
 
 /* While something is under way, what it waits for is the news, not a failover. False: the
@@ -254,7 +338,6 @@ static void verdict_attested(const struct look *l, struct explanation *out)
 static bool verdict_under_way(const struct look *l, struct explanation *out)
 {
     const char *name = active_of(l)->agent;
-    char why[TEXT_SIZE];
 
     switch (l->g->phase) {
     case PHASE_DETACHED:
@@ -263,16 +346,16 @@ static bool verdict_under_way(const struct look *l, struct explanation *out)
             l->g->name);
         return true;
     case PHASE_FORMING:
-        if (declared_ok(l, why))
-            SET(out->verdict, "forming: %s is activated now", name);
-        else
-            SET(out->verdict, "forming: %.63s waits, %.110s", name, why);
+        verdict_forming(l, out);
         return true;
     case PHASE_PROMOTING:
-        SET(out->verdict, "promoting %.63s: %.110s", name,
+        SET(out->verdict, "promoting %s: %s", name,
             active_of(l)->step.state == STEP_FAILED ? active_of(l)->step.text
             : holder_wait_left_ns(l) == 0           ? "its lease of this epoch is awaited"
                                                     : "its server is being promoted");
+        if (!run_may_go_on(l))
+            go_on(out, "; nobody else is promoted in its place, held by: %s",
+                  l->g->paused ? "not-paused" : "automatic");
         return true;
     case PHASE_SWITCHING:
         if (holder_silent(l))
@@ -288,34 +371,65 @@ static bool verdict_under_way(const struct look *l, struct explanation *out)
     return false;
 }
 
+/* Irrevocable: what a pause or a cooldown would hold has begun (I11). */
+static void verdict_fencing(const struct look *l, struct explanation *out)
+{
+    static const char *const awaited[] = {"target-ready", "proof-", NULL};
+    uint8_t wish = l->g->run.to;
+
+    SET(out->verdict, "fencing has begun and cannot go back: waiting for: ");
+    if (say_blockers(out, awaited) == 0) {
+        if (wish != NO_INSTANCE && !candidate_ok(l, wish))
+            go_on(out, "candidate-%.23s, which was asked for, until promote_deadline",
+                  l->g->instances[wish].agent);
+        else
+            SET(out->verdict, "fencing has begun, all is proven: %s is activated now",
+                wish != NO_INSTANCE ? l->g->instances[wish].agent : ready_name(l));
+    }
+    verdict_attested(l, out);
+}
+
+/* It is down, and no failover is due for that yet. */
+static void verdict_restart(const struct look *l, struct explanation *out)
+{
+    const struct step *step = &active_of(l)->step;
+
+    SET(out->verdict, "the server of %.23s is down: ", active_of(l)->agent);
+    if (step->state == STEP_STARTED)
+        go_on(out, "step %s is under way", step_kind_name(step->kind));
+    else
+        go_on(out, "it is started again where it is (local restarts used %u of %u)",
+              l->g->restarts_used, l->g->policy.local_restarts);
+}
+
 static void verdict(const struct look *l, struct explanation *out)
 {
-    const char *blocker = NULL;
     bool cause = holder_silent(l) || active_hung(l) || active_down(l);
-
-    for (unsigned i = 0; i < out->count && blocker == NULL; i++)
-        if (out->list[i].blocks)
-            blocker = out->list[i].name;
     /* As in the table: a silent holder comes before a restart of its server. */
-    out->would_fail_over = blocker == NULL && (holder_silent(l) || active_hung(l) ||
-                                               (active_down(l) && !restarts_left(l)));
+    bool due = holder_silent(l) || active_hung(l) || (active_down(l) && !restarts_left(l));
+
+    out->would_fail_over = due && !blocks(out);
     if (verdict_under_way(l, out))
         return;
-    if (l->g->phase == PHASE_FENCING)
-        SET(out->verdict, "fencing has begun and cannot go back: waiting for %s",
-            target_ready(l) ? "the proofs below" : "a target that can take over");
-    else if (out->would_fail_over)
+    if (l->g->phase == PHASE_FENCING) {
+        verdict_fencing(l, out);
+        return;
+    }
+    if (out->would_fail_over) {
         SET(out->verdict, "a failover begins now");
-    else if (cause && blocker != NULL)
-        SET(out->verdict, "a failover is due, and held by: %s", blocker);
-    else if (blocker != NULL)
-        SET(out->verdict, "nothing is wrong; a failover would be held by: %s", blocker);
-    else
+    } else if (cause && !due && !l->g->paused) {
+        verdict_restart(l, out);
+    } else if (blocks(out)) {
+        SET(out->verdict, "%s held by: ",
+            due     ? "a failover is due, and"
+            : cause ? "the server is down; its restart, and a failover, are"
+                    : "nothing is wrong; a failover would be");
+        say_blockers(out, NULL);
+    } else {
         SET(out->verdict, "nothing is wrong; a failover would find %s ready",
             ready_name(l));
-    if (l->g->phase == PHASE_FENCING ||
-        (cause && (blocker == NULL || strcmp(blocker, "target-ready") == 0 ||
-                   strcmp(blocker, "proof-reachable") == 0)))
+    }
+    if (due && !out->would_fail_over)
         verdict_attested(l, out);
 }
 

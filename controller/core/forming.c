@@ -1,5 +1,10 @@
-/* What holds a server back from being taken into a group (I1; design section 4). */
+/* What holds a server back from being taken into a group (I1; design section 4), and a
+ * group from being activated for the first time. */
 #include "controller/core/decide_internal.h"
+
+#include <stdio.h>
+
+#include "controller/base/text.h"
 
 const struct group *stands_also_in(const struct look *l, uint8_t instance)
 {
@@ -10,4 +15,158 @@ const struct group *stands_also_in(const struct look *l, uint8_t instance)
 bool adoption_is_gated(const struct look *l)
 {
     return active_seen(l)->seen.private_socket || l->g->policy.ungated_local;
+}
+
+/* I9: an operator names the region, and what it does not hold would be lost without a word.
+ * The sync set of before a detach says nothing any more, so positions are compared: no
+ * other instance of the same server may be further on. The declared one's report must be
+ * the later of the two; a timeline above its own is a promotion that it has not seen. */
+static bool holds_most(const struct look *l, char why[TEXT_SIZE])
+{
+    const struct seen_instance *own = &active_seen(l)->seen;
+
+    for (uint8_t k = 0; k < l->g->instance_count; k++) {
+        const struct seen_instance *seen = &l->og->instances[k].seen;
+        const char *name = l->g->instances[k].agent;
+        bool above = seen->timeline > own->timeline;
+
+        if (k == l->g->active)
+            continue;
+        if (!agent_present(l, k)) {
+            snprintf(why, TEXT_SIZE, "what %.63s holds is not known: its agent is silent",
+                     name);
+            return false;
+        }
+        if (seen->server == SERVER_ABSENT || seen->server == SERVER_REWINDING ||
+            (seen->system_id != 0 && own->system_id != 0 &&
+             seen->system_id != own->system_id))
+            continue; /* no log of this server, or none that is whole */
+        /* Which is the later one is asked of their latest dates: the earliest ones lie off
+         * by each agent's own round trip, for ever in the same direction (I11). */
+        if (seen->flush_lsn == 0 || own->flush_lsn == 0 ||
+            own->latest.ns < seen->latest.ns) {
+            snprintf(why, TEXT_SIZE, "the ends of the logs are being compared with %.63s",
+                     name);
+            return false;
+        }
+        if (above ||
+            (seen->timeline == own->timeline && seen->flush_lsn > own->flush_lsn)) {
+            snprintf(why, TEXT_SIZE,
+                     "%.63s holds more of the log: to lose nothing, `ringfence detach` and "
+                     "attach its region",
+                     name);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Somebody may be served there, and the file may name the wrong region: which one is right
+ * is not ours to guess. Its agent leaves an open port as it is (keeper_plan.c), so nothing
+ * is proven; behind a gate that is closed already nothing is lost by waiting either. */
+static bool leads_alone(const struct look *l, char why[TEXT_SIZE])
+{
+    for (uint8_t k = 0; k < l->g->instance_count; k++) {
+        if (k == l->g->active || !agent_present(l, k) ||
+            l->og->instances[k].seen.server != SERVER_PRIMARY)
+            continue;
+        snprintf(why, TEXT_SIZE,
+                 "%.23s runs as a primary, but %.23s is declared active: apply the file "
+                 "with %.23s active and `adopt: true`, or stop that server",
+                 l->g->instances[k].agent, active_of(l)->agent, group_region_name(l->g, k));
+        return false;
+    }
+    return true;
+}
+
+static bool agent_answers(const struct look *l, char why[TEXT_SIZE])
+{
+    if (agent_present(l, l->g->active))
+        return true;
+    snprintf(why, TEXT_SIZE, "the agent of %.23s does not answer", active_of(l)->agent);
+    return false;
+}
+
+static bool others_are_proven(const struct look *l, char why[TEXT_SIZE])
+{
+    const char *problem;
+    uint8_t missing;
+
+    if (group_all_others_proven(l->s, l->g, l->g->active, &missing))
+        return true;
+    problem = l->og->instances[missing].seen.problem;
+    text_set(why, TEXT_SIZE, "nothing proves yet that the gate of %.23s is closed%s%s",
+             l->g->instances[missing].agent, problem[0] != '\0' ? ": " : "", problem);
+    return false;
+}
+
+static bool server_may_be_led(const struct look *l, char why[TEXT_SIZE])
+{
+    const struct seen_instance *seen = &active_seen(l)->seen;
+    const char *name = active_of(l)->agent;
+
+    if (seen->server == SERVER_DOWN || (seen->server == SERVER_PRIMARY && l->g->adopt))
+        return true;
+    if (seen->server == SERVER_PRIMARY)
+        snprintf(why, TEXT_SIZE,
+                 "the server of %.23s runs: apply the file with `adopt: true`, or stop it",
+                 name);
+    else
+        snprintf(why, TEXT_SIZE,
+                 "the server of %.23s is no primary and not stopped (%s): stop it; or, if "
+                 "another one is to lead, apply the file with its region active",
+                 name, server_state_name(seen->server));
+    return false;
+}
+
+/* To be led under this group alone, ... */
+static bool is_of_one_group(const struct look *l, char why[TEXT_SIZE])
+{
+    const struct group *other = stands_also_in(l, l->g->active);
+
+    if (other == NULL)
+        return true;
+    snprintf(why, TEXT_SIZE, "the server of %.23s is one of group %.23s too (one-group)",
+             active_of(l)->agent, other->name);
+    return false;
+}
+
+/* ... and by nobody who passes by the gate. */
+static bool is_gated_inside(const struct look *l, char why[TEXT_SIZE])
+{
+    if (active_seen(l)->seen.server != SERVER_PRIMARY || adoption_is_gated(l))
+        return true;
+    snprintf(why, TEXT_SIZE,
+             "the socket directory of %.23s's server is not its own (private-socket)",
+             active_of(l)->agent);
+    return false;
+}
+
+static const struct forming_wait waits[] = {
+    {"only-primary", leads_alone,
+     "while a group forms no gate is put over a running primary, and nobody else is led"},
+    {"declared-agent", agent_answers, "the agent of the declared active instance answers"},
+    {"others-proven", others_are_proven,
+     "all but the declared active instance are proven before it is activated (I2)"},
+    {"declared-server", server_may_be_led,
+     "the declared server is stopped, or a primary that the file adopts"},
+    {"one-group", is_of_one_group, NULL},
+    {"private-socket", is_gated_inside, NULL},
+    {"holds-most", holds_most, "no other instance may hold more of the log (I9)"},
+};
+
+unsigned forming_waits(const struct forming_wait **ret_waits)
+{
+    *ret_waits = waits;
+    return ARRAY_LEN(waits);
+}
+
+bool declared_ok(const struct look *l)
+{
+    char ignored[TEXT_SIZE];
+
+    for (unsigned i = 0; i < ARRAY_LEN(waits); i++)
+        if (!waits[i].is_over(l, ignored))
+            return false;
+    return true;
 }

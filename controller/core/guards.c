@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/base/text.h"
+
 /* ---- what proposals are made of -------------------------------------------------------
  */
 
@@ -136,7 +138,7 @@ bool guard_gate_installed(const struct look *l, struct entry *e)
 
 bool guard_declared_can_lead(const struct look *l, struct entry *e)
 {
-    return declared_ok(l, NULL) && propose_activation(l, e, l->g->active);
+    return declared_ok(l) && propose_activation(l, e, l->g->active);
 }
 
 /* ---- promoting ------------------------------------------------------------------------
@@ -232,7 +234,7 @@ bool guard_asked_by_operator(const struct look *l, struct entry *e)
 
     if (!l->og->failover_wanted)
         return false;
-    if (target != NO_INSTANCE ? !candidate_ok(l, target, NULL)
+    if (target != NO_INSTANCE ? !candidate_ok(l, target)
                               : !target_ready(l) && !active_reborn(l))
         return false;
     propose_fence(l, e, "asked for by an operator");
@@ -532,7 +534,7 @@ bool guard_switch_overdue(const struct look *l, struct entry *e)
         return false;
     e->kind = ENTRY_RUN_ABORT;
     e->run_abort = (struct entry_run_abort){.run = l->g->run.id};
-    snprintf(e->run_abort.reason, TEXT_SIZE, "%s%.150s",
+    text_set(e->run_abort.reason, TEXT_SIZE, "%s%s",
              failed  ? "the stop failed: "
              : unfit ? "the target can begin nothing: "
                      : "stop_deadline has passed",
@@ -584,7 +586,7 @@ bool guard_proven_and_candidate(const struct look *l, struct entry *e)
     uint8_t target = l->g->run.to, missing;
 
     /* A wish stands while it can be met; then the best of what is there. */
-    if (target == NO_INSTANCE || !candidate_ok(l, target, NULL)) {
+    if (target == NO_INSTANCE || !candidate_ok(l, target)) {
         if (target != NO_INSTANCE && l->g->run.requested && !late)
             return false;
         target = candidate_best(l, late);

@@ -72,15 +72,20 @@ static void follow_groups(struct observations *o, const struct state *s)
     }
 }
 
+/* Where the log of another instance, or of an epoch before, was. */
+static void forget_position(struct observed_group *og)
+{
+    og->primary_lsn = 0;
+    og->wal_rate = 0;
+    og->primary_lsn_at = (struct mono){0};
+}
+
 static void follow_phase(struct observed_group *og, const struct group *g, struct mono now)
 {
     if (og->phase == g->phase && og->epoch == g->epoch && mono_is_set(og->phase_since))
         return;
-    if (og->epoch != g->epoch) {
-        og->primary_lsn = 0;
-        og->wal_rate = 0;
-        og->primary_lsn_at = (struct mono){0};
-    }
+    if (og->epoch != g->epoch || g->phase == PHASE_FORMING)
+        forget_position(og);
     og->phase = g->phase;
     og->epoch = g->epoch;
     og->phase_since = now;
@@ -119,6 +124,20 @@ static void note_step_start(struct observations *o, const struct state *s,
         o->groups[g - s->groups].instances[e->step_start.instance].step_began = now;
 }
 
+/* While a group forms its file may have named another instance active. */
+static void note_declared(struct observations *o, const struct state *s,
+                          const struct entry *e)
+{
+    const struct group *g = state_group_const(s, e->group);
+    struct observed_group *og;
+
+    if (g == NULL || g->phase != PHASE_FORMING)
+        return;
+    og = &o->groups[g - s->groups];
+    forget_position(og);
+    og->crashed_since = og->hung_since = (struct mono){0};
+}
+
 /* A proof that the log now has, or that was about a life that is over, is not offered
  * again. */
 static void forget_proofs(struct observations *o, const struct state *s)
@@ -150,6 +169,8 @@ void observe_applied(struct observations *o, const struct state *s, const struct
         follow_groups(o, s);
     for (unsigned i = 0; i < s->group_count; i++)
         follow_phase(&o->groups[i], &s->groups[i], now);
+    if (e->kind == ENTRY_DECLARE)
+        note_declared(o, s, e);
     if (e->kind == ENTRY_STEP_START)
         note_step_start(o, s, e, now);
     if (e->kind == ENTRY_STEP_END)
@@ -226,12 +247,13 @@ void observe_report(struct observations *o, const struct state *s, uint8_t group
         return;
     note_since(&og->crashed_since, seen->crashed || seen->server == SERVER_DOWN, seen->at);
     note_since(&og->hung_since, seen->hung, seen->at);
-    if (seen->server == SERVER_PRIMARY && seen->flush_lsn >= og->primary_lsn) {
-        og->primary_lsn = seen->flush_lsn;
-        og->primary_timeline = seen->timeline;
-        og->primary_lsn_at = seen->taken;
-        og->wal_rate = seen->wal_bytes_per_s;
-    }
+    if (seen->server == SERVER_PRIMARY)
+        observe_position(o, s, group,
+                         &(struct seen_position){.epoch = seen->epoch,
+                                                 .timeline = seen->timeline,
+                                                 .lsn = seen->flush_lsn,
+                                                 .wal_bytes_per_s = seen->wal_bytes_per_s,
+                                                 .taken = seen->taken});
 }
 
 /* I9: each report (position, rate, instant) bounds by itself what the primary can have

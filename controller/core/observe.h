@@ -29,9 +29,11 @@ const char *server_state_name(enum server_state s);
 
 /* The newest report of an agent about one instance. */
 struct seen_instance {
-    struct mono at;    /* when this process got it; never set: no report yet */
-    struct mono taken; /* at, less the observation's age when it was sent */
-    uint64_t epoch;    /* that the agent worked under */
+    struct mono at;     /* when this process got it; never set: no report yet */
+    struct mono said;   /* when its agent said it, at the earliest */
+    struct mono taken;  /* when its agent looked, at the earliest: I9 counts from here */
+    struct mono latest; /* and at the latest */
+    uint64_t epoch;     /* that the agent worked under */
     enum server_state server;
     uint64_t system_id;
     uint32_t timeline;
@@ -151,7 +153,8 @@ void observe_restored(struct observations *o, const struct state *s, struct mono
  * to an older leader is dropped. */
 void observe_leading(struct observations *o, bool leading, struct mono now);
 
-/* A report arrived. The caller has checked the incarnation against the enrolled one. */
+/* A report arrived. The caller has checked the incarnation against the enrolled one, and
+ * dated it: a frame may have been on its way for long, and its agent frozen before. */
 void observe_report(struct observations *o, const struct state *s, uint8_t group,
                     uint8_t instance, const struct seen_instance *seen);
 

@@ -24,8 +24,8 @@ static const struct row rows[] = {
      guard_gate_installed},
 
     {{"activate-declared", PHASE_FORMING, PHASE_PROMOTING,
-      "all others are proven, none holds more, the declared server is down or may be "
-      "adopted"},
+      "no other is a primary, all others are proven, none holds more, the declared server "
+      "is down or may be adopted"},
      false,
      guard_declared_can_lead},
 

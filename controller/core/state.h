@@ -22,7 +22,7 @@ enum {
     NAME_SIZE = 24,    /* names of groups, agents, regions, controllers, with the 0 */
     ADDRESS_SIZE = 64, /* host or address, no port */
     PATH_SIZE = 160,
-    TEXT_SIZE = 200, /* summaries for people */
+    TEXT_SIZE = 512, /* sentences for people: as long as an error's, so that none is cut */
     GROUP_MAX = 16,
     INSTANCE_MAX = 5, /* per group; the bits of a member_set */
     REGION_MAX = 5,

@@ -9,6 +9,7 @@
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
 #include "controller/daemon/peers.h"
+#include "controller/daemon/relay.h"
 #include "controller/net/stream.h"
 #include "proto/entry_codec.h"
 
@@ -26,6 +27,33 @@ static void drop_session(struct session *se)
     free(se);
 }
 
+/* Once for each life and reason: it comes again after a moment, for as long as it runs. */
+static bool is_news(const struct session *se, const char *why)
+{
+    struct known *k = agents_know(se->a, se->name);
+    char text[sizeof k->refused_why];
+
+    if (k == NULL)
+        return true;
+    snprintf(text, sizeof text, "%s", why);
+    if (strcmp(k->refused_why, text) == 0 &&
+        incarnation_equal(&k->refused, &se->incarnation))
+        return false;
+    memcpy(k->refused_why, text, sizeof text);
+    k->refused = se->incarnation;
+    return true;
+}
+
+/* Each connection has another port, which makes no other reason of it. */
+static const char *without_remote(const struct session *se, const char *text)
+{
+    const char *remote = stream_remote(se->s);
+    size_t n = strlen(remote);
+
+    return strncmp(text, remote, n) == 0 && strncmp(text + n, ": ", 2) == 0 ? text + n + 2
+                                                                            : text;
+}
+
 static void on_close(void *owner, const struct err *why)
 {
     struct session *se = owner;
@@ -33,9 +61,11 @@ static void on_close(void *owner, const struct err *why)
     if (se->refused_at.ns == 0 && se->greeted)
         log_info("agent %s has disconnected: %s", se->name, why->text);
     else if (se->refused_at.ns == 0)
-        log_warn("somebody with the certificate of agent %s has hung up without saying who "
-                 "it is: %s",
-                 se->name, why->text);
+        log_at(is_news(se, without_remote(se, why->text)) ? LOG_LEVEL_WARN
+                                                          : LOG_LEVEL_DEBUG,
+               "somebody with the certificate of agent %s has hung up without saying who "
+               "it is: %s",
+               se->name, why->text);
     se->s = NULL; /* belongs to the loop by now */
     drop_session(se);
 }
@@ -70,23 +100,6 @@ static void send_frame(struct session *se, const Rf__Frame *frame)
     if (frame_encode(frame, &bytes, &err) != 0 ||
         stream_send(se->s, bytes.data, bytes.len, &err) != 0)
         log_debug("to agent %s: %s", se->name, err.text);
-}
-
-/* Once for each life and reason: it comes again after a moment, for as long as it runs. */
-static bool is_news(const struct session *se, const char *why)
-{
-    struct known *k = agents_know(se->a, se->name);
-    char text[sizeof k->refused_why];
-
-    if (k == NULL)
-        return true;
-    snprintf(text, sizeof text, "%s", why);
-    if (strcmp(k->refused_why, text) == 0 &&
-        incarnation_equal(&k->refused, &se->incarnation))
-        return false;
-    memcpy(k->refused_why, text, sizeof text);
-    k->refused = se->incarnation;
-    return true;
 }
 
 static void refuse(struct session *se, const char *why, bool final)
@@ -156,28 +169,44 @@ static void welcome(struct session *se)
     w.version = (char *)RF_VERSION;
     frame.body_case = RF__FRAME__BODY_WELCOME;
     frame.welcome = &w;
+    if (!mono_is_set(se->welcomed))
+        se->welcomed = mono_now();
     send_frame(se, &frame);
 }
 
 /* ---- receiving ----------------------------------------------------------------------- */
 
-static void pass_up(struct session *se, const uint8_t *data, size_t len)
+/* At the earliest. What else is said than reports carries its own order: epochs, step and
+ * fence numbers, echoed send times. */
+static struct mono said_at(const struct session *se, const Rf__Frame *f)
 {
-    peers_forward_up(se->a->d->peers, se->name, data, len);
+    struct mono now = mono_now(), said;
+    const Rf__AgentReport *r = f->agent_report;
+    const struct answered *ours;
+
+    if (f->body_case != RF__FRAME__BODY_AGENT_REPORT)
+        return now;
+    ours = &se->answers[r->answered_seq % ANSWERS_KEPT];
+    if (r->answered_seq != 0 && ours->seq == r->answered_seq)
+        said = relay_taken(ours->at, r->answered_age_ms, 0);
+    else
+        said = relay_taken(se->welcomed, 0, 0);
+    return said.ns < now.ns ? said : now;
 }
 
 static void to_leader(struct session *se, const Rf__Frame *f, const uint8_t *data,
                       size_t len)
 {
     struct agents *a = se->a;
+    struct mono said = said_at(se, f);
 
     if (node_leads(a->d->node)) {
-        agents_handle(a, se->name, agents_self_route(a), f);
+        agents_handle(a, se->name, agents_self_route(a), f, said);
         return;
     }
     if (f->body_case == RF__FRAME__BODY_AGENT_REPORT)
-        agents_observe(a, se->name, f->agent_report);
-    pass_up(se, data, len);
+        agents_observe(a, se->name, f->agent_report, said);
+    peers_forward_up(a->d->peers, se->name, data, len, said);
 }
 
 static int check_hello(const struct session *se, const Rf__AgentHello *h, struct err *err)
@@ -281,6 +310,7 @@ static void pong(struct session *se, const Rf__Ping *ping)
     Rf__Pong p = RF__PONG__INIT;
     Rf__Frame frame = RF__FRAME__INIT;
 
+    se->answers[ping->seq % ANSWERS_KEPT] = (struct answered){ping->seq, mono_now()};
     p.seq = ping->seq;
     p.sent_ns = ping->sent_ns;
     frame.body_case = RF__FRAME__BODY_PONG;
@@ -364,9 +394,10 @@ void agents_leader_changed(struct agents *a)
             continue;
         welcome(se);
         if (!leads)
-            pass_up(se, se->hello.data, se->hello.len);
+            peers_forward_up(a->d->peers, se->name, se->hello.data, se->hello.len,
+                             mono_now());
         else if (frame_decode(se->hello.data, se->hello.len, &f, NULL) == 0)
-            agents_handle(a, se->name, agents_self_route(a), f);
+            agents_handle(a, se->name, agents_self_route(a), f, mono_now());
     }
 }
 

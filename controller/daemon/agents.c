@@ -264,12 +264,15 @@ static void accept_hello(struct agents *a, struct known *k, uint8_t route,
 /* ---- what agents say -------------------------------------------------------------------
  */
 
-void agents_observe(struct agents *a, const char *name, const Rf__AgentReport *report)
+void agents_observe(struct agents *a, const char *name, const Rf__AgentReport *report,
+                    struct mono said)
 {
     struct known *k = agents_know(a, name);
     struct incarnation who;
 
-    if (k == NULL || frame_incarnation_get(report->incarnation, &who, NULL) != 0 ||
+    /* I9: of a report that may be of any age nothing is believed; the next one is dated. */
+    if (k == NULL || !mono_is_set(said) ||
+        frame_incarnation_get(report->incarnation, &who, NULL) != 0 ||
         !incarnation_is_set(&k->enrolled) || !incarnation_equal(&k->enrolled, &who))
         return;
     /* The same one may come by several ways, and an older one later. */
@@ -277,12 +280,13 @@ void agents_observe(struct agents *a, const char *name, const Rf__AgentReport *r
         return;
     k->report_of = who;
     k->report_seq = report->seq;
-    if (reports_take(node_state(a->d->node), node_seen(a->d->node), name, report))
+    if (reports_take(node_state(a->d->node), node_seen(a->d->node), name, report, said))
         peers_send_view(a->d->peers);
     runner_wake(a->d->runner);
 }
 
-void agents_handle(struct agents *a, const char *name, uint8_t route, const Rf__Frame *f)
+void agents_handle(struct agents *a, const char *name, uint8_t route, const Rf__Frame *f,
+                   struct mono said)
 {
     struct known *k = agents_know(a, name);
     struct daemon *d = a->d;
@@ -297,7 +301,7 @@ void agents_handle(struct agents *a, const char *name, uint8_t route, const Rf__
         renewals_add(d->renewals, name, route, f->renew);
     } else if (f->body_case == RF__FRAME__BODY_AGENT_REPORT) {
         if (is_on_record(a, k, route, f->agent_report->incarnation))
-            agents_observe(a, name, f->agent_report);
+            agents_observe(a, name, f->agent_report, said);
     } else if (f->body_case == RF__FRAME__BODY_STEP_REPORT) {
         if (is_on_record(a, k, route, f->step_report->incarnation) &&
             reports_take_outcome(node_state(d->node), node_seen(d->node), name,
@@ -312,7 +316,7 @@ void agents_handle(struct agents *a, const char *name, uint8_t route, const Rf__
 }
 
 void agents_forwarded(struct agents *a, uint8_t from, const char *agent,
-                      const uint8_t *data, size_t len)
+                      const uint8_t *data, size_t len, struct mono said)
 {
     AUTO(frame_free) Rf__Frame *f = NULL;
     struct err err = {0};
@@ -325,7 +329,7 @@ void agents_forwarded(struct agents *a, uint8_t from, const char *agent,
                  a->d->settings.controllers[from].name, err.text);
         return;
     }
-    agents_handle(a, agent, from, f);
+    agents_handle(a, agent, from, f, said);
 }
 
 /* ---- what the log says -----------------------------------------------------------------

@@ -36,9 +36,10 @@ void agents_close(struct agents *a); /* NULL is fine */
 /* A proven agent has connected. */
 void agents_accept(struct agents *a, struct stream *s, const struct identity *peer);
 
-/* `data` is a frame that controller `from` (position in settings) got from an agent. */
+/* `data` is a frame that controller `from` (position in settings) got from an agent, which
+ * said it at `said` or later, by our clock; not set: nobody knows when. */
 void agents_forwarded(struct agents *a, uint8_t from, const char *agent,
-                      const uint8_t *data, size_t len);
+                      const uint8_t *data, size_t len, struct mono said);
 /* `data` is the leader's answer to an agent that is connected here. */
 void agents_deliver(struct agents *a, const char *agent, const uint8_t *data, size_t len);
 

@@ -15,7 +15,14 @@ enum {
     KNOWN_MAX = AGENT_MAX + 16, /* names; further ones are refused */
     SUPERSEDED_MAX = 64,
     REFUSED_LINGER_MS = 300, /* a refused stream stays so long, to be read */
+    ANSWERS_KEPT = 16,       /* an agent pings once a second */
     TWIN_SPEAKS_MS = 300,    /* what comes later than this was not under way already */
+};
+
+/* One of an agent's pings, and when we answered it. */
+struct answered {
+    uint64_t seq;
+    struct mono at;
 };
 
 /* One stream of an agent. */
@@ -29,6 +36,8 @@ struct session {
     struct buf hello; /* the frame, to be passed on to a new leader */
     struct mono heard;
     struct mono refused_at;
+    struct mono welcomed; /* for the first time: it reports nothing before that */
+    struct answered answers[ANSWERS_KEPT]; /* by seq */
 };
 
 /* What this process knows of one agent, whoever it is connected to. Not logged. */
@@ -79,10 +88,13 @@ uint8_t agents_self_route(const struct agents *a);
 /* NULL when the table is full. */
 struct known *agents_know(struct agents *a, const char *name);
 
-/* agents.c: this controller leads; `f` came through controller `route`. */
-void agents_handle(struct agents *a, const char *name, uint8_t route, const Rf__Frame *f);
+/* agents.c: this controller leads; `f` came through controller `route`, and was said at
+ * `said` or later (relay.h); not set: nobody knows when. */
+void agents_handle(struct agents *a, const char *name, uint8_t route, const Rf__Frame *f,
+                   struct mono said);
 /* Any controller: a report of an enrolled incarnation becomes an observation. */
-void agents_observe(struct agents *a, const char *name, const Rf__AgentReport *report);
+void agents_observe(struct agents *a, const char *name, const Rf__AgentReport *report,
+                    struct mono said);
 bool agents_is_superseded(const struct agents *a, const struct incarnation *i);
 
 /* agent_sessions.c */

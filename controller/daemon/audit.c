@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/base/text.h"
 static void name_instance(const struct state *s, const struct entry *e,
                           struct audit_before *ret)
 {
@@ -19,6 +20,9 @@ void audit_look(const struct state *s, const struct entry *e, struct audit_befor
 {
     *ret = (struct audit_before){0};
     name_instance(s, e, ret);
+    if (e->kind == ENTRY_DECLARE)
+        declare_summary(state_group_const(s, e->group), &e->declare.spec, ret->changes,
+                        sizeof ret->changes);
     if (e->kind != ENTRY_RENEW)
         return;
 
@@ -43,13 +47,17 @@ static bool any_granted(const struct entry *e, const struct apply_result *r)
 bool audit_make(const struct entry *e, const struct apply_result *r,
                 const struct audit_before *before, struct audit_row *ret_row)
 {
-    char summary[TEXT_SIZE];
+    enum { SUMMARY_SIZE = AUDIT_TEXT_SIZE - TEXT_SIZE - AUDIT_KIND_SIZE - 32 };
+    char summary[SUMMARY_SIZE];
 
     if (e->kind == ENTRY_RENEW && !(before->first_grant && any_granted(e, r)))
         return false;
 
     *ret_row = (struct audit_row){0};
-    entry_summary(e, before->instance, summary, sizeof summary);
+    if (e->kind == ENTRY_DECLARE)
+        (void)snprintf(summary, sizeof summary, "%s", before->changes);
+    else
+        entry_summary(e, before->instance, summary, sizeof summary);
     (void)snprintf(ret_row->kind, sizeof ret_row->kind, "%s", entry_kind_name(e->kind));
     (void)snprintf(ret_row->group, sizeof ret_row->group, "%s",
                    e->kind == ENTRY_RENEW ? e->renew.items[0].group : e->group);
@@ -58,7 +66,7 @@ bool audit_make(const struct entry *e, const struct apply_result *r,
     if (r->refusal == ACCEPTED)
         (void)snprintf(ret_row->text, sizeof ret_row->text, "%s", summary);
     else
-        (void)snprintf(ret_row->text, sizeof ret_row->text, "refused (%s): %s: %s",
-                       refusal_name(r->refusal), summary, r->text);
+        text_set(ret_row->text, sizeof ret_row->text, "refused (%s): %s: %s",
+                 refusal_name(r->refusal), summary, r->text);
     return true;
 }

@@ -8,12 +8,13 @@
 #include "controller/consensus/store.h"
 #include "controller/core/apply.h"
 
-/* Take before apply(): which leases of the batch are the first ones of their epoch, and the
- * name of the instance that the entry is about. */
+/* Take before apply(): which leases of the batch are the first ones of their epoch, the
+ * name of the instance that the entry is about, and what a declaration would change. */
 struct audit_before {
     bool first_grant;
     char
         instance[NAME_SIZE + 16]; /* "instance 7" where the group has none of that number */
+    char changes[DECLARE_TEXT_SIZE];
 };
 void audit_look(const struct state *s, const struct entry *e, struct audit_before *ret);
 

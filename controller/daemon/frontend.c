@@ -151,6 +151,13 @@ static int on_propose(void *owner, const struct entry *e, api_proposed *done, vo
     return node_propose(fe->d->node, e, done, ctx, ret_refused, err);
 }
 
+static void on_dry(void *owner, const struct entry *e, struct apply_result *ret)
+{
+    const struct frontend *fe = owner;
+
+    node_dry(fe->d->node, e, ret);
+}
+
 static void on_refused(void *owner, const char *group, const char *text)
 {
     const struct frontend *fe = owner;
@@ -243,6 +250,7 @@ int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *
     f->backend = (struct api_backend){.owner = f,
                                       .facts = on_facts,
                                       .propose = on_propose,
+                                      .dry = on_dry,
                                       .note_refused = on_refused,
                                       .want_failover = on_want_failover,
                                       .forward = on_forward,

@@ -5,12 +5,14 @@
 #include <string.h>
 #include <uv.h>
 
+#include "controller/base/findings.h"
 #include "controller/base/help.h"
 #include "controller/base/log.h"
+#include "controller/base/notify.h"
 #include "controller/base/punctual.h"
+#include "controller/config/config.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
-#include "controller/daemon/notify.h"
 #include "controller/net/tls.h"
 
 #define DEFAULT_CONFIG "/etc/ringfence/ringfenced.yaml"
@@ -21,7 +23,10 @@ enum { HANDOVER_STEP_MS = 10, HANDOVER_STEPS = 100 };
 static const struct help_option options[] = {
     {"config", 'c', "FILE", "configuration; default " DEFAULT_CONFIG},
     {"check", 0, NULL,
-     "read the configuration and the certificate, say what is wrong with them, and end"},
+     "read the configuration and the certificate, look whether this host has what they "
+     "name, say all that is wrong, and end. A running controller is not disturbed, and "
+     "what "
+     "it holds itself is not wrong. What other hosts' files say is not looked at"},
     {"bootstrap", 0, NULL,
      "this cluster is being made now: begin with an empty log if `data_dir` is empty.\n"
      "For the very first start of each controller, and never again. Nothing is decided "
@@ -45,7 +50,9 @@ static const struct help_pair exit_codes[] = {
     {"1", "stopped, since the log or the disk can no longer be trusted: the last line of "
           "the log says what and what to do"},
     {"2", "wrong command line"},
-    {"78", "wrong configuration, certificate, data directory or port: the text names it"},
+    {"78",
+     "wrong configuration, certificate, data directory, socket or port: the text names "
+     "file, line and key"},
     {NULL, NULL},
 };
 
@@ -161,16 +168,39 @@ static int run(const struct settings *s, enum start_mode mode)
 /* ---- command line ----------------------------------------------------------------------
  */
 
-static int check(const struct settings *s)
+/* Where it stands in the file is said for each finding. */
+struct told {
+    const struct config *config;
+    bool checking; /* `--check`: to the terminal */
+};
+
+static void on_finding(void *owner, bool is_error, const char *key, const char *text)
 {
+    const struct told *t = owner;
+    struct err err = {0};
+
+    (void)config_bad(t->config, key, &err, "%s", text);
+    if (t->checking)
+        (void)fprintf(stderr, "ringfenced: %s%s\n", is_error ? "" : "warning: ", err.text);
+    else
+        log_at(is_error ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "%s", err.text);
+}
+
+static int check(const struct settings *s, const struct config *config)
+{
+    struct told told = {config, true};
+    struct findings f = {.say = on_finding, .owner = &told};
     const struct tls_files pem = {.ca = s->ca, .cert = s->cert, .key = s->key};
     const struct tls_node node = {IDENTITY_CONTROLLER, s->cluster, s->name};
     struct err err = {0};
 
+    settings_check(s, false, &f);
     if (tls_check(&pem, &node, &err) != 0) {
         (void)fprintf(stderr, "ringfenced: %s\n", err.text);
         return EXIT_CONFIG;
     }
+    if (f.errors != 0)
+        return EXIT_CONFIG;
     (void)printf("controller %s of cluster %s: configuration and certificate are good\n",
                  s->name, s->cluster);
     return EXIT_OK;
@@ -179,6 +209,9 @@ static int check(const struct settings *s)
 int main(int argc, char **argv)
 {
     static struct settings settings;
+    AUTO(config_free) struct config *config = NULL;
+    struct told told = {.checking = false};
+    struct findings found = {.say = on_finding, .owner = &told};
     struct help_parsed parsed;
     struct err err = {0};
     const char *path;
@@ -189,7 +222,8 @@ int main(int argc, char **argv)
     if (status >= 0)
         return status;
     path = help_value(&parsed, "config");
-    if (settings_load(&settings, path != NULL ? path : DEFAULT_CONFIG, &err) != 0) {
+    if (settings_load(&settings, path != NULL ? path : DEFAULT_CONFIG, &config, &err) !=
+        0) {
         (void)fprintf(stderr, "ringfenced: %s\n", err.text);
         return EXIT_CONFIG;
     }
@@ -203,8 +237,12 @@ int main(int argc, char **argv)
     if (help_value(&parsed, "join") != NULL)
         mode = START_JOIN;
     if (help_value(&parsed, "check") != NULL)
-        return check(&settings);
+        return check(&settings, config);
     log_begin("ringfenced", settings.name);
+    told.config = config;
+    settings_check(&settings, true, &found);
+    if (found.errors != 0)
+        return EXIT_CONFIG;
     punctual_begin("this controller", true); /* the store's thread too */
     return run(&settings, mode);
 }

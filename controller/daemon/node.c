@@ -7,6 +7,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/text.h"
 #include "controller/daemon/audit.h"
 #include "proto/entry_codec.h"
 #include "proto/snapshot_codec.h"
@@ -172,14 +173,16 @@ static void on_kin(void *owner)
 {
     struct node *n = owner;
 
-    n->events.on_kin(n->events.owner);
+    if (n->events.on_kin != NULL)
+        n->events.on_kin(n->events.owner);
 }
 
 static void on_members(void *owner)
 {
     struct node *n = owner;
 
-    n->events.on_members(n->events.owner);
+    if (n->events.on_members != NULL)
+        n->events.on_members(n->events.owner);
 }
 
 /* ---- life ---------------------------------------------------------------------------- */
@@ -389,7 +392,7 @@ void node_note_refused(struct node *n, const char *group, const char *text)
 
     *e = (struct entry){.kind = ENTRY_REFUSED, .rule = "operator"};
     (void)snprintf(e->group, sizeof e->group, "%s", group);
-    (void)snprintf(e->refused.text, sizeof e->refused.text, "%s", text);
+    text_set(e->refused.text, sizeof e->refused.text, "%s", text);
     if (node_propose(n, e, NULL, NULL, NULL, &err) != 0)
         log_debug("summary of a refused request not logged: %s", err.text);
 }

@@ -96,8 +96,9 @@ static void refuse(struct incoming *in, const char *why)
     if (frame_encode(&frame, &bytes, &err) != 0 ||
         stream_send(in->s, bytes.data, bytes.len, &err) != 0)
         log_debug("to controller %s: %s", name, err.text);
-    if (peers_is_news(&in->p->peers[in->position], why))
-        log_warn("controller %s at %s refused: %s", name, stream_remote(in->s), why);
+    log_at(peers_is_news(in->p->peers[in->position].we_refused, why) ? LOG_LEVEL_WARN
+                                                                     : LOG_LEVEL_DEBUG,
+           "controller %s at %s refused: %s", name, stream_remote(in->s), why);
 }
 
 static int check_id(const struct settings_controller *c, uint64_t id, uint64_t newest,
@@ -132,10 +133,11 @@ static int check_hello(const struct incoming *in, const Rf__ControllerHello *h,
     if (h->id != newest)
         return check_id(c, h->id, newest, err);
     if (strcmp(h->region, c->region) != 0)
-        return err_set(err, ERR_PEER,
-                       "it is in region %s, here `controllers` says %s for %s: make the "
-                       "files agree",
-                       h->region, c->region, c->name);
+        return err_set(
+            err, ERR_PEER,
+            "in its own file controller %s is in region %s, in the file of %s in "
+            "region %s: make `controllers` agree",
+            c->name, h->region, own->name, c->region);
     if (h->format_min > ENTRY_FORMAT_MAX || h->format_max < ENTRY_FORMAT_MIN ||
         h->format_min > h->format_max)
         return err_set(err, ERR_UNSUPPORTED,
@@ -191,8 +193,8 @@ static bool take_hello(struct incoming *in, const Rf__ControllerHello *h)
     (void)snprintf(peer->hello.version, sizeof peer->hello.version, "%s", h->version);
     peer->store = h->store;
     (void)snprintf(peer->address, sizeof peer->address, "%s", h->address);
-    peer->refused.text[0] = '\0';
     peer->has_hello = true;
+    peer->we_refused[0] = '\0';
     if (h->id != in->p->d->settings.controllers[in->position].id)
         peers_reach(in->p, in->position, h->address); /* a newcomer, perhaps elsewhere */
     peer->in = in;

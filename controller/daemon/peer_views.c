@@ -145,25 +145,12 @@ static void take_probe(struct peers *p, uint8_t from, const Rf__ProbeResult *r)
     seen->answered = r->answered;
 }
 
-/* False where the view answers none of our last pings, or of a former life of ours: then it
- * may be of any age. */
-static bool find_ping(const struct peer *peer, const Rf__PeerView *view, struct mono *ret)
-{
-    const struct pinged *ours = &peer->pings[view->ping_seq % PINGS_KEPT];
-
-    if (view->ping_seq == 0 || ours->seq != view->ping_seq ||
-        ours->sent_ns != view->ping_sent_ns)
-        return false;
-    ret->ns = ours->sent_ns;
-    return true;
-}
-
 static void take_positions(struct peers *p, uint8_t from, const Rf__PeerView *view)
 {
     const struct state *s = node_state(p->d->node);
     struct mono asked;
 
-    if (!find_ping(&p->peers[from], view, &asked))
+    if (!peers_find_ping(&p->peers[from], view->ping_seq, view->ping_sent_ns, &asked))
         return;
     for (size_t i = 0; i < view->n_positions; i++) {
         const Rf__PositionSeen *r = view->positions[i];

@@ -7,10 +7,12 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/text.h"
 #include "controller/daemon/agents.h"
 #include "controller/daemon/membership.h"
 #include "controller/daemon/node.h"
 #include "controller/daemon/peers_private.h"
+#include "controller/daemon/relay.h"
 #include "proto/entry_codec.h"
 
 /* ---- who is who ---------------------------------------------------------------------- */
@@ -37,19 +39,22 @@ uint64_t peers_id(const struct peers *p, uint8_t position)
     return peer->has_hello ? peer->hello.id : p->d->settings.controllers[position].id;
 }
 
-bool peers_is_news(struct peer *peer, const char *text)
-{
-    bool news = strcmp(peer->refused.text, text) != 0;
-
-    (void)snprintf(peer->refused.text, sizeof peer->refused.text, "%s", text);
-    return news;
-}
-
 struct peer *peers_by_id(struct peers *p, uint64_t id)
 {
     uint8_t i = peers_position(p, id);
 
     return i == NO_INSTANCE || i == p->d->settings.self ? NULL : &p->peers[i];
+}
+
+bool peers_is_news(char said[ERR_TEXT_SIZE], const char *why)
+{
+    char text[ERR_TEXT_SIZE];
+
+    (void)snprintf(text, sizeof text, "%s", why);
+    if (strcmp(said, text) == 0)
+        return false;
+    memcpy(said, text, sizeof text);
+    return true;
 }
 
 /* ---- sending ------------------------------------------------------------------------- */
@@ -84,8 +89,10 @@ void peers_send_raft(struct peers *p, uint64_t to, const uint8_t *data, size_t l
     (void)peers_send(p, peer->position, &frame);
 }
 
-void peers_forward_up(struct peers *p, const char *agent, const uint8_t *data, size_t len)
+void peers_forward_up(struct peers *p, const char *agent, const uint8_t *data, size_t len,
+                      struct mono said)
 {
+    struct mono now = mono_now();
     Rf__ForwardUp up = RF__FORWARD_UP__INIT;
     Rf__Frame frame = RF__FRAME__INIT;
     struct peer *leader = peers_by_id(p, node_leader(p->d->node));
@@ -94,6 +101,10 @@ void peers_forward_up(struct peers *p, const char *agent, const uint8_t *data, s
         return;
     up.agent = (char *)agent;
     up.frame = (ProtobufCBinaryData){len, (uint8_t *)data};
+    up.age_ms = mono_since_ms(said, now) + 1; /* rounded up */
+    up.ping_seq = leader->asked.seq;
+    up.ping_sent_ns = leader->asked.sent_ns;
+    up.ping_age_ms = up.ping_seq != 0 ? mono_since_ms(leader->asked.came, now) : 0;
     frame.body_case = RF__FRAME__BODY_FORWARD_UP;
     frame.forward_up = &up;
     (void)peers_send(p, leader->position, &frame);
@@ -167,6 +178,17 @@ static void take_pong(struct peer *peer, const Rf__Pong *m)
     peer->rtt_next = (peer->rtt_next + 1) % RTT_WINDOW;
 }
 
+bool peers_find_ping(const struct peer *peer, uint64_t seq, uint64_t sent_ns,
+                     struct mono *ret)
+{
+    const struct pinged *ours = &peer->pings[seq % PINGS_KEPT];
+
+    if (seq == 0 || ours->seq != seq || ours->sent_ns != sent_ns)
+        return false;
+    ret->ns = ours->sent_ns;
+    return true;
+}
+
 static uint32_t rtt_max(const struct peer *peer)
 {
     uint32_t max = 0;
@@ -212,6 +234,17 @@ static void take_raft(struct peers *p, uint8_t from, const Rf__RaftMessage *m)
         log_warn("a Raft message of controller %s was dropped: %s", c->name, err.text);
 }
 
+/* What an agent said is as old as the controller in between says, and that is as old as our
+ * ping that it had by then (relay.h). */
+static void take_passed_on(struct peers *p, uint8_t from, const Rf__ForwardUp *up)
+{
+    struct mono asked, said = {0};
+
+    if (peers_find_ping(&p->peers[from], up->ping_seq, up->ping_sent_ns, &asked))
+        said = relay_taken(asked, up->ping_age_ms, up->age_ms);
+    agents_forwarded(p->d->agents, from, up->agent, up->frame.data, up->frame.len, said);
+}
+
 void peers_handle(struct peers *p, uint8_t from, const Rf__Frame *f)
 {
     struct peer *peer = &p->peers[from];
@@ -228,8 +261,7 @@ void peers_handle(struct peers *p, uint8_t from, const Rf__Frame *f)
     if (f->body_case == RF__FRAME__BODY_RAFT)
         take_raft(p, from, f->raft);
     else if (f->body_case == RF__FRAME__BODY_FORWARD_UP)
-        agents_forwarded(agents, from, f->forward_up->agent, f->forward_up->frame.data,
-                         f->forward_up->frame.len);
+        take_passed_on(p, from, f->forward_up);
     else if (f->body_case == RF__FRAME__BODY_FORWARD_DOWN)
         agents_deliver(agents, f->forward_down->agent, f->forward_down->frame.data,
                        f->forward_down->frame.len);
@@ -336,8 +368,8 @@ void peers_facts(const struct peers *p, uint8_t position, struct peer_facts *ret
     ret->in_up =
         peer->in != NULL && mono_since_ms(peer->heard, mono_now()) <= PEERS_SILENT_MS;
     if (!link_is_up(peer->link))
-        (void)snprintf(ret->out_error, sizeof ret->out_error, "%.199s",
-                       link_last_error(peer->link)->text);
+        text_set(ret->out_error, sizeof ret->out_error, "%s",
+                 link_last_error(peer->link)->text);
     else if (is_silent)
         (void)snprintf(ret->out_error, sizeof ret->out_error,
                        "connected, and without an answer for %" PRIu64
@@ -371,10 +403,11 @@ static void on_link_frame(void *owner, const uint8_t *data, size_t len)
     const char *name = peer->p->d->settings.controllers[peer->position].name;
     AUTO(frame_free) Rf__Frame *f = NULL;
 
-    if (frame_decode(data, len, &f, NULL) == 0 && f->body_case == RF__FRAME__BODY_REFUSAL) {
-        if (peers_is_news(peer, f->refusal->reason))
-            log_error("controller %s refuses this one: %s", name, f->refusal->reason);
-    } else
+    if (frame_decode(data, len, &f, NULL) == 0 && f->body_case == RF__FRAME__BODY_REFUSAL)
+        log_at(peers_is_news(peer->refused_us, f->refusal->reason) ? LOG_LEVEL_ERROR
+                                                                   : LOG_LEVEL_DEBUG,
+               "controller %s refuses this one: %s", name, f->refusal->reason);
+    else
         log_warn("controller %s sent something on a link where nothing is due", name);
 }
 

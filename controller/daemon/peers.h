@@ -47,7 +47,8 @@ void peers_hello_all(struct peers *p);
 
 /* All drop what cannot be sent now: Raft and agents repeat themselves. */
 void peers_send_raft(struct peers *p, uint64_t to, const uint8_t *data, size_t len);
-void peers_forward_up(struct peers *p, const char *agent, const uint8_t *data, size_t len);
+void peers_forward_up(struct peers *p, const char *agent, const uint8_t *data, size_t len,
+                      struct mono said);
 void peers_forward_down(struct peers *p, uint8_t to, const char *agent, const uint8_t *data,
                         size_t len);
 

@@ -38,7 +38,6 @@ struct peer {
     struct controller hello;
     uint64_t store; /* and address, with the hello */
     char address[MEMBER_ADDRESS_SIZE];
-    struct err refused; /* as last logged; by it, or by us */
     struct mono heard;
     struct mono answered; /* a ping of ours, or when the link came up */
     uint64_t ping_seq;
@@ -49,6 +48,8 @@ struct peer {
     uint32_t rtt_us[RTT_WINDOW];            /* a ring; 0: none */
     unsigned rtt_next;
     uint64_t loop_lag_us, applied;
+    /* As logged last: both sides try again twice a second, for as long as it takes. */
+    char we_refused[ERR_TEXT_SIZE], refused_us[ERR_TEXT_SIZE];
 };
 
 /* A request that was handed to the leader. */
@@ -71,11 +72,11 @@ struct peers {
 };
 
 struct peer *peers_by_id(struct peers *p, uint64_t id);
+/* `said` is what was logged last of its kind: true, and noted, where `why` is another. */
+bool peers_is_news(char said[ERR_TEXT_SIZE], const char *why);
 /* False where the frame could not be sent. */
 /* Of the process that said hello; before that, of the settings. */
 uint64_t peers_id(const struct peers *p, uint8_t position);
-/* Not the same sentence again and again: both sides try twice a second. */
-bool peers_is_news(struct peer *peer, const char *text);
 bool peers_send(struct peers *p, uint8_t to, const Rf__Frame *frame);
 
 /* peer_streams.c */
@@ -84,6 +85,11 @@ void peers_say_hello(struct peers *p, uint8_t to);
 
 /* peers.c: a frame that peer `from` may send. */
 void peers_handle(struct peers *p, uint8_t from, const Rf__Frame *f);
+
+/* peers.c: when we sent the ping that the other side names. False where it is none of our
+ * last ones, or one of a former life of ours: then what it says may be of any age. */
+bool peers_find_ping(const struct peer *peer, uint64_t seq, uint64_t sent_ns,
+                     struct mono *ret);
 
 /* peer_views.c */
 void peer_view_take(struct peers *p, uint8_t from, const Rf__PeerView *view);

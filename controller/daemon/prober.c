@@ -13,7 +13,7 @@
 #include "controller/daemon/runner.h"
 #include "controller/net/address.h"
 
-enum { TICK_MS = 100 };
+enum { TICK_MS = 100, TICK_IDLE_MS = 5 * TICK_MS };
 
 /* PostgreSQL's SSLRequest: length 8, code 80877103. */
 static const uint8_t ssl_request[8] = {0, 0, 0, 8, 4, 210, 22, 47};
@@ -289,16 +289,36 @@ static void start_due(struct prober *p, struct mono now)
     }
 }
 
+/* With nothing under way there is nothing to look at before the next probe is due, but for
+ * a group that is new. */
+static uint32_t next_tick_ms(const struct prober *p, struct mono now)
+{
+    const struct state *s = node_state(p->d->node);
+    uint32_t next = p->probes != NULL ? TICK_MS : TICK_IDLE_MS;
+
+    for (unsigned k = 0; k < s->group_count; k++)
+        for (uint8_t i = 0; i < s->groups[k].instance_count; i++) {
+            uint64_t since = mono_since_ms(p->slots[k][i].started, now);
+            uint32_t each = s->groups[k].policy.probe_ms;
+
+            if (since + next > each)
+                next = since + TICK_MS < each ? (uint32_t)(each - since) : TICK_MS;
+        }
+    return next;
+}
+
 static void on_tick(uv_timer_t *tick)
 {
     struct prober *p = tick->data;
     struct mono now = mono_now();
+    uint32_t next;
 
     end_overdue(p, now, lag_is_late(p->due, now));
     start_due(p, now);
-    p->due = mono_plus_ms(mono_now(), TICK_MS);
+    next = next_tick_ms(p, now);
+    p->due = mono_plus_ms(mono_now(), next);
     uv_update_time(tick->loop);
-    (void)uv_timer_start(tick, on_tick, TICK_MS, 0);
+    (void)uv_timer_start(tick, on_tick, next, 0);
 }
 
 static void on_tick_closed(uv_handle_t *handle) { release(handle->data); }

@@ -1,9 +1,11 @@
-/* controller/daemon/relay.h -- dating by our own clock what another controller saw.
+/* controller/daemon/relay.h -- dating by our own clock what another host saw.
  *
  * No clock is compared with another host's (I4). The other side says how old something was
  * when it spoke, but how long its frame then was on its way nobody can say. So it also says
  * for how long it had our last ping by then: whatever it says was said after that ping was
- * sent, and when that was we know by our own clock.
+ * sent, and when that was we know by our own clock. An agent pings us, and says for how
+ * long it had our last answer; what another controller passes on for it is dated there, and
+ * then here.
  *
  * Pure:    no clock.
  */

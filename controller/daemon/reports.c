@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "controller/base/clock.h"
+#include "controller/base/text.h"
+#include "controller/daemon/relay.h"
 
 static bool find(const struct state *s, const char *agent, const char *group,
                  const char *instance, uint8_t ret[2])
@@ -107,9 +109,12 @@ static void read_observation(struct seen_instance *v, const Rf__Observation *see
 }
 
 static struct seen_instance read_report(const struct state *s, const struct group *g,
-                                        uint8_t i, const Rf__InstanceReport *r)
+                                        uint8_t i, const Rf__InstanceReport *r,
+                                        struct mono said)
 {
     struct seen_instance v = {.at = mono_now(),
+                              .said = said,
+                              .taken = relay_taken(said, 0, r->seen_age_ms),
                               .epoch = r->epoch,
                               .lease_margin_ms = r->lease_margin_ms,
                               .crashed = r->crashed,
@@ -120,7 +125,7 @@ static struct seen_instance read_report(const struct state *s, const struct grou
                               .unfit = r->unfit};
     uint64_t age_ns = r->seen_age_ms * NS_PER_MS;
 
-    v.taken.ns = v.at.ns > age_ns ? v.at.ns - age_ns : 1;
+    v.latest.ns = v.at.ns > age_ns ? v.at.ns - age_ns : 1;
     if (r->seen != NULL) {
         read_observation(&v, r->seen);
         v.follows_active = follows_active(s, g, i, r->seen);
@@ -128,14 +133,14 @@ static struct seen_instance read_report(const struct state *s, const struct grou
     v.shrink = members_named(g, r->shrink, r->n_shrink);
     (void)snprintf(v.gate_mode, sizeof v.gate_mode, "%s", r->gate_mode);
     if (r->problem[0] != '\0' || r->seen == NULL)
-        (void)snprintf(v.problem, sizeof v.problem, "%s", r->problem);
+        text_set(v.problem, sizeof v.problem, "%s", r->problem);
     else
-        (void)snprintf(v.problem, sizeof v.problem, "%s", r->seen->error);
+        text_set(v.problem, sizeof v.problem, "%s", r->seen->error);
     return v;
 }
 
 bool reports_take(const struct state *s, struct observations *o, const char *agent,
-                  const Rf__AgentReport *report)
+                  const Rf__AgentReport *report, struct mono said)
 {
     bool first = false;
 
@@ -147,7 +152,7 @@ bool reports_take(const struct state *s, struct observations *o, const char *age
 
         if (!find(s, agent, r->group, r->instance, at))
             continue;
-        v = read_report(s, &s->groups[at[0]], at[1], r);
+        v = read_report(s, &s->groups[at[0]], at[1], r, said);
         had = mono_is_set(o->groups[at[0]].primary_lsn_at);
         observe_report(o, s, at[0], at[1], &v);
         first = first || (!had && mono_is_set(o->groups[at[0]].primary_lsn_at));
@@ -181,7 +186,7 @@ bool reports_take_outcome(const struct state *s, struct observations *o, const c
         .loss_known =
             step->kind == STEP_FOLLOW && r->outcome == RF__STEP_OUTCOME__OUTCOME_DONE,
     };
-    (void)snprintf(out->text, sizeof out->text, "%s", r->text);
+    text_set(out->text, sizeof out->text, "%s", r->text);
     return true;
 }
 

@@ -16,7 +16,9 @@
 
 struct runner {
     struct daemon *d;
-    uv_idle_t soon; /* runs before the loop waits */
+    uv_prepare_t soon; /* runs before the loop waits */
+    uv_idle_t again_now;
+    bool woken;
     uv_timer_t again;
     unsigned handles;
     struct mono transferred; /* last try to hand leadership over */
@@ -181,7 +183,7 @@ static void ask_again_at(struct runner *r, struct mono at)
 
 static void turn(struct runner *r)
 {
-    (void)uv_idle_stop(&r->soon);
+    r->woken = false;
     if (r->d->closing)
         return;
     look_at_voters(r);
@@ -199,12 +201,25 @@ static void turn(struct runner *r)
 
 static void on_again(uv_timer_t *timer) { turn(timer->data); }
 
-static void on_soon(uv_idle_t *idle) { turn(idle->data); }
+static void on_again_now(uv_idle_t *idle) { (void)uv_idle_stop(idle); }
+
+/* Whatever has woken us in this round of the loop, one turn before it waits. What the turn
+ * itself has woken us for comes in a round of its own, which does not wait. */
+static void on_soon(uv_prepare_t *prepare)
+{
+    struct runner *r = prepare->data;
+
+    if (!r->woken)
+        return;
+    turn(r);
+    if (r->woken)
+        (void)uv_idle_start(&r->again_now, on_again_now);
+}
 
 void runner_wake(struct runner *r)
 {
     if (r != NULL)
-        (void)uv_idle_start(&r->soon, on_soon);
+        r->woken = true;
 }
 
 /* ---- life ---------------------------------------------------------------------------- */
@@ -224,10 +239,12 @@ int runner_open(struct runner **ret_runner, struct daemon *d, struct err *err)
     if (r == NULL)
         return err_set(err, ERR_NOMEM, "decisions");
     r->d = d;
-    (void)uv_idle_init(d->loop, &r->soon); /* these two cannot fail */
+    (void)uv_prepare_init(d->loop, &r->soon); /* these cannot fail */
+    (void)uv_idle_init(d->loop, &r->again_now);
     (void)uv_timer_init(d->loop, &r->again);
-    r->soon.data = r->again.data = r;
-    r->handles = 2;
+    r->soon.data = r->again_now.data = r->again.data = r;
+    r->handles = 3;
+    (void)uv_prepare_start(&r->soon, on_soon);
     *ret_runner = r;
     runner_wake(r);
     return 0;
@@ -238,5 +255,6 @@ void runner_close(struct runner *r)
     if (r == NULL)
         return;
     uv_close((uv_handle_t *)&r->soon, on_closed);
+    uv_close((uv_handle_t *)&r->again_now, on_closed);
     uv_close((uv_handle_t *)&r->again, on_closed);
 }

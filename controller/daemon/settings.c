@@ -207,7 +207,8 @@ static int take_places(const struct config *c, const struct file *f, struct sett
     return 0;
 }
 
-int settings_load(struct settings *ret_settings, const char *path, struct err *err)
+int settings_load(struct settings *ret_settings, const char *path,
+                  struct config **ret_config, struct err *err)
 {
     AUTO(config_free) struct config *c = NULL;
     struct settings s = {0};
@@ -222,5 +223,7 @@ int settings_load(struct settings *ret_settings, const char *path, struct err *e
         take_controllers(c, f, &s, err) != 0)
         return err->code;
     *ret_settings = s;
+    if (ret_config != NULL)
+        *ret_config = TAKE(c);
     return 0;
 }

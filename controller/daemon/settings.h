@@ -3,7 +3,8 @@
  * What a controller must know to start; everything else is declared by operators and lives
  * in the log. Unknown keys are errors (I10).
  *
- * Owner:   plain values.
+ * Owner:   plain values. settings_load() reads nothing but the file; what the host has to
+ *          say to it is settings_check()'s question.
  * Errors:  ERR_INVAL and others; the text is "FILE:LINE: KEY: what is, what was expected".
  */
 #ifndef RF_DAEMON_SETTINGS_H
@@ -33,7 +34,15 @@ struct settings {
     struct settings_controller controllers[CONTROLLER_MAX];
 };
 
+struct config;
+struct findings;
+
+/* `ret_config` (config_free(), NULL: not wanted): where each key stands. */
 MUST_USE int settings_load(struct settings *ret_settings, const char *path,
-                           struct err *err);
+                           struct config **ret_config, struct err *err);
+
+/* Does it fit this host? Only looks, and leaves a running controller of this configuration
+ * alone, unless one more is `starting`. */
+void settings_check(const struct settings *s, bool starting, struct findings *f);
 
 #endif

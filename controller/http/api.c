@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "controller/http/api_private.h"
+#include "controller/http/document.h"
 #include "controller/http/metrics.h"
 #include "controller/http/status.h"
 
@@ -64,6 +65,20 @@ static void serve_why(struct api *a, const struct route *r, const struct asker *
     answer_json(who, 200, why_document(&f, (uint8_t)(g - f.state->groups), mono_now()));
 }
 
+static void serve_group(struct api *a, const struct route *r, const struct asker *who)
+{
+    struct api_facts f;
+    const struct group *g;
+
+    api_facts(a, &f);
+    g = state_group_const(f.state, r->group);
+    if (g == NULL)
+        answer_error(who, 404, refusal_name(REFUSE_UNKNOWN_GROUP), "there is no group %s",
+                     r->group);
+    else
+        answer_json(who, 200, document_of(g));
+}
+
 static void serve(struct api *a, const struct route *r, const struct api_request *raw,
                   const struct asker *who)
 {
@@ -73,6 +88,9 @@ static void serve(struct api *a, const struct route *r, const struct api_request
     case ROUTE_STATUS:
         api_facts(a, &f);
         answer_json(who, 200, status_document(&f, mono_now(), wall_now_ms(), false));
+        return;
+    case ROUTE_GROUP:
+        serve_group(a, r, who);
         return;
     case ROUTE_WHY:
         serve_why(a, r, who);
@@ -184,7 +202,11 @@ void api_serve(struct api *a, const struct api_request *r, api_reply *reply, voi
         answer_error(&who, status, "bad-request", "%s", err.text);
         return;
     }
-    route.dry = strcmp(r->path + before_query, "?dry=1") == 0;
+    if (!route_read_query(r->path + before_query, &route)) {
+        answer_error(&who, 400, "bad-request",
+                     "%.80s: this controller does not know the query: upgrade it", r->path);
+        return;
+    }
     api_dispatch(a, &route, r, &who, true);
 }
 
@@ -218,6 +240,7 @@ static void on_request(void *owner, struct http_request *req)
         return;
     }
     route.dry = route.kind == ROUTE_DECLARE && is_set(req, "dry");
+    route.keep_active = route.kind == ROUTE_DECLARE && is_set(req, "keep_active");
     raw.body = http_body(req, &raw.len);
     if (route.kind == ROUTE_LOG)
         follow_log(a, req);

@@ -22,7 +22,7 @@
 struct uv_loop_s;
 struct api;
 
-enum { API_ERROR_SIZE = 200 };
+enum { API_ERROR_SIZE = ERR_TEXT_SIZE };
 
 /* One controller as this one sees it. */
 struct api_controller {
@@ -78,6 +78,8 @@ struct api_backend {
     /* As node_propose(): ERR_REFUSED with *ret_refused, ERR_NOTLEADER, ... */
     int (*propose)(void *owner, const struct entry *e, api_proposed *done, void *ctx,
                    struct apply_result *ret_refused, struct err *err);
+    /* What a proposal would be answered now, without proposing it: node_dry(). */
+    void (*dry)(void *owner, const struct entry *e, struct apply_result *ret);
     void (*note_refused)(void *owner, const char *group, const char *text);
     /* An operator's failover is (not) wanted; decide() takes it up. */
     void (*want_failover)(void *owner, uint8_t group, bool wanted, uint8_t target);

@@ -1,4 +1,4 @@
-/* controller/http/api_private.h -- what api.c, requests.c and follow.c share. */
+/* controller/http/api_private.h -- what api.c, requests*.c and follow.c share. */
 #ifndef RF_HTTP_API_PRIVATE_H
 #define RF_HTTP_API_PRIVATE_H
 
@@ -44,8 +44,27 @@ void answer_error(const struct asker *who, unsigned status, const char *code,
 /* requests.c: an operator's request at the leader. */
 void request_handle(struct api *a, const struct route *r, const struct api_request *raw,
                     const struct asker *who);
+/* An entry, at the leader; its fate is answered when it is known. */
+void request_propose(struct api *a, const struct route *r, struct entry *e,
+                     const struct asker *who);
+/* A refusal for the audit trail (I10), in the form of controller/daemon/audit.c, which
+ * controller/http/logview.c takes apart. */
+void request_note(struct api *a, const char *group, const char *code, const char *what,
+                  const char *why);
 void requests_look(struct api *a, struct mono now);
 void requests_close(struct api *a);
+
+/* requests_declare.c; `keep_active` of the route that is proposed: the document has roles
+ * that did not count. */
+void request_declare(struct api *a, const struct route *r, const struct api_request *raw,
+                     const struct asker *who);
+struct declared {
+    bool changed, roles_ignored;
+};
+/* Its phase, if there is such a group. */
+void api_add_phase(struct api *a, const char *group, json_t *out);
+json_t *declared_document(struct api *a, const char *group, uint64_t index,
+                          struct declared how);
 
 /* follow.c */
 void follow_log(struct api *a, struct http_request *req);

@@ -32,13 +32,40 @@ static int read_tags(const json_t *list, const char *path, char tags[TAG_MAX][NA
 
 /* ---- regions ------------------------------------------------------------------------- */
 
-static int read_region(const json_t *v, const char *path, struct group *g, int *ret_active,
-                       struct err *err)
+/* What the document says of roles. */
+struct roles {
+    int active; /* region; -1: none */
+    size_t given;
+};
+
+static int read_role(const json_t *v, const char *path, const struct group *g,
+                     struct roles *roles, struct err *err)
+{
+    const json_t *role = json_object_get(v, "role");
+    char at[READER_PATH_SIZE];
+
+    if (role == NULL)
+        return 0;
+    reader_path_key(at, path, "role");
+    if (!json_is_string(role) || (strcmp(json_string_value(role), "active") != 0 &&
+                                  strcmp(json_string_value(role), "standby") != 0))
+        return err_set(err, ERR_INVAL, "%s: \"active\" or \"standby\" is expected", at);
+    roles->given++;
+    if (json_string_value(role)[0] != 'a')
+        return 0;
+    if (roles->active >= 0)
+        return err_set(err, ERR_INVAL, "%s: %s is active already; exactly one region is",
+                       at, g->regions[roles->active].name);
+    roles->active = g->region_count;
+    return 0;
+}
+
+static int read_region(const json_t *v, const char *path, struct group *g,
+                       struct roles *roles, struct err *err)
 {
     static const char *const keys[] = {"name", "role", "tags", NULL};
     struct region *r = &g->regions[g->region_count];
     char at[READER_PATH_SIZE];
-    const json_t *role;
 
     if (reader_object(v, path, keys, err) != 0)
         return err->code;
@@ -47,19 +74,8 @@ static int read_region(const json_t *v, const char *path, struct group *g, int *
         return err->code;
     if (group_region(g, r->name) != NO_INSTANCE)
         return err_set(err, ERR_INVAL, "%s: region %s is there twice", at, r->name);
-
-    reader_path_key(at, path, "role");
-    role = json_object_get(v, "role");
-    if (!json_is_string(role) || (strcmp(json_string_value(role), "active") != 0 &&
-                                  strcmp(json_string_value(role), "standby") != 0))
-        return err_set(err, ERR_INVAL, "%s: \"active\" or \"standby\" is expected", at);
-    if (json_string_value(role)[0] == 'a') {
-        if (*ret_active >= 0)
-            return err_set(err, ERR_INVAL,
-                           "%s: %s is active already; exactly one region is", at,
-                           g->regions[*ret_active].name);
-        *ret_active = g->region_count;
-    }
+    if (read_role(v, path, g, roles, err) != 0)
+        return err->code;
     reader_path_key(at, path, "tags");
     if (read_tags(json_object_get(v, "tags"), at, r->tags, &r->tag_count, err) != 0)
         return err->code;
@@ -67,25 +83,43 @@ static int read_region(const json_t *v, const char *path, struct group *g, int *
     return 0;
 }
 
+/* All have a role, or none has: a role that was forgotten is not one that was left out. */
+static int check_roles(const json_t *list, const struct roles *roles, struct err *err)
+{
+    size_t i = 0;
+
+    if (roles->given == 0)
+        return 0;
+    while (json_object_get(json_array_get(list, i), "role") != NULL)
+        i++;
+    if (i < json_array_size(list))
+        return err_set(err, ERR_INVAL,
+                       "regions[%zu].role: is missing; every region has a role, or none "
+                       "has and who is active stays as it is",
+                       i);
+    if (roles->active < 0)
+        return err_set(err, ERR_INVAL,
+                       "regions: none is active; exactly one needs \"role\": \"active\"");
+    return 0;
+}
+
 static int read_regions(const json_t *list, struct group *g, int *ret_active,
                         struct err *err)
 {
+    struct roles roles = {.active = -1};
     size_t n;
 
-    *ret_active = -1;
     if (reader_list(list, "regions", 2, REGION_MAX, &n, err) != 0)
         return err->code;
     for (size_t i = 0; i < n; i++) {
         char at[READER_PATH_SIZE];
 
         reader_path_index(at, "regions", i);
-        if (read_region(json_array_get(list, i), at, g, ret_active, err) != 0)
+        if (read_region(json_array_get(list, i), at, g, &roles, err) != 0)
             return err->code;
     }
-    if (*ret_active < 0)
-        return err_set(err, ERR_INVAL,
-                       "regions: none is active; exactly one needs \"role\": \"active\"");
-    return 0;
+    *ret_active = roles.active;
+    return check_roles(list, &roles, err);
 }
 
 /* ---- components ---------------------------------------------------------------------- */
@@ -322,7 +356,7 @@ int document_parse(const json_t *document, struct group *ret_spec, struct err *e
                                        "sync",   "components", "fence",     "adopt",
                                        "decide", NULL};
     struct group g = {0};
-    int active;
+    int active = -1;
 
     policy_defaults(&g.policy);
     if (reader_object(document, "", keys, err) != 0 ||
@@ -331,8 +365,8 @@ int document_parse(const json_t *document, struct group *ret_spec, struct err *e
         read_regions(json_object_get(document, "regions"), &g, &active, err) != 0 ||
         read_component(json_object_get(document, "components"), &g, err) != 0)
         return err->code;
-    g.active = group_instance_in(&g, (uint8_t)active);
-    if (g.active == NO_INSTANCE)
+    g.active = active < 0 ? NO_INSTANCE : group_instance_in(&g, (uint8_t)active);
+    if (active >= 0 && g.active == NO_INSTANCE)
         return err_set(err, ERR_INVAL,
                        "components[0].instances: none is in %s, the active region",
                        g.regions[active].name);

@@ -14,7 +14,8 @@
 
 #include "controller/core/state.h"
 
-/* `ret_spec`: as struct entry_declare wants it. */
+/* `ret_spec`: as struct entry_declare wants it; but `active` is NO_INSTANCE where no region
+ * has a role: then document_keep_active() is due. */
 MUST_USE int document_parse(const json_t *document, struct group *ret_spec,
                             struct err *err);
 /* The same from bytes. */
@@ -24,8 +25,14 @@ MUST_USE int document_read(const void *data, size_t len, struct group *ret_spec,
 /* The document that gives this group again, all defaults spelt out. NULL: no memory. */
 json_t *document_of(const struct group *g);
 
-/* [{"path", "from", "to"}]; `from` NULL: a new group. NULL: no memory. */
+/* [{"path", "from", "to"}], a leaf each, null where there is none; `from` NULL: a new
+ * group. NULL: no memory. */
 json_t *document_diff(const struct group *from, const struct group *to);
+
+/* Who is active stays as it is in `g`, whatever roles the document has.
+ *   ERR_INVAL  the document does not have that instance */
+MUST_USE int document_keep_active(struct group *spec, const struct group *g,
+                                  struct err *err);
 
 struct document_surroundings {
     const struct state *state;

@@ -55,6 +55,20 @@ static int check_lease(const struct group *spec, const struct document_surroundi
                    wrong.text);
 }
 
+int document_keep_active(struct group *spec, const struct group *g, struct err *err)
+{
+    const char *agent = g->instances[g->active].agent;
+    uint8_t instance = group_instance(spec, agent);
+
+    if (instance == NO_INSTANCE)
+        return err_set(err, ERR_INVAL,
+                       "components[0].instances: %s, which is active, is not among them: "
+                       "`ringfence switchover %s` to another region before it is taken out",
+                       agent, g->name);
+    spec->active = instance;
+    return 0;
+}
+
 int document_check(const struct group *spec, const struct document_surroundings *around,
                    struct err *err)
 {

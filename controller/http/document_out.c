@@ -100,6 +100,7 @@ static void differs(json_t *out, const char *path, const json_t *from, const jso
 
 static void compare(json_t *out, const char *path, const json_t *from, const json_t *to);
 
+/* Documents of ours have all keys, so either side has those of both. */
 static void compare_objects(json_t *out, const char *path, const json_t *from,
                             const json_t *to)
 {
@@ -107,10 +108,10 @@ static void compare_objects(json_t *out, const char *path, const json_t *from,
     const char *key;
     json_t *value;
 
-    json_object_foreach((json_t *)to, key, value)
+    json_object_foreach((json_t *)(to != NULL ? to : from), key, value)
     {
         reader_path_key(at, path, key);
-        compare(out, at, json_object_get(from, key), value);
+        compare(out, at, json_object_get(from, key), json_object_get(to, key));
     }
 }
 
@@ -128,9 +129,10 @@ static void compare_lists(json_t *out, const char *path, const json_t *from,
 
 static void compare(json_t *out, const char *path, const json_t *from, const json_t *to)
 {
-    if (json_is_object(from) && json_is_object(to))
+    /* What is on one side only is told leaf by leaf as well: it is to be read. */
+    if (json_is_object(from) || json_is_object(to))
         compare_objects(out, path, from, to);
-    else if (json_is_array(from) && json_is_array(to))
+    else if (json_is_array(from) || json_is_array(to))
         compare_lists(out, path, from, to);
     else if (!json_equal(from, to))
         differs(out, path, from, to);
@@ -138,11 +140,12 @@ static void compare(json_t *out, const char *path, const json_t *from, const jso
 
 json_t *document_diff(const struct group *from, const struct group *to)
 {
-    json_t *a = from != NULL ? document_of(from) : json_object();
+    json_t *a = from != NULL ? document_of(from) : NULL;
     json_t *b = document_of(to), *out = json_array();
 
-    if (from != NULL)
-        /* `adopt` says how a group was formed; afterwards it has no meaning. */
+    /* `adopt` says how a group is formed, and may be added for as long as it forms;
+     * afterwards it has no meaning. */
+    if (from != NULL && (from->phase != PHASE_FORMING || from->adopt))
         (void)json_object_set(a, "adopt", json_object_get(b, "adopt"));
     compare(out, "", a, b);
     json_decref(a);

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/base/text.h"
 #include "controller/http/api_private.h"
-#include "controller/http/document.h"
 #include "controller/http/reader.h"
 #include "controller/http/status.h"
 
@@ -17,34 +17,26 @@ struct proposed {
     struct api *a;
     struct asker who;
     enum route_kind kind;
-    const char *what; /* name of the entry */
+    bool roles_ignored; /* DECLARE */
+    const char *what;   /* name of the entry */
     char group[NAME_SIZE];
 };
 
-/* With what leases of this epoch are granted for: the TTL that was declared may differ
- * (I4). */
-static json_t *declared(struct api *a, const char *group, uint64_t index, bool changed)
+static json_t *attached(struct api *a, const char *group, uint64_t index)
 {
-    json_t *out = json_pack("{s:s, s:I, s:b}", "group", group, "index", (json_int_t)index,
-                            "changed", (int)changed);
-    const struct group *g;
-    struct api_facts f;
+    json_t *out = json_pack("{s:I}", "index", (json_int_t)index);
 
-    api_facts(a, &f);
-    g = state_group_const(f.state, group);
-    if (out != NULL && g != NULL) {
-        (void)json_object_set_new(out, "ttl_ms",
-                                  json_integer((json_int_t)g->policy.lease.ttl_ms));
-        (void)json_object_set_new(out, "lease_ttl_ms",
-                                  json_integer((json_int_t)status_lease_ttl_ms(g)));
-    }
+    api_add_phase(a, group, out);
     return out;
 }
 
 static json_t *outcome(const struct proposed *p, uint64_t index)
 {
     if (p->kind == ROUTE_DECLARE)
-        return declared(p->a, p->group, index, true);
+        return declared_document(p->a, p->group, index,
+                                 (struct declared){true, p->roles_ignored});
+    if (p->kind == ROUTE_ATTACH)
+        return attached(p->a, p->group, index);
     if (p->kind == ROUTE_SWITCHOVER)
         return json_pack("{s:I}", "run", (json_int_t)index);
     return json_pack("{s:I}", "index", (json_int_t)index);
@@ -65,9 +57,8 @@ static void on_proposed(void *owner, int status, uint64_t index,
         answer_json(&p->who, 200, outcome(p, index));
 }
 
-/* In the form of controller/daemon/audit.c, which controller/http/logview.c takes apart. */
-static void note(struct api *a, const char *group, const char *code, const char *what,
-                 const char *why)
+void request_note(struct api *a, const char *group, const char *code, const char *what,
+                  const char *why)
 {
     char text[2 * ERR_TEXT_SIZE];
 
@@ -79,7 +70,7 @@ static void answer_unproposed(struct api *a, const struct proposed *p,
                               const struct apply_result *refused, const struct err *err)
 {
     if (err->code == ERR_REFUSED) {
-        note(a, p->group, refusal_name(refused->refusal), p->what, refused->text);
+        request_note(a, p->group, refusal_name(refused->refusal), p->what, refused->text);
         answer_error(&p->who, 409, refusal_name(refused->refusal), "%s", refused->text);
     } else if (err->code == ERR_UNSUPPORTED) {
         answer_error(&p->who, 409, refusal_name(REFUSE_FORMAT), "%s", err->text);
@@ -92,8 +83,8 @@ static void answer_unproposed(struct api *a, const struct proposed *p,
     }
 }
 
-static void propose(struct api *a, const struct route *r, struct entry *e,
-                    const struct asker *who)
+void request_propose(struct api *a, const struct route *r, struct entry *e,
+                     const struct asker *who)
 {
     struct proposed *p = calloc(1, sizeof *p);
     struct apply_result refused = {0};
@@ -106,6 +97,7 @@ static void propose(struct api *a, const struct route *r, struct entry *e,
     p->a = a;
     p->who = *who;
     p->kind = r->kind;
+    p->roles_ignored = r->keep_active;
     p->what = entry_kind_name(e->kind);
     (void)snprintf(p->group, sizeof p->group, "%s", e->group);
     (void)snprintf(e->rule, sizeof e->rule, "operator");
@@ -180,43 +172,6 @@ static bool read_reason(const json_t *body, char reason[TEXT_SIZE], const struct
 /* ---- groups ----------------------------------------------------------------------------
  */
 
-static void declare(struct api *a, const struct route *r, const struct api_request *raw,
-                    const struct asker *who)
-{
-    struct entry e = {.kind = ENTRY_DECLARE};
-    struct group *spec = &e.declare.spec;
-    struct document_surroundings around;
-    const struct group *g;
-    struct api_facts f;
-    struct err err = {0};
-    json_t *diff;
-
-    if (document_read(raw->body, raw->len, spec, &err) != 0) {
-        answer_error(who, 400, "bad-request", "%s", err.text);
-        return;
-    }
-    api_facts(a, &f);
-    around = (struct document_surroundings){f.state, f.rtt_ms};
-    if (document_check(spec, &around, &err) != 0) {
-        note(a, spec->name, refusal_name(REFUSE_INVALID), "declare", err.text);
-        answer_error(who, 409, refusal_name(REFUSE_INVALID), "%s", err.text);
-        return;
-    }
-    g = state_group_const(f.state, spec->name);
-    diff = document_diff(g, spec);
-    if (r->dry) {
-        answer_json(who, 200, json_pack("{s:s, s:o}", "group", spec->name, "diff", diff));
-        return;
-    }
-    if (g != NULL && json_array_size(diff) == 0) {
-        answer_json(who, 200, declared(a, g->name, g->index, false));
-    } else {
-        (void)snprintf(e.group, sizeof e.group, "%s", spec->name);
-        propose(a, r, &e, who);
-    }
-    json_decref(diff);
-}
-
 static void switchover(struct api *a, const struct route *r, const struct group *g,
                        const struct api_request *raw, const struct asker *who)
 {
@@ -230,7 +185,7 @@ static void switchover(struct api *a, const struct route *r, const struct group 
     e.switchover.epoch = g->epoch;
     if (read_region(g, body, "to", &e.switchover.target, who) &&
         read_reason(body, e.switchover.reason, who))
-        propose(a, r, &e, who);
+        request_propose(a, r, &e, who);
     json_decref(body);
 }
 
@@ -248,7 +203,7 @@ static void attach(struct api *a, const struct route *r, const struct group *g,
     e.attach.active = g->active; /* who was active when it was detached */
     if (active == NULL || json_is_null(active) ||
         read_region(g, body, "active", &e.attach.active, who))
-        propose(a, r, &e, who);
+        request_propose(a, r, &e, who);
     json_decref(body);
 }
 
@@ -263,7 +218,7 @@ static void simple(struct api *a, const struct route *r, enum entry_kind kind,
         return;
     json_decref(body);
     (void)snprintf(e.group, sizeof e.group, "%s", r->group);
-    propose(a, r, &e, who);
+    request_propose(a, r, &e, who);
 }
 
 /* With its group an agent loses the word that it may let the port go, and a gate without
@@ -320,7 +275,7 @@ static void abort_run(struct api *a, const struct route *r, const struct api_req
                      "no group has a run %" PRIu64 " (an older one is over)", r->run);
     } else if (read_reason(body, e.run_abort.reason, who)) {
         (void)snprintf(e.group, sizeof e.group, "%s", g->name);
-        propose(a, r, &e, who);
+        request_propose(a, r, &e, who);
     }
     json_decref(body);
 }
@@ -355,8 +310,8 @@ static void why_not(struct api *a, const struct api_facts *f, const struct group
                                  used > 0 ? "; " : "", c->name, c->value);
     }
     if (text[0] == '\0')
-        (void)snprintf(text, sizeof text, "%s", e.verdict);
-    note(a, g->name, "not-possible-now", "failover", text);
+        text_set(text, sizeof text, "%s", e.verdict);
+    request_note(a, g->name, "not-possible-now", "failover", text);
     answer_error(who, 409, "not-possible-now",
                  "no failover of group %s: %s (`ringfence why %s` has the rest)", g->name,
                  text, g->name);
@@ -519,7 +474,7 @@ static void replace(struct api *a, const struct route *r, const struct api_reque
                      "controller %s has not announced itself yet", r->group);
         return;
     }
-    propose(a, r, &e, who);
+    request_propose(a, r, &e, who);
 }
 
 /* ---- which one -------------------------------------------------------------------------
@@ -556,7 +511,7 @@ void request_handle(struct api *a, const struct route *r, const struct api_reque
                     const struct asker *who)
 {
     if (r->kind == ROUTE_DECLARE)
-        declare(a, r, raw, who);
+        request_declare(a, r, raw, who);
     else if (r->kind == ROUTE_ABORT)
         abort_run(a, r, raw, who);
     else if (r->kind == ROUTE_REPLACE)

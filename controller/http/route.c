@@ -11,6 +11,7 @@ static const struct {
     const char *method, *path;
 } rows[] = {
     {ROUTE_STATUS, "GET", "/v1/status"},
+    {ROUTE_GROUP, "GET", "/v1/groups/*"},
     {ROUTE_WHY, "GET", "/v1/groups/*/why"},
     {ROUTE_LOG, "GET", "/v1/log"},
     {ROUTE_DECLARE, "POST", "/v1/groups"},
@@ -101,13 +102,42 @@ unsigned route_match(const char *method, const char *path, struct route *ret,
         (void)err_set(err, ERR_INVAL, "%.20s is not for this path", method);
         return 405;
     }
-    (void)err_set(err, ERR_NOTFOUND, "there is no %.80s", path);
+    if (strncmp(path, "/v1/", 4) == 0)
+        (void)err_set(err, ERR_NOTFOUND, "there is no %.80s", path);
+    else
+        (void)err_set(err, ERR_NOTFOUND,
+                      "there is no %.80s here: this is the socket of a controller, and its "
+                      "paths begin with /v1/; what load balancers ask (/primary, "
+                      "/read-write, /replica, /health) is answered by an agent, at `http` "
+                      "of its agent.yaml or on its socket, by default "
+                      "/run/ringfence/ringfence-agent.sock",
+                      path);
     return 404;
 }
 
 bool route_is_local(enum route_kind kind)
 {
     return kind == ROUTE_LOG || kind == ROUTE_DOCTOR || kind == ROUTE_VERSION;
+}
+
+static const char dry_word[] = "dry=1", keep_word[] = "keep_active=1";
+
+bool route_read_query(const char *query, struct route *r)
+{
+    const char *at = query + strspn(query, "?");
+
+    while (*at != '\0') {
+        size_t len = strcspn(at, "&");
+
+        if (len == sizeof dry_word - 1 && strncmp(at, dry_word, len) == 0)
+            r->dry = true;
+        else if (len == sizeof keep_word - 1 && strncmp(at, keep_word, len) == 0)
+            r->keep_active = true;
+        else
+            return false;
+        at += len + (at[len] == '&');
+    }
+    return true;
 }
 
 void route_format(const struct route *r, char path[ROUTE_PATH_SIZE])
@@ -117,7 +147,10 @@ void route_format(const struct route *r, char path[ROUTE_PATH_SIZE])
     char run[24];
 
     if (pattern[before] == '\0') {
-        (void)snprintf(path, ROUTE_PATH_SIZE, "%s%s", pattern, r->dry ? "?dry=1" : "");
+        (void)snprintf(path, ROUTE_PATH_SIZE, "%s%s%s%s%s", pattern,
+                       r->dry || r->keep_active ? "?" : "", r->dry ? dry_word : "",
+                       r->dry && r->keep_active ? "&" : "",
+                       r->keep_active ? keep_word : "");
         return;
     }
     (void)snprintf(run, sizeof run, "%" PRIu64, r->run);

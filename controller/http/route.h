@@ -6,6 +6,7 @@
 
 enum route_kind {
     ROUTE_STATUS,
+    ROUTE_GROUP,
     ROUTE_WHY,
     ROUTE_LOG,
     ROUTE_DECLARE,
@@ -26,13 +27,17 @@ struct route {
     enum route_kind kind;
     char group[NAME_SIZE]; /* "" where the path has none; REPLACE: a controller */
     uint64_t run;          /* ABORT */
-    bool dry;              /* DECLARE */
+    bool dry, keep_active; /* DECLARE */
 };
 
 /* 0, or the HTTP status: 404, 405 or 400 (a name or number that cannot be); the text says
  * why. `path` is without the query string. */
 MUST_USE unsigned route_match(const char *method, const char *path, struct route *ret,
                               struct err *err);
+
+/* The query of a path that another controller's route_format() made. False where it says
+ * what this version does not know (I10: "dry" must not become an act). */
+MUST_USE bool route_read_query(const char *query, struct route *r);
 
 /* Answered by whoever is asked: not passed on to the leader. */
 bool route_is_local(enum route_kind kind);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/base/text.h"
 #include "controller/http/status.h"
 
 json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now)
@@ -39,29 +40,6 @@ static void find(json_t *out, const char *check, const char *level, const char *
         out, json_pack("{s:s, s:s, s:s}", "check", check, "level", level, "text", text));
 }
 
-static void check_link(json_t *out, const struct api_facts *f,
-                       const struct api_controller *c)
-{
-    char check[NAME_SIZE + 16], text[3 * API_ERROR_SIZE];
-
-    (void)snprintf(check, sizeof check, "link-%s", c->name);
-    if (!c->out_up)
-        (void)snprintf(text, sizeof text,
-                       "controller %s cannot be reached from here: %s; see whether it "
-                       "runs, and whether a firewall lets its port pass",
-                       c->name, c->out_error[0] != '\0' ? c->out_error : "not yet");
-    else if (!c->in_up)
-        (void)snprintf(text, sizeof text,
-                       "controller %s can be reached, but does not reach %s: see its log, "
-                       "and `controllers` in its ringfenced.yaml",
-                       c->name, f->name);
-    else
-        (void)snprintf(text, sizeof text,
-                       "controller %s: both directions, round trip %.1f ms (longest %.1f)",
-                       c->name, (double)c->rtt_us / 1000, (double)c->rtt_max_us / 1000);
-    find(out, check, c->out_up && c->in_up ? "ok" : "fail", text);
-}
-
 /* What both ends say of one direction: "up", "down", or "unknown" where neither was heard.
  */
 static const char *link_state(const struct api_link *l)
@@ -71,28 +49,102 @@ static const char *link_state(const struct api_link *l)
     return (l->out_known && !l->out_up) || (l->in_known && !l->in_up) ? "down" : "up";
 }
 
+static bool is_up(const struct api_facts *f, unsigned from, unsigned to)
+{
+    return strcmp(link_state(&f->links[from][to]), "up") == 0;
+}
+
+/* Somebody reaches it, or hears it: it runs, and the fault lies elsewhere. */
+static bool is_alive(const struct api_facts *f, unsigned i)
+{
+    bool alive = f->controllers[i].self || f->controllers[i].up;
+
+    for (unsigned k = 0; k < f->controller_count; k++)
+        alive = alive || (k != i && (is_up(f, k, i) || is_up(f, i, k)));
+    return alive;
+}
+
+/* Why `from` does not reach `to`, as far as that can be told from who reaches whom: each
+ * controller dials the other, so where one direction works, the hosts run and the network
+ * carries packets both ways, and what is left is the way to one port. */
+static void where_to_look(const struct api_facts *f, unsigned from, unsigned to, char *text,
+                          size_t size)
+{
+    const char *a = f->controllers[from].name, *b = f->controllers[to].name;
+
+    if (is_up(f, to, from))
+        text_set(text, size,
+                 "%s reaches %s, so both run: look on the host of %s first, whether its "
+                 "firewall lets its port pass from %s and whether `listen` is right; then "
+                 "at the address of %s in %s's ringfenced.yaml, and at %s's log",
+                 b, a, b, a, b, a, a);
+    else if (is_alive(f, to))
+        text_set(text, size,
+                 "%s runs, others know it: look at the network and the firewalls between "
+                 "the hosts of %s and %s (a cut in one direction stops both), and at %s's "
+                 "log",
+                 b, a, b, a);
+    else
+        text_set(text, size,
+                 "nobody hears %s: see whether it runs, and whether a firewall on its host "
+                 "lets its port pass",
+                 b);
+}
+
+/* Between this controller and another one. */
+static void check_link(json_t *out, const struct api_facts *f, unsigned self,
+                       unsigned other)
+{
+    const struct api_controller *c = &f->controllers[other];
+    char check[NAME_SIZE + 16], text[3 * API_ERROR_SIZE], where[API_ERROR_SIZE];
+
+    (void)snprintf(check, sizeof check, "link-%s", c->name);
+    where_to_look(f, c->out_up ? other : self, c->out_up ? self : other, where,
+                  sizeof where);
+    if (!c->out_up)
+        text_set(text, sizeof text,
+                 "controller %s cannot be reached from here (%s): %s; %s", c->name, f->name,
+                 c->out_error[0] != '\0' ? c->out_error : "not yet", where);
+    else if (!c->in_up)
+        text_set(text, sizeof text, "controller %s does not reach this one (%s): %s",
+                 c->name, f->name, where);
+    else
+        text_set(text, sizeof text,
+                 "controller %s: both directions, round trip %.1f ms (longest %.1f)",
+                 c->name, (double)c->rtt_us / 1000, (double)c->rtt_max_us / 1000);
+    find(out, check, c->out_up && c->in_up ? "ok" : "fail", text);
+}
+
 /* Between two others: what check_link() says of our own links is not said again. */
 static void check_far_link(json_t *out, const struct api_facts *f, unsigned from,
                            unsigned to)
 {
     const char *state = link_state(&f->links[from][to]);
     const char *a = f->controllers[from].name, *b = f->controllers[to].name;
-    char check[2 * NAME_SIZE + 16], text[API_ERROR_SIZE];
+    char check[2 * NAME_SIZE + 16], text[2 * API_ERROR_SIZE], where[API_ERROR_SIZE];
 
     if (f->controllers[from].self || f->controllers[to].self || state[1] == 'p')
         return;
     (void)snprintf(check, sizeof check, "link-%s-%s", a, b);
+    where_to_look(f, from, to, where, sizeof where);
     if (state[0] == 'd')
-        (void)snprintf(
-            text, sizeof text,
-            "controller %s does not reach %s: see whether %s runs, and whether a "
-            "firewall between them lets its port pass",
-            a, b, b);
+        text_set(text, sizeof text, "controller %s does not reach %s: %s", a, b, where);
     else
-        (void)snprintf(text, sizeof text,
-                       "whether controller %s reaches %s is not known: neither was heard",
-                       a, b);
+        text_set(text, sizeof text,
+                 "whether controller %s reaches %s is not known: neither was heard", a, b);
     find(out, check, state[0] == 'd' ? "fail" : "warn", text);
+}
+
+/* Our own links to all others. */
+static void check_links(json_t *out, const struct api_facts *f)
+{
+    unsigned self = 0;
+
+    while (self < f->controller_count && !f->controllers[self].self)
+        self++;
+    for (unsigned i = 0; self < f->controller_count && i < f->controller_count; i++)
+        if (i != self)
+            check_link(out, f, self, i);
 }
 
 /* Every direction between every two controllers. */
@@ -190,10 +242,11 @@ static void check_quorum(json_t *out, const struct api_facts *f)
 
     for (unsigned i = 0; i < f->controller_count; i++)
         up += f->controllers[i].up ? 1 : 0;
-    (void)snprintf(text, sizeof text, "%u of %u controllers are heard, %s", up,
-                   f->controller_count,
-                   f->leader_id != 0 ? "a leader is known"
-                                     : "no leader is known: nothing can be decided");
+    (void)snprintf(
+        text, sizeof text, "%u of %u controllers are heard, %s", up, f->controller_count,
+        f->leader_id != 0 ? "a leader is known"
+                          : "no leader is known here: through this one nothing can be "
+                            "decided; ask another one");
     find(out, "quorum",
          f->leader_id == 0          ? "fail"
          : up < f->controller_count ? "warn"
@@ -217,9 +270,7 @@ json_t *doctor_document(const struct api_facts *f, const char *host)
     json_t *findings = json_array(), *between;
 
     check_quorum(findings, f);
-    for (unsigned i = 0; i < f->controller_count; i++)
-        if (!f->controllers[i].self)
-            check_link(findings, f, &f->controllers[i]);
+    check_links(findings, f);
     between = links(f, findings);
     for (unsigned i = 0; i < f->state->group_count; i++)
         check_ttl(findings, f, &f->state->groups[i]);

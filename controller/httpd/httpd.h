@@ -5,9 +5,11 @@
  * or keeps the request and answers later; or it turns the answer into a stream (`log
  * --follow`, `status --watch`). TLS is not done here.
  *
- * Limits: HTTPD_BODY_MAX bytes of body (413 beyond), HTTPD_CONNECTIONS_MAX connections
- * (further ones wait in the kernel's backlog), HTTPD_IDLE_S seconds for a connection that
- * neither sends nor reads, HTTPD_STREAM_BUF_MAX bytes that wait for a slow reader.
+ * Limits: HTTPD_BODY_MAX bytes of body (413 beyond), HTTPD_CONNECTIONS_MAX connections (a
+ * further one takes the place of the one that has been without a whole request for longest;
+ * where all are served, it waits in the kernel's backlog), HTTPD_IDLE_S seconds for a
+ * connection that neither sends nor reads, HTTPD_STREAM_BUF_MAX bytes that wait for a slow
+ * reader.
  *
  * Owner:   the caller, from httpd_open() to httpd_close().
  * Threads: the thread of its loop only.

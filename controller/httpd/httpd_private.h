@@ -20,6 +20,14 @@
 
 enum { HTTPD_PATH_SIZE = 108 }; /* sun_path */
 
+/* A connection of libmicrohttpd's, in a list of the oldest first. */
+struct http_client {
+    struct http_client *next, *prev;
+    int fd;
+    bool served; /* a whole request of it is being answered */
+    bool let_go; /* shut down: libmicrohttpd closes it in its next turn */
+};
+
 struct httpd {
     uv_poll_t poll;
     uv_timer_t timer;
@@ -31,6 +39,8 @@ struct httpd {
     http_handler *handler;
     void *owner;
     struct http_request *requests; /* those whose connection lives */
+    struct http_client *oldest, *newest;
+    unsigned clients; /* those that are not let go */
     uint16_t port;
     char socket_path[HTTPD_PATH_SIZE]; /* "": TCP */
     uint64_t socket_inode;
@@ -77,6 +87,12 @@ struct http_stream {
 MUST_USE int httpd_socket(struct httpd *h, const struct httpd_listen *at, int *ret_fd,
                           struct err *err);
 void httpd_unlink(struct httpd *h);
+
+/* clients.c: MHD_OPTION_NOTIFY_CONNECTION. */
+void clients_notify(void *cls, struct MHD_Connection *connection, void **context,
+                    enum MHD_ConnectionNotificationCode code);
+/* A whole request of it is there, or was answered. */
+void clients_serve(struct MHD_Connection *connection, bool served);
 
 /* httpd.c: run libmicrohttpd in the next turn of the loop. */
 void httpd_kick(struct httpd *h);

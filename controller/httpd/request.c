@@ -186,6 +186,7 @@ static enum MHD_Result answer(struct http_request *req)
     if (!req->handled) {
         req->handled = true;
         req->owned = true;
+        clients_serve(req->connection, true);
         req->httpd->handler(req->httpd->owner, req);
     }
     if (req->hopeless)
@@ -224,8 +225,8 @@ void request_completed(void *cls, struct MHD_Connection *connection, void **requ
     struct http_request *req = *request;
 
     (void)cls;
-    (void)connection;
     (void)why;
+    clients_serve(connection, false);
     if (req == NULL)
         return;
     *request = NULL;

@@ -9,8 +9,8 @@
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/notify.h"
 #include "controller/net/tls.h"
-#include "fencing/agent/agent_notify.h"
 #include "fencing/agent/endpoints.h"
 #include "fencing/agent/keeper.h"
 
@@ -18,6 +18,7 @@ enum { PULSE_MS = 500, KEEPER_DEAD_MS = 10000 };
 
 struct agent {
     const struct agent_settings *settings;
+    bool can_serve;
     uv_loop_t loop;
     uv_signal_t term, interrupt;
     uv_timer_t pulse;
@@ -37,7 +38,7 @@ static void end_all(struct agent *a)
     if (a->ending)
         return;
     a->ending = true;
-    agent_notify("STOPPING=1");
+    notify_systemd("STOPPING=1");
     uv_close((uv_handle_t *)&a->term, NULL);
     uv_close((uv_handle_t *)&a->interrupt, NULL);
     uv_close((uv_handle_t *)&a->pulse, NULL);
@@ -68,7 +69,7 @@ static void on_pulse(uv_timer_t *timer)
         return;
     }
     if ((boot_now().ns - h.at.ns) / NS_PER_MS < KEEPER_DEAD_MS)
-        agent_notify("WATCHDOG=1");
+        notify_systemd("WATCHDOG=1");
 }
 
 static int read_identity(struct agent *a, struct err *err)
@@ -88,6 +89,23 @@ static int read_identity(struct agent *a, struct err *err)
     return agent_state_open(&a->state, s->state_dir, &a->contents, &self, err);
 }
 
+/* What was said of `postgres.*` stops only an agent that has nothing in its care: a server
+ * that runs under its lease would else be stopped by a wrong mode of a file. */
+static int check_use(const struct agent *a, struct err *err)
+{
+    if (a->can_serve)
+        return 0;
+    if (a->contents.epochs.count == 0)
+        return err_set(err, ERR_INVAL,
+                       "no server is in this agent's care yet, so it does not start over "
+                       "what is wrong with `postgres` in %s (above): correct that first",
+                       a->settings->path);
+    log_error("this agent has servers in its care and goes on, but steps of theirs will "
+              "fail: correct `postgres` in %s (above) and restart the agent",
+              a->settings->path);
+    return 0;
+}
+
 /* The order matters: what runs on is put on the board before the keeper renews anything,
  * and nobody is answered before the gate stands. */
 static int start(struct agent *a, struct err *err)
@@ -101,6 +119,8 @@ static int start(struct agent *a, struct err *err)
     struct endpoints_parts endpoints = {.loop = &a->loop, .settings = a->settings};
     int status = read_identity(a, err);
 
+    if (status == 0)
+        status = check_use(a, err);
     if (status == 0)
         status = board_new(&a->board, err);
     steps.board = keeper.board = endpoints.board = a->board;
@@ -144,9 +164,11 @@ static void clean_up(struct agent *a)
     ASSERT(status == 0);
 }
 
-int agent_run(const struct agent_settings *settings, struct err *err)
+int agent_run(const struct agent_settings *settings, bool can_serve, struct err *err)
 {
-    struct agent a = {.settings = settings, .state = {.dir = {.fd = -1}, .lock = -1}};
+    struct agent a = {.settings = settings,
+                      .can_serve = can_serve,
+                      .state = {.dir = {.fd = -1}, .lock = -1}};
     int status;
 
     signal(SIGPIPE, SIG_IGN);
@@ -155,7 +177,7 @@ int agent_run(const struct agent_settings *settings, struct err *err)
     if (status == 0) {
         log_info("agent %s of cluster %s works (version %s)", settings->name,
                  settings->cluster, RF_VERSION);
-        agent_notify("READY=1");
+        notify_systemd("READY=1");
         (void)uv_run(&a.loop, UV_RUN_DEFAULT);
         status = a.end.code;
         if (status != 0)

@@ -11,6 +11,8 @@
 
 #include "fencing/agent/agent_settings.h"
 
-MUST_USE int agent_run(const struct agent_settings *settings, struct err *err);
+/* `can_serve` false: what `postgres.*` names is not all there (agent_check.h). */
+MUST_USE int agent_run(const struct agent_settings *settings, bool can_serve,
+                       struct err *err);
 
 #endif

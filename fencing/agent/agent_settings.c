@@ -284,7 +284,7 @@ static void set_defaults(struct agent_settings *s, const char *path)
 }
 
 int agent_settings_load(struct agent_settings *ret_settings, const char *path,
-                        struct err *err)
+                        struct config **ret_config, struct err *err)
 {
     AUTO(config_free) struct config *c = NULL;
     struct agent_settings s;
@@ -306,7 +306,10 @@ int agent_settings_load(struct agent_settings *ret_settings, const char *path,
         status = put_gate(&l, f->gate);
     if (status == 0 && f->postgres != NULL)
         status = put_postgres(&l, f->postgres);
-    if (status == 0)
-        *ret_settings = s;
-    return status;
+    if (status != 0)
+        return status;
+    *ret_settings = s;
+    if (ret_config != NULL)
+        *ret_config = TAKE(c);
+    return 0;
 }

@@ -3,7 +3,8 @@
  * What a host must know to start; everything about groups comes from the controllers.
  * Unknown keys are errors (I10).
  *
- * Owner:   plain values.
+ * Owner:   plain values. Nothing but the file is read; whether it fits this host is
+ *          agent_check.h's question.
  * Errors:  ERR_INVAL and others; the text is "FILE:LINE: KEY: what is, what was expected".
  */
 #ifndef RF_AGENT_SETTINGS_H
@@ -51,7 +52,10 @@ struct agent_settings {
     struct agent_postgres postgres;
 };
 
+struct config;
+
+/* `ret_config` (config_free(), NULL: not wanted): where each key stands. */
 MUST_USE int agent_settings_load(struct agent_settings *ret_settings, const char *path,
-                                 struct err *err);
+                                 struct config **ret_config, struct err *err);
 
 #endif

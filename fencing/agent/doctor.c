@@ -14,6 +14,7 @@
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
 #include "controller/httpd/httpd.h"
+#include "fencing/agent/agent_check.h"
 
 enum {
     PEERS_MAX = 16,
@@ -292,6 +293,24 @@ static void look_at_keeper(struct doctor *d, const struct board_health *h)
             "names it");
 }
 
+static void on_misfit(void *owner, bool is_error, const char *key, const char *text)
+{
+    add(owner, "configuration", is_error ? "fail" : "warn", "%s: %s", key, text);
+}
+
+/* As it is now: what was wrong at the start may have been mended, and the reverse. */
+static void look_at_configuration(struct doctor *d)
+{
+    struct findings f = {.say = on_misfit, .owner = d};
+
+    agent_check_server(d->all->parts.settings, true, &f);
+    if (f.errors == 0)
+        add(d, "configuration", "ok",
+            "PostgreSQL's programs, user, passfile and places "
+            "are as %s says",
+            d->all->parts.settings->path);
+}
+
 /* ---- groups ---------------------------------------------------------------------------
  */
 
@@ -424,6 +443,7 @@ void doctor_ask(struct doctors *all, struct http_request *req)
     look_at_gate(d, &h);
     look_at_clock(d, &h);
     look_at_keeper(d, &h);
+    look_at_configuration(d);
     ask_disk(d);
     for (unsigned slot = 0; slot < AGENT_GROUPS_MAX; slot++)
         look_at_group(d, (uint8_t)slot);

@@ -142,6 +142,29 @@ static const struct route {
     {"/v1/version", get_version, true},
 };
 
+/* Somebody has named our socket where a controller's is meant, or a port of ours: what can
+ * be asked here, and where the rest is. */
+static void answer_unknown(const struct endpoints *e, struct http_request *req, bool local)
+{
+    char text[700];
+    int n;
+
+    if (!local || strncmp(http_path(req), "/v1/", 4) != 0) {
+        reply(req, 404,
+              "this is ringfence-agent; GET /primary, /read-write, /replica, /health and "
+              "/metrics are answered here\n");
+        return;
+    }
+    n = snprintf(text, sizeof text,
+                 "{\"error\":{\"code\":\"wrong-socket\",\"text\":\"this is the socket of "
+                 "ringfence-agent %s, which answers `ringfence doctor` and `ringfence "
+                 "version` (and GET /primary, /read-write, /replica, /health, /metrics); "
+                 "everything else is asked of a controller, whose socket is by default "
+                 "/run/ringfence/ringfenced.sock\"}}",
+                 e->parts.settings->name);
+    http_reply(req, 404, "application/json", text, (size_t)n);
+}
+
 static void serve(struct endpoints *e, struct http_request *req, bool local)
 {
     const char *method = http_method(req);
@@ -157,7 +180,7 @@ static void serve(struct endpoints *e, struct http_request *req, bool local)
         routes[i].get(e, req);
         return;
     }
-    reply(req, 404, "there is nothing here\n");
+    answer_unknown(e, req, local);
 }
 
 static void on_net(void *owner, struct http_request *req) { serve(owner, req, false); }

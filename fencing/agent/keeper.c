@@ -11,6 +11,7 @@
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
 #include "controller/base/punctual.h"
+#include "controller/base/text.h"
 #include "fencing/agent/keeper_private.h"
 
 /* ---- the loop -------------------------------------------------------------------------
@@ -28,7 +29,7 @@ static void check_clock(struct keeper *k)
     keeper_clock(&k->core, same, rate);
     k->health.clock_same = same;
     k->health.clock_rate_ppm = rate;
-    snprintf(k->health.clock_problem, sizeof k->health.clock_problem, "%.190s",
+    text_set(k->health.clock_problem, sizeof k->health.clock_problem, "%s",
              same ? "" : err.text);
     if (!same && was_fine)
         log_error("no lease is taken: %s", err.text);
@@ -121,6 +122,7 @@ static void on_bell(void *owner)
 static int close_port(struct keeper *k, uint16_t port, const struct gate_state *g,
                       struct err *err)
 {
+    keeper_gate_stray(&k->core, port, g);
     if (g->mode == GATE_CLOSED)
         return 0;
     log_warn("port %u was open for a life of this agent that is over: closed", port);

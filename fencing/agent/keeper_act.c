@@ -6,6 +6,7 @@
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/text.h"
 #include "fencing/agent/keeper_private.h"
 
 /* ---- the epoch file -------------------------------------------------------------------
@@ -21,7 +22,7 @@ void keeper_on_synced(void *owner, const struct err *why, uint32_t took_us)
         log_info("the state file can be written again");
     else if (why != NULL && was_ok)
         log_error("no epoch can be taken up: %s", why->text);
-    snprintf(k->health.state_problem, sizeof k->health.state_problem, "%.190s",
+    text_set(k->health.state_problem, sizeof k->health.state_problem, "%s",
              why != NULL ? why->text : "");
     keeper_synced(&k->core, why == NULL, boot_now());
     keeper_pump(k);
@@ -118,6 +119,24 @@ static void act_on_gate(struct keeper *k, struct keeper_effect *e)
         log_error("%s: %s", k->core.want.of[e->slot].group, s->problem);
 }
 
+/* Said once, of what is known to run; a server that was not looked at yet is no news. */
+static void log_holds(struct keeper *k)
+{
+    for (uint8_t i = 0; i < k->core.want.count; i++) {
+        const char *hold = keeper_hold(&k->core, i);
+        uint64_t bit = (uint64_t)1 << i;
+
+        if (hold != NULL && k->core.slots[i].server.state != KEEPER_SERVER_PRIMARY)
+            continue;
+        if (hold != NULL && (k->holds_logged & bit) == 0)
+            log_warn("%s: %s", k->core.want.of[i].group, hold);
+        if (hold != NULL)
+            k->holds_logged |= bit;
+        else
+            k->holds_logged &= ~bit;
+    }
+}
+
 void keeper_pump(struct keeper *k)
 {
     struct keeper_effect e;
@@ -147,6 +166,7 @@ void keeper_pump(struct keeper *k)
             ASSERT(false);
         }
     }
+    log_holds(k);
     keeper_publish(k);
 }
 

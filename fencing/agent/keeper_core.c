@@ -1,6 +1,7 @@
 #include "fencing/agent/keeper_core.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "controller/base/assert.h"
@@ -56,6 +57,32 @@ bool keeper_gate_found(struct keeper_core *k, uint16_t port, const struct gate_s
         return true;
     }
     return false;
+}
+
+void keeper_gate_stray(struct keeper_core *k, uint16_t port, const struct gate_state *gate)
+{
+    ASSERT(k->stray_count < GATE_PORTS_MAX);
+    k->strays[k->stray_count] = (struct keeper_stray){port, *gate};
+    k->strays[k->stray_count].gate.mode = GATE_CLOSED;
+    k->strays[k->stray_count++].gate.deadline.ns = 0;
+}
+
+/* Else it would pass for untouched: closed for good, even by a detach. */
+static void take_stray(struct keeper_core *k, uint8_t slot)
+{
+    struct keeper_slot *s = &k->slots[slot];
+
+    for (uint8_t i = 0; i < k->stray_count; i++) {
+        struct keeper_stray *stray = &k->strays[i];
+
+        if (stray->port != s->a.port || s->managed || k->want.of[slot].port != 0)
+            continue;
+        s->managed = true;
+        s->gate = stray->gate;
+        s->frozen = stray->gate.fenced ? stray->gate.epoch : 0;
+        k->want.of[slot].port = stray->port;
+        stray->port = 0;
+    }
 }
 
 uint8_t keeper_find(const struct keeper_core *k, const char *group)
@@ -170,12 +197,17 @@ int keeper_assign(struct keeper_core *k, const struct incarnation *to,
     s = &k->slots[slot];
     if (!s->assigned || !same_peers(&s->a, a))
         s->peers_set = false;
+    if (a->role == ROLE_NONE && (!s->assigned || s->a.role != ROLE_NONE)) {
+        s->formed = a->index;
+        s->unlooked = 0;
+    }
     s->proof_due = s->proof_due || (a->proof_wanted && !s->a.proof_wanted);
     if (s->order_epoch < a->epoch)
         s->order_index = 0; /* the log went on: that proof is not waited for any more */
     s->a = *a;
     s->assigned = true;
     k->want.of[slot].highest = a->epoch;
+    take_stray(k, slot);
     name_inherited(s);
     *ret_slot = slot;
     return 0;
@@ -306,8 +338,11 @@ void keeper_clock(struct keeper_core *k, bool same, int64_t rate_ppm)
 void keeper_tick(struct keeper_core *k)
 {
     k->renew_due = true;
-    for (uint8_t i = 0; i < k->want.count; i++)
+    for (uint8_t i = 0; i < k->want.count; i++) {
         k->slots[i].proof_due = k->slots[i].assigned && k->slots[i].a.proof_wanted;
+        if (k->slots[i].unlooked < KEEPER_LOOK_TICKS)
+            k->slots[i].unlooked++;
+    }
 }
 
 bool keeper_unanswered(const struct keeper_core *k) { return k->acked_seq != k->seq; }
@@ -420,4 +455,6 @@ void keeper_view(const struct keeper_core *k, uint8_t slot, struct boot now,
     };
     memcpy(ret->group, k->want.of[slot].group, AGENT_NAME_SIZE);
     memcpy(ret->problem, s->problem, sizeof ret->problem);
+    if (s->problem[0] == 0 && keeper_hold(k, slot) != NULL)
+        snprintf(ret->problem, sizeof ret->problem, "%s", keeper_hold(k, slot));
 }

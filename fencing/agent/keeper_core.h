@@ -16,7 +16,9 @@
  *    before the gate is closed and frozen, and that is before the proof is sent;
  *  - after a restart over a fence mark, closing and freezing comes before all else;
  *  - a running primary is taken over only as the log says (`adopt`), and its port is gated
- *    before a lease of its epoch is asked for (keeper_plan.c says why).
+ *    before a lease of its epoch is asked for (keeper_plan.c says why);
+ *  - while a group forms, no gate is put over a port whose server runs as a primary, or may
+ *    run as one: it may have clients, and the log has not said that it is to serve nobody.
  *
  * Pure:    no I/O, no clock, no allocation; `now` is a fresh reading by the caller.
  * Units:   struct boot, milliseconds.
@@ -41,7 +43,9 @@ enum {
     KEEPER_SENT_MAX = 64, /* renewals whose answers still count: more than 6 TTLs */
     KEEPER_PEERS_MAX = 8,
     KEEPER_REFUSAL_SIZE = 32,
-    KEEPER_PROBLEM_SIZE = 200,
+    KEEPER_PROBLEM_SIZE = ERR_TEXT_SIZE,
+    KEEPER_LOOK_TICKS =
+        10, /* renewal periods; a first look that takes longer is a problem */
 };
 
 /* Numbers of proto/wire.proto. */
@@ -78,6 +82,8 @@ struct keeper_server {
     uint64_t ready_epoch; /* may be opened in this epoch (I9); 0: in none */
     bool barred;          /* hung, or a server that is not ours: closed whatever else */
     bool stopped;         /* no process of the instance is left */
+    uint64_t looked; /* index of the assignment that was known when the newest look at it
+                      * was asked for; 0: not looked at in this life */
 };
 
 struct keeper_verdict {
@@ -162,8 +168,11 @@ struct keeper_slot {
     struct gate_state gate; /* as we left it, or found it */
     bool gate_doubted;      /* an ARM failed: it may be closed instead */
     bool managed;
-    bool peers_set;  /* the managed peers are those of `a` */
-    bool not_live;   /* the gate has the port: it cannot be adopted live */
+    bool peers_set;    /* the managed peers are those of `a` */
+    bool not_live;     /* the gate has the port: it cannot be adopted live */
+    unsigned unlooked; /* periods without a look since then: */
+    uint64_t formed; /* index of the assignment since which the group forms: a look that was
+                      * asked for before it does not count */
     uint64_t frozen; /* highest epoch frozen in this life */
     uint64_t order_epoch, order_index; /* fence order that wants its proof; index 0: none */
     bool proof_due;                    /* send `installed` (again) */
@@ -191,6 +200,11 @@ struct keeper_core {
     bool clock_same;
     int64_t clock_rate_ppm;
     struct keeper_counts counts;
+    struct keeper_stray {
+        uint16_t port; /* 0: taken up by its group */
+        struct gate_state gate;
+    } strays[GATE_PORTS_MAX];
+    uint8_t stray_count;
 };
 
 /* What other threads may know about a slot. */
@@ -217,6 +231,10 @@ void keeper_count_from(struct keeper_core *k, uint64_t seq);
 /* A port that the adopted gate manages already: nothing of it is touched until its group
  * is heard of (or a fence mark demands it). False: no record names this port. */
 bool keeper_gate_found(struct keeper_core *k, uint16_t port, const struct gate_state *gate);
+
+/* A port of the gate that was closed since no record names it: a former life put it there
+ * and did not come to note it down. The group that names it finds it gated. */
+void keeper_gate_stray(struct keeper_core *k, uint16_t port, const struct gate_state *gate);
 
 /* ERR_PEER foreign incarnation; ERR_STALE lower index or epoch; ERR_FULL too many groups;
  * ERR_CONFLICT a port of another group. *ret_slot where it was filed. */
@@ -257,6 +275,9 @@ void keeper_view(const struct keeper_core *k, uint8_t slot, struct boot now,
 bool keeper_unanswered(const struct keeper_core *k);
 /* A renewal names this group, or would. */
 bool keeper_wants_lease(const struct keeper_core *k, uint8_t slot);
+/* Why no gate is put over the port while its group forms, for people; NULL: nothing holds.
+ */
+const char *keeper_hold(const struct keeper_core *k, uint8_t slot);
 /* AGENT_GROUPS_MAX: none. */
 uint8_t keeper_find(const struct keeper_core *k, const char *group);
 

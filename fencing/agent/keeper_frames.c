@@ -5,6 +5,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/text.h"
 #include "fencing/agent/keeper_private.h"
 
 /* False for a text that does not fit: no name of ours is that long. */
@@ -110,9 +111,9 @@ static void take_assignment(struct keeper *k, const struct incarnation *to,
     if (keeper_assign(&k->core, to, &a, &slot, &err) != 0) {
         if (err.code == ERR_STALE) /* a leader that does not know yet that it is none */
             log_debug("assignment dropped: %s", err.text);
-        else if (strncmp(k->assign_problem, err.text, sizeof k->assign_problem - 1) != 0)
+        else if (strcmp(k->assign_problem, err.text) != 0)
             log_error("assignment refused: %s", err.text);
-        snprintf(k->assign_problem, sizeof k->assign_problem, "%.199s", err.text);
+        text_set(k->assign_problem, sizeof k->assign_problem, "%s", err.text);
         return;
     }
     k->health.enrolled = true;

@@ -5,6 +5,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/text.h"
 #include "fencing/agent/keeper_private.h"
 
 static const struct uplink *leader_of(const struct keeper *k)
@@ -45,16 +46,32 @@ static bool is_quiet(const struct keeper *k, const struct uplink *u)
     return boot_now().ns - u->heard.ns > limit_ms * NS_PER_MS;
 }
 
-void keeper_send(struct keeper *k, const Rf__Frame *frame, bool all)
+bool keeper_is_way(const struct keeper *k, const struct uplink *u, bool all)
 {
     const struct uplink *leader = all ? NULL : leader_of(k);
 
     if (leader != NULL && is_quiet(k, leader))
         leader = NULL;
+    return u->welcomed && (leader == NULL || leader == u);
+}
 
+void keeper_send(struct keeper *k, const Rf__Frame *frame, bool all)
+{
     for (unsigned i = 0; i < k->uplink_count; i++)
-        if (k->uplinks[i].welcomed && (leader == NULL || leader == &k->uplinks[i]))
+        if (keeper_is_way(k, &k->uplinks[i], all))
             uplink_send(&k->uplinks[i], frame);
+}
+
+static void ping(struct uplink *u)
+{
+    Rf__Ping m = RF__PING__INIT;
+    Rf__Frame frame = RF__FRAME__INIT;
+
+    m.seq = ++u->ping_seq;
+    m.sent_ns = boot_now().ns;
+    frame.body_case = RF__FRAME__BODY_PING;
+    frame.ping = &m;
+    uplink_send(u, &frame);
 }
 
 static int dial(struct uplink *u, struct err *err);
@@ -81,25 +98,21 @@ void keeper_links_tick(struct keeper *k)
     if (now.ns - k->pinged.ns < (uint64_t)KEEPER_PING_MS * NS_PER_MS)
         return;
     k->pinged = now;
-    for (unsigned i = 0; i < k->uplink_count; i++) {
-        struct uplink *u = &k->uplinks[i];
-        Rf__Ping ping = RF__PING__INIT;
-        Rf__Frame frame = RF__FRAME__INIT;
-
-        if (!u->welcomed)
-            continue;
-        ping.seq = ++u->ping_seq;
-        ping.sent_ns = boot_now().ns;
-        frame.body_case = RF__FRAME__BODY_PING;
-        frame.ping = &ping;
-        uplink_send(u, &frame);
-    }
+    for (unsigned i = 0; i < k->uplink_count; i++)
+        if (k->uplinks[i].welcomed)
+            ping(&k->uplinks[i]);
 }
 
 /* ---- what comes in --------------------------------------------------------------------
  */
 
-static void on_up(void *owner) { keeper_say_hello(owner); }
+static void on_up(void *owner)
+{
+    struct uplink *u = owner;
+
+    u->answered_seq = 0; /* what the other end said on an older stream it has forgotten */
+    keeper_say_hello(u);
+}
 
 static void on_down(void *owner, const struct err *why)
 {
@@ -108,7 +121,7 @@ static void on_down(void *owner, const struct err *why)
     u->welcomed = false;
     u->rtt_us = 0;
     if (u->problem[0] == 0)
-        snprintf(u->problem, sizeof u->problem, "%.190s", why->text);
+        text_set(u->problem, sizeof u->problem, "%s", why->text);
     keeper_publish(u->k);
 }
 
@@ -120,8 +133,10 @@ static void on_welcome(struct uplink *u, const Rf__ControllerWelcome *w)
     u->term = w->term;
     u->problem[0] = 0;
     snprintf(u->leader, sizeof u->leader, "%s", w->leader);
-    if (first) /* at once, so that a lease is not short of the time to the next tick */
+    if (first) { /* at once, so that a lease is not short of the time to the next tick */
+        ping(u); /* nor are reports dated by the welcome until then */
         keeper_tick(&u->k->core);
+    }
     keeper_pump(u->k);
 }
 
@@ -135,17 +150,19 @@ static bool everybody_refused(const struct keeper *k)
 
 static void on_refusal(struct uplink *u, const Rf__Refusal *r)
 {
+    char reason[sizeof u->problem];
     struct keeper *k = u->k;
 
-    if (strncmp(u->problem, r->reason, sizeof u->problem - 10) != 0)
+    text_set(reason, sizeof reason, "%s", r->reason);
+    if (strcmp(u->problem, reason) != 0)
         log_error("controller %s refuses this agent: %s", u->to->name, r->reason);
-    snprintf(u->problem, sizeof u->problem, "%.190s", r->reason);
+    memcpy(u->problem, reason, sizeof reason);
     u->welcomed = false;
     if (r->final) { /* it would only be said again; another process may know better */
         link_close(TAKE(u->link));
         if (everybody_refused(k))
-            snprintf(k->health.fatal, sizeof k->health.fatal,
-                     "every controller refuses this agent: %.150s", r->reason);
+            text_set(k->health.fatal, sizeof k->health.fatal,
+                     "every controller refuses this agent: %s", r->reason);
     }
     keeper_publish(k);
 }
@@ -166,6 +183,10 @@ static void on_pong(struct uplink *u, const Rf__Pong *pong)
 {
     uint64_t now = boot_now().ns;
 
+    if (pong->seq > u->answered_seq && pong->seq <= u->ping_seq) {
+        u->answered_seq = pong->seq;
+        u->answered.ns = now;
+    }
     if (pong->seq == u->ping_seq && pong->sent_ns <= now &&
         (now - pong->sent_ns) / 1000 < UINT32_MAX)
         u->rtt_us = (uint32_t)((now - pong->sent_ns) / 1000) + 1;
@@ -210,7 +231,7 @@ static int dial(struct uplink *u, struct err *err)
 static void on_garbage(struct uplink *u, const char *why)
 {
     log_error("controller %s: %s: connecting anew", u->to->name, why);
-    snprintf(u->problem, sizeof u->problem, "%.190s", why);
+    text_set(u->problem, sizeof u->problem, "%s", why);
     u->welcomed = false;
     link_close(TAKE(u->link));
     u->redial.ns = boot_now().ns + (uint64_t)KEEPER_REDIAL_MS * NS_PER_MS;
@@ -279,6 +300,6 @@ void keeper_links_health(struct keeper *k)
         if (u->problem[0] != 0)
             snprintf(c->problem, sizeof c->problem, "%s", u->problem);
         else if (last != NULL && last->code != 0)
-            snprintf(c->problem, sizeof c->problem, "%.190s", last->text);
+            text_set(c->problem, sizeof c->problem, "%s", last->text);
     }
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "controller/base/assert.h"
+#include "controller/base/text.h"
 #include "fencing/agent/keeper_core.h"
 
 enum {
@@ -39,7 +40,7 @@ static bool plan_fence(const struct keeper_core *k, uint8_t slot, struct boot no
     return true;
 }
 
-/* ---- a running primary is adopted ------------------------------------------------------
+/* ---- a running primary is adopted, or left alone ---------------------------------------
  *
  * Nobody gates the port of a server that runs since before Ringfence, or since a `detach`.
  * It goes on serving while the log proves all others (I2) and activates it; then its gate
@@ -64,20 +65,61 @@ static bool plan_fence(const struct keeper_core *k, uint8_t slot, struct boot no
  *    is acknowledged now (I8), and no other member has to be waited for (I9).
  */
 
+/* A first gate is closed, and whoever is served through the port would be cut off until
+ * somebody noticed. While the group forms nobody is authorised, so nothing is gained by
+ * closing over a primary that an operator has overlooked: without a gate it has no proof,
+ * and without its proof nobody else is activated (I2). Not knowing counts as serving. A
+ * server that is looked at and does not serve is gated, and what becomes of it later
+ * changes nothing about the gate: started or promoted behind it, it has never served
+ * anybody. */
+static bool may_serve(const struct keeper_slot *s)
+{
+    if (s->server.looked < s->formed)
+        return true;
+    switch (s->server.state) {
+    case KEEPER_SERVER_DOWN:
+    case KEEPER_SERVER_STANDBY:
+        return false;
+    case KEEPER_SERVER_UNKNOWN:
+    case KEEPER_SERVER_PRIMARY:
+    case KEEPER_SERVER_OTHER:
+        break;
+    }
+    return true;
+}
+
 /* Nothing of ours stands before it yet, and nothing of ours is to be closed over it. */
 static bool is_untouched(const struct keeper_core *k, uint8_t slot)
 {
     const struct keeper_slot *s = &k->slots[slot];
 
-    if (!s->a.adopt || s->managed || s->not_live || k->want.of[slot].port != 0 ||
-        s->order_index != 0 || s->a.fence_index != 0)
+    if (s->managed || s->not_live || k->want.of[slot].port != 0 || s->order_index != 0 ||
+        s->a.fence_index != 0)
         return false;
     if (s->a.role == ROLE_NONE)
-        return true;
-    return s->a.role == ROLE_PRIMARY && k->want.of[slot].fenced < s->a.epoch &&
-           !s->server.barred &&
+        return s->a.adopt || may_serve(s);
+    return s->a.adopt && s->a.role == ROLE_PRIMARY &&
+           k->want.of[slot].fenced < s->a.epoch && !s->server.barred &&
            (s->server.state == KEEPER_SERVER_PRIMARY ||
             s->server.state == KEEPER_SERVER_UNKNOWN);
+}
+
+const char *keeper_hold(const struct keeper_core *k, uint8_t slot)
+{
+    const struct keeper_slot *s = &k->slots[slot];
+    bool looked = s->server.looked >= s->formed;
+
+    if (!s->assigned || s->a.role != ROLE_NONE || s->a.adopt || !is_untouched(k, slot))
+        return NULL;
+    if (looked && s->server.state == KEEPER_SERVER_PRIMARY)
+        return "the server runs as a primary that this group is not to take over: its port "
+               "is left as it is until it is stopped, or the group's file makes its region "
+               "the active one, with `adopt: true`";
+    if (!looked && s->unlooked < KEEPER_LOOK_TICKS)
+        return NULL;
+    return "it cannot be told yet whether the server runs as a primary: until then its "
+           "port "
+           "is left as it is";
 }
 
 /* I6: the disk knows the epoch; I2: the gate was seen to work; I4: the clock is fit for the
@@ -103,11 +145,13 @@ static bool plan_adopt(const struct keeper_core *k, uint8_t slot, struct boot no
     return true;
 }
 
-/* Open since before this epoch had a lease, and without a gap. */
+/* Open since before this epoch had a lease, and without a gap. Once the log has `opened`
+ * (an answer may say so before the assignment does) its server has to be ready as any
+ * other. */
 static bool is_adopted_open(const struct keeper_slot *s, struct boot now)
 {
-    return s->a.adopt && s->gate.epoch == s->a.epoch && s->gate.mode == GATE_OPEN &&
-           s->gate.deadline.ns > now.ns;
+    return s->a.adopt && !s->lease.open && s->gate.epoch == s->a.epoch &&
+           s->gate.mode == GATE_OPEN && s->gate.deadline.ns > now.ns;
 }
 
 /* ---- any other ------------------------------------------------------------------------
@@ -150,7 +194,7 @@ static bool plan_try(const struct keeper_core *k, uint8_t slot, struct boot now,
     const struct keeper_slot *s = &k->slots[slot];
 
     if (!s->assigned || s->a.role == ROLE_DETACHED ||
-        (!s->managed && !is_untouched(k, slot)) || k->want.of[slot].tried ||
+        (!s->managed && !(s->a.adopt && is_untouched(k, slot))) || k->want.of[slot].tried ||
         !may_try(s, KEEPER_TRY, now))
         return false;
     /* On spare ports alone where clients are being served. */
@@ -420,7 +464,7 @@ void keeper_done(struct keeper_core *k, const struct keeper_effect *e,
             s->problem[0] = 0;
         return;
     }
-    snprintf(s->problem, sizeof s->problem, "%s: %.180s", keeper_effect_name(e->kind),
+    text_set(s->problem, sizeof s->problem, "%s: %s", keeper_effect_name(e->kind),
              result->text);
     note_failed(k, e, result->code, now);
 }

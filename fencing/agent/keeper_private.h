@@ -20,8 +20,9 @@ enum {
     KEEPER_TICK_MAX_MS = 2000,
     KEEPER_LATE_MS = 50, /* a turn later than this counts as ours, not as others' silence */
     KEEPER_PING_MS = 1000,
-    KEEPER_REDIAL_MS = 1000,  /* after garbage */
-    KEEPER_EFFECTS_MAX = 512, /* in one turn: more is a mistake of ours */
+    KEEPER_STEPS_STILL_MS = 10000, /* they speak every second or two */
+    KEEPER_REDIAL_MS = 1000,       /* after garbage */
+    KEEPER_EFFECTS_MAX = 512,      /* in one turn: more is a mistake of ours */
 };
 
 struct uplink {
@@ -32,8 +33,9 @@ struct uplink {
     bool welcomed;
     struct boot heard; /* last frame that came by it */
     uint64_t term;
-    char leader[AGENT_NAME_SIZE]; /* as it said last */
-    uint64_t ping_seq;
+    char leader[AGENT_NAME_SIZE];    /* as it said last */
+    uint64_t ping_seq, answered_seq; /* our last one, and the last one with an answer */
+    struct boot answered;            /* when that came */
     uint32_t rtt_us;
     char problem[KEEPER_PROBLEM_SIZE];
 };
@@ -72,6 +74,7 @@ struct keeper {
     struct boot pinged;
     struct board_health health;
     char assign_problem[KEEPER_PROBLEM_SIZE]; /* of the last refused one, said once */
+    uint64_t holds_logged;    /* by slot bit: that the port of a primary is held was said */
     uint64_t refusals_logged; /* by slot bit: the last renewal's refusal was said aloud */
 };
 
@@ -86,6 +89,8 @@ MUST_USE int keeper_links_open(struct keeper *k, struct err *err);
 void keeper_links_close(struct keeper *k);
 /* To the controller that leads as far as we know; to all if nobody does, or `all`. */
 void keeper_send(struct keeper *k, const Rf__Frame *frame, bool all);
+/* Whether it would go out by this link. */
+bool keeper_is_way(const struct keeper *k, const struct uplink *u, bool all);
 void keeper_links_tick(struct keeper *k); /* pings, and dials again what sent garbage */
 void keeper_links_health(struct keeper *k);
 

@@ -122,6 +122,17 @@ static int64_t margin_ms(const struct keeper_slot *s, struct boot now)
     return (int64_t)(s->lease.deadline.ns - now.ns) / NS_PER_MS;
 }
 
+/* The steps' thread speaks at each look at its server, whatever comes of the look. One that
+ * has stood still for so long (on a disk that hangs under the mark before a step, I6) can
+ * begin nothing, and is no target of a move. */
+static bool steps_stand_still(const struct keeper *k, uint8_t slot, struct boot now)
+{
+    const struct kept_report *kept = &k->reports[slot];
+
+    return kept->packed.len != 0 && k->core.slots[slot].a.role != ROLE_DETACHED &&
+           now.ns - kept->taken.ns > (uint64_t)KEEPER_STEPS_STILL_MS * NS_PER_MS;
+}
+
 /* The gate's part of a report, which the steps leave empty. The strings it borrows are
  * taken back before the message is freed. */
 static void fill_gate(const struct keeper *k, uint8_t slot, struct boot now,
@@ -129,15 +140,23 @@ static void fill_gate(const struct keeper *k, uint8_t slot, struct boot now,
 {
     const struct keeper_slot *s = &k->core.slots[slot];
     const struct kept_report *kept = &k->reports[slot];
+    const char *hold = keeper_hold(&k->core, slot);
 
     r->epoch = k->core.disk.of[slot].highest;
     r->gate_mode = mode_text(s, now);
     r->lease_margin_ms = margin_ms(s, now);
     r->gate_proven = s->managed && k->core.want.of[slot].tried;
     if (kept->packed.len != 0)
-        r->seen_age_ms += (now.ns - kept->taken.ns) / NS_PER_MS;
+        r->seen_age_ms += (now.ns - kept->taken.ns) / NS_PER_MS + 1;
+    if (steps_stand_still(k, slot, now)) {
+        r->unfit = true;
+        r->problem = wire_text("the agent's steps stand still: does the disk under "
+                               "state_dir hang?");
+    }
     if (r->problem[0] == 0)
         r->problem = wire_text(s->problem);
+    if (r->problem[0] == 0 && hold != NULL)
+        r->problem = wire_text(hold);
 }
 
 struct outgoing {
@@ -161,6 +180,24 @@ static void add_report(const struct keeper *k, uint8_t slot, struct boot now,
     o->list[m->n_instances++] = &o->filled[slot];
 }
 
+/* Each controller dates it by its own answers to this link's pings (relay.h): rounded
+ * down, since an answer said to be older than it is would make the report younger. */
+static void send_dated(struct keeper *k, Rf__Frame *frame)
+{
+    bool all = keeper_unanswered(&k->core);
+
+    for (unsigned i = 0; i < k->uplink_count; i++) {
+        struct uplink *u = &k->uplinks[i];
+
+        if (!keeper_is_way(k, u, all))
+            continue;
+        frame->agent_report->answered_seq = u->answered_seq;
+        frame->agent_report->answered_age_ms =
+            u->answered_seq != 0 ? (boot_now().ns - u->answered.ns) / NS_PER_MS : 0;
+        uplink_send(u, frame);
+    }
+}
+
 void keeper_say_report(struct keeper *k)
 {
     static _Thread_local struct outgoing o;
@@ -182,7 +219,7 @@ void keeper_say_report(struct keeper *k)
     /* Without any instance too: it is how the leader hears that the agent lives. */
     frame.body_case = RF__FRAME__BODY_AGENT_REPORT;
     frame.agent_report = &m;
-    keeper_send(k, &frame, keeper_unanswered(&k->core));
+    send_dated(k, &frame);
     for (unsigned i = 0; i < AGENT_GROUPS_MAX; i++)
         if (o.unpacked[i] != NULL)
             rf__instance_report__free_unpacked(o.unpacked[i], NULL);

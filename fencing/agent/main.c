@@ -5,8 +5,10 @@
 
 #include "controller/base/help.h"
 #include "controller/base/log.h"
+#include "controller/config/config.h"
 #include "controller/net/tls.h"
 #include "fencing/agent/agent.h"
+#include "fencing/agent/agent_check.h"
 #include "providers/worker.h"
 
 #define DEFAULT_CONFIG "/etc/ringfence/agent.yaml"
@@ -16,7 +18,9 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_CONFIG = 78 };
 static const struct help_option options[] = {
     {"config", 'c', "FILE", "configuration; default " DEFAULT_CONFIG},
     {"check", 0, NULL,
-     "read the configuration and the certificate, say what is wrong with them, and end"},
+     "read the configuration and the certificate, look whether this host has what they "
+     "name, say all that is wrong, and end. A running agent is not disturbed, and what it "
+     "holds itself is not wrong. What other hosts' files say is not looked at"},
     {"help", 'h', NULL, "print this"},
     {"version", 'V', NULL, "print the version"},
     {"man", 0, NULL, "print the manual page, to be read with `man -l -`"},
@@ -28,8 +32,8 @@ static const struct help_pair exit_codes[] = {
     {"1", "stopped: the last line of the log says why and what to do"},
     {"2", "wrong command line"},
     {"78",
-     "wrong configuration, certificate, state directory, gate or port: the text names "
-     "it"},
+     "wrong configuration, certificate, state directory, gate or port, or no PostgreSQL to "
+     "act on: the text names file, line and key"},
     {NULL, NULL},
 };
 
@@ -67,28 +71,59 @@ static const struct help help = {
     .see_also = "ringfence(1), ringfenced(8)",
 };
 
-static int check(const struct agent_settings *s)
+/* Where it stands in the file is said for each finding. */
+struct told {
+    const struct config *config;
+    bool checking; /* `--check`: to the terminal */
+};
+
+static void on_finding(void *owner, bool is_error, const char *key, const char *text)
 {
+    const struct told *t = owner;
+    struct err err = {0};
+
+    (void)config_bad(t->config, key, &err, "%s", text);
+    if (t->checking)
+        (void)fprintf(stderr, "ringfence-agent: %s%s\n",
+                      is_error ? "" : "warning: ", err.text);
+    else
+        log_at(is_error ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "%s", err.text);
+}
+
+static int check(const struct agent_settings *s, const struct config *config)
+{
+    struct told told = {config, true};
+    struct findings f = {.say = on_finding, .owner = &told};
     const struct tls_files pem = {.ca = s->ca, .cert = s->cert, .key = s->key};
     const struct tls_node node = {IDENTITY_AGENT, s->cluster, s->name};
     struct err err = {0};
 
+    agent_check_host(s, false, &f);
+    agent_check_server(s, false, &f);
     if (tls_check(&pem, &node, &err) != 0) {
         (void)fprintf(stderr, "ringfence-agent: %s\n", err.text);
         return EXIT_CONFIG;
     }
+    if (f.errors != 0)
+        return EXIT_CONFIG;
     (void)printf("agent %s of cluster %s: configuration and certificate are good\n",
                  s->name, s->cluster);
     return EXIT_OK;
 }
 
-static int run(const struct agent_settings *s)
+static int run(const struct agent_settings *s, const struct config *config)
 {
+    struct told told = {config, false};
+    struct findings host = {.say = on_finding, .owner = &told}, server = host;
     struct err err = {0};
     int status;
 
     log_begin("ringfence-agent", s->name);
-    status = agent_run(s, &err);
+    agent_check_host(s, true, &host);
+    agent_check_server(s, true, &server);
+    if (host.errors != 0)
+        return EXIT_CONFIG;
+    status = agent_run(s, server.errors == 0, &err);
     if (status == 0) {
         log_info("ended");
         return EXIT_OK;
@@ -114,6 +149,7 @@ static int run_worker(const char *fd)
 int main(int argc, char **argv)
 {
     static struct agent_settings settings;
+    AUTO(config_free) struct config *config = NULL;
     struct help_parsed parsed;
     struct err err = {0};
     const char *path;
@@ -125,11 +161,12 @@ int main(int argc, char **argv)
     if (status >= 0)
         return status;
     path = help_value(&parsed, "config");
-    if (agent_settings_load(&settings, path != NULL ? path : DEFAULT_CONFIG, &err) != 0) {
+    if (agent_settings_load(&settings, path != NULL ? path : DEFAULT_CONFIG, &config,
+                            &err) != 0) {
         (void)fprintf(stderr, "ringfence-agent: %s\n", err.text);
         return EXIT_CONFIG;
     }
     if (help_value(&parsed, "check") != NULL)
-        return check(&settings);
-    return run(&settings);
+        return check(&settings, config);
+    return run(&settings, config);
 }

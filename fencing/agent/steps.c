@@ -7,6 +7,7 @@
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/text.h"
 #include "fencing/agent/steps_private.h"
 
 /* Each text once; a disk that is full stays full for hours. */
@@ -14,8 +15,9 @@ static void note_disk(struct steps *st, const struct err *why)
 {
     char text[KEEPER_PROBLEM_SIZE] = "";
 
+    st->disk_hangs = why != NULL && why->code == ERR_TIMEOUT;
     if (why != NULL)
-        snprintf(text, sizeof text, "state_dir not writable: %.160s", why->text);
+        text_set(text, sizeof text, "state_dir not writable: %s", why->text);
     if (strcmp(text, st->disk_problem) == 0)
         return;
     if (why != NULL)
@@ -28,8 +30,15 @@ static void note_disk(struct steps *st, const struct err *why)
 bool steps_save(struct steps *st)
 {
     struct err err = {0};
-    bool failed = steps_state_write(st->parts.dir, &st->records, &err) != 0;
+    bool failed;
 
+    /* Known to hang: not tried, or everything that is done here would hang with it. The
+     * probe says when it answers again, and what has waited is written then. */
+    if (st->disk_hangs) {
+        st->save_failed = true;
+        return false;
+    }
+    failed = steps_state_write(st->parts.dir, &st->records, &err) != 0;
     st->save_failed = failed;
     note_disk(st, failed ? &err : NULL);
     return !failed;
@@ -41,6 +50,7 @@ static void on_probed(void *owner, const struct err *why)
     char before[KEEPER_PROBLEM_SIZE];
 
     memcpy(before, st->disk_problem, sizeof before);
+    st->disk_hangs = false;
     if (why == NULL && st->save_failed)
         (void)steps_save(st); /* what it could not take has waited */
     else
@@ -80,6 +90,18 @@ static void forget(struct inst *i)
     (void)steps_save(i->st);
 }
 
+/* A group begins to form: while it was let go nobody looked, and the server may have become
+ * anything. What was seen before is no look at what the keeper asks about now. */
+static void look_anew(struct inst *i)
+{
+    i->state = KEEPER_SERVER_UNKNOWN;
+    i->looked = 0;
+    i->asked_at = (struct mono){0};
+    if (i->seen != NULL)
+        rf__observation__free_unpacked(i->seen, NULL);
+    i->seen = NULL;
+}
+
 static void take_assignment(struct inst *i)
 {
     AUTO(buf_free) struct buf bytes = {0};
@@ -90,6 +112,9 @@ static void take_assignment(struct inst *i)
     a = rf__assignment__unpack(NULL, bytes.len, bytes.data);
     if (a == NULL)
         return; /* no memory: a newer one will come with the next change */
+    if (a->role == RF__ROLE__ROLE_NONE &&
+        (i->a == NULL || i->a->role != RF__ROLE__ROLE_NONE))
+        look_anew(i);
     if (i->a != NULL) {
         if (i->a->epoch != a->epoch)
             i->crashed = false;
@@ -228,6 +253,11 @@ static void resume_all(struct steps *st)
 int steps_open(struct steps **ret_steps, const struct steps_parts *parts, struct err *err)
 {
     struct steps *st = calloc(1, sizeof *st);
+    struct disk_probe_parts probe = {.loop = parts->loop,
+                                     .dir = parts->dir,
+                                     .deadline_ms = DISK_PROBE_DEADLINE_MS,
+                                     .says = on_probed,
+                                     .owner = st};
     int status;
 
     if (st == NULL)
@@ -242,9 +272,8 @@ int steps_open(struct steps **ret_steps, const struct steps_parts *parts, struct
         status = bell_open(&st->bell, parts->loop, on_bell, st, err);
     if (status == 0)
         status = steps_state_end_leftovers(&st->records, err);
-    if (status == 0 &&
-        disk_probe_open(&st->probe, parts->loop, parts->dir, on_probed, st) != 0)
-        status = err_set(err, ERR_NOMEM, "disk probe");
+    if (status == 0)
+        status = disk_probe_open(&st->probe, &probe, err);
     if (status != 0) {
         bell_close(st->bell);
         free(st);

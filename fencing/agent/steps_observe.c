@@ -53,10 +53,19 @@ static bool wants_canary(const struct inst *i, struct mono now)
             mono_since_ms(i->canary_asked_at, now) >= each);
 }
 
+/* A server that stops gives no session, so each look starts a program that reads its
+ * control file, on the cores that the shutdown needs while all writes wait for it. */
+static uint32_t observe_each_ms(const struct inst *i, struct mono now)
+{
+    if (i->run.busy && i->run.kind == RF__STEP_KIND__STEP_STOP)
+        return OBSERVE_STOP_MS;
+    return now.ns < i->fast_until.ns ? OBSERVE_FAST_MS : OBSERVE_MS;
+}
+
 void inst_observe(struct inst *i)
 {
     struct mono now = mono_now();
-    uint32_t each = now.ns < i->fast_until.ns ? OBSERVE_FAST_MS : OBSERVE_MS;
+    uint32_t each = observe_each_ms(i, now);
     Rf__ProviderRequest request = RF__PROVIDER_REQUEST__INIT;
     char *checks[] = {wire_text("settings"), wire_text("disk")};
     Rf__ServerSpec server;
@@ -82,6 +91,7 @@ void inst_observe(struct inst *i)
     i->checking = i->checks_wanted;
     i->checks_wanted = false;
     i->asked_at = now;
+    i->asked_index = i->a->index;
     i->canary_asked = request.canary;
     if (request.canary)
         i->canary_asked_at = now;
@@ -146,26 +156,38 @@ static void carry_over(const Rf__Observation *before, Rf__Observation *now)
     now->sync_generation = before->sync_generation;
 }
 
-void inst_take_observation(struct inst *i, const Rf__Observation *seen)
+/* I9: a position is as old as the look that found it, not as its way to us: the look may
+ * have taken a second, and our loop may come late to it. */
+static struct mono looked_at(const Rf__Observation *seen)
+{
+    struct mono now = mono_now();
+
+    return seen->looked_ns != 0 && seen->looked_ns < now.ns ? (struct mono){seen->looked_ns}
+                                                            : now;
+}
+
+bool inst_take_observation(struct inst *i, const Rf__Observation *seen)
 {
     struct postmaster pm = {seen->postmaster_pid, seen->postmaster_start_ms};
     Rf__Observation *copy;
 
     /* It was taken before the exit that we have seen since. */
     if (pm.pid != 0 && postmaster_equal(pm, i->dead))
-        return;
+        return false;
     copy = observation_copy(seen);
     if (copy == NULL)
-        return; /* no memory; the next one may find some */
+        return false; /* no memory; the next one may find some */
     carry_over(i->seen, copy);
     note_denied(i, i->seen, copy);
     if (i->seen != NULL)
         rf__observation__free_unpacked(i->seen, NULL);
     i->seen = copy;
-    i->seen_at = mono_now();
+    i->seen_at = looked_at(seen);
+    copy->looked_ns = 0; /* another host would make nothing of it */
     i->observations++;
     note_canary(i, seen);
     note_server(i, seen);
+    return true;
 }
 
 static void look_for_silent_members(struct inst *i)
@@ -204,7 +226,8 @@ void inst_on_observed(void *owner, const Rf__ProviderReply *reply, const struct 
         i->canary_asked = false;
         log_warn("%s: observing the server: %s", i->group, why->text);
     } else if (reply->seen != NULL) {
-        inst_take_observation(i, reply->seen);
+        if (inst_take_observation(i, reply->seen))
+            i->looked = i->asked_index;
         if (i->a != NULL && i->seen != NULL)
             look_for_silent_members(i);
     }

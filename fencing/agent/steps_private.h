@@ -11,8 +11,9 @@
 
 enum {
     STEPS_TICK_MS = 50,
-    OBSERVE_MS = 300,     /* while nothing happens */
-    OBSERVE_FAST_MS = 50, /* for FAST_FOR_MS after something did */
+    OBSERVE_MS = 300,       /* while nothing happens */
+    OBSERVE_FAST_MS = 50,   /* for FAST_FOR_MS after something did */
+    OBSERVE_STOP_MS = 1000, /* while a stop is under way: the step tells when it is over */
     FAST_FOR_MS = 3000,
     OBSERVE_DEADLINE_MS = 1500,
     PROBE_DEFAULT_MS = 1000,
@@ -59,6 +60,8 @@ struct inst {
     Rf__Observation *seen;
     struct mono seen_at, asked_at, canary_asked_at;
     struct mono canary_ok;  /* accepted, or not accepted for a reason that is not hung */
+    uint64_t asked_index;   /* of the assignment, when the last look was asked for */
+    uint64_t looked;        /* of the newest look that was answered; see keeper_server */
     unsigned canary_failed; /* tries that came to nothing since */
     bool canary_asked;      /* with the observation that is under way */
     struct mono fast_until, stop_again, nudge_until;
@@ -88,13 +91,13 @@ struct steps {
     struct step_records records;
     struct mono ticked;
     struct disk_probe *probe;
-    bool save_failed;
+    bool save_failed, disk_hangs;
     char disk_problem[KEEPER_PROBLEM_SIZE]; /* nothing can be begun: state_dir, and why */
     struct inst insts[AGENT_GROUPS_MAX];
 };
 
 /* steps.c */
-/* False (and logged once): the disk does not take it. */
+/* False (and logged once): the disk does not take it, or hangs. */
 bool steps_save(struct steps *st);
 
 /* steps_watch.c */
@@ -106,7 +109,8 @@ void inst_check_watch(struct inst *i);
 
 /* steps_observe.c */
 void inst_observe(struct inst *i); /* ask, if it is time */
-void inst_take_observation(struct inst *i, const Rf__Observation *seen);
+/* False: it says nothing new. */
+bool inst_take_observation(struct inst *i, const Rf__Observation *seen);
 helper_reply inst_on_observed;
 void inst_fill_server(const struct inst *i, Rf__ServerSpec *out);
 Rf__Observation *observation_copy(const Rf__Observation *from);

@@ -6,6 +6,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/text.h"
 #include "controller/core/state.h"
 #include "fencing/agent/steps_private.h"
 #include "fencing/agent/wire_text.h"
@@ -94,7 +95,7 @@ static void finish(struct inst *i, const Rf__StepResult *r)
     i->stopped = r->outcome == RF__STEP_OUTCOME__OUTCOME_DONE &&
                  i->run.kind == RF__STEP_KIND__STEP_STOP;
     if (r->seen != NULL)
-        inst_take_observation(i, r->seen);
+        (void)inst_take_observation(i, r->seen);
     if (known) {
         note_known(i, r);
         i->rec->running_kind = 0;
@@ -126,7 +127,7 @@ static bool note_trouble(struct inst *i, Rf__StepKind kind, const char *text)
     char now[KEEPER_PROBLEM_SIZE];
     bool news;
 
-    snprintf(now, sizeof now, "%s", text);
+    text_set(now, sizeof now, "%s", text);
     news = i->trouble_kind != kind || !same_trouble(i->trouble, now);
     i->trouble_kind = kind;
     memcpy(i->trouble, now, sizeof now);
@@ -234,9 +235,9 @@ static void begin(struct inst *i, Rf__StepRequest *rq, bool own)
 static void refuse(struct inst *i, const char *why)
 {
     Rf__StepResult r = RF__STEP_RESULT__INIT;
-    char line[160];
+    char line[KEEPER_PROBLEM_SIZE];
 
-    snprintf(line, sizeof line, "refused by the agent: %.120s", why);
+    text_set(line, sizeof line, "refused by the agent: %s", why);
     log_at(note_trouble(i, i->order->request->kind, line) ? LOG_LEVEL_WARN
                                                           : LOG_LEVEL_DEBUG,
            "%s: step %" PRIu64 " (%s) %s", i->group, i->order->request->step,

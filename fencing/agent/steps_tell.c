@@ -97,10 +97,12 @@ void inst_tell_keeper(struct inst *i, uint64_t ready_epoch)
     struct keeper_server s = {.state = i->state,
                               .ready_epoch = ready_epoch,
                               .barred = i->hung || i->alien,
-                              .stopped = i->stopped && !i->alive};
+                              .stopped = i->stopped && !i->alive,
+                              .looked = i->looked};
 
     if (s.state == i->told.state && s.ready_epoch == i->told.ready_epoch &&
-        s.barred == i->told.barred && s.stopped == i->told.stopped)
+        s.barred == i->told.barred && s.stopped == i->told.stopped &&
+        s.looked == i->told.looked)
         return;
     i->told = s;
     board_put_server(i->st->parts.board, i->slot, &s);
@@ -146,7 +148,7 @@ static void say_report(struct inst *i, bool ready)
     char *shrink[SHRINK_PEERS_MAX];
 
     r.seen = i->seen;
-    r.seen_age_ms = mono_since_ms(i->seen_at, mono_now());
+    r.seen_age_ms = mono_since_ms(i->seen_at, mono_now()) + 1; /* rounded up */
     r.crashed = i->crashed;
     r.hung = i->hung;
     r.ready = ready;

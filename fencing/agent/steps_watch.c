@@ -37,6 +37,7 @@ static void exited(struct inst *i)
         i->seen->postmaster_pid = 0;
         i->seen->postmaster_start_ms = 0;
         i->seen->streaming = false;
+        i->seen->flush_lsn = 0; /* I9: where its log ended is not known before a look */
         i->seen_at = mono_now();
     }
     log_info("%s: the postmaster (pid %d) has ended%s", i->group, i->dead.pid,

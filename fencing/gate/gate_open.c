@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "controller/base/log.h"
+#include "controller/base/text.h"
 #include "fencing/gate/bpf_find.h"
 #include "fencing/gate/clockcheck.h"
 #include "fencing/gate/courtesy.h"
@@ -115,7 +116,7 @@ static int open_driver(struct gate *gate, const struct gate_config *config, stru
     r = open_nft(gate, err);
     if (r != 0)
         return err_wrap(err, "no eBPF (%s)", because.text);
-    (void)snprintf(gate->fallback, sizeof gate->fallback, "%.100s", because.text);
+    text_set(gate->fallback, sizeof gate->fallback, "%s", because.text);
     log_warn("gate: nftables, the weaker driver, is used: no eBPF: %s", because.text);
     return 0;
 }

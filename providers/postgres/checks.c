@@ -12,6 +12,7 @@
 
 #include "controller/base/clock.h"
 #include "providers/postgres/child.h"
+#include "providers/postgres/control.h"
 #include "providers/postgres/files.h"
 #include "providers/provider.h"
 
@@ -271,8 +272,22 @@ static void check_sync_latency(const struct pg *pg, Rf__ProviderReply *reply)
          us[SYNC_TRIES / 2], SYNC_TRIES, us[SYNC_TRIES - 1]);
 }
 
-static void check_disk(const struct pg *pg, Rf__ProviderReply *reply)
+static void check_version(struct pg *pg, struct mono deadline, Rf__ProviderReply *reply)
 {
+    struct err err;
+
+    if (pg_data_absent(pg))
+        return;
+    if (pg_version_fits(pg, deadline, &err) != 0)
+        find(reply, "bin_dir", "fail", "%s", err.text);
+    else
+        find(reply, "bin_dir", "ok", "%s is of PostgreSQL %u, as %s is", pg->spec->bin_dir,
+             pg->bin_major, pg->spec->data);
+}
+
+static void check_disk(struct pg *pg, struct mono deadline, Rf__ProviderReply *reply)
+{
+    check_version(pg, deadline, reply);
     check_room(reply, "room_data", pg->spec->data);
     if (access(pg->spec->tail_dir, F_OK) == 0)
         check_room(reply, "room_tail", pg->spec->tail_dir);
@@ -396,7 +411,7 @@ int pg_checks(struct pg *pg, char *const *checks, size_t n, Rf__ProviderReply *r
         if (strcmp(checks[i], "settings") == 0)
             check_settings(pg, deadline, reply);
         else if (strcmp(checks[i], "disk") == 0)
-            check_disk(pg, reply);
+            check_disk(pg, deadline, reply);
         else if (strcmp(checks[i], "host") == 0)
             check_host(pg, deadline, reply);
         else

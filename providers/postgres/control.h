@@ -9,4 +9,9 @@
 MUST_USE int pg_control_read(const struct pg *pg, struct mono deadline,
                              struct pg_control *ret, struct err *err);
 
+/* A data directory belongs to one major version, and bin_dir has programs of one. Asks the
+ * programs once, the directory each time.
+ *   ERR_CONFLICT  they differ */
+MUST_USE int pg_version_fits(struct pg *pg, struct mono deadline, struct err *err);
+
 #endif

@@ -334,8 +334,7 @@ int pg_step_follow(struct pg *pg, const Rf__StepRequest *rq, struct mono deadlin
     if (status != 0)
         return err_wrap(err, "follow %s", rq->upstream->instance);
     if (pg_standby_wait_streaming(pg, deadline, err) != 0)
-        return err_set(err, ERR_UNKNOWN,
-                       "runs as a standby of %s, but does not stream: %.300s",
+        return err_set(err, ERR_UNKNOWN, "runs as a standby of %s, but does not stream: %s",
                        rq->upstream->instance, err->text);
     return 0;
 }

@@ -207,7 +207,7 @@ static int promote(struct pg *pg, const char *names, struct mono deadline, struc
                        err->text, second.text);
     }
     if (until_promoted(pg, deadline, err) != 0)
-        return err_set(err, ERR_UNKNOWN, "promotion was asked for and not seen: %.300s",
+        return err_set(err, ERR_UNKNOWN, "promotion was asked for and not seen: %s",
                        err->text);
     return 0;
 }
@@ -251,14 +251,14 @@ static int lead_running(struct pg *pg, const Rf__StepRequest *rq, const char *na
                    err) != 0 ||
         pg_ask(&pg->main, "SELECT current_setting('synchronous_standby_names')", deadline,
                shown, sizeof shown, err) != 0)
-        return recovering ? err_set(err, ERR_UNKNOWN, "promoted, then: %.300s", err->text)
+        return recovering ? err_set(err, ERR_UNKNOWN, "promoted, then: %s", err->text)
                           : err->code;
     if (rq->n_members == 0 && shown[0] != '\0' &&
         pg_names_apply(pg, "", deadline, err) != 0)
         return err->code;
     if (verify(pg, rq, deadline, err) != 0)
-        return err_set(err, ERR_UNKNOWN,
-                       "it is the primary, but no write was verified: %.300s", err->text);
+        return err_set(err, ERR_UNKNOWN, "it is the primary, but no write was verified: %s",
+                       err->text);
     return 0;
 }
 

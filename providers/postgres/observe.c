@@ -240,13 +240,34 @@ static int look_inside(struct pg *pg, const struct pg_postmaster *pm, struct mon
     return 0;
 }
 
+static int64_t control_changed_ns(const struct pg *pg)
+{
+    AUTO(auto_free) char *path = pg_path(pg, "global/pg_control");
+    struct stat at;
+
+    if (path == NULL || stat(path, &at) != 0)
+        return 0;
+    return (int64_t)at.st_mtim.tv_sec * 1000 * (int64_t)NS_PER_MS + at.st_mtim.tv_nsec;
+}
+
+void pg_down_keep(struct pg *pg, const struct pg_control *c, uint64_t end,
+                  uint32_t timeline)
+{
+    pg->down = (struct pg_down){.control_ns = control_changed_ns(pg),
+                                .timeline = timeline,
+                                .end = end,
+                                .control = *c};
+}
+
 static void take_control(const struct pg *pg, struct mono deadline, Rf__Observation *out,
                          struct pg_control *c)
 {
+    bool kept = pg->down.control.system_id != 0 && pg->down.control_ns != 0 &&
+                pg->down.control_ns == control_changed_ns(pg);
     struct err err;
 
-    *c = (struct pg_control){0};
-    if (pg_control_read(pg, deadline, c, &err) != 0) {
+    *c = kept ? pg->down.control : (struct pg_control){0};
+    if (!kept && pg_control_read(pg, deadline, c, &err) != 0) {
         if (out->error[0] == '\0')
             provider_text(&out->error, "%s", err.text);
         return;
@@ -340,6 +361,16 @@ static void look_canary(struct pg *pg, bool wanted, struct mono deadline,
         say_denied(pg, pg->canary.why, &err, out);
 }
 
+/* The line of postmaster.pid that is empty until the server has got that far. */
+static const char *said_in_words(const char *status)
+{
+    if (strcmp(status, "stopping") == 0)
+        return "is stopping";
+    if (strcmp(status, "standby") == 0)
+        return "is in recovery and lets nobody in yet";
+    return "is starting";
+}
+
 static void look_running(struct pg *pg, bool canary, const struct pg_postmaster *pm,
                          struct mono deadline, Rf__Observation *out)
 {
@@ -352,7 +383,8 @@ static void look_running(struct pg *pg, bool canary, const struct pg_postmaster 
     /* One that starts or stops would refuse, and fill its log with that. */
     if (!pg->main.ready && strcmp(pm->file.status, "ready") != 0) {
         pg->main.why = PG_WHY_NOT_NOW;
-        status = err_set(&err, ERR_REFUSED, "PostgreSQL says '%s'", pm->file.status);
+        status =
+            err_set(&err, ERR_REFUSED, "PostgreSQL %s", said_in_words(pm->file.status));
     } else {
         status = pg_main(pg, session, &err);
     }
@@ -367,16 +399,6 @@ static void look_running(struct pg *pg, bool canary, const struct pg_postmaster 
         look_canary(pg, canary, deadline, out);
     if (mono_is_set(pg->canary_ok))
         out->canary_age_ms = mono_since_ms(pg->canary_ok, mono_now());
-}
-
-static int64_t control_changed_ns(const struct pg *pg)
-{
-    AUTO(auto_free) char *path = pg_path(pg, "global/pg_control");
-    struct stat at;
-
-    if (path == NULL || stat(path, &at) != 0)
-        return 0;
-    return (int64_t)at.st_mtim.tv_sec * 1000 * (int64_t)NS_PER_MS + at.st_mtim.tv_nsec;
 }
 
 /* The control file's positions are only lower bounds: what a crashed primary has written,
@@ -395,6 +417,9 @@ static void look_at_end(struct pg *pg, const struct pg_control *c, struct mono d
         pg->down = (struct pg_down){.control_ns = changed};
         return;
     }
+    /* The same change as one look ago: what writes the file now gives it another time. So
+     * it is read once, and not by a program of its own at each look. */
+    pg->down.control = *c;
     if (pg->down.end == 0) {
         if (pg_wal_end(pg, c, NULL, deadline, &end, &err) != 0) {
             provider_text(&out->error, "%s", err.text);
@@ -415,6 +440,7 @@ void pg_observe(struct pg *pg, bool canary, uint32_t budget_ms, Rf__Observation 
     struct pg_control c;
     struct err err;
 
+    out->looked_ns = mono_now().ns; /* before anything is read: never younger than it is */
     pg_reap(pg);
     if (pg_mark_read(pg, &mark, &err) != 0) {
         provider_text(&out->error, "%s", err.text);
@@ -443,6 +469,12 @@ void pg_observe(struct pg *pg, bool canary, uint32_t budget_ms, Rf__Observation 
     pg_conn_close(&pg->canary);
     pg->canary_sent = false;
     pg->canary_ok = (struct mono){0};
+    /* It could not be started, and what pg_controldata of another version makes of its
+     * control file is anybody's guess: no candidate. */
+    if (pg_version_fits(pg, deadline, &err) != 0) {
+        provider_text(&out->error, "%s", err.text);
+        return;
+    }
     out->server = RF__SERVER_STATE__SERVER_DOWN;
     take_control(pg, deadline, out, &c);
     if (c.system_id == 0)

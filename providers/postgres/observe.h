@@ -7,6 +7,11 @@
 /* Fills `out` within about `budget_ms`, whatever the server does. */
 void pg_observe(struct pg *pg, bool canary, uint32_t budget_ms, Rf__Observation *out);
 
+/* What a stop has read when no process of the server was left: the look that ends the step
+ * need not read it again, while a switchover waits. */
+void pg_down_keep(struct pg *pg, const struct pg_control *c, uint64_t end,
+                  uint32_t timeline);
+
 /* Tries a write that must wait for synchronous replication as a client's would, or looks
  * at the one that is still out. `ret_text` gets why it was refused. The main session must
  * be open. */

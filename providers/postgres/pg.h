@@ -18,6 +18,7 @@
 #include "controller/base/err.h"
 #include "controller/base/time.h"
 #include "proto/provider.pb-c.h"
+#include "providers/postgres/text.h"
 
 /* Why there is no session. */
 enum pg_why {
@@ -58,7 +59,8 @@ struct pg_down {
     int64_t
         control_ns; /* the control file's time of change when it was looked at; 0: never */
     uint32_t timeline;
-    uint64_t end; /* 0: not found out */
+    uint64_t end;              /* 0: not found out */
+    struct pg_control control; /* what it says; system_id 0: not known */
 };
 
 struct pg {
@@ -78,6 +80,7 @@ struct pg {
     uint64_t role_start_ms;
     uint32_t role_timeline; /* the highest that this postmaster has shown */
     struct pg_down down;
+    unsigned bin_major; /* of bin_dir's postgres; 0: not asked yet */
 };
 
 /* Time until `deadline`, rounded up; 0 when it has passed. */

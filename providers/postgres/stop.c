@@ -10,6 +10,7 @@
 #include "controller/base/clock.h"
 #include "providers/postgres/child.h"
 #include "providers/postgres/control.h"
+#include "providers/postgres/observe.h"
 #include "providers/postgres/wal.h"
 #include "providers/provider.h"
 
@@ -112,6 +113,7 @@ int pg_step_stop(struct pg *pg, const Rf__StepRequest *rq, struct mono deadline,
         return err_wrap(err, "stopped, but where its log ends could not be told");
     }
     out->position = end.lsn;
+    pg_down_keep(pg, &c, end.lsn, end.timeline);
     if (!clean)
         provider_text(&out->text, "the fast shutdown took too long and was cut short: the "
                                   "server recovers at its next start");

@@ -289,14 +289,18 @@ int pg_pidfile_parse(const char *text, struct pg_pidfile *ret, struct err *err)
 
 bool pg_waldump_end(const char *text, uint64_t *ret_end)
 {
-    bool found = false;
+    uint64_t end = 0, lsn;
 
     for (const char *at = strstr(text, " at "); at != NULL; at = strstr(at + 1, " at ")) {
         const char *from = at + 4;
 
-        found = parse_lsn_prefix(&from, ret_end) || found;
+        if (parse_lsn_prefix(&from, &lsn))
+            end = lsn;
     }
-    return found;
+    if (end == 0) /* 0/0 is PostgreSQL's word for no position */
+        return false;
+    *ret_end = end;
+    return true;
 }
 
 /* 'value' with each `special` character doubled or escaped by `escape_with`. */

@@ -47,7 +47,7 @@ static int dial(struct pg *pg, const Rf__Upstream *up, const char *extra,
             err, ERR_REFUSED,
             "upstream %s (%s:%" PRIu32 ") does not let user %s in: put \"%s:%" PRIu32
             ":*:%s:PASSWORD\" into the passfile '%s' here, and a line for it into "
-            "pg_hba.conf there (%.150s)",
+            "pg_hba.conf there (%s)",
             up->instance, up->address, up->port, pg->spec->replication_user, up->address,
             up->port, pg->spec->replication_user, pg->spec->passfile, err->text);
     return err_wrap(err, "upstream %s (%s:%" PRIu32 ")", up->instance, up->address,

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -340,24 +341,49 @@ const Rf__InstanceReport *stage_report(const struct stage *s)
     return s->report->agent_report->instances[0];
 }
 
+static unsigned ask(const struct sockaddr *sa, socklen_t len, const char *path,
+                    char *answer, size_t size)
+{
+    struct timeval patience = {.tv_sec = 5};
+    char request[200];
+    int fd = socket(sa->sa_family, SOCK_STREAM, 0), n;
+    unsigned status = 0;
+    size_t used = 0;
+    ssize_t got = 1;
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    n = snprintf(request, sizeof request,
+                 "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", path);
+    if (connect(fd, sa, len) != 0 || write(fd, request, (size_t)n) != n)
+        got = 0;
+    while (got > 0 && used < size - 1) {
+        got = read(fd, answer + used, size - 1 - used);
+        used += got > 0 ? (size_t)got : 0;
+    }
+    answer[used] = '\0';
+    if (strncmp(answer, "HTTP/1.1 ", 9) == 0)
+        status = (unsigned)strtoul(answer + 9, NULL, 10);
+    close(fd);
+    return status;
+}
+
 unsigned stage_get(const struct stage *s, const char *path)
 {
     struct sockaddr_in sa = {.sin_family = AF_INET,
                              .sin_port = htons(s->http),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct timeval patience = {.tv_sec = 5};
-    char request[200], answer[256] = "";
-    int fd = socket(AF_INET, SOCK_STREAM, 0), n;
-    unsigned status = 0;
+    char answer[256];
 
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    n = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
-    if (connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0 &&
-        write(fd, request, (size_t)n) == n && read(fd, answer, sizeof answer - 1) > 0 &&
-        strncmp(answer, "HTTP/1.1 ", 9) == 0)
-        status = (unsigned)strtoul(answer + 9, NULL, 10);
-    close(fd);
-    return status;
+    return ask((struct sockaddr *)&sa, sizeof sa, path, answer, sizeof answer);
+}
+
+unsigned stage_ask_socket(const struct stage *s, const char *path, char *answer,
+                          size_t size)
+{
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+
+    snprintf(sa.sun_path, sizeof sa.sun_path, "%s/agent.sock", s->dir);
+    return ask((struct sockaddr *)&sa, sizeof sa, path, answer, size);
 }
 
 /* ---- life -----------------------------------------------------------------------------

@@ -68,5 +68,8 @@ void stage_order_fence(struct stage *s, uint64_t epoch, uint64_t index);
 const Rf__InstanceReport *stage_report(const struct stage *s);
 /* Status of GET on the agent's HTTP address; 0: no answer. */
 unsigned stage_get(const struct stage *s, const char *path);
+/* The same on its Unix socket; the whole answer goes to `answer`. */
+unsigned stage_ask_socket(const struct stage *s, const char *path, char *answer,
+                          size_t size);
 
 #endif

@@ -7,7 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <arpa/inet.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -108,6 +112,22 @@ static void a_primary_renews_and_stays_closed_without_a_server(void **state)
     assert_int_equal(stage_get(&stage, "/metrics"), 200);
     assert_int_equal(stage_get(&stage, "/v1/doctor"), 404); /* on the Unix socket only */
     assert_int_equal(stage_get(&stage, "/replica"), 503);
+}
+
+/* Whoever takes its socket for a controller's is told so, and where that one is. */
+static void what_is_a_controllers_is_sent_there(void **state)
+{
+    char answer[2000];
+
+    (void)state;
+    start();
+    assert_int_equal(stage_ask_socket(&stage, "/v1/version", answer, sizeof answer), 200);
+    assert_int_equal(stage_ask_socket(&stage, "/v1/status", answer, sizeof answer), 404);
+    assert_non_null(strstr(answer, "\"code\":\"wrong-socket\""));
+    assert_non_null(strstr(answer, "this is the socket of ringfence-agent pg-east"));
+    assert_non_null(strstr(answer, "/run/ringfence/ringfenced.sock"));
+    assert_int_equal(stage_ask_socket(&stage, "/nothing", answer, sizeof answer), 404);
+    assert_non_null(strstr(answer, "this is ringfence-agent; GET /primary"));
 }
 
 /* No grant, no lease; and what was granted ends by itself when no answer comes. */
@@ -404,6 +424,44 @@ static void garbage_ends_the_stream_only(void **state)
     assert_true(is_replication(&stage));
 }
 
+static int dial(int family, const struct sockaddr *sa, socklen_t len)
+{
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    static const char half[] = "GET /health HTTP/1.1\r\nHo";
+
+    assert_true(fd >= 0);
+    (void)!connect(fd, sa, len); /* a Unix socket's backlog may be full for a moment */
+    (void)!send(fd, half, sizeof half - 1, MSG_NOSIGNAL);
+    return fd;
+}
+
+/* Hundreds with half a request on its HTTP address and its socket: load balancers are
+ * answered, the socket answers, and the keeper goes on. */
+static void who_says_nothing_keeps_nobody_out(void **state)
+{
+    enum { CROWD = 400 };
+    struct sockaddr_in tcp = {.sin_family = AF_INET,
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                              .sin_port = htons(stage.http)};
+    struct sockaddr_un local = {.sun_family = AF_UNIX};
+    static int fds[2 * CROWD];
+
+    (void)state;
+    snprintf(local.sun_path, sizeof local.sun_path, "%.80s/agent.sock", stage.dir);
+    start();
+    for (unsigned i = 0; i < CROWD; i++) {
+        fds[2 * i] = dial(AF_INET, (struct sockaddr *)&tcp, sizeof tcp);
+        fds[2 * i + 1] = dial(AF_UNIX, (struct sockaddr *)&local, sizeof local);
+    }
+    seen = stage.reports;
+    stage_until(&stage, has_reported, "reports");
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(stage_get(&stage, "/health"), 200);
+    for (unsigned i = 0; i < 2 * CROWD; i++)
+        close(fds[i]);
+    assert_int_equal(stage_get(&stage, "/health"), 200);
+}
+
 /* One directory serves one agent, one cgroup one gate: the second says so and ends. */
 static void a_second_agent_ends_with_a_clear_error(void **state)
 {
@@ -414,7 +472,8 @@ static void a_second_agent_ends_with_a_clear_error(void **state)
     start();
     second = stage_agent(&stage, NULL);
     assert_int_equal(stage_wait(&stage, second), 78);
-    assert_true(stage_log_has(&stage, "in use by another ringfence-agent"));
+    assert_true(stage_log_has(&stage, "already runs with this configuration"));
+    assert_true(stage_log_has(&stage, ": socket: ")); /* FILE:LINE: KEY: */
     snprintf(other, sizeof other, "%s/other", stage.dir);
     /* The socket's path is the same as well; whichever it meets first names the trouble. */
     second = stage_agent(&stage, other);
@@ -448,6 +507,7 @@ int main(void)
 #define ON_STAGE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         ON_STAGE(a_primary_renews_and_stays_closed_without_a_server),
+        ON_STAGE(what_is_a_controllers_is_sent_there),
         ON_STAGE(a_lease_ends_with_its_grants),
         ON_STAGE(stale_and_foreign_assignments_are_dropped),
         ON_STAGE(a_fence_is_for_good),
@@ -460,6 +520,7 @@ int main(void)
         ON_STAGE(a_step_that_fails_says_why),
         ON_STAGE(a_full_state_dir_is_reported),
         ON_STAGE(garbage_ends_the_stream_only),
+        ON_STAGE(who_says_nothing_keeps_nobody_out),
         ON_STAGE(a_second_agent_ends_with_a_clear_error),
         ON_STAGE(refused_for_good),
     };

@@ -14,11 +14,22 @@ static char *text(const char *t) { return (char *)t; }
 
 /* ---- sending ------------------------------------------------------------------------- */
 
+static void date(const struct fake_agent *a, int node, Rf__AgentReport *r)
+{
+    const struct fake_link *l = &a->links[node];
+
+    r->answered_seq = l->answered_seq;
+    r->answered_age_ms =
+        l->answered_seq != 0 ? (boot_now().ns - l->answered.ns) / NS_PER_MS : 0;
+}
+
 void fake_agent_send(struct fake_agent *a, int node, const Rf__Frame *frame)
 {
     struct buf bytes = {0};
     struct err err = {0};
 
+    if (frame->body_case == RF__FRAME__BODY_AGENT_REPORT)
+        date(a, node, frame->agent_report);
     if (frame_encode(frame, &bytes, &err) != 0)
         fail_msg("%s", err.text);
     if (a->links[node].link != NULL && link_is_up(a->links[node].link))
@@ -99,6 +110,43 @@ static void renew(struct fake_agent *a)
     send_up(a, &frame);
 }
 
+static void ping(struct fake_agent *a, int node)
+{
+    Rf__Ping p = RF__PING__INIT;
+    Rf__Frame frame = RF__FRAME__INIT;
+
+    p.seq = ++a->links[node].ping_seq;
+    p.sent_ns = boot_now().ns;
+    frame.body_case = RF__FRAME__BODY_PING;
+    frame.ping = &p;
+    fake_agent_send(a, node, &frame);
+}
+
+/* As it would have gone to the leader. */
+static void hold_back(struct fake_agent *a, Rf__AgentReport *r)
+{
+    Rf__Frame frame = RF__FRAME__INIT;
+    struct err err = {0};
+
+    if (a->held.len != 0)
+        return;
+    for (int i = 0; i < NODES; i++)
+        if (strcmp(node_names[i], a->leader) == 0)
+            date(a, i, r);
+    frame.body_case = RF__FRAME__BODY_AGENT_REPORT;
+    frame.agent_report = r;
+    assert_int_equal(frame_encode(&frame, &a->held, &err), 0);
+}
+
+void fake_agent_let_go(struct fake_agent *a, int node)
+{
+    struct err err = {0};
+
+    assert_true(a->held.len != 0);
+    assert_int_equal(link_send(a->links[node].link, a->held.data, a->held.len, &err), 0);
+    buf_free(&a->held);
+}
+
 static void report(struct fake_agent *a)
 {
     Rf__AgentReport r = RF__AGENT_REPORT__INIT;
@@ -116,6 +164,7 @@ static void report(struct fake_agent *a)
         ((int64_t)a->deadline.ns - (int64_t)boot_now().ns) / (int64_t)NS_PER_MS;
     i.ready = true;
     i.gate_proven = true;
+    i.hung = a->hung;
     i.crashed = a->role == RF__ROLE__ROLE_PRIMARY && a->opened && a->server == SERVER_DOWN;
     seen.server = (Rf__ServerState)a->server;
     seen.system_id = SYSTEM_ID;
@@ -135,6 +184,13 @@ static void report(struct fake_agent *a)
     r.instances = list;
     frame.body_case = RF__FRAME__BODY_AGENT_REPORT;
     frame.agent_report = &r;
+    if (a->held_back) {
+        hold_back(a, &r);
+        return;
+    }
+    for (int k = 0; k < NODES; k++)
+        if (a->links[k].welcomed)
+            ping(a, k);
     send_up(a, &frame);
 }
 
@@ -304,6 +360,9 @@ static void take_frame(struct fake_link *l, const Rf__Frame *f)
     } else if (f->body_case == RF__FRAME__BODY_REFUSAL) {
         a->refused++;
         snprintf(a->refusal_text, sizeof a->refusal_text, "%s", f->refusal->reason);
+    } else if (f->body_case == RF__FRAME__BODY_PONG) {
+        l->answered_seq = f->pong->seq;
+        l->answered = boot_now();
     } else if (f->body_case == RF__FRAME__BODY_ASSIGNMENTS) {
         if (is_mine(a, f->assignments->incarnation))
             for (size_t i = 0; i < f->assignments->n_instances; i++)
@@ -351,6 +410,7 @@ static void on_down(void *owner, const struct err *why)
 
     (void)why;
     l->welcomed = false;
+    l->answered_seq = 0;
 }
 
 static const struct link_events events = {
@@ -495,6 +555,7 @@ void fake_agent_cut(struct fake_agent *a, int node)
 
 void fake_agent_close(struct fake_agent *a)
 {
+    buf_free(&a->held);
     for (int i = 0; i < NODES; i++)
         link_close(a->links[i].link);
     uv_close((uv_handle_t *)&a->listener, NULL);

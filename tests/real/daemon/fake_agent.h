@@ -24,6 +24,8 @@ struct fake_agent {
         struct fake_agent *a;
         struct link *link;
         bool welcomed;
+        uint64_t ping_seq, answered_seq; /* so that reports can be dated */
+        struct boot answered;
     } links[NODES];
     char leader[NAME_SIZE];
     uv_timer_t tick;
@@ -31,6 +33,9 @@ struct fake_agent {
     struct mono unanswered_since; /* the oldest renewal without an answer */
     bool silent;                  /* says nothing more; its streams stay */
     bool mute, no_hello;          /* the tests of bad manners */
+    bool hung;                    /* as it reports */
+    bool held_back; /* reports are: the first one stays in `held`, to be let go */
+    struct buf held;
     bool closed;
 
     /* As assigned. */
@@ -72,6 +77,8 @@ void fake_agent_close(struct fake_agent *a);
 bool fake_agent_is_open(const struct fake_agent *a);
 /* Let go of the link to that controller, for good. */
 void fake_agent_cut(struct fake_agent *a, int node);
+/* The report that was held back, at last. */
+void fake_agent_let_go(struct fake_agent *a, int node);
 void fake_agent_send(struct fake_agent *a, int node, const Rf__Frame *frame);
 
 #endif

@@ -240,6 +240,72 @@ static void a_port_in_use_is_named(void **state)
     assert_true(cluster_wait_leader(c) >= 0);
 }
 
+/* `--check` of a running controller's own file finds nothing, and disturbs nobody; of a
+ * file that wants the same port for another directory it finds the port, by file, line and
+ * key. */
+static void check_leaves_a_running_controller_alone(void **state)
+{
+    struct cluster *c = *state;
+    char config[CLUSTER_PATH], other[CLUSTER_PATH], text[TEXT], from[CLUSTER_PATH + 20],
+        to[CLUSTER_PATH + 20];
+    const char *own[] = {"--check", "--config", config, NULL},
+               *wrong[] = {"--check", "--config", other, NULL};
+    int leader;
+
+    cluster_start_all(c);
+    leader = cluster_wait_leader(c);
+    cluster_config(c, leader, config);
+    for (unsigned n = 0; n < 5; n++)
+        if (cluster_run(c, own, text, sizeof text) != 0)
+            fail_msg("%s", text);
+    snprintf(other, sizeof other, "%.100s/wrong.yaml", c->dir);
+    snprintf(from, sizeof from, "data_dir: %s/%s", c->dir, node_names[leader]);
+    snprintf(to, sizeof to, "data_dir: %s/elsewhere", c->dir);
+    write_changed(c, leader, other, from, to);
+    assert_int_equal(cluster_run(c, wrong, text, sizeof text), EX_CONFIG_);
+    assert_says(text, "wrong.yaml:");
+    assert_says(text, ": listen: 127.0.0.1:");
+    assert_says(text, ": metrics: 127.0.0.1:");
+    assert_says(text, ": socket: ");
+    assert_says(text, "is in use by ringfenced (pid ");
+    assert_int_equal(cluster_leader_seen_by(c, leader), leader);
+    assert_int_equal(cluster_stop(c, leader), 0);
+}
+
+static unsigned log_count(struct cluster *c, int node, const char *wanted)
+{
+    static char text[1 << 17];
+    unsigned n = 0;
+
+    cluster_log(c, node, text, sizeof text);
+    for (const char *found = text; (found = strstr(found, wanted)) != NULL; found++)
+        n++;
+    return n;
+}
+
+static bool east_is_told(void *owner)
+{
+    return log_count(owner, EAST, "refuses this one") > 0;
+}
+
+/* What one host's file cannot show: both say which two files disagree in what, once. */
+static void files_that_disagree_are_named_once(void **state)
+{
+    static const char why[] = "in its own file controller east is in region east, in the "
+                              "file of west in region mars";
+    struct cluster *c = *state;
+    char path[CLUSTER_PATH];
+
+    cluster_config(c, WEST, path);
+    write_changed(c, WEST, path, "name: east, region: east", "name: east, region: mars");
+    cluster_start(c, EAST, true);
+    cluster_start(c, WEST, true);
+    cluster_until(c, east_is_told, c, 10000, "a word about the files");
+    cluster_turn_ms(c, 3000);
+    assert_int_equal(log_count(c, EAST, why), 1);
+    assert_int_equal(log_count(c, WEST, why), 1);
+}
+
 static void another_nodes_certificate_is_refused(void **state)
 {
     struct cluster *c = *state;
@@ -320,6 +386,8 @@ int main(void)
         EACH_ALONE(an_empty_directory_is_no_voter),
         EACH_ALONE(another_nodes_directory_is_not_touched),
         EACH_ALONE(a_port_in_use_is_named),
+        EACH_ALONE(check_leaves_a_running_controller_alone),
+        EACH_ALONE(files_that_disagree_are_named_once),
         EACH_ALONE(another_nodes_certificate_is_refused),
         EACH_ALONE(a_rogue_holder_is_not_the_agent),
         EACH_ALONE(wrong_words_on_the_command_line),

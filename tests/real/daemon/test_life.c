@@ -5,104 +5,7 @@
 #include <string.h>
 
 #include "controller/base/clock.h"
-#include "tests/real/daemon/fake_agent.h"
-
-struct stage {
-    struct cluster c;
-    struct fake_agent east, west;
-};
-
-/* With the mode and the ports of the two servers. */
-static const char document[] =
-    "{\"group\": \"orders\","
-    " \"regions\": [{\"name\": \"east\", \"role\": \"active\"},"
-    "               {\"name\": \"west\", \"role\": \"standby\"}],"
-    " \"lease\": {\"ttl_ms\": 3000, \"renew_ms\": 300},"
-    " \"sync\": \"%s\","
-    " \"components\": [{\"name\": \"db\", \"provider\": \"postgres\", \"instances\": ["
-    "   {\"agent\": \"pg-east\", \"region\": \"east\", \"port\": %u, \"data\": \"/e\"},"
-    "   {\"agent\": \"pg-west\", \"region\": \"west\", \"port\": %u, \"data\": "
-    "\"/w\"}]}],"
-    " \"decide\": {\"cooldown_ms\": 0, \"local_restarts\": 0}}";
-
-static bool both_enrolled(void *owner)
-{
-    struct stage *s = owner;
-    json_t *status = cluster_status(&s->c);
-    bool yes = json_array_size(at(status, "agents")) == 2 &&
-               json_is_true(at(status, "agents.0.connected")) &&
-               json_is_true(at(status, "agents.1.connected"));
-
-    json_decref(status);
-    return yes;
-}
-
-static bool east_serves(void *owner)
-{
-    struct stage *s = owner;
-
-    return fake_agent_is_open(&s->east);
-}
-
-static bool west_serves(void *owner)
-{
-    struct stage *s = owner;
-
-    return fake_agent_is_open(&s->west);
-}
-
-/* Steady, and both in the sync set: a failover would find a target. */
-static bool is_whole(void *owner)
-{
-    struct stage *s = owner;
-    json_t *status = cluster_status(&s->c);
-    const char *phase = json_string_value(at(status, "groups.0.phase"));
-    bool yes = phase != NULL && strcmp(phase, "steady") == 0 &&
-               json_array_size(at(status, "groups.0.sync_set")) == 2;
-
-    json_decref(status);
-    return yes;
-}
-
-static void declare(struct stage *s, const char *sync)
-{
-    char text[2000];
-    long status;
-    json_t *reply;
-
-    /* At a follower: it is passed on. */
-    int leader = cluster_wait_leader(&s->c), node = (leader + 1) % NODES;
-
-    snprintf(text, sizeof text, document, sync, s->east.port, s->west.port);
-    reply = cluster_call(&s->c, node, "POST", "/v1/groups", text, &status);
-    if (status != 200)
-        fail_msg("%ld %s", status, json_dumps(reply, 0));
-    json_decref(reply);
-}
-
-static void form(struct stage *s, const char *sync)
-{
-    cluster_open(&s->c);
-    cluster_issue_agent(&s->c, "pg-east");
-    cluster_issue_agent(&s->c, "pg-west");
-    cluster_start_all(&s->c);
-    fake_agent_open(&s->east, &s->c, "pg-east", "east", 1);
-    fake_agent_open(&s->west, &s->c, "pg-west", "west", 2);
-    cluster_wait_leader(&s->c);
-    cluster_until(&s->c, both_enrolled, s, 10000, "both agents enrolled");
-    declare(s, sync);
-    cluster_until(&s->c, east_serves, s, 10000, "the gate of the declared primary open");
-}
-
-static int setup(void **state)
-{
-    struct stage *s = calloc(1, sizeof *s);
-
-    form(s, "required");
-    cluster_until(&s->c, is_whole, s, 10000, "the standby in the sync set");
-    *state = s;
-    return 0;
-}
+#include "tests/real/daemon/stage.h"
 
 /* The leader has seen both positions: it could forecast a loss. */
 static bool lag_is_known(void *owner)
@@ -120,21 +23,10 @@ static int setup_off(void **state)
 {
     struct stage *s = calloc(1, sizeof *s);
 
-    form(s, "off");
+    stage_form(s, "off");
     s->west.lsn = 1;
     cluster_until(&s->c, lag_is_known, s, 10000, "a standby that streams");
     *state = s;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct stage *s = *state;
-
-    fake_agent_close(&s->east);
-    fake_agent_close(&s->west);
-    cluster_close(&s->c);
-    free(s);
     return 0;
 }
 
@@ -190,7 +82,7 @@ static void a_silent_region_is_replaced_after_its_lease(void **state)
 
     s->east.silent = true;
     last = s->east.deadline;
-    cluster_until(&s->c, west_serves, s, 10000, "the other region serving");
+    cluster_until(&s->c, stage_west_serves, s, 10000, "the other region serving");
     assert_true(boot_now().ns > last.ns);
     assert_false(fake_agent_is_open(&s->east));
     status = cluster_status(&s->c);
@@ -205,7 +97,7 @@ static void a_silent_region_is_replaced_after_its_lease(void **state)
     /* It comes back, is told its new role, and follows. */
     s->east.silent = false;
     s->east.server = SERVER_DOWN;
-    cluster_until(&s->c, is_whole, s, 15000, "the old primary rejoined");
+    cluster_until(&s->c, stage_is_whole, s, 15000, "the old primary rejoined");
     assert_false(fake_agent_is_open(&s->east));
     assert_true(s->east.steps[RF__STEP_KIND__STEP_FOLLOW] > 0);
 }
@@ -222,7 +114,7 @@ static void a_new_leader_knows_the_last_position(void **state)
     cluster_turn_ms(&s->c, 1500); /* what a controller sees, the others are told */
     s->east.silent = true;
     cluster_kill(&s->c, leader);
-    cluster_until(&s->c, west_serves, s, 20000, "the other region serving");
+    cluster_until(&s->c, stage_west_serves, s, 20000, "the other region serving");
     assert_false(fake_agent_is_open(&s->east));
     status = cluster_status(&s->c);
     assert_text(status, "groups.0.active", "pg-west");
@@ -238,7 +130,7 @@ static void a_crash_is_fenced_by_the_agent(void **state)
     json_t *status;
 
     s->east.server = SERVER_DOWN;
-    cluster_until(&s->c, west_serves, s, 10000, "the other region serving");
+    cluster_until(&s->c, stage_west_serves, s, 10000, "the other region serving");
     assert_true(mono_since_ms(start, mono_now()) < 2700);
     assert_true(s->east.fence_orders > 0);
     status = cluster_status(&s->c);
@@ -260,7 +152,7 @@ static void a_switchover_moves_the_group(void **state)
     assert_int_equal(status, 200);
     assert_true(json_integer_value(at(reply, "run")) > 0);
     json_decref(reply);
-    cluster_until(&s->c, west_serves, s, 10000, "the other region serving");
+    cluster_until(&s->c, stage_west_serves, s, 10000, "the other region serving");
     assert_true(s->east.steps[RF__STEP_KIND__STEP_STOP] > 0);
     assert_false(fake_agent_is_open(&s->east));
 }
@@ -280,7 +172,7 @@ static void an_operator_may_fail_over(void **state)
         fail_msg("%ld %s", status, json_dumps(reply, 0));
     assert_true(json_integer_value(at(reply, "run")) > 0);
     json_decref(reply);
-    cluster_until(&s->c, west_serves, s, 10000, "the other region serving");
+    cluster_until(&s->c, stage_west_serves, s, 10000, "the other region serving");
 
     s->east.silent = true; /* the only other one */
     cluster_turn_ms(&s->c, 1500);
@@ -302,7 +194,7 @@ static void a_restart_of_all_keeps_the_state(void **state)
     for (int i = 0; i < NODES; i++)
         cluster_start(&s->c, i, false);
     cluster_wait_leader(&s->c);
-    cluster_until(&s->c, east_serves, s, 10000, "the same primary serving");
+    cluster_until(&s->c, stage_east_serves, s, 10000, "the same primary serving");
     status = cluster_status(&s->c);
     assert_text(status, "groups.0.active", "pg-east");
     assert_int_equal(json_integer_value(at(status, "groups.0.epoch")), 1);
@@ -366,7 +258,7 @@ static void a_path_through_a_follower_is_enough(void **state)
     assert_int_equal(s->east.fence_orders, 0);
 
     s->east.server = SERVER_DOWN;
-    cluster_until(&s->c, west_serves, s, 10000, "the other region serving");
+    cluster_until(&s->c, stage_west_serves, s, 10000, "the other region serving");
     assert_true(s->east.fence_orders > 0);
 }
 
@@ -561,7 +453,7 @@ static void a_minority_decides_nothing(void **state)
     assert_false(fake_agent_is_open(&s->west));
 }
 
-#define ON_STAGE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define ON_STAGE(test) cmocka_unit_test_setup_teardown(test, stage_setup, stage_teardown)
 
 int main(void)
 {
@@ -570,7 +462,7 @@ int main(void)
         ON_STAGE(a_lost_leader_closes_no_gate),
         ON_STAGE(a_silent_region_is_replaced_after_its_lease),
         cmocka_unit_test_setup_teardown(a_new_leader_knows_the_last_position, setup_off,
-                                        teardown),
+                                        stage_teardown),
         ON_STAGE(a_crash_is_fenced_by_the_agent),
         ON_STAGE(a_switchover_moves_the_group),
         ON_STAGE(an_operator_may_fail_over),

@@ -146,6 +146,37 @@ struct gate *lab_gate(enum gate_driver driver, const char *agent, bool courtesy)
     return gate;
 }
 
+int lab_setup_bpf(void **state)
+{
+    *state = lab_gate(GATE_BPF, "east", false);
+    return 0;
+}
+
+int lab_setup_courtesy(void **state)
+{
+    *state = lab_gate(GATE_BPF, "east", true);
+    return 0;
+}
+
+int lab_teardown(void **state)
+{
+    struct err err;
+
+    if (*state != NULL)
+        assert_int_equal(gate_detach(*state, &err), 0);
+    return 0;
+}
+
+int lab_run_tests(const char *name, const struct CMUnitTest *tests, size_t n)
+{
+    int failed;
+
+    lab_enter(name);
+    failed = _cmocka_run_group_tests(name, tests, n, NULL, NULL);
+    lab_leave();
+    return failed;
+}
+
 struct boot lab_open(struct gate *gate, uint16_t port, uint64_t epoch, uint64_t ms)
 {
     const struct gate_lease lease = {

@@ -7,6 +7,7 @@
 #define RF_TESTS_REAL_GATE_LAB_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -30,6 +31,14 @@ const char *lab_run_dir(void);
 
 /* A gate over the lab's cgroup; fails the test when it cannot be had. */
 struct gate *lab_gate(enum gate_driver driver, const char *agent, bool courtesy);
+/* Fixtures: `*state` is such a gate of agent "east", by eBPF, without and with courtesy;
+ * afterwards it is detached, unless it is NULL. */
+int lab_setup_bpf(void **state);
+int lab_setup_courtesy(void **state);
+int lab_teardown(void **state);
+/* All of a program, in a laboratory of its own; main()'s result. */
+struct CMUnitTest;
+int lab_run_tests(const char *name, const struct CMUnitTest *tests, size_t n);
 /* Opens `port` for `ms` from now. Returns the deadline. */
 struct boot lab_open(struct gate *gate, uint16_t port, uint64_t epoch, uint64_t ms);
 struct gate_addr lab_addr(const char *text);

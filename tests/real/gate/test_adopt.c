@@ -301,10 +301,6 @@ int main(void)
         cmocka_unit_test(bad_configurations_are_refused),
         cmocka_unit_test(a_fallback_is_never_silent),
     };
-    int failed;
 
-    lab_enter("adopt");
-    failed = cmocka_run_group_tests(tests, NULL, NULL);
-    lab_leave();
-    return failed;
+    return lab_run_tests("adopt", tests, ARRAY_LEN(tests));
 }

@@ -97,10 +97,6 @@ int main(void)
         cmocka_unit_test(a_shifted_time_namespace_is_refused),
         cmocka_unit_test(the_rate_of_this_host_is_known),
     };
-    int failed;
 
-    lab_enter("clock");
-    failed = cmocka_run_group_tests(tests, NULL, NULL);
-    lab_leave();
-    return failed;
+    return lab_run_tests("clock", tests, ARRAY_LEN(tests));
 }

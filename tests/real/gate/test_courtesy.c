@@ -15,12 +15,6 @@
 
 enum { REFUSED_WITHIN_MS = 1500, KEEPALIVE_MS = 1000, SLACK_MS = 400 };
 
-static int setup(void **state)
-{
-    *state = lab_gate(GATE_BPF, "east", true);
-    return 0;
-}
-
 static int teardown(void **state)
 {
     struct err err, warning;
@@ -145,17 +139,15 @@ static void a_flush_costs_only_comfort(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_closed_port_refuses_clients_and_not_peers, setup,
+        cmocka_unit_test_setup_teardown(a_closed_port_refuses_clients_and_not_peers,
+                                        lab_setup_courtesy, teardown),
+        cmocka_unit_test_setup_teardown(a_waiting_client_is_reset_after_the_deadline,
+                                        lab_setup_courtesy, teardown),
+        cmocka_unit_test_setup_teardown(an_open_port_is_not_reset, lab_setup_courtesy,
                                         teardown),
-        cmocka_unit_test_setup_teardown(a_waiting_client_is_reset_after_the_deadline, setup,
+        cmocka_unit_test_setup_teardown(a_flush_costs_only_comfort, lab_setup_courtesy,
                                         teardown),
-        cmocka_unit_test_setup_teardown(an_open_port_is_not_reset, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_flush_costs_only_comfort, setup, teardown),
     };
-    int failed;
 
-    lab_enter("courtesy");
-    failed = cmocka_run_group_tests(tests, NULL, NULL);
-    lab_leave();
-    return failed;
+    return lab_run_tests("courtesy", tests, ARRAY_LEN(tests));
 }

@@ -14,20 +14,6 @@
 #include "fencing/gate/bpf_find.h"
 #include "tests/real/gate/lab.h"
 
-static int setup(void **state)
-{
-    *state = lab_gate(GATE_BPF, "east", false);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct err err;
-
-    assert_int_equal(gate_detach(*state, &err), 0);
-    return 0;
-}
-
 /* The inner map of a port, as any process of root could get hold of it. */
 static int inner_map(uint16_t port)
 {
@@ -247,21 +233,19 @@ static void a_gate_that_is_gone_proves_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_fence_freezes_one_epoch_of_one_port, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(an_unseen_epoch_can_be_fenced, setup, teardown),
-        cmocka_unit_test_setup_teardown(reopening_within_an_epoch_keeps_connections, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(a_new_epoch_delivers_nothing_old, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_first_opening_at_replication_counts, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(a_gate_that_is_gone_proves_nothing, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(a_fence_freezes_one_epoch_of_one_port,
+                                        lab_setup_bpf, lab_teardown),
+        cmocka_unit_test_setup_teardown(an_unseen_epoch_can_be_fenced, lab_setup_bpf,
+                                        lab_teardown),
+        cmocka_unit_test_setup_teardown(reopening_within_an_epoch_keeps_connections,
+                                        lab_setup_bpf, lab_teardown),
+        cmocka_unit_test_setup_teardown(a_new_epoch_delivers_nothing_old, lab_setup_bpf,
+                                        lab_teardown),
+        cmocka_unit_test_setup_teardown(a_first_opening_at_replication_counts,
+                                        lab_setup_bpf, lab_teardown),
+        cmocka_unit_test_setup_teardown(a_gate_that_is_gone_proves_nothing, lab_setup_bpf,
+                                        lab_teardown),
     };
-    int failed;
 
-    lab_enter("fence");
-    failed = cmocka_run_group_tests(tests, NULL, NULL);
-    lab_leave();
-    return failed;
+    return lab_run_tests("fence", tests, ARRAY_LEN(tests));
 }

@@ -15,21 +15,6 @@
  */
 enum { NOTICED_MS = 25, TTL_MS = 700, RENEWALS = 10000, RENEWAL_MAX_US = 100 };
 
-static int setup(void **state)
-{
-    *state = lab_gate(GATE_BPF, "east", false);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct err err;
-
-    if (*state != NULL)
-        assert_int_equal(gate_detach(*state, &err), 0);
-    return 0;
-}
-
 /* A port that nobody manages passes, beside a closed one. */
 static void an_unlisted_port_passes(void **state)
 {
@@ -297,24 +282,24 @@ static void a_renewal_is_quick(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(an_unlisted_port_passes, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_managed_port_is_closed_until_opened, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(a_mapped_client_is_gated, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_unlisted_port_passes, lab_setup_bpf,
+                                        lab_teardown),
+        cmocka_unit_test_setup_teardown(a_managed_port_is_closed_until_opened,
+                                        lab_setup_bpf, lab_teardown),
+        cmocka_unit_test_setup_teardown(a_mapped_client_is_gated, lab_setup_bpf,
+                                        lab_teardown),
         cmocka_unit_test(closes_with_the_owner_frozen),
         cmocka_unit_test(closes_with_the_owner_killed),
-        cmocka_unit_test_setup_teardown(a_socket_made_elsewhere_below_is_covered, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(replication_passes_peers_only, setup, teardown),
-        cmocka_unit_test_setup_teardown(bad_leases_are_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(an_expired_lease_is_not_renewed_but_reopened, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(a_renewal_is_quick, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_socket_made_elsewhere_below_is_covered,
+                                        lab_setup_bpf, lab_teardown),
+        cmocka_unit_test_setup_teardown(replication_passes_peers_only, lab_setup_bpf,
+                                        lab_teardown),
+        cmocka_unit_test_setup_teardown(bad_leases_are_refused, lab_setup_bpf,
+                                        lab_teardown),
+        cmocka_unit_test_setup_teardown(an_expired_lease_is_not_renewed_but_reopened,
+                                        lab_setup_bpf, lab_teardown),
+        cmocka_unit_test_setup_teardown(a_renewal_is_quick, lab_setup_bpf, lab_teardown),
     };
-    int failed;
 
-    lab_enter("lease");
-    failed = cmocka_run_group_tests(tests, NULL, NULL);
-    lab_leave();
-    return failed;
+    return lab_run_tests("lease", tests, ARRAY_LEN(tests));
 }

@@ -51,14 +51,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    struct err err;
-
-    assert_int_equal(gate_detach(*state, &err), 0);
-    return 0;
-}
-
 static bool is_shut(int result) { return result == -ECONNREFUSED || result == -ETIMEDOUT; }
 
 static void assert_shut(const char *target, uint16_t port)
@@ -426,22 +418,18 @@ static void fences_and_is_adopted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(it_says_what_it_is, setup, teardown),
-        cmocka_unit_test_setup_teardown(opens_and_closes_by_port, setup, teardown),
+        cmocka_unit_test_setup_teardown(it_says_what_it_is, setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(opens_and_closes_by_port, setup, lab_teardown),
         cmocka_unit_test(closes_with_the_owner_frozen_or_killed),
-        cmocka_unit_test_setup_teardown(a_late_renewal_does_not_open, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_late_renewal_does_not_open, setup, lab_teardown),
         cmocka_unit_test_setup_teardown(the_kernel_refuses_what_expired_in_the_margin,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(a_held_up_write_is_taken_back, setup, teardown),
+                                        setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(a_held_up_write_is_taken_back, setup, lab_teardown),
         cmocka_unit_test(the_wall_clock_is_a_second_bound),
-        cmocka_unit_test_setup_teardown(a_flush_does_what_is_said, setup, teardown),
-        cmocka_unit_test_setup_teardown(replication_passes_peers_only, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_flush_does_what_is_said, setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(replication_passes_peers_only, setup, lab_teardown),
         cmocka_unit_test(fences_and_is_adopted),
     };
-    int failed;
 
-    lab_enter("nft");
-    failed = cmocka_run_group_tests(tests, NULL, NULL);
-    lab_leave();
-    return failed;
+    return lab_run_tests("nft", tests, ARRAY_LEN(tests));
 }

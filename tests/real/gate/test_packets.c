@@ -100,20 +100,6 @@ static int send6(uint16_t port, uint8_t kind, size_t n, uint16_t fragment)
     return result;
 }
 
-static int setup(void **state)
-{
-    *state = lab_gate(GATE_BPF, "east", false);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct err err;
-
-    assert_int_equal(gate_detach(*state, &err), 0);
-    return 0;
-}
-
 enum { MORE = 0x2000, FAR = 3 };
 
 static const struct {
@@ -233,14 +219,11 @@ static void fragments_are_judged_reassembled(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(judges_ip4_packets, setup, teardown),
-        cmocka_unit_test_setup_teardown(judges_ip6_packets, setup, teardown),
-        cmocka_unit_test_setup_teardown(fragments_are_judged_reassembled, setup, teardown),
+        cmocka_unit_test_setup_teardown(judges_ip4_packets, lab_setup_bpf, lab_teardown),
+        cmocka_unit_test_setup_teardown(judges_ip6_packets, lab_setup_bpf, lab_teardown),
+        cmocka_unit_test_setup_teardown(fragments_are_judged_reassembled, lab_setup_bpf,
+                                        lab_teardown),
     };
-    int failed;
 
-    lab_enter("packets");
-    failed = cmocka_run_group_tests(tests, NULL, NULL);
-    lab_leave();
-    return failed;
+    return lab_run_tests("packets", tests, ARRAY_LEN(tests));
 }

@@ -11,20 +11,6 @@
 #include "controller/base/clock.h"
 #include "tests/real/gate/lab.h"
 
-static int setup(void **state)
-{
-    *state = lab_gate(GATE_BPF, "east", true);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct err err;
-
-    assert_int_equal(gate_detach(*state, &err), 0);
-    return 0;
-}
-
 static void a_sound_gate_passes_its_trial(void **state)
 {
     uint16_t port, ports[4];
@@ -97,17 +83,15 @@ static void a_server_outside_fails_the_trial_of_its_port(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_sound_gate_passes_its_trial, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_trial_leaves_a_live_port_alone, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_gate_in_the_wrong_place_fails_its_trial, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(a_server_outside_fails_the_trial_of_its_port, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(a_sound_gate_passes_its_trial, lab_setup_courtesy,
+                                        lab_teardown),
+        cmocka_unit_test_setup_teardown(a_trial_leaves_a_live_port_alone,
+                                        lab_setup_courtesy, lab_teardown),
+        cmocka_unit_test_setup_teardown(a_gate_in_the_wrong_place_fails_its_trial,
+                                        lab_setup_courtesy, lab_teardown),
+        cmocka_unit_test_setup_teardown(a_server_outside_fails_the_trial_of_its_port,
+                                        lab_setup_courtesy, lab_teardown),
     };
-    int failed;
 
-    lab_enter("try");
-    failed = cmocka_run_group_tests(tests, NULL, NULL);
-    lab_leave();
-    return failed;
+    return lab_run_tests("try", tests, ARRAY_LEN(tests));
 }

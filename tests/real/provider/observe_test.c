@@ -38,6 +38,26 @@ static void a_server_that_is_down_shows_its_control_file(void **state)
     assert_int_equal(seen->postmaster_pid, 0);
 }
 
+/* A data directory of another major version is no candidate, and both are named. */
+static void another_major_version_is_told_of(void **state)
+{
+    struct world *w = *state;
+    AUTO(see_free) Rf__Observation *seen = NULL;
+    char path[200];
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/PG_VERSION", w->east.data);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    fputs("9\n", f);
+    fclose(f);
+    seen = see(&w->east, true);
+    assert_int_equal(seen->server, RF__SERVER_STATE__SERVER_UNKNOWN);
+    assert_non_null(strstr(seen->error, w->east.data));
+    assert_non_null(strstr(seen->error, "is of PostgreSQL 9"));
+    assert_non_null(strstr(seen->error, "bin_dir"));
+}
+
 /* The second look at a server that is down: the first one is in a hurry. */
 static Rf__Observation *see_its_end(struct node *n)
 {
@@ -83,6 +103,34 @@ static void the_end_of_a_stopped_log_is_found(void **state)
     again = see_its_end(&w->west);
     assert_true(again->flush_lsn > west->flush_lsn);
     assert_int_equal(again->timeline, 2);
+}
+
+/* Each reading is a program of its own, and nothing writes the file while the server is
+ * down. When something has, it is read again. */
+static void the_control_file_of_a_server_that_stays_down_is_read_once(void **state)
+{
+    struct world *w = *state;
+    Rf__ServerSpec spec = w->east.spec;
+    AUTO(see_free) Rf__Observation *read = NULL;
+    AUTO(see_free) Rf__Observation *kept = NULL;
+    AUTO(see_free) Rf__Observation *changed = NULL;
+    char tools[128];
+
+    snprintf(tools, sizeof tools, "%s/tools", w->dir);
+    assert_int_equal(run("mkdir -m 755 %s && ln -s %s/pg_* %s", tools, w->bin, tools), 0);
+    spec.bin_dir = tools;
+    provider_postgres.close(w->east.observer);
+    assert_int_equal(provider_postgres.open(&w->east.observer, &spec, NULL), 0);
+    read = see_its_end(&w->east);
+    assert_int_equal(run("rm -r %s", tools), 0);
+    kept = see(&w->east, false);
+    assert_string_equal(kept->error, "");
+    assert_true(kept->system_id == read->system_id && read->system_id != 0);
+    assert_true(kept->checkpoint_lsn == read->checkpoint_lsn && kept->clean_shutdown);
+    assert_true(kept->flush_lsn == read->flush_lsn && kept->timeline == 1);
+    assert_int_equal(run("touch %s/global/pg_control", w->east.data), 0);
+    changed = see(&w->east, false);
+    assert_int_equal(changed->server, RF__SERVER_STATE__SERVER_UNKNOWN);
 }
 
 /* Both roles, with all that decisions are taken on. */
@@ -420,6 +468,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(an_absent_directory_is_absent),
         T(a_server_that_is_down_shows_its_control_file),
+        T(another_major_version_is_told_of),
+        T(the_control_file_of_a_server_that_stays_down_is_read_once),
         T(the_end_of_a_stopped_log_is_found),
         T(a_pair_is_seen),
         T(the_rate_of_a_burst_is_remembered),

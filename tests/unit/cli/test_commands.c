@@ -59,6 +59,7 @@ static const struct request_row requests[] = {
     {{"log"}, "GET /v1/log?limit=50", ""},
     {{"log", "orders", "-n", "7"}, "GET /v1/log?limit=7&group=orders", ""},
     {{"log", "--follow", "orders"}, "GET /v1/log?limit=50&group=orders&follow=1", ""},
+    {{"export", "orders", "--json"}, "GET /v1/groups/orders", ""},
     {{"switchover", "orders", "--to", "west", "--reason", "a \"drill\""},
      "POST /v1/groups/orders/switchover",
      "{\"to\":\"west\",\"reason\":\"a \\\"drill\\\"\"}"},
@@ -103,6 +104,8 @@ static void test_requests(void **unused)
     }
 }
 
+static const char orders_file[] = EXAMPLES "/group-orders.yaml";
+
 static void test_apply_and_diff(void **unused)
 {
     AUTO(outcome_free) struct outcome o = {0}, p = {0}, q = {0};
@@ -123,17 +126,96 @@ static void test_apply_and_diff(void **unused)
     assert_string_equal(o.out, "group orders: applied\n"
                                "leases are granted for 2s until the next epoch (a failover "
                                "or switchover), then for 1s\n");
-    server.body = "{\"group\": \"orders\", \"diff\": [{\"path\": \"sync\", \"from\": "
-                  "\"off\", \"to\": \"required\"}, {\"path\": \"lease.ttl_ms\", \"from\": "
-                  "null, \"to\": 3000}]}";
+    server.body =
+        "{\"group\": \"orders\", \"diff\": [{\"path\": \"sync\", \"from\": \"off\", "
+        "\"to\": "
+        "\"required\"}, {\"path\": \"lease.ttl_ms\", \"from\": null, \"to\": 3000}, "
+        "{\"path\": \"lease.rho_ppm\", \"from\": 10000, \"to\": 500}, {\"path\": "
+        "\"decide.max_lag_bytes\", \"from\": 16777216, \"to\": null}, {\"path\": "
+        "\"decide.automatic\", \"from\": true, \"to\": false}, {\"path\": "
+        "\"components[0].instances[1].port\", \"from\": null, \"to\": 5432}]}";
     p = run(WORDS("diff", "-f", EXAMPLES "/group-orders.yaml"));
     assert_int_equal(p.exit, CLI_NO);
-    assert_string_equal(p.out, "~ sync: off -> required\n+ lease.ttl_ms: 3000\n");
+    assert_string_equal(p.out, "~ sync: off -> required\n"
+                               "+ lease.ttl: 3s\n"
+                               "~ lease.rho: 1% -> 500ppm\n"
+                               "- decide.max_lag: 16MiB\n"
+                               "~ decide.automatic: true -> false\n"
+                               "+ components[0].instances[1].port: 5432\n");
     assert_string_equal(server.line, "POST /v1/groups?dry=1 HTTP/1.1");
+    server.body =
+        "{\"group\": \"orders\", \"diff\": [{\"path\": \"sync\", \"from\": \"off\", "
+        "\"to\": "
+        "\"strict\"}], \"active_region\": \"west\", \"roles_ignored\": true, \"refused\": "
+        "{\"code\": \"wrong-phase\", \"text\": \"is fencing\"}}";
+    outcome_free(&p);
+    p = run(WORDS("diff", "--keep-active", "-f", orders_file));
+    assert_int_equal(p.exit, CLI_NO);
+    assert_string_equal(p.out,
+                        "~ sync: off -> strict\n"
+                        "--keep-active: the file's roles do not count, west stays active\n"
+                        "! apply would be refused: wrong-phase: is fencing\n");
+    assert_string_equal(server.line, "POST /v1/groups?dry=1&keep_active=1 HTTP/1.1");
+    server.body = "{\"group\": \"orders\", \"index\": 812, \"changed\": true, "
+                  "\"active_region\": \"west\", \"roles_ignored\": true}";
+    outcome_free(&o);
+    o = run(WORDS("apply", "--keep-active", "-f", orders_file));
+    assert_string_equal(
+        o.out, "group orders: applied\n"
+               "--keep-active: the file's roles do not count, west stays active\n");
+    assert_string_equal(server.line, "POST /v1/groups?keep_active=1 HTTP/1.1");
     server.body = "{\"group\": \"orders\", \"diff\": []}";
     q = run(WORDS("diff", "-f", EXAMPLES "/group-orders.yaml"));
     assert_int_equal(q.exit, CLI_OK);
     assert_string_equal(q.out, "");
+}
+
+/* What a group that forms waits for is told to whoever made it form; a group that forms no
+ * more, or a script, is not kept waiting. The fake gives one answer to all that it is
+ * asked.
+ */
+static void test_a_held_group_is_told(void **unused)
+{
+    static const char file[] = EXAMPLES "/group-orders.yaml";
+    static const struct {
+        const char *phase, *condition, *tail;
+        unsigned asked;
+    } table[] = {
+        {"forming", "only-primary", "forming, and held: pg-east runs\n", 2},
+        {"forming", "another", "", 2},
+        {"promoting", "only-primary", "", 1},
+    };
+
+    (void)unused;
+    server.end = FAKE_ANSWER;
+    server.status = 200;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        AUTO(outcome_free) struct outcome o = {0}, p = {0}, q = {0};
+        unsigned before = server.asked;
+        char body[300], expected[200];
+
+        snprintf(body, sizeof body,
+                 "{\"group\": \"orders\", \"index\": 812, \"changed\": true, \"phase\": "
+                 "\"%s\", \"verdict\": \"forming, and held: pg-east runs\", "
+                 "\"conditions\": [{\"name\": \"leader\", \"blocks\": true}, {\"name\": "
+                 "\"%s\", \"blocks\": true}]}",
+                 table[i].phase, table[i].condition);
+        server.body = body;
+        o = run(WORDS("apply", "-f", file));
+        snprintf(expected, sizeof expected, "group orders: applied\n%s", table[i].tail);
+        assert_int_equal(o.exit, CLI_OK);
+        assert_string_equal(o.out, expected);
+        assert_int_equal(server.asked, before + table[i].asked);
+        if (table[i].asked == 2)
+            assert_string_equal(server.line, "GET /v1/groups/orders/why HTTP/1.1");
+        p = run(WORDS("attach", "orders", "--active", "west"));
+        snprintf(expected, sizeof expected, "attached, entry 812\n%s", table[i].tail);
+        assert_string_equal(p.out, expected);
+        before = server.asked;
+        q = run(WORDS("apply", "-f", file, "--json"));
+        assert_int_equal(q.exit, CLI_OK);
+        assert_int_equal(server.asked, before + 1);
+    }
 }
 
 struct answer_row {
@@ -155,13 +237,13 @@ static const struct answer_row answers[] = {
      400,
      ERROR("bad-request", "sync: \\\"x\\\": one of"),
      CLI_USAGE,
-     "ringfence: " IN_GROUP_FILE "33: sync: \"x\": one of\n"},
+     "ringfence: " IN_GROUP_FILE "34: sync: \"x\": one of\n"},
     {{"diff", "-f", EXAMPLES "/group-orders.yaml"},
      FAKE_ANSWER,
      409,
      ERROR("invalid", "lease.ttl: breaks"),
      CLI_NO,
-     "ringfence: " IN_GROUP_FILE "22: lease.ttl: breaks\n"},
+     "ringfence: " IN_GROUP_FILE "23: lease.ttl: breaks\n"},
     {{"apply", "-f", EXAMPLES "/group-orders.yaml"},
      FAKE_ANSWER,
      409,
@@ -194,6 +276,19 @@ static const struct answer_row answers[] = {
     {{"pause", "g"}, FAKE_ANSWER, 500, "oops", CLI_UNKNOWN, "answered with status 500"},
     {{"pause", "g"}, FAKE_ANSWER, 200, "oops", CLI_UNKNOWN, "the answer is not JSON"},
     {{"status"}, FAKE_ANSWER, 200, "oops", CLI_UNREACHABLE, "the answer is not JSON"},
+    {{"status"},
+     FAKE_ANSWER,
+     404,
+     ERROR("wrong-socket", "this is the socket of ringfence-agent"),
+     CLI_USAGE,
+     "ringfence: wrong-socket: this is the socket of ringfence-agent\n"},
+    {{"status", "--watch"},
+     FAKE_ANSWER,
+     404,
+     ERROR("wrong-socket", "this is the socket of ringfence-agent"),
+     CLI_USAGE,
+     "ringfence: wrong-socket: this is the socket of ringfence-agent\n"},
+    {{"log"}, FAKE_ANSWER, 404, ERROR("wrong-socket", "an agent's"), CLI_USAGE, "agent's"},
     {{"status"}, FAKE_HANG, 0, "", CLI_UNREACHABLE, "Timeout"},
     {{"status"}, FAKE_CLOSE, 0, "", CLI_UNREACHABLE, "api.sock: "},
     {{"pause", "g"}, FAKE_HANG, 0, "", CLI_UNKNOWN, "it may have happened"},
@@ -484,12 +579,19 @@ static int stop(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),     cmocka_unit_test(test_apply_and_diff),
-        cmocka_unit_test(test_exits),        cmocka_unit_test(test_usage),
-        cmocka_unit_test(test_patience),     cmocka_unit_test(test_nobody_there),
-        cmocka_unit_test(test_stale_status), cmocka_unit_test(test_log_lines),
-        cmocka_unit_test(test_help),         cmocka_unit_test(test_pki),
-        cmocka_unit_test(test_family),       cmocka_unit_test(test_version),
+        cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_apply_and_diff),
+        cmocka_unit_test(test_a_held_group_is_told),
+        cmocka_unit_test(test_exits),
+        cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_patience),
+        cmocka_unit_test(test_nobody_there),
+        cmocka_unit_test(test_stale_status),
+        cmocka_unit_test(test_log_lines),
+        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_pki),
+        cmocka_unit_test(test_family),
+        cmocka_unit_test(test_version),
     };
 
     return cmocka_run_group_tests(tests, start, stop);

@@ -147,6 +147,63 @@ static void test_empty_status(void **unused)
     assert_non_null(strstr(odd, "GROUP -   -   epoch -   active - (-)"));
 }
 
+#define LONG                                                                               \
+    "the disk under /var/lib/ringfence cannot be written: no space left on device (free "  \
+    "some, or move state_dir); nothing can be begun on this host until then"
+
+static const char troubled[] =
+    "{\"groups\": [{\"hold\": \"" LONG "\", \"instances\": [{\"name\": \"pg-east\", "
+    "\"problem\": \"" LONG
+    "\", \"step\": {\"kind\": \"follow\", \"state\": \"failed\", \"text\": "
+    "\"" LONG "\"}}]}]}";
+
+/* A person gets the whole sentence, broken at words; a pipe gets it on one line. */
+static void test_long_sentences(void **unused)
+{
+    AUTO(auto_free) char *piped = shown(show_status, troubled);
+    AUTO(auto_free) char *wide = NULL;
+
+    (void)unused;
+    assert_non_null(strstr(piped, "  !! HELD: " LONG "\n"));
+    assert_non_null(strstr(piped, "  !! pg-east: " LONG "\n"));
+    assert_non_null(strstr(piped, "  !! pg-east: step follow failed: " LONG "\n"));
+    assert_int_equal(setenv("COLUMNS", "60", 1), 0);
+    wide = shown(show_status, troubled);
+    assert_int_equal(unsetenv("COLUMNS"), 0);
+    assert_non_null(strstr(wide,
+                           "  !! pg-east: the disk under /var/lib/ringfence cannot be\n"
+                           "     written: no space left on device (free some, or move\n"
+                           "     state_dir); nothing can be begun on this host until\n"
+                           "     then\n"));
+    assert_non_null(
+        strstr(wide, "  !! pg-east: step follow failed: the disk under\n"
+                     "     /var/lib/ringfence cannot be written: no space left on\n"));
+}
+
+/* In a table they are broken within their column. */
+static void test_long_cells(void **unused)
+{
+    static const char why[] =
+        "{\"group\": \"g\", \"conditions\": [{\"name\": \"leader\", \"holds\": true, "
+        "\"value\": \"yes\", \"limit\": \"a majority agrees\"}, {\"name\": "
+        "\"target-ready\", "
+        "\"blocks\": true, \"value\": \"nobody\", \"limit\": \"" LONG "\"}]}";
+    AUTO(auto_free) char *piped = shown(show_why, why);
+    AUTO(auto_free) char *wide = NULL;
+
+    (void)unused;
+    assert_non_null(strstr(piped, "  BLOCKS  target-ready  nobody  " LONG "\n"));
+    assert_int_equal(setenv("COLUMNS", "72", 1), 0);
+    wide = shown(show_why, why);
+    assert_int_equal(unsetenv("COLUMNS"), 0);
+    assert_non_null(strstr(
+        wide, "  ok      leader        yes     a majority agrees\n"
+              "  BLOCKS  target-ready  nobody  the disk under /var/lib/ringfence cannot\n"
+              "                                be written: no space left on device\n"
+              "                                (free some, or move state_dir); nothing\n"
+              "                                can be begun on this host until then\n"));
+}
+
 /* What is shown of a group with these members only. */
 static char *shown_group(const char *members)
 {
@@ -309,10 +366,11 @@ static void test_numbers(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_status),       cmocka_unit_test(test_probes),
-        cmocka_unit_test(test_empty_status), cmocka_unit_test(test_why),
-        cmocka_unit_test(test_doctor),       cmocka_unit_test(test_ttl),
-        cmocka_unit_test(test_loss),         cmocka_unit_test(test_step_over),
+        cmocka_unit_test(test_status),         cmocka_unit_test(test_probes),
+        cmocka_unit_test(test_long_sentences), cmocka_unit_test(test_long_cells),
+        cmocka_unit_test(test_empty_status),   cmocka_unit_test(test_why),
+        cmocka_unit_test(test_doctor),         cmocka_unit_test(test_ttl),
+        cmocka_unit_test(test_loss),           cmocka_unit_test(test_step_over),
         cmocka_unit_test(test_numbers),
     };
 

@@ -45,6 +45,7 @@ struct store_config rig_config(bool bootstrap, const char *vfs)
                                  .new_id = 77,
                                  .bootstrap_entry = voters,
                                  .bootstrap_len = sizeof voters,
+                                 .wal_pages = 16, /* made at a step, too */
                                  .vfs = vfs};
 }
 

@@ -49,7 +49,8 @@ enum {
     X(MUTANT_OPEN_EARLY, "open-early")     /* open without `opened` */                     \
     X(MUTANT_OLD_GRANT, "old-grant")       /* after a restore nothing is counted anew */   \
     X(MUTANT_JOIN_BLIND, "join-blind")     /* a member joins without having flushed */     \
-    X(MUTANT_SHRINK_FIRST, "shrink-first") /* names without the entry that lets go */
+    X(MUTANT_SHRINK_FIRST, "shrink-first") /* names without the entry that lets go */      \
+    X(MUTANT_SHUT_BLIND, "shut-blind")     /* forming, a primary passes for stopped */
 
 enum mutant {
 #define X(name, text) name,
@@ -92,6 +93,7 @@ struct order {
 
 struct report {
     uint64_t seq, age_ns, follow_name;
+    uint64_t sent; /* in truth */
     uint8_t upstream;
     struct seen_instance seen;
 };
@@ -260,7 +262,8 @@ struct pg {
     enum server_state server;
     int wal[WRITE_MAX];
     int len;
-    uint64_t postmaster; /* +1 at each start */
+    uint64_t postmaster;    /* +1 at each start */
+    uint64_t primary_since; /* 0: it is none */
     bool hung, blocked, crashed, streaming;
     uint8_t upstream;
     uint64_t follow_name, names_name, generation;
@@ -394,6 +397,8 @@ void check_step(struct pair *w);
 void check_applied(struct pair *w, uint8_t ctl, const struct logged *l,
                    const struct apply_result *r);
 void check_ack(struct pair *w, uint8_t host, int id);
+/* The gate is put before the port, closed. */
+void check_first_gate(struct pair *w, uint8_t host);
 bool check_alive(struct pair *w);
 void check_stuck(struct pair *w);
 

@@ -111,8 +111,10 @@ static int run_gate(struct pair *w, uint8_t h, const struct keeper_effect *e,
     case KEEPER_FENCE:
         return w->opt.mutant == MUTANT_NOT_FROZEN ? 0 : sim_fence(c, e->epoch, err);
     case KEEPER_MANAGE:
-        if (!c->managed)
+        if (!c->managed) {
+            check_first_gate(w, h);
             *c = (struct cell){.managed = true};
+        }
         return 0;
     case KEEPER_ADOPT:
         return sim_adopt(w, h, &e->lease, err);
@@ -234,8 +236,8 @@ void host_thaw(struct pair *w, uint8_t h)
     struct host *host = &w->hosts[h];
 
     if (host->holding) {
-        host->holding = false;
         carry_out(w, h, &host->held);
+        host->holding = false;
     }
     host_pump(w, h);
 }
@@ -341,8 +343,10 @@ void host_start(struct pair *w, uint8_t h, bool same_life)
     memset(&host->steps.result, 0, sizeof host->steps.result);
     keeper_core_init(&host->k, &host->inc, &host->disk);
     if (host->gate.managed &&
-        (!same_life || !keeper_gate_found(&host->k, PORT, &host->gate.st)))
+        (!same_life || !keeper_gate_found(&host->k, PORT, &host->gate.st))) {
+        keeper_gate_stray(&host->k, PORT, &host->gate.st);
         shut(&host->gate);
+    }
     keeper_clock(&host->k, true, 0);
     (void)pair_at(w, w->now, EV_TICK, (uint8_t)(CTLS + h));
     (void)pair_at(w, w->now + pair_between(w, 0, 50) * NS_PER_MS, EV_LOOK,

@@ -4,7 +4,7 @@
 
 #include "tests/unit/core/pair.h"
 
-enum { WRITES_WANTED = 3, SETTLE_MS = 1000 };
+enum { WRITES_WANTED = 3, SETTLE_MS = 1000, NOTICED_MS = 200 };
 
 /* True if a client's write could be acknowledged there, were the server willing. */
 static bool serves(const struct pair *w, uint8_t h)
@@ -44,6 +44,24 @@ void check_ack(struct pair *w, uint8_t h, int id)
     w->acks++;
     if (w->now > w->heal_at + (uint64_t)SETTLE_MS * NS_PER_MS)
         w->acks_healed++;
+}
+
+/* Whatever the file says, a first gate cuts nobody off: of a server that has been a primary
+ * for longer than a look takes it was known. A hand that was stopped meanwhile may be late;
+ * and a port that the disk remembers (it could not take the detach) is closed at the start,
+ * before anybody is heard. */
+void check_first_gate(struct pair *w, uint8_t h)
+{
+    const struct host *host = &w->hosts[h];
+    const struct pg *pg = &w->pgs[h];
+    uint64_t noticed = (uint64_t)NOTICED_MS * NS_PER_MS;
+    bool remembered = host->disk.count != 0 && host->disk.of[0].port != 0;
+
+    if (host->d.role != ROLE_NONE || pg->server != SERVER_PRIMARY || remembered ||
+        host->holding || w->now < host->frozen_until + noticed)
+        return;
+    if (pg->primary_since != 0 && w->now > pg->primary_since + noticed)
+        pair_fail(w, "host %u: its gate is closed over a running primary, forming", h);
 }
 
 /* I8, I9: every acknowledged write stands in the log of the instance that is opened. */

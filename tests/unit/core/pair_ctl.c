@@ -240,6 +240,36 @@ static bool named_the_wrong_one(const struct pair *w, const struct group *g)
            w->pgs[other].len > w->pgs[g->active].len;
 }
 
+/* `why` says that the other one runs as a primary. The operator takes some time, and then
+ * corrects the file, lets the group go, or stops that server. */
+static bool see_to_other_primary(struct pair *w, uint8_t c)
+{
+    const struct group *g = ctl_group(w, c);
+    uint8_t other = (uint8_t)(1 - g->active);
+    bool both = w->pgs[g->active].server == SERVER_PRIMARY;
+    struct entry e = {.kind = ENTRY_DETACH};
+
+    if (g->phase != PHASE_FORMING || w->pgs[other].server != SERVER_PRIMARY)
+        return false;
+    if (!pair_chance(w, 30))
+        return true;
+    if (both || pair_chance(w, 200)) {
+        pair_note(w, "operator: one primary is enough");
+        pg_stop(w, both && w->pgs[other].len > w->pgs[g->active].len ? g->active : other);
+        return true;
+    }
+    w->declared = other;
+    w->adopt = true;
+    if (pair_chance(w, 700)) {
+        declare(w, c); /* the same file, corrected */
+        return true;
+    }
+    snprintf(e.group, NAME_SIZE, "orders");
+    snprintf(e.rule, RULE_SIZE, "operator");
+    log_propose(w, c, &e, &(struct tag){.decision = true});
+    return true;
+}
+
 /* An operator lets the group go and takes it back, or has removed it and declares it anew;
  * what serves is named active. */
 static void operate(struct pair *w, uint8_t c)
@@ -250,7 +280,7 @@ static void operate(struct pair *w, uint8_t c)
     memset(&e, 0, sizeof e);
     snprintf(e.group, NAME_SIZE, "orders");
     snprintf(e.rule, RULE_SIZE, "operator");
-    if (ctl_seen(w, c)->busy || w->detaching)
+    if (ctl_seen(w, c)->busy || w->detaching || see_to_other_primary(w, c))
         return;
     if (named_the_wrong_one(w, g)) {
         w->declared = (uint8_t)(1 - g->active);
@@ -402,11 +432,19 @@ static void answer(struct pair *w, uint8_t c, const struct logged *l,
     pair_ctl_says(w, c, &m);
 }
 
+/* Whatever the rates of the clocks. */
+static struct mono earlier(struct mono at, uint64_t ns)
+{
+    ns += ns / 8 + NS_PER_MS;
+    return (struct mono){at.ns > ns ? at.ns - ns : 1};
+}
+
 static void on_report(struct pair *w, uint8_t c, const struct msg *m)
 {
     struct ctl *ctl = &w->ctls[c];
     const struct group *g = ctl_group(w, c);
     struct seen_instance seen = m->report.seen;
+    uint64_t way_ns;
 
     if (g == NULL || (incarnation_equal(&ctl->report_of[m->host], &m->inc) &&
                       m->report.seq <= ctl->report_seq[m->host]))
@@ -414,7 +452,11 @@ static void on_report(struct pair *w, uint8_t c, const struct msg *m)
     ctl->report_of[m->host] = m->inc;
     ctl->report_seq[m->host] = m->report.seq;
     seen.at = ctl_now(w, c);
-    seen.taken.ns = seen.at.ns > m->report.age_ns ? seen.at.ns - m->report.age_ns : 1;
+    /* As the daemon dates it: never younger than it is (controller/daemon/relay.h). */
+    way_ns = w->now - m->report.sent;
+    seen.said = earlier(seen.at, way_ns);
+    seen.taken = earlier(seen.said, m->report.age_ns);
+    seen.latest.ns = seen.at.ns > m->report.age_ns ? seen.at.ns - m->report.age_ns : 1;
     seen.system_id = SYSTEM_ID;
     seen.private_socket = true;
     seen.follows_active = seen.streaming && m->report.upstream == g->active &&

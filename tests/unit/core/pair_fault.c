@@ -296,15 +296,15 @@ void fault_happen(struct pair *w, uint64_t number)
            (uint8_t)pair_between(w, 0, HOSTS - 1), (uint8_t)pair_between(w, 0, CTLS - 1));
 }
 
-/* The operator names what serves; if nothing does, what could. */
+/* The operator names what serves; if nothing does, what could. At times he is mistaken. */
 static void end_detachment(struct pair *w)
 {
-    bool found = false;
+    bool found = false, mistaken = pair_chance(w, 250);
 
     for (uint8_t h = 0; h < HOSTS && !found; h++) {
         found = w->pgs[h].server == SERVER_PRIMARY;
         if (found)
-            w->declared = h;
+            w->declared = mistaken ? (uint8_t)(1 - h) : h;
     }
     for (uint8_t h = 0; h < HOSTS && !found; h++) {
         found = w->pgs[h].server == SERVER_DOWN;

@@ -122,6 +122,16 @@ static void write_something(struct pair *w, uint8_t h)
     pg->waiting[pg->waiting_count++].pos = pg->len;
 }
 
+static void note_primary(struct pair *w, uint8_t h)
+{
+    struct pg *pg = &w->pgs[h];
+
+    if (pg->server != SERVER_PRIMARY)
+        pg->primary_since = 0;
+    else if (pg->primary_since == 0)
+        pg->primary_since = w->now;
+}
+
 void pg_world(struct pair *w)
 {
     (void)pair_at(w, w->now + pair_between(w, 1, 2ull * WORLD_MS) * NS_PER_MS, EV_WORLD,
@@ -131,6 +141,8 @@ void pg_world(struct pair *w)
             write_something(w, h);
         stream(w, h);
     }
-    for (uint8_t h = 0; h < HOSTS; h++)
+    for (uint8_t h = 0; h < HOSTS; h++) {
         acknowledge(w, h);
+        note_primary(w, h);
+    }
 }

@@ -73,10 +73,12 @@ static void look(struct pair *w, uint8_t h)
 {
     struct host *host = &w->hosts[h];
     const struct pg *pg = &w->pgs[h];
-    struct keeper_server s = {.state = keeper_state(pg->server)};
+    struct keeper_server s = {.state = keeper_state(pg->server), .looked = host->d.index};
 
     if (host->k.want.count == 0)
         return;
+    if (w->opt.mutant == MUTANT_SHUT_BLIND && host->d.role == ROLE_NONE)
+        s.state = KEEPER_SERVER_DOWN;
     if (!pg->hung || pg->server != SERVER_PRIMARY)
         host->hung_since = 0;
     else if (host->hung_since == 0)
@@ -148,6 +150,7 @@ void steps_report(struct pair *w, uint8_t h)
 
     look(w, h);
     m.report.seq = ++host->report_seq;
+    m.report.sent = w->now;
     m.report.upstream = pg->upstream;
     m.report.follow_name = pg->follow_name;
     m.report.age_ns = pair_between(w, 0, LOOK_MS) * NS_PER_MS;

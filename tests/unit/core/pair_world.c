@@ -342,6 +342,16 @@ static void begin(struct pair *w, const struct pair_options *opt)
             (struct ticking){any_rate(w), pair_between(w, 1, 1u << 30) * 1000};
 }
 
+/* East has run since before there were controllers, and is to be adopted; or the file names
+ * west, where there is nothing. */
+static void begin_running(struct pair *w)
+{
+    w->pgs[0].blocked = false;
+    pg_begin(w, 0, SERVER_PRIMARY);
+    w->unmanaged = w->adopt = true;
+    w->declared = pair_chance(w, 500) ? 1 : 0;
+}
+
 void pair_run(struct pair *w, const struct pair_options *opt)
 {
     begin(w, opt);
@@ -350,8 +360,11 @@ void pair_run(struct pair *w, const struct pair_options *opt)
     for (uint8_t h = 0; h < HOSTS; h++) {
         w->pgs[h].server = h == 0 ? SERVER_DOWN : SERVER_ABSENT;
         w->pgs[h].blocked = true;
-        host_start(w, h, false);
     }
+    if (pair_chance(w, 200))
+        begin_running(w);
+    for (uint8_t h = 0; h < HOSTS; h++)
+        host_start(w, h, false);
     (void)pair_at(w, 0, EV_WORLD, NOBODY);
     while (!w->failed && w->heap_count > 0 && w->now < w->end_at) {
         one_event(w);

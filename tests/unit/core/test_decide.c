@@ -209,10 +209,44 @@ static void a_hung_server_fails_over(void **state)
     world_steady(&w, SYNC_REQUIRED);
     world_report(&w, WEST, SERVER_STANDBY);
     seen = world_seen(&w)->instances[EAST].seen;
-    seen.at = w.now;
+    seen.at = seen.said = w.now;
     seen.hung = true;
     observe_report(&w.o, &w.s, 0, EAST, &seen);
     assert_string_equal(world_step(&w), "hung-fails-over");
+}
+
+/* What an agent said before it froze, or the network held back, is no news of now: not of a
+ * hang or crash, and not of a standby that could lead. */
+static void a_word_that_was_long_on_its_way_moves_nothing(void **state)
+{
+    enum { HUNG, CRASHED, CANDIDATE, CASES };
+
+    (void)state;
+    for (unsigned n = 0; n < 2 * CASES; n++) {
+        const unsigned what = n / 2;
+        const bool late = n % 2 != 0;
+        struct seen_instance east, west;
+
+        world_steady(&w, SYNC_REQUIRED);
+        world_group(&w)->policy.local_restarts = 0;
+        world_report(&w, WEST, SERVER_STANDBY);
+        east = world_seen(&w)->instances[EAST].seen;
+        west = world_seen(&w)->instances[WEST].seen;
+        world_pass_ms(&w, 5000);
+        east.at = east.latest = west.at = west.latest = w.now;
+        if (!late || what == CANDIDATE)
+            east.said = east.taken = w.now;
+        if (!late || what != CANDIDATE)
+            west.said = west.taken = w.now;
+        east.hung = what != CRASHED;
+        east.crashed = what == CRASHED;
+        observe_report(&w.o, &w.s, 0, WEST, &west);
+        observe_report(&w.o, &w.s, 0, EAST, &east);
+        assert_int_equal(world_renew(&w, EAST, 1, LEASE_WRITE), ACCEPTED);
+        assert_string_equal(world_step(&w), late              ? ""
+                                            : what == CRASHED ? "crash-fails-over"
+                                                              : "hung-fails-over");
+    }
 }
 
 /* An operator's word starts a failover through pause, cooldown and `automatic: false`, and
@@ -349,7 +383,7 @@ static void a_silent_member_is_let_go(void **state)
         world_steady(&w, (enum sync_mode)mode);
         world_pass_ms(&w, 100);
         seen = world_seen(&w)->instances[EAST].seen;
-        seen.at = w.now;
+        seen.at = seen.said = w.now;
         seen.shrink = 1u << WEST;
         observe_report(&w.o, &w.s, 0, EAST, &seen);
         assert_string_equal(world_step(&w),
@@ -382,7 +416,7 @@ static void a_report_from_before_the_step_is_not_believed(void **state)
     world_report(&w, WEST, SERVER_STANDBY);
     world_outcome(&w, EAST, true);
     assert_string_equal(world_step(&w), "record-outcome");
-    stale.at = w.now;
+    stale.at = stale.said = w.now;
     observe_report(&w.o, &w.s, 0, EAST, &stale);
     assert_string_equal(world_step(&w), "");
     world_report(&w, EAST, SERVER_DOWN); /* it is down again indeed */
@@ -477,6 +511,7 @@ int main(void)
         cmocka_unit_test(a_crash_under_an_unfit_agent_fails_over),
         cmocka_unit_test(a_crash_without_a_target_is_restarted_again),
         cmocka_unit_test(a_hung_server_fails_over),
+        cmocka_unit_test(a_word_that_was_long_on_its_way_moves_nothing),
         cmocka_unit_test(an_operator_overrides_holds_but_not_the_set),
         cmocka_unit_test(a_switchover_fences_after_the_flush),
         cmocka_unit_test(a_switchover_to_an_unfit_target_goes_back),

@@ -151,6 +151,255 @@ static void a_restart_that_does_not_end_is_left(void **state)
     assert_string_equal(world_step(&w), "restart-stuck");
 }
 
+/* Whatever the names, it is told how to go on: both ways to leave it there, and the move.
+ */
+static void the_refusal_of_another_active_region_says_what_to_do(void **state)
+{
+    static const char longest[] = "a23456789-123456789-123";
+    struct entry e;
+    struct group *g;
+
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    g = world_group(&w);
+    memcpy(g->name, longest, NAME_SIZE);
+    g->epoch = EPOCH_TOLD_MAX;
+    for (unsigned i = 0; i < 2; i++) {
+        memcpy(g->regions[i].name, longest, NAME_SIZE);
+        g->regions[i].name[0] = (char)('x' + i);
+    }
+    e = entry_of(ENTRY_DECLARE);
+    memcpy(e.group, longest, NAME_SIZE);
+    e.declare.spec = *g;
+    e.declare.spec.active = WEST;
+    assert_int_equal(world_apply(&w, &e), REFUSE_ACTIVE_DIFFERS);
+    assert_non_null(strstr(w.result.text, "take the roles out of the file"));
+    assert_non_null(strstr(w.result.text, "`ringfence apply --keep-active`"));
+    assert_non_null(strstr(w.result.text, "`ringfence switchover a23456789-123456789-123 "
+                                          "--to y23456789-123456789-123`"));
+}
+
+/* I3: clients that came by the socket of a server that runs are not cut off by a lease that
+ * ends, so the word that counts its end as no proof is not taken back under them. */
+static void ungated_local_is_withdrawn_only_where_sockets_are_looked_at(void **state)
+{
+    static const struct {
+        const char *name;
+        bool before, after, detached;
+        enum refusal expected;
+    } table[] =
+        {
+            {"withdrawn while it runs", true, false, false, REFUSE_PHASE},
+            {"withdrawn while detached", true, false, true, ACCEPTED},
+            {"kept", true, true, false, ACCEPTED},
+            {"accepted while it runs", false, true, false, ACCEPTED},
+        },
+      *row;
+
+    (void)state;
+    EACH (row, table) {
+        struct entry detach = entry_of(ENTRY_DETACH), e = entry_of(ENTRY_DECLARE);
+
+        world_steady(&w, SYNC_REQUIRED);
+        world_group(&w)->policy.ungated_local = row->before;
+        if (row->detached)
+            assert_int_equal(world_apply(&w, &detach), ACCEPTED);
+        e.declare.spec = *world_group(&w);
+        e.declare.spec.policy.ungated_local = row->after;
+        if (world_apply(&w, &e) != row->expected)
+            fail_msg("%s: %s", row->name, w.result.text);
+    }
+}
+
+/* ---- the wrong region is named --------------------------------------------------------
+ */
+
+static struct explanation why;
+
+static bool says(const char *text, const char *word) { return strstr(text, word) != NULL; }
+
+static const struct condition *condition(const char *name)
+{
+    for (unsigned i = 0; i < why.count; i++)
+        if (strcmp(why.list[i].name, name) == 0)
+            return &why.list[i];
+    fail_msg("no condition %s", name);
+    return NULL;
+}
+
+/* The group's file as world_declare() has it, with `active`. */
+static struct entry corrected(uint8_t active, bool adopt)
+{
+    struct entry e = entry_of(ENTRY_DECLARE);
+
+    e.declare.spec = *world_group(&w);
+    e.declare.spec.active = active;
+    e.declare.spec.adopt = adopt;
+    return e;
+}
+
+static enum refusal correct(uint8_t active, bool adopt)
+{
+    struct entry e = corrected(active, adopt);
+
+    return world_apply(&w, &e);
+}
+
+/* Whoever else runs as a primary may be served: nobody is activated, proven or not, and
+ * what is the matter is said first, with the way out. */
+static void another_primary_holds_the_group(void **state)
+{
+    static const struct {
+        const char *name;
+        enum server_state east, west;
+        bool adopt, proven, held;
+    } table[] =
+        {
+            {"nobody runs", SERVER_DOWN, SERVER_DOWN, false, true, false},
+            {"the other one only", SERVER_DOWN, SERVER_PRIMARY, false, false, true},
+            {"to be adopted", SERVER_STANDBY, SERVER_PRIMARY, true, false, true},
+            {"both", SERVER_PRIMARY, SERVER_PRIMARY, true, false, true},
+            {"the other one became one behind its gate", SERVER_DOWN, SERVER_PRIMARY, false,
+             true, true},
+            {"the declared one", SERVER_PRIMARY, SERVER_STANDBY, true, true, false},
+        },
+      *row;
+
+    (void)state;
+    EACH (row, table) {
+        world_init(&w);
+        world_declare(&w, SYNC_REQUIRED);
+        world_group(&w)->adopt = row->adopt;
+        if (row->proven)
+            assert_int_equal(world_prove(&w, WEST, PROOF_INSTALLED, 1), ACCEPTED);
+        world_report(&w, WEST, row->west);
+        world_report(&w, EAST, row->east);
+        explain(&w.s, &w.o, 0, w.now, &why);
+        if (condition("only-primary")->blocks != row->held ||
+            says(why.verdict, "pg-west runs as a primary, but pg-east is declared") !=
+                row->held ||
+            (strcmp(world_decide(&w), "activate-declared") == 0) == row->held)
+            fail_msg("%s: %s", row->name, why.verdict);
+        assert_int_equal(says(why.verdict, "with west active and `adopt: true`"),
+                         row->held);
+        /* The others are not hidden by it. */
+        assert_int_equal(says(why.verdict, "others-proven"), !row->proven);
+    }
+}
+
+/* What its agent said long ago is no news of it; it has no proof, and that holds. */
+static void a_silent_primary_is_held_by_its_proof(void **state)
+{
+    (void)state;
+    world_init(&w);
+    world_declare(&w, SYNC_REQUIRED);
+    world_report(&w, WEST, SERVER_PRIMARY);
+    world_pass_ms(&w, 10000);
+    world_report(&w, EAST, SERVER_DOWN);
+    assert_string_equal(world_decide(&w), "");
+    explain(&w.s, &w.o, 0, w.now, &why);
+    assert_false(condition("only-primary")->blocks);
+    assert_true(condition("others-proven")->blocks);
+    assert_true(says(why.verdict, "nothing proves yet that the gate of pg-west"));
+}
+
+/* The file is corrected while the group forms: the other one is adopted, as at a first
+ * apply, and the one that was declared has to be proven like any other (I2). */
+static void a_correction_is_taken_while_the_group_forms(void **state)
+{
+    (void)state;
+    world_init(&w);
+    world_declare(&w, SYNC_REQUIRED);
+    world_report(&w, EAST, SERVER_STANDBY);
+    world_report(&w, WEST, SERVER_PRIMARY);
+    assert_string_equal(world_decide(&w), "");
+    assert_int_equal(correct(WEST, true), ACCEPTED);
+    assert_int_equal(world_group(&w)->active, WEST);
+    assert_int_equal(world_group(&w)->run.to, WEST);
+    assert_int_equal(world_group(&w)->phase, PHASE_FORMING);
+    world_report(&w, EAST, SERVER_STANDBY);
+    world_report(&w, WEST, SERVER_PRIMARY);
+    assert_string_equal(world_decide(&w), "");
+    assert_int_equal(world_activate(&w, WEST), REFUSE_UNPROVEN);
+    assert_int_equal(world_prove(&w, EAST, PROOF_INSTALLED, 1), ACCEPTED);
+    assert_string_equal(world_step(&w), "activate-declared");
+    assert_int_equal(world_group(&w)->active, WEST);
+    assert_int_equal(world_group(&w)->sync_set, 1u << WEST);
+}
+
+/* I1: of a correction and an activation under way the first one in the log counts. */
+static void a_correction_and_an_activation_exclude_each_other(void **state)
+{
+    (void)state;
+    forming();
+    assert_int_equal(correct(WEST, false), ACCEPTED);
+    assert_int_equal(world_activate(&w, EAST), REFUSE_NOT_ACTIVE);
+
+    forming();
+    assert_string_equal(world_step(&w), "activate-declared");
+    assert_int_equal(correct(WEST, false), REFUSE_ACTIVE_DIFFERS);
+    assert_int_equal(world_group(&w)->active, EAST);
+}
+
+/* A proof says that a gate is closed, and stays true: there and back again costs none. */
+static void a_correction_takes_no_proof_away(void **state)
+{
+    (void)state;
+    forming();
+    assert_int_equal(correct(WEST, false), ACCEPTED);
+    assert_int_equal(world_prove(&w, EAST, PROOF_INSTALLED, 1), ACCEPTED);
+    assert_int_equal(correct(EAST, false), ACCEPTED);
+    world_report(&w, WEST, SERVER_DOWN);
+    world_report(&w, EAST, SERVER_DOWN);
+    assert_string_equal(world_step(&w), "activate-declared");
+    assert_int_equal(world_group(&w)->active, EAST);
+}
+
+/* In no other phase: who is active is moved by a failover or a switchover alone. */
+static void a_correction_is_for_forming_groups_only(void **state)
+{
+    static const enum phase phases[] = {PHASE_PROMOTING, PHASE_STEADY, PHASE_SWITCHING,
+                                        PHASE_FENCING, PHASE_DETACHED};
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(phases); i++) {
+        struct entry e;
+
+        world_steady(&w, SYNC_REQUIRED);
+        world_group(&w)->phase = phases[i];
+        e = corrected(WEST, true);
+        apply(&w.s, w.s.applied + 1, &e, &w.result);
+        assert_int_equal(w.result.refusal, REFUSE_ACTIVE_DIFFERS);
+        assert_int_equal(world_group(&w)->active, EAST);
+    }
+}
+
+/* An attach has said so without any file. */
+static void to_adopt_is_added_and_not_taken_back(void **state)
+{
+    (void)state;
+    forming();
+    assert_int_equal(correct(EAST, true), ACCEPTED);
+    assert_true(world_group(&w)->adopt);
+    assert_int_equal(correct(WEST, false), ACCEPTED);
+    assert_true(world_group(&w)->adopt);
+}
+
+/* They are another server's: nothing is forecast by them. */
+static void positions_of_who_was_declared_are_forgotten(void **state)
+{
+    uint64_t bytes;
+
+    (void)state;
+    world_init(&w);
+    world_declare(&w, SYNC_OFF);
+    world_report(&w, EAST, SERVER_PRIMARY);
+    assert_true(loss_forecast(&w.s, &w.o, 0, EAST, w.now, &bytes));
+    assert_int_equal(correct(WEST, true), ACCEPTED);
+    world_report(&w, WEST, SERVER_DOWN);
+    assert_false(loss_forecast(&w.s, &w.o, 0, WEST, w.now, &bytes));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +408,16 @@ int main(void)
         cmocka_unit_test(another_timeline_is_no_small_lag),
         cmocka_unit_test(a_move_asked_for_comes_to_an_end),
         cmocka_unit_test(a_restart_that_does_not_end_is_left),
+        cmocka_unit_test(the_refusal_of_another_active_region_says_what_to_do),
+        cmocka_unit_test(ungated_local_is_withdrawn_only_where_sockets_are_looked_at),
+        cmocka_unit_test(another_primary_holds_the_group),
+        cmocka_unit_test(a_silent_primary_is_held_by_its_proof),
+        cmocka_unit_test(a_correction_is_taken_while_the_group_forms),
+        cmocka_unit_test(a_correction_and_an_activation_exclude_each_other),
+        cmocka_unit_test(a_correction_takes_no_proof_away),
+        cmocka_unit_test(a_correction_is_for_forming_groups_only),
+        cmocka_unit_test(to_adopt_is_added_and_not_taken_back),
+        cmocka_unit_test(positions_of_who_was_declared_are_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,7 +101,9 @@ static enum refusal end_lead(uint64_t system_id)
 static void see_bill(uint8_t instance, enum server_state server, uint64_t system_id)
 {
     struct seen_instance seen = {.at = w.now,
+                                 .said = w.now,
                                  .taken = w.now,
+                                 .latest = w.now,
                                  .epoch = bill()->epoch,
                                  .server = server,
                                  .private_socket = true,

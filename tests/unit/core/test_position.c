@@ -72,6 +72,35 @@ static void a_leader_that_was_told_fails_over(void **state)
         }
 }
 
+/* I9, of a frame that was long on its way. */
+static void a_report_reaches_no_further_than_its_look(void **state)
+{
+    struct seen_instance seen;
+
+    (void)state;
+    world_steady(&w, SYNC_OFF);
+    world_pass_ms(&w, 5000);
+    seen = world_seen(&w)->instances[EAST].seen;
+    seen.at = seen.latest = w.now;
+    seen.said.ns = w.now.ns - 2000ull * NS_PER_MS;
+    seen.taken.ns = w.now.ns - 3000ull * NS_PER_MS;
+    seen.flush_lsn = 1500;
+    seen.wal_bytes_per_s = RATE;
+    observe_report(&w.o, &w.s, 0, EAST, &seen);
+    assert_int_equal(world_renew(&w, EAST, 1, LEASE_WRITE), ACCEPTED);
+    world_pass_ms(&w, WAIT_MS);
+    world_report(&w, WEST, SERVER_STANDBY);
+    assert_string_equal(world_step(&w), "silent-holder");
+    assert_string_equal(world_step(&w), "proof-by-expiry");
+    assert_string_equal(world_step(&w), "activate-behind-proofs");
+    /* From the look, not from the arrival of what it found, to the deadline. */
+    assert_int_equal(world_group(&w)->run.loss_forecast_bytes,
+                     500 +
+                         LOSS_RATE_HEADROOM * RATE *
+                             (3000ull * NS_PER_MS + lease_wait_ns(world_group(&w)->terms)) /
+                             (1000ull * NS_PER_MS));
+}
+
 static void the_newest_position_counts(void **state)
 {
     const struct observed_group *og;
@@ -148,6 +177,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_leader_that_was_told_fails_over),
+        cmocka_unit_test(a_report_reaches_no_further_than_its_look),
         cmocka_unit_test(the_newest_position_counts),
         cmocka_unit_test(every_kept_report_bounds_the_truth),
         cmocka_unit_test(another_epoch_is_another_log),

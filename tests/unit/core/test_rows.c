@@ -177,7 +177,7 @@ static void a_join_of_one_that_is_gone_holds_up_nothing(void **state)
     (void)state;
     world_of_three();
     world_report(&w, WEST, SERVER_DOWN);
-    world_seen(&w)->instances[WEST].seen.at = (struct mono){1}; /* says nothing now */
+    world_seen(&w)->instances[WEST].seen.said = (struct mono){1}; /* says nothing now */
     assert_string_equal(world_step(&w), "join-standby");
     assert_int_equal(world_group(&w)->instances[EAST].step.subject, 2);
     world_outcome(&w, EAST, true);

@@ -1,6 +1,8 @@
-/* I11 in words: where only people could resolve it, `why` says so, and nowhere else. */
+/* `ringfence why`: all that blocks is named, and what ends it. I11 in words: where only
+ * people could resolve it, `why` says so, and nowhere else. */
 #include "tests/unit/core/world.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static struct world w;
@@ -74,7 +76,8 @@ static void an_attested_loss_is_named_where_it_is_the_exit(void **state)
     }
 }
 
-/* Another cause that holds is said first: that one has an exit of its own. */
+/* Another cause that holds is said first: that one has an exit of its own. The other one is
+ * not hidden by it. */
 static void what_an_operator_can_end_comes_first(void **state)
 {
     (void)state;
@@ -83,7 +86,9 @@ static void what_an_operator_can_end_comes_first(void **state)
     world_group(&w)->paused = true;
     lose_east();
     ask();
-    assert_string_equal(why.verdict, "a failover is due, and held by: not-paused");
+    assert_true(
+        says(why.verdict, "a failover is due, and held by: not-paused, target-ready;"));
+    assert_true(says(why.verdict, "an attested loss by two people"));
 }
 
 /* In words, as the status has it. */
@@ -147,8 +152,163 @@ static void a_fence_without_a_target_says_what_ends_it(void **state)
     world_group(&w)->sync_set = 1u << EAST;
     assert_string_equal(world_step(&w), "");
     ask();
-    assert_true(says(why.verdict, "fenced, and held by target-ready: pg-west"));
+    assert_true(says(why.verdict, "cannot go back: waiting for: target-ready;"));
+    assert_true(says(why.verdict, "pg-west does not hold enough"));
     assert_true(says(why.verdict, "an attested loss by two people"));
+}
+
+/* ---- every blocker is named -----------------------------------------------------------
+ */
+
+enum {
+    MANUAL = 1 << 0,
+    PAUSED = 1 << 1,
+    COOLING = 1 << 2,
+    CORRUPT = 1 << 3,
+    NOT_MEMBER = 1 << 4,
+    UNFIT = 1 << 5,
+    AGENT_ONLY = 1 << 6,
+    TROUBLES = 1 << 7,
+};
+
+enum cause { NO_CAUSE, SILENT, CRASHED, HUNG, CAUSES };
+
+static void make_trouble(int trouble, enum cause cause)
+{
+    struct seen_instance *east, *west;
+    struct group *g;
+
+    world_steady(&w, SYNC_REQUIRED);
+    g = world_group(&w);
+    east = &world_seen(&w)->instances[EAST].seen;
+    west = &world_seen(&w)->instances[WEST].seen;
+    world_pass_ms(&w, cause == SILENT ? SILENT_MS : 1);
+    world_report(&w, WEST, SERVER_STANDBY);
+    if (cause != SILENT)
+        world_report(&w, EAST, cause == CRASHED ? SERVER_DOWN : SERVER_PRIMARY);
+    if (cause == HUNG) {
+        east->hung = true;
+        world_seen(&w)->hung_since = w.now;
+    }
+    g->restarts_used = g->policy.local_restarts;
+    g->policy.automatic = (trouble & MANUAL) == 0;
+    g->paused = (trouble & PAUSED) != 0;
+    if (trouble & COOLING) {
+        g->policy.cooldown_ms = 600000;
+        world_seen(&w)->last_failover = (struct mono){w.now.ns - 5000ull * NS_PER_MS};
+    }
+    if (trouble & CORRUPT)
+        east->checksum_failures = 3;
+    if (trouble & NOT_MEMBER)
+        g->sync_set = 1u << EAST;
+    if (trouble & UNFIT) {
+        west->unfit = true;
+        snprintf(west->problem, sizeof west->problem, "no space left");
+    }
+    if (trouble & AGENT_ONLY)
+        g->policy.fence = FENCE_AGENT;
+}
+
+/* In the list with what it is and what it would have to be, and in the sentence. */
+static void check_named(const char *name, bool blocks, bool in_verdict)
+{
+    const struct condition *c = condition(name);
+
+    if (c->blocks != blocks || (blocks && (c->value[0] == '\0' || c->limit[0] == '\0')) ||
+        says(why.verdict, name) != in_verdict)
+        fail_msg("%s: blocks %d, '%s' of '%s'; %s", name, c->blocks, c->value, c->limit,
+                 why.verdict);
+}
+
+/* Whatever comes together: none of them hides another. */
+static void every_blocker_is_named(void **state)
+{
+    (void)state;
+    for (int trouble = 0; trouble < TROUBLES; trouble++)
+        for (enum cause cause = NO_CAUSE; cause < CAUSES; cause++) {
+            bool no_target = (trouble & (NOT_MEMBER | UNFIT)) != 0;
+            bool no_proof = (trouble & AGENT_ONLY) != 0 && cause == SILENT;
+            int held = trouble & ~(AGENT_ONLY | NOT_MEMBER | UNFIT);
+
+            make_trouble(trouble, cause);
+            ask();
+            check_named("automatic", trouble & MANUAL, trouble & MANUAL);
+            check_named("not-paused", trouble & PAUSED, trouble & PAUSED);
+            check_named("cooldown-over", trouble & COOLING, trouble & COOLING);
+            check_named("no-corruption", trouble & CORRUPT, trouble & CORRUPT);
+            check_named("target-ready", no_target, no_target);
+            check_named("proof-reachable", no_proof, no_proof);
+            check_named("leader", false, false);
+            assert_int_equal(
+                says(condition("candidate-pg-west")->value, "it is not in the sync set"),
+                (trouble & NOT_MEMBER) != 0);
+            assert_int_equal(says(condition("candidate-pg-west")->value, "no space left"),
+                             (trouble & UNFIT) != 0);
+            assert_int_equal(why.would_fail_over,
+                             cause != NO_CAUSE && held == 0 && !no_target && !no_proof);
+            assert_int_equal(says(why.verdict, "is due"),
+                             cause != NO_CAUSE && !why.would_fail_over);
+            assert_true(strlen(why.verdict) < WHY_SIZE - 1); /* nothing is cut off */
+            /* The table sees the same. */
+            if (cause == SILENT)
+                assert_int_equal(strcmp(world_decide(&w), "silent-holder") == 0,
+                                 why.would_fail_over);
+        }
+}
+
+/* A restart comes before a failover; when it is held, that is said. */
+static void a_restart_is_no_failover(void **state)
+{
+    (void)state;
+    for (int paused = 0; paused < 2; paused++) {
+        make_trouble(paused ? PAUSED : 0, CRASHED);
+        world_group(&w)->restarts_used = 0;
+        ask();
+        assert_false(why.would_fail_over);
+        assert_string_equal(
+            why.verdict,
+            paused ? "the server is down; its restart, and a failover, are held by: "
+                     "not-paused"
+                   : "the server of pg-east is down: it is started again where it is "
+                     "(local restarts used 0 of 1)");
+        assert_string_equal(world_decide(&w), paused ? "" : "crash-restarts-here");
+    }
+}
+
+/* Behind the fence, too: no target, and a proof that is missing. */
+static void a_fence_waits_for_all_that_it_names(void **state)
+{
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    lose_east();
+    assert_string_equal(world_step(&w), "silent-holder");
+    ask();
+    assert_true(says(why.verdict, "waiting for: proof-pg-east"));
+    assert_false(says(why.verdict, "target-ready"));
+    world_report_unfit(&w, WEST, "no space left");
+    ask();
+    assert_true(condition("target-ready")->blocks);
+    assert_true(condition("proof-pg-east")->blocks);
+    assert_true(says(why.verdict, "waiting for: target-ready, proof-pg-east"));
+}
+
+/* The phase does not hide that a switchover whose old primary falls silent fails over. */
+static void a_silent_switchover_fails_over(void **state)
+{
+    struct entry sw = entry_of(ENTRY_SWITCHOVER);
+
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    sw.switchover = (struct entry_switchover){.target = WEST, .epoch = 1};
+    assert_int_equal(world_apply(&w, &sw), ACCEPTED);
+    ask();
+    assert_string_equal(why.verdict, "a switchover is under way");
+    assert_true(condition("phase")->blocks);
+    lose_east();
+    ask();
+    assert_false(condition("phase")->blocks);
+    assert_true(why.would_fail_over);
+    assert_string_equal(world_decide(&w), "switchover-silent-holder");
 }
 
 int main(void)
@@ -160,6 +320,10 @@ int main(void)
         cmocka_unit_test(no_attestation_replaces_a_standby),
         cmocka_unit_test(an_attested_proof_is_named_where_it_is_the_exit),
         cmocka_unit_test(a_fence_without_a_target_says_what_ends_it),
+        cmocka_unit_test(every_blocker_is_named),
+        cmocka_unit_test(a_restart_is_no_failover),
+        cmocka_unit_test(a_fence_waits_for_all_that_it_names),
+        cmocka_unit_test(a_silent_switchover_fails_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,7 +170,9 @@ void world_report(struct world *w, uint8_t instance, enum server_state server)
     const struct group *g = world_group(w);
     struct seen_instance seen = {
         .at = w->now,
+        .said = w->now,
         .taken = w->now,
+        .latest = w->now,
         .epoch = g->epoch,
         .server = server,
         .system_id = 77,

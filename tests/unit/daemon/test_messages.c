@@ -282,14 +282,14 @@ static void follows_means_that_very_stream(void **state)
         seen.flush_lsn = 77;
         r.n_instances = 1;
         r.instances = list;
-        (void)reports_take(&s, &o, "pg-1", &r);
+        (void)reports_take(&s, &o, "pg-1", &r, mono_now());
         assert_true(mono_is_set(o.groups[0].instances[1].seen.at));
         assert_int_equal(o.groups[0].instances[1].seen.flush_lsn, 77);
         assert_int_equal(o.groups[0].instances[1].seen.follows_active, table[i].follows);
 
         /* Of somebody else's instance nothing is believed. */
         steady();
-        (void)reports_take(&s, &o, "pg-0", &r);
+        (void)reports_take(&s, &o, "pg-0", &r, mono_now());
         assert_false(mono_is_set(o.groups[0].instances[1].seen.at));
         assert_false(mono_is_set(o.groups[0].instances[0].seen.at));
     }
@@ -313,11 +313,11 @@ static void the_first_position_is_news(void **state)
     seen.flush_lsn = 77;
     r.n_instances = 1;
     r.instances = list;
-    assert_false(reports_take(&s, &o, "pg-0", &r));
+    assert_false(reports_take(&s, &o, "pg-0", &r, mono_now()));
     seen.server = RF__SERVER_STATE__SERVER_PRIMARY;
-    assert_true(reports_take(&s, &o, "pg-0", &r));
+    assert_true(reports_take(&s, &o, "pg-0", &r, mono_now()));
     assert_int_equal(o.groups[0].primary_lsn, 77);
-    assert_false(reports_take(&s, &o, "pg-0", &r));
+    assert_false(reports_take(&s, &o, "pg-0", &r, mono_now()));
 }
 
 /* I5: an outcome counts for the step that is in flight, and unknown is no outcome. */

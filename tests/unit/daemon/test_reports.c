@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "controller/base/clock.h"
 #include "controller/daemon/reports.h"
 
 enum { MANY = ENROL_EPOCHS_MAX + 1 };
@@ -106,12 +107,83 @@ static void a_proof_says_whether_the_server_is_stopped(void **state)
     }
 }
 
+/* I9: a report that was an hour on its way, of a look that was old when it was said, is
+ * dated by neither its arrival nor its saying; only what lasts counts from the arrival. */
+static void a_delayed_report_is_as_old_as_its_look(void **state)
+{
+    static struct state s;
+    static struct observations o;
+    const uint64_t hour_ms = 3600 * 1000;
+    const struct mono now = mono_now(), said = {now.ns - hour_ms * NS_PER_MS};
+    Rf__AgentReport r = RF__AGENT_REPORT__INIT;
+    Rf__InstanceReport v = RF__INSTANCE_REPORT__INIT, *reports[] = {&v};
+    Rf__Observation look = RF__OBSERVATION__INIT;
+    const struct seen_instance *seen_now = &o.groups[0].instances[0].seen;
+
+    (void)state;
+    state_init(&s, "demo");
+    observations_init(&o, 1);
+    s.group_count = 1;
+    s.groups[0].instance_count = 1;
+    s.groups[0].epoch = 3;
+    memcpy(s.groups[0].name, "orders", 7);
+    memcpy(s.groups[0].instances[0].agent, "pg-east", 8);
+    o.groups[0].epoch = 3;
+    v.group = (char *)"orders";
+    v.instance = (char *)"pg-east";
+    v.gate_mode = (char *)"open";
+    v.epoch = 3;
+    v.seen = &look;
+    v.seen_age_ms = 8000;
+    look.server = RF__SERVER_STATE__SERVER_PRIMARY;
+    look.flush_lsn = 77;
+    r.n_instances = 1;
+    r.instances = reports;
+    assert_true(reports_take(&s, &o, "pg-east", &r, said));
+    assert_true(seen_now->at.ns >= now.ns);
+    assert_int_equal(seen_now->said.ns, said.ns);
+    assert_true(seen_now->taken.ns <= said.ns - 8000ull * NS_PER_MS);
+    assert_true(seen_now->taken.ns >= said.ns - 9100ull * NS_PER_MS);
+    assert_true(seen_now->latest.ns >= now.ns - 8000ull * NS_PER_MS);
+    assert_int_equal(o.groups[0].primary_lsn_at.ns, seen_now->taken.ns);
+}
+
+/* A person reads the whole sentence in `ringfence status`, whatever an error may hold. */
+static void a_problem_is_kept_whole(void **state)
+{
+    static struct state s;
+    static struct observations o;
+    Rf__AgentReport report = RF__AGENT_REPORT__INIT;
+    Rf__InstanceReport r = RF__INSTANCE_REPORT__INIT, *all[] = {&r};
+    char problem[ERR_TEXT_SIZE];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof problem - 1; i++)
+        problem[i] = i % 7 == 6 ? ' ' : 'w';
+    problem[sizeof problem - 1] = '\0';
+    state_init(&s, "lab");
+    observations_init(&o, 1);
+    s.group_count = 1;
+    snprintf(s.groups[0].name, NAME_SIZE, "orders");
+    s.groups[0].instance_count = 1;
+    snprintf(s.groups[0].instances[0].agent, NAME_SIZE, "pg-east");
+    r.group = (char *)"orders";
+    r.instance = (char *)"pg-east";
+    r.problem = problem;
+    report.n_instances = 1;
+    report.instances = all;
+    (void)reports_take(&s, &o, "pg-east", &report, mono_now());
+    assert_string_equal(o.groups[0].instances[0].seen.problem, problem);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_epoch_of_a_hello_is_carried),
         cmocka_unit_test(a_proof_says_whether_the_server_is_stopped),
         cmocka_unit_test(a_hello_that_says_too_much_is_an_error),
+        cmocka_unit_test(a_delayed_report_is_as_old_as_its_look),
+        cmocka_unit_test(a_problem_is_kept_whole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

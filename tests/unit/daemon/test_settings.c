@@ -35,7 +35,7 @@ static int load(const char *text, struct settings *s, struct err *err)
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     close(fd);
-    status = settings_load(s, path, err);
+    status = settings_load(s, path, NULL, err);
     unlink(path);
     return status;
 }
@@ -93,7 +93,7 @@ static void the_example_is_good(void **state)
     struct err err;
 
     (void)state;
-    if (settings_load(&s, EXAMPLE, &err) != 0)
+    if (settings_load(&s, EXAMPLE, NULL, &err) != 0)
         fail_msg("%s", err.text);
     assert_int_equal(s.count, 3);
 }

@@ -144,74 +144,154 @@ static void a_difference_is_named_by_its_path(void **state)
                         "components[0].instances[1].port");
     json_decref(diff);
 
-    diff = document_diff(NULL, &g); /* a new group: all of it */
-    assert_true(json_array_size(diff) > 5);
-    assert_true(json_is_null(json_object_get(json_array_get(diff, 0), "from")));
+    other = g;
+    g.policy.residency_count = 0; /* as a list, it has no leaf on this side */
+    diff = document_diff(&other, &g);
+    assert_int_equal(json_array_size(diff), 1);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(diff, 0), "path")),
+                        "residency[0]");
+    assert_true(json_is_null(json_object_get(json_array_get(diff, 0), "to")));
     json_decref(diff);
 }
+
+/* `adopt` counts while a group forms, where it may be added; it is not taken back. */
+static void to_adopt_is_a_difference_while_a_group_forms(void **state)
+{
+    static const struct {
+        enum phase phase;
+        bool from, to, differs;
+    } table[] = {
+        {PHASE_FORMING, false, true, true},   {PHASE_FORMING, true, false, false},
+        {PHASE_FORMING, true, true, false},   {PHASE_STEADY, false, true, false},
+        {PHASE_DETACHED, false, true, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        struct group from, to;
+        json_t *diff;
+
+        read_ok(good, &from);
+        to = from;
+        from.phase = table[i].phase;
+        from.adopt = table[i].from;
+        to.adopt = table[i].to;
+        diff = document_diff(&from, &to);
+        assert_int_equal(json_array_size(diff), table[i].differs);
+        json_decref(diff);
+    }
+}
+
+static const json_t *added_at(const json_t *diff, const char *path)
+{
+    const json_t *one;
+    size_t i;
+
+    json_array_foreach(diff, i, one)
+    {
+        if (strcmp(json_string_value(json_object_get(one, "path")), path) == 0)
+            return json_object_get(one, "to");
+    }
+    fail_msg("%s is not told", path);
+    return NULL;
+}
+
+/* Of a group, or of an instance, that is new, every leaf is told by its path. */
+static void what_is_new_is_told_leaf_by_leaf(void **state)
+{
+    struct group g, fewer;
+    json_t *diff;
+    const json_t *one;
+    size_t i;
+
+    (void)state;
+    read_ok(good, &g);
+    diff = document_diff(NULL, &g);
+    json_array_foreach(diff, i, one)
+    {
+        assert_true(json_is_null(json_object_get(one, "from")));
+        assert_false(json_is_object(json_object_get(one, "to")));
+        assert_false(json_is_array(json_object_get(one, "to")));
+    }
+    assert_string_equal(json_string_value(added_at(diff, "regions[0].role")), "active");
+    assert_string_equal(json_string_value(added_at(diff, "regions[1].tags[0]")), "eu");
+    assert_string_equal(
+        json_string_value(added_at(diff, "components[0].instances[1].data")), "/w");
+    assert_int_equal(json_integer_value(added_at(diff, "decide.hung_after_ms")), 9000);
+    assert_string_equal(json_string_value(added_at(diff, "fence[1]")), "lease_expiry");
+    json_decref(diff);
+
+    fewer = g;
+    fewer.instance_count = 1;
+    diff = document_diff(&fewer, &g);
+    assert_int_equal(json_array_size(diff), 5);
+    assert_int_equal(json_integer_value(added_at(diff, "components[0].instances[1].port")),
+                     5433);
+    json_decref(diff);
+}
+
+static const struct {
+    const char *from, *to, *says;
+} wrong[] = {
+    {"{\"group\": \"orders\",", "", "line 1"},
+    {"\"group\": \"orders\"", "\"group\": \"Orders\"", "group: \"Orders\""},
+    {"\"group\": \"orders\"", "\"group\": 7", "group: is something else"},
+    {"\"group\": \"orders\"", "\"gruop\": \"orders\"", "gruop: unknown key"},
+    {"\"group\": \"orders\",", "\"group\": \"a\", \"group\": \"b\",", "duplicate"},
+    {"\"role\": \"active\"", "\"role\": \"standby\"", "regions: none is active"},
+    {"\"role\": \"standby\"", "\"role\": \"active\"", "regions[1].role: east is active"},
+    {"\"role\": \"standby\"", "\"role\": \"third\"", "regions[1].role: \"active\" or"},
+    {"\"role\": \"active\",", "",
+     "regions[0].role: is missing; every region has a role, or none"},
+    {"\"role\": \"standby\",", "", "regions[1].role: is missing"},
+    {"\"name\": \"west\"", "\"name\": \"east\"", "regions[1].name: region east"},
+    {"\"residency\": [\"eu\"]", "\"residency\": \"eu\"", "residency: is something else"},
+    {"\"ttl_ms\": 1000", "\"ttl_ms\": 1", "lease.ttl_ms: 1 is not in 300 to 60000"},
+    {"\"ttl_ms\": 1000", "\"ttl_ms\": \"1s\"", "lease.ttl_ms: a whole number"},
+    {"\"ttl_ms\": 1000", "\"ttl_ms\": -5", "lease.ttl_ms: -5"},
+    {"\"ttl_ms\": 1000", "\"ttl\": 1000", "lease.ttl: unknown key; known are: ttl_ms"},
+    {"\"sync\": \"strict\"", "\"sync\": \"never\"", "sync: \"never\": one of \"off\""},
+    {"\"provider\": \"postgres\"", "\"provider\": \"redis\"",
+     "components[0].provider: \"redis\" is not in this version"},
+    {"\"ungated_local\": false", "\"ungated_local\": \"no\"",
+     "components[0].ungated_local: true or false"},
+    {"\"agent\": \"pg-west\"", "\"agent\": \"pg-east\"",
+     "components[0].instances[1].agent: agent pg-east has an instance"},
+    {"\"region\": \"west\"", "\"region\": \"north\"",
+     "components[0].instances[1].region: region north is not in `regions`"},
+    {"\"region\": \"west\"", "\"region\": \"east\"",
+     "components[0].instances[1].region: region east has an instance already"},
+    {"\"port\": 5433", "\"port\": 70000", "components[0].instances[1].port: 70000"},
+    {"\"port\": 5433,", "", "components[0].instances[1].port: is missing"},
+    {"\"data\": \"/w\"", "\"data\": \"w\"", "components[0].instances[1].data"},
+    {"\"data\": \"/w\"", "\"data\": \"/w\\u0007\"", "control character"},
+    {"systemd:postgresql@15-main", "rc.d", "components[0].instances[0].start"},
+    {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": [\"agent\", \"power\"]",
+     "fence[1]: \"power\" is not in this version"},
+    {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": []", "fence: has 0"},
+    {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": [\"hope\"]",
+     "fence[0]: \"hope\": \"agent\""},
+    {"\"cooldown_ms\": 0", "\"cooldown_ms\": 1.5", "decide.cooldown_ms: a whole number"},
+    {"\"adopt\": true", "\"adopt\": 1", "adopt: true or false"},
+};
 
 /* One part of the good document is replaced; the error names the path. */
 static void what_is_wrong_is_named(void **state)
 {
-    static const struct {
-        const char *from, *to, *says;
-    } table[] = {
-        {"{\"group\": \"orders\",", "", "line 1"},
-        {"\"group\": \"orders\"", "\"group\": \"Orders\"", "group: \"Orders\""},
-        {"\"group\": \"orders\"", "\"group\": 7", "group: is something else"},
-        {"\"group\": \"orders\"", "\"gruop\": \"orders\"", "gruop: unknown key"},
-        {"\"group\": \"orders\",", "\"group\": \"a\", \"group\": \"b\",", "duplicate"},
-        {"\"role\": \"active\"", "\"role\": \"standby\"", "regions: none is active"},
-        {"\"role\": \"standby\"", "\"role\": \"active\"",
-         "regions[1].role: east is active"},
-        {"\"role\": \"standby\"", "\"role\": \"third\"", "regions[1].role: \"active\" or"},
-        {"\"name\": \"west\"", "\"name\": \"east\"", "regions[1].name: region east"},
-        {"\"residency\": [\"eu\"]", "\"residency\": \"eu\"",
-         "residency: is something else"},
-        {"\"ttl_ms\": 1000", "\"ttl_ms\": 1", "lease.ttl_ms: 1 is not in 300 to 60000"},
-        {"\"ttl_ms\": 1000", "\"ttl_ms\": \"1s\"", "lease.ttl_ms: a whole number"},
-        {"\"ttl_ms\": 1000", "\"ttl_ms\": -5", "lease.ttl_ms: -5"},
-        {"\"ttl_ms\": 1000", "\"ttl\": 1000", "lease.ttl: unknown key; known are: ttl_ms"},
-        {"\"sync\": \"strict\"", "\"sync\": \"never\"", "sync: \"never\": one of \"off\""},
-        {"\"provider\": \"postgres\"", "\"provider\": \"redis\"",
-         "components[0].provider: \"redis\" is not in this version"},
-        {"\"ungated_local\": false", "\"ungated_local\": \"no\"",
-         "components[0].ungated_local: true or false"},
-        {"\"agent\": \"pg-west\"", "\"agent\": \"pg-east\"",
-         "components[0].instances[1].agent: agent pg-east has an instance"},
-        {"\"region\": \"west\"", "\"region\": \"north\"",
-         "components[0].instances[1].region: region north is not in `regions`"},
-        {"\"region\": \"west\"", "\"region\": \"east\"",
-         "components[0].instances[1].region: region east has an instance already"},
-        {"\"port\": 5433", "\"port\": 70000", "components[0].instances[1].port: 70000"},
-        {"\"port\": 5433,", "", "components[0].instances[1].port: is missing"},
-        {"\"data\": \"/w\"", "\"data\": \"w\"", "components[0].instances[1].data"},
-        {"\"data\": \"/w\"", "\"data\": \"/w\\u0007\"", "control character"},
-        {"systemd:postgresql@15-main", "rc.d", "components[0].instances[0].start"},
-        {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": [\"agent\", \"power\"]",
-         "fence[1]: \"power\" is not in this version"},
-        {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": []", "fence: has 0"},
-        {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": [\"hope\"]",
-         "fence[0]: \"hope\": \"agent\""},
-        {"\"cooldown_ms\": 0", "\"cooldown_ms\": 1.5",
-         "decide.cooldown_ms: a whole number"},
-        {"\"adopt\": true", "\"adopt\": 1", "adopt: true or false"},
-    };
-
     (void)state;
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        const char *found = strstr(good, table[i].from);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const char *found = strstr(good, wrong[i].from);
         char text[3000];
         struct group g;
         struct err err = {0};
 
         assert_non_null(found);
-        snprintf(text, sizeof text, "%.*s%s%s", (int)(found - good), good, table[i].to,
-                 found + strlen(table[i].from));
+        snprintf(text, sizeof text, "%.*s%s%s", (int)(found - good), good, wrong[i].to,
+                 found + strlen(wrong[i].from));
         if (document_read(text, strlen(text), &g, &err) == 0)
-            fail_msg("\"%s\" was accepted", table[i].to);
-        if (strstr(err.text, table[i].says) == NULL)
-            fail_msg("\"%s\": \"%s\" lacks \"%s\"", table[i].to, err.text, table[i].says);
+            fail_msg("\"%s\" was accepted", wrong[i].to);
+        if (strstr(err.text, wrong[i].says) == NULL)
+            fail_msg("\"%s\": \"%s\" lacks \"%s\"", wrong[i].to, err.text, wrong[i].says);
     }
 }
 
@@ -256,6 +336,72 @@ static void what_does_not_fit_is_named(void **state)
     assert_non_null(strstr(err.text, "residency: region west"));
 }
 
+/* Who is active is the log's to know: a document without roles leaves it alone, and so
+ * does one whose roles are not to count. */
+static void without_roles_the_active_one_stays(void **state)
+{
+    struct group g, now;
+    json_t *document, *region, *diff;
+    struct err err = {0};
+    size_t i;
+
+    (void)state;
+    read_ok(good, &now);
+    now.active = 1; /* it has moved */
+    document = document_of(&now);
+    json_array_foreach(json_object_get(document, "regions"), i, region)
+    {
+        json_object_del(region, "role");
+    }
+    if (document_parse(document, &g, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(g.active, NO_INSTANCE);
+    assert_int_equal(document_keep_active(&g, &now, &err), 0);
+    assert_int_equal(g.active, 1);
+    diff = document_diff(&now, &g);
+    assert_int_equal(json_array_size(diff), 0);
+    json_decref(diff);
+    json_decref(document);
+
+    read_ok(good, &g); /* east: active */
+    assert_int_equal(document_keep_active(&g, &now, &err), 0);
+    assert_int_equal(g.active, 1);
+    (void)snprintf(g.instances[1].agent, NAME_SIZE, "pg-new");
+    assert_int_equal(document_keep_active(&g, &now, &err), ERR_INVAL);
+    assert_non_null(strstr(err.text, "pg-west, which is active, is not among them"));
+}
+
+/* Between controllers a query that is not understood is an error: "dry" passed over would
+ * be an act. */
+static void a_query_is_passed_on_whole(void **state)
+{
+    static const struct {
+        bool dry, keep_active;
+        const char *path;
+    } table[] = {{false, false, "/v1/groups"},
+                 {true, false, "/v1/groups?dry=1"},
+                 {false, true, "/v1/groups?keep_active=1"},
+                 {true, true, "/v1/groups?dry=1&keep_active=1"}};
+    struct route r = {.kind = ROUTE_DECLARE};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct route again = {.kind = ROUTE_DECLARE};
+        char path[ROUTE_PATH_SIZE];
+
+        r.dry = table[i].dry;
+        r.keep_active = table[i].keep_active;
+        route_format(&r, path);
+        assert_string_equal(path, table[i].path);
+        assert_true(route_read_query(path + strcspn(path, "?"), &again));
+        assert_int_equal(again.dry, r.dry);
+        assert_int_equal(again.keep_active, r.keep_active);
+    }
+    assert_false(route_read_query("?dry=1&wet=1", &r));
+    assert_false(route_read_query("?dry=10", &r));
+    assert_false(route_read_query("?dry", &r));
+}
+
 static void routes_are_found_and_formatted(void **state)
 {
     static const struct {
@@ -265,6 +411,7 @@ static void routes_are_found_and_formatted(void **state)
         const char *group;
     } table[] = {
         {"GET", "/v1/status", 0, ROUTE_STATUS, ""},
+        {"GET", "/v1/groups/orders", 0, ROUTE_GROUP, "orders"},
         {"GET", "/v1/groups/orders/why", 0, ROUTE_WHY, "orders"},
         {"GET", "/v1/log", 0, ROUTE_LOG, ""},
         {"POST", "/v1/groups", 0, ROUTE_DECLARE, ""},
@@ -318,8 +465,12 @@ int main(void)
         cmocka_unit_test(what_is_left_out_has_its_default),
         cmocka_unit_test(a_document_survives_the_round_trip),
         cmocka_unit_test(a_difference_is_named_by_its_path),
+        cmocka_unit_test(to_adopt_is_a_difference_while_a_group_forms),
+        cmocka_unit_test(what_is_new_is_told_leaf_by_leaf),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(what_does_not_fit_is_named),
+        cmocka_unit_test(without_roles_the_active_one_stays),
+        cmocka_unit_test(a_query_is_passed_on_whole),
         cmocka_unit_test(routes_are_found_and_formatted),
     };
 

@@ -118,6 +118,7 @@ static int setup(void **state)
     o.groups[0].primary_lsn_at = ago_ms(20);
     o.groups[0].instances[1].granted = ago_ms(30);
     o.groups[0].instances[1].seen = (struct seen_instance){.at = ago_ms(20),
+                                                           .said = ago_ms(20),
                                                            .taken = ago_ms(20),
                                                            .epoch = 4,
                                                            .server = SERVER_PRIMARY,
@@ -189,14 +190,17 @@ static void a_gate_is_shown_as_it_is_now(void **state)
     assert_string_equal(shown_gate(1, now, &margin), "closed");
     assert_int_equal(json_integer_value(margin), -5);
     west->lease_margin_ms = 870;
-    west->at = ago_ms(5000);
+    west->said = ago_ms(5000);
     assert_string_equal(shown_gate(1, now, &margin), "unknown");
     o.groups[0].instances[1].granted = ago_ms(2000); /* counted out: it is closed (I3) */
     assert_string_equal(shown_gate(1, now, &margin), "closed");
 
     /* A standby that never held a lease has none that expired. */
-    *east = (struct seen_instance){
-        .at = ago_ms(20), .epoch = 4, .lease_margin_ms = -1, .gate_mode = "replication"};
+    *east = (struct seen_instance){.at = ago_ms(20),
+                                   .said = ago_ms(20),
+                                   .epoch = 4,
+                                   .lease_margin_ms = -1,
+                                   .gate_mode = "replication"};
     o.agents[0].connected = true;
     assert_string_equal(shown_gate(0, now, &margin), "replication");
     assert_true(json_is_null(margin));
@@ -351,6 +355,96 @@ static void the_doctor_tells_of_every_pair(void **state)
     json_decref(d);
 }
 
+/* As asked at `self` (0 east, 1 west, 2 witness), of links that are up unless said. */
+static json_t *examine(unsigned self)
+{
+    static const char *const names[] = {"east", "west", "witness"};
+
+    f.name = names[self];
+    for (unsigned i = 0; i < 3; i++) {
+        struct api_controller *c = &f.controllers[i];
+
+        c->self = i == self;
+        c->up = i == self || f.links[i][self].in_up;
+        c->out_up = f.links[self][i].out_up;
+        c->in_up = f.links[i][self].in_up;
+        (void)snprintf(c->out_error, sizeof c->out_error, "%s",
+                       c->out_up ? "" : "connect: no answer");
+    }
+    return doctor_document(&f, "host");
+}
+
+static void all_links_up(void)
+{
+    for (unsigned from = 0; from < 3; from++)
+        for (unsigned to = 0; to < 3; to++)
+            if (from != to)
+                say(from, to, 1, 1);
+}
+
+static void expect_finding(unsigned self, const char *check, const char *begins,
+                           const char *has)
+{
+    json_t *d = examine(self);
+    const char *level, *text = finding(d, check, &level);
+
+    if (strncmp(text, begins, strlen(begins)) != 0 || strstr(text, has) == NULL)
+        fail_msg("%s: %s", check, text);
+    assert_string_equal(level, "fail");
+    json_decref(d);
+}
+
+/* East's packets to the witness's port are dropped, the witness's own connection to east
+ * works: so both run, and whoever is asked sends people to the witness's host first. */
+static void a_pair_silent_in_one_direction_is_told_by_its_direction(void **state)
+{
+    static const char first[] = "look on the host of witness first, whether its firewall "
+                                "lets its port pass from east";
+
+    (void)state;
+    all_links_up();
+    say(0, 2, 0, 0);
+    expect_finding(0, "link-witness",
+                   "controller witness cannot be reached from here (east): connect: no "
+                   "answer; witness reaches east, so both run: ",
+                   first);
+    expect_finding(2, "link-east",
+                   "controller east does not reach this one (witness): witness reaches "
+                   "east, so both run: ",
+                   first);
+    expect_finding(1, "link-east-witness",
+                   "controller east does not reach witness: witness reaches east, so both "
+                   "run: ",
+                   first);
+}
+
+/* Neither reaches the other: between them where others know both, else whoever is silent.
+ */
+static void a_pair_silent_in_both_directions(void **state)
+{
+    (void)state;
+    all_links_up();
+    say(0, 2, 0, 0);
+    say(2, 0, 0, 0);
+    expect_finding(0, "link-witness",
+                   "controller witness cannot be reached from here (east): connect: no "
+                   "answer; witness runs, others know it: ",
+                   "between the hosts of east and witness (a cut in one direction stops");
+    expect_finding(1, "link-witness-east",
+                   "controller witness does not reach east: east runs, others know it: ",
+                   "and at witness's log");
+
+    say(1, 2, 0, -1); /* nobody hears the witness */
+    say(2, 1, -1, 0);
+    say(2, 0, -1, 0);
+    say(0, 2, 0, -1);
+    expect_finding(0, "link-witness", "controller witness cannot be reached from here",
+                   "; nobody hears witness: see whether it runs");
+    expect_finding(1, "link-east-witness",
+                   "controller east does not reach witness: nobody hears witness: ",
+                   "see whether it runs");
+}
+
 static void metrics_are_well_formed(void **state)
 {
     static const uint64_t bounds_us[] = {500, 1000};
@@ -358,8 +452,11 @@ static void metrics_are_well_formed(void **state)
     struct err err;
 
     (void)state;
-    o.groups[0].instances[0].seen = (struct seen_instance){
-        .at = ago_ms(20), .epoch = 4, .lease_margin_ms = -1, .gate_mode = "replication"};
+    o.groups[0].instances[0].seen = (struct seen_instance){.at = ago_ms(20),
+                                                           .said = ago_ms(20),
+                                                           .epoch = 4,
+                                                           .lease_margin_ms = -1,
+                                                           .gate_mode = "replication"};
     f.commits = histogram_make(bounds_us, ARRAY_LEN(bounds_us));
     histogram_count(&f.commits, 500);
     histogram_count(&f.commits, 501);
@@ -449,6 +546,9 @@ int main(void)
         cmocka_unit_test_setup(followers_are_told_of_changes_only, setup),
         cmocka_unit_test_setup(the_doctor_names_what_is_wrong, setup),
         cmocka_unit_test_setup(the_doctor_tells_of_every_pair, setup),
+        cmocka_unit_test_setup(a_pair_silent_in_one_direction_is_told_by_its_direction,
+                               setup),
+        cmocka_unit_test_setup(a_pair_silent_in_both_directions, setup),
         cmocka_unit_test_setup(metrics_are_well_formed, setup),
         cmocka_unit_test_setup(a_row_of_the_log_tells_its_result, setup),
     };

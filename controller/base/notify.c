@@ -1,4 +1,4 @@
-#include "controller/daemon/notify.h"
+#include "controller/base/notify.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -26,7 +26,8 @@ void notify_systemd(const char *state)
     if (path[0] == '@')
         sa.sun_path[0] = '\0'; /* the abstract name space */
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&sa,
+    if (fd < 0 || sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,
+                         (struct sockaddr *)&sa,
                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
         log_debug("systemd was not told %s", state);
 }

@@ -1,0 +1,265 @@
+#include "fencing/agent/agent_check.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "controller/net/host.h"
+#include "fencing/gate/cgroup.h"
+
+/* The server listens on SOCKET_DIR/.s.PGSQL.PORT. */
+enum { SOCKET_DIR_MAX = 90, GROUPS_MAX = 64 };
+
+/* ---- the agent ------------------------------------------------------------------------
+ */
+
+static void check_cgroup(const struct agent_settings *s, struct findings *f)
+{
+    static const char own_key[] = "gate.cgroup ";
+    struct cgroup found = {.fd = -1};
+    struct err err = {0};
+    const char *text = err.text;
+
+    /* nftables rules a network namespace, and `auto` may fall back on it. */
+    if (s->driver == GATE_NFTABLES ||
+        (s->driver == GATE_AUTO && strcmp(s->cgroup, "auto") == 0))
+        return;
+    if (cgroup_find(&found, s->cgroup, &err) == 0) {
+        cgroup_close(&found);
+        return;
+    }
+    if (strncmp(text, own_key, strlen(own_key)) == 0)
+        text += strlen(own_key);
+    findings_error(f, "gate.cgroup",
+                   "%s: name one, `auto` for the root of all, or driver: nftables", text);
+}
+
+void agent_check_host(const struct agent_settings *s, bool starting, struct findings *f)
+{
+    const struct address own = {.port = 0};
+    char held[AGENT_PATH_SIZE + 8];
+    const struct host_check c = {.f = f, .held = held, .starting = starting};
+    struct address here = own;
+    struct host_holder nobody;
+    struct err err = {0};
+
+    (void)snprintf(held, sizeof held, "%s/lock", s->state_dir);
+    (void)host_check_dir(&c, "state_dir", s->state_dir, true, false);
+    host_check_socket(&c, "socket", s->socket, true);
+    if (s->has_http)
+        host_check_listen(&c, "http", &s->http);
+    (void)snprintf(here.host, sizeof here.host, "%s", s->address);
+    if (host_try_port(&here, &nobody, &err) == ERR_NOTFOUND)
+        findings_warn(f, "address",
+                      "%s: the server of this host listens on it: one of those that `ip "
+                      "addr` shows is expected",
+                      err.text);
+    check_cgroup(s, f);
+}
+
+/* ---- the server's user ----------------------------------------------------------------
+ */
+
+/* `bits`: of rwx, as for others. */
+static bool user_may(const struct passwd *pw, const struct stat *st, mode_t bits)
+{
+    gid_t groups[GROUPS_MAX];
+    int n = GROUPS_MAX;
+
+    if (pw->pw_uid == 0)
+        return true;
+    if (st->st_uid == pw->pw_uid)
+        return (st->st_mode & bits << 6) == bits << 6;
+    if (getgrouplist(pw->pw_name, pw->pw_gid, groups, &n) < 0)
+        n = GROUPS_MAX;
+    for (int i = 0; i < n; i++)
+        if (groups[i] == st->st_gid)
+            return (st->st_mode & bits << 3) == bits << 3;
+    return (st->st_mode & bits) == bits;
+}
+
+/* Every directory above it that is there lets the server's user pass. */
+static void check_way(const struct passwd *pw, const char *key, const char *path,
+                      struct findings *f)
+{
+    char dir[AGENT_PATH_SIZE];
+
+    for (const char *slash = strchr(path + 1, '/'); slash != NULL;
+         slash = strchr(slash + 1, '/')) {
+        struct stat st;
+
+        (void)snprintf(dir, sizeof dir, "%.*s", (int)(slash - path), path);
+        if (stat(dir, &st) != 0 || user_may(pw, &st, 01))
+            continue;
+        findings_error(f, key,
+                       "%s: user %s may not pass %s: `chmod o+x %s`, or configure another "
+                       "path",
+                       path, pw->pw_name, dir, dir);
+        return;
+    }
+}
+
+static const struct passwd *find_user(const struct agent_settings *s, struct findings *f)
+{
+    const char *name = s->postgres.superuser[0] != 0 ? s->postgres.superuser : "postgres";
+    const struct passwd *pw;
+
+    errno = 0;
+    pw = getpwnam(name);
+    if (pw == NULL)
+        findings_error(f, "postgres.superuser",
+                       "there is no user '%s' on this host: the server runs as the user of "
+                       "this name, and the agent connects as it; correct the name, or "
+                       "install PostgreSQL",
+                       name);
+    else if (pw->pw_uid == 0)
+        findings_error(f, "postgres.superuser",
+                       "'%s' is root, as whom PostgreSQL does not run: name its own user, "
+                       "as a rule postgres",
+                       name);
+    return pw != NULL && pw->pw_uid != 0 ? pw : NULL;
+}
+
+/* libpq takes no password from a file that others may read, and says so nowhere. */
+static void check_passfile(const struct agent_settings *s, const struct passwd *pw,
+                           struct findings *f)
+{
+    static const char key[] = "postgres.passfile";
+    const char *path = s->postgres.passfile;
+    struct stat st;
+
+    if (path[0] == 0)
+        return;
+    if (stat(path, &st) != 0) {
+        findings_error(f, key,
+                       "%s: %s: a line \"ADDRESS:PORT:*:%s:PASSWORD\" for each other host "
+                       "is expected in it (or no passfile, if none is asked for)",
+                       path, strerror(errno), s->postgres.replication_user);
+        return;
+    }
+    if (pw == NULL)
+        return; /* said already, and nobody to ask for */
+    if (!S_ISREG(st.st_mode))
+        findings_error(f, key, "%s is not a file", path);
+    else if (st.st_uid == 0 || (st.st_mode & 0400) == 0)
+        findings_error(f, key, "%s cannot be read by user %s: `chown %s %s; chmod 0600 %s`",
+                       path, pw->pw_name, pw->pw_name, path, path);
+    else if ((st.st_mode & 077) != 0)
+        findings_error(f, key,
+                       "%s has mode %04o, and libpq ignores it where others than its owner "
+                       "may do anything with it: `chmod 0600 %s`",
+                       path, st.st_mode & 07777, path);
+    else if (st.st_uid != pw->pw_uid)
+        findings_warn(f, key,
+                      "%s belongs to uid %u, not to %s: right only if the data directory "
+                      "does, too",
+                      path, st.st_uid, pw->pw_name);
+    else
+        check_way(pw, key, path, f);
+}
+
+/* ---- programs -------------------------------------------------------------------------
+ */
+
+static bool has_program(const char *dir, const char *name)
+{
+    char path[AGENT_PATH_SIZE + 32];
+    struct stat st;
+
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 0111) != 0;
+}
+
+static void check_programs(const char *dir, struct findings *f)
+{
+    static const char *const names[] = {"postgres", "pg_controldata", "pg_basebackup",
+                                        "pg_rewind", "pg_waldump"};
+    char missing[128] = "";
+    struct stat st;
+
+    if (dir[0] == 0 || stat(dir, &st) != 0 || !S_ISDIR(st.st_mode)) {
+        findings_error(f, "postgres.bin_dir",
+                       "there is no directory '%s': that of `postgres` and its tools is "
+                       "expected, like /usr/lib/postgresql/15/bin",
+                       dir);
+        return;
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+        if (!has_program(dir, names[i]))
+            (void)snprintf(missing + strlen(missing), sizeof missing - strlen(missing),
+                           "%s%s", missing[0] != 0 ? ", " : "", names[i]);
+    if (missing[0] != 0)
+        findings_error(f, "postgres.bin_dir",
+                       "%s has no %s: install them (Debian: postgresql-VERSION and "
+                       "postgresql-client-VERSION), or name the directory that has",
+                       dir, missing);
+}
+
+/* ---- places ---------------------------------------------------------------------------
+ */
+
+static bool lies_in(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+
+    while (n > 1 && dir[n - 1] == '/')
+        n--;
+    return n > 1 && strncmp(path, dir, n) == 0 && (path[n] == 0 || path[n] == '/');
+}
+
+/* A service manager gives all of what a unit names to the unit's user, at each start. */
+static bool check_place(const struct agent_settings *s, const char *key, const char *path,
+                        struct findings *f)
+{
+    const char *const taken[] = {s->state_dir, s->run_dir, "/run/ringfence",
+                                 "/run/ringfence-agent", "/var/lib/ringfence/controller"};
+
+    for (unsigned i = 0; i < ARRAY_LEN(taken); i++) {
+        if (!lies_in(path, taken[i]))
+            continue;
+        findings_error(
+            f, key,
+            "%s lies in %s, which is Ringfence's own and may be given to another "
+            "user at any start: a place of its own is expected",
+            path, taken[i]);
+        return false;
+    }
+    return true;
+}
+
+static void check_places(const struct agent_settings *s, const struct host_check *c,
+                         const struct passwd *pw)
+{
+    const struct agent_postgres *p = &s->postgres;
+
+    if (strlen(p->socket_dir) > SOCKET_DIR_MAX)
+        findings_error(c->f, "postgres.socket_dir",
+                       "%s is longer than the %d bytes that a Unix socket leaves",
+                       p->socket_dir, SOCKET_DIR_MAX);
+    if (lies_in(p->tail_dir, p->socket_dir) || lies_in(p->socket_dir, p->tail_dir))
+        findings_error(c->f, "postgres.tail_dir",
+                       "it and postgres.socket_dir lie in each other: tails are kept, and "
+                       "the socket's directory is 0700 of the server's user: two places "
+                       "are expected");
+    if (check_place(s, "postgres.socket_dir", p->socket_dir, c->f) &&
+        host_check_dir(c, "postgres.socket_dir", p->socket_dir, true, true) !=
+            HOST_DIR_WRONG &&
+        pw != NULL)
+        check_way(pw, "postgres.socket_dir", p->socket_dir, c->f);
+    if (check_place(s, "postgres.tail_dir", p->tail_dir, c->f))
+        (void)host_check_dir(c, "postgres.tail_dir", p->tail_dir, true, true);
+}
+
+void agent_check_server(const struct agent_settings *s, bool starting, struct findings *f)
+{
+    const struct host_check c = {.f = f, .held = "", .starting = starting};
+    const struct passwd *pw = find_user(s, f);
+
+    check_programs(s->postgres.bin_dir, f);
+    check_passfile(s, pw, f);
+    check_places(s, &c, pw);
+}

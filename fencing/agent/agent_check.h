@@ -1,0 +1,24 @@
+/* fencing/agent/agent_check.h -- does agent.yaml fit this host?
+ *
+ * A wrong bin_dir or passfile would else be found by the first step that needs it: in the
+ * middle of a failover.
+ *
+ * Threads: any; stats some twenty files.
+ */
+#ifndef RF_AGENT_CHECK_H
+#define RF_AGENT_CHECK_H
+
+#include "controller/base/findings.h"
+#include "fencing/agent/agent_settings.h"
+
+/* What the agent itself stands on: addresses, sockets, its directory, the gate's cgroup.
+ * Only looks, and leaves a running agent of this configuration alone, unless one more is
+ * `starting`. */
+void agent_check_host(const struct agent_settings *s, bool starting, struct findings *f);
+
+/* What it needs for a server: `postgres.*`. An agent that has one in its care goes on
+ * without (a lease that ends over a mode bit of a passfile would be an outage made by us);
+ * one that has none yet does not start. */
+void agent_check_server(const struct agent_settings *s, bool starting, struct findings *f);
+
+#endif

@@ -1,0 +1,215 @@
+/* What one controller's engine says to another's: any bytes, then any message that could be
+ * decoded, to a node that follows, votes or leads. A peer's mistake is dropped or stops the
+ * node with a sentence (driver.h); it never trips an assertion of the engine, whose release
+ * build would go on in silence. */
+#include <string.h>
+
+#include "controller/base/auto.h"
+#include "controller/consensus/driver.h"
+#include "proto/envelope.h"
+#include "tests/fuzz/fuzz.h"
+
+static const struct voter voters[] = {{1, "a"}, {2, "b"}, {3, "c"}};
+
+struct node {
+    struct driver *d;
+    struct orders o;
+    uint64_t now, cluster, stored;
+    bool stopped;
+};
+
+/* The disk is quick here, and forgets nothing. */
+static void carry_out(struct node *n, int status, const struct err *err)
+{
+    uint64_t stored = n->stored;
+
+    if (status != 0) {
+        CLAIM(err->text[0] != '\0', "refused without a word");
+        n->stopped = n->stopped || driver_error_is_fatal(status);
+        return;
+    }
+    for (size_t i = 0; i < n->o.n; i++) {
+        const struct order *o = &n->o.list[i];
+
+        if (o->kind == ORDER_STORE_VOTE)
+            n->stored = o->store_vote.seq;
+        else if (o->kind == ORDER_STORE_ENTRIES)
+            n->stored = o->store_entries.seq;
+        else if (o->kind == ORDER_STORE_SNAPSHOT)
+            n->stored = o->store_snapshot.seq;
+        else if (o->kind == ORDER_APPLY)
+            driver_applied(n->d, o->apply.index);
+        else if (o->kind == ORDER_RESTORE)
+            driver_applied(n->d, o->restore.index);
+    }
+    if (n->stored != stored) {
+        struct err more = {0};
+        int again = driver_persisted(n->d, n->now, n->stored, &n->o, &more);
+
+        carry_out(n, again, &more);
+    }
+}
+
+static void start(struct node *n)
+{
+    struct driver_config c = {.id = 1,
+                              .cluster = "fuzz",
+                              .incarnation = 1,
+                              .voters = voters,
+                              .n_voters = 3,
+                              .election_ms = 300,
+                              .heartbeat_ms = 50,
+                              .trailing = 2,
+                              .seed = 1};
+    struct consensus_entry first = {.term = 1, .kind = ENTRY_VOTERS};
+    struct driver_state state = {
+        .term = 1, .first_index = 1, .entries = &first, .n_entries = 1};
+    AUTO(buf_free) struct buf b = {0};
+    struct err err = {0};
+
+    n->now = 1000;
+    CLAIM(driver_bootstrap_entry(&c, &b, &err) == 0, "%s", err.text);
+    first.data = b.data;
+    first.len = b.len;
+    CLAIM(driver_new(&n->d, &c, &err) == 0, "%s", err.text);
+    n->cluster = driver_cluster_digest(n->d);
+    carry_out(n, driver_start(n->d, n->now, &state, &n->o, &err), &err);
+    CLAIM(!n->stopped, "%s", err.text);
+}
+
+static void receive_bytes(struct node *n, const uint8_t *data, size_t len)
+{
+    AUTO(consensus_msg_free) struct consensus_msg m = {0};
+    struct err err = {0};
+
+    if (consensus_msg_decode(data, len, &m, &err) != 0)
+        return;
+    m.cluster = n->cluster;
+    m.from = 2 + (m.from & 1);
+    m.to = 1;
+    carry_out(n, driver_receive(n->d, n->now, &m, &n->o, &err), &err);
+}
+
+/* By its bytes, as everything comes that a peer says. */
+static void send_made(struct node *n, const struct consensus_msg *m)
+{
+    AUTO(buf_free) struct buf b = {0};
+    struct err err = {0};
+
+    if (consensus_msg_encode(m, &b, &err) == 0)
+        receive_bytes(n, b.data, b.len);
+}
+
+/* Small numbers, near to what the node has: far more telling than any 64 bits. */
+static uint64_t small(struct bytes *b) { return bytes_pick(b, 8); }
+
+static void receive_append(struct node *n, struct bytes *b, struct consensus_msg *m)
+{
+    struct consensus_entry entries[3];
+    struct buf bodies[3] = {{0}, {0}, {0}};
+    struct driver_status st;
+    struct err err = {0};
+
+    driver_status(n->d, &st);
+    m->append_entries.prev_log_index = bytes_near(b, st.last_index);
+    m->append_entries.prev_log_term = small(b);
+    m->append_entries.leader_commit = bytes_near(b, st.last_index);
+    m->append_entries.n_entries = bytes_pick(b, 4);
+    m->append_entries.entries = entries;
+    for (unsigned i = 0; i < m->append_entries.n_entries; i++) {
+        struct envelope e = {.leader_id = 2, .wall_ms = 1, .body = (const uint8_t *)"x"};
+
+        e.len = 1;
+        memcpy(e.prev_hash, st.chain, sizeof e.prev_hash);
+        CLAIM(envelope_seal(&e, &bodies[i], &err) == 0, "%s", err.text);
+        entries[i] = (struct consensus_entry){.term = small(b), .kind = ENTRY_BARRIER};
+        if (bytes_next(b) & 1) {
+            entries[i].kind = ENTRY_COMMAND;
+            entries[i].data = bodies[i].data;
+            entries[i].len = bodies[i].len;
+        }
+    }
+    send_made(n, m);
+    for (unsigned i = 0; i < 3; i++)
+        buf_free(&bodies[i]);
+}
+
+static void receive_made(struct node *n, struct bytes *b)
+{
+    struct consensus_msg m = {.type = (enum consensus_msg_type)(1 + bytes_pick(b, 6)),
+                              .to = 1,
+                              .cluster = n->cluster};
+
+    m.from = 2u + bytes_pick(b, 2);
+    m.term = small(b);
+    if (m.type == CMSG_APPEND_ENTRIES) {
+        receive_append(n, b, &m);
+        return;
+    }
+    if (m.type == CMSG_REQUEST_VOTE) {
+        m.request_vote.last_log_index = small(b);
+        m.request_vote.last_log_term = small(b);
+        m.request_vote.disrupt_leader = bytes_next(b) & 1;
+        m.request_vote.pre_vote = bytes_next(b) & 1;
+    } else if (m.type == CMSG_REQUEST_VOTE_RESULT) {
+        m.request_vote_result.granted = bytes_next(b) & 1;
+        m.request_vote_result.pre_vote = bytes_next(b) & 1;
+    } else if (m.type == CMSG_APPEND_ENTRIES_RESULT) {
+        m.append_entries_result.rejected = small(b);
+        m.append_entries_result.last_log_index = small(b);
+        m.append_entries_result.stale = bytes_next(b) & 1;
+    } else if (m.type == CMSG_TIMEOUT_NOW) {
+        m.timeout_now.last_log_index = small(b);
+        m.timeout_now.last_log_term = small(b);
+    } else {
+        m.install_snapshot.last_index = small(b);
+        m.install_snapshot.last_term = small(b);
+        m.install_snapshot.len = bytes_part(b, &m.install_snapshot.data);
+    }
+    send_made(n, &m);
+}
+
+static void play(struct node *n, struct bytes *b)
+{
+    struct proposal p = {.body = (const uint8_t *)"proposal", .len = 8, .wall_ms = 1};
+    uint64_t at[2];
+    struct err err = {0};
+    const uint8_t *part;
+    size_t len;
+
+    switch (bytes_pick(b, 8)) {
+    case 0:
+        n->now += 10u * bytes_next(b);
+        carry_out(n, driver_tick(n->d, n->now, &n->o, &err), &err);
+        return;
+    case 1:
+        carry_out(n, driver_submit(n->d, n->now, &p, &n->o, at, &err), &err);
+        return;
+    case 2:
+        carry_out(n, driver_transfer(n->d, n->now, small(b), &n->o, &err), &err);
+        return;
+    case 3:
+        carry_out(n, driver_snapshot_taken(n->d, n->now, &p, &n->o, &err), &err);
+        return;
+    case 4:
+        len = bytes_part(b, &part);
+        receive_bytes(n, part, len);
+        return;
+    default:
+        receive_made(n, b);
+        return;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct bytes b = {data, data + size};
+    struct node n = {0};
+
+    start(&n);
+    while (bytes_left(&b) && !n.stopped)
+        play(&n, &b);
+    orders_free(&n.o);
+    driver_free(n.d);
+    return 0;
+}

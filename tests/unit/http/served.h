@@ -1,0 +1,67 @@
+/* tests/unit/http/served.h -- the API on a real Unix socket, against a pretended backend,
+ * and a client of it.
+ */
+#ifndef RF_TESTS_UNIT_HTTP_SERVED_H
+#define RF_TESTS_UNIT_HTTP_SERVED_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the headers above first. */
+#include <cmocka.h>
+#include <uv.h>
+
+#include "controller/base/clock.h"
+#include "controller/http/api.h"
+
+/* A group `orders` in regions r0 (active) and r1, steady in epoch 3; this node leads. */
+struct backend {
+    struct api_backend api;
+    uv_loop_t loop;
+    struct api *served;
+    char socket[80];
+    struct state state;
+    struct observations seen;
+    bool leads;
+    uint64_t leader_id;
+    /* What is done with a proposal. */
+    enum refusal dry, applied;
+    int propose_code, done_status;
+    struct entry proposed, tried;
+    unsigned proposals, notes, forwards;
+    char forwarded[96], note[600];
+    struct { /* a proposal whose fate is told at the next turn */
+        api_proposed *done;
+        void *ctx;
+    } later;
+    uv_idle_t idle;
+    bool failover_wanted, take_failover;
+};
+extern struct backend b;
+
+/* The last request, and its answer. */
+struct call {
+    uv_work_t work;
+    const char *method, *path, *body;
+    char text[20000];
+    size_t len;
+    long status;
+    long limit_ms;
+    bool done;
+};
+extern struct call call;
+
+int served_setup(void **state);
+int served_teardown(void **state);
+
+/* The status; the answer is in call.text. */
+long ask_for(const char *method, const char *path, const char *body, long limit_ms);
+long ask(const char *method, const char *path, const char *body);
+/* Is it in the answer? Prints both if not. */
+bool says(const char *part);
+
+#define SERVED(test) cmocka_unit_test_setup_teardown(test, served_setup, served_teardown)
+
+#endif
