@@ -29,8 +29,10 @@ struct node_events {
     void (*on_applied)(void *owner, const struct entry *e, const struct apply_result *r);
     void (*on_role)(void *owner, const struct driver_status *status);
     void (*on_fatal)(void *owner, const struct err *err);
-    void (*on_kin)(void *owner);     /* say hello to the other controllers again */
-    void (*on_members)(void *owner); /* the list of members in the log is another one */
+    /* Say hello to the other controllers again; the list of members in the log is another
+     * one. Either may be NULL. */
+    void (*on_kin)(void *owner);
+    void (*on_members)(void *owner);
     void *owner;
 };
 

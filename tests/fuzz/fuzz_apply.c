@@ -208,13 +208,18 @@ static void make_controller(struct choice *c, struct entry *e)
     r->id = bytes_near(c->b, s.controller_id_max + 1);
 }
 
+/* What is in the corpus keeps its meaning: a kind that came later shares one. */
+static enum entry_kind choose_kind(struct choice *c)
+{
+    enum entry_kind kind = (enum entry_kind)(1 + bytes_pick(c->b, ENTRY_REFUSED));
+
+    return kind == ENTRY_REFUSED && c->group != 0 ? ENTRY_CONTROLLER_REPLACE : kind;
+}
+
 static void make_entry(struct choice *c, struct entry *e)
 {
     memset(e, 0, sizeof *e);
-    /* What is in the corpus keeps its meaning: a kind that came later shares one. */
-    e->kind = (enum entry_kind)(1 + bytes_pick(c->b, ENTRY_REFUSED));
-    if (e->kind == ENTRY_REFUSED && c->group != 0)
-        e->kind = ENTRY_CONTROLLER_REPLACE;
+    e->kind = choose_kind(c);
     snprintf(e->group, NAME_SIZE, "%s", scene_groups[c->group]);
     snprintf(e->rule, RULE_SIZE, "fuzz");
     switch (e->kind) {
