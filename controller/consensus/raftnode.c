@@ -414,7 +414,7 @@ static int open_driver(struct raftnode *n, const struct raftnode_config *c, stru
 
 static int start(struct raftnode *n, const struct raftnode_config *c, struct err *err)
 {
-    struct driver_state state;
+    struct driver_state state = {0};
     int status;
 
     if (check_name(c, err) != 0 || open_store(n, c, &state, err) != 0 ||

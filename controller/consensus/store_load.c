@@ -330,7 +330,7 @@ int db_check_entry(struct db *db, sqlite3_stmt *s, uint64_t index, uint8_t hash[
 static int load_entry(struct db *db, sqlite3_stmt *s, uint64_t index,
                       uint8_t hash[CHAIN_SIZE], struct db_loaded *loaded, struct err *err)
 {
-    struct consensus_entry e;
+    struct consensus_entry e = {0};
 
     if (db_check_entry(db, s, index, hash, &e, err) != 0)
         return err->code;

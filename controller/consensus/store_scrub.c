@@ -14,7 +14,7 @@ static int scrub_entries(struct db *db, struct err *err)
 {
     struct db_scrub *p = &db->scrub;
     sqlite3_stmt *s = NULL;
-    struct consensus_entry e;
+    struct consensus_entry e = {0};
     int code = SQLITE_DONE, status = 0;
 
     if (db_prepare(db,
