@@ -145,41 +145,34 @@ static enum kin_verdict check_speaker(const struct kinsman *ours, const char *na
     return KIN_FINE;
 }
 
-static bool same_table(const struct kin *k, const struct kin_hello *h)
-{
-    for (unsigned i = 0; i < k->n; i++) {
-        const struct kinsman *theirs = said_of(h, k->list[i].id);
-
-        if (k->list[i].store == 0 || theirs == NULL || theirs->store != k->list[i].store)
-            return false;
-    }
-    return h->n == k->n;
-}
-
 static bool all_agree(const struct kin *k)
 {
     for (unsigned i = 0; i < k->n; i++)
-        if (k->list[i].id != k->self && !k->list[i].agrees)
-            return false;
+        for (unsigned j = 0; j < k->n; j++)
+            if (k->list[j].store == 0 ||
+                (k->list[i].id != k->self && k->list[i].said[j] != k->list[j].store))
+                return false;
     return true;
 }
 
 /* Bootstrap: nothing has been decided with us yet. What one says now replaces what it said
- * before, and whoever agreed with the old table has to agree anew. */
+ * before. Who agreed with an older table of ours has to agree with the new one; and it
+ * counts whether it said so before or after ours had become the same, for nobody says it
+ * twice. */
 static enum kin_verdict assemble(struct kin *k, const struct kin_hello *h)
 {
     struct kinsman *speaker = find(k, h->id);
     bool changed = speaker->store != h->store;
 
-    if (changed) {
-        speaker->store = h->store;
-        speaker->mark = 0;
-        for (unsigned i = 0; i < k->n; i++)
-            k->list[i].agrees = false;
-    }
+    if (changed)
+        *speaker = (struct kinsman){.id = h->id, .store = h->store};
     if (h->mark > speaker->mark)
         speaker->mark = h->mark;
-    speaker->agrees = same_table(k, h);
+    for (unsigned i = 0; i < k->n; i++) {
+        const struct kinsman *theirs = said_of(h, k->list[i].id);
+
+        speaker->said[i] = theirs != NULL && h->n == k->n ? theirs->store : 0;
+    }
     k->assembled = all_agree(k);
     return changed || k->assembled ? KIN_CHANGED : KIN_FINE;
 }
@@ -266,7 +259,8 @@ int kin_decode(const uint8_t *data, size_t len, struct kin *ret, struct err *err
     for (unsigned i = 0; i < ret->n; i++) {
         const uint8_t *row = data + KIN_HEAD + (size_t)i * KIN_ROW;
 
-        ret->list[i] = (struct kinsman){get64(row), get64(row + 8), get64(row + 16), false};
+        ret->list[i] = (struct kinsman){
+            .id = get64(row), .store = get64(row + 8), .mark = get64(row + 16)};
     }
     return 0;
 }

@@ -33,9 +33,10 @@
 
 struct kinsman {
     uint64_t id;
-    uint64_t store; /* 0: not known yet */
-    uint64_t mark;  /* commits of that store that we have heard of */
-    bool agrees;    /* has said that its table is the same; not stored */
+    uint64_t store;                      /* 0: not known yet */
+    uint64_t mark;                       /* commits of that store that we have heard of */
+    uint64_t said[CONSENSUS_VOTERS_MAX]; /* stores in its own table, in the order of ours;
+                                            as it said last; not stored */
 };
 
 struct kin {
@@ -51,7 +52,7 @@ struct kin_hello {
     uint64_t id, store, mark, digest;
     bool assembled;
     unsigned n;
-    struct kinsman list[CONSENSUS_VOTERS_MAX]; /* `agrees` unused */
+    struct kinsman list[CONSENSUS_VOTERS_MAX]; /* `said` unused */
 };
 
 /* A table for these ids in which only our own store is known. One voter is assembled; one

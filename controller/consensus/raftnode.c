@@ -10,6 +10,7 @@
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
 #include "controller/consensus/raftnode_private.h"
+#include "controller/base/mutant.h"
 
 enum { SNAPSHOT_EVERY_DEFAULT = 4096, HELD_MAX = 4096 };
 
@@ -56,7 +57,7 @@ static int send_after_votes(struct raftnode *n, const struct order_send *o, stru
 {
     struct held *h;
 
-    if (n->vote_seq <= n->done_seq) {
+    if (MUTANT(vote_unsynced, n->vote_seq <= n->done_seq, true)) {
         n->callbacks.send(n->callbacks.owner, o->to, o->data, o->len);
         return 0;
     }

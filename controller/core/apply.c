@@ -134,7 +134,7 @@ void apply_dry(const struct state *s, const struct entry *e, struct state *scrat
     struct applying a = {.result = ret_result};
     const char *broken;
 
-    *scratch = *s;
+    state_copy(scratch, s);
     apply_at(scratch, s->applied + 1, e, ret_result);
     if (ret_result->refusal != ACCEPTED)
         return;

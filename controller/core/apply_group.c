@@ -6,20 +6,26 @@
 #include <string.h>
 
 #include "controller/base/assert.h"
+#include "controller/base/mutant.h"
 
 static bool same_place(const struct state *s, const struct instance *a,
                        const struct instance *b)
 {
-    const struct agent *host_a = state_agent(s, a->agent);
-    const struct agent *host_b = state_agent(s, b->agent);
-    bool one_host =
-        strcmp(a->agent, b->agent) == 0 ||
-        (host_a != NULL && host_b != NULL && strcmp(host_a->address, host_b->address) == 0);
+    /* Asked of every pair of instances after every entry: what tells most of them apart
+     * comes first. */
+    bool same_data = strcmp(a->data, b->data) == 0;
+    const struct agent *host_a, *host_b;
 
-    if (one_host && (a->port == b->port || strcmp(a->data, b->data) == 0))
+    if (!same_data && a->port != b->port)
+        return false;
+    if (same_data && a->system_id != 0 && a->system_id == b->system_id)
         return true;
-    return a->system_id != 0 && a->system_id == b->system_id &&
-           strcmp(a->data, b->data) == 0;
+    if (strcmp(a->agent, b->agent) == 0)
+        return true;
+    host_a = state_agent(s, a->agent);
+    host_b = state_agent(s, b->agent);
+    return host_a != NULL && host_b != NULL &&
+           strcmp(host_a->address, host_b->address) == 0;
 }
 
 const struct group *instance_in_other_group(const struct state *s, const struct group *g,
@@ -28,7 +34,7 @@ const struct group *instance_in_other_group(const struct state *s, const struct 
     for (unsigned k = 0; k < s->group_count; k++) {
         const struct group *other = &s->groups[k];
 
-        if (strcmp(other->name, g->name) == 0)
+        if (other == g || strcmp(other->name, g->name) == 0)
             continue;
         for (unsigned n = 0; n < other->instance_count; n++)
             if (same_place(s, i, &other->instances[n]))
@@ -146,7 +152,7 @@ static void take_tombstone(struct state *s, struct group *g)
     for (unsigned i = 0; i < s->tombstone_count; i++) {
         if (strcmp(s->tombstones[i].name, g->name) != 0)
             continue;
-        g->epoch = g->epoch_floor = s->tombstones[i].epoch;
+        g->epoch = g->epoch_floor = MUTANT(tombstone_forgotten, s->tombstones[i].epoch, 0);
         s->tombstones[i] = s->tombstones[--s->tombstone_count];
         memset(&s->tombstones[s->tombstone_count], 0, sizeof s->tombstones[0]);
         return;

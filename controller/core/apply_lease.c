@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controller/base/assert.h"
+#include "controller/base/mutant.h"
 
 void apply_controller(struct applying *a)
 {
@@ -284,7 +285,8 @@ static enum refusal renew_verdict(const struct state *s, const struct group *g,
     agent = state_agent(s, i->agent);
     if (agent == NULL)
         return REFUSE_NOT_ENROLLED;
-    if (!incarnation_equal(&agent->incarnation, &item->incarnation))
+    if (MUTANT(any_life_renews, !incarnation_equal(&agent->incarnation, &item->incarnation),
+               false))
         return REFUSE_INCARNATION;
     if (item->epoch != g->epoch || g->epoch == 0)
         return REFUSE_STALE_EPOCH;
@@ -300,8 +302,10 @@ static enum refusal renew_verdict(const struct state *s, const struct group *g,
         (item->instance == g->active || !g->policy.standby_reads || g->opened_index == 0))
         return REFUSE_NOT_ACTIVE;
     /* I12: the machine came back as somebody else while its former life's lease may run. */
-    if (holder_stands(&i->proof) &&
-        !incarnation_equal(&i->proof.holder, &item->incarnation))
+    if (MUTANT(any_life_renews,
+               holder_stands(&i->proof) &&
+                   !incarnation_equal(&i->proof.holder, &item->incarnation),
+               false))
         return REFUSE_INCARNATION;
     return ACCEPTED;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "controller/base/assert.h"
+#include "controller/base/mutant.h"
 
 static void begin_run(struct applying *a, enum run_kind kind, uint8_t to, bool requested,
                       const char *reason)
@@ -68,7 +69,7 @@ static bool may_lead(const struct group *g, uint8_t target)
 {
     if (g->policy.sync == SYNC_OFF || g->policy.sync == SYNC_PREFERRED || !g->sync_known)
         return true;
-    return (g->sync_set & 1u << target) != 0;
+    return MUTANT(non_member_leads, (g->sync_set & 1u << target) != 0, true);
 }
 
 static void check_activation(struct applying *a)
@@ -203,7 +204,7 @@ void apply_opened(struct applying *a)
     }
     if (o->system_id != 0)
         i->system_id = o->system_id;
-    g->sync_set = (member_set)(1u << g->active);
+    g->sync_set = MUTANT(old_set_kept, (member_set)(1u << g->active), g->sync_set);
     g->sync_known = true;
     g->sync_generation = a->index;
     g->opened_index = a->index;

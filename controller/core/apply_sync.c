@@ -1,5 +1,6 @@
 /* The sync set (I8) and the steps of runs (I5, I6). */
 #include "controller/core/apply_internal.h"
+#include "controller/base/mutant.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -41,7 +42,7 @@ void apply_sync_shrink(struct applying *a)
     check_set_change(a);
     if (a->result->refusal != ACCEPTED)
         return;
-    if (g->policy.sync == SYNC_STRICT) {
+    if (MUTANT(strict_shrinks, g->policy.sync == SYNC_STRICT, false)) {
         refuse(a, REFUSE_SYNC_MODE,
                "sync is strict: within an epoch the set never shrinks");
         return;
@@ -70,7 +71,8 @@ void apply_sync_join(struct applying *a)
     check_set_change(a);
     if (a->result->refusal != ACCEPTED)
         return;
-    if (step->id != c->step || step->kind != STEP_JOIN || step->state != STEP_DONE ||
+    if (step->id != c->step || step->kind != STEP_JOIN ||
+        MUTANT(join_begun_is_joined, step->state != STEP_DONE, step->state == STEP_IDLE) ||
         step->epoch != g->epoch || step->subject != c->instance ||
         step->generation != g->sync_generation) {
         refuse(a, REFUSE_STEP, "no join step of this generation has found %s caught up",
@@ -95,7 +97,7 @@ static void check_lead(struct applying *a, const struct instance *i)
         refuse(a, REFUSE_NOT_ACTIVE, "%s is not the active instance", i->agent);
     else if (!group_may_renew(g) || st->restart != (g->phase != PHASE_PROMOTING))
         refuse(a, REFUSE_PHASE, "group %s is %s", g->name, phase_name(g->phase));
-    else if (i->proof.last_grant <= g->activated_index)
+    else if (MUTANT(lead_before_lease, i->proof.last_grant <= g->activated_index, false))
         /* I6: the lease of epoch e before the promotion for e. */
         refuse(a, REFUSE_UNPROVEN, "%s holds no lease of epoch %" PRIu64 " yet", i->agent,
                g->epoch);

@@ -1,5 +1,6 @@
 /* Who may become active, as far as this controller can see (I2 and I8 are the log's). */
 #include "controller/core/decide_internal.h"
+#include "controller/base/mutant.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -111,7 +112,7 @@ bool candidate_is_member(const struct look *l, uint8_t instance)
 {
     if (!l->g->sync_known)
         return true;
-    return (l->g->sync_set & 1u << instance) != 0;
+    return MUTANT(non_member_leads, (l->g->sync_set & 1u << instance) != 0, true);
 }
 
 static bool server_can_lead(const struct look *l, uint8_t instance, char why[TEXT_SIZE])

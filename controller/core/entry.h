@@ -62,7 +62,7 @@ struct entry_declare {
 
 /* Epochs that one hello may tell of: all that an agent remembers, also of groups that are
  * gone (AGENT_GROUPS_MAX). */
-enum { ENROL_EPOCHS_MAX = 32 };
+enum { ENROL_EPOCHS_MAX = 64 };
 
 struct entry_enrol {
     struct agent agent; /* enrolled_index and lives zero; former: the life on record when

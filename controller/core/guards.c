@@ -1,5 +1,6 @@
 /* What each row of the table looks at, and what it proposes. */
 #include "controller/core/guards.h"
+#include "controller/base/mutant.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -173,8 +174,11 @@ bool guard_led(const struct look *l, struct entry *e)
 
 bool guard_lease_held(const struct look *l, struct entry *e)
 {
-    if (active_of(l)->proof.last_grant <= l->g->activated_index ||
-        holder_wait_left_ns(l) == 0 || !step_may_start(l, l->g->active, STEP_LEAD))
+    if (MUTANT(lead_before_lease,
+               active_of(l)->proof.last_grant <= l->g->activated_index ||
+                   holder_wait_left_ns(l) == 0,
+               false) ||
+        !step_may_start(l, l->g->active, STEP_LEAD))
         return false;
     /* Led already, and only its report is late: nothing is to be done again. */
     if (led(l) && !(agent_present(l, l->g->active) && active_seen(l)->seen.crashed))
@@ -341,7 +345,8 @@ bool guard_member_silent(const struct look *l, struct entry *e)
     member_set asked =
         (member_set)(active_seen(l)->seen.shrink & group_other_members(l->g));
 
-    if (asked == 0 || l->g->policy.sync == SYNC_OFF || l->g->policy.sync == SYNC_STRICT ||
+    if (asked == 0 || l->g->policy.sync == SYNC_OFF ||
+        MUTANT(strict_shrinks, l->g->policy.sync == SYNC_STRICT, false) ||
         active_seen(l)->seen.epoch != l->g->epoch || !agent_present(l, l->g->active) ||
         holder_wait_left_ns(l) == 0)
         return false;
@@ -351,25 +356,6 @@ bool guard_member_silent(const struct look *l, struct entry *e)
         .instance = (uint8_t)__builtin_ctz(asked),
         .generation = l->g->sync_generation,
         .holder = active_of(l)->proof.holder,
-    };
-    return true;
-}
-
-bool guard_joined(const struct look *l, struct entry *e)
-{
-    const struct step *step = &active_of(l)->step;
-
-    if (step->kind != STEP_JOIN || step->state != STEP_DONE || step->epoch != l->g->epoch ||
-        step->generation != l->g->sync_generation || l->g->policy.sync == SYNC_OFF ||
-        step->subject >= l->g->instance_count) /* it was taken out since */
-        return false;
-    e->kind = ENTRY_SYNC_JOIN;
-    e->sync = (struct entry_sync){
-        .epoch = l->g->epoch,
-        .instance = step->subject,
-        .generation = step->generation,
-        .step = step->id,
-        .position = step->position,
     };
     return true;
 }

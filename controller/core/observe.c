@@ -1,4 +1,5 @@
 #include "controller/core/observe.h"
+#include "controller/base/mutant.h"
 
 #include <string.h>
 
@@ -283,7 +284,10 @@ bool lease_counted_out(const struct state *s, const struct observations *o, uint
 
     if (g->instances[instance].proof.last_grant == 0)
         return false;
-    return lease_is_over(o->groups[group].instances[instance].granted, g->terms, now);
+    return lease_is_over(MUTANT(counted_from_report,
+                                o->groups[group].instances[instance].granted,
+                                o->groups[group].instances[instance].seen.at),
+                         g->terms, now);
 }
 
 bool loss_forecast(const struct state *s, const struct observations *o, uint8_t group,

@@ -70,6 +70,21 @@ void state_init(struct state *s, const char *cluster)
     snprintf(s->cluster, sizeof s->cluster, "%s", cluster);
 }
 
+void state_copy(struct state *to, const struct state *from)
+{
+    memcpy(to->cluster, from->cluster, sizeof to->cluster);
+    to->applied = from->applied;
+    to->group_count = from->group_count;
+    to->agent_count = from->agent_count;
+    to->controller_count = from->controller_count;
+    to->tombstone_count = from->tombstone_count;
+    memcpy(to->groups, from->groups, from->group_count * sizeof from->groups[0]);
+    memcpy(to->agents, from->agents, from->agent_count * sizeof from->agents[0]);
+    memcpy(to->controllers, from->controllers, sizeof to->controllers);
+    memcpy(to->tombstones, from->tombstones,
+           from->tombstone_count * sizeof from->tombstones[0]);
+}
+
 struct group *state_group(struct state *s, const char *name)
 {
     for (unsigned i = 0; i < s->group_count; i++)

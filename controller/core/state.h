@@ -23,7 +23,7 @@ enum {
     ADDRESS_SIZE = 64, /* host or address, no port */
     PATH_SIZE = 160,
     TEXT_SIZE = 512, /* sentences for people: as long as an error's, so that none is cut */
-    GROUP_MAX = 16,
+    GROUP_MAX = 64,
     INSTANCE_MAX = 5, /* per group; the bits of a member_set */
     REGION_MAX = 5,
     TAG_MAX = 4,
@@ -265,6 +265,8 @@ struct state {
 };
 
 void state_init(struct state *s, const char *cluster);
+/* All that it says; what lies behind the counts of `to` is left as it was. */
+void state_copy(struct state *to, const struct state *from);
 
 /* NULL (or NO_INSTANCE) where there is none. */
 struct group *state_group(struct state *s, const char *name);

@@ -247,7 +247,10 @@ static void accept_hello(struct agents *a, struct known *k, uint8_t route,
 {
     struct entry_enrol h = *from;
 
-    k->waiting = false;
+    /* Only its own wait is over: the stream of a life that is gone may be passed on behind
+     * the hello of the next one, which would then wait for ever. */
+    if (incarnation_equal(&k->waiting_hello.agent.incarnation, &h.agent.incarnation))
+        k->waiting = false;
     /* Enrolled only if no other life comes in between, whoever leads by then (I12). */
     if (state_agent(node_state(a->d->node), k->name) != NULL)
         h.agent.former = state_agent(node_state(a->d->node), k->name)->incarnation;

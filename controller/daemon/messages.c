@@ -1,4 +1,5 @@
 #include "controller/daemon/messages.h"
+#include "controller/base/mutant.h"
 
 /* protobuf-c has no const; nothing is written through these. */
 static char *text(const char *t) { return (char *)t; }
@@ -210,6 +211,8 @@ static void fill_members(struct messages *m, const struct group *g, const struct
     bool opened = g->opened_index != 0;
     member_set set = opened ? group_other_members(g) : 0;
 
+    set = MUTANT(names_before_set, set, step->kind == STEP_SYNC ? 0 : set);
+    set = MUTANT(names_lifted_at_restart, set, step->kind == STEP_LEAD ? 0 : set);
     if (step->kind == STEP_JOIN && step->subject < g->instance_count) {
         set = (member_set)(set & ~(1u << step->subject));
         r->joining = m->names[0][step->subject];

@@ -7,6 +7,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/mutant.h"
 #include "controller/base/text.h"
 #include "controller/daemon/audit.h"
 #include "proto/entry_codec.h"
@@ -86,6 +87,9 @@ static int apply_command(struct node *n, const struct order_apply *o, struct err
                         o->index, o->leader_id);
     n->entry.wall_ms = o->wall_ms;
 
+    if (MUTANT(followers_skip_renewals, false,
+               n->entry.kind == ENTRY_RENEW && !n->seen.leading))
+        return 0;
     audit_look(&n->state, &n->entry, &before);
     n->results[o->index % NODE_RESULTS].index = o->index;
     apply(&n->state, o->index, &n->entry, result_at(n, o->index));
@@ -139,6 +143,9 @@ static int on_restore(void *owner, const struct order_restore *snapshot, struct 
                        broken);
 
     n->state = n->scratch;
+    for (unsigned i = 0; MUTANT(snapshot_without_leases, false, i < n->state.group_count);
+         i++)
+        n->state.groups[i].instances[0].holder_epoch = 0;
     n->applied = snapshot->index;
     /* I4: every grant in it counts from now, read afresh. */
     observe_restored(&n->seen, &n->state, mono_now());

@@ -201,6 +201,8 @@ static bool take_hello(struct incoming *in, const Rf__ControllerHello *h)
     peer->heard = mono_now();
     peer->asked = (struct pinged){0}; /* may be of its former life */
     in->greeted = true;
+    if (!h->assembled && node_is_assembled(in->p->d->node))
+        peers_say_hello(in->p, in->position); /* it waits for that */
     return true;
 }
 

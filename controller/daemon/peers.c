@@ -423,6 +423,8 @@ static void on_tick(uv_timer_t *tick)
             ping(p, &p->peers[i]);
     peers_send_view(p);
     peer_api_tick(p, mono_now());
+    if (!node_is_assembled(p->d->node))
+        peers_hello_all(p); /* until all know each other: one may have been lost */
     announce(p);
     membership_tick(p->d);
 }

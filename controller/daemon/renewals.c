@@ -9,6 +9,7 @@
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/mutant.h"
 #include "controller/daemon/agents.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
@@ -70,7 +71,7 @@ static void fill_verdict(const struct state *s, const struct wish *w, bool grant
         return;
     v->ttl_ms = g->terms.ttl_ms;
     v->rho_ppm = g->terms.rho_ppm;
-    v->open = g->opened_index != 0;
+    v->open = MUTANT(open_before_opened, g->opened_index != 0, true);
 }
 
 static void answer_request(struct renewals *r, const struct batch *b, struct request *q,
@@ -204,6 +205,8 @@ static void flush(struct renewals *r)
         log_debug("renewals: %s", err.text);
         return;
     }
+    if (MUTANT(answered_before_commit, false, true))
+        answer(r, b, r->tried.verdicts);
     r->stats.entries++;
 }
 

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { AGENT_GROUPS_MAX = 32, AGENT_NAME_SIZE = 24 };
+enum { AGENT_GROUPS_MAX = 64, AGENT_NAME_SIZE = 24 };
 
 struct epoch_record {
     char group[AGENT_NAME_SIZE];

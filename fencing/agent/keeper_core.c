@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controller/base/assert.h"
+#include "controller/base/mutant.h"
 
 const char *keeper_effect_name(enum keeper_effect_kind kind)
 {
@@ -271,14 +272,17 @@ static bool take_grant(struct keeper_core *k, uint8_t slot, const struct keeper_
                        const struct keeper_renewal *r, struct boot now)
 {
     struct keeper_slot *s = &k->slots[slot];
-    struct boot deadline = lease_holder_deadline(r->sent, v->terms);
+    /* I3: from our own send, never from the answer. */
+    struct boot deadline =
+        lease_holder_deadline(MUTANT(lease_from_reply, r->sent, now), v->terms);
 
     if (v->terms.ttl_ms < LEASE_TTL_MIN_MS || v->terms.ttl_ms > LEASE_TTL_MAX_MS)
         return false;
     /* I3: the epoch must still be ours, unfenced, and on disk (it was, or nothing would
      * have been sent). A proof of installation given meanwhile voids the answer. */
     if (!s->assigned || s->a.epoch != v->epoch || wanted_kind(s) != v->kind ||
-        k->want.of[slot].fenced >= v->epoch || k->disk.of[slot].highest < v->epoch ||
+        k->want.of[slot].fenced >= v->epoch ||
+        MUTANT(epoch_unsynced, k->disk.of[slot].highest < v->epoch, false) ||
         r->seq <= s->floor_seq || deadline.ns <= now.ns)
         return false;
 
@@ -356,8 +360,9 @@ bool keeper_wants_lease(const struct keeper_core *k, uint8_t slot)
         k->want.of[slot].fenced >= epoch || wanted_kind(s) == KIND_NONE)
         return false;
     /* I6: the disk knows the epoch; I2: the gate was seen to work; I4: the clock is fit. */
-    if (k->disk.of[slot].highest != epoch || !s->managed || !k->want.of[slot].tried ||
-        !k->clock_same || !lease_clock_rate_ok(k->clock_rate_ppm, s->a.rho_ppm))
+    if (MUTANT(epoch_unsynced, k->disk.of[slot].highest != epoch, false) || !s->managed ||
+        !k->want.of[slot].tried || !k->clock_same ||
+        !lease_clock_rate_ok(k->clock_rate_ppm, s->a.rho_ppm))
         return false;
     if (s->a.role == ROLE_PRIMARY)
         return true;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "controller/base/assert.h"
+#include "controller/base/mutant.h"
 #include "controller/base/text.h"
 #include "fencing/agent/keeper_core.h"
 
@@ -30,7 +31,8 @@ static bool plan_fence(const struct keeper_core *k, uint8_t slot, struct boot no
                        struct keeper_effect *ret)
 {
     const struct keeper_slot *s = &k->slots[slot];
-    uint64_t mark = k->disk.of[slot].fenced;
+    uint64_t mark =
+        MUTANT(fence_before_sync, k->disk.of[slot].fenced, k->want.of[slot].fenced);
 
     if (!s->managed || mark == 0 || s->frozen >= mark || s->gate.epoch > mark ||
         !may_try(s, KEEPER_FENCE, now))
@@ -227,9 +229,11 @@ static enum verdict wanted_as_primary(const struct keeper_slot *s, struct boot n
     if (s->server.barred || s->server.state == KEEPER_SERVER_DOWN)
         return SHUT;
     if (held) {
-        *ret = (struct gate_lease){.epoch = s->a.epoch,
-                                   .mode = open ? GATE_OPEN : GATE_REPLICATION,
-                                   .deadline = s->lease.deadline};
+        *ret = (struct gate_lease){
+            .epoch = s->a.epoch,
+            .mode = open ? GATE_OPEN : GATE_REPLICATION,
+            .deadline = MUTANT(deadline_padded, s->lease.deadline,
+                               (struct boot){s->lease.deadline.ns + 50ull * NS_PER_MS})};
         return ARM;
     }
     /* What an older epoch opened for reading must not admit writers to a primary that the
@@ -274,7 +278,7 @@ static enum verdict wanted(const struct keeper_core *k, uint8_t slot, struct boo
     /* I3: nothing of a fenced epoch, nor of one that the disk does not know yet. */
     if (k->want.of[slot].fenced >= s->a.epoch)
         return LEAVE;
-    if (k->disk.of[slot].highest != s->a.epoch)
+    if (MUTANT(epoch_unsynced, k->disk.of[slot].highest != s->a.epoch, false))
         return s->a.role == ROLE_STANDBY && s->gate.epoch < s->a.epoch ? SHUT : LEAVE;
     return ARM;
 }
@@ -311,7 +315,8 @@ static bool plan_fence_proof(struct keeper_core *k, uint8_t slot, struct keeper_
 {
     struct keeper_slot *s = &k->slots[slot];
 
-    if (s->order_index == 0 || s->frozen < s->order_epoch)
+    if (s->order_index == 0 ||
+        MUTANT(proof_before_frozen, s->frozen < s->order_epoch, false))
         return false;
     *ret = (struct keeper_effect){.kind = KEEPER_PROOF,
                                   .slot = slot,

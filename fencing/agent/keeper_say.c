@@ -200,7 +200,7 @@ static void send_dated(struct keeper *k, Rf__Frame *frame)
 
 void keeper_say_report(struct keeper *k)
 {
-    static _Thread_local struct outgoing o;
+    struct outgoing o;
     Rf__AgentReport m = RF__AGENT_REPORT__INIT;
     Rf__Frame frame = RF__FRAME__INIT;
     Rf__Incarnation incarnation;

@@ -1,4 +1,5 @@
 #include "fencing/agent/steps_rules.h"
+#include "controller/base/mutant.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -34,7 +35,8 @@ static enum order_verdict judge_as_primary(const struct order_facts *f,
     case RF__STEP_KIND__STEP_SYNC:
         /* The lease of epoch e is held before anything is promoted for e. */
         *ret_why = "the lease of this epoch is not held yet";
-        return holds_write_lease(f) ? ORDER_RUN : ORDER_WAIT;
+        return MUTANT(lead_before_lease, holds_write_lease(f), true) ? ORDER_RUN
+                                                                     : ORDER_WAIT;
     case RF__STEP_KIND__STEP_CHECKPOINT:
         return ORDER_RUN;
     case RF__STEP_KIND__STEP_STOP:
@@ -162,7 +164,7 @@ bool server_is_ready(const Rf__Assignment *a, const Rf__Observation *seen,
      * primary among them; this primary has acknowledged nothing yet (I8). */
     if (strcmp(a->sync_mode, "off") == 0 || !(a->opened || opened))
         return true;
-    return members_have(a, seen, r->led_position);
+    return MUTANT(ready_without_flush, members_have(a, seen, r->led_position), true);
 }
 
 enum police police(const Rf__Assignment *a, const Rf__Observation *seen,

@@ -40,6 +40,7 @@ struct courtesy {
     struct err trouble;
     /* The thread's own: */
     struct nft_run *nft;
+    bool table_ours; /* this life has written it */
     struct picture now;
     struct nft_text text;
 };
@@ -135,8 +136,9 @@ static void hold_old_table(struct courtesy *c)
 
 static int apply_picture(struct courtesy *c, struct err *err)
 {
-    if (c->now.rebuild)
+    if (c->now.rebuild && !c->table_ours)
         hold_old_table(c);
+    c->table_ours = true;
     c->text.len = 0;
     if (c->now.rebuild)
         say_all(c);

@@ -1,4 +1,5 @@
 #include "fencing/rules/lease.h"
+#include "controller/base/mutant.h"
 
 #include <inttypes.h>
 
@@ -18,12 +19,14 @@ uint64_t lease_wait_ns(struct lease_terms terms)
     uint64_t ttl_ns = (uint64_t)terms.ttl_ms * NS_PER_MS;
 
     /* 60 s in ns times 1.05e6 is below 2^63, so this cannot wrap within the bounds. */
-    return (ttl_ns * num + den - 1) / den;
+    return MUTANT(bare_ttl, (ttl_ns * num + den - 1) / den, ttl_ns);
 }
 
 bool lease_is_over(struct mono applied, struct lease_terms terms, struct mono now)
 {
-    return mono_is_set(applied) && mono_since_ns(applied, now) >= lease_wait_ns(terms);
+    return mono_is_set(applied) &&
+           mono_since_ns(applied, now) >=
+               MUTANT(half_wait, lease_wait_ns(terms), lease_wait_ns(terms) / 2);
 }
 
 struct lease_terms lease_terms_widest(struct lease_terms a, struct lease_terms b)

@@ -40,6 +40,14 @@ static int ask_bin_major(struct pg *pg, struct mono deadline, struct err *err)
     return 0;
 }
 
+void pg_version_learn(struct pg *pg, struct mono deadline)
+{
+    struct err err;
+
+    if (pg->bin_major == 0 && ask_bin_major(pg, deadline, &err) != 0)
+        return; /* asked again when it matters */
+}
+
 int pg_version_fits(struct pg *pg, struct mono deadline, struct err *err)
 {
     AUTO(auto_free) char *path = pg_path(pg, "PG_VERSION");

@@ -463,6 +463,7 @@ void pg_observe(struct pg *pg, bool canary, uint32_t budget_ms, Rf__Observation 
     pg_postmaster_find(pg, &pm);
     if (pm.pid != 0) {
         look_running(pg, canary, &pm, deadline, out);
+        pg_version_learn(pg, deadline);
         return;
     }
     pg_conn_close(&pg->main);

@@ -18,6 +18,7 @@ enum {
     LAB_SKIP = 77,        /* what ctest counts as skipped */
     LAB_SILENCE_MS = 120, /* nothing came for so long: it was dropped */
     LAB_ANSWER_MS = 2000,
+    LAB_TRIES = 10,
 };
 
 /* Becomes part of a new network namespace with lo and 10.99.0.1, and of a new cgroup. */

@@ -117,7 +117,7 @@ static void the_control_file_of_a_server_that_stays_down_is_read_once(void **sta
     char tools[128];
 
     snprintf(tools, sizeof tools, "%s/tools", w->dir);
-    assert_int_equal(run("mkdir -m 755 %s && ln -s %s/pg_* %s", tools, w->bin, tools), 0);
+    assert_int_equal(run("mkdir -m 755 %s && ln -s %s/p* %s", tools, w->bin, tools), 0);
     spec.bin_dir = tools;
     provider_postgres.close(w->east.observer);
     assert_int_equal(provider_postgres.open(&w->east.observer, &spec, NULL), 0);

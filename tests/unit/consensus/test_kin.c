@@ -185,6 +185,72 @@ static void old_copy_is_found_out(void **state)
     assert_int_equal(say(3, 1, &err), KIN_FINE); /* it does not remember */
 }
 
+/* What is under way: a link that comes up, over which the speaker then says what it knows,
+ * or a hello. */
+struct under_way {
+    bool link;
+    unsigned from, to;
+    struct kin_hello h;
+};
+
+static struct under_way queue[64];
+static unsigned n_queue;
+static bool link_is_up[NODES + 1][NODES + 1];
+
+static void speak(unsigned speaker, unsigned listener)
+{
+    if (speaker == listener || !link_is_up[speaker][listener])
+        return;
+    assert_true(n_queue < ARRAY_LEN(queue));
+    queue[n_queue] = (struct under_way){false, speaker, listener, {0}};
+    kin_say(&nodes[speaker].k, 1, &queue[n_queue++].h);
+}
+
+static void happens(unsigned i)
+{
+    struct under_way w;
+    struct err err;
+
+    for (unsigned k = 0; k < i; k++) /* of one pair in order: they share a stream */
+        if (queue[k].from == queue[i].from && queue[k].to == queue[i].to) {
+            i = k;
+            break;
+        }
+    w = queue[i];
+    memmove(&queue[i], &queue[i + 1], (--n_queue - i) * sizeof queue[0]);
+    if (w.link) {
+        link_is_up[w.from][w.to] = true;
+        speak(w.from, w.to);
+    } else if (kin_hear(&nodes[w.to].k, names[w.from], 1, &w.h, &err) == KIN_CHANGED) {
+        for (unsigned b = 1; b <= NODES; b++)
+            speak(w.to, b);
+    }
+}
+
+/* Everybody speaks when a link comes up and when its table has changed, and no more;
+ * whatever comes first, all take part in the end. */
+static void any_order_of_hellos_assembles(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 2000; seed++) {
+        unsigned dice = seed * 2654435761u;
+
+        (void)setup(NULL);
+        memset(link_is_up, 0, sizeof link_is_up);
+        for (unsigned a = 1; a <= NODES; a++)
+            for (unsigned b = 1; b <= NODES; b++)
+                if (a != b)
+                    queue[n_queue++] = (struct under_way){true, a, b, {0}};
+        while (n_queue > 0) {
+            dice = dice * 1664525u + 1013904223u;
+            happens((dice >> 16) % n_queue);
+        }
+        for (unsigned id = 1; id <= NODES; id++)
+            if (!nodes[id].k.assembled)
+                fail_msg("seed %u: %s waits for ever", seed, names[id]);
+    }
+}
+
 /* A newcomer waits until it is in the list of members of somebody who takes part. */
 static void newcomer_waits_until_it_is_listed(void **state)
 {
@@ -257,6 +323,7 @@ int main(void)
         cmocka_unit_test_setup(agreement_is_with_the_present_table, setup),
         cmocka_unit_test_setup(old_copy_is_found_out, setup),
         cmocka_unit_test_setup(newcomer_waits_until_it_is_listed, setup),
+        cmocka_unit_test_setup(any_order_of_hellos_assembles, setup),
         cmocka_unit_test_setup(survives_as_bytes, setup),
     };
 

@@ -1,0 +1,417 @@
+#include "tests/sim/judge.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "controller/base/assert.h"
+#include "controller/daemon/daemon.h"
+#include "controller/daemon/node.h"
+#include "tests/sim/coverage.h"
+#include "tests/sim/gates.h"
+#include "tests/sim/judge_log.h"
+#include "tests/sim/net.h"
+#include "tests/sim/pg.h"
+#include "tests/sim/plan.h"
+
+enum {
+    WRITES_WANTED = 3,
+    SETTLE_MS = 1000,
+    CHANGES_MAX = 128,
+    LOOK_EACH_MS = 50,
+    ROUNDING = 2
+};
+
+/* The group went from one instance to another. */
+struct change {
+    uint8_t from, to; /* hosts */
+    uint64_t at;
+};
+
+static struct {
+    uint64_t epoch_acked, epoch_seen; /* highest */
+    uint8_t active;                   /* host; NOBODY: none yet */
+    unsigned unopened;                /* activations since the last opening */
+    uint64_t lost_of_run;             /* acknowledged, and not on the new side */
+    unsigned changes;
+    struct change change[CHANGES_MAX];
+} of_group[WORLD_GROUPS_MAX];
+
+static bool disk_failed[CTLS];
+static uint64_t looked_at;
+struct judge_counts judged;
+
+static uint8_t host_of(uint8_t group, uint8_t instance)
+{
+    return pgs[group].hosts[instance];
+}
+
+static const char *host_name(uint8_t host) { return node_name((uint8_t)(CTLS + host)); }
+
+/* ---- at every step ---------------------------------------------------------------------
+ */
+
+/* True if a client's write could be acknowledged there, were the server willing. */
+static bool serves(uint8_t host, uint8_t group)
+{
+    const struct server *s = pg_server(host, group);
+
+    if (!gate_is_open(host, group))
+        return false;
+    /* A reader's gate is open too; then the server's role and its blocking names count. */
+    if (plan.standby_reads[group] || !gates[host].cells[group].managed)
+        return s->state == SERVER_PRIMARY && !s->blocked;
+    return true;
+}
+
+void judge_group(uint8_t group)
+{
+    uint8_t a = host_of(group, 0), b = host_of(group, 1);
+
+    if (sim.over || operators[group].unmanaged || !serves(a, group) || !serves(b, group))
+        return;
+    sim_fail("I1, I3: group %s: both gates are open, epochs %" PRIu64 " and %" PRIu64
+             ", the log is at %" PRIu64,
+             group_name(group), gates[a].cells[group].st.epoch,
+             gates[b].cells[group].st.epoch, of_group[group].epoch_seen);
+}
+
+void judge_step(void)
+{
+    if (sim.noisy && sim.now > sim.heal_at) {
+        sim.noisy = false;
+        for (uint8_t g = 0; g < sim.groups; g++)
+            judge_fault(g, true);
+    }
+    if (sim.noisy || sim.now < looked_at)
+        return;
+    looked_at = sim.now + (uint64_t)LOOK_EACH_MS * NS_PER_MS;
+    if (judge_is_settled())
+        sim.over = true;
+}
+
+/* ---- what clients see ------------------------------------------------------------------
+ */
+
+static void remember(uint8_t group, enum event_kind kind, uint8_t client, uint64_t number)
+{
+    history_add(&pgs[group].history,
+                (struct event){.at_ns = (int64_t)sim.now,
+                               .number = number,
+                               .kind = (uint8_t)kind,
+                               .client = client,
+                               .host = client >= CLIENT_PROBE
+                                           ? (uint8_t)(client - CLIENT_PROBE)
+                                           : client});
+}
+
+static bool is_promised(uint8_t host, uint8_t group)
+{
+    return !operators[group].unmanaged && gates[host].cells[group].managed;
+}
+
+void judge_sent(uint8_t host, uint8_t group, int id)
+{
+    if (!is_promised(host, group))
+        return;
+    remember(group, EVENT_BEGIN, (uint8_t)(CLIENT_WRITER + host), (uint64_t)id);
+    remember(group, EVENT_BEGIN, (uint8_t)(CLIENT_PROBE + host), (uint64_t)id);
+}
+
+void judge_ack(uint8_t host, uint8_t group, int id)
+{
+    uint64_t epoch = gates[host].cells[group].st.epoch;
+    struct pair_of_servers *p = &pgs[group];
+
+    sim_mix((uint64_t)id << 16 ^ host ^ sim.now);
+    if (!is_promised(host, group))
+        return;
+    if (epoch < of_group[group].epoch_acked)
+        sim_fail("I3: %s acknowledges in epoch %" PRIu64 " of group %s after %" PRIu64,
+                 host_name(host), epoch, group_name(group), of_group[group].epoch_acked);
+    of_group[group].epoch_acked = epoch;
+    p->writes[id - 1].acked = true;
+    p->acks++;
+    judged.acks++;
+    if (sim.now > sim.heal_at + (uint64_t)SETTLE_MS * NS_PER_MS)
+        p->acks_healed++;
+    remember(group, EVENT_ACK, (uint8_t)(CLIENT_WRITER + host), (uint64_t)id);
+    remember(group, EVENT_ACK, (uint8_t)(CLIENT_PROBE + host), (uint64_t)id);
+}
+
+void judge_fault(uint8_t group, bool healed)
+{
+    remember(group, healed ? EVENT_HEALED : EVENT_FAULT, CLIENT_WRITER, 0);
+}
+
+/* What was acknowledged under no gate of ours, nobody has promised (I9). */
+static void forget_promises(uint8_t group)
+{
+    struct pair_of_servers *p = &pgs[group];
+
+    for (int i = 0; i < p->write_count; i++)
+        p->writes[i].acked = false;
+    p->history.count = 0;
+    of_group[group].changes = 0;
+}
+
+/* ---- losses (I8, I9) -------------------------------------------------------------------
+ */
+
+static bool may_lose(uint8_t group)
+{
+    return plan.sync[group] == SYNC_OFF || plan.sync[group] == SYNC_PREFERRED;
+}
+
+/* Acknowledged writes that the instance does not have; they are then excused. */
+static uint64_t excuse_missing(uint8_t host, uint8_t group, int *ret_first)
+{
+    struct pair_of_servers *p = &pgs[group];
+    const struct server *s = pg_server(host, group);
+    uint64_t missing = 0;
+    int at = 0;
+
+    for (int id = 1; id <= p->write_count; id++) {
+        while (at < s->len && s->wal[at] < id)
+            at++;
+        if (!p->writes[id - 1].acked || (at < s->len && s->wal[at] == id))
+            continue;
+        if (missing++ == 0)
+            *ret_first = id;
+        p->writes[id - 1].acked = false;
+    }
+    return missing;
+}
+
+static void judge_loss(uint8_t group, const struct group *g)
+{
+    uint8_t host = host_of(group, g->active);
+    int first = 0;
+    uint64_t lost;
+
+    if (pg_server(host, group)->state != SERVER_PRIMARY)
+        return; /* it has gone since; what it had stays, and the next one is looked at */
+    lost = excuse_missing(host, group, &first);
+    of_group[group].lost_of_run = lost;
+    judged.lost += lost;
+    /* One that was activated behind another that never opened was judged with that one. */
+    if (lost == 0 || (may_lose(group) && of_group[group].unopened > 1)) {
+        of_group[group].unopened = 0;
+        return;
+    }
+    of_group[group].unopened = 0;
+    if (!may_lose(group))
+        sim_fail("I8: write %d of group %s was acknowledged and is missing on %s", first,
+                 group_name(group), host_name(host));
+    else if (!g->run.loss_forecast_known && !g->run.requested)
+        sim_fail("I9: %" PRIu64 " writes of group %s are lost, and nothing was forecast",
+                 lost, group_name(group));
+    else if (g->run.loss_forecast_known && lost > g->run.loss_forecast_bytes + ROUNDING)
+        sim_fail("I9: %" PRIu64 " writes of group %s are lost, %" PRIu64 " were forecast",
+                 lost, group_name(group), g->run.loss_forecast_bytes);
+    sim_note("group %s has lost %" PRIu64 " writes, as forecast", group_name(group), lost);
+}
+
+/* ---- what the log says ------------------------------------------------------------------
+ */
+
+static bool runs_ungated(uint8_t host, uint8_t group)
+{
+    return !gates[host].cells[group].managed && pg_server(host, group)->pid != 0;
+}
+
+/* I1, I2: the world is as the proofs say. */
+static void judge_activated(uint8_t group, const struct group *g)
+{
+    uint8_t active = host_of(group, g->active), other = host_of(group, 1 - g->active);
+
+    if (g->epoch <= of_group[group].epoch_seen)
+        sim_fail("I1: epoch %" PRIu64 " of group %s after %" PRIu64, g->epoch,
+                 group_name(group), of_group[group].epoch_seen);
+    of_group[group].epoch_seen = g->epoch;
+    of_group[group].unopened++;
+    operators[group].unmanaged = false;
+    if (serves(other, group) || runs_ungated(other, group))
+        sim_fail("I2: %s %s while %s is activated for epoch %" PRIu64 " of group %s",
+                 host_name(other), serves(other, group) ? "serves" : "has no gate",
+                 host_name(active), g->epoch, group_name(group));
+}
+
+static void judge_opened(uint8_t group, const struct group *g)
+{
+    uint8_t active = host_of(group, g->active), before = of_group[group].active;
+
+    judged.opens++;
+    of_group[group].active = active;
+    if (before != NOBODY && before != active && of_group[group].changes < CHANGES_MAX)
+        of_group[group].change[of_group[group].changes++] =
+            (struct change){before, active, sim.now};
+    judge_loss(group, g);
+}
+
+void judge_entry(uint8_t group, const struct entry *e, const struct group *g)
+{
+    switch ((int)e->kind) {
+    case ENTRY_ACTIVATE:
+        judge_activated(group, g);
+        break;
+    case ENTRY_OPENED:
+        judge_opened(group, g);
+        break;
+    case ENTRY_FENCE_BEGIN:
+        judged.fences++;
+        break;
+    case ENTRY_STEP_END:
+        if (e->step_end.loss_known && g->run.loss_known &&
+            e->step_end.instance == g->run.from &&
+            g->run.loss_bytes < of_group[group].lost_of_run)
+            sim_fail("I9: group %s has lost %" PRIu64 " writes and reports %" PRIu64,
+                     group_name(group), of_group[group].lost_of_run, g->run.loss_bytes);
+        break;
+    case ENTRY_SYNC_SHRINK:
+        if (g->policy.sync == SYNC_STRICT)
+            sim_fail("I8: group %s is strict, and its set has shrunk", group_name(group));
+        break;
+    case ENTRY_DETACH:
+        operators[group].unmanaged = true;
+        forget_promises(group);
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- programs --------------------------------------------------------------------------
+ */
+
+void judge_disk_failed(uint8_t node) { disk_failed[node] = true; }
+
+void judge_ended(uint8_t node)
+{
+    if (node >= CTLS) {
+        sim_note("agent %s ends by itself", node_name(node));
+        return;
+    }
+    sim_note("controller %s stops", node_name(node));
+    if (!disk_failed[node])
+        sim_fail("controller %s has stopped, and its disk was fine: %s", node_name(node),
+                 judge_log_last_error());
+    disk_failed[node] = false;
+}
+
+/* ---- the end ---------------------------------------------------------------------------
+ */
+
+static bool is_settled(uint8_t group)
+{
+    uint8_t node;
+    const struct group *g = judge_view(group, &node);
+
+    if (g == NULL || g->phase != PHASE_STEADY || pgs[group].acks_healed < WRITES_WANTED ||
+        operators[group].detaching || operators[group].unmanaged)
+        return false;
+    return plan.sync[group] == SYNC_OFF || g->sync_set == 3;
+}
+
+bool judge_is_settled(void)
+{
+    if (sim.now < sim.settle_at)
+        return false;
+    for (uint8_t g = 0; g < sim.groups; g++)
+        if (!is_settled(g))
+            return false;
+    return true;
+}
+
+static void explain_stuck(uint8_t group)
+{
+    static struct explanation out;
+    uint8_t node;
+    const struct group *g = judge_view(group, &node);
+    const struct server *a = pg_server(host_of(group, 0), group);
+    const struct server *b = pg_server(host_of(group, 1), group);
+    struct daemon *d = g != NULL ? ctl_daemon(node) : NULL;
+
+    sim.stuck = true;
+    if (d == NULL) {
+        sim_fail("I11: group %s is not there", group_name(group));
+        return;
+    }
+    explain(node_state(d->node), node_seen(d->node),
+            (uint8_t)(g - node_state(d->node)->groups),
+            (struct mono){clock_of(&sim.procs[node].clock)}, &out);
+    sim_note("why, says %s: %s", node_name(node), out.verdict);
+    sim_fail("I11: group %s is stuck: %s, epoch %" PRIu64 ", active %s, set %x, servers "
+             "%s and %s, steps %s/%d and %s/%d, acks %" PRIu64 ": %s",
+             group_name(group), phase_name(g->phase), g->epoch,
+             host_name(host_of(group, g->active)), g->sync_set, server_state_name(a->state),
+             server_state_name(b->state), step_kind_name(g->instances[0].step.kind),
+             (int)g->instances[0].step.state, step_kind_name(g->instances[1].step.kind),
+             (int)g->instances[1].step.state, pgs[group].acks_healed, out.verdict);
+}
+
+static void judge_history(uint8_t group)
+{
+    struct history *h = &pgs[group].history;
+    struct allowance allow = {.old = HISTORY_NO_HOST,
+                              .recover_ns = (int64_t)(sim.end_at - sim.heal_at)};
+    enum verdict v;
+    int first;
+
+    for (unsigned i = 0; i < of_group[group].changes; i++) {
+        const struct change *c = &of_group[group].change[i];
+        bool last = i + 1 == of_group[group].changes;
+        struct overlap_question q = {c->from, c->to, (int64_t)c->at,
+                                     last ? INT64_MAX : (int64_t)c[1].at};
+        int64_t both = history_both_writable_ns(h, q);
+
+        if (both > allow.both_writable_ns)
+            allow.both_writable_ns = both;
+    }
+    if (may_lose(group)) /* looked at when it happened */
+        (void)excuse_missing(of_group[group].active, group, &first);
+    for (int id = 1; id <= pgs[group].write_count; id++) {
+        const struct server *s = pg_server(of_group[group].active, group);
+        bool there = false;
+
+        if (!pgs[group].writes[id - 1].acked)
+            there = may_lose(group);
+        for (int lo = 0, hi = s->len; lo < hi && !there;) {
+            int mid = lo + (hi - lo) / 2;
+
+            there = s->wal[mid] == id;
+            if (s->wal[mid] < id)
+                lo = mid + 1;
+            else
+                hi = mid;
+        }
+        if (there)
+            remember(group, EVENT_ROW, CLIENT_WRITER, (uint64_t)id);
+    }
+    v = history_judge(h, &allow);
+    if (v != VERDICT_OK)
+        sim_fail("history of group %s: %s", group_name(group), verdict_text(v));
+}
+
+void judge_last(void)
+{
+    judged.seconds += sim.now / 1000000000u;
+    if (sim.failed)
+        return;
+    for (uint8_t g = 0; g < sim.groups && !sim.failed; g++)
+        if (!is_settled(g))
+            explain_stuck(g);
+        else
+            judge_history(g);
+}
+
+void judge_begin(void)
+{
+    memset(of_group, 0, sizeof of_group);
+    memset(disk_failed, 0, sizeof disk_failed);
+    for (uint8_t g = 0; g < WORLD_GROUPS_MAX; g++)
+        of_group[g].active = NOBODY;
+    looked_at = 0;
+    judge_log_begin();
+}
+
+void judge_end(void) { judge_log_end(); }

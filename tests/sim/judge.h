@@ -1,0 +1,49 @@
+/* tests/sim/judge.h -- what must hold at every step, and what must come back.
+ *
+ * What clients saw is written as a history (chaos/history.h) and judged by the judge that
+ * the laboratory uses: two writers, losses, recovery. Beside it stands what only this world
+ * can see: gates and servers as they are (I1, I2, I3), losses at the moment of an opening
+ * against what was forecast (I8, I9), equal states and audit rows on all nodes.
+ */
+#ifndef RF_SIM_JUDGE_H
+#define RF_SIM_JUDGE_H
+
+#include <stdio.h>
+
+#include "controller/consensus/store.h"
+#include "controller/core/apply.h"
+#include "tests/sim/world.h"
+
+void judge_begin(void);
+void judge_end(void);
+void judge_step(void);           /* after each event */
+void judge_group(uint8_t group); /* something of it has opened, or may serve */
+void judge_sent(uint8_t host, uint8_t group, int id);
+void judge_ack(uint8_t host, uint8_t group, int id);
+void judge_audit(const struct audit_row *row);
+/* I3, I6: the host's gate is about to be armed, or frozen, for the epoch. */
+void judge_on_disk(uint8_t host, uint8_t group, uint64_t epoch, bool fenced);
+/* I6: a lead step begins to make a primary. */
+void judge_leads(uint8_t host, uint8_t group, uint64_t epoch);
+/* I9: what a restarted server recovered is visible from its opening on. */
+void judge_opens(uint8_t host, uint8_t group);
+void judge_ended(uint8_t node);       /* a program has ended by itself */
+void judge_disk_failed(uint8_t node); /* and may */
+void judge_fault(uint8_t group, bool healed);
+
+/* All is well again: the run may end. */
+bool judge_is_settled(void);
+void judge_last(void); /* at the end: the histories, or why it is stuck */
+
+/* The group as the log has it, by whoever has applied most; NULL: not declared. */
+const struct group *judge_view(uint8_t group, uint8_t *ret_node);
+/* No node that has died, or stands still, had applied more. */
+bool judge_sees_all(uint8_t node);
+const char *group_name(uint8_t group);
+
+struct judge_counts {
+    uint64_t acks, opens, fences, lost, applied, seconds;
+};
+extern struct judge_counts judged;
+
+#endif

@@ -1,0 +1,216 @@
+/* sim -- play seeds of the simulated world; see usage below. */
+#include <inttypes.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tests/sim/coverage.h"
+#include "tests/sim/judge.h"
+#include "tests/sim/pg.h"
+#include "tests/sim/plan.h"
+#include "tests/sim/sim.h"
+
+static const char usage[] =
+    "sim --seed N | --seeds A-B [--groups N] [--trace]... [--minimise] [--history FILE]\n"
+    "    [--coverage FILE] [--mutant NAME]\n"
+    "\n"
+    "  --seed N         play one seed; the same seed is the same history, byte for byte\n"
+    "  --seeds A-B      play these, and say how it went\n"
+    "  --groups N       1: one group (default); up to 50: that many over shared agents\n"
+    "  --trace          narrate; twice: what the programs log, too; thrice: all of it\n"
+    "  --minimise       leave out one fault after the other while it still fails\n"
+    "  --history FILE   write what the clients saw (chaos/history.h)\n"
+    "  --coverage FILE  write how often each row fired under each kind of fault\n"
+    "  --mutant NAME    in sim_mutants: with this planted bug, until a seed fails\n"
+    "\n"
+    "The exit status is 1 if a seed failed, 2 if the arguments are wrong.\n";
+
+struct arguments {
+    struct sim_options opt;
+    uint64_t first, last;
+    bool minimise;
+    const char *history, *coverage;
+};
+
+static bool read_range(const char *text, struct arguments *a)
+{
+    char *end;
+
+    a->first = strtoull(text, &end, 10);
+    a->last = *end == '-' ? strtoull(end + 1, &end, 10) : a->first;
+    return *end == 0 && end != text && a->first <= a->last;
+}
+
+static bool read_value(const char *name, const char *value, struct arguments *a)
+{
+    if (strcmp(name, "--seed") == 0 || strcmp(name, "--seeds") == 0)
+        return read_range(value, a);
+    if (strcmp(name, "--groups") == 0) {
+        a->opt.groups = (unsigned)strtoul(value, NULL, 10);
+        return a->opt.groups >= 1 && a->opt.groups <= WORLD_GROUPS_MAX;
+    }
+    if (strcmp(name, "--history") == 0)
+        a->history = value;
+    else if (strcmp(name, "--coverage") == 0)
+        a->coverage = value;
+    else if (strcmp(name, "--mutant") == 0)
+        mutant_name = value;
+    else
+        return false;
+    return true;
+}
+
+static bool read_arguments(int argc, char **argv, struct arguments *a)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--trace") == 0)
+            a->opt.trace++;
+        else if (strcmp(argv[i], "--minimise") == 0)
+            a->minimise = true;
+        else if (i + 1 == argc || !read_value(argv[i], argv[i + 1], a))
+            return false;
+        else
+            i++;
+    }
+    return a->first != 0;
+}
+
+static void write_history(const char *path)
+{
+    FILE *out = fopen(path, "w");
+
+    if (out == NULL) {
+        perror(path);
+        exit(2);
+    }
+    for (uint8_t g = 0; g < sim.groups; g++) {
+        history_sort(&pgs[g].history);
+        history_write(&pgs[g].history, out);
+    }
+    fclose(out);
+}
+
+static void write_coverage(const char *path)
+{
+    FILE *out = fopen(path, "w");
+
+    if (out == NULL) {
+        perror(path);
+        exit(2);
+    }
+    coverage_write(out);
+    fclose(out);
+}
+
+/* ---- the fewest faults ------------------------------------------------------------------
+ */
+
+static bool fails(struct sim_options opt, const bool *without)
+{
+    struct sim_result r;
+
+    opt.without = without;
+    opt.trace = 0;
+    sim_play(&opt, &r);
+    sim_clear();
+    return r.failed;
+}
+
+/* One after the other, again and again, until none can be spared. */
+static void minimise(const struct arguments *a, unsigned faults, bool *without)
+{
+    bool spared = true;
+
+    while (spared) {
+        spared = false;
+        for (unsigned i = 0; i < faults; i++) {
+            if (without[i])
+                continue;
+            without[i] = true;
+            if (fails(a->opt, without))
+                spared = true;
+            else
+                without[i] = false;
+        }
+    }
+}
+
+static void print_fewest(const struct arguments *a, unsigned faults)
+{
+    bool without[FAULTS_MAX] = {false};
+    struct sim_options opt = a->opt;
+    struct sim_result r;
+    char text[160];
+
+    minimise(a, faults, without);
+    opt.without = without;
+    sim_play(&opt, &r);
+    printf("the fewest faults that still fail: %s\n", r.why);
+    for (unsigned i = 0; i < plan.count; i++) {
+        if (without[i])
+            continue;
+        fault_describe(&plan.of[i], text, sizeof text);
+        printf("  %s\n", text);
+    }
+    sim_clear();
+}
+
+/* ---- all of them ------------------------------------------------------------------------
+ */
+
+static bool play_one(const struct arguments *a, uint64_t seed, uint64_t *digest)
+{
+    struct arguments one = *a;
+    struct sim_result r;
+
+    one.opt.seed = seed;
+    sim_play(&one.opt, &r);
+    if (a->history != NULL)
+        write_history(a->history);
+    *digest = (*digest ^ r.digest) * 1099511628211u;
+    sim_clear();
+    if (!r.failed)
+        return true;
+    printf("seed %" PRIu64 ": %s\n  repeat with: sim --groups %u --seed %" PRIu64
+           " --trace\n",
+           seed, r.why, a->opt.groups, seed);
+    if (a->minimise)
+        print_fewest(&one, r.faults);
+    return false;
+}
+
+static double cpu_s(void) { return (double)clock() / CLOCKS_PER_SEC; }
+
+int main(int argc, char **argv)
+{
+    struct arguments a = {.opt.groups = 1};
+    uint64_t failed = 0, digest = 0, n;
+    double began = cpu_s(), took;
+
+    /* Processes come and go: their memory is kept for the next ones. */
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    (void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    (void)mallopt(M_TOP_PAD, 16 << 20);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (!read_arguments(argc, argv, &a)) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    for (uint64_t seed = a.first; seed <= a.last && (mutant_name == NULL || failed == 0);
+         seed++)
+        failed += !play_one(&a, seed, &digest);
+    took = cpu_s() - began;
+    n = a.last - a.first + 1;
+    printf("%" PRIu64 " seeds, %" PRIu64 " failed; %" PRIu64 " s simulated in %.1f s: %.0f "
+           "a second; %" PRIu64 " entries, %" PRIu64 " acknowledgements, %" PRIu64
+           " fences, %" PRIu64 " openings, %" PRIu64 " lost as forecast; digest %016" PRIx64
+           "\n",
+           n, failed, judged.seconds, took, (double)judged.seconds / (took + 1e-9),
+           judged.applied, judged.acks, judged.fences, judged.opens, judged.lost, digest);
+    if (a.coverage != NULL)
+        write_coverage(a.coverage);
+    judge_end();
+    return failed != 0;
+}

@@ -1,0 +1,33 @@
+/* tests/sim/net.h -- the network between controllers and agents.
+ *
+ * It has the interfaces of controller/net's streams, links and listeners. A connection
+ * keeps the order of its frames; a direction that is cut holds them back, delivers them
+ * late when it is whole again within the timeout, and else the connection dies at both
+ * ends. Beyond what TCP would ever do, while faults go on (and the seed says so) a frame
+ * behind the first one may also be lost, come twice, or be overtaken.
+ */
+#ifndef RF_SIM_NET_H
+#define RF_SIM_NET_H
+
+#include "tests/sim/world.h"
+
+struct network {
+    uint8_t cut[NODES_MAX][NODES_MAX]; /* how many faults cut this direction */
+    uint32_t latency_us[NODES_MAX][NODES_MAX];
+    unsigned lose, twice, overtake, late; /* permille of frames */
+    uint64_t slow_until[NODES_MAX][NODES_MAX], cut_since[NODES_MAX][NODES_MAX];
+};
+
+extern struct network net;
+
+void net_begin(void);
+void net_end(void);
+bool net_linked(uint8_t from, uint8_t to);
+void net_cut(uint8_t from, uint8_t to);
+void net_mend(uint8_t from, uint8_t to);
+/* The node's process has ended: `power` means that nobody says so to its peers. */
+void net_forget(uint8_t node, bool power);
+/* Frames that are under way now come once more after `ns`. */
+void net_echo(uint8_t from, uint64_t ns);
+
+#endif

@@ -1,0 +1,322 @@
+/* People: they declare the group, ask for switchovers and failovers, stop automatic
+ * decisions, let a group go and take it back, and are slow. What they ask for goes to
+ * whoever leads, as the API hands it on: an entry for node_propose(), or a wish for
+ * decide(). */
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/daemon/daemon.h"
+#include "controller/daemon/node.h"
+#include "tests/sim/judge.h"
+#include "tests/sim/pg.h"
+#include "tests/sim/plan.h"
+#include "tests/sim/process.h"
+
+enum { SLOW_MS = 4000 };
+
+struct operator_of operators[WORLD_GROUPS_MAX];
+
+/* Several may believe that they lead; one is asked. */
+static struct daemon *ask_whom(uint8_t *ret_node)
+{
+    uint8_t first = (uint8_t)sim_between(0, CTLS - 1);
+
+    for (uint8_t i = 0; i < CTLS; i++) {
+        uint8_t n = (uint8_t)((first + i) % CTLS);
+        struct daemon *d = ctl_daemon(n);
+
+        if (d == NULL || d->node == NULL || sim.procs[n].frozen_until > sim.now ||
+            sim.procs[n].tasks[TASK_MAIN].on_stack > 0 || !node_leads(d->node))
+            continue;
+        *ret_node = n;
+        return d;
+    }
+    return NULL;
+}
+
+static bool propose(uint8_t node, struct daemon *d, const struct entry *e)
+{
+    struct scope s = scope_enter(&sim.procs[node].tasks[TASK_MAIN]);
+    struct apply_result refused = {0};
+    struct err err = {0};
+    int status = node_propose(d->node, e, NULL, NULL, &refused, &err);
+
+    if (status != 0)
+        sim_note("operator: %s of %s: %s", entry_kind_name(e->kind), e->group, err.text);
+    scope_leave(s);
+    return status == 0;
+}
+
+static void entry_of(uint8_t group, enum entry_kind kind, struct entry *e)
+{
+    memset(e, 0, sizeof *e);
+    e->kind = kind;
+    snprintf(e->group, NAME_SIZE, "%s", group_name(group));
+    snprintf(e->rule, RULE_SIZE, "operator");
+}
+
+/* ---- declaring --------------------------------------------------------------------------
+ */
+
+static void fill_policy(uint8_t group, struct policy *p)
+{
+    policy_defaults(p);
+    p->sync = plan.sync[group];
+    p->lease = (struct lease_terms){plan.ttl_ms, 10000};
+    p->renew_ms = plan.renew_ms;
+    p->hung_after_ms = 1500;
+    p->promote_deadline_ms = 3000 + plan.ttl_ms;
+    p->stop_deadline_ms = 1000;
+    p->cooldown_ms = plan.cooldown_ms;
+    p->local_restarts = plan.local_restarts;
+    p->standby_reads = plan.standby_reads[group];
+    p->automatic = !plan.manual[group];
+    if (operators[group].longer_ttl) {
+        p->lease.ttl_ms = plan.ttl_ms * 3 / 2;
+        p->renew_ms = plan.renew_ms * 3 / 2;
+    }
+    if (operators[group].fewer_restarts)
+        p->local_restarts = 1;
+}
+
+static void declare(uint8_t group, uint8_t node, struct daemon *d)
+{
+    struct entry e;
+    struct group *g = &e.declare.spec;
+
+    entry_of(group, ENTRY_DECLARE, &e);
+    snprintf(g->name, NAME_SIZE, "%s", group_name(group));
+    snprintf(g->component, NAME_SIZE, "db");
+    snprintf(g->provider, NAME_SIZE, "postgres");
+    fill_policy(group, &g->policy);
+    g->region_count = g->instance_count = 2;
+    g->active = operators[group].declared;
+    g->adopt = operators[group].adopt;
+    for (uint8_t i = 0; i < 2; i++) {
+        uint8_t agent = (uint8_t)(CTLS + pgs[group].hosts[i]);
+
+        snprintf(g->regions[i].name, NAME_SIZE, "%s", node_region(agent));
+        snprintf(g->instances[i].agent, NAME_SIZE, "%s", node_name(agent));
+        snprintf(g->instances[i].component, NAME_SIZE, "db");
+        snprintf(g->instances[i].data, PATH_SIZE, "/srv/%s", group_name(group));
+        snprintf(g->instances[i].start, PATH_SIZE, "pg_ctl");
+        g->instances[i].region = i;
+        g->instances[i].port = (uint16_t)(FIRST_PORT + group);
+    }
+    (void)propose(node, d, &e);
+}
+
+/* ---- what they ask for at any moment
+ * ------------------------------------------------------ */
+
+static void resume(void *arg, uint64_t number)
+{
+    (void)arg;
+    operators[number].paused = false;
+}
+
+static void end_detach(void *arg, uint64_t number)
+{
+    (void)arg;
+    operator_end_detachment((uint8_t)number);
+}
+
+static void later(uint64_t at, sim_fn *fn, uint8_t group)
+{
+    struct moment *e = sim_at(at, NULL, fn, NULL);
+
+    e->number = group;
+}
+
+static void abort_it(void *arg, uint64_t number)
+{
+    (void)arg;
+    operator_propose((uint8_t)number, ENTRY_RUN_ABORT, 1);
+}
+
+static void want_failover(uint8_t group, uint8_t node, struct daemon *d)
+{
+    const struct state *s = node_state(d->node);
+    const struct group *g = state_group_const(s, group_name(group));
+    struct observed_group *og;
+
+    (void)node;
+    if (g == NULL)
+        return;
+    og = &node_seen(d->node)->groups[g - s->groups];
+    og->failover_wanted = true;
+    og->failover_target = NO_INSTANCE;
+}
+
+void operator_propose(uint8_t group, enum entry_kind kind, uint64_t number)
+{
+    struct operator_of *o = &operators[group];
+    uint8_t node;
+    struct daemon *d = ask_whom(&node);
+    const struct group *g =
+        d != NULL ? state_group_const(node_state(d->node), group_name(group)) : NULL;
+    struct entry e;
+
+    if (g == NULL || o->detaching)
+        return;
+    entry_of(group, kind, &e);
+    if (kind == ENTRY_FENCE_BEGIN) {
+        want_failover(group, node, d);
+        return;
+    }
+    if (kind == ENTRY_SWITCHOVER)
+        e.switchover = (struct entry_switchover){(uint8_t)number, g->epoch, "asked for"};
+    if (kind == ENTRY_RUN_ABORT && g->phase != PHASE_SWITCHING && number == 0) {
+        operator_propose(group, ENTRY_SWITCHOVER, g->active < 2 ? 1 - g->active : 0);
+        later(sim.now + sim_between(5, 500) * NS_PER_MS, abort_it,
+              group); /* second thoughts */
+        return;
+    }
+    if (kind == ENTRY_RUN_ABORT)
+        e.run_abort.run = g->run.id;
+    if (kind == ENTRY_PAUSE) {
+        o->paused = true;
+        later(number, resume, group);
+    }
+    if (kind == ENTRY_DETACH) {
+        o->detaching = true;
+        later(number, end_detach, group);
+    }
+    if (kind == ENTRY_DECLARE) {
+        o->longer_ttl = !o->longer_ttl;
+        o->fewer_restarts = number % 2 == 0;
+        declare(group, node, d);
+        return;
+    }
+    (void)propose(node, d, &e);
+}
+
+/* The operator names what serves; if nothing does, what could. */
+void operator_end_detachment(uint8_t group)
+{
+    struct operator_of *o = &operators[group];
+    bool found = false;
+
+    for (uint8_t i = 0; i < 2 && !found; i++) {
+        found = pg_server(pgs[group].hosts[i], group)->state == SERVER_PRIMARY;
+        if (found)
+            o->declared = i;
+    }
+    for (uint8_t i = 0; i < 2 && !found; i++) {
+        found = pg_server(pgs[group].hosts[i], group)->state == SERVER_DOWN;
+        if (found)
+            o->declared = i;
+    }
+    o->adopt = true;
+    o->detaching = !found;
+    if (!found)
+        later(sim.now + 500ull * NS_PER_MS, end_detach, group);
+}
+
+/* ---- what they look after
+ * ------------------------------------------------------------------ */
+
+/* What `why` tells the operator of a group that does not form: the other one holds more. */
+static bool named_the_wrong_one(uint8_t group, const struct group *g)
+{
+    const struct server *a = pg_server(pgs[group].hosts[g->active], group);
+    const struct server *b = pg_server(pgs[group].hosts[1 - g->active], group);
+
+    return g->phase == PHASE_FORMING && b->state != SERVER_ABSENT &&
+           b->state != SERVER_REWINDING &&
+           (b->timeline > a->timeline || (b->timeline == a->timeline && b->len > a->len));
+}
+
+/* Two run as primaries: what holds more was named, so the other one is stopped. */
+static void stop_the_other(uint8_t group, const struct group *g)
+{
+    uint8_t host = pgs[group].hosts[1 - g->active];
+
+    if (g->phase == PHASE_FORMING && pg_server(host, group)->state == SERVER_PRIMARY)
+        pg_stop(host, group, true);
+}
+
+static void repair(uint8_t group, uint8_t node, struct daemon *d, const struct group *g)
+{
+    struct operator_of *o = &operators[group];
+    uint8_t host = pgs[group].hosts[o->declared];
+    struct entry e;
+
+    if (named_the_wrong_one(group, g)) {
+        o->declared = (uint8_t)(1 - g->active);
+        entry_of(group, ENTRY_DETACH, &e);
+        (void)propose(node, d, &e);
+        return;
+    }
+    stop_the_other(group, g);
+    if (g->phase != PHASE_DETACHED)
+        return;
+    if (pg_server(host, group)->state == SERVER_STANDBY) {
+        pg_stop(host, group, true);
+        return;
+    }
+    entry_of(group, sim.opt.seed % 2 == 0 ? ENTRY_ATTACH : ENTRY_REMOVE, &e);
+    if (e.kind == ENTRY_ATTACH)
+        e.attach.active = o->declared;
+    (void)propose(node, d, &e);
+}
+
+/* A group that says `automatic: false` waits for an operator, who is slow, and sees what
+ * this controller sees. */
+static void fail_over_by_hand(uint8_t group, uint8_t node, struct daemon *d)
+{
+    const struct state *s = node_state(d->node);
+    const struct group *g = state_group_const(s, group_name(group));
+    struct observed_group *og = &node_seen(d->node)->groups[g - s->groups];
+    struct mono now = {clock_of(&sim.procs[node].clock)};
+    struct mono granted = og->instances[g->active].granted;
+    uint64_t slow = SLOW_MS + 2ull * plan.ttl_ms;
+    bool silent = mono_is_set(granted) && mono_since_ms(granted, now) > slow;
+    bool down =
+        mono_is_set(og->crashed_since) && mono_since_ms(og->crashed_since, now) > slow;
+
+    if (g->phase == PHASE_STEADY && !og->failover_wanted && (silent || down)) {
+        sim_note("an operator asks %s for a failover of %s", node_name(node), g->name);
+        want_failover(group, node, d);
+    }
+}
+
+static void look_after(uint8_t group, uint8_t node, struct daemon *d)
+{
+    const struct state *s = node_state(d->node);
+    const struct group *g = state_group_const(s, group_name(group));
+    struct operator_of *o = &operators[group];
+    struct entry e;
+
+    if (o->detaching)
+        return;
+    if (g == NULL) {
+        if (s->agent_count == sim.hosts)
+            declare(group, node, d);
+        return;
+    }
+    if (g->paused && !o->paused) {
+        entry_of(group, ENTRY_RESUME, &e);
+        (void)propose(node, d, &e);
+    }
+    if (!node_seen(d->node)->groups[g - s->groups].busy)
+        repair(group, node, d, g);
+    if (plan.manual[group] && state_group_const(s, group_name(group)) != NULL)
+        fail_over_by_hand(group, node, d);
+}
+
+static void on_look(void *arg, uint64_t number)
+{
+    uint8_t node = NOBODY;
+
+    (void)arg;
+    for (uint8_t g = 0; g < sim.groups; g++) {
+        struct daemon *d = ask_whom(&node);
+
+        if (d != NULL)
+            look_after(g, node, d);
+    }
+    later(sim.now + sim_between(100, 300) * NS_PER_MS, on_look, (uint8_t)number);
+}
+
+void operator_start(void) { later(300ull * NS_PER_MS, on_look, 0); }

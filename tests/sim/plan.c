@@ -1,0 +1,193 @@
+#include "tests/sim/plan.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/sim/judge.h"
+#include "tests/sim/kernel.h"
+
+enum { FIRST_MS = 500, LATE_MS = 8000 };
+
+struct plan plan;
+
+const char *fault_name(enum fault_kind kind)
+{
+    static const char *const names[] = {
+#define X(name, text) [name] = (text),
+        FAULT_MAP(X)
+#undef X
+    };
+
+    return kind < FAULT_KINDS ? names[kind] : "?";
+}
+
+void fault_describe(const struct fault *f, char *text, size_t size)
+{
+    char when[64];
+
+    if (f->on == ENTRY_NONE)
+        snprintf(when, sizeof when, "at %" PRIu64 " ms", f->at / NS_PER_MS);
+    else
+        snprintf(when, sizeof when, "%" PRIu64 " ms after %s %u", f->at / NS_PER_MS,
+                 entry_kind_name(f->on), f->nth);
+    snprintf(text, size, "%s %s, for %" PRIu64 " ms (%u, %u, group %u)",
+             fault_name(f->kind), when, f->lasts / NS_PER_MS, f->a, f->b, f->group);
+}
+
+/* ---- terms -----------------------------------------------------------------------------
+ */
+
+static void choose_profile(void)
+{
+    static const struct {
+        uint32_t ttl, renew, election, heartbeat;
+    } profiles[] = {
+        {1000, 150, 300, 50},  {1000, 150, 300, 50},   {1000, 150, 300, 50},
+        {3000, 300, 900, 100}, {3000, 300, 900, 100},  {3000, 300, 900, 100},
+        {500, 60, 150, 30},    {6000, 600, 1500, 250},
+    };
+    unsigned i = (unsigned)sim_between(0, sim.groups > 1 ? 5 : 7);
+
+    plan.ttl_ms = profiles[i].ttl;
+    plan.renew_ms = profiles[i].renew;
+    plan.election_ms = profiles[i].election;
+    plan.heartbeat_ms = profiles[i].heartbeat;
+}
+
+static void choose_group(uint8_t g)
+{
+    plan.sync[g] = sim_chance(500)   ? SYNC_REQUIRED
+                   : sim_chance(500) ? SYNC_STRICT
+                                     : (enum sync_mode)sim_between(0, 1);
+    plan.standby_reads[g] = sim_chance(250);
+    plan.manual[g] = sim_chance(120);
+    operators[g] = (struct operator_of){.longer_ttl = sim_chance(350)};
+}
+
+/* A clock may be off by the whole bound, in either direction. */
+static int64_t any_rate(void)
+{
+    static const int64_t edge[] = {-10000, 10000, 0};
+
+    return sim_chance(700) ? edge[sim_between(0, 2)]
+                           : (int64_t)sim_between(0, 20000) - 10000;
+}
+
+static void choose_terms(void)
+{
+    choose_profile();
+    plan.snapshot_every = sim_chance(250) ? sim_between(1, 4) : sim_between(5, 200);
+    plan.trailing = sim_between(4, 60);
+    plan.cooldown_ms = sim_chance(250) ? 10000 : 0;
+    plan.local_restarts = (uint32_t)sim_between(0, 2);
+    for (uint8_t g = 0; g < WORLD_GROUPS_MAX; g++)
+        choose_group(g);
+    for (uint8_t n = 0; n < NODES_MAX; n++) {
+        sim.procs[n].clock = (struct ticking){any_rate(), sim_between(1, 1u << 30) * 1000};
+        machines[n].wall_offset_ms = (int64_t)sim_between(0, 2000) - 1000;
+    }
+    sim.heal_at = (15000 + 4ull * plan.ttl_ms) * NS_PER_MS;
+    sim.settle_at = sim.heal_at + 1500ull * NS_PER_MS;
+    sim.end_at = sim.heal_at + (100000 + 10ull * plan.ttl_ms) * NS_PER_MS;
+}
+
+/* ---- the schedule ----------------------------------------------------------------------
+ */
+
+static enum entry_kind choose_entry(void)
+{
+    static const enum entry_kind kinds[] = {
+        ENTRY_ACTIVATE,    ENTRY_ACTIVATE,   ENTRY_OPENED,      ENTRY_FENCE_BEGIN,
+        ENTRY_FENCE_BEGIN, ENTRY_STEP_START, ENTRY_STEP_START,  ENTRY_STEP_END,
+        ENTRY_PROOF,       ENTRY_SYNC_JOIN,  ENTRY_SYNC_SHRINK, ENTRY_SWITCHOVER,
+    };
+
+    return kinds[sim_between(0, ARRAY_LEN(kinds) - 1)];
+}
+
+static void choose_fault(struct fault *f)
+{
+    uint64_t ms = sim_chance(600) ? sim_between(50, 2 * plan.ttl_ms)
+                                  : sim_between(plan.ttl_ms, 6ull * plan.ttl_ms + 3000);
+
+    *f = (struct fault){.kind = (enum fault_kind)sim_between(0, FAULT_KINDS - 1),
+                        .group = (uint8_t)sim_between(0, sim.groups - 1u),
+                        .a = (uint8_t)sim_between(0, NODES_MAX * 60u - 1),
+                        .b = (uint8_t)sim_between(0, NODES_MAX * 60u - 1),
+                        .number = sim_random(),
+                        .lasts = ms * NS_PER_MS};
+    if (sim_chance(400)) {
+        f->on = choose_entry();
+        f->nth = (unsigned)sim_between(1, sim_chance(700) ? 2 : 6);
+        f->at = (sim_chance(500) ? sim_between(0, 30) : sim_between(0, 400)) * NS_PER_MS;
+    } else {
+        f->at = sim_between(FIRST_MS, sim.heal_at / NS_PER_MS - 1000) * NS_PER_MS;
+    }
+}
+
+void plan_make(void)
+{
+    memset(&plan, 0, sizeof plan);
+    choose_terms();
+    plan.count = (unsigned)sim_between(3, 24) * (sim.groups > 1 ? 2 : 1);
+    for (unsigned i = 0; i < plan.count; i++) {
+        choose_fault(&plan.of[i]);
+        plan.of[i].left_out = sim.opt.without != NULL && sim.opt.without[i];
+    }
+}
+
+static void on_due(void *arg, uint64_t number)
+{
+    struct fault *f = arg;
+    char text[160];
+
+    (void)number;
+    if (sim.now >= sim.heal_at)
+        return;
+    fault_describe(f, text, sizeof text);
+    sim_note("FAULT %s", text);
+    f->began = sim.now;
+    sim_mix(sim.now ^ (uint64_t)f->kind << 50);
+    judge_fault(f->group, false);
+    fault_begin(f);
+}
+
+static void arm(struct fault *f, uint64_t at)
+{
+    if (!f->left_out)
+        (void)sim_at(at, NULL, on_due, f);
+}
+
+void plan_start(void)
+{
+    for (unsigned i = 0; i < plan.count; i++)
+        if (plan.of[i].on == ENTRY_NONE)
+            arm(&plan.of[i], plan.of[i].at);
+}
+
+void plan_note_entry(uint8_t group, enum entry_kind kind)
+{
+    uint32_t nth = ++plan.entries[group][kind];
+
+    for (unsigned i = 0; i < plan.count; i++) {
+        struct fault *f = &plan.of[i];
+
+        if (f->on == kind && f->group == group && f->nth == nth && f->began == 0)
+            arm(f, sim.now + f->at);
+    }
+}
+
+uint64_t faults_of_late(uint8_t group)
+{
+    uint64_t set = 0;
+
+    (void)group;
+    for (unsigned i = 0; i < plan.count; i++) {
+        const struct fault *f = &plan.of[i];
+
+        if (f->began != 0 && sim.now < f->began + f->lasts + (uint64_t)LATE_MS * NS_PER_MS)
+            set |= UINT64_C(1) << f->kind;
+    }
+    return set;
+}

@@ -1,0 +1,108 @@
+/* tests/sim/plan.h -- what a seed makes of a world: its terms, and the schedule of faults.
+ *
+ * The schedule is a list, made before anything happens, so that single faults can be left
+ * out and the rest stays as it was. A fault comes at its time, or a moment after the n-th
+ * committed entry of a kind: where a wrong order would be found.
+ */
+#ifndef RF_SIM_PLAN_H
+#define RF_SIM_PLAN_H
+
+#include "controller/core/entry.h"
+#include "tests/sim/world.h"
+
+#define FAULT_MAP(X)                                                                       \
+    X(FAULT_REGION_CUT, "region-cut")                                                      \
+    X(FAULT_REGION_ONE_WAY, "region-cut-one-way")                                          \
+    X(FAULT_LINK_CUT, "link-cut")                                                          \
+    X(FAULT_LINK_ONE_WAY, "link-cut-one-way")                                              \
+    X(FAULT_PAIR_CUT, "replication-cut")                                                   \
+    X(FAULT_LINK_SLOW, "link-slow")                                                        \
+    X(FAULT_ECHO, "late-commands")                                                         \
+    X(FAULT_AMBUSH, "agent-alone-leader-killed")                                           \
+    X(FAULT_AGENT_KILLED, "agent-killed")                                                  \
+    X(FAULT_AGENT_FRESH, "agent-without-state")                                            \
+    X(FAULT_AGENT_STOPPED, "agent-stopped")                                                \
+    X(FAULT_AGENT_IN_HAND, "agent-stopped-in-a-call")                                      \
+    X(FAULT_REBOOT, "reboot")                                                              \
+    X(FAULT_REGION_LOST, "region-lost")                                                    \
+    X(FAULT_CTL_KILLED, "controller-killed")                                               \
+    X(FAULT_CTL_STOPPED, "controller-stopped")                                             \
+    X(FAULT_CTL_IN_HAND, "controller-stopped-in-a-call")                                   \
+    X(FAULT_QUORUM_LOST, "quorum-lost")                                                    \
+    X(FAULT_LEADER_MOVED, "leader-moved")                                                  \
+    X(FAULT_UPGRADE, "older-version")                                                      \
+    X(FAULT_DISK_SLOW, "disk-slow")                                                        \
+    X(FAULT_DISK_STALLED, "disk-stalled")                                                  \
+    X(FAULT_DISK_FAILING, "disk-failing")                                                  \
+    X(FAULT_DISK_FULL, "disk-full")                                                        \
+    X(FAULT_WALL_JUMP, "wall-clock-jumps")                                                 \
+    X(FAULT_SLEWED, "clock-slewed")                                                        \
+    X(FAULT_CRASH, "server-crash")                                                         \
+    X(FAULT_HUNG, "server-hung")                                                           \
+    X(FAULT_ROGUE, "promoted-by-hand")                                                     \
+    X(FAULT_PROVIDER, "provider-killed")                                                   \
+    X(FAULT_SWITCHOVER, "switchover")                                                      \
+    X(FAULT_FAILOVER, "failover-asked")                                                    \
+    X(FAULT_ABORT, "abort")                                                                \
+    X(FAULT_PAUSE, "pause")                                                                \
+    X(FAULT_DETACH, "detach")                                                              \
+    X(FAULT_POLICY, "policy-changed")
+
+enum fault_kind {
+#define X(name, text) name,
+    FAULT_MAP(X)
+#undef X
+        FAULT_KINDS
+};
+
+enum { FAULTS_MAX = 48 };
+
+struct fault {
+    enum fault_kind kind;
+    enum entry_kind on; /* ENTRY_NONE: at `at` */
+    unsigned nth;       /* such entry of the group */
+    uint64_t at, lasts; /* `at` counts from the entry */
+    uint8_t a, b, group;
+    uint64_t number;
+    bool left_out;
+    uint64_t began; /* 0: not yet */
+};
+
+struct plan {
+    unsigned count;
+    struct fault of[FAULTS_MAX];
+    uint32_t ttl_ms, renew_ms, election_ms, heartbeat_ms;
+    uint64_t snapshot_every, trailing;
+    enum sync_mode sync[WORLD_GROUPS_MAX];
+    bool standby_reads[WORLD_GROUPS_MAX], manual[WORLD_GROUPS_MAX];
+    uint32_t cooldown_ms, local_restarts;
+    uint32_t entries[WORLD_GROUPS_MAX][ENTRY_KIND_COUNT];
+};
+
+extern struct plan plan;
+
+void plan_make(void);
+void plan_start(void);
+/* An entry of the group has been committed and accepted, for the first time. */
+void plan_note_entry(uint8_t group, enum entry_kind kind);
+const char *fault_name(enum fault_kind kind);
+void fault_describe(const struct fault *f, char *text, size_t size);
+/* Bit by kind: goes on, or was there a moment ago. */
+uint64_t faults_of_late(uint8_t group);
+
+/* inflict.c */
+void fault_begin(struct fault *f);
+
+/* operator.c */
+struct operator_of {
+    bool detaching, unmanaged, paused, adopt;
+    uint8_t declared; /* instance */
+    bool longer_ttl;  /* than the profile's: then a change makes it shorter */
+    bool fewer_restarts;
+};
+extern struct operator_of operators[WORLD_GROUPS_MAX];
+void operator_start(void);
+void operator_propose(uint8_t group, enum entry_kind kind, uint64_t number);
+void operator_end_detachment(uint8_t group);
+
+#endif

@@ -1,0 +1,14 @@
+/* tests/sim/process.h -- ringfenced and ringfence-agent as processes of the world. */
+#ifndef RF_SIM_PROCESS_H
+#define RF_SIM_PROCESS_H
+
+#include "tests/sim/judge.h"
+#include "tests/sim/world.h"
+
+void process_begin(void);
+const char *node_region(uint8_t node);
+void proc_restart_in(uint8_t node, uint64_t ms);
+/* The host is gone: nobody says so to its peers. */
+void proc_lose_power(uint8_t node);
+
+#endif
