@@ -153,8 +153,8 @@ static void tell_run(struct view *v, const struct view_run *old, const struct vi
 /* Why nothing happens is of interest only where something should. */
 static bool is_worth_telling(const struct view_doc *d)
 {
-    return d->hold[0] != 0 && (d->suspect || strcmp(d->phase, "fencing") == 0) &&
-           strncmp(d->hold, "nothing is wrong", strlen("nothing is wrong")) != 0;
+    return strcmp(d->phase, "fencing") == 0 ||
+           (d->suspect && strstr(d->hold, "held by") != NULL);
 }
 
 static void tell_changes(struct view *v, const struct view_doc *old,

@@ -18,14 +18,14 @@
 #include "controller/base/err.h"
 #include "controller/core/state.h"
 
-enum { SNAPSHOT_FORMAT = 1, SNAPSHOT_BYTES_MAX = 1 << 20 };
+enum { SNAPSHOT_FORMAT = 1, SNAPSHOT_BYTES_MAX = 4 << 20 };
 
 /* Append to `out`; nothing is appended on failure.
  *   ERR_INVAL  not a state that could be decoded; the text names the field
  *   ERR_NOMEM  ERR_FULL */
 MUST_USE int snapshot_encode(const struct state *s, struct buf *out, struct err *err);
 
-/* `ret_state` (about 100 KiB) is untouched on failure.
+/* `ret_state` (about 1 MiB) is untouched on failure.
  *   ERR_BADMSG  ERR_UNSUPPORTED (another format)  ERR_NOMEM */
 MUST_USE int snapshot_decode(const uint8_t *data, size_t len, struct state *ret_state,
                              struct err *err);

@@ -4,7 +4,8 @@
  * libsystemd would bring compression and crypto libraries into processes that need none,
  * and one of them locks its memory.
  *
- * Threads: any. Never waits and never fails: without systemd nobody listens.
+ * Threads: any. Never fails: without systemd nobody listens. WATCHDOG=1 never waits; what
+ *          is said once, READY=1 and STOPPING=1, waits a second at most for room.
  */
 #ifndef RF_BASE_NOTIFY_H
 #define RF_BASE_NOTIFY_H

@@ -245,13 +245,15 @@ static void show_run(const json_t *g, FILE *out)
 {
     const json_t *r = json_object_get(g, "run");
     char id[SHOW_TEXT_SIZE], before[SHOW_TEXT_SIZE], after[SHOW_TEXT_SIZE];
-    const char *kind = text_of(r, "kind");
+    const char *kind = text_of(r, "kind"), *result = text_of(r, "result");
+    bool running = strcmp(result, "running") == 0;
+    bool went_back = strcmp(result, "aborted") == 0 || strcmp(result, "returned") == 0;
 
     if (strcmp(kind, "-") == 0 || strcmp(kind, "none") == 0)
         return;
-    fprintf(out, "  %s run %s: %s, %s -> %s, epoch %s -> %s, rule %s, proof %s, ",
-            strcmp(text_of(r, "result"), "running") == 0 ? ">>" : "last",
-            show_member(r, "id", id), kind, text_of(r, "from"), text_of(r, "to"),
+    fprintf(out, "  %s run %s: %s%s%s, %s -> %s, epoch %s -> %s, rule %s, proof %s, ",
+            running ? ">>" : "last", show_member(r, "id", id), kind, went_back ? " " : "",
+            went_back ? result : "", text_of(r, "from"), text_of(r, "to"),
             show_member(r, "epoch_before", before), show_member(r, "epoch_after", after),
             text_of(r, "rule"), text_of(r, "proof"));
     show_loss(g, r, out);
@@ -271,6 +273,16 @@ static const char *ttl_of(const json_t *g, char room[SHOW_TEXT_SIZE])
     snprintf(room, SHOW_TEXT_SIZE, "%.60s from the next epoch, %.60s now",
              show_exact_duration(ttl, declared), show_exact_duration(now, granted));
     return room;
+}
+
+/* What is under way because somebody asked for it is no alarm. */
+static const char *hold_label(const json_t *g)
+{
+    const char *phase = text_of(g, "phase");
+    bool under_way = strcmp(phase, "steady") != 0 && strcmp(phase, "-") != 0;
+
+    return !under_way || strstr(text_of(g, "hold"), "held") != NULL ? "  !! HELD: "
+                                                                    : "  >> ";
 }
 
 static void show_group(const json_t *g, FILE *out)
@@ -294,7 +306,7 @@ static void show_group(const json_t *g, FILE *out)
             text_of(g, "sync"), show_member(g, "sync_set", set), ttl_of(g, ttl),
             show_member(g, "failovers", fails), show_member(g, "switchovers", switches));
     if (strcmp(hold, "-") != 0)
-        wrap_print(out, "  !! HELD: ", HANG, hold);
+        wrap_print(out, hold_label(g), HANG, hold);
     show_run(g, out);
     show_problems(instances, out);
     if (t == NULL)

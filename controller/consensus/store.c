@@ -38,7 +38,12 @@ static int lock_dir(struct store *s, const char *dir, struct err *err)
     snprintf(path, sizeof path, "%s/lock", dir);
     s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (s->lock_fd < 0)
-        return err_errno(err, errno, "open %s", path);
+        return errno == EACCES
+                   ? err_set(err, ERR_REFUSED,
+                             "%s cannot be opened: it was made by another user; give all "
+                             "of %s to the one who runs ringfenced (chown -R)",
+                             path, dir)
+                   : err_errno(err, errno, "open %s", path);
     if (flock(s->lock_fd, LOCK_EX | LOCK_NB) == 0)
         return 0;
     if (errno != EWOULDBLOCK)

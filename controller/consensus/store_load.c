@@ -126,13 +126,14 @@ static int read_store_id(struct db *db, struct err *err)
 
 static int nothing_there(const struct db *db, struct err *err)
 {
-    return err_set(err, ERR_NOTFOUND,
-                   "%s holds no controller's state. If this cluster is being made now, "
-                   "start every controller with --bootstrap, once. If it had state "
-                   "before, never start it under its old id: it would forget its votes; "
-                   "give it a new one (`ringfence controller replace`) and start it "
-                   "with --join",
-                   db->dir);
+    return err_set(
+        err, ERR_NOTFOUND,
+        "%s holds no controller's state. If this cluster is being made now, "
+        "start every controller once with `ringfenced --bootstrap`. If it had state "
+        "before, never start it under its old id: it would forget its votes; "
+        "give it a new one (`ringfence controller replace`) and start it "
+        "with --join",
+        db->dir);
 }
 
 int db_identify(struct db *db, const struct store_config *c, struct err *err)

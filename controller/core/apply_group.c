@@ -306,8 +306,11 @@ static void move_positions(const struct group *old, struct group *now)
  * FORMING ends with the activation, so until then, and never again, the declared instance
  * is a mere intention:
  *  - I1: no lease is granted while a group forms (group_may_renew()), so nobody acts on
- * being declared; an activation of the one that was, if it is under way, is refused behind
- * this entry (REFUSE_NOT_ACTIVE), and before it the group forms no more.
+ * being declared. An activation that is under way was decided on the group as it was
+ * before: on another instance's log and server, maybe under the same position, or on
+ * another word about its sockets (I3, I9). It names the next epoch of then, and this entry
+ * uses that one up: so it is refused behind it (REFUSE_STALE_EPOCH), and before it the
+ * group forms no more.
  *  - I2: no proof is made or spared by it. Those of this forming say that a gate is closed,
  *    and no gate is opened or taken away until the activation; the instance that was
  * declared is now one of the others, and has to be proven like them. To adopt may be added,
@@ -317,6 +320,7 @@ static void declare_anew(struct group *g, const struct group *spec)
     g->active = spec->active;
     g->adopt = g->adopt || spec->adopt;
     g->run.to = g->active;
+    g->epoch_floor = group_next_epoch(g);
 }
 
 static void declare_change(struct applying *a, const struct group *spec)

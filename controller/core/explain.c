@@ -407,6 +407,7 @@ static void verdict(const struct look *l, struct explanation *out)
     bool cause = holder_silent(l) || active_hung(l) || active_down(l);
     /* As in the table: a silent holder comes before a restart of its server. */
     bool due = holder_silent(l) || active_hung(l) || (active_down(l) && !restarts_left(l));
+    bool suspected = group_is_suspect(l->s, l->o, l->group, l->now);
 
     out->would_fail_over = due && !blocks(out);
     if (verdict_under_way(l, out))
@@ -421,12 +422,16 @@ static void verdict(const struct look *l, struct explanation *out)
         verdict_restart(l, out);
     } else if (blocks(out)) {
         SET(out->verdict, "%s held by: ",
-            due     ? "a failover is due, and"
-            : cause ? "the server is down; its restart, and a failover, are"
-                    : "nothing is wrong; a failover would be");
+            due         ? "a failover is due, and"
+            : cause     ? "the server is down; its restart, and a failover, are"
+            : suspected ? "the active side does not answer, its lease is being counted "
+                          "out; a failover would be"
+                        : "nothing is wrong; a failover would be");
         say_blockers(out, NULL);
     } else {
-        SET(out->verdict, "nothing is wrong; a failover would find %s ready",
+        SET(out->verdict, "%s; a failover would find %s ready",
+            suspected ? "the active side does not answer, its lease is being counted out"
+                      : "nothing is wrong",
             ready_name(l));
     }
     if (due && !out->would_fail_over)

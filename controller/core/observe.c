@@ -299,7 +299,8 @@ bool loss_forecast(const struct state *s, const struct observations *o, uint8_t 
     struct mono granted = og->instances[g->active].granted, until = now;
     uint64_t reach;
 
-    if (!mono_is_set(og->primary_lsn_at) || !mono_is_set(seen->at) || seen->flush_lsn == 0)
+    if (!mono_is_set(og->primary_lsn_at) || !mono_is_set(seen->at) ||
+        seen->flush_lsn == 0 || og->wal_rate == WAL_RATE_UNKNOWN)
         return false;
     if (instance != g->active && seen->timeline != og->primary_timeline)
         return false;

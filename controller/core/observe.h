@@ -27,6 +27,9 @@ enum server_state { /* numbers of proto/provider.proto */
 /* "standby"; also in the API. */
 const char *server_state_name(enum server_state s);
 
+/* A primary that was seen once only: its log may grow at any rate (I9). */
+#define WAL_RATE_UNKNOWN UINT64_MAX
+
 /* The newest report of an agent about one instance. */
 struct seen_instance {
     struct mono at;     /* when this process got it; never set: no report yet */
@@ -40,7 +43,7 @@ struct seen_instance {
     uint64_t flush_lsn; /* end of the log, of a server that is down too; 0: not known */
     uint64_t replay_lsn;
     uint64_t replay_lag_ms;
-    uint64_t wal_bytes_per_s; /* highest recent rate */
+    uint64_t wal_bytes_per_s; /* highest recent rate, or WAL_RATE_UNKNOWN */
     uint64_t sync_generation;
     uint64_t checksum_failures;
     int64_t lease_margin_ms;
@@ -174,9 +177,9 @@ enum { LOSS_RATE_HEADROOM = 2 };
 
 /* How much of the primary's log an activation of `instance` may miss: the last reported gap
  * plus LOSS_RATE_HEADROOM times the highest recent rate times the time since. False if it
- * cannot be known: no report of either, or the instance is on another timeline than the
- * primary's, where positions do not compare (a fenced primary may be further on, in a log
- * that is void). */
+ * cannot be known: no report of either, only one of the primary (its rate is not known
+ * then), or the instance is on another timeline than the primary's, where positions do not
+ * compare (a fenced primary may be further on, in a log that is void). */
 bool loss_forecast(const struct state *s, const struct observations *o, uint8_t group,
                    uint8_t instance, struct mono now, uint64_t *ret_bytes);
 

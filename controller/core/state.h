@@ -206,7 +206,8 @@ struct group {
 
     enum phase phase;
     uint64_t epoch;       /* of the last activation; 0: never active */
-    uint64_t epoch_floor; /* highest that an agent has reported: epochs go on above (I12) */
+    uint64_t epoch_floor; /* highest reported by an agent, or used up: epochs go on above
+                             (I12) */
     uint64_t index;       /* of the entry that last changed this group (not: renewals) */
     uint8_t active;       /* instance authorised for `epoch`, or declared to be (FORMING) */
     uint8_t old_active;   /* the one before it */

@@ -228,6 +228,12 @@ static const char *gate_name(const struct api_facts *f, uint8_t group, uint8_t i
     return seen->gate_mode;
 }
 
+/* What an agent said before it fell silent is what was: a dead primary is none. */
+static const char *server_now(const struct seen_instance *seen, bool fresh)
+{
+    return server_state_name(fresh ? seen->server : SERVER_UNKNOWN);
+}
+
 static json_t *instance(const struct api_facts *f, uint8_t group, uint8_t i,
                         struct mono now)
 {
@@ -235,21 +241,21 @@ static json_t *instance(const struct api_facts *f, uint8_t group, uint8_t i,
     const struct observed_group *og = &f->seen->groups[group];
     const struct observed_instance *o = &og->instances[i];
     const struct seen_instance *seen = &o->seen;
+    bool fresh = report_is_fresh(f->state, f->seen, group, i, now);
     char lsn[24];
     json_t *out;
 
     (void)snprintf(lsn, sizeof lsn, "%" PRIX64 "/%" PRIX64, seen->flush_lsn >> 32,
                    seen->flush_lsn & 0xffffffff);
-    out = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:o, s:s, s:o, s:I, s:I, s:b}",
-                    "name", g->instances[i].agent, "region", group_region_name(g, i),
-                    "role", role_name(g, i), "server", server_state_name(seen->server),
-                    "member", (int)((g->sync_set & 1u << i) != 0), "proven",
-                    (int)instance_is_proven(f->state, &g->instances[i]), "gate",
-                    gate_name(f, group, i, now), "lease_margin_ms",
-                    margin_or_null(f, group, i, now), "lsn",
-                    seen->flush_lsn != 0 ? lsn : "", "lag_bytes", lag_bytes(og, o),
-                    "lag_ms", (json_int_t)seen->replay_lag_ms, "timeline",
-                    (json_int_t)seen->timeline, "streaming", (int)seen->streaming);
+    out = json_pack(
+        "{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:o, s:s, s:o, s:I, s:I, s:b}", "name",
+        g->instances[i].agent, "region", group_region_name(g, i), "role", role_name(g, i),
+        "server", server_now(seen, fresh), "member", (int)((g->sync_set & 1u << i) != 0),
+        "proven", (int)instance_is_proven(f->state, &g->instances[i]), "gate",
+        gate_name(f, group, i, now), "lease_margin_ms", margin_or_null(f, group, i, now),
+        "lsn", seen->flush_lsn != 0 ? lsn : "", "lag_bytes", lag_bytes(og, o), "lag_ms",
+        (json_int_t)seen->replay_lag_ms, "timeline", (json_int_t)seen->timeline,
+        "streaming", (int)(seen->streaming && fresh));
     if (out == NULL)
         return NULL;
     (void)json_object_set_new(out, "step", step(&g->instances[i].step));

@@ -162,20 +162,22 @@ int disk_probe_open(struct disk_probe **ret, const struct disk_probe_parts *part
         return err_set(err, ERR_NOMEM, "disk probe");
     p->parts = *parts;
     p->dir.fd = -1;
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->wake, NULL);
+    p->holders = 2;
     status = copy_dir(p, parts->dir, err);
     if (status == 0)
         status = bell_open(&p->bell, parts->loop, on_rung, p, err);
+    if (status == 0 && (status = pthread_create(&p->thread, NULL, probe_main, p)) != 0) {
+        bell_close(p->bell);
+        status = err_errno(err, status, "start the thread that probes the disk");
+    }
     if (status != 0) {
         auto_close(&p->dir.fd);
         free((char *)p->dir.path);
         free(p);
         return status;
     }
-    pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->wake, NULL);
-    p->holders = 2;
-    status = pthread_create(&p->thread, NULL, probe_main, p);
-    ASSERT(status == 0); /* at the start: nothing is held that could be lost */
     status = uv_timer_init(parts->loop, &p->timer);
     ASSERT(status == 0);
     p->timer.data = p;

@@ -5,6 +5,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/core/observe.h"
 #include "fencing/agent/steps_private.h"
 #include "fencing/agent/wire_text.h"
 
@@ -149,11 +150,15 @@ static void note_server(struct inst *i, const Rf__Observation *seen)
  * not changed them by itself, and "0" would have the leader set them again. */
 static void carry_over(const Rf__Observation *before, Rf__Observation *now)
 {
-    if (before == NULL || now->error[0] == 0 || now->sync_generation != 0 ||
-        before->postmaster_pid != now->postmaster_pid ||
+    if (before == NULL || before->postmaster_pid != now->postmaster_pid ||
         before->postmaster_start_ms != now->postmaster_start_ms)
         return;
-    now->sync_generation = before->sync_generation;
+    if (now->error[0] != 0 && now->sync_generation == 0)
+        now->sync_generation = before->sync_generation;
+    /* A step's worker looks seldom, and knows no recent rate; the observer does (I9). */
+    if (now->wal_bytes_per_s == WAL_RATE_UNKNOWN &&
+        before->server == RF__SERVER_STATE__SERVER_PRIMARY)
+        now->wal_bytes_per_s = before->wal_bytes_per_s;
 }
 
 /* I9: a position is as old as the look that found it, not as its way to us: the look may

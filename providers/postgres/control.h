@@ -9,8 +9,8 @@
 MUST_USE int pg_control_read(const struct pg *pg, struct mono deadline,
                              struct pg_control *ret, struct err *err);
 
-/* Ask the programs while nobody waits: the first look at a server that is down is in the way
- * of whoever is to hear of the crash. */
+/* Ask the programs while nobody waits: the first look at a server that is down is in the
+ * way of whoever is to hear of the crash. */
 void pg_version_learn(struct pg *pg, struct mono deadline);
 
 /* A data directory belongs to one major version, and bin_dir has programs of one. Asks the

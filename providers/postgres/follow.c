@@ -1,9 +1,11 @@
 #include "providers/postgres/follow.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "controller/base/clock.h"
 #include "providers/postgres/control.h"
@@ -83,14 +85,33 @@ static int write_mark(struct follow *f, bool cloning, struct err *err)
  * them would go the names that nobody satisfies. The mark goes last. */
 static int finish_copy(struct follow *f, struct err *err)
 {
-    if (pg_standby_write(f->pg, f->rq, err) != 0)
+    if (pg_standby_write(f->pg, f->rq, err) != 0 ||
+        (f->mark.tail_bytes != 0 && pg_tail_note_write(f->pg, &f->mark, err) != 0))
         return err->code;
     return pg_mark_remove(f->pg, err);
 }
 
+/* Who owns a directory of a server is not for us to guess. */
+static int check_parent(const struct follow *f, struct err *err)
+{
+    AUTO(auto_free) char *path = pg_beside(f->pg, "");
+    char *slash = path != NULL ? strrchr(path, '/') : NULL;
+    struct stat st;
+
+    if (slash == NULL || slash == path)
+        return 0;
+    *slash = '\0';
+    if (stat(path, &st) == 0 || errno != ENOENT)
+        return 0;
+    return err_set(err, ERR_NOTFOUND,
+                   "%s is missing, so no copy can be put below it: make it, for %s to "
+                   "write (install -d -o %s %s)",
+                   path, f->pg->user, f->pg->user, path);
+}
+
 static int clone(struct follow *f, struct err *err)
 {
-    if (write_mark(f, true, err) != 0 ||
+    if (check_parent(f, err) != 0 || write_mark(f, true, err) != 0 ||
         pg_clone_do(f->pg, f->rq->upstream, f->deadline, err) != 0)
         return err->code;
     f->out->cloned = true;
@@ -306,6 +327,10 @@ static int read_mark(struct follow *f, struct err *err)
 {
     int status = pg_mark_read(f->pg, &f->mark, err);
 
+    if (status == 0 && !f->mark.present) {
+        status = pg_tail_note_read(f->pg, &f->mark, err);
+        f->mark.present = false; /* of the copy: that is finished */
+    }
     if (status != ERR_CORRUPT || f->rq->kind != RF__STEP_KIND__STEP_CLONE)
         return status;
     f->mark.present = true;
@@ -328,13 +353,12 @@ int pg_step_follow(struct pg *pg, const Rf__StepRequest *rq, struct mono deadlin
     if (sign_standby(&f, err) != 0 ||
         pg_upstream_look(pg, rq->upstream, deadline, &f.up, err) != 0)
         return err_wrap(err, "follow");
-    if (f.mark.present)
-        tell_tail(&f);
+    tell_tail(&f);
     status = prepare(&f, err);
     if (status != 0)
         return err_wrap(err, "follow %s", rq->upstream->instance);
     if (pg_standby_wait_streaming(pg, deadline, err) != 0)
         return err_set(err, ERR_UNKNOWN, "runs as a standby of %s, but does not stream: %s",
                        rq->upstream->instance, err->text);
-    return 0;
+    return pg_tail_note_remove(pg, err);
 }

@@ -276,7 +276,8 @@ int pg_step_lead(struct pg *pg, const Rf__StepRequest *rq, struct mono deadline,
                        pg->spec->data);
     if (start_down(pg, rq, names, deadline, err) != 0)
         return err_wrap(err, "lead");
-    if (lead_running(pg, rq, names, deadline, out, err) != 0)
+    if (lead_running(pg, rq, names, deadline, out, err) != 0 ||
+        pg_tail_note_remove(pg, err) != 0) /* of a copy that it made before */
         return err_wrap(err, "lead");
     return 0;
 }

@@ -17,9 +17,13 @@ char *pg_beside(const struct pg *pg, const char *suffix)
     return asprintf(&path, "%.*s%s", (int)len, pg->spec->data, suffix) >= 0 ? path : NULL;
 }
 
-int pg_mark_read(const struct pg *pg, struct pg_mark *ret, struct err *err)
+#define REWINDING ".rewinding"
+#define TAIL_KEPT ".tail-kept"
+
+static int read_mark(const struct pg *pg, const char *suffix, struct pg_mark *ret,
+                     struct err *err)
 {
-    AUTO(auto_free) char *path = pg_beside(pg, ".rewinding");
+    AUTO(auto_free) char *path = pg_beside(pg, suffix);
     AUTO(auto_free) char *text = NULL;
     struct pg_mark mark = {.present = true};
     const char *at;
@@ -47,9 +51,10 @@ int pg_mark_read(const struct pg *pg, struct pg_mark *ret, struct err *err)
     return 0;
 }
 
-int pg_mark_write(const struct pg *pg, const struct pg_mark *mark, struct err *err)
+static int write_mark(const struct pg *pg, const char *suffix, const struct pg_mark *mark,
+                      struct err *err)
 {
-    AUTO(auto_free) char *path = pg_beside(pg, ".rewinding");
+    AUTO(auto_free) char *path = pg_beside(pg, suffix);
     char text[640];
 
     if (path == NULL)
@@ -60,13 +65,43 @@ int pg_mark_write(const struct pg *pg, const struct pg_mark *mark, struct err *e
     return pg_file_write(pg, path, text, err);
 }
 
-int pg_mark_remove(const struct pg *pg, struct err *err)
+static int remove_mark(const struct pg *pg, const char *suffix, struct err *err)
 {
-    AUTO(auto_free) char *path = pg_beside(pg, ".rewinding");
+    AUTO(auto_free) char *path = pg_beside(pg, suffix);
 
     if (path == NULL)
         return err_set(err, ERR_NOMEM, "path");
     return pg_file_remove(path, err);
+}
+
+int pg_mark_read(const struct pg *pg, struct pg_mark *ret, struct err *err)
+{
+    return read_mark(pg, REWINDING, ret, err);
+}
+
+int pg_mark_write(const struct pg *pg, const struct pg_mark *mark, struct err *err)
+{
+    return write_mark(pg, REWINDING, mark, err);
+}
+
+int pg_mark_remove(const struct pg *pg, struct err *err)
+{
+    return remove_mark(pg, REWINDING, err);
+}
+
+int pg_tail_note_read(const struct pg *pg, struct pg_mark *ret, struct err *err)
+{
+    return read_mark(pg, TAIL_KEPT, ret, err);
+}
+
+int pg_tail_note_write(const struct pg *pg, const struct pg_mark *mark, struct err *err)
+{
+    return write_mark(pg, TAIL_KEPT, mark, err);
+}
+
+int pg_tail_note_remove(const struct pg *pg, struct err *err)
+{
+    return remove_mark(pg, TAIL_KEPT, err);
 }
 
 static char *record_path(const struct pg *pg)

@@ -4,6 +4,10 @@
  * not finished: PostgreSQL is never started over it (I6). It lies beside the directory,
  * not in it: pg_rewind removes what the source does not have, a clone empties everything.
  *
+ * The tail note says how much divergent WAL was kept before a copy that is finished, until
+ * the step that made it is through: one that is repeated (the standby did not stream yet)
+ * finds nothing divergent any more, and would report that nothing was lost (I9).
+ *
  * The sync record says which generation of synchronous_standby_names was seen applied by
  * which postmaster. It is written by the step worker and read by the observer, and lies in
  * the socket directory: it is worth nothing after a reboot.
@@ -25,6 +29,12 @@ MUST_USE int pg_mark_read(const struct pg *pg, struct pg_mark *ret, struct err *
 MUST_USE int pg_mark_write(const struct pg *pg, const struct pg_mark *mark,
                            struct err *err);
 MUST_USE int pg_mark_remove(const struct pg *pg, struct err *err);
+
+/* `present`: there is one. */
+MUST_USE int pg_tail_note_read(const struct pg *pg, struct pg_mark *ret, struct err *err);
+MUST_USE int pg_tail_note_write(const struct pg *pg, const struct pg_mark *mark,
+                                struct err *err);
+MUST_USE int pg_tail_note_remove(const struct pg *pg, struct err *err);
 
 /* "<data directory><suffix>", beside it. */
 char *pg_beside(const struct pg *pg, const char *suffix);

@@ -117,13 +117,14 @@ static uint64_t bytes_between(uint64_t older, uint64_t newer)
     return newer - older;
 }
 
-/* The highest rate between two neighbouring samples of the last ten seconds. */
+/* The highest rate between two neighbouring samples of the last ten seconds. Seen once, a
+ * log may grow at any rate: that is not 0 (I9). */
 static uint64_t note_rate(struct pg_rate *rate, uint64_t position)
 {
     struct mono now = mono_now();
     unsigned have = rate->n < PG_RATE_SAMPLES ? rate->n : PG_RATE_SAMPLES;
     unsigned last = (rate->n - 1) % PG_RATE_SAMPLES;
-    uint64_t highest = 0;
+    uint64_t highest = PG_RATE_UNKNOWN;
 
     if (have > 0 && position < rate->of[last].lsn)
         rate->n = have = 0; /* another server's log */
@@ -139,9 +140,10 @@ static uint64_t note_rate(struct pg_rate *rate, uint64_t position)
         uint64_t ms = mono_since_ms(rate->of[older].at, rate->of[newer].at);
         uint64_t bytes = bytes_between(rate->of[older].lsn, rate->of[newer].lsn);
 
-        if (mono_since_ms(rate->of[newer].at, now) > RATE_WINDOW_MS)
+        /* Over a longer time it would be a mean, in which a burst drowns. */
+        if (mono_since_ms(rate->of[older].at, now) > RATE_WINDOW_MS || ms == 0)
             break;
-        if (ms > 0 && bytes * 1000 / ms > highest)
+        if (highest == PG_RATE_UNKNOWN || bytes * 1000 / ms > highest)
             highest = bytes * 1000 / ms;
     }
     return highest;

@@ -44,6 +44,7 @@ struct pg_conn {
 };
 
 enum { PG_RATE_SAMPLES = 32 };
+#define PG_RATE_UNKNOWN UINT64_MAX /* Observation.wal_bytes_per_s */
 
 struct pg_rate {
     unsigned n; /* samples so far; the ring holds the last PG_RATE_SAMPLES */

@@ -72,17 +72,15 @@ static void on_stream_frame(void *owner, const uint8_t *data, size_t len)
     s->events->on_frame(s->owner, data, len);
 }
 
-/* It belongs to the loop from here on. */
+/* Its owner may still ask it who the other side was. */
 static void on_stream_close(void *owner, const struct err *why)
 {
     struct stream *s = owner;
-    const struct stream_events *events = s->events;
-    void *whose = s->owner;
 
     s->conn->side[1].owner = NULL;
+    s->events->on_close(s->owner, why);
     conn_let_go(s->conn);
     free(s);
-    events->on_close(whose, why);
 }
 
 /* ---- listening -------------------------------------------------------------------------

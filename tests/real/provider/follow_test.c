@@ -107,6 +107,31 @@ static void an_old_primary_is_rewound_and_its_tail_kept(void **state)
     eventually(has_two_rows, &w->east, 5000);
 }
 
+/* I9: a copy was finished, and the step was not: what was left behind is told by the one
+ * that repeats it, and by no later one. */
+static void what_was_kept_is_told_by_a_repeated_step(void **state)
+{
+    struct world *w = *state;
+    AUTO(result_free) Rf__StepResult *first = NULL;
+    AUTO(result_free) Rf__StepResult *again = NULL;
+    AUTO(result_free) Rf__StepResult *later = NULL;
+
+    diverge(w, 50);
+    first = follow_west(w);
+    ASSERT_OK(first);
+    assert_false(path_exists("%s.tail-kept", w->east.data));
+    assert_int_equal(run("echo 'rewind %llu 4711 /srv/tail' >%s.tail-kept",
+                         (unsigned long long)first->seen->system_id, w->east.data),
+                     0);
+    again = follow_west(w);
+    ASSERT_OK(again);
+    assert_int_equal(again->divergent_bytes, 4711);
+    assert_string_equal(again->tail, "/srv/tail");
+    later = follow_west(w);
+    ASSERT_OK(later);
+    assert_int_equal(later->divergent_bytes, 0);
+}
+
 /* After a clean stop that reached the standby there is nothing to undo. */
 static void after_a_switchover_nothing_is_rewound(void **state)
 {
@@ -491,6 +516,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(an_old_primary_is_rewound_and_its_tail_kept),
+        T(what_was_kept_is_told_by_a_repeated_step),
         T(after_a_switchover_nothing_is_rewound),
         T(an_old_primary_that_runs_is_stopped_first),
         T(a_rogue_comes_back),

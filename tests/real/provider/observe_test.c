@@ -188,6 +188,7 @@ static void the_rate_of_a_burst_is_remembered(void **state)
 
     lead(&w->east);
     first = see(&w->east, false);
+    assert_true(first->wal_bytes_per_s == UINT64_MAX); /* seen once: not known */
     c = client(&w->east);
     assert_true(client_run(c, "CREATE TABLE rows AS SELECT generate_series(1, 100000) id"));
     PQfinish(c);

@@ -400,6 +400,48 @@ static void positions_of_who_was_declared_are_forgotten(void **state)
     assert_false(loss_forecast(&w.s, &w.o, 0, WEST, w.now, &bytes));
 }
 
+/* The activation was decided on the group as it was before the declaration in front of it
+ * in the log: of that one nobody has looked at the logs, the servers or their sockets. */
+static void an_activation_is_of_the_group_it_was_decided_on(void **state)
+{
+    static const struct {
+        const char *name;
+        bool reordered, withdrawn;
+    } table[] =
+        {
+            {"the other one stands in its place", true, false},
+            {"local clients are to be gated", false, true},
+        },
+      *row;
+
+    (void)state;
+    EACH (row, table) {
+        struct entry decided = entry_of(ENTRY_ACTIVATE), e;
+        struct instance east;
+
+        forming();
+        assert_int_equal(world_prove(&w, EAST, PROOF_INSTALLED, 1), ACCEPTED);
+        world_group(&w)->policy.ungated_local = true;
+        decided.activate = (struct entry_activate){
+            .epoch = group_next_epoch(world_group(&w)), .instance = EAST};
+        e = corrected(EAST, true);
+        if (row->withdrawn)
+            e.declare.spec.policy.ungated_local = false;
+        if (row->reordered) { /* and WEST is the active one, in EAST's place */
+            east = e.declare.spec.instances[EAST];
+            e.declare.spec.instances[EAST] = e.declare.spec.instances[WEST];
+            e.declare.spec.instances[WEST] = east;
+        }
+        assert_int_equal(world_apply(&w, &e), ACCEPTED);
+        if (world_apply(&w, &decided) == ACCEPTED)
+            fail_msg("%s: %s is activated", row->name,
+                     world_group(&w)->instances[world_group(&w)->active].agent);
+        assert_int_equal(world_group(&w)->phase, PHASE_FORMING);
+        decided.activate.epoch = group_next_epoch(world_group(&w)); /* decided anew */
+        assert_int_equal(world_apply(&w, &decided), ACCEPTED);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -414,6 +456,7 @@ int main(void)
         cmocka_unit_test(a_silent_primary_is_held_by_its_proof),
         cmocka_unit_test(a_correction_is_taken_while_the_group_forms),
         cmocka_unit_test(a_correction_and_an_activation_exclude_each_other),
+        cmocka_unit_test(an_activation_is_of_the_group_it_was_decided_on),
         cmocka_unit_test(a_correction_takes_no_proof_away),
         cmocka_unit_test(a_correction_is_for_forming_groups_only),
         cmocka_unit_test(to_adopt_is_added_and_not_taken_back),

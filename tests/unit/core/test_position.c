@@ -72,6 +72,25 @@ static void a_leader_that_was_told_fails_over(void **state)
         }
 }
 
+/* I9: a primary that was seen once may have written at any rate since: nothing is forecast,
+ * so without a sync set nobody is promoted on the strength of it. */
+static void a_rate_that_is_not_known_forecasts_nothing(void **state)
+{
+    struct seen_position once;
+    uint64_t bytes;
+
+    (void)state;
+    world_steady(&w, SYNC_OFF);
+    forget_position();
+    world_report(&w, WEST, SERVER_STANDBY);
+    once = position(1500, 100);
+    once.wal_bytes_per_s = WAL_RATE_UNKNOWN;
+    told(once);
+    assert_false(loss_forecast(&w.s, &w.o, 0, WEST, w.now, &bytes));
+    told(position(1500, 50));
+    assert_true(loss_forecast(&w.s, &w.o, 0, WEST, w.now, &bytes));
+}
+
 /* I9, of a frame that was long on its way. */
 static void a_report_reaches_no_further_than_its_look(void **state)
 {
@@ -176,6 +195,7 @@ static void another_epoch_is_another_log(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_rate_that_is_not_known_forecasts_nothing),
         cmocka_unit_test(a_leader_that_was_told_fails_over),
         cmocka_unit_test(a_report_reaches_no_further_than_its_look),
         cmocka_unit_test(the_newest_position_counts),
