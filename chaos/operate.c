@@ -304,6 +304,7 @@ void operate_adopt_wrong(struct play *p)
         (void)must_come(p, is_held, "the hold, with a new agent");
     }
     p->cluster->declared = EAST;
+    p->before.epoch++; /* a correction uses up one: what was decided before it is void */
     if (apply(p) && must_come(p, play_is_steady, "the adoption"))
         view_tell(p->view,
                   "the file is corrected, and adopted: everybody stands as before");
