@@ -60,7 +60,7 @@ static void on_tick(uv_timer_t *tick)
         log_warn("courtesy resets: %s", warning.text);
     keeper_tick(&k->core);
     keeper_pump(k);
-    keeper_say_report(k);
+    keeper_say_report(k, KEEPER_ALL);
     keeper_links_tick(k);
 }
 
@@ -100,18 +100,18 @@ static void close_all(struct keeper *k)
 static void on_bell(void *owner)
 {
     struct keeper *k = owner;
-    bool news = false;
+    uint64_t news = 0;
 
     if (__atomic_load_n(&k->stopping, __ATOMIC_ACQUIRE)) {
         close_all(k);
         return;
     }
     for (uint8_t i = 0; i < k->core.want.count; i++)
-        news = take_mail(k, i) || news;
-    if (!news)
-        return;
-    keeper_pump(k);
-    keeper_say_report(k);
+        news |= (uint64_t)take_mail(k, i) << i;
+    if (news != 0 || k->more)
+        keeper_pump_bell(k);
+    if (news != 0)
+        keeper_say_report(k, news);
 }
 
 /* ---- from the state file and the gate to a core ----------------------------------------
@@ -208,7 +208,9 @@ static int prepare(struct keeper *k, struct err *err)
     check_clock(k);
     for (uint8_t i = 0; i < k->core.want.count; i++)
         (void)take_mail(k, i); /* what the steps know of servers that went on running */
-    keeper_pump(k);
+    do /* what is to be closed is closed before anybody is heard, however long it takes */
+        keeper_pump(k);
+    while (k->more && !keeper_has_trial(&k->core, boot_now()));
     status = keeper_links_open(k, err);
     if (status != 0)
         return status;

@@ -423,6 +423,37 @@ static bool plan_renewal(struct keeper_core *k, struct boot now, struct keeper_e
     return true;
 }
 
+/* A trial keeps the thread for some 100 ms, and a host that is given fifty groups at once
+ * has fifty of them: each comes behind all that is due for the others, renewals first of
+ * all (I7), and in turn, so that gates that fail do not keep the rest waiting. */
+bool keeper_next_trial(struct keeper_core *k, struct boot now, struct keeper_effect *ret)
+{
+    for (uint8_t n = 0; n < k->want.count; n++) {
+        uint8_t i = (uint8_t)((k->try_next + n) % k->want.count);
+
+        if (!keeper_plan_try(k, i, now, ret))
+            continue;
+        k->try_next = (uint8_t)(i + 1);
+        return true;
+    }
+    return false;
+}
+
+bool keeper_has_trial(const struct keeper_core *k, struct boot now)
+{
+    struct keeper_effect ignored;
+
+    for (uint8_t i = 0; i < k->want.count; i++)
+        if (keeper_plan_try(k, i, now, &ignored))
+            return true;
+    return false;
+}
+
+bool keeper_turn_is_over(struct boot began, struct boot now)
+{
+    return now.ns - began.ns >= (uint64_t)KEEPER_TURN_MS * NS_PER_MS;
+}
+
 bool keeper_next(struct keeper_core *k, struct boot now, struct keeper_effect *ret)
 {
     for (uint8_t i = 0; i < k->want.count; i++)

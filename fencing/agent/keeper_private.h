@@ -24,6 +24,8 @@ enum {
     KEEPER_REDIAL_MS = 1000,       /* after garbage */
     KEEPER_EFFECTS_MAX = 512,      /* in one turn: more is a mistake of ours */
 };
+#define KEEPER_ALL UINT64_MAX
+_Static_assert(AGENT_GROUPS_MAX <= 64, "slots are bits of a uint64_t");
 
 struct uplink {
     struct keeper *k;
@@ -60,6 +62,7 @@ struct keeper {
     struct boot tick_expected;
     uint32_t tick_ms;
     bool stopping;
+    bool more; /* something is left to do, and the bell was rung for it */
 
     struct gate *gate;
     struct keeper_core core;
@@ -79,8 +82,10 @@ struct keeper {
 };
 
 /* keeper_act.c */
-/* Carry out everything the core wants, then tell the steps where we are. */
+/* Carry out what the core wants, for as long as a turn may take, then tell the steps where
+ * we are; what is left goes on with the bell (`more`). */
 void keeper_pump(struct keeper *k);
+void keeper_pump_bell(struct keeper *k); /* one trial of a gate, too; for the bell alone */
 void keeper_publish(struct keeper *k);
 syncer_done keeper_on_synced;
 
@@ -104,7 +109,8 @@ void keeper_on_fence_order(struct keeper *k, const Rf__FenceOrder *m);
 void keeper_say_hello(struct uplink *u);
 void keeper_say_renew(struct keeper *k, const struct keeper_renewal *r);
 void keeper_say_proof(struct keeper *k, const struct keeper_effect *e);
-void keeper_say_report(struct keeper *k);
+/* Of the slots by bit: KEEPER_ALL with each tick; those of which there is news at once. */
+void keeper_say_report(struct keeper *k, uint64_t slots);
 void keeper_say_result(struct keeper *k, const struct buf *packed);
 void uplink_send(struct uplink *u, const Rf__Frame *frame);
 

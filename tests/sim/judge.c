@@ -31,6 +31,7 @@ static struct {
     uint64_t epoch_acked, epoch_seen; /* highest */
     uint8_t active;                   /* host; NOBODY: none yet */
     unsigned unopened;                /* activations since the last opening */
+    bool was_open;                    /* in the calm world */
     uint64_t lost_of_run;             /* acknowledged, and not on the new side */
     unsigned changes;
     struct change change[CHANGES_MAX];
@@ -75,6 +76,19 @@ void judge_group(uint8_t group)
              gates[b].cells[group].st.epoch, of_group[group].epoch_seen);
 }
 
+/* I7: with nothing wrong no lease runs out, however many groups are new on its host. */
+static void judge_calm(void)
+{
+    for (uint8_t g = 0; g < sim.groups; g++) {
+        bool open = of_group[g].active != NOBODY && gate_is_open(of_group[g].active, g);
+
+        if (of_group[g].was_open && !open)
+            sim_fail("I7: the gate of group %s on %s has closed, and nothing was wrong",
+                     group_name(g), host_name(of_group[g].active));
+        of_group[g].was_open = open;
+    }
+}
+
 void judge_step(void)
 {
     if (sim.noisy && sim.now > sim.heal_at) {
@@ -85,6 +99,8 @@ void judge_step(void)
     if (sim.noisy || sim.now < looked_at)
         return;
     looked_at = sim.now + (uint64_t)LOOK_EACH_MS * NS_PER_MS;
+    if (sim.opt.calm)
+        judge_calm();
     if (judge_is_settled())
         sim.over = true;
 }
