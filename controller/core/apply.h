@@ -69,8 +69,11 @@ const char *refusal_name(enum refusal r);
 const struct group *system_in_other_group(const struct state *s, const struct group *g,
                                           const struct instance *i, uint64_t system_id);
 
-/* Holds for every reachable state; the simulator asserts it after each step, the daemon
- * after each apply. NULL if all hold, else the text of the broken one. */
+/* Holds for every reachable state: tests and fuzzers ask after each step. NULL if all hold,
+ * else the text of the broken one. */
 const char *state_invariant_broken(const struct state *s);
+/* The same of a state in which all held before it applied `e`: the daemon asks after each
+ * apply(). */
+const char *state_invariant_broken_by(const struct state *s, const struct entry *e);
 
 #endif

@@ -178,22 +178,28 @@ static bool lag_is_settled(const struct look *l, uint8_t instance)
 
 static bool agent_answers(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
 {
+    if (agent_present(l, instance))
+        return true;
     snprintf(why, TEXT_SIZE, "its agent does not answer");
-    return agent_present(l, instance);
+    return false;
 }
 
 static bool agent_is_fit(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
 {
     const struct seen_instance *seen = &l->og->instances[instance].seen;
 
+    if (!seen->unfit)
+        return true;
     text_set(why, TEXT_SIZE, "its agent can begin nothing: %s", seen->problem);
-    return !seen->unfit;
+    return false;
 }
 
 static bool may_reside(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
 {
+    if (group_may_reside(l->g, instance))
+        return true;
     snprintf(why, TEXT_SIZE, "its region carries none of the residency tags");
-    return group_may_reside(l->g, instance);
+    return false;
 }
 
 static bool is_same_system(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
@@ -201,17 +207,20 @@ static bool is_same_system(const struct look *l, uint8_t instance, char why[TEXT
     uint64_t own = l->g->instances[instance].system_id, active = active_of(l)->system_id;
     uint64_t seen = l->og->instances[instance].seen.system_id;
 
+    if (active == 0 || ((own == 0 || own == active) && (seen == 0 || seen == active)))
+        return true;
     snprintf(why, TEXT_SIZE, "its server has another system identifier");
-    return active == 0 || ((own == 0 || own == active) && (seen == 0 || seen == active));
+    return false;
 }
 
 static bool has_one_group(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
 {
     const struct group *other = stands_also_in(l, instance);
 
-    snprintf(why, TEXT_SIZE, "its server belongs to group %s",
-             other != NULL ? other->name : "");
-    return other == NULL;
+    if (other == NULL)
+        return true;
+    snprintf(why, TEXT_SIZE, "its server belongs to group %s", other->name);
+    return false;
 }
 
 /* Holds what the mode asks for (I8). */
@@ -231,7 +240,7 @@ static bool holds_enough(const struct look *l, uint8_t instance, char why[TEXT_S
     return lag_allows(l, instance, why);
 }
 
-/* `why` is written by each, and of use where it does not hold. */
+/* `why` is written where it does not hold. */
 static const struct {
     bool (*holds)(const struct look *l, uint8_t instance, char why[TEXT_SIZE]);
     bool by_report; /* of an agent that is silent it would be old news */

@@ -96,7 +96,7 @@ static int apply_command(struct node *n, const struct order_apply *o, struct err
     /* I4: read afresh, after apply(). */
     observe_applied(&n->seen, &n->state, &n->entry, result_at(n, o->index), mono_now());
 
-    broken = state_invariant_broken(&n->state);
+    broken = state_invariant_broken_by(&n->state, &n->entry);
     if (broken != NULL)
         return err_set(err, ERR_CORRUPT,
                        "after entry %" PRIu64 " (%s) an invariant does not hold: %s: this "

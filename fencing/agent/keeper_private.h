@@ -22,6 +22,8 @@ enum {
     KEEPER_PING_MS = 1000,
     KEEPER_STEPS_STILL_MS = 10000, /* they speak every second or two */
     KEEPER_REDIAL_MS = 1000,       /* after garbage */
+    KEEPER_NEWS_MS = 10, /* news that come closer than this share a report: each is a turn
+                          * of the leader's, and fifty groups have hundreds a second */
     KEEPER_EFFECTS_MAX = 512,      /* in one turn: more is a mistake of ours */
 };
 #define KEEPER_ALL UINT64_MAX
@@ -58,7 +60,7 @@ struct keeper {
 
     uv_loop_t loop;
     struct bell *bell;
-    uv_timer_t tick;
+    uv_timer_t tick, news_timer;
     struct boot tick_expected;
     uint32_t tick_ms;
     bool stopping;
@@ -74,6 +76,8 @@ struct keeper {
     uint32_t renew_ms[AGENT_GROUPS_MAX];
     struct kept_report reports[AGENT_GROUPS_MAX];
     uint64_t report_seq;
+    struct boot reported; /* when the last one was sent */
+    uint64_t news;        /* slots by bit, to be reported by the news_timer */
     struct boot pinged;
     struct board_health health;
     char assign_problem[KEEPER_PROBLEM_SIZE]; /* of the last refused one, said once */

@@ -206,6 +206,8 @@ void keeper_say_report(struct keeper *k, uint64_t slots)
     Rf__Incarnation incarnation;
     struct boot now = boot_now();
 
+    k->reported = now;
+    k->news &= ~slots;
     memset(o.unpacked, 0, sizeof o.unpacked);
     frame_incarnation_put(&k->core.me, &incarnation);
     m.seq = ++k->report_seq;

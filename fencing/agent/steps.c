@@ -102,16 +102,16 @@ static void look_anew(struct inst *i)
     i->seen = NULL;
 }
 
-static void take_assignment(struct inst *i)
+static bool take_assignment(struct inst *i)
 {
     AUTO(buf_free) struct buf bytes = {0};
     Rf__Assignment *a;
 
     if (!board_take(i->st->parts.board, BOARD_ASSIGNMENT, i->slot, &bytes))
-        return;
+        return false;
     a = rf__assignment__unpack(NULL, bytes.len, bytes.data);
     if (a == NULL)
-        return; /* no memory: a newer one will come with the next change */
+        return false; /* no memory: a newer one will come with the next change */
     if (a->role == RF__ROLE__ROLE_NONE &&
         (i->a == NULL || i->a->role != RF__ROLE__ROLE_NONE))
         look_anew(i);
@@ -132,34 +132,41 @@ static void take_assignment(struct inst *i)
         forget(i);
     open_helpers(i);
     i->fast_until = mono_plus_ms(mono_now(), FAST_FOR_MS);
+    return true;
 }
 
-static void take_order(struct inst *i)
+static bool take_order(struct inst *i)
 {
     AUTO(buf_free) struct buf bytes = {0};
     Rf__StepOrder *order;
 
     if (!board_take(i->st->parts.board, BOARD_ORDER, i->slot, &bytes))
-        return;
+        return false;
     order = rf__step_order__unpack(NULL, bytes.len, bytes.data);
     if (order == NULL)
-        return; /* it is repeated */
+        return false; /* it is repeated */
     if (i->order != NULL)
         rf__step_order__free_unpacked(i->order, NULL);
     i->order = order;
+    return true;
 }
 
+/* What is news of one group is none of the others: with fifty of them each change would be
+ * reported fifty times. */
 static void on_bell(void *owner)
 {
     struct steps *st = owner;
 
-    for (unsigned s = 0; s < AGENT_GROUPS_MAX; s++) {
+    for (uint8_t s = 0; s < AGENT_GROUPS_MAX; s++) {
         struct inst *i = &st->insts[s];
+        bool news = take_assignment(i);
 
-        take_assignment(i);
         if (!i->used)
             continue;
-        take_order(i);
+        news = take_order(i) || news;
+        news = board_view_is_news(st->parts.board, s) || news;
+        if (!news)
+            continue;
         inst_observe(i);
         inst_consider(i);
     }
@@ -304,6 +311,7 @@ static void close_inst(struct inst *i)
     if (i->seen != NULL)
         rf__observation__free_unpacked(i->seen, NULL);
     buf_free(&i->result_packed);
+    buf_free(&i->said);
 }
 
 void steps_close(struct steps *st)

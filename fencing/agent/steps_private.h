@@ -70,6 +70,7 @@ struct inst {
     struct mono waiting_since;
     uint64_t result; /* step whose result is in result_packed */
     struct buf result_packed;
+    struct buf said; /* the last report, without what changes at each look */
     bool alive, opening, crashed, hung, alien, stopped;
     enum keeper_server_state state;
     struct keeper_server told;

@@ -133,7 +133,7 @@ void judge_sent(uint8_t host, uint8_t group, int id)
     remember(group, EVENT_BEGIN, (uint8_t)(CLIENT_PROBE + host), (uint64_t)id);
 }
 
-void judge_ack(uint8_t host, uint8_t group, int id)
+void judge_ack(uint8_t host, uint8_t group, int id, uint64_t sent_in)
 {
     uint64_t epoch = gates[host].cells[group].st.epoch;
     struct pair_of_servers *p = &pgs[group];
@@ -144,6 +144,9 @@ void judge_ack(uint8_t host, uint8_t group, int id)
     if (epoch < of_group[group].epoch_acked)
         sim_fail("I3: %s acknowledges in epoch %" PRIu64 " of group %s after %" PRIu64,
                  host_name(host), epoch, group_name(group), of_group[group].epoch_acked);
+    if (sent_in != 0 && sent_in != epoch)
+        sim_fail("I3: a connection of epoch %" PRIu64 " of group %s lives in epoch %" PRIu64,
+                 sent_in, group_name(group), epoch);
     of_group[group].epoch_acked = epoch;
     p->writes[id - 1].acked = true;
     p->acks++;
@@ -428,6 +431,7 @@ void judge_begin(void)
         of_group[g].active = NOBODY;
     looked_at = 0;
     judge_log_begin();
+    judge_agent_begin();
 }
 
 void judge_end(void) { judge_log_end(); }

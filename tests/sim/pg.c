@@ -52,6 +52,14 @@ void pg_drop_clients(uint8_t host, uint8_t group)
     pg_server(host, group)->waiting_count = 0;
 }
 
+void pg_release_clients(uint8_t host, uint8_t group)
+{
+    struct server *s = pg_server(host, group);
+
+    for (unsigned i = 0; i < s->waiting_count; i++)
+        s->waiting[i].epoch = 0;
+}
+
 void pg_stop(uint8_t host, uint8_t group, bool clean)
 {
     struct server *s = pg_server(host, group);
@@ -244,7 +252,7 @@ static void acknowledge(uint8_t host, uint8_t group)
         return;
     for (unsigned i = 0; i < s->waiting_count; i++) {
         if (pg_all_flushed(host, group, s->waiting[i].pos))
-            judge_ack(host, group, s->waiting[i].id);
+            judge_ack(host, group, s->waiting[i].id, s->waiting[i].epoch);
         else
             s->waiting[left++] = s->waiting[i];
     }
@@ -254,6 +262,7 @@ static void acknowledge(uint8_t host, uint8_t group)
 static void write_something(uint8_t host, uint8_t group)
 {
     struct server *s = pg_server(host, group);
+    const struct cell *c = &gates[host].cells[group];
     int id;
 
     if (s->state != SERVER_PRIMARY || s->hung || !gate_is_open(host, group) ||
@@ -261,8 +270,8 @@ static void write_something(uint8_t host, uint8_t group)
         return;
     s->next_write = sim.now + (uint64_t)WRITE_EACH_MS * NS_PER_MS;
     id = pg_append(host, group);
-    s->waiting[s->waiting_count].id = id;
-    s->waiting[s->waiting_count++].pos = s->len;
+    s->waiting[s->waiting_count++] =
+        (struct waiting){id, s->len, c->managed ? c->st.epoch : 0};
     judge_sent(host, group, id);
 }
 

@@ -22,6 +22,7 @@ enum {
 
 struct waiting {
     int id, pos;
+    uint64_t epoch; /* under which it was sent; 0: under none */
 };
 
 struct server {
@@ -71,6 +72,8 @@ void pg_stop(uint8_t host, uint8_t group, bool clean);
 void pg_start(uint8_t host, uint8_t group);
 void pg_set_names(struct server *s, char *const *names, size_t n, uint64_t generation);
 void pg_drop_clients(uint8_t host, uint8_t group);
+/* No gate stands before them any more: they are no epoch's. */
+void pg_release_clients(uint8_t host, uint8_t group);
 int pg_append(uint8_t host, uint8_t group); /* the id of the new write */
 void pg_stream_once(uint8_t host, uint8_t group);
 int pg_common(const struct server *a, const struct server *b);

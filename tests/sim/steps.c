@@ -82,8 +82,9 @@ void look_at_server(struct look *l, uint8_t host, uint8_t group, bool canary)
     l->seen.timeline = s->timeline;
     if (s->state == SERVER_REWINDING)
         return;
-    l->seen.flush_lsn = l->seen.replay_lsn = WAL_START + (uint64_t)s->len;
-    l->seen.checkpoint_lsn = l->seen.flush_lsn;
+    l->seen.checkpoint_lsn = WAL_START + (uint64_t)s->len;
+    if (!s->hung) /* a look from outside finds no position of a running server's */
+        l->seen.flush_lsn = l->seen.replay_lsn = l->seen.checkpoint_lsn;
     l->seen.postmaster_pid = s->pid;
     l->seen.postmaster_start_ms = s->pid != 0 ? s->start_ms : 0;
     l->seen.clean_shutdown = s->pid == 0 && s->clean;
