@@ -251,8 +251,8 @@ static int count_field(struct walk *w, const ProtobufCMessageDescriptor *type,
 
 /* NULL: no such field. They mostly come as they are packed: in order, `*next` being where
  * the last one was, or behind it. */
-static const ProtobufCFieldDescriptor *
-find_field(const ProtobufCMessageDescriptor *type, uint64_t number, unsigned *next)
+static const ProtobufCFieldDescriptor *find_field(const ProtobufCMessageDescriptor *type,
+                                                  uint64_t number, unsigned *next)
 {
     const ProtobufCFieldDescriptor *f;
 

@@ -353,7 +353,8 @@ static void declare_change(struct applying *a, const struct group *spec)
     ASSERT(g->active < g->instance_count); /* check_change(): the document names it */
     /* I4: what was granted in this epoch was granted; terms only widen until the next. */
     if (g->epoch != 0)
-        g->terms = lease_terms_widest(g->terms, g->policy.lease);
+        g->terms = MUTANT(longest_ttl_forgotten,
+                          lease_terms_widest(g->terms, g->policy.lease), g->policy.lease);
     if (g->policy.sync == SYNC_OFF && old.policy.sync != SYNC_OFF && g->opened_index != 0) {
         g->sync_set = (member_set)(1u << g->active);
         g->sync_generation = a->index;

@@ -94,7 +94,8 @@ static int apply_command(struct node *n, const struct order_apply *o, struct err
     n->results[o->index % NODE_RESULTS].index = o->index;
     apply(&n->state, o->index, &n->entry, result_at(n, o->index));
     /* I4: read afresh, after apply(). */
-    observe_applied(&n->seen, &n->state, &n->entry, result_at(n, o->index), mono_now());
+    observe_applied(&n->seen, &n->state, &n->entry, result_at(n, o->index),
+                    MUTANT(stamp_from_cache, mono_now(), mutant_loop_time()));
 
     broken = state_invariant_broken_by(&n->state, &n->entry);
     if (broken != NULL)

@@ -173,7 +173,7 @@ int keeper_assign(struct keeper_core *k, const struct incarnation *to,
     int status;
 
     ASSERT(a->peer_count <= KEEPER_PEERS_MAX);
-    if (!incarnation_equal(to, &k->me))
+    if (MUTANT(obeys_before_enrolled, !incarnation_equal(to, &k->me), false))
         return err_set(err, ERR_PEER, "group %s: an assignment for another incarnation",
                        a->group);
     if (a->port == 0)
@@ -298,11 +298,14 @@ static bool take_grant(struct keeper_core *k, uint8_t slot, const struct keeper_
 
 unsigned keeper_ack(struct keeper_core *k, const struct keeper_ack *ack, struct boot now)
 {
-    const struct keeper_renewal *r = find_sent(k, ack);
+    const struct keeper_renewal *r =
+        MUTANT(other_life_answered, find_sent(k, ack),
+               (&(const struct keeper_renewal){.seq = ack->seq, .sent = ack->sent}));
     unsigned taken = 0;
 
     /* A send time in the future cannot be ours whatever it says. */
-    if (r == NULL || !incarnation_equal(&ack->incarnation, &k->me) ||
+    if (MUTANT(other_life_answered,
+               r == NULL || !incarnation_equal(&ack->incarnation, &k->me), false) ||
         ack->sent.ns > now.ns) {
         k->counts.ignored++;
         return 0;
@@ -313,7 +316,8 @@ unsigned keeper_ack(struct keeper_core *k, const struct keeper_ack *ack, struct 
         const struct keeper_verdict *v = &ack->items[i];
         uint8_t slot = keeper_find(k, v->group);
 
-        bool asked = slot != AGENT_GROUPS_MAX && renewal_names(r, slot, v);
+        bool asked = slot != AGENT_GROUPS_MAX &&
+                     MUTANT(other_life_answered, renewal_names(r, slot, v), true);
 
         if (asked && !v->granted) {
             k->counts.refused++;

@@ -24,7 +24,7 @@ enum {
     KEEPER_REDIAL_MS = 1000,       /* after garbage */
     KEEPER_NEWS_MS = 10, /* news that come closer than this share a report: each is a turn
                           * of the leader's, and fifty groups have hundreds a second */
-    KEEPER_EFFECTS_MAX = 512,      /* in one turn: more is a mistake of ours */
+    KEEPER_EFFECTS_MAX = 512, /* in one turn: more is a mistake of ours */
 };
 #define KEEPER_ALL UINT64_MAX
 _Static_assert(AGENT_GROUPS_MAX <= 64, "slots are bits of a uint64_t");

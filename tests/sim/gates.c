@@ -1,7 +1,7 @@
-/* The kernel's part of a gate, below fencing/gate/gate.c, which is the shipped one: a driver
- * beside those for eBPF and nftables, whose writes are refused now and then, meet a SIGSTOP,
- * and have no effect once the agent is dead; sockets that are destroyed; and the opening of
- * it all, which needs a cgroup in truth. */
+/* The kernel's part of a gate, below fencing/gate/gate.c, which is the shipped one: a
+ * driver beside those for eBPF and nftables, whose writes are refused now and then, meet a
+ * SIGSTOP, and have no effect once the agent is dead; sockets that are destroyed; and the
+ * opening of it all, which needs a cgroup in truth. */
 #include "tests/sim/gates.h"
 
 #include <stdio.h>

@@ -76,6 +76,14 @@ void judge_group(uint8_t group)
              gates[b].cells[group].st.epoch, of_group[group].epoch_seen);
 }
 
+void judge_follows(uint8_t host, uint8_t group)
+{
+    if (pg_server(host, group)->state == SERVER_PRIMARY && serves(host, group) &&
+        gates[host].cells[group].managed)
+        sim_fail("I6: %s is to be rewound while it serves group %s under a lease",
+                 host_name(host), group_name(group));
+}
+
 /* I7: with nothing wrong no lease runs out, however many groups are new on its host. */
 static void judge_calm(void)
 {
@@ -145,7 +153,8 @@ void judge_ack(uint8_t host, uint8_t group, int id, uint64_t sent_in)
         sim_fail("I3: %s acknowledges in epoch %" PRIu64 " of group %s after %" PRIu64,
                  host_name(host), epoch, group_name(group), of_group[group].epoch_acked);
     if (sent_in != 0 && sent_in != epoch)
-        sim_fail("I3: a connection of epoch %" PRIu64 " of group %s lives in epoch %" PRIu64,
+        sim_fail("I3: a connection of epoch %" PRIu64
+                 " of group %s lives in epoch %" PRIu64,
                  sent_in, group_name(group), epoch);
     of_group[group].epoch_acked = epoch;
     p->writes[id - 1].acked = true;
@@ -267,6 +276,28 @@ static void judge_opened(uint8_t group, const struct group *g)
     judge_loss(group, g);
 }
 
+/* I8: whoever is let into the set holds what was acknowledged, at this very moment. */
+static void judge_joined(uint8_t group, const struct group *g, uint8_t instance)
+{
+    const struct pair_of_servers *p = &pgs[group];
+    uint8_t host = host_of(group, instance);
+    const struct server *s = pg_server(host, group);
+    int at = 0;
+
+    if (operators[group].unmanaged || s->state != SERVER_STANDBY)
+        return; /* it has gone since: what it had stays */
+    for (int id = 1; id <= p->write_count; id++) {
+        while (at < s->len && s->wal[at] < id)
+            at++;
+        if (!p->writes[id - 1].acked || (at < s->len && s->wal[at] == id))
+            continue;
+        sim_fail("I8: %s joins the set of group %s in epoch %" PRIu64 " without write %d, "
+                 "which was acknowledged",
+                 host_name(host), group_name(group), g->epoch, id);
+        return;
+    }
+}
+
 void judge_entry(uint8_t group, const struct entry *e, const struct group *g)
 {
     switch ((int)e->kind) {
@@ -285,6 +316,9 @@ void judge_entry(uint8_t group, const struct entry *e, const struct group *g)
             g->run.loss_bytes < of_group[group].lost_of_run)
             sim_fail("I9: group %s has lost %" PRIu64 " writes and reports %" PRIu64,
                      group_name(group), of_group[group].lost_of_run, g->run.loss_bytes);
+        break;
+    case ENTRY_SYNC_JOIN:
+        judge_joined(group, g, e->sync.instance);
         break;
     case ENTRY_SYNC_SHRINK:
         if (g->policy.sync == SYNC_STRICT)

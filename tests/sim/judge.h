@@ -34,6 +34,8 @@ void judge_granted(uint8_t group, uint8_t instance, const struct incarnation *to
 void judge_terms(uint8_t group, const struct group *g); /* after each entry */
 /* I6: a step begins: the life that carries it out is the one on record. */
 void judge_acts(uint8_t host, uint8_t group);
+/* I6: a step begins that makes the server a standby: stopped, and rewound. */
+void judge_follows(uint8_t host, uint8_t group);
 /* I6: a lead step begins to make a primary. */
 void judge_leads(uint8_t host, uint8_t group, uint64_t epoch);
 /* I9: what a restarted server recovered is visible from its opening on. */

@@ -5,6 +5,7 @@
 
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
+#include "fencing/agent/keeper_core.h"
 #include "tests/sim/gates.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/kernel.h"
@@ -142,4 +143,21 @@ void judge_opens(uint8_t host, uint8_t group)
     s->shown_pid = s->pid;
     for (int i = 0; i < s->len; i++)
         p->writes[s->wal[i] - 1].acked = true;
+}
+
+unsigned __real_keeper_ack(struct keeper_core *k, const struct keeper_ack *ack,
+                           struct boot now);
+unsigned __wrap_keeper_ack(struct keeper_core *k, const struct keeper_ack *ack,
+                           struct boot now);
+
+/* I12: an answer is for the life that asked. */
+unsigned __wrap_keeper_ack(struct keeper_core *k, const struct keeper_ack *ack,
+                           struct boot now)
+{
+    unsigned taken = __real_keeper_ack(k, ack, now);
+
+    if (taken != 0 && !incarnation_equal(&ack->incarnation, &k->me))
+        sim_fail("I12: %s takes a lease that was granted to another life",
+                 node_name(sim_self()->node));
+    return taken;
 }

@@ -130,6 +130,15 @@ void pg_set_names(struct server *s, char *const *names, size_t n, uint64_t gener
     }
     s->generation = generation;
     s->blocked = false;
+    s->in_force_at = 0;
+}
+
+void pg_show_names(struct server *s, char *const *names, size_t n, uint64_t generation)
+{
+    memcpy(s->old_names, s->names, sizeof s->old_names);
+    s->old_count = s->name_count;
+    pg_set_names(s, names, n, generation);
+    s->in_force_at = sim.now + sim_between(0, 60) * NS_PER_MS;
 }
 
 /* ---- WAL -------------------------------------------------------------------------------
@@ -230,10 +239,13 @@ bool pg_all_flushed(uint8_t host, uint8_t group, int pos)
 {
     const struct server *s = pg_server(host, group);
 
+    bool old = sim.now < s->in_force_at;
+    unsigned n = old ? s->old_count : s->name_count;
+
     if (s->blocked)
         return false;
-    for (unsigned i = 0; i < s->name_count; i++)
-        if (!has_flushed(host, group, s->names[i], pos))
+    for (unsigned i = 0; i < n; i++)
+        if (!has_flushed(host, group, old ? s->old_names[i] : s->names[i], pos))
             return false;
     return true;
 }

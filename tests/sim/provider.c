@@ -226,6 +226,9 @@ static void begin_step(struct helper *h, const Rf__ProviderRequest *request)
         return;
     if (request->step->kind != RF__STEP_KIND__STEP_STOP) /* that it does of its own, too */
         judge_acts(h->host, h->group);
+    if (request->step->kind == RF__STEP_KIND__STEP_FOLLOW ||
+        request->step->kind == RF__STEP_KIND__STEP_CLONE)
+        judge_follows(h->host, h->group);
     h->work = (struct work){.host = h->host, .group = h->group, .began = sim.now};
     h->act = sim_at(sim.now + ms * NS_PER_MS, NULL, on_act, h);
 }
