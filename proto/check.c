@@ -9,6 +9,9 @@
  */
 enum { FIELD_MAX = 64 };
 
+/* I10: what we do not know stops us, and the reader of the log line can end that. */
+#define OF_A_NEWER_VERSION " (of a newer version? then upgrade the one that cannot read it)"
+
 struct reader {
     const uint8_t *at, *end;
 };
@@ -98,7 +101,7 @@ static const char *varint_problem(const ProtobufCFieldDescriptor *f, uint64_t va
     if (f->type == PROTOBUF_C_TYPE_ENUM) {
         if (as_signed < INT32_MIN || as_signed > INT32_MAX ||
             protobuf_c_enum_descriptor_get_value(f->descriptor, (int)as_signed) == NULL)
-            return "unknown enum value";
+            return "unknown enum value" OF_A_NEWER_VERSION;
     }
     return NULL;
 }
@@ -278,8 +281,8 @@ static int walk_field(struct walk *w, const ProtobufCMessageDescriptor *type,
         return err_set(w->err, ERR_BADMSG, "%s: cut off, or not a field", type->name);
     f = find_field(type, tag >> 3, next);
     if (f == NULL)
-        return err_set(w->err, ERR_BADMSG, "%s: unknown field %u", type->name,
-                       (unsigned)(tag >> 3));
+        return err_set(w->err, ERR_BADMSG, "%s: unknown field %u" OF_A_NEWER_VERSION,
+                       type->name, (unsigned)(tag >> 3));
     if ((tag & 7) != wire_type_of(f))
         return refuse(w, type, f, "of another type");
     status = count_field(w, type, f, counts);

@@ -134,7 +134,10 @@ static int on_restore(void *owner, const struct order_restore *snapshot, struct 
     const char *broken;
 
     if (snapshot_decode(snapshot->body, snapshot->len, &n->scratch, err) != 0)
-        return err_wrap(err, "snapshot of entry %" PRIu64, snapshot->index);
+        return err_wrap(err,
+                        "the snapshot of entry %" PRIu64 " cannot be read: a newer version "
+                        "may have written it; install the version that the others run",
+                        snapshot->index);
     if (strcmp(n->scratch.cluster, n->state.cluster) != 0)
         return err_set(err, ERR_CONFLICT, "snapshot is of cluster %s, this node's is %s",
                        n->scratch.cluster, n->state.cluster);
