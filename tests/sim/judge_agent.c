@@ -132,6 +132,25 @@ void judge_leads(uint8_t host, uint8_t group, uint64_t epoch)
                  node_name((uint8_t)(CTLS + host)), group_name(group), epoch);
 }
 
+/* I9: a commit that no member has becomes visible by the end of recovery, so the gate waits
+ * until all have it. */
+static void judge_recovered(uint8_t host, uint8_t group)
+{
+    uint8_t node, other = pgs[group].hosts[1 - instance_on(host, group)];
+    const struct group *g = judge_view(group, &node);
+    const struct server *s = pg_server(host, group), *m = pg_server(other, group);
+
+    if (g == NULL || !judge_sees_all(node) || g->phase != PHASE_STEADY ||
+        g->active != instance_on(host, group) || m->state != SERVER_STANDBY ||
+        (g->sync_set & 1u << (1 - g->active)) == 0)
+        return;
+    if (pg_common(m, s) < s->len)
+        sim_fail("I9: %s opens group %s with %d writes that it recovered and %s, which is "
+                 "in the set, does not have",
+                 node_name((uint8_t)(CTLS + host)), group_name(group),
+                 s->len - pg_common(m, s), node_name((uint8_t)(CTLS + other)));
+}
+
 void judge_opens(uint8_t host, uint8_t group)
 {
     struct pair_of_servers *p = &pgs[group];
@@ -141,6 +160,7 @@ void judge_opens(uint8_t host, uint8_t group)
         operators[group].unmanaged)
         return;
     s->shown_pid = s->pid;
+    judge_recovered(host, group);
     for (int i = 0; i < s->len; i++)
         p->writes[s->wal[i] - 1].acked = true;
 }
