@@ -258,30 +258,40 @@ bool candidate_ok(const struct look *l, uint8_t instance)
     return is_able(l, instance) && holds_enough(l, instance, ignored);
 }
 
-static unsigned say_too(char *out, unsigned size, unsigned used, const char *why)
-{
-    int n = used < size
-                ? snprintf(out + used, size - used, "%s%s", used > 0 ? "; " : "", why)
-                : 0;
+struct reasons {
+    char *out;
+    unsigned size, count;
+    bool cut; /* nothing goes behind the mark of a cut */
+};
 
-    return used + (unsigned)n;
+static void say_too(struct reasons *r, const char *why)
+{
+    size_t used = strlen(r->out);
+    int n;
+
+    if (r->count++ > 0 && r->cut)
+        return;
+    n = snprintf(r->out + used, r->size - used, "%s%s", used > 0 ? "; " : "", why);
+    r->cut = n >= (int)(r->size - used);
+    if (r->cut)
+        text_mark_cut(r->out, r->size);
 }
 
 bool candidate_explain(const struct look *l, uint8_t instance, char *out, unsigned size)
 {
     bool binding = l->g->policy.sync == SYNC_REQUIRED || l->g->policy.sync == SYNC_STRICT;
     bool here = agent_present(l, instance);
+    struct reasons reasons = {.out = out, .size = size};
     char why[TEXT_SIZE];
-    unsigned used = 0;
 
     out[0] = '\0';
     for (unsigned i = 0; i < ARRAY_LEN(able); i++)
         if ((here || !able[i].by_report) && !able[i].holds(l, instance, why))
-            used = say_too(out, size, used, why);
+            say_too(&reasons, why);
     /* Who is a member is in the log; how far it lags was in its report. */
     if ((here || binding) && !holds_enough(l, instance, why))
-        used = say_too(out, size, used, why);
-    return used == 0;
+        say_too(&reasons, why);
+    return reasons.count == 0;
 }
 
 bool candidate_lacks_log(const struct look *l, uint8_t instance)

@@ -55,6 +55,20 @@ uint8_t entry_instance(const struct entry *e)
     return NO_INSTANCE;
 }
 
+const char *entry_instance_name(const struct entry *e)
+{
+    if (e->kind == ENTRY_SWITCHOVER)
+        return e->switchover.target_name;
+    return e->kind == ENTRY_ATTACH ? e->attach.active_name : "";
+}
+
+uint8_t entry_target(const struct group *g, uint8_t position, const char *name)
+{
+    if (name[0] != '\0')
+        return group_instance(g, name);
+    return position < g->instance_count ? position : NO_INSTANCE;
+}
+
 static void summary_of_step(const struct entry *e, const char *name, char *text,
                             unsigned size)
 {
@@ -73,9 +87,11 @@ static void summary_of_fence(const struct entry *e, const char *name, char *text
                              unsigned size)
 {
     if (e->kind == ENTRY_FENCE_BEGIN)
-        snprintf(text, size, "%s of epoch %" PRIu64 ", last grant %" PRIu64 ": %s",
+        snprintf(text, size, "%s of epoch %" PRIu64 "%s%s, last grant %" PRIu64 ": %s",
                  run_kind_name(e->fence_begin.run), e->fence_begin.epoch,
-                 e->fence_begin.expected_grant, e->fence_begin.reason);
+                 e->fence_begin.target_name[0] != '\0' ? " to " : "",
+                 e->fence_begin.target_name, e->fence_begin.expected_grant,
+                 e->fence_begin.reason);
     else if (e->kind == ENTRY_PROOF)
         snprintf(text, size, "%s proven by %s for epoch %" PRIu64, name,
                  proof_kind_name(e->proof.kind), e->proof.epoch);

@@ -51,25 +51,33 @@ static void follow_instances(const struct group *g, const struct observed_group 
         memset(&now->instances[i], 0, sizeof now->instances[i]);
 }
 
+/* An operator means an instance, not a place in a list. */
+static void follow_wish(const struct group *g, const struct observed_group *old,
+                        struct observed_group *now)
+{
+    if (!now->failover_wanted || old->failover_target >= INSTANCE_MAX)
+        return;
+    now->failover_target = group_instance(g, old->instances[old->failover_target].agent);
+    now->failover_wanted = now->failover_target != NO_INSTANCE;
+}
+
 static void follow_groups(struct observations *o, const struct state *s)
 {
-    struct observed_group old[GROUP_MAX];
+    struct observed_group old[GROUP_MAX], none = {0};
 
     memcpy(old, o->groups, sizeof old);
     memset(o->groups, 0, sizeof o->groups);
     for (unsigned i = 0; i < s->group_count; i++) {
         const struct group *g = &s->groups[i];
-        const struct observed_group *from = &o->groups[i]; /* empty: a new group */
+        const struct observed_group *from = &none; /* a new group */
 
         for (unsigned k = 0; k < GROUP_MAX; k++)
             if (strcmp(old[k].name, g->name) == 0)
                 from = &old[k];
         o->groups[i] = *from;
         memcpy(o->groups[i].name, g->name, sizeof g->name);
-        if (from != &o->groups[i])
-            follow_instances(g, from, &o->groups[i]);
-        else
-            follow_instances(g, &(struct observed_group){0}, &o->groups[i]);
+        follow_wish(g, from, &o->groups[i]);
+        follow_instances(g, from, &o->groups[i]);
     }
 }
 

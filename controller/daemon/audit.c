@@ -8,12 +8,24 @@ static void name_instance(const struct state *s, const struct entry *e,
                           struct audit_before *ret)
 {
     const struct group *g = state_group_const(s, e->group);
+    const char *named = entry_instance_name(e);
     uint8_t i = entry_instance(e);
 
-    if (g != NULL && i < g->instance_count)
+    if (named[0] != '\0')
+        (void)snprintf(ret->instance, sizeof ret->instance, "%s", named);
+    else if (g != NULL && i < g->instance_count)
         (void)snprintf(ret->instance, sizeof ret->instance, "%s", g->instances[i].agent);
     else if (i != NO_INSTANCE)
         (void)snprintf(ret->instance, sizeof ret->instance, "instance %u", i);
+}
+
+static void note_changes(const struct group *before, const struct entry_declare *d,
+                         struct audit_before *ret)
+{
+    struct group spec;
+
+    declare_settle(before, d, &spec);
+    declare_summary(before, &spec, ret->changes, sizeof ret->changes);
 }
 
 void audit_look(const struct state *s, const struct entry *e, struct audit_before *ret)
@@ -21,8 +33,7 @@ void audit_look(const struct state *s, const struct entry *e, struct audit_befor
     *ret = (struct audit_before){0};
     name_instance(s, e, ret);
     if (e->kind == ENTRY_DECLARE)
-        declare_summary(state_group_const(s, e->group), &e->declare.spec, ret->changes,
-                        sizeof ret->changes);
+        note_changes(state_group_const(s, e->group), &e->declare, ret);
     if (e->kind != ENTRY_RENEW)
         return;
 

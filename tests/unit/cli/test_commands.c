@@ -70,6 +70,9 @@ static const struct request_row requests[] = {
     {{"failover", "orders", "--to", "west"},
      "POST /v1/groups/orders/failover",
      "{\"to\":\"west\"}"},
+    {{"failover", "orders", "--even-if-healthy"},
+     "POST /v1/groups/orders/failover",
+     "{\"to\":null,\"even_if_healthy\":true}"},
     {{"abort", "77"}, "POST /v1/runs/77/abort", ""},
     {{"pause", "orders"}, "POST /v1/groups/orders/pause", ""},
     {{"resume", "orders"}, "POST /v1/groups/orders/resume", ""},
@@ -102,6 +105,28 @@ static void test_requests(void **unused)
             fail_msg("%s: %d %s", r->line, o.exit, o.errors);
         assert_string_equal(o.errors, "");
     }
+}
+
+/* Asked again: nothing has changed, and that is no failure. */
+static void test_pause_again(void **unused)
+{
+    AUTO(outcome_free) struct outcome paused = {0}, resumed = {0}, now = {0};
+
+    (void)unused;
+    server.status = 200;
+    server.end = FAKE_ANSWER;
+    server.body = "{\"index\": 30, \"changed\": false}\n";
+    paused = run(WORDS("pause", "orders"));
+    resumed = run(WORDS("resume", "orders"));
+    assert_int_equal(paused.exit, CLI_OK);
+    assert_int_equal(resumed.exit, CLI_OK);
+    assert_string_equal(paused.out, "automatic decisions of group orders are paused "
+                                    "already: unchanged\n");
+    assert_string_equal(resumed.out,
+                        "automatic decisions of group orders are on already: unchanged\n");
+    server.body = "{\"index\": 31, \"changed\": true}\n";
+    now = run(WORDS("pause", "orders"));
+    assert_string_equal(now.out, "automatic decisions paused, entry 31\n");
 }
 
 static const char orders_file[] = EXAMPLES "/group-orders.yaml";
@@ -580,6 +605,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_pause_again),
         cmocka_unit_test(test_apply_and_diff),
         cmocka_unit_test(test_a_held_group_is_told),
         cmocka_unit_test(test_exits),

@@ -333,7 +333,7 @@ static void a_correction_and_an_activation_exclude_each_other(void **state)
     (void)state;
     forming();
     assert_int_equal(correct(WEST, false), ACCEPTED);
-    assert_int_equal(world_activate(&w, EAST), REFUSE_NOT_ACTIVE);
+    assert_int_equal(world_activate(&w, EAST), REFUSE_NOT_DECLARED);
 
     forming();
     assert_string_equal(world_step(&w), "activate-declared");

@@ -311,6 +311,30 @@ static void a_silent_switchover_fails_over(void **state)
     assert_string_equal(world_decide(&w), "switchover-silent-holder");
 }
 
+/* Reasons that are too long together say that they were cut, at a word. */
+static void reasons_that_are_cut_say_so(void **state)
+{
+    struct seen_instance *seen;
+    const struct condition *c;
+    char words[TEXT_SIZE];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof words - 1; i++)
+        words[i] = i % 5 == 4 ? ' ' : 'w';
+    words[sizeof words - 1] = '\0';
+    world_steady(&w, SYNC_REQUIRED);
+    world_report(&w, EAST, SERVER_PRIMARY);
+    world_report_unfit(&w, WEST, words);
+    seen = &world_seen(&w)->instances[WEST].seen;
+    seen->server = SERVER_UNKNOWN; /* says the problem once more, in another sentence */
+    seen->system_id = 5;
+    world_group(&w)->sync_set = 1u << EAST;
+    explain(&w.s, &w.o, 0, w.now, &why);
+    c = condition("candidate-pg-west");
+    assert_true(strlen(c->value) > WHY_SIZE - 16);
+    assert_string_equal(c->value + strlen(c->value) - 9, " wwww ...");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +348,7 @@ int main(void)
         cmocka_unit_test(a_restart_is_no_failover),
         cmocka_unit_test(a_fence_waits_for_all_that_it_names),
         cmocka_unit_test(a_silent_switchover_fails_over),
+        cmocka_unit_test(reasons_that_are_cut_say_so),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
