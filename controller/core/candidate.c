@@ -108,6 +108,40 @@ bool step_may_start(const struct look *l, uint8_t instance, enum step_kind kind)
            retry_pause_ms(kind, step->failures);
 }
 
+/* A stop makes a switchover go back, and a checkpoint ends with its switchover; a paused
+ * group starts no server again. */
+static bool step_is_retried(const struct look *l, const struct step *step)
+{
+    switch (step->kind) {
+    case STEP_FOLLOW:
+    case STEP_CLONE:
+    case STEP_JOIN:
+    case STEP_SYNC:
+        return l->g->phase != PHASE_DETACHED;
+    case STEP_LEAD:
+        return !l->g->paused && l->g->phase != PHASE_DETACHED;
+    case STEP_NONE:
+    case STEP_STOP:
+    case STEP_CHECKPOINT:
+        break;
+    }
+    return false;
+}
+
+bool step_retry_in(const struct state *s, const struct observations *o, uint8_t group,
+                   uint8_t instance, struct mono now, uint64_t *ret_ms)
+{
+    struct look l = look_at(s, o, group, now);
+    const struct step *step = &l.g->instances[instance].step;
+    uint64_t pause, gone = mono_since_ms(l.og->instances[instance].step_ended, now);
+
+    if (step->state != STEP_FAILED || !step_is_retried(&l, step))
+        return false;
+    pause = retry_pause_ms(step->kind, step->failures > 0 ? step->failures : 1);
+    *ret_ms = gone < pause ? pause - gone : 0;
+    return true;
+}
+
 bool candidate_is_member(const struct look *l, uint8_t instance)
 {
     if (!l->g->sync_known)

@@ -6,6 +6,21 @@
 #include "controller/base/text.h"
 #include "controller/http/status.h"
 
+static const char *role_name(enum condition_role role)
+{
+    switch (role) {
+    case COND_NEEDED:
+        return "needed";
+    case COND_CAUSE:
+        return "cause";
+    case COND_CANDIDATE:
+        return "candidate";
+    case COND_PROOF:
+        return "proof";
+    }
+    return "?";
+}
+
 json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now)
 {
     struct explanation e;
@@ -17,8 +32,9 @@ json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now)
 
         (void)json_array_append_new(
             conditions,
-            json_pack("{s:s, s:b, s:b, s:s, s:s}", "name", c->name, "holds", (int)c->holds,
-                      "blocks", (int)c->blocks, "value", c->value, "limit", c->limit));
+            json_pack("{s:s, s:s, s:b, s:b, s:s, s:s, s:s}", "name", c->name, "role",
+                      role_name(c->role), "holds", (int)c->holds, "blocks", (int)c->blocks,
+                      "value", c->value, "limit", c->limit, "todo", c->todo));
     }
     return json_pack("{s:s, s:b, s:s, s:o}", "group", f->state->groups[group].name,
                      "would_fail_over", (int)e.would_fail_over, "verdict", e.verdict,

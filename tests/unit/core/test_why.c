@@ -215,6 +215,7 @@ static void check_named(const char *name, bool blocks, bool in_verdict)
     const struct condition *c = condition(name);
 
     if (c->blocks != blocks || (blocks && (c->value[0] == '\0' || c->limit[0] == '\0')) ||
+        (blocks && (c->todo[0] == '\0' || !says(why.verdict, c->todo))) ||
         says(why.verdict, name) != in_verdict)
         fail_msg("%s: blocks %d, '%s' of '%s'; %s", name, c->blocks, c->value, c->limit,
                  why.verdict);
@@ -248,7 +249,7 @@ static void every_blocker_is_named(void **state)
                              cause != NO_CAUSE && held == 0 && !no_target && !no_proof);
             assert_int_equal(says(why.verdict, "is due"),
                              cause != NO_CAUSE && !why.would_fail_over);
-            assert_true(strlen(why.verdict) < WHY_SIZE - 1); /* nothing is cut off */
+            assert_true(strlen(why.verdict) < VERDICT_SIZE - 1); /* nothing is cut off */
             /* The table sees the same. */
             if (cause == SILENT)
                 assert_int_equal(strcmp(world_decide(&w), "silent-holder") == 0,
@@ -268,7 +269,7 @@ static void a_restart_is_no_failover(void **state)
         assert_string_equal(
             why.verdict,
             paused ? "the server is down; its restart, and a failover, are held by: "
-                     "not-paused"
+                     "not-paused. To do: `ringfence resume orders`"
                    : "the server of pg-east is down: it is started again where it is "
                      "(local restarts used 0 of 1)");
         assert_string_equal(world_decide(&w), paused ? "" : "crash-restarts-here");
@@ -302,7 +303,8 @@ static void a_silent_switchover_fails_over(void **state)
     sw.switchover = (struct entry_switchover){.target = WEST, .epoch = 1};
     assert_int_equal(world_apply(&w, &sw), ACCEPTED);
     ask();
-    assert_string_equal(why.verdict, "a switchover is under way");
+    assert_true(says(why.verdict, "a switchover to west is under way (it has begun); "
+                                  "`ringfence abort "));
     assert_true(condition("phase")->blocks);
     lose_east();
     ask();
