@@ -51,9 +51,10 @@ static const struct help_option attach_options[] = {
     NO_OPTIONS};
 
 static const struct help_option log_options[] = {
+    {"all", 'a', NULL, "every entry, with its number and leader"},
     {"follow", 0, NULL, "go on printing entries as they are committed"},
-    {"lines", 'n', "N", "how many of the last entries (default 50)"},
-    {"json", 0, NULL, "print entries as JSON, one per line"},
+    {"lines", 'n', "N", "how many of the last ones (default 50, at most 1000)"},
+    {"json", 0, NULL, "print every entry as JSON, one per line"},
     NO_OPTIONS};
 
 static const struct help_option pki_init_options[] = {
@@ -91,7 +92,10 @@ static const struct cli_command why_command = {
 static const struct cli_command log_command = {
     {"log", "[GROUP]",
      "show the audit trail: what was decided, by which rule, on what facts",
-     "Entries are those of the replicated log, oldest first; what was refused says so.",
+     "Oldest first: decisions with the rule that took them in brackets, fences with their "
+     "proof, epochs, promotions, changes of the sync set, what was held or failed, and what "
+     "operators did; what was refused says so. Steps that did what they should, enrolments "
+     "and first renewals are left out, unless --all or --json ask for every entry.",
      log_options},
     0,
     1,

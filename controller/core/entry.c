@@ -76,10 +76,13 @@ static void summary_of_step(const struct entry *e, const char *name, char *text,
         snprintf(text, size, "%s begins %s%s in epoch %" PRIu64, name,
                  step_kind_name(e->step_start.kind),
                  e->step_start.restart ? " (restart)" : "", e->step_start.epoch);
+    else if (e->step_end.position != 0)
+        snprintf(text, size, "%s %s at %" PRIX64 "/%" PRIX64 "%s%s", name,
+                 e->step_end.done ? "done" : "failed", e->step_end.position >> 32,
+                 e->step_end.position & 0xffffffff,
+                 e->step_end.text[0] != '\0' ? ": " : "", e->step_end.text);
     else
-        snprintf(text, size, "%s, step %" PRIu64 " %s at %" PRIX64 "/%" PRIX64 "%s%s", name,
-                 e->step_end.step, e->step_end.done ? "done" : "failed",
-                 e->step_end.position >> 32, e->step_end.position & 0xffffffff,
+        snprintf(text, size, "%s %s%s%s", name, e->step_end.done ? "done" : "failed",
                  e->step_end.text[0] != '\0' ? ": " : "", e->step_end.text);
 }
 

@@ -218,7 +218,8 @@ void declare_summary(const struct group *before, const struct group *spec, char 
                      unsigned size);
 
 /* One line for `ringfence log`: what was asked, in words. Never longer than `size`. `name`
- * is that of entry_instance(); unused where that is none. Of ENTRY_DECLARE without what it
+ * is that of entry_instance(); unused where that is none; of the end of a step that of its
+ * step too, "pg-west: follow". Of ENTRY_DECLARE without what it
  * changes: declare_summary() says that. */
 void entry_summary(const struct entry *e, const char *name, char *text, unsigned size);
 

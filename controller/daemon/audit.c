@@ -1,9 +1,27 @@
 #include "controller/daemon/audit.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "controller/base/text.h"
+/* The entry has the number of the step only; what it was is on record. */
+static void name_step(const struct group *g, const struct entry *e,
+                      struct audit_before *ret)
+{
+    uint8_t i = e->step_end.instance;
+    const struct step *step = g != NULL && i < g->instance_count ? &g->instances[i].step
+                                                                 : NULL;
+    size_t used = strlen(ret->instance);
+
+    if (step != NULL && step->id == e->step_end.step)
+        (void)snprintf(ret->instance + used, sizeof ret->instance - used, ": %s",
+                       step_kind_name(step->kind));
+    else
+        (void)snprintf(ret->instance + used, sizeof ret->instance - used,
+                       ", step %" PRIu64, e->step_end.step);
+}
+
 static void name_instance(const struct state *s, const struct entry *e,
                           struct audit_before *ret)
 {
@@ -17,6 +35,8 @@ static void name_instance(const struct state *s, const struct entry *e,
         (void)snprintf(ret->instance, sizeof ret->instance, "%s", g->instances[i].agent);
     else if (i != NO_INSTANCE)
         (void)snprintf(ret->instance, sizeof ret->instance, "instance %u", i);
+    if (e->kind == ENTRY_STEP_END)
+        name_step(g, e, ret);
 }
 
 static void note_changes(const struct group *before, const struct entry_declare *d,

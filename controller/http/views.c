@@ -141,6 +141,9 @@ static void check_far_link(json_t *out, const struct api_facts *f, unsigned from
 
     if (f->controllers[from].self || f->controllers[to].self || state[1] == 'p')
         return;
+    /* One that nobody hears is told of once, by our own link to it. */
+    if (!is_alive(f, from) || !is_alive(f, to))
+        return;
     (void)snprintf(check, sizeof check, "link-%s-%s", a, b);
     where_to_look(f, from, to, where, sizeof where);
     if (state[0] == 'd')
@@ -151,6 +154,45 @@ static void check_far_link(json_t *out, const struct api_facts *f, unsigned from
     find(out, check, state[0] == 'd' ? "fail" : "warn", text);
 }
 
+/* One cause, most likely: ours. */
+static bool is_cut_off(const struct api_facts *f)
+{
+    unsigned others = 0;
+
+    for (unsigned i = 0; i < f->controller_count; i++) {
+        if (!f->controllers[i].self && is_alive(f, i))
+            return false;
+        others += f->controllers[i].self ? 0 : 1;
+    }
+    return others > 1;
+}
+
+static void check_all_links(json_t *out, const struct api_facts *f, const char *self)
+{
+    char text[ERR_TEXT_SIZE];
+    int used = snprintf(text, sizeof text,
+                        "controller %s (this one) reaches none of the others and is "
+                        "reached by none: look at the network and the firewall of this "
+                        "host first, then whether they run (",
+                        self);
+    const char *comma = "";
+
+    for (unsigned i = 0; i < f->controller_count && used < (int)sizeof text; i++) {
+        const struct api_controller *c = &f->controllers[i];
+
+        if (c->self)
+            continue;
+        used += snprintf(text + used, sizeof text - (size_t)used, "%s%s: %s", comma,
+                         c->name, c->out_error[0] != '\0' ? c->out_error : "not yet");
+        comma = "; ";
+    }
+    if (used < (int)sizeof text)
+        used += snprintf(text + used, sizeof text - (size_t)used, ")");
+    if (used >= (int)sizeof text)
+        text_mark_cut(text, sizeof text);
+    find(out, "links", "fail", text);
+}
+
 /* Our own links to all others. */
 static void check_links(json_t *out, const struct api_facts *f)
 {
@@ -158,6 +200,10 @@ static void check_links(json_t *out, const struct api_facts *f)
 
     while (self < f->controller_count && !f->controllers[self].self)
         self++;
+    if (self < f->controller_count && is_cut_off(f)) {
+        check_all_links(out, f, f->controllers[self].name);
+        return;
+    }
     for (unsigned i = 0; self < f->controller_count && i < f->controller_count; i++)
         if (i != self)
             check_link(out, f, self, i);
@@ -258,16 +304,17 @@ static void check_quorum(json_t *out, const struct api_facts *f)
 
     for (unsigned i = 0; i < f->controller_count; i++)
         up += f->controllers[i].up ? 1 : 0;
+    /* Who is missing, and what to do about it, is said by the links. */
     (void)snprintf(
-        text, sizeof text, "%u of %u controllers are heard, %s", up, f->controller_count,
+        text, sizeof text, "%u of %u controllers are heard, %s%s", up, f->controller_count,
         f->leader_id != 0 ? "a leader is known"
                           : "no leader is known here: through this one nothing can be "
-                            "decided; ask another one");
-    find(out, "quorum",
-         f->leader_id == 0          ? "fail"
-         : up < f->controller_count ? "warn"
-                                    : "ok",
-         text);
+                            "decided; ask another one",
+        f->leader_id != 0 && up <= f->controller_count / 2 + 1u &&
+                up < f->controller_count
+            ? "; if one more is lost, nothing can be decided"
+            : "");
+    find(out, "quorum", f->leader_id == 0 ? "fail" : "ok", text);
 }
 
 static void check_loop(json_t *out, const struct api_facts *f)
