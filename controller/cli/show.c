@@ -99,7 +99,7 @@ static const char *state_of(const json_t *condition)
     static const struct {
         const char *role, *holds, *fails;
     } words[] = {
-        {"cause", "CAUSE", "healthy"},
+        {"cause", "CAUSE", "no cause"},
         {"candidate", "ready", "NOT READY"},
         {"proof", "proven", "not asked"},
     };
@@ -138,7 +138,7 @@ void show_why(const json_t *why, FILE *out)
     if (t != NULL)
         table_print(t, "  ", out);
     fputs("permits: a failover needs it, and has it; BLOCKS: keeps one from beginning;\n"
-          "healthy: no reason for one; CAUSE: a reason; not asked: it does not count now\n",
+          "no cause: no reason for one; CAUSE: a reason; not asked: does not count now\n",
           out);
     wrap_print(out, "verdict: ", 9, show_member(why, "verdict", room));
 }

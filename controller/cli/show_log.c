@@ -41,7 +41,7 @@ static bool is_told_never(const json_t *line) { return line == NULL; }
 /* A gate that was installed is no fence. */
 static bool is_fence(const json_t *line)
 {
-    return strstr(text_of(line), "proven by installed") == NULL;
+    return strstr(text_of(line), "proven by gate-installed") == NULL;
 }
 
 static bool is_restart(const json_t *line)

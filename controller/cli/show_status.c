@@ -26,7 +26,7 @@ static void show_head(const json_t *s, FILE *out)
     char term[SHOW_TEXT_SIZE], applied[SHOW_TEXT_SIZE];
     const char *leader = text_of(s, "leader");
 
-    fprintf(out, "cluster %s   leader %s (term %s)   asked %s   applied %s   %s\n",
+    fprintf(out, "cluster %s  leader %s (term %s)  asked %s  applied %s  %s\n",
             text_of(s, "cluster"), leader, show_member(s, "term", term),
             text_of(s, "controller"), show_member(s, "applied", applied),
             text_of(s, "time"));

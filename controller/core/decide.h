@@ -85,6 +85,7 @@ enum { CONDITION_MAX = 40 };
 struct explanation {
     bool would_fail_over;       /* an automatic failover would begin now */
     bool cause;                 /* something is wrong with the active side */
+    bool held;                  /* what is due, or under way, waits for what blocks */
     char verdict[VERDICT_SIZE]; /* for people: what is, what holds it, what to do */
     unsigned count;
     struct condition list[CONDITION_MAX];

@@ -162,11 +162,12 @@ void entry_summary(const struct entry *e, const char *name, char *text, unsigned
         summary_of_step(e, name, text, size);
         return;
     case ENTRY_SWITCHOVER:
-        snprintf(text, size, "to %s, epoch %" PRIu64 ": %s", name, e->switchover.epoch,
-                 e->switchover.reason);
+        snprintf(text, size, "to %s, epoch %" PRIu64 "%s%s", name, e->switchover.epoch,
+                 e->switchover.reason[0] != '\0' ? ": " : "", e->switchover.reason);
         return;
     case ENTRY_RUN_ABORT:
-        snprintf(text, size, "run %" PRIu64 ": %s", e->run_abort.run, e->run_abort.reason);
+        snprintf(text, size, "run %" PRIu64 "%s%s", e->run_abort.run,
+                 e->run_abort.reason[0] != '\0' ? ": " : "", e->run_abort.reason);
         return;
     case ENTRY_ATTACH:
         snprintf(text, size, "active: %s", name);
@@ -174,12 +175,20 @@ void entry_summary(const struct entry *e, const char *name, char *text, unsigned
     case ENTRY_REFUSED:
         snprintf(text, size, "%s", e->refused.text);
         return;
+    case ENTRY_REMOVE:
+        snprintf(text, size, "the group is removed");
+        return;
+    case ENTRY_PAUSE:
+        snprintf(text, size, "automatic decisions are paused");
+        return;
+    case ENTRY_RESUME:
+        snprintf(text, size, "automatic decisions go on");
+        return;
+    case ENTRY_DETACH:
+        snprintf(text, size, "its servers are let go: no lease, no gate, no failover");
+        return;
     case ENTRY_NONE:
     case ENTRY_DECLARE:
-    case ENTRY_REMOVE:
-    case ENTRY_PAUSE:
-    case ENTRY_RESUME:
-    case ENTRY_DETACH:
     case ENTRY_KIND_COUNT:
         break;
     }

@@ -370,6 +370,7 @@ static void verdict_forming(const struct look *l, struct explanation *out)
         else
             go_on(out, "%s%s", said == 2 ? "; also by: " : ", ", waits[i].name);
     }
+    out->held = said > 0;
     if (said == 0)
         SET(out->verdict, "forming: %s is activated now", active_of(l)->agent);
 }
@@ -425,6 +426,7 @@ static void verdict_promoting(const struct look *l, struct explanation *out)
     }
     if (run_may_go_on(l))
         return;
+    out->held = true;
     go_on(out, "; nobody else is promoted in its place, held by: %s",
           l->g->paused ? "not-paused" : "automatic");
     say_todos(out, held);
@@ -477,7 +479,8 @@ static void verdict_fencing(const struct look *l, struct explanation *out)
     uint8_t wish = l->g->run.to;
 
     SET(out->verdict, "fencing has begun and cannot go back: waiting for: ");
-    if (say_blockers(out, awaited) == 0) {
+    out->held = say_blockers(out, awaited) > 0;
+    if (!out->held) {
         if (wish != NO_INSTANCE && !candidate_ok(l, wish))
             go_on(out, "candidate-%.23s, which was asked for, until promote_deadline",
                   l->g->instances[wish].agent);
@@ -537,7 +540,8 @@ static void verdict(const struct look *l, struct explanation *out)
                       : "nothing is wrong",
             ready_name(l));
     }
-    if (due && !out->would_fail_over)
+    out->held = due && !out->would_fail_over;
+    if (out->held)
         verdict_attested(l, out);
     say_todos(out, NULL);
 }

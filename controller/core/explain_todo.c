@@ -79,16 +79,25 @@ static void todo_candidate(const struct look *l, uint8_t instance, char text[TEX
         todo_server(l, instance, text);
     else if (agent_present(l, l->g->active))
         SAY("wait until %s has caught up, `ringfence status` shows its lag", name);
-    else
-        SAY("bring %s back, which has what %s lacks: start its host and ringfence-agent",
-            host_of(l, l->g->active, host), name);
 }
 
+/* What makes somebody able to take over; or the active one back, which is enough as well. */
 static void todo_target(const struct look *l, char text[TEXT_SIZE])
 {
-    for (uint8_t k = 0; k < l->g->instance_count && text[0] == '\0'; k++)
+    char one[TEXT_SIZE] = "", host[HOST_SIZE];
+    bool alone = !agent_present(l, l->g->active);
+
+    for (uint8_t k = 0; k < l->g->instance_count && one[0] == '\0'; k++)
         if (k != l->g->active)
-            todo_candidate(l, k, text);
+            todo_candidate(l, k, one);
+    if (!alone)
+        SAY("%s", one);
+    else if (one[0] == '\0')
+        SAY("bring %s and its agent back: nobody else has what it wrote",
+            host_of(l, l->g->active, host));
+    else
+        SAY("%s; or bring %s and its agent back, which is enough", one,
+            host_of(l, l->g->active, host));
 }
 
 static void todo_proof(const struct look *l, uint8_t instance, char text[TEXT_SIZE])

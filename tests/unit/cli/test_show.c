@@ -64,7 +64,7 @@ static const char status[] =
     "full\"}]}]}";
 
 static const char status_text[] =
-    "cluster demo   leader witness (term 3)   asked witness   applied 812   "
+    "cluster demo  leader witness (term 3)  asked witness  applied 812  "
     "2026-11-21T03:42:07.123Z\n"
     "\n"
     "CONTROLLER  REGION   ROLE      LINK  LOG      VERSION\n"
@@ -140,7 +140,7 @@ static void test_empty_status(void **unused)
                       "\"agents\": 7}");
 
     (void)unused;
-    assert_non_null(strstr(out, "cluster -   leader - (term -)"));
+    assert_non_null(strstr(out, "cluster -  leader - (term -)"));
     assert_non_null(strstr(out, "no group is declared yet"));
     assert_non_null(strstr(odd, "GROUP -   -   epoch -   active - (-)"));
 }
@@ -346,7 +346,7 @@ static void test_why(void **unused)
              "  STATE      CONDITION          VALUE   LIMIT\n"
              "  permits    lease counted out  1020ms  1020ms\n"
              "  BLOCKS     cooldown           3min    10min\n"
-             "  healthy    server-down        -       -\n"
+             "  no cause   server-down        -       -\n"
              "  CAUSE      server-hung        -       -\n"
              "  ready      candidate-a        -       -\n"
              "  NOT READY  candidate-b        -       -\n"
@@ -354,7 +354,7 @@ static void test_why(void **unused)
              "  proven     proof-b            -       -\n"
              "  BLOCKS     proof-c            -       -\n"
              "permits: a failover needs it, and has it; BLOCKS: keeps one from beginning;\n"
-             "healthy: no reason for one; CAUSE: a reason; not asked: it does not count now\n"
+             "no cause: no reason for one; CAUSE: a reason; not asked: does not count now\n"
              "verdict: held by cooldown\n");
 }
 

@@ -50,6 +50,12 @@ static void leave_the_set_and_lose_east(void)
     lose_east();
 }
 
+static void lose_both(void)
+{
+    lose_east();
+    silent_west();
+}
+
 static void fence_with_a_silent_west(void)
 {
     assert_int_equal(world_fence(&w), ACCEPTED);
@@ -170,7 +176,10 @@ static const struct {
     {"no room", be_full, "To do: on pg-west (10.0.2.2): free disk under /var/lib/rf"},
     {"not a member", leave_the_set, "To do: wait until pg-west has caught up"},
     {"not a member, and alone", leave_the_set_and_lose_east,
-     "To do: bring pg-east (10.0.1.2) back, which has what pg-west lacks"},
+     "To do: bring pg-east (10.0.1.2) and its agent back: nobody else has what it wrote"},
+    {"nobody is there", lose_both,
+     "To do: start ringfence-agent on pg-west (10.0.2.2), or mend its way to the "
+     "controllers; or bring pg-east (10.0.1.2) and its agent back, which is enough"},
     {"fencing, nobody to take over", fence_with_a_silent_west,
      "start ringfence-agent on pg-west (10.0.2.2)"},
     {"proven by its agent only", agent_fence_only,

@@ -72,7 +72,7 @@ static void instances_are_named(void **state)
         {{.kind = ENTRY_SWITCHOVER, .switchover = {.target = 1, .epoch = 5}},
          "to pg-west, epoch 5"},
         {{.kind = ENTRY_ATTACH, .attach = {.active = 0}}, "active: pg-east"},
-        {{.kind = ENTRY_PAUSE}, "pause"},
+        {{.kind = ENTRY_PAUSE}, "automatic decisions are paused"},
     };
 
     (void)state;
