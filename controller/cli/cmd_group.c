@@ -292,8 +292,7 @@ static enum cli_exit pause_or_resume(struct cli *cli, const char *verb, const ch
     json_t *answer = NULL;
     enum cli_exit result = act(cli, verb, NULL, &answer);
 
-    if (result == CLI_OK && !cli->json &&
-        json_is_false(json_object_get(answer, "changed")))
+    if (result == CLI_OK && !cli->json && json_is_false(json_object_get(answer, "changed")))
         fprintf(cli->out, "automatic decisions of group %s are %s already: unchanged\n",
                 cli_operand(cli, 0), done);
     else if (result == CLI_OK)

@@ -125,8 +125,9 @@ static enum cli_exit look(struct log_view *v, const char *group, bool follow)
     if (result != CLI_OK || !follow || !short_view)
         return result;
     v->printing = true;
-    snprintf(path, sizeof path, "/v1/log?limit=%d%s&after=%" JSON_INTEGER_FORMAT "&follow=1",
-             LINES_MAX, of, v->seq);
+    snprintf(path, sizeof path,
+             "/v1/log?limit=%d%s&after=%" JSON_INTEGER_FORMAT "&follow=1", LINES_MAX, of,
+             v->seq);
     return ask(v, path, true);
 }
 

@@ -93,7 +93,8 @@ static const struct cli_command log_command = {
     {"log", "[GROUP]",
      "show the audit trail: what was decided, by which rule, on what facts",
      "Oldest first: decisions with the rule that took them in brackets, fences with their "
-     "proof, epochs, promotions, changes of the sync set, what was held or failed, and what "
+     "proof, epochs, promotions, changes of the sync set, what was held or failed, and "
+     "what "
      "operators did; what was refused says so. Steps that did what they should, enrolments "
      "and first renewals are left out, unless --all or --json ask for every entry.",
      log_options},

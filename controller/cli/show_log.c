@@ -62,9 +62,8 @@ static const struct {
     const char *kind;
     bool (*is_told)(const json_t *line);
 } kinds[] = {
-    {"controller", is_told_never}, {"enrol", is_told_never},
-    {"renew", is_told_never},      {"proof", is_fence},
-    {"step-start", is_restart},    {"step-end", says_something},
+    {"controller", is_told_never}, {"enrol", is_told_never},   {"renew", is_told_never},
+    {"proof", is_fence},           {"step-start", is_restart}, {"step-end", says_something},
 };
 
 bool show_log_is_told(const json_t *line)

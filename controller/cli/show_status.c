@@ -135,9 +135,9 @@ static const char *probes_of(const json_t *instance, char room[SHOW_TEXT_SIZE])
         /* Who answers is the news where nobody has to, else who does not. */
         if (yes == right && used < SHOW_TEXT_SIZE)
             n = snprintf(room + used, SHOW_TEXT_SIZE - used, "%s%s",
-                         used > 0      ? ", "
-                         : right       ? ""
-                                       : "all but ",
+                         used > 0 ? ", "
+                         : right  ? ""
+                                  : "all but ",
                          from);
         used += n > 0 ? (size_t)n : 0;
     }
@@ -309,8 +309,8 @@ static void show_run(const json_t *g, FILE *out)
              "%.90s",
              kind, went_back ? " " : "", went_back ? result : "", text_of(r, "from"),
              text_of(r, "to"), show_member(r, "epoch_before", before),
-             show_member(r, "epoch_after", after), text_of(r, "rule"),
-             text_of(r, "proof"), loss_of(g, r, loss));
+             show_member(r, "epoch_after", after), text_of(r, "rule"), text_of(r, "proof"),
+             loss_of(g, r, loss));
     wrap_print(out, first, HANG, line);
     if (strcmp(text_of(r, "reason"), "-") != 0)
         wrap_print(out, "       because: ", 9, text_of(r, "reason"));
@@ -344,8 +344,8 @@ static void show_instances(const json_t *instances, bool with_lsn, FILE *out)
 {
     static const char *const titles[] = {"INSTANCE", "ROLE", "GATE",   "SET",
                                          "LAG",      "STEP", "PROBED", NULL};
-    static const char *const with[] = {"INSTANCE", "ROLE", "GATE", "SET",
-                                       "LAG",      "LSN",  "STEP", "PROBED", NULL};
+    static const char *const with[] = {"INSTANCE", "ROLE", "GATE",   "SET", "LAG",
+                                       "LSN",      "STEP", "PROBED", NULL};
     AUTO(table_free) struct table *t = table_new(with_lsn ? with : titles);
     const json_t *i;
     size_t k;
@@ -375,7 +375,8 @@ static void show_group(const json_t *g, FILE *out)
     show_run(g, out);
     show_problems(instances, out);
     show_instances(instances,
-                   strcmp(text_of(g, "phase"), "steady") != 0 || is_true(g, "suspect"), out);
+                   strcmp(text_of(g, "phase"), "steady") != 0 || is_true(g, "suspect"),
+                   out);
 }
 
 void show_status(const json_t *status, FILE *out)

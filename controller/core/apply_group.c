@@ -214,8 +214,8 @@ static void refuse_in_place(struct applying *a, const struct group *g, uint8_t i
                name);
     else
         refuse(a, REFUSE_FIXED,
-               "instance %s cannot change its port, data directory or region in place: "
-               MADE_ANEW,
+               "instance %s cannot change its port, data directory or region in "
+               "place: " MADE_ANEW,
                name, g->name, g->name);
 }
 

@@ -77,7 +77,7 @@ struct condition {
     bool holds;
     bool blocks; /* if it does not hold, an automatic failover does not begin */
     char value[WHY_SIZE], limit[TEXT_SIZE];
-    char todo[TEXT_SIZE]; /* of what does not hold: what to do about it, or empty */
+    char remedy[TEXT_SIZE]; /* of what does not hold: what to do about it, or empty */
 };
 
 enum { CONDITION_MAX = 40 };
@@ -108,8 +108,8 @@ bool group_is_suspect(const struct state *s, const struct observations *o, uint8
 bool group_is_healthy(const struct state *s, const struct observations *o, uint8_t group,
                       struct mono now);
 
-/* In how many ms the failed step on record of the instance is tried again, 0: at once. False:
- * it is none, or nothing tries it again by itself. */
+/* In how many ms the failed step on record of the instance is tried again, 0: at once.
+ * False: it is none, or nothing tries it again by itself. */
 bool step_retry_in(const struct state *s, const struct observations *o, uint8_t group,
                    uint8_t instance, struct mono now, uint64_t *ret_ms);
 

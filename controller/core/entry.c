@@ -79,8 +79,8 @@ static void summary_of_step(const struct entry *e, const char *name, char *text,
     else if (e->step_end.position != 0)
         snprintf(text, size, "%s %s at %" PRIX64 "/%" PRIX64 "%s%s", name,
                  e->step_end.done ? "done" : "failed", e->step_end.position >> 32,
-                 e->step_end.position & 0xffffffff,
-                 e->step_end.text[0] != '\0' ? ": " : "", e->step_end.text);
+                 e->step_end.position & 0xffffffff, e->step_end.text[0] != '\0' ? ": " : "",
+                 e->step_end.text);
     else
         snprintf(text, size, "%s %s%s%s", name, e->step_end.done ? "done" : "failed",
                  e->step_end.text[0] != '\0' ? ": " : "", e->step_end.text);

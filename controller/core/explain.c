@@ -315,7 +315,7 @@ static unsigned say_blockers(struct explanation *out, const char *const *only)
 }
 
 /* What ends each of them; `only` as above. */
-static void say_todos(struct explanation *out, const char *const *only)
+static void say_remedies(struct explanation *out, const char *const *only)
 {
     unsigned said = 0;
 
@@ -325,17 +325,17 @@ static void say_todos(struct explanation *out, const char *const *only)
 
         for (unsigned k = 0; !wanted && only[k] != NULL; k++)
             wanted = strncmp(c->name, only[k], strlen(only[k])) == 0;
-        if (!c->blocks || !wanted || c->todo[0] == '\0')
+        if (!c->blocks || !wanted || c->remedy[0] == '\0')
             continue;
-        go_on(out, "%s%s", said++ == 0 ? ". To do: " : "; ", c->todo);
+        go_on(out, "%s%s", said++ == 0 ? ". To do: " : "; ", c->remedy);
     }
 }
 
-static void fill_todos(const struct look *l, struct explanation *out)
+static void fill_remedies(const struct look *l, struct explanation *out)
 {
     for (unsigned i = 0; i < out->count; i++)
         if (!out->list[i].holds && out->list[i].role != COND_CAUSE)
-            todo_of(l, out->list[i].name, out->list[i].todo);
+            remedy_of(l, out->list[i].name, out->list[i].remedy);
 }
 
 /* Waits for its agent, or for people: nothing that is counted here ends it. */
@@ -385,7 +385,8 @@ static void verdict_detached(const struct look *l, struct explanation *out)
             l->og->instances[k].seen.server != SERVER_PRIMARY)
             continue;
         SET(out->verdict,
-            "the group is detached, and nothing is decided. It was active in %s; %s runs as "
+            "the group is detached, and nothing is decided. It was active in %s; %s runs "
+            "as "
             "a primary now. To do: `ringfence attach --active %s %s`, or stop that server "
             "and `ringfence attach %s`",
             before, l->g->instances[k].agent, group_region_name(l->g, k), group, group);
@@ -415,7 +416,7 @@ static void verdict_promoting(const struct look *l, struct explanation *out)
 
     SET(out->verdict, "promoting %s: ", active_of(l)->agent);
     if (!agent_present(l, l->g->active)) {
-        todo_start_agent(l, l->g->active, text);
+        remedy_start_agent(l, l->g->active, text);
         go_on(out, "its agent does not answer: %s", text);
     } else if (active_of(l)->step.state == STEP_FAILED) {
         say_failed_step(l, out);
@@ -429,7 +430,7 @@ static void verdict_promoting(const struct look *l, struct explanation *out)
     out->held = true;
     go_on(out, "; nobody else is promoted in its place, held by: %s",
           l->g->paused ? "not-paused" : "automatic");
-    say_todos(out, held);
+    say_remedies(out, held);
 }
 
 static void verdict_switching(const struct look *l, struct explanation *out)
@@ -489,7 +490,7 @@ static void verdict_fencing(const struct look *l, struct explanation *out)
                 wish != NO_INSTANCE ? l->g->instances[wish].agent : ready_name(l));
     }
     verdict_attested(l, out);
-    say_todos(out, awaited);
+    say_remedies(out, awaited);
 }
 
 /* It is down, and no failover is due for that yet. */
@@ -543,7 +544,7 @@ static void verdict(const struct look *l, struct explanation *out)
     out->held = due && !out->would_fail_over;
     if (out->held)
         verdict_attested(l, out);
-    say_todos(out, NULL);
+    say_remedies(out, NULL);
 }
 
 void explain(const struct state *s, const struct observations *o, uint8_t group,
@@ -560,6 +561,6 @@ void explain(const struct state *s, const struct observations *o, uint8_t group,
     explain_reach(&l, out);
     explain_forming(&l, out);
     explain_proofs(&l, out);
-    fill_todos(&l, out);
+    fill_remedies(&l, out);
     verdict(&l, out);
 }

@@ -29,15 +29,15 @@ static bool holds_most(const struct look *l, char why[TEXT_SIZE])
         const struct seen_instance *seen = &l->og->instances[k].seen;
         const char *name = l->g->instances[k].agent;
         bool above = seen->timeline > own->timeline;
-        char todo[TEXT_SIZE];
+        char remedy[TEXT_SIZE];
 
         if (k == l->g->active)
             continue;
         if (!agent_present(l, k)) {
-            todo_start_agent(l, k, todo);
+            remedy_start_agent(l, k, remedy);
             text_set(why, TEXT_SIZE,
                      "what %.23s holds of the log is not known, its agent is silent: %s",
-                     name, todo);
+                     name, remedy);
             return false;
         }
         if (seen->server == SERVER_ABSENT || seen->server == SERVER_REWINDING ||
@@ -75,10 +75,11 @@ static void say_overlooked(const struct look *l, uint8_t k, char why[TEXT_SIZE])
     const char *region = group_region_name(l->g, k), *name = l->g->name;
 
     if (was_attached(l))
-        snprintf(why, TEXT_SIZE,
-                 "%.23s runs as a primary, but %.23s is declared active: `ringfence detach "
-                 "%.23s`, then `ringfence attach --active %.23s %.23s`; or stop that server",
-                 l->g->instances[k].agent, active_of(l)->agent, name, region, name);
+        snprintf(
+            why, TEXT_SIZE,
+            "%.23s runs as a primary, but %.23s is declared active: `ringfence detach "
+            "%.23s`, then `ringfence attach --active %.23s %.23s`; or stop that server",
+            l->g->instances[k].agent, active_of(l)->agent, name, region, name);
     else
         snprintf(why, TEXT_SIZE,
                  "%.23s runs as a primary, but %.23s is declared active: apply the file "
@@ -103,28 +104,28 @@ static bool leads_alone(const struct look *l, char why[TEXT_SIZE])
 
 static bool agent_answers(const struct look *l, char why[TEXT_SIZE])
 {
-    char todo[TEXT_SIZE];
+    char remedy[TEXT_SIZE];
 
     if (agent_present(l, l->g->active))
         return true;
-    todo_start_agent(l, l->g->active, todo);
+    remedy_start_agent(l, l->g->active, remedy);
     text_set(why, TEXT_SIZE, "the agent of %.23s does not answer: %s", active_of(l)->agent,
-             todo);
+             remedy);
     return false;
 }
 
 static bool others_are_proven(const struct look *l, char why[TEXT_SIZE])
 {
     const char *problem;
-    char todo[TEXT_SIZE];
+    char remedy[TEXT_SIZE];
     uint8_t missing;
 
     if (group_all_others_proven(l->s, l->g, l->g->active, &missing))
         return true;
     problem = l->og->instances[missing].seen.problem;
     if (!agent_present(l, missing)) {
-        todo_start_agent(l, missing, todo);
-        problem = todo;
+        remedy_start_agent(l, missing, remedy);
+        problem = remedy;
     }
     text_set(why, TEXT_SIZE, "nothing proves yet that the gate of %.23s is closed%s%s",
              l->g->instances[missing].agent, problem[0] != '\0' ? ": " : "", problem);

@@ -10,16 +10,16 @@ static void name_step(const struct group *g, const struct entry *e,
                       struct audit_before *ret)
 {
     uint8_t i = e->step_end.instance;
-    const struct step *step = g != NULL && i < g->instance_count ? &g->instances[i].step
-                                                                 : NULL;
+    const struct step *step =
+        g != NULL && i < g->instance_count ? &g->instances[i].step : NULL;
     size_t used = strlen(ret->instance);
 
     if (step != NULL && step->id == e->step_end.step)
         (void)snprintf(ret->instance + used, sizeof ret->instance - used, ": %s",
                        step_kind_name(step->kind));
     else
-        (void)snprintf(ret->instance + used, sizeof ret->instance - used,
-                       ", step %" PRIu64, e->step_end.step);
+        (void)snprintf(ret->instance + used, sizeof ret->instance - used, ", step %" PRIu64,
+                       e->step_end.step);
 }
 
 static void name_instance(const struct state *s, const struct entry *e,

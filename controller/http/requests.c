@@ -409,13 +409,14 @@ static bool failover_may_begin(struct api *a, const struct group *g,
     if (ask->even_if_healthy ||
         !group_is_healthy(f.state, f.seen, (uint8_t)(g - f.state->groups), mono_now()))
         return true;
-    text_set(text, sizeof text,
-             "nothing is wrong with %s, where group %s is active: to move it in good order, "
-             "`ringfence switchover %s --to %s`; to fence it all the same, which breaks its "
-             "connections and cannot be taken back, `ringfence failover %s "
-             "--even-if-healthy`",
-             group_region_name(g, g->active), g->name, g->name,
-             other_region(g, ask->target), g->name);
+    text_set(
+        text, sizeof text,
+        "nothing is wrong with %s, where group %s is active: to move it in good order, "
+        "`ringfence switchover %s --to %s`; to fence it all the same, which breaks its "
+        "connections and cannot be taken back, `ringfence failover %s "
+        "--even-if-healthy`",
+        group_region_name(g, g->active), g->name, g->name, other_region(g, ask->target),
+        g->name);
     request_note(a, g->name, refusal_name(REFUSE_HEALTHY), "failover", text);
     answer_error(who, 409, refusal_name(REFUSE_HEALTHY), "%s", text);
     return false;

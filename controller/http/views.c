@@ -34,7 +34,7 @@ json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now)
             conditions,
             json_pack("{s:s, s:s, s:b, s:b, s:s, s:s, s:s}", "name", c->name, "role",
                       role_name(c->role), "holds", (int)c->holds, "blocks", (int)c->blocks,
-                      "value", c->value, "limit", c->limit, "todo", c->todo));
+                      "value", c->value, "limit", c->limit, "remedy", c->remedy));
     }
     return json_pack("{s:s, s:b, s:s, s:o}", "group", f->state->groups[group].name,
                      "would_fail_over", (int)e.would_fail_over, "verdict", e.verdict,
@@ -310,8 +310,7 @@ static void check_quorum(json_t *out, const struct api_facts *f)
         f->leader_id != 0 ? "a leader is known"
                           : "no leader is known here: through this one nothing can be "
                             "decided; ask another one",
-        f->leader_id != 0 && up <= f->controller_count / 2 + 1u &&
-                up < f->controller_count
+        f->leader_id != 0 && up <= f->controller_count / 2 + 1u && up < f->controller_count
             ? "; if one more is lost, nothing can be decided"
             : "");
     find(out, "quorum", f->leader_id == 0 ? "fail" : "ok", text);

@@ -389,8 +389,7 @@ int pg_ask_lsn(struct pg_conn *c, const char *sql, struct mono deadline, uint64_
     if (pg_ask(c, sql, deadline, text, sizeof text, err) != 0)
         return err->code;
     if (!pg_lsn_parse(text, ret_lsn))
-        return err_set(err, ERR_BADMSG, "%s: '%s' is no position", pg_in_words(sql),
-                       text);
+        return err_set(err, ERR_BADMSG, "%s: '%s' is no position", pg_in_words(sql), text);
     return 0;
 }
 

@@ -181,9 +181,8 @@ static void an_operator_may_fail_over(void **state)
 
     s->east.silent = true; /* the only other one */
     cluster_turn_ms(&s->c, 1500);
-    reply =
-        cluster_call(&s->c, leader, "POST", "/v1/groups/orders/failover",
-                     "{\"even_if_healthy\": true}", &status);
+    reply = cluster_call(&s->c, leader, "POST", "/v1/groups/orders/failover",
+                         "{\"even_if_healthy\": true}", &status);
     assert_int_equal(status, 409);
     assert_non_null(strstr(json_string_value(at(reply, "error.text")), "pg-east"));
     json_decref(reply);

@@ -13,40 +13,11 @@
 
 #include "controller/cli/cli.h"
 #include "tests/unit/cli/fake.h"
-
-enum { WORDS_MAX = 12 };
+#include "tests/unit/cli/program.h"
 
 static struct fake server;
 
-struct outcome {
-    enum cli_exit exit;
-    char *out, *errors;
-};
-
-static void outcome_free(struct outcome *o)
-{
-    free(o->out);
-    free(o->errors);
-}
-
-/* `words` without the program and --socket. */
-static struct outcome run(const char *const *words)
-{
-    struct outcome o = {0};
-    char *argv[WORDS_MAX + 5] = {"ringfence", "--socket", server.socket, "--timeout=300ms"};
-    int argc = 4;
-    size_t size;
-    FILE *out = open_memstream(&o.out, &size), *errors = open_memstream(&o.errors, &size);
-
-    while (argc < WORDS_MAX + 4 && *words != NULL)
-        argv[argc++] = (char *)(uintptr_t)*words++;
-    o.exit = cli_main(argc, argv, out, errors);
-    fclose(out);
-    fclose(errors);
-    return o;
-}
-
-#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+static struct outcome run(const char *const *words) { return program_run(&server, words); }
 
 struct request_row {
     const char *words[WORDS_MAX];
@@ -469,84 +440,6 @@ static void test_stale_status(void **unused)
     assert_non_null(strstr(o.out, "!! STALE: controller east knows no leader"));
 }
 
-static void test_log_lines(void **unused)
-{
-    AUTO(outcome_free) struct outcome o = {0};
-
-    (void)unused;
-    server.end = FAKE_ANSWER;
-    server.status = 200;
-    server.body =
-        "{\"seq\": 5, \"time\": \"T\", \"leader\": \"witness\", \"group\": \"orders\", "
-        "\"kind\": \"activate\", \"rule\": \"r\", \"text\": \"t\", \"result\": "
-        "\"accepted\"}\n"
-        "{\"seq\": 6, \"time\": \"T\", \"leader\": \"witness\", \"group\": \"orders\", "
-        "\"kind\": \"activate\", \"rule\": \"r\", \"text\": \"t\", \"result\": "
-        "\"unproven\"}\n";
-    o = run(WORDS("log", "--all"));
-    assert_int_equal(o.exit, CLI_OK);
-    assert_string_equal(
-        o.out, "T      5  witness     orders      activate      r                       t\n"
-               "T      6  witness     orders      activate      r                       t  "
-               "[refused: unproven]\n");
-}
-
-#define ROW(seq, kind, rule, text, result)                                                 \
-    "{\"seq\": " seq ", \"time\": \"2026-11-21T03:42:07.123Z\", \"leader\": \"witness\", "  \
-    "\"group\": \"orders\", \"kind\": \"" kind "\", \"rule\": \"" rule                   \
-    "\", \"text\": \"" text "\", \"result\": \"" result "\"}\n"
-
-static const char trail[] = ROW("1", "controller", "agent", "controller east", "accepted")
-    ROW("2", "enrol", "agent", "agent pg-east", "accepted")
-    ROW("3", "declare", "operator", "new", "accepted")
-    ROW("4", "proof", "gate-installed", "pg-west proven by gate-installed for epoch 0", "accepted")
-    ROW("5", "step-start", "lead-under-lease", "pg-east begins lead in epoch 1", "accepted")
-    ROW("6", "step-end", "record-outcome", "pg-east: lead done at 0/3000060", "accepted")
-    ROW("7", "step-end", "record-outcome", "pg-west: follow failed: no room", "accepted")
-    ROW("8", "refused", "operator", "failover: paused", "held")
-    ROW("9", "switchover", "operator", "to pg-west", "not-in-sync-set")
-    ROW("10", "fence-begin", "silent-holder", "failover of epoch 1", "accepted")
-    ROW("11", "proof", "proof-by-expiry", "pg-east proven by lease-expiry", "accepted")
-    ROW("12", "step-start", "crash-restarts-here", "pg-east begins lead (restart) in epoch 1", "accepted")
-    ROW("13", "step-end", "record-outcome", "pg-west: follow done: 12 bytes kept", "accepted")
-    ROW("14", "a-new-kind", "x", "y", "accepted")
-    ROW("15", "renew", "agent", "1 renewals", "accepted");
-
-/* What people ask a log for, with the rules; the rest is in --all. */
-static void test_log_in_short(void **unused)
-{
-#define AT "11-21 03:42:07.123Z  "
-    AUTO(outcome_free) struct outcome o = {0}, all = {0}, last = {0};
-    unsigned lines = 0;
-
-    (void)unused;
-    server.end = FAKE_ANSWER;
-    server.status = 200;
-    server.body = trail;
-    o = run(WORDS("log", "orders"));
-    assert_int_equal(o.exit, CLI_OK);
-    assert_string_equal(
-        o.out, AT "declare      new [operator]\n"
-               AT "step-end     pg-west: follow failed: no room [record-outcome]\n"
-               AT "held         failover: paused [operator]\n"
-               AT "switchover   REFUSED (not-in-sync-set): to pg-west [operator]\n"
-               AT "fence-begin  failover of epoch 1 [silent-holder]\n"
-               AT "proof        pg-east proven by lease-expiry [proof-by-expiry]\n"
-               AT "step-start   pg-east begins lead (restart) in epoch 1 "
-                  "[crash-restarts-here]\n"
-               AT "step-end     pg-west: follow done: 12 bytes kept [record-outcome]\n"
-               AT "a-new-kind   y [x]\n");
-    all = run(WORDS("log", "--json", "-n", "15"));
-    for (const char *line = all.out; (line = strchr(line, '\n')) != NULL; line++)
-        lines++;
-    assert_int_equal(lines, 15);
-    assert_non_null(strstr(all.out, "\"kind\":\"renew\""));
-    last = run(WORDS("log", "-n", "2"));
-    assert_string_equal(
-        last.out, AT "orders  step-end     pg-west: follow done: 12 bytes kept "
-                     "[record-outcome]\n" AT "orders  a-new-kind   y [x]\n");
-}
-
 /* Every command has help, and the man page names every command and option. */
 static void test_help(void **unused)
 {
@@ -676,8 +569,6 @@ int main(void)
         cmocka_unit_test(test_patience),
         cmocka_unit_test(test_nobody_there),
         cmocka_unit_test(test_stale_status),
-        cmocka_unit_test(test_log_lines),
-        cmocka_unit_test(test_log_in_short),
         cmocka_unit_test(test_help),
         cmocka_unit_test(test_pki),
         cmocka_unit_test(test_family),

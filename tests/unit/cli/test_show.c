@@ -101,8 +101,7 @@ static void test_probes(void **unused)
     static const struct {
         const char *role, *gate, *probes, *text;
     } rows[] = {
-        {"standby", "replication", "{\"a\": false, \"b\": false}",
-         "none, rightly\n"},
+        {"standby", "replication", "{\"a\": false, \"b\": false}", "none, rightly\n"},
         {"standby", "closed", "{\"a\": false}", "none, rightly\n"},
         {"standby", "replication", "{\"a\": false, \"b\": true, \"c\": false}",
          " b\n"}, /* b is on the primary's host */
@@ -234,7 +233,7 @@ static void test_step_over(void **unused)
 static void test_step_again(void **unused)
 {
 #define AGAIN(more)                                                                        \
-    "\"instances\": [{\"name\": \"w\", \"step\": {\"kind\": \"lead\", \"state\": "       \
+    "\"instances\": [{\"name\": \"w\", \"step\": {\"kind\": \"lead\", \"state\": "         \
     "\"failed\", \"text\": \"no room\"" more "}}]"
     AUTO(auto_free) char *never = shown_group(AGAIN(", \"retry_ms\": null"));
     AUTO(auto_free)
@@ -252,10 +251,10 @@ static void test_step_again(void **unused)
 static void test_width(void **unused)
 {
 #define ONE(name, role, gate, margin, lag)                                                 \
-    "{\"name\": \"" name "\", \"role\": \"" role "\", \"server\": \"" role             \
-    "\", \"gate\": \"" gate "\", \"lease_margin_ms\": " margin ", \"member\": true, "    \
+    "{\"name\": \"" name "\", \"role\": \"" role "\", \"server\": \"" role                 \
+    "\", \"gate\": \"" gate "\", \"lease_margin_ms\": " margin ", \"member\": true, "      \
     "\"lsn\": \"1F/3000060\", \"lag_bytes\": " lag ", \"lag_ms\": 120, \"streaming\": "    \
-    "true, \"step\": {\"kind\": \"follow\", \"state\": \"done\"}, \"probes\": "         \
+    "true, \"step\": {\"kind\": \"follow\", \"state\": \"done\"}, \"probes\": "            \
     "{\"east\": false, \"witness\": false}}"
 #define PAIR                                                                               \
     "\"instances\": [" ONE("pg-east", "primary", "open", "2870", "0") "," ONE(             \

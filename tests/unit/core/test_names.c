@@ -1,5 +1,5 @@
-/* Whom an operator's entry means: a name, or whoever it is; never a place in a list, which a
- * file that was committed a moment before may have given to somebody else. */
+/* Whom an operator's entry means: a name, or whoever it is; never a place in a list, which
+ * a file that was committed a moment before may have given to somebody else. */
 #include "tests/unit/core/world.h"
 
 #include <stdio.h>

@@ -215,7 +215,7 @@ static void check_named(const char *name, bool blocks, bool in_verdict)
     const struct condition *c = condition(name);
 
     if (c->blocks != blocks || (blocks && (c->value[0] == '\0' || c->limit[0] == '\0')) ||
-        (blocks && (c->todo[0] == '\0' || !says(why.verdict, c->todo))) ||
+        (blocks && (c->remedy[0] == '\0' || !says(why.verdict, c->remedy))) ||
         says(why.verdict, name) != in_verdict)
         fail_msg("%s: blocks %d, '%s' of '%s'; %s", name, c->blocks, c->value, c->limit,
                  why.verdict);

@@ -58,7 +58,8 @@ static void another_hold_is_told_anew(void **state)
     assert_non_null(strstr(text, "start ringfence-agent on pg-west (10.0.2.2)"));
 }
 
-/* One that comes and goes is not told each time; after a minute of peace it is a new one. */
+/* One that comes and goes is not told each time; after a minute of peace it is a new one.
+ */
 static void a_hold_that_flickers_is_told_once(void **state)
 {
     (void)state;

@@ -256,11 +256,12 @@ static void a_healthy_region_is_not_fenced_by_mistake(void **state)
     assert_true(says("\"code\":\"healthy\""));
     assert_true(says("`ringfence switchover orders --to r1`"));
     assert_true(says("`ringfence failover orders --even-if-healthy`"));
-    assert_non_null(strstr(b.note, "refused (healthy): failover: nothing is wrong with r0"));
+    assert_non_null(
+        strstr(b.note, "refused (healthy): failover: nothing is wrong with r0"));
     assert_false(b.failover_wanted);
     be_healthy();
-    assert_int_equal(
-        ask("POST", "/v1/groups/orders/failover", "{\"even_if_healthy\": 1}"), 400);
+    assert_int_equal(ask("POST", "/v1/groups/orders/failover", "{\"even_if_healthy\": 1}"),
+                     400);
     assert_int_equal(
         ask("POST", "/v1/groups/orders/failover", "{\"even_if_healthy\": true}"), 200);
     b.state.groups[0].run.id = 20;

@@ -35,10 +35,7 @@ static void cool_down(void)
     lose_east();
 }
 
-static void be_corrupt(void)
-{
-    world_seen(&w)->instances[EAST].seen.checksum_failures = 3;
-}
+static void be_corrupt(void) { world_seen(&w)->instances[EAST].seen.checksum_failures = 3; }
 
 static void be_full(void) { world_report_unfit(&w, WEST, "free disk under /var/lib/rf"); }
 
@@ -165,7 +162,7 @@ static void promote_a_silent_one(void)
 static const struct {
     const char *name;
     void (*held)(void);
-    const char *todo;
+    const char *remedy;
 } rows[] = {
     {"the standby's agent is gone", silent_west,
      "start ringfence-agent on pg-west (10.0.2.2)"},
@@ -215,7 +212,7 @@ static void a_hold_says_what_ends_it(void **state)
         world_report(&w, WEST, SERVER_STANDBY);
         rows[i].held();
         explain(&w.s, &w.o, 0, w.now, &why);
-        if (strstr(why.verdict, rows[i].todo) == NULL)
+        if (strstr(why.verdict, rows[i].remedy) == NULL)
             fail_msg("%s: %s", rows[i].name, why.verdict);
         assert_null(strstr(why.verdict, " ...")); /* nothing is cut off */
     }
@@ -232,7 +229,7 @@ static void a_candidate_says_what_it_lacks(void **state)
     for (unsigned i = 0; i < why.count; i++)
         if (strcmp(why.list[i].name, "candidate-pg-west") == 0) {
             assert_int_equal(why.list[i].role, COND_CANDIDATE);
-            assert_non_null(strstr(why.list[i].todo, "wait until pg-west has its copy"));
+            assert_non_null(strstr(why.list[i].remedy, "wait until pg-west has its copy"));
             return;
         }
     fail_msg("no candidate");
@@ -247,9 +244,12 @@ static void a_failed_step_is_tried_again(void **state)
         uint64_t since, left;
     } table[] =
         {
-            {STEP_FOLLOW, 1, 0, 500},         {STEP_FOLLOW, 2, 100, 900},
-            {STEP_FOLLOW, 20, 1000, 59000},   {STEP_FOLLOW, 1, 700, 0},
-            {STEP_LEAD, 20, 0, 30000},        {STEP_STOP, 1, 0, UINT64_MAX},
+            {STEP_FOLLOW, 1, 0, 500},
+            {STEP_FOLLOW, 2, 100, 900},
+            {STEP_FOLLOW, 20, 1000, 59000},
+            {STEP_FOLLOW, 1, 700, 0},
+            {STEP_LEAD, 20, 0, 30000},
+            {STEP_STOP, 1, 0, UINT64_MAX},
             {STEP_CHECKPOINT, 1, 0, UINT64_MAX},
         },
       *row;
@@ -260,9 +260,8 @@ static void a_failed_step_is_tried_again(void **state)
         bool again;
 
         world_steady(&w, SYNC_REQUIRED);
-        world_group(&w)->instances[WEST].step = (struct step){.state = STEP_FAILED,
-                                                              .kind = row->kind,
-                                                              .failures = row->failures};
+        world_group(&w)->instances[WEST].step = (struct step){
+            .state = STEP_FAILED, .kind = row->kind, .failures = row->failures};
         world_seen(&w)->instances[WEST].step_ended = w.now;
         world_pass_ms(&w, row->since);
         again = step_retry_in(&w.s, &w.o, 0, WEST, w.now, &ms);

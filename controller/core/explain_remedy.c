@@ -23,7 +23,7 @@ static const char *host_of(const struct look *l, uint8_t instance, char room[HOS
     return room;
 }
 
-void todo_start_agent(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
+void remedy_start_agent(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
 {
     char host[HOST_SIZE];
 
@@ -32,7 +32,7 @@ void todo_start_agent(const struct look *l, uint8_t instance, char text[TEXT_SIZ
 }
 
 /* The problem is the agent's own sentence: what is wrong there, and what to do. */
-static bool todo_problem(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
+static bool remedy_problem(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
 {
     const char *problem = l->og->instances[instance].seen.problem;
     char host[HOST_SIZE];
@@ -43,7 +43,7 @@ static bool todo_problem(const struct look *l, uint8_t instance, char text[TEXT_
     return true;
 }
 
-static void todo_server(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
+static void remedy_server(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
 {
     const struct seen_instance *seen = &l->og->instances[instance].seen;
     const char *name = l->g->instances[instance].agent;
@@ -52,23 +52,24 @@ static void todo_server(const struct look *l, uint8_t instance, char text[TEXT_S
         SAY("wait until %s has its copy of the data, once a primary is there to copy from",
             name);
     else if (seen->server == SERVER_PRIMARY)
-        SAY("wait until %s is a standby again: its agent sees to it while a primary answers",
+        SAY("wait until %s is a standby again: its agent sees to it while a primary "
+            "answers",
             name);
-    else if (!todo_problem(l, instance, text))
+    else if (!remedy_problem(l, instance, text))
         SAY("see in the log of %s's agent why its server cannot be looked at", name);
 }
 
 /* The first thing that it lacks, in the order of candidate.c. */
-static void todo_candidate(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
+static void remedy_candidate(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
 {
     const struct seen_instance *seen = &l->og->instances[instance].seen;
     const char *name = l->g->instances[instance].agent;
     char host[HOST_SIZE];
 
     if (!agent_present(l, instance))
-        todo_start_agent(l, instance, text);
+        remedy_start_agent(l, instance, text);
     else if (seen->unfit)
-        (void)todo_problem(l, instance, text);
+        (void)remedy_problem(l, instance, text);
     else if (!group_may_reside(l->g, instance))
         SAY("give region %s one of the tags of `residency`, or use another region",
             group_region_name(l->g, instance));
@@ -76,20 +77,21 @@ static void todo_candidate(const struct look *l, uint8_t instance, char text[TEX
         SAY("move the data directory of %s to another path: it is another group's",
             host_of(l, instance, host));
     else if (!candidate_lacks_log(l, instance))
-        todo_server(l, instance, text);
+        remedy_server(l, instance, text);
     else if (agent_present(l, l->g->active))
         SAY("wait until %s has caught up, `ringfence status` shows its lag", name);
 }
 
-/* What makes somebody able to take over; or the active one back, which is enough as well. */
-static void todo_target(const struct look *l, char text[TEXT_SIZE])
+/* What makes somebody able to take over; or the active one back, which is enough as well.
+ */
+static void remedy_target(const struct look *l, char text[TEXT_SIZE])
 {
     char one[TEXT_SIZE] = "", host[HOST_SIZE];
     bool alone = !agent_present(l, l->g->active);
 
     for (uint8_t k = 0; k < l->g->instance_count && one[0] == '\0'; k++)
         if (k != l->g->active)
-            todo_candidate(l, k, one);
+            remedy_candidate(l, k, one);
     if (!alone)
         SAY("%s", one);
     else if (one[0] == '\0')
@@ -100,18 +102,18 @@ static void todo_target(const struct look *l, char text[TEXT_SIZE])
             host_of(l, l->g->active, host));
 }
 
-static void todo_proof(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
+static void remedy_proof(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
 {
     if (proof_is_out_of_reach(l, instance))
-        todo_start_agent(l, instance, text);
+        remedy_start_agent(l, instance, text);
     else if (!agent_present(l, instance))
         SAY("wait until the lease of %s is counted out", l->g->instances[instance].agent);
-    else if (!todo_problem(l, instance, text))
+    else if (!remedy_problem(l, instance, text))
         SAY("wait until the agent of %s has closed its gate",
             l->g->instances[instance].agent);
 }
 
-static void todo_cooldown(const struct look *l, char text[TEXT_SIZE])
+static void remedy_cooldown(const struct look *l, char text[TEXT_SIZE])
 {
     uint64_t gone = mono_since_ms(l->og->last_failover, l->now);
     uint64_t left = gone < l->g->policy.cooldown_ms ? l->g->policy.cooldown_ms - gone : 0;
@@ -127,7 +129,7 @@ static uint8_t instance_behind(const struct look *l, const char *name, const cha
     return strncmp(name, prefix, len) == 0 ? group_instance(l->g, name + len) : NO_INSTANCE;
 }
 
-void todo_of(const struct look *l, const char *name, char text[TEXT_SIZE])
+void remedy_of(const struct look *l, const char *name, char text[TEXT_SIZE])
 {
     uint8_t proof = instance_behind(l, name, "proof-");
     uint8_t candidate = instance_behind(l, name, "candidate-");
@@ -135,15 +137,15 @@ void todo_of(const struct look *l, const char *name, char text[TEXT_SIZE])
 
     text[0] = '\0';
     if (proof != NO_INSTANCE)
-        todo_proof(l, proof, text);
+        remedy_proof(l, proof, text);
     else if (candidate != NO_INSTANCE)
-        todo_candidate(l, candidate, text);
+        remedy_candidate(l, candidate, text);
     else if (strcmp(name, "target-ready") == 0)
-        todo_target(l, text);
+        remedy_target(l, text);
     else if (strcmp(name, "proof-reachable") == 0 || strcmp(name, "declared-agent") == 0)
-        todo_start_agent(l, l->g->active, text);
+        remedy_start_agent(l, l->g->active, text);
     else if (strcmp(name, "cooldown-over") == 0)
-        todo_cooldown(l, text);
+        remedy_cooldown(l, text);
     else if (strcmp(name, "not-paused") == 0)
         SAY("`ringfence resume %s`", l->g->name);
     else if (strcmp(name, "automatic") == 0)
