@@ -398,7 +398,7 @@ void apply_declare(struct applying *a)
         return;
     }
     declare_settle(a->g, d, &spec);
-    if (spec.active == NO_INSTANCE) {
+    if (a->g != NULL && d->keep_active && spec.active == NO_INSTANCE) {
         refuse(a, REFUSE_ACTIVE_DIFFERS,
                "group %s is active in %s (%s), whose instance the file leaves out",
                a->g->name, group_region_name(a->g, a->g->active),

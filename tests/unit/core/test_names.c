@@ -165,6 +165,9 @@ static void a_file_without_roles_moves_nobody(void **state)
     assert_int_equal(world_apply(&w, &detach), ACCEPTED);
     assert_int_equal(world_apply(&w, &remove), ACCEPTED);
     assert_int_equal(world_apply(&w, &silent), REFUSE_UNKNOWN_GROUP);
+    silent.declare.keep_active = false; /* and a new one has to say it */
+    silent.declare.spec.active = NO_INSTANCE;
+    assert_int_equal(world_apply(&w, &silent), REFUSE_INVALID);
 }
 
 /* What cannot be changed where it is: a way that this group has. */
