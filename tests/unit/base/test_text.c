@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -62,7 +63,7 @@ static void keep(void *owner, bool is_error, const char *key, const char *text)
 {
     (void)is_error;
     (void)key;
-    strcpy(owner, text);
+    (void)snprintf(owner, ERR_TEXT_SIZE, "%s", text);
 }
 
 /* So does a finding. */

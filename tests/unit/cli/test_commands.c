@@ -195,7 +195,8 @@ static void test_a_held_group_is_told(void **unused)
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         AUTO(outcome_free) struct outcome o = {0}, p = {0}, q = {0};
         unsigned before = server.asked;
-        char body[300], expected[200];
+        static char body[300]; /* the fake keeps it */
+        char expected[200];
 
         snprintf(body, sizeof body,
                  "{\"group\": \"orders\", \"index\": 812, \"changed\": true, \"phase\": "
