@@ -116,8 +116,8 @@ static bool survives(enum faulty_mode mode, unsigned step)
     return WIFEXITED(status) && WEXITSTATUS(status) == 42;
 }
 
-/* ThreadSanitizer looks for races, finds none at one step that are not at another, and makes
- * a life eight times as long: tests/run lets it take every fifth. */
+/* ThreadSanitizer looks for races, finds none at one step that are not at another, and
+ * makes a life eight times as long: tests/run lets it take every fifth. */
 static unsigned stride(void)
 {
     const char *given = getenv("RF_STRIDE");
