@@ -35,7 +35,9 @@ static void check_cgroup(const struct agent_settings *s, struct findings *f)
     if (strncmp(text, own_key, strlen(own_key)) == 0)
         text += strlen(own_key);
     findings_error(f, "gate.cgroup",
-                   "%s: name one, `auto` for the root of all, or driver: nftables", text);
+                   "%s: name one, or `auto` for the root of all, or set gate.driver to "
+                   "nftables",
+                   text);
 }
 
 void agent_check_host(const struct agent_settings *s, bool starting, struct findings *f)
