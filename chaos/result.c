@@ -129,8 +129,7 @@ void result_report(const struct result *r, FILE *out)
     line_ms(out, "  until suspected", r->detect_ms, "");
     line_ms(out, "  until fenced", r->fence_ms, r->proof);
     line_ms(out, "  until promoted", r->promote_ms, "");
-    fprintf(out,
-            "  %-22s %9" PRIu64 "     rows, of which lost: %" PRIu64 "\n",
+    fprintf(out, "  %-22s %9" PRIu64 "     rows, of which lost: %" PRIu64 "\n",
             "acknowledged", r->acked, r->lost);
     if (r->lost_bytes >= 0)
         report_loss(r, out);

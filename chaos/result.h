@@ -37,7 +37,7 @@ struct result {
     char proof[24]; /* "": none */
     int64_t epoch_before, epoch_after, failovers;
     int64_t epoch_end; /* as it was left: a switchback is one more activation */
-    int rejoined; /* 0, 1, or -1 */
+    int rejoined;      /* 0, 1, or -1 */
     double switchback_pause_ms;
     unsigned reasons; /* why it is not ok */
     char reason[REASON_MAX][REASON_SIZE];

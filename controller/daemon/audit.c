@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "controller/base/text.h"
+
 static void name_instance(const struct state *s, const struct entry *e,
                           struct audit_before *ret)
 {
