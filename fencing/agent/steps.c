@@ -115,6 +115,10 @@ static void take_assignment(struct inst *i)
     if (a->role == RF__ROLE__ROLE_NONE &&
         (i->a == NULL || i->a->role != RF__ROLE__ROLE_NONE))
         look_anew(i);
+    if (i->a == NULL || strcmp(i->a->server->start, a->server->start) != 0) {
+        i->start_looked_at = (struct mono){0};
+        i->cannot_start[0] = 0;
+    }
     if (i->a != NULL) {
         if (i->a->epoch != a->epoch)
             i->crashed = false;
@@ -345,7 +349,8 @@ bool steps_view(struct steps *st, uint8_t slot, struct steps_view *ret)
                                .seen_age_ms = mono_since_ms(i->seen_at, mono_now()),
                                .assignment = i->a};
     memcpy(ret->group, i->group, sizeof ret->group);
-    memcpy(ret->problem, i->problem, sizeof ret->problem);
+    memcpy(ret->problem, i->problem[0] != 0 ? i->problem : i->cannot_start,
+           sizeof ret->problem);
     return true;
 }
 
