@@ -91,7 +91,7 @@ enum pg_unit pg_unit_look(const struct pg *pg, struct mono deadline, struct err 
                       unit);
         return PG_UNIT_BAD;
     case ERR_REFUSED:
-        (void)err_set(err, ERR_REFUSED, "start: systemd:%s: systemctl: %s", unit, why.text);
+        (void)err_set(err, ERR_REFUSED, "start: systemd:%s: %s", unit, why.text);
         return PG_UNIT_BAD;
     default:
         (void)err_set(err, why.code, "start: systemd:%s: %s", unit, why.text);
