@@ -21,7 +21,8 @@ static const struct help_option options[] = {
     {"check", 0, NULL,
      "read the configuration and the certificate, look whether this host has what they "
      "name, say all that is wrong, and end. A running agent is not disturbed, and what it "
-     "holds itself is not wrong. What other hosts' files say is not looked at"},
+     "holds itself is not wrong. The units that start the servers of its groups are looked "
+     "for as far as it remembers the groups. What other hosts' files say is not looked at"},
     {"help", 'h', NULL, "print this"},
     {"version", 'V', NULL, "print the version"},
     {"man", 0, NULL, "print the manual page, to be read with `man -l -`"},
@@ -96,6 +97,7 @@ static int check(const struct agent_settings *s, const struct config *config)
 
     agent_check_host(s, false, &f);
     agent_check_server(s, false, &f);
+    agent_check_units(s, false, &f);
     check_certificate(s, &f);
     if (f.errors != 0)
         return EXIT_CONFIG;
@@ -116,6 +118,7 @@ static int run(const struct agent_settings *s, const struct config *config)
     agent_check_host(s, true, &host);
     check_certificate(s, &host);
     agent_check_server(s, true, &server);
+    agent_check_units(s, true, &server);
     if (host.errors != 0)
         return EXIT_CONFIG;
     status = agent_run(s, server.errors == 0, &err);

@@ -102,6 +102,19 @@ static void look_anew(struct inst *i)
     i->seen = NULL;
 }
 
+/* For `--check`, which knows no group but what is remembered of it. */
+static void remember_start(struct inst *i)
+{
+    const char *start = i->a->server->start;
+
+    if (i->rec == NULL || i->a->role == RF__ROLE__ROLE_DETACHED ||
+        strcmp(i->rec->start, start) == 0 || strlen(start) >= sizeof i->rec->start ||
+        strchr(start, '\n') != NULL)
+        return;
+    snprintf(i->rec->start, sizeof i->rec->start, "%s", start);
+    (void)steps_save(i->st);
+}
+
 static void take_assignment(struct inst *i)
 {
     AUTO(buf_free) struct buf bytes = {0};
@@ -134,6 +147,7 @@ static void take_assignment(struct inst *i)
     }
     if (a->role == RF__ROLE__ROLE_DETACHED && i->rec != NULL && i->rec->ever_known)
         forget(i);
+    remember_start(i);
     open_helpers(i);
     i->fast_until = mono_plus_ms(mono_now(), FAST_FOR_MS);
 }
