@@ -77,7 +77,7 @@ static uint64_t retry_max_ms(enum step_kind kind)
 
 /* I5: each try has its intention and its outcome in the log, and the log keeps them for
  * ever: none is left out, but a step that goes on failing is tried ever more seldom, once
- * a minute in the end. */
+ * a minute in the end. Whoever corrects what it fails on does not wait for that minute. */
 static uint64_t retry_pause_ms(enum step_kind kind, uint32_t failures)
 {
     uint64_t pause = RETRY_FIRST_MS, max = retry_max_ms(kind);
@@ -102,7 +102,8 @@ bool step_may_start(const struct look *l, uint8_t instance, enum step_kind kind)
 
     if (step->state == STEP_STARTED || !seen_since_step(l, instance))
         return false;
-    if (step->state != STEP_FAILED || step->kind != kind)
+    if (step->state != STEP_FAILED || step->kind != kind ||
+        l->og->instances[instance].corrected)
         return true;
     return mono_since_ms(l->og->instances[instance].step_ended, l->now) >=
            retry_pause_ms(kind, step->failures);
@@ -138,7 +139,7 @@ bool step_retry_in(const struct state *s, const struct observations *o, uint8_t 
     if (step->state != STEP_FAILED || !step_is_retried(&l, step))
         return false;
     pause = retry_pause_ms(step->kind, step->failures > 0 ? step->failures : 1);
-    *ret_ms = gone < pause ? pause - gone : 0;
+    *ret_ms = gone < pause && !l.og->instances[instance].corrected ? pause - gone : 0;
     return true;
 }
 

@@ -185,6 +185,19 @@ static bool is_gated_inside(const struct look *l, char why[TEXT_SIZE])
     return false;
 }
 
+/* Once it is activated its file can be corrected no more before it leads. A server that
+ * runs is only taken over: nothing is begun on it. */
+static bool can_be_begun(const struct look *l, char why[TEXT_SIZE])
+{
+    const struct seen_instance *seen = &active_seen(l)->seen;
+
+    if (seen->server == SERVER_PRIMARY || !seen->unfit)
+        return true;
+    text_set(why, TEXT_SIZE, "nothing can be begun on %.23s: %s", active_of(l)->agent,
+             seen->problem);
+    return false;
+}
+
 static const struct forming_wait waits[] = {
     {"only-primary", leads_alone,
      "while a group forms no gate is put over a running primary, and nobody else is led"},
@@ -193,6 +206,7 @@ static const struct forming_wait waits[] = {
      "all but the declared active instance are proven before it is activated (I2)"},
     {"declared-server", server_may_be_led,
      "the declared server is stopped, or a primary that the file adopts"},
+    {"declared-fit", can_be_begun, "the declared server could be started and led"},
     {"one-group", is_of_one_group, NULL},
     {"private-socket", is_gated_inside, NULL},
     {"holds-most", holds_most, "no other instance may hold more of the log (I9)"},

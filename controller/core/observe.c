@@ -129,20 +129,30 @@ static void note_step_start(struct observations *o, const struct state *s,
 {
     const struct group *g = state_group_const(s, e->group);
 
-    if (g != NULL)
-        o->groups[g - s->groups].instances[e->step_start.instance].step_began = now;
+    struct observed_instance *oi;
+
+    if (g == NULL)
+        return;
+    oi = &o->groups[g - s->groups].instances[e->step_start.instance];
+    oi->step_began = now;
+    oi->corrected = false;
 }
 
-/* While a group forms its file may have named another instance active. */
+/* What failed may be what was corrected. While a group forms its file may have named
+ * another instance active. */
 static void note_declared(struct observations *o, const struct state *s,
                           const struct entry *e)
 {
     const struct group *g = state_group_const(s, e->group);
     struct observed_group *og;
 
-    if (g == NULL || g->phase != PHASE_FORMING)
+    if (g == NULL)
         return;
     og = &o->groups[g - s->groups];
+    for (unsigned k = 0; k < g->instance_count; k++)
+        og->instances[k].corrected = true;
+    if (g->phase != PHASE_FORMING)
+        return;
     forget_position(og);
     og->crashed_since = og->hung_since = (struct mono){0};
 }
@@ -229,6 +239,16 @@ void observe_leading(struct observations *o, bool leading, struct mono now)
             og->instances[k].proof = (struct seen_proof){0};
             og->instances[k].stray_since = (struct mono){0};
         }
+    }
+}
+
+void observe_agent_anew(struct observations *o, const struct state *s, const char *agent)
+{
+    for (unsigned i = 0; i < s->group_count; i++) {
+        uint8_t k = group_instance(&s->groups[i], agent);
+
+        if (k != NO_INSTANCE)
+            o->groups[i].instances[k].corrected = true;
     }
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controller/base/text.h"
+
 /* The entry has the number of the step only; what it was is on record. */
 static void name_step(const struct group *g, const struct entry *e,
                       struct audit_before *ret)
