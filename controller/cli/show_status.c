@@ -272,7 +272,9 @@ static void show_problems(const json_t *instances, FILE *out)
 }
 
 /* Under required and strict a member takes over, forecast 0: it holds every acknowledged
- * write (I8). What the old primary had beyond it nobody was told of, and it is kept. */
+ * write (I8). What the old primary had beyond it nobody was told of, and it is kept. A
+ * planned move waits for the last byte: of what might have been lost nothing is said unless
+ * some was. */
 static const char *loss_of(const json_t *g, const json_t *run, char text[SHOW_TEXT_SIZE])
 {
     const json_t *forecast = json_object_get(run, "forecast_lost_bytes");
@@ -285,6 +287,9 @@ static const char *loss_of(const json_t *g, const json_t *run, char text[SHOW_TE
         json_integer_value(lost) > 0)
         snprintf(text, SHOW_TEXT_SIZE, "lost 0, left behind %.60s (kept)",
                  show_bytes(lost, room));
+    else if (strcmp(text_of(run, "kind"), "switchover") == 0 &&
+             json_integer_value(lost) == 0)
+        snprintf(text, SHOW_TEXT_SIZE, "lost %.60s", show_bytes(lost, room));
     else
         snprintf(text, SHOW_TEXT_SIZE, "lost %.60s (forecast %.60s)",
                  show_bytes(lost, room), show_bytes(forecast, other));

@@ -280,16 +280,19 @@ static void test_width(void **unused)
 static void test_loss(void **unused)
 {
     static const struct {
-        const char *sync, *forecast, *lost, *text;
+        const char *kind, *sync, *forecast, *lost, *text;
     } rows[] = {
-        {"required", "0", "120", ", lost 0, left behind 120B (kept)\n"},
-        {"strict", "0", "120", ", lost 0, left behind 120B (kept)\n"},
-        {"required", "0", "0", ", lost 0 (forecast 0)\n"},
-        {"required", "0", "null", ", lost - (forecast 0)\n"},
-        {"required", "null", "120", ", lost 120B (forecast -)\n"},
-        {"required", "200", "120", ", lost 120B (forecast 200B)\n"},
-        {"preferred", "0", "120", ", lost 120B (forecast 0)\n"},
-        {"off", "0", "120", ", lost 120B (forecast 0)\n"},
+        {"switchover", "off", "215449", "0", ", lost 0\n"},
+        {"switchover", "off", "215449", "null", ", lost -\n"},
+        {"switchover", "off", "215449", "120", ", lost 120B (forecast 210.4KiB)\n"},
+        {"failover", "required", "0", "120", ", lost 0, left behind 120B (kept)\n"},
+        {"failover", "strict", "0", "120", ", lost 0, left behind 120B (kept)\n"},
+        {"failover", "required", "0", "0", ", lost 0 (forecast 0)\n"},
+        {"failover", "required", "0", "null", ", lost - (forecast 0)\n"},
+        {"failover", "required", "null", "120", ", lost 120B (forecast -)\n"},
+        {"failover", "required", "200", "120", ", lost 120B (forecast 200B)\n"},
+        {"failover", "preferred", "0", "120", ", lost 120B (forecast 0)\n"},
+        {"failover", "off", "0", "120", ", lost 120B (forecast 0)\n"},
     };
 
     (void)unused;
@@ -298,9 +301,9 @@ static void test_loss(void **unused)
         char members[300];
 
         snprintf(members, sizeof members,
-                 "\"sync\": \"%s\", \"run\": {\"kind\": \"failover\", "
+                 "\"sync\": \"%s\", \"run\": {\"kind\": \"%s\", "
                  "\"forecast_lost_bytes\": %s, \"lost_bytes\": %s}",
-                 rows[i].sync, rows[i].forecast, rows[i].lost);
+                 rows[i].sync, rows[i].kind, rows[i].forecast, rows[i].lost);
         out = shown_group(members);
         if (strstr(out, rows[i].text) == NULL)
             fail_msg("row %zu: %s", i, out);
