@@ -31,14 +31,19 @@
     X(REFUSE_GENERATION, 12, "stale-generation")                                           \
     X(REFUSE_STEP, 13, "wrong-step")                                                       \
     X(REFUSE_RENEWED, 14, "renewed-meanwhile")                                             \
-    X(REFUSE_EXISTS, 15, "exists")                                                         \
+    X(REFUSE_NAME_TAKEN, 15, "name-taken")                                                 \
     X(REFUSE_FULL, 16, "table-full")                                                       \
     X(REFUSE_INVALID, 17, "invalid")                                                       \
     X(REFUSE_OTHER_GROUP, 18, "belongs-to-other-group")                                    \
     X(REFUSE_ACTIVE_DIFFERS, 19, "active-region-differs")                                  \
     X(REFUSE_RUN, 20, "wrong-run")                                                         \
     X(REFUSE_RESIDENCY, 21, "residency")                                                   \
-    X(REFUSE_FORMAT, 22, "format-not-announced")
+    X(REFUSE_FORMAT, 22, "format-not-announced")                                           \
+    X(REFUSE_ALREADY_ACTIVE, 23, "already-active")                                         \
+    X(REFUSE_NOT_DECLARED, 24, "not-declared-active")                                      \
+    X(REFUSE_FIXED, 25, "fixed-in-place")                                                  \
+    X(REFUSE_ALREADY_MEMBER, 26, "already-member")                                         \
+    X(REFUSE_HEALTHY, 27, "healthy")
 
 enum refusal {
 #define X(name, number, text) name = (number),

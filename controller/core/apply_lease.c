@@ -18,7 +18,7 @@ void apply_controller(struct applying *a)
             return;
         }
         if (strcmp(s->controllers[i].name, c->name) == 0) {
-            refuse(a, REFUSE_EXISTS,
+            refuse(a, REFUSE_NAME_TAKEN,
                    "controller %s is known with id %" PRIu64 ", not %" PRIu64
                    ": compare the files of all controllers",
                    c->name, s->controllers[i].id, c->id);

@@ -364,7 +364,7 @@ int node_propose(struct node *n, const struct entry *e, node_done *on_done, void
     return 0;
 }
 
-void node_note_refused(struct node *n, const char *group, const char *text)
+static void note(struct node *n, const char *group, const char *rule, const char *text)
 {
     struct entry *e = &n->decoded; /* node_propose() reads it before it writes it */
     struct mono now = mono_now();
@@ -382,11 +382,22 @@ void node_note_refused(struct node *n, const char *group, const char *text)
         return;
     n->refused_tokens--;
 
-    *e = (struct entry){.kind = ENTRY_REFUSED, .rule = "operator"};
+    *e = (struct entry){.kind = ENTRY_REFUSED};
+    (void)snprintf(e->rule, sizeof e->rule, "%s", rule);
     (void)snprintf(e->group, sizeof e->group, "%s", group);
     text_set(e->refused.text, sizeof e->refused.text, "%s", text);
     if (node_propose(n, e, NULL, NULL, NULL, &err) != 0)
         log_debug("summary of a refused request not logged: %s", err.text);
+}
+
+void node_note_refused(struct node *n, const char *group, const char *text)
+{
+    note(n, group, "operator", text);
+}
+
+void node_note_held(struct node *n, const char *group, const char *text)
+{
+    note(n, group, "hold", text);
 }
 
 int node_receive(struct node *n, uint64_t from, const uint8_t *data, size_t len,

@@ -102,6 +102,19 @@ static void look_anew(struct inst *i)
     i->seen = NULL;
 }
 
+/* For `--check`, which knows no group but what is remembered of it. */
+static void remember_start(struct inst *i)
+{
+    const char *start = i->a->server->start;
+
+    if (i->rec == NULL || i->a->role == RF__ROLE__ROLE_DETACHED ||
+        strcmp(i->rec->start, start) == 0 || strlen(start) >= sizeof i->rec->start ||
+        strchr(start, '\n') != NULL)
+        return;
+    snprintf(i->rec->start, sizeof i->rec->start, "%s", start);
+    (void)steps_save(i->st);
+}
+
 static bool take_assignment(struct inst *i)
 {
     AUTO(buf_free) struct buf bytes = {0};
@@ -115,6 +128,10 @@ static bool take_assignment(struct inst *i)
     if (a->role == RF__ROLE__ROLE_NONE &&
         (i->a == NULL || i->a->role != RF__ROLE__ROLE_NONE))
         look_anew(i);
+    if (i->a == NULL || strcmp(i->a->server->start, a->server->start) != 0) {
+        i->start_looked_at = (struct mono){0};
+        i->cannot_start[0] = 0;
+    }
     if (i->a != NULL) {
         if (i->a->epoch != a->epoch)
             i->crashed = false;
@@ -130,6 +147,7 @@ static bool take_assignment(struct inst *i)
     }
     if (a->role == RF__ROLE__ROLE_DETACHED && i->rec != NULL && i->rec->ever_known)
         forget(i);
+    remember_start(i);
     open_helpers(i);
     i->fast_until = mono_plus_ms(mono_now(), FAST_FOR_MS);
     return true;
@@ -353,7 +371,8 @@ bool steps_view(struct steps *st, uint8_t slot, struct steps_view *ret)
                                .seen_age_ms = mono_since_ms(i->seen_at, mono_now()),
                                .assignment = i->a};
     memcpy(ret->group, i->group, sizeof ret->group);
-    memcpy(ret->problem, i->problem, sizeof ret->problem);
+    memcpy(ret->problem, i->problem[0] != 0 ? i->problem : i->cannot_start,
+           sizeof ret->problem);
     return true;
 }
 

@@ -165,6 +165,8 @@ static const char *problem_of(const struct inst *i)
         return i->problem;
     if (i->seen != NULL && i->seen->denied[0] != 0)
         return i->seen->denied;
+    if (i->cannot_start[0] != 0)
+        return i->cannot_start;
     /* A short wait is the way of things: lease and standby need a moment. */
     if (i->order != NULL && i->waits[0] != 0 &&
         mono_since_ms(i->waiting_since, mono_now()) > WAIT_SHOWN_MS)
@@ -184,7 +186,8 @@ static void say_report(struct inst *i, bool ready)
     r.ready = ready;
     r.step = i->run.own ? 0 : i->run.step;
     r.problem = wire_text(problem_of(i));
-    r.unfit = i->st->disk_problem[0] != 0;
+    /* One that runs is promoted without its unit; one that is down could not be. */
+    r.unfit = i->st->disk_problem[0] != 0 || (i->cannot_start[0] != 0 && !i->alive);
     r.shrink = shrink;
     for (size_t k = 0; k < i->a->n_peers && k < SHRINK_PEERS_MAX; k++)
         if ((i->shrink_bits & 1u << k) != 0)

@@ -165,7 +165,10 @@ void operator_propose(uint8_t group, enum entry_kind kind, uint64_t number)
         return;
     }
     if (kind == ENTRY_SWITCHOVER)
-        e.switchover = (struct entry_switchover){(uint8_t)number, g->epoch, "asked for"};
+        e.switchover = (struct entry_switchover){
+            .target = (uint8_t)number, .epoch = g->epoch, .reason = "asked for"};
+    if (kind == ENTRY_SWITCHOVER && number < g->instance_count)
+        memcpy(e.switchover.target_name, g->instances[number].agent, NAME_SIZE);
     if (kind == ENTRY_RUN_ABORT && g->phase != PHASE_SWITCHING && number == 0) {
         operator_propose(group, ENTRY_SWITCHOVER, g->active < 2 ? 1 - g->active : 0);
         later(sim.now + sim_between(5, 500) * NS_PER_MS, abort_it,
