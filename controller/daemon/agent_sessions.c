@@ -318,10 +318,44 @@ static void pong(struct session *se, const Rf__Ping *ping)
     send_frame(se, &frame);
 }
 
+static struct incarnation life_on_record(const struct session *se)
+{
+    const struct agent *known = state_agent(node_state(se->a->d->node), se->name);
+
+    return known != NULL ? known->incarnation : (struct incarnation){0};
+}
+
+/* I12: another life was put on record since this one was heard. The stream of a host that
+ * lost its power is open for seconds yet: passed on to a new leader as if it were said now,
+ * its hello would put the dead life on record, and the living one could never come back. */
+static bool is_overtaken(const struct session *se)
+{
+    const struct incarnation now = life_on_record(se);
+
+    return !incarnation_equal(&now, &se->on_record) &&
+           !incarnation_equal(&now, &se->incarnation);
+}
+
+static void pass_hello(struct session *se)
+{
+    struct agents *a = se->a;
+    AUTO(frame_free) Rf__Frame *f = NULL;
+
+    if (!node_leads(a->d->node))
+        peers_forward_up(a->d->peers, se->name, se->hello.data, se->hello.len, mono_now());
+    else if (frame_decode(se->hello.data, se->hello.len, &f, NULL) == 0)
+        agents_handle(a, se->name, agents_self_route(a), f, mono_now());
+}
+
 static void on_good_frame(struct session *se, const Rf__Frame *f, const uint8_t *data,
                           size_t len)
 {
     se->heard = mono_now();
+    se->on_record = life_on_record(se);
+    if (se->owes_hello) {
+        se->owes_hello = false;
+        pass_hello(se);
+    }
     if (f->body_case == RF__FRAME__BODY_PING) {
         pong(se, f->ping);
         return;
@@ -383,21 +417,16 @@ void agents_accept(struct agents *a, struct stream *s, const struct identity *pe
 
 void agents_leader_changed(struct agents *a)
 {
-    bool leads = node_leads(a->d->node);
     struct session *next;
 
     for (struct session *se = a->sessions; se != NULL; se = next) {
-        AUTO(frame_free) Rf__Frame *f = NULL;
-
         next = se->next;
         if (!is_usable(se, se->name))
             continue;
         welcome(se);
-        if (!leads)
-            peers_forward_up(a->d->peers, se->name, se->hello.data, se->hello.len,
-                             mono_now());
-        else if (frame_decode(se->hello.data, se->hello.len, &f, NULL) == 0)
-            agents_handle(a, se->name, agents_self_route(a), f, mono_now());
+        se->owes_hello = is_overtaken(se);
+        if (!se->owes_hello)
+            pass_hello(se);
     }
 }
 

@@ -35,6 +35,8 @@ struct session {
     struct incarnation incarnation;
     struct buf hello; /* the frame, to be passed on to a new leader */
     struct mono heard;
+    struct incarnation on_record; /* of its name, when it was heard last; none: nobody */
+    bool owes_hello;              /* it has to speak before its hello is passed on again */
     struct mono refused_at;
     struct mono welcomed; /* for the first time: it reports nothing before that */
     struct answered answers[ANSWERS_KEPT]; /* by seq */
