@@ -225,6 +225,7 @@ static const struct gate_ops sim_ops = {.read = sim_read,
 /* ---- below it --------------------------------------------------------------------------
  */
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): sockdestroy.h declares it so */
 int sockdestroy_port(uint16_t port, unsigned *ret_n, struct err *err)
 {
     int status;
