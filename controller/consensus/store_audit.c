@@ -251,6 +251,22 @@ int db_query_audit(struct db *db, const struct audit_query *q, struct audit_row 
     return 0;
 }
 
+int db_check_audit(struct db *db, const struct audit_row *rows, size_t n, uint64_t *seq,
+                   uint8_t hash[CHAIN_SIZE], struct err *err)
+{
+    uint8_t computed[CHAIN_SIZE];
+
+    for (size_t i = 0; i < n; i++) {
+        row_hash(&rows[i], computed);
+        if (rows[i].seq != *seq + 1 || memcmp(rows[i].prev_hash, hash, CHAIN_SIZE) != 0 ||
+            memcmp(rows[i].hash, computed, CHAIN_SIZE) != 0)
+            return audit_damaged(db->dir, rows[i].seq, err);
+        *seq = rows[i].seq;
+        memcpy(hash, computed, CHAIN_SIZE);
+    }
+    return 0;
+}
+
 static int verify_rows(sqlite3_stmt *s, const char *dir, uint64_t *ret_rows,
                        struct err *err)
 {

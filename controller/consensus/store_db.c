@@ -40,6 +40,7 @@ static const char *const statements[DB_STMT_MAX] = {
     [DB_HASH_AT] = "SELECT hash FROM entries WHERE idx = ?1",
     [DB_PUT_TAIL] = "INSERT OR REPLACE INTO tail VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
     [DB_PUT_SNAPSHOT] = "INSERT OR REPLACE INTO snapshot VALUES (1, ?1, ?2, ?3, ?4)",
+    [DB_PUT_META] = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
     [DB_PUT_AUDIT] = "INSERT INTO audit VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
 };
 
@@ -60,7 +61,8 @@ int db_error(struct db *db, struct err *err, const char *what)
     case SQLITE_NOTADB:
         return err_set(err, ERR_CORRUPT,
                        "%s: %s/raft.db is damaged (%s): keep the "
-                       "directory, check the disk, replace this node by one with a new id",
+                       "directory, check the disk, and replace this controller: `ringfence "
+                       "controller replace` gives it a new id",
                        what, db->dir, text);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -169,6 +171,13 @@ int db_mark_write(struct db *db, struct err *err)
     return 0;
 }
 
+int db_mark_sync(struct db *db, struct err *err)
+{
+    if (fdatasync(db->mark_fd) != 0)
+        return err_errno(err, errno, "sync %s/mark", db->dir);
+    return 0;
+}
+
 static uint64_t get64(const uint8_t *from)
 {
     uint64_t value = 0;
@@ -195,8 +204,8 @@ int db_mark_read(struct db *db, uint64_t *ret_commits, struct err *err)
     if (best == 0)
         return err_set(err, ERR_CORRUPT,
                        "%s/mark is missing or damaged: the directory was "
-                       "copied in part or its disk is failing; replace this node by one "
-                       "with a new id",
+                       "copied in part or its disk is failing; replace this controller: "
+                       "`ringfence controller replace` gives it a new id",
                        db->dir);
     *ret_commits = best;
     return 0;
@@ -359,6 +368,24 @@ int db_put_vote(struct db *db, uint64_t term, uint64_t vote, struct err *err)
     return db_run(db, s, "store term and vote", err);
 }
 
+/* The value carries its checksum behind it. */
+int db_put_note(struct db *db, enum store_note note, const uint8_t *data, size_t len,
+                struct err *err)
+{
+    static const char *const keys[] = {[NOTE_KIN] = "kin", [NOTE_CONDEMNED] = "condemned"};
+    AUTO(buf_free) struct buf value = {0};
+    sqlite3_stmt *s = db->stmt[DB_PUT_META];
+    uint8_t crc[8];
+
+    put64(crc, crc32_z(0, data, len));
+    if (buf_append(&value, data, len, err) != 0 ||
+        buf_append(&value, crc, sizeof crc, err) != 0)
+        return err->code;
+    sqlite3_bind_text(s, 1, keys[note], -1, SQLITE_STATIC);
+    sqlite3_bind_blob(s, 2, value.data, (int)value.len, SQLITE_STATIC);
+    return db_run(db, s, "store a note", err);
+}
+
 static int run_index(struct db *db, enum db_stmt stmt, uint64_t index, struct err *err)
 {
     sqlite3_bind_int64(db->stmt[stmt], 1, (sqlite3_int64)index);
@@ -416,6 +443,7 @@ int db_put_entries(struct db *db, const struct order_store_entries *o, struct er
             run_index(db, DB_CUT_BEHIND, o->first_index, err) != 0)
             return err->code;
         db->tail.last = o->first_index - 1;
+        db->scrub.next = 0; /* what was checked may be gone */
     }
     for (size_t i = 0; i < o->n; i++)
         if (put_entry(db, o->first_index + i, &o->entries[i], err) != 0)
@@ -426,6 +454,7 @@ int db_put_entries(struct db *db, const struct order_store_entries *o, struct er
 static int cut_for_snapshot(struct db *db, const struct order_store_snapshot *o,
                             struct err *err)
 {
+    db->scrub.next = 0; /* its first row may be gone */
     if (o->discard_log) {
         envelope_hash(o->data, o->len, db->tail.base);
         memcpy(db->tail.hash, db->tail.base, CHAIN_SIZE);

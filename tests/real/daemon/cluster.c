@@ -56,8 +56,9 @@ void cluster_write_config(struct cluster *c, int node, const char *path, const c
     fprintf(f, "key: %s/pki/controller-%s.key}\n", c->dir, n);
     fprintf(f, "raft: {election: 300ms, heartbeat: 50ms}\ncontrollers:\n");
     for (int i = 0; i < NODES; i++)
-        fprintf(f, "  - {id: %d, name: %s, region: %s, address: \"127.0.0.1:%u\"}\n", i + 1,
-                node_names[i], node_names[i], c->ports[i]);
+        fprintf(f, "  - {id: %u, name: %s, region: %s, address: \"127.0.0.1:%u\"}\n",
+                i == node && c->ids[i] != 0 ? c->ids[i] : (unsigned)i + 1, node_names[i],
+                node_names[i], c->ports[i]);
     if (extra != NULL)
         fputs(extra, f);
     fclose(f);
@@ -116,14 +117,29 @@ static int spawn(const char *const *arguments, const char *log)
     return pid;
 }
 
-void cluster_start(struct cluster *c, int node, bool bootstrap)
+static void start(struct cluster *c, int node, const char *mode)
 {
     char config[CLUSTER_PATH], log[CLUSTER_PATH];
-    const char *arguments[] = {"--config", config, bootstrap ? "--bootstrap" : NULL, NULL};
+    const char *arguments[] = {"--config", config, mode, NULL};
 
     cluster_config(c, node, config);
     snprintf(log, sizeof log, "%.120s/%s.log", c->dir, node_names[node]);
     c->pids[node] = spawn(arguments, log);
+}
+
+void cluster_start(struct cluster *c, int node, bool bootstrap)
+{
+    start(c, node, bootstrap ? "--bootstrap" : NULL);
+}
+
+void cluster_join(struct cluster *c, int node, unsigned id)
+{
+    char config[CLUSTER_PATH];
+
+    c->ids[node] = id;
+    cluster_config(c, node, config);
+    cluster_write_config(c, node, config, NULL);
+    start(c, node, "--join");
 }
 
 void cluster_start_all(struct cluster *c)

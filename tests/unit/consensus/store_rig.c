@@ -42,6 +42,7 @@ struct store_config rig_config(bool bootstrap, const char *vfs)
                                  .node_id = 1,
                                  .incarnation = 1,
                                  .allow_bootstrap = bootstrap,
+                                 .new_id = 77,
                                  .bootstrap_entry = voters,
                                  .bootstrap_len = sizeof voters,
                                  .wal_pages = 16, /* made at a step, too */
