@@ -71,11 +71,11 @@ static int load(struct store *s, const struct store_config *c, struct driver_sta
         db_open(&s->db, c, err) != 0 || db_identify(&s->db, c, err) != 0 ||
         sync_dir(c->dir, err) != 0)
         return err->code;
-    if (fsync(s->db.mark_fd) != 0)
-        return err_errno(err, errno, "sync %s/mark", c->dir);
-    if (db_load(&s->db, ret, &s->loaded, err) != 0)
+    if (db_mark_sync(&s->db, err) != 0 || db_load(&s->db, ret, &s->loaded, err) != 0)
         return err->code;
-    return db_make_room(&s->db, c->wal_pages, err);
+    if (db_make_room(&s->db, c->wal_pages, err) != 0 || db_mark_write(&s->db, err) != 0)
+        return err->code;
+    return db_mark_sync(&s->db, err);
 }
 
 static void release(struct store *s)
@@ -158,10 +158,11 @@ static void on_watch(uv_timer_t *watch)
     }
     if (++s->watched_ticks < STALL_TICKS)
         return;
-    (void)err_set(&err, ERR_TIMEOUT,
-                  "the disk under %s has not finished a write within %" PRIu32
-                  " ms: a leader that cannot store must not lead; check the disk, restart",
-                  s->db.dir, s->stall_ms);
+    (void)err_set(
+        &err, ERR_TIMEOUT,
+        "the disk under %s has not finished a write within %" PRIu32
+        " ms: a leader that cannot store must not lead; check the disk, restart; " DB_CURE,
+        s->db.dir, s->stall_ms);
     s->stalled = true;
     tell_fatal(s, &err);
 }
@@ -271,7 +272,9 @@ void store_close(struct store *s)
 
 static int check_room(const struct store *s, const struct store_op *op, struct err *err)
 {
-    if (s->failed || s->stop || s->told_fatal)
+    if (s->failed) /* whoever hears of it first is told why */
+        return err_set(err, ERR_CLOSED, "%s", s->fatal.text);
+    if (s->stop || s->told_fatal)
         return err_set(err, ERR_CLOSED, "the store of %s has stopped", s->db.dir);
     if (s->queue.n >= STORE_QUEUE_MAX || s->queued_bytes + op->bytes > STORE_QUEUE_BYTES)
         return err_set(err, ERR_FULL,

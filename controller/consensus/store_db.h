@@ -38,10 +38,18 @@ enum db_stmt {
     DB_STMT_MAX
 };
 
-/* One row: which entries there are, and the row hash before the first and of the last. */
+/* Where no other way is left. */
+#define DB_CURE                                                                            \
+    "if it cannot be mended, replace this controller: `ringfence controller replace` "     \
+    "gives it a new id"
+
+/* One row: which entries there are, the row hash before the first and of the last, and the
+ * newest row of the audit trail. */
 struct db_tail {
     uint64_t commits, first, last;
     uint8_t base[CHAIN_SIZE], hash[CHAIN_SIZE];
+    uint64_t audit_seq;
+    uint8_t audit_hash[CHAIN_SIZE];
 };
 
 /* How far the slow check of what lies on the disk has come. */
@@ -61,8 +69,7 @@ struct db {
     uint64_t store_id, digest;
     int wal_pages;
     struct db_tail tail;
-    uint64_t audit_seq, audit_index; /* of the newest row */
-    uint8_t audit_hash[CHAIN_SIZE];
+    uint64_t audit_index; /* of the newest row */
     struct db_scrub scrub;
 };
 
@@ -113,8 +120,9 @@ MUST_USE int db_mark_read(struct db *db, uint64_t *ret_commits, struct err *err)
 
 /* ---- store_wal.c ---- */
 
-/* Once, when the directory is loaded: commits then overwrite the write-ahead log instead of
- * making it longer. */
+/* Once, when the directory is loaded, before anything that was loaded counts: what the
+ * write-ahead log has is on the disk afterwards, even if a former life's sync of it failed;
+ * and commits overwrite it instead of making it longer. */
 MUST_USE int db_make_room(struct db *db, uint32_t pages, struct err *err);
 
 /* ---- store_load.c ---- */
@@ -128,7 +136,8 @@ void db_loaded_free(struct db_loaded *loaded);
 MUST_USE int db_check_entry(struct db *db, sqlite3_stmt *s, uint64_t index,
                             uint8_t hash[CHAIN_SIZE], struct consensus_entry *ret,
                             struct err *err);
-/* Vote, end of the log, snapshot and notes, read anew and compared with their checksums. */
+/* Identity, vote, end of the log, snapshot and notes, read anew and compared with their
+ * checksums. */
 MUST_USE int db_check_head(struct db *db, struct err *err);
 
 /* ---- store_scrub.c ---- */
@@ -143,7 +152,8 @@ MUST_USE int db_put_audit(struct db *db, const struct audit_row *rows, size_t n,
                           struct err *err);
 MUST_USE int db_put_audit_gap(struct db *db, uint64_t index, uint64_t term,
                               struct err *err);
-MUST_USE int db_load_audit_end(struct db *db, struct err *err);
+/* All of it, up to the row that db->tail names. */
+MUST_USE int db_load_audit(struct db *db, struct err *err);
 /* `n` rows that follow the one of `*seq` and `hash`; both move on. */
 MUST_USE int db_check_audit(struct db *db, const struct audit_row *rows, size_t n,
                             uint64_t *seq, uint8_t hash[CHAIN_SIZE], struct err *err);

@@ -58,10 +58,39 @@ static int get_meta(struct db *db, const char *key, char *ret, size_t size, stru
     return status;
 }
 
+/* Over every row but the notes, which have their own: a note whose key was damaged is one
+ * of them, then. */
+static int identity_crc(struct db *db, uint32_t *ret, struct err *err)
+{
+    sqlite3_stmt *s = NULL;
+    uLong crc = 0;
+    int code, status = 0;
+
+    if (db_prepare(db,
+                   "SELECT key, value FROM meta WHERE key NOT IN ('identity', 'kin', "
+                   "'condemned') ORDER BY key",
+                   &s, err) != 0)
+        return err->code;
+    while ((code = sqlite3_step(s)) == SQLITE_ROW)
+        for (int i = 0; i < 2; i++) {
+            const uint8_t *bytes = sqlite3_column_blob(s, i);
+            size_t len = (size_t)sqlite3_column_bytes(s, i);
+
+            crc = crc32_z(crc, (const uint8_t *)&len, sizeof len);
+            crc = len != 0 ? crc32_z(crc, bytes, len) : crc;
+        }
+    if (code != SQLITE_DONE)
+        status = db_error(db, err, "read the node's identity");
+    sqlite3_finalize(s);
+    *ret = (uint32_t)crc;
+    return status;
+}
+
 static int bootstrap(struct db *db, const struct store_config *c, struct err *err)
 {
     struct consensus_entry voters = {1, ENTRY_VOTERS, c->bootstrap_entry, c->bootstrap_len};
     struct order_store_entries first = {0, 1, &voters, 1};
+    uint32_t crc = 0;
 
     /* The mark first: whenever a crash comes, it is there and not ahead. */
     db->tail = (struct db_tail){.commits = 1, .first = 1};
@@ -78,7 +107,25 @@ static int bootstrap(struct db *db, const struct store_config *c, struct err *er
         return err_wrap(err, "bootstrap");
     db->store_id = c->new_id;
     db->digest = c->allow_bootstrap ? c->digest : 0;
+    if (identity_crc(db, &crc, err) != 0 || put_meta_number(db, "identity", crc, err) != 0)
+        return err_wrap(err, "bootstrap");
     return db_commit(db, err);
+}
+
+static int check_identity(struct db *db, struct err *err)
+{
+    char text[24] = "";
+    uint32_t crc = 0;
+    int status = get_meta(db, "identity", text, sizeof text, err);
+
+    if (status < 0 || identity_crc(db, &crc, err) != 0)
+        return err->code;
+    if (status > 0 || strtoull(text, NULL, 10) != crc)
+        return err_set(err, ERR_CORRUPT,
+                       "%s/raft.db: what it says of whose it is does not fit its "
+                       "checksum: " ADVICE,
+                       db->dir);
+    return 0;
 }
 
 static int check_meta(struct db *db, const char *key, const char *expected, struct err *err)
@@ -156,9 +203,11 @@ int db_identify(struct db *db, const struct store_config *c, struct err *err)
         return bootstrap(db, c, err);
     if (strtoull(format, NULL, 10) > STORE_FORMAT_VERSION)
         return err_set(err, ERR_UNSUPPORTED,
-                       "%s has format %s, this build knows %d: upgrade it", db->dir, format,
-                       STORE_FORMAT_VERSION);
-    if (check_number(db, "format", STORE_FORMAT_VERSION, err) != 0 ||
+                       "%s has format %s, this build knows %d: upgrade it (or, if no newer "
+                       "one has run here, raft.db is damaged: " ADVICE ")",
+                       db->dir, format, STORE_FORMAT_VERSION);
+    if (check_identity(db, err) != 0 ||
+        check_number(db, "format", STORE_FORMAT_VERSION, err) != 0 ||
         check_meta(db, "cluster", c->cluster, err) != 0 ||
         check_meta(db, "node", c->node, err) != 0 ||
         check_number(db, "node_id", c->node_id, err) != 0 || read_store_id(db, err) != 0)
@@ -229,8 +278,9 @@ static int load_tail(struct db *db, struct err *err)
     struct db_tail *t = &db->tail;
     uint64_t crc, mark = 0;
     bool whole;
-    int status =
-        one_row(db, "SELECT commits, first, last, base, hash, crc FROM tail", &s, err);
+    int status = one_row(
+        db, "SELECT commits, first, last, base, hash, audit_seq, audit_hash, crc FROM tail",
+        &s, err);
 
     if (status > 0)
         return damaged(db, "the end of the log is not recorded", 0, err);
@@ -239,8 +289,10 @@ static int load_tail(struct db *db, struct err *err)
     t->commits = column64(s, 0);
     t->first = column64(s, 1);
     t->last = column64(s, 2);
-    whole = column_hash(s, 3, t->base) && column_hash(s, 4, t->hash);
-    crc = column64(s, 5);
+    t->audit_seq = column64(s, 5);
+    whole = column_hash(s, 3, t->base) && column_hash(s, 4, t->hash) &&
+            column_hash(s, 6, t->audit_hash);
+    crc = column64(s, 7);
     sqlite3_finalize(s);
     if (!whole || crc != db_tail_crc(t))
         return damaged(db, "checksum of the log's end does not fit, last entry", t->last,
@@ -414,7 +466,9 @@ int db_check_head(struct db *db, struct err *err)
     struct db_tail now = db->tail;
     int status;
 
-    status = load_vote(db, &state, err);
+    status = check_identity(db, err);
+    if (status == 0)
+        status = load_vote(db, &state, err);
     if (status == 0)
         status = load_snapshot(db, &state, &loaded, err);
     if (status == 0)
@@ -441,7 +495,7 @@ int db_load(struct db *db, struct driver_state *ret, struct db_loaded *loaded,
     ret->first_index = db->tail.first;
     ret->entries = loaded->entries;
     ret->n_entries = loaded->n_entries;
-    return db_load_audit_end(db, err);
+    return db_load_audit(db, err);
 }
 
 void db_loaded_free(struct db_loaded *loaded)

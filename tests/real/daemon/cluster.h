@@ -27,6 +27,7 @@ struct cluster {
     uv_loop_t loop;
     char dir[CLUSTER_PATH];
     uint16_t ports[NODES], metrics[NODES];
+    int held[2 * NODES]; /* sockets that keep the ports from others */
     int pids[NODES];     /* 0: not running */
     unsigned ids[NODES]; /* as each one's own file says of itself; 0: 1, 2, 3 */
 };

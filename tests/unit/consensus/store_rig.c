@@ -72,7 +72,7 @@ void rig_close(void)
 }
 
 /* What a restart would see, in words. */
-static void dump(const struct driver_state *s, char *out)
+void rig_dump(const struct driver_state *s, char *out)
 {
     size_t n = (size_t)snprintf(
         out, DUMP_SIZE,
@@ -95,7 +95,7 @@ int rig_load(bool bootstrap, char *out, struct err *err)
 
     if (status != 0)
         return status;
-    dump(&state, out);
+    rig_dump(&state, out);
     store_loaded_free(rig.store);
     rig_close();
     return 0;
