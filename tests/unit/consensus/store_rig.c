@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "controller/base/clock.h"
 #include "tests/unit/consensus/store_rig.h"
@@ -213,4 +214,15 @@ void rig_history(unsigned ops)
         rig_wait(k);
     }
     rig_close();
+}
+
+void rig_change(const char *sql)
+{
+    char path[80];
+    sqlite3 *db;
+
+    snprintf(path, sizeof path, "%s/raft.db", rig_dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
 }

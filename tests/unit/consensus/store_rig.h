@@ -40,6 +40,8 @@ int rig_audit(uint64_t index);
 int rig_put(unsigned k);
 /* Until it is reported, or the store has stopped. */
 void rig_wait(uint64_t seq);
+/* Behind its back, while it is closed. */
+void rig_change(const char *sql);
 /* A new directory with the first `ops` of them. */
 void rig_history(unsigned ops);
 
