@@ -206,7 +206,7 @@ static int verify_all(struct db *db, struct audit_row *ret_last, struct err *err
 /* A chain alone does not tell that its last rows are gone: the log's end names them. */
 int db_load_audit(struct db *db, struct err *err)
 {
-    struct audit_row last;
+    struct audit_row last = {0};
 
     if (verify_all(db, &last, err) != 0)
         return err->code;
@@ -293,7 +293,7 @@ int store_verify_audit(const char *dir, uint64_t *ret_rows, struct err *err)
 {
     struct store_config config = {.dir = dir};
     char path[DB_PATH_SIZE + 8];
-    struct audit_row last;
+    struct audit_row last = {0};
     struct db db;
     struct err local;
     int status;

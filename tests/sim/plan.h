@@ -46,7 +46,8 @@
     X(FAULT_ABORT, "abort")                                                                \
     X(FAULT_PAUSE, "pause")                                                                \
     X(FAULT_DETACH, "detach")                                                              \
-    X(FAULT_POLICY, "policy-changed")
+    X(FAULT_POLICY, "policy-changed")                                                      \
+    X(FAULT_CTL_REPLACED, "controller-replaced")
 
 enum fault_kind {
 #define X(name, text) name,

@@ -10,6 +10,7 @@
 #include "controller/base/assert.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/kernel.h"
+#include "tests/sim/replace.h"
 #include "tests/sim/store.h"
 
 enum { STALL_MS = 5000 };
@@ -281,15 +282,19 @@ int store_put_snapshot(struct store *s, const struct order_store_snapshot *p,
     return 0;
 }
 
-/* Nobody here loses a disk or puts an old copy back: whoever is condemned is so by mistake.
- */
+/* Only the one that replace.c starts so has an empty disk under its old id, and nobody has
+ * an old copy: whoever else is condemned is so by mistake. */
 int store_put_note(struct store *s, enum store_note note, const uint8_t *data, size_t len,
                    store_noted *on_stored, struct err *err)
 {
-    struct op *o = op_new(s, ORDER_STORE_ENTRIES, 0);
+    struct op *o;
 
-    if (note == NOTE_CONDEMNED)
-        sim_fail("condemned: %.*s", (int)len, (const char *)data);
+    if (note == NOTE_CONDEMNED) {
+        if (!replace_condemned(s->node))
+            sim_fail("condemned: %.*s", (int)len, (const char *)data);
+        return 0; /* whoever emptied the disk once does so again */
+    }
+    o = op_new(s, ORDER_STORE_ENTRIES, 0);
     o->is_note = true;
     o->noted = on_stored;
     if (buf_append(&o->note, data, len, err) != 0)
@@ -356,29 +361,37 @@ static void load(struct store *s, struct driver_state *ret)
     ret->entries = s->loaded;
 }
 
+static void make(struct disk *d, const struct store_config *config)
+{
+    d->made = true;
+    d->store = config->new_id;
+    d->commits = d->term = d->first = 1;
+    if (!config->allow_bootstrap)
+        return; /* the others bring the log */
+    d->digest = config->digest;
+    d->last = 1;
+    copy_entry(slot(d, 1),
+               &(struct consensus_entry){1, ENTRY_VOTERS, config->bootstrap_entry,
+                                         config->bootstrap_len});
+}
+
 int store_open(struct store **ret_store, struct uv_loop_s *loop,
                const struct store_config *config, struct store_callbacks callbacks,
                struct driver_state *ret_state, struct err *err)
 {
     struct store *s = calloc(1, sizeof *s);
-    struct disk *d = &disks[config->node_id - 1];
+    struct task *task = loop->data;
+    struct disk *d = &disks[task->proc->node];
 
     if (s == NULL)
         return err_set(err, ERR_NOMEM, "store");
-    s->node = (uint8_t)(config->node_id - 1);
-    s->task = loop->data;
+    s->node = task->proc->node;
+    s->task = task;
     s->callbacks = callbacks;
     s->tail = &s->ops;
     if (!d->made) {
-        ASSERT(config->allow_bootstrap);
-        d->made = true;
-        d->store = config->new_id;
-        d->digest = config->digest;
-        d->commits = 1;
-        d->term = d->first = d->last = 1;
-        copy_entry(slot(d, 1),
-                   &(struct consensus_entry){1, ENTRY_VOTERS, config->bootstrap_entry,
-                                             config->bootstrap_len});
+        ASSERT(config->allow_bootstrap || config->allow_join);
+        make(d, config);
     }
     load(s, ret_state);
     *ret_store = s;
@@ -416,13 +429,17 @@ void store_close(struct store *s)
 
 void store_begin(void) { memset(disks, 0, sizeof disks); }
 
+void store_lose(uint8_t node)
+{
+    cut_behind(&disks[node], disks[node].first);
+    buf_free(&disks[node].snapshot);
+    buf_free(&disks[node].kin);
+    free(disks[node].log);
+    disks[node] = (struct disk){0};
+}
+
 void store_end(void)
 {
-    for (unsigned i = 0; i < CTLS; i++) {
-        cut_behind(&disks[i], disks[i].first);
-        buf_free(&disks[i].snapshot);
-        buf_free(&disks[i].kin);
-        free(disks[i].log);
-    }
-    memset(disks, 0, sizeof disks);
+    for (uint8_t i = 0; i < CTLS; i++)
+        store_lose(i);
 }
