@@ -188,6 +188,30 @@ unsigned pg_processes(const struct pg *pg, int signal)
     return n + cgroup_processes(pg, signal);
 }
 
+/* The lock beside the socket names a pid and the data directory, and PostgreSQL goes by the
+ * pid here as well. One that names another directory is another server's. */
+static int clear_socket_lock(const struct pg *pg, struct err *err)
+{
+    AUTO(auto_free) char *text = NULL;
+    char path[512];
+    struct stat named, data;
+    char *dir, *end;
+
+    snprintf(path, sizeof path, "%s/.s.PGSQL.%" PRIu32 ".lock", pg->spec->socket_dir,
+             pg->spec->port);
+    if (pg_file_read(path, 4096, &text, NULL) != 0)
+        return 0;
+    dir = strchr(text, '\n');
+    end = dir != NULL ? strchr(dir + 1, '\n') : NULL;
+    if (end == NULL)
+        return 0;
+    *end = '\0';
+    if (stat(dir + 1, &named) != 0 || stat(pg->spec->data, &data) != 0 ||
+        named.st_dev != data.st_dev || named.st_ino != data.st_ino)
+        return 0;
+    return pg_file_remove(path, err);
+}
+
 int pg_pidfile_clear(const struct pg *pg, struct err *err)
 {
     AUTO(auto_free) char *path = pg_path(pg, "postmaster.pid");
@@ -199,7 +223,9 @@ int pg_pidfile_clear(const struct pg *pg, struct err *err)
     if (pm.pid != 0 || pg_processes(pg, 0) > 0)
         return err_set(err, ERR_BUSY, "processes of a server are left on %s",
                        pg->spec->data);
-    return pg_file_remove(path, err);
+    if (pg_file_remove(path, err) != 0)
+        return err->code;
+    return clear_socket_lock(pg, err);
 }
 
 /* Our tools carry the data directory in their environment, whatever they are called. */

@@ -23,9 +23,9 @@ struct pg_postmaster {
 /* Reads postmaster.pid and verifies it: the process lives and works in this directory. */
 void pg_postmaster_find(const struct pg *pg, struct pg_postmaster *ret);
 
-/* Removes the postmaster.pid of a server of which nothing is left. PostgreSQL itself goes
- * by the pid: it would refuse to start while that is a zombie or was given to another
- * process. ERR_BUSY  something is left */
+/* Removes the postmaster.pid of a server of which nothing is left, and the lock beside its
+ * socket. PostgreSQL itself goes by the pid in them: it would refuse to start while that is
+ * a zombie or was given to another process. ERR_BUSY  something is left */
 MUST_USE int pg_pidfile_clear(const struct pg *pg, struct err *err);
 
 /* Directory and port of the socket the running server has (line 5 of postmaster.pid), so

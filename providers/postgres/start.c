@@ -17,7 +17,12 @@
 #include "providers/postgres/files.h"
 #include "providers/postgres/mark.h"
 
-enum { LOG_KEEP_BYTES = 16 << 20, LOG_TAIL_BYTES = 4096, ARGS_MAX = 96 };
+enum {
+    LOG_KEEP_BYTES = 16 << 20,
+    LOG_TAIL_BYTES = 4096,
+    ARGS_MAX = 96,
+    UNIT_LOOK_MS = 250
+};
 
 struct argv {
     size_t n;
@@ -209,21 +214,56 @@ void pg_reap(struct pg *pg)
         pg->started = 0;
 }
 
-/* Ours by its exit; of one that systemd starts only the deadline tells. */
-static bool has_ended(struct pg *pg, bool ours)
+/* A unit that has no job left and is not active will not come by waiting. Asked seldom: it
+ * is a process each time. An answer that cannot be had tells nothing. */
+static bool unit_has_ended(struct pg *pg, struct mono deadline, struct mono *next_look)
 {
+    struct pg_tool tool = {
+        .program = "systemctl",
+        .args = {"show", "--property=ActiveState,Job",
+                 pg->spec->start + strlen("systemd:")},
+        .as_root = true,
+        .unmarked = true,
+    };
+    AUTO(auto_free) char *output = NULL;
+    struct err err;
+    const char *job;
+
+    if (mono_now().ns < next_look->ns)
+        return false;
+    *next_look = mono_plus_ms(mono_now(), UNIT_LOOK_MS);
+    if (pg_run_ok(pg, &tool, deadline, &output, &err) != 0)
+        return false;
+    job = strstr(output, "Job="); /* no such line, or 0, where there is none */
+    if (job != NULL && strtoul(job + strlen("Job="), NULL, 10) != 0)
+        return false;
+    return strstr(output, "ActiveState=failed") != NULL ||
+           strstr(output, "ActiveState=inactive") != NULL;
+}
+
+/* Ours by its exit, one that systemd starts by what systemd says of its unit. */
+static bool has_ended(struct pg *pg, bool ours, struct mono deadline,
+                      struct mono *next_look)
+{
+    struct pg_postmaster pm;
+
     pg_reap(pg);
-    return ours && pg->started == 0;
+    if (ours)
+        return pg->started == 0;
+    pg_postmaster_find(pg, &pm);
+    return pm.pid == 0 && unit_has_ended(pg, deadline, next_look);
 }
 
 static int wait_ready(struct pg *pg, bool ours, struct mono deadline, bool *ret_ended,
                       struct err *err)
 {
+    struct mono next_look = mono_plus_ms(mono_now(), UNIT_LOOK_MS);
+
     for (;;) {
         int status = ERR_NOTFOUND;
         struct pg_postmaster pm;
 
-        *ret_ended = has_ended(pg, ours);
+        *ret_ended = has_ended(pg, ours, deadline, &next_look);
         if (*ret_ended)
             return err_set(err, ERR_REFUSED, "PostgreSQL ended");
         pg_postmaster_find(pg, &pm);
@@ -242,13 +282,27 @@ static int wait_ready(struct pg *pg, bool ours, struct mono deadline, bool *ret_
     }
 }
 
+static int say_ended(const struct pg *pg, bool ours, int log, off_t from, struct err *err)
+{
+    char words[256];
+
+    if (!ours)
+        return err_set(err, ERR_REFUSED,
+                       "PostgreSQL on %s did not start: its unit %s has ended again; "
+                       "journalctl -u %s says why",
+                       pg->spec->data, pg->spec->start + strlen("systemd:"),
+                       pg->spec->start + strlen("systemd:"));
+    last_words_of(log, from, words, sizeof words);
+    return err_set(err, ERR_REFUSED, "PostgreSQL on %s did not start: %s", pg->spec->data,
+                   words);
+}
+
 int pg_start(struct pg *pg, struct mono deadline, struct err *err)
 {
     bool ours = strncmp(pg->spec->start, "systemd:", 8) != 0;
     AUTO(auto_close) int log = -1;
     struct pg_mark mark;
     bool ended = false;
-    char words[256];
     off_t from;
     int status;
 
@@ -274,10 +328,7 @@ int pg_start(struct pg *pg, struct mono deadline, struct err *err)
     if (status != 0)
         return err_wrap(err, "start PostgreSQL on %s", pg->spec->data);
     status = wait_ready(pg, ours, deadline, &ended, err);
-    if (ended) { /* else it is there, and what it last wrote is not why we failed */
-        last_words_of(log, from, words, sizeof words);
-        return err_set(err, ERR_REFUSED, "PostgreSQL on %s did not start: %s",
-                       pg->spec->data, words);
-    }
+    if (ended) /* else it is there, and what it last wrote is not why we failed */
+        return say_ended(pg, ours, log, from, err);
     return status == 0 ? 0 : err_wrap(err, "start PostgreSQL on %s", pg->spec->data);
 }

@@ -117,8 +117,10 @@ void pg_set_names(struct server *s, char *const *names, size_t n, uint64_t gener
     ASSERT(n <= MEMBERS_MAX);
     s->name_count = (unsigned)n;
     for (size_t i = 0; i < n; i++) {
-        ASSERT(strlen(names[i]) < STANDBY_NAME);
-        strcpy(s->names[i], names[i]);
+        size_t size = strlen(names[i]) + 1;
+
+        ASSERT(size <= STANDBY_NAME);
+        memcpy(s->names[i], names[i], size);
     }
     s->generation = generation;
     s->blocked = false;

@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <pwd.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <netinet/in.h>
 #include <arpa/inet.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -313,6 +315,39 @@ static void a_socket_directory_is_taken_back(void **state)
     assert_non_null(strstr(r->text, "chown"));
 }
 
+/* A zombie of the server's user: process 1 of a container may be slow to reap. */
+static pid_t make_zombie(void)
+{
+    struct passwd *user = getpwnam("postgres");
+    siginfo_t ended;
+    pid_t pid;
+
+    assert_non_null(user);
+    pid = fork();
+    if (pid == 0)
+        _exit(setgid(user->pw_gid) == 0 && setuid(user->pw_uid) == 0 ? 0 : 1);
+    assert_int_equal(waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT), 0);
+    assert_int_equal(ended.si_status, 0);
+    return pid;
+}
+
+/* PostgreSQL goes by the pid in its locks, and to a zombie a signal can be sent. */
+static void a_dead_servers_locks_are_no_bar(void **state)
+{
+    struct world *w = *state;
+    struct node *n = &w->east;
+    pid_t zombie;
+
+    lead(n);
+    signal_all(n, SIGKILL);
+    zombie = make_zombie();
+    assert_int_equal(run("sed -i 1s/.*/%d/ %s/postmaster.pid %s/.s.PGSQL.%u.lock", zombie,
+                         n->data, n->socket, n->spec.port),
+                     0);
+    lead(n);
+    waitpid(zombie, NULL, 0);
+}
+
 /* A port in use is an error that says so. */
 static void a_port_in_use_is_told(void **state)
 {
@@ -351,6 +386,7 @@ int main(void)
         T(a_stop_drains_to_the_standby),
         T(a_frozen_server_is_stopped_in_time),
         T(a_socket_directory_is_taken_back),
+        T(a_dead_servers_locks_are_no_bar),
         T(a_port_in_use_is_told),
     };
 

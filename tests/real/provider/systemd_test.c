@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "controller/base/clock.h"
 #include "tests/real/provider/cluster.h"
 
 static char unit[] = "systemd:postgresql@15-rftest";
@@ -114,6 +115,23 @@ static void a_unit_that_is_not_there_is_named(void **state)
     assert_non_null(strstr(result->text, "postgresql@15-nobody not found"));
 }
 
+/* A start that fails is told at once, not when the step's time is over. */
+static void a_unit_that_ends_again_is_told(void **state)
+{
+    struct world *w = *state;
+    struct step s = step_make(RF__STEP_KIND__STEP_LEAD, 60000);
+    AUTO(result_free) Rf__StepResult *result = NULL;
+    struct mono began;
+
+    append_line("/etc/postgresql/15/rftest/postgresql.conf", "work_mem = nonsense");
+    began = mono_now();
+    result = step_do(&w->east, &s);
+    assert_int_equal(result->outcome, RF__STEP_OUTCOME__OUTCOME_FAILED);
+    print_message("%s\n", result->text);
+    assert_non_null(strstr(result->text, "journalctl -u postgresql@15-rftest"));
+    assert_true(ms_since(began) < 50000);
+}
+
 static const char *level_of(struct node *n, const char *check)
 {
     static char host[] = "host", level[16];
@@ -162,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(the_unit_starts_what_is_led),
         T(a_unit_that_is_not_there_is_named),
+        T(a_unit_that_ends_again_is_told),
         T(the_doctor_looks_at_the_unit),
     };
 

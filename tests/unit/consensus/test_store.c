@@ -116,6 +116,14 @@ static bool survives(enum faulty_mode mode, unsigned step)
     return WIFEXITED(status) && WEXITSTATUS(status) == 42;
 }
 
+/* ThreadSanitizer looks for races, and finds none at one step that are not at another: it
+ * makes a life eight times as long, and gets every fifth. */
+#ifdef __SANITIZE_THREAD__
+enum { STRIDE = 5 };
+#else
+enum { STRIDE = 1 };
+#endif
+
 static void survives_at_every_step(enum faulty_mode mode)
 {
     enum { STEPS_MAX = 2000, STEPS_MIN = 40 };
@@ -123,7 +131,7 @@ static void survives_at_every_step(enum faulty_mode mode)
 
     expect_all();
     while (!survives(mode, step) && step < STEPS_MAX)
-        step++;
+        step += STRIDE;
     assert_in_range(step, STEPS_MIN, STEPS_MAX - 1);
 }
 
