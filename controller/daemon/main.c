@@ -59,6 +59,8 @@ static const struct help_pair exit_codes[] = {
 static const struct help_pair files[] = {
     {DEFAULT_CONFIG, "configuration; a complete example is in deploy/examples"},
     {"/var/lib/ringfence/controller/raft.db", "log, vote, snapshot, audit trail"},
+    {"/var/lib/ringfence/controller/mark",
+     "how much raft.db must have: neither is ever restored, copied or deleted alone"},
     {"/run/ringfence/ringfenced.sock", "the API"},
     {NULL, NULL},
 };
