@@ -25,6 +25,8 @@ static const char *const sync_names[] = {
 
 const char *sync_name(enum sync_mode m) { return sync_names[m]; }
 
+bool sync_is_binding(enum sync_mode m) { return m == SYNC_REQUIRED || m == SYNC_STRICT; }
+
 bool sync_parse(const char *text, enum sync_mode *ret_mode)
 {
     for (size_t i = 0; i < ARRAY_LEN(sync_names); i++) {

@@ -42,6 +42,8 @@ struct cluster {
 #define GROUP_NAME "orders"
 
 const char *sync_name(enum sync_mode m);
+/* Nothing acknowledged may be lost: required, strict. */
+bool sync_is_binding(enum sync_mode m);
 bool sync_parse(const char *text, enum sync_mode *ret_mode);
 
 /* After which a standby without a flush leaves the sync set. */

@@ -8,6 +8,7 @@
 
 #include "chaos/api.h"
 #include "chaos/base.h"
+#include "chaos/cgroup.h"
 
 void lab_find_bin(const struct options *o, char *path, size_t size)
 {
@@ -92,20 +93,40 @@ void lab_run(const struct options *o, const char *id, struct progress *progress)
     view_stop(&view);
 }
 
+/* A gate stands over its region's cgroup: what is started beside it is started in it. */
+static void print_restart(const char *id, const char *bin, FILE *out)
+{
+    const char *dir = "/var/tmp/ringfence-lab";
+
+    fprintf(out,
+            "To start a killed agent again, in its region's network and cgroup (a "
+            "controller:\nringfenced for ringfence-agent; also in west and witness; "
+            "PostgreSQL is started by its agent):\n"
+            "  sh -c 'echo $$ >%s/ringfence-lab-%s/east/cgroup.procs; exec nsenter "
+            "--net=/run/netns/rf-%s-east %s/ringfence-agent --config "
+            "%s/%s/east/ringfence-agent.yaml' >>%s/%s/log/ringfence-agent-east.log "
+            "2>&1 &\n",
+            cgroup_mount(), id, id, bin, dir, id, dir, id);
+}
+
 void lab_print_hints(const char *id, const char *bin, FILE *out)
 {
     const char *dir = "/var/tmp/ringfence-lab";
 
     fprintf(out,
-            "\nLaboratory %s is left running. To try:\n"
+            "\nLaboratory %s is left running. To look (any region's socket will do):\n"
             "  %s/ringfence --socket %s/%s/witness/ringfenced.sock status --watch\n"
             "  %s/ringfence --socket %s/%s/witness/ringfenced.sock log " GROUP_NAME "\n"
             "  %s/ringfence --socket %s/%s/witness/ringfenced.sock why " GROUP_NAME "\n"
             "  ip netns exec rf-%s-client psql \"host=%s,%s port=5432 dbname=postgres "
             "user=writer target_session_attrs=read-write\"\n"
             "  logs: %s/%s/log\n"
-            "Remove it with:\n"
-            "  %s/ringfence-lab --remove %s\n",
+            "To break something: `pgrep -af %s/%s/east` shows whom to kill.\n",
             id, bin, dir, id, bin, dir, id, bin, dir, id, id, site_address(EAST),
-            site_address(WEST), dir, id, bin, id);
+            site_address(WEST), dir, id, dir, id);
+    print_restart(id, bin, out);
+    fprintf(out,
+            "To end all of it and remove it:\n"
+            "  %s/ringfence-lab --remove %s\n",
+            bin, id);
 }

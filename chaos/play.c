@@ -271,6 +271,7 @@ void play_scenario(struct play *p)
     result_init(&p->result);
     p->result.scenario = p->scenario->name;
     p->result.sync = sync_name(p->cluster->sync);
+    p->result.synchronous = sync_is_binding(p->cluster->sync);
     p->result.ttl_ms = p->cluster->profile.ttl;
     view_origin(p->view, 0);
     if (!prepare(p))

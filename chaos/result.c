@@ -37,6 +37,20 @@ void result_blame(struct result *r, const char *fmt, ...)
 
 bool result_ok(const struct result *r) { return r->reasons == 0; }
 
+void loss_say(char text[LOSS_TEXT_SIZE], const struct loss *l)
+{
+    if (l->planned)
+        snprintf(text, LOSS_TEXT_SIZE, "lost: %" PRId64 " bytes", l->bytes);
+    else if (l->synchronous && l->forecast == 0 && l->bytes > 0)
+        snprintf(text, LOSS_TEXT_SIZE, "lost: 0, left behind %" PRId64 " bytes (kept)",
+                 l->bytes);
+    else if (l->forecast < 0)
+        snprintf(text, LOSS_TEXT_SIZE, "lost: %" PRId64 " bytes (no forecast)", l->bytes);
+    else
+        snprintf(text, LOSS_TEXT_SIZE, "lost: %" PRId64 " bytes (forecast %" PRId64 ")",
+                 l->bytes, l->forecast);
+}
+
 /* A tenth of a millisecond is as exact as a thread is woken. */
 static json_t *tenths(double ms)
 {
@@ -84,6 +98,26 @@ static void line_ms(FILE *out, const char *name, double ms, const char *what)
         fprintf(out, "  %-22s %9.1f ms  %s\n", name, ms, what);
 }
 
+static void report_loss(const struct result *r, FILE *out)
+{
+    const struct loss l = {.synchronous = r->synchronous,
+                           .bytes = r->lost_bytes,
+                           .forecast = r->forecast_lost_bytes};
+    char text[LOSS_TEXT_SIZE];
+
+    loss_say(text, &l);
+    fprintf(out, "  %-22s %s\n", "the old primary's log", text);
+}
+
+static void report_epochs(const struct result *r, FILE *out)
+{
+    fprintf(out, "  %-22s %4" PRId64 " -> %" PRId64, "epoch", r->epoch_before,
+            r->epoch_after);
+    if (r->epoch_end > r->epoch_after)
+        fprintf(out, " -> %" PRId64 " (switched back)", r->epoch_end);
+    fprintf(out, "     failovers: %" PRId64 "\n", r->failovers);
+}
+
 void result_report(const struct result *r, FILE *out)
 {
     fprintf(out, "\n%s (ttl %u ms, sync %s): %s\n", r->scenario, r->ttl_ms, r->sync,
@@ -95,20 +129,15 @@ void result_report(const struct result *r, FILE *out)
     line_ms(out, "  until suspected", r->detect_ms, "");
     line_ms(out, "  until fenced", r->fence_ms, r->proof);
     line_ms(out, "  until promoted", r->promote_ms, "");
-    fprintf(out,
-            "  %-22s %9" PRIu64 "     rows, of which missing at the end: %" PRIu64 "\n",
+    fprintf(out, "  %-22s %9" PRIu64 "     rows, of which lost: %" PRIu64 "\n",
             "acknowledged", r->acked, r->lost);
     if (r->lost_bytes >= 0)
-        fprintf(out,
-                "  %-22s %9" PRId64 "     bytes of the old primary's log (forecast: "
-                "%" PRId64 ")\n",
-                "left behind", r->lost_bytes, r->forecast_lost_bytes);
+        report_loss(r, out);
     line_ms(out, "both sides writable", r->both_writable_ms,
             "as seen by two direct probes");
     line_ms(out, "old side's last answer", r->last_ack_ms,
             "after the end of its lease (negative: before)");
-    fprintf(out, "  %-22s %4" PRId64 " -> %" PRId64 "     failovers: %" PRId64 "\n",
-            "epoch", r->epoch_before, r->epoch_after, r->failovers);
+    report_epochs(r, out);
     if (r->rejoined >= 0)
         fprintf(out, "  %-22s %9s\n", "standby is back", r->rejoined ? "yes" : "NO");
     line_ms(out, "switchback", r->switchback_pause_ms, "writes paused");

@@ -14,18 +14,30 @@
 
 enum { REASON_MAX = 8, REASON_SIZE = 200 };
 
+/* What a run cost, in the words of `ringfence status`: under required and strict a member
+ * took over, forecast 0, and what the old primary had beyond it was acknowledged to nobody
+ * and is kept: left behind. The rest is lost. Only an unplanned move has a forecast. */
+struct loss {
+    bool synchronous, planned;
+    int64_t bytes, forecast; /* forecast -1: not known */
+};
+enum { LOSS_TEXT_SIZE = 96 };
+void loss_say(char text[LOSS_TEXT_SIZE], const struct loss *l);
+
 struct result {
     const char *scenario, *sync;
     unsigned ttl_ms;
     double outage_ms;
     uint64_t acked, lost;
     int64_t lost_bytes, forecast_lost_bytes;
+    bool synchronous; /* required or strict */
     double both_writable_ms, late_ack_ms;
     double last_ack_ms; /* the same, negative where it came before the deadline */
     double detect_ms, fence_ms, promote_ms;
     char proof[24]; /* "": none */
     int64_t epoch_before, epoch_after, failovers;
-    int rejoined; /* 0, 1, or -1 */
+    int64_t epoch_end; /* as it was left: a switchback is one more activation */
+    int rejoined;      /* 0, 1, or -1 */
     double switchback_pause_ms;
     unsigned reasons; /* why it is not ok */
     char reason[REASON_MAX][REASON_SIZE];

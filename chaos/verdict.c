@@ -188,6 +188,7 @@ static void check_decisions(struct play *p)
 
     r->epoch_before = p->before.epoch;
     r->epoch_after = p->after.epoch;
+    r->epoch_end = view_get(p->view).epoch;
     r->failovers = view_get(p->view).failovers - p->before.failovers;
     if (r->failovers != due)
         result_blame(r, "%jd failovers, and %jd would have been right",

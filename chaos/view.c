@@ -6,6 +6,7 @@
 
 #include "chaos/api.h"
 #include "chaos/base.h"
+#include "chaos/result.h"
 
 static void copy_text(char *to, size_t size, const json_t *object, const char *key)
 {
@@ -133,6 +134,18 @@ static const char *active_name(enum site s)
     return s < SITE_COUNT ? site_name(s) : "nobody";
 }
 
+static void tell_loss(struct view *v, const struct view_run *run)
+{
+    const struct loss l = {.synchronous = sync_is_binding(v->cluster->sync),
+                           .planned = strcmp(run->kind, "switchover") == 0,
+                           .bytes = run->lost_bytes,
+                           .forecast = run->forecast_bytes};
+    char text[LOSS_TEXT_SIZE];
+
+    loss_say(text, &l);
+    say(v, "%s", text);
+}
+
 static void tell_run(struct view *v, const struct view_run *old, const struct view_run *now)
 {
     bool same = old->id == now->id;
@@ -146,8 +159,7 @@ static void tell_run(struct view *v, const struct view_run *old, const struct vi
     if (now->open_ms != 0 && (!same || old->open_ms == 0))
         say(v, "promoted and opened");
     if (now->lost_bytes >= 0 && (!same || old->lost_bytes < 0))
-        say(v, "lost: %jd bytes (forecast %jd)", (intmax_t)now->lost_bytes,
-            (intmax_t)now->forecast_bytes);
+        tell_loss(v, now);
 }
 
 /* Why nothing happens is of interest only where something should. */

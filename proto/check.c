@@ -9,6 +9,9 @@
  */
 enum { FIELD_MAX = 64 };
 
+/* I10: what we do not know stops us, and the reader of the log line can end that. */
+#define OF_A_NEWER_VERSION " (of a newer version? then upgrade the one that cannot read it)"
+
 struct reader {
     const uint8_t *at, *end;
 };
@@ -27,6 +30,10 @@ static bool read_varint(struct reader *r, uint64_t *ret_value)
 {
     uint64_t value = 0;
 
+    if (r->at != r->end && *r->at < 0x80) { /* most of them */
+        *ret_value = *r->at++;
+        return true;
+    }
     for (unsigned shift = 0; shift < 64; shift += 7) {
         uint8_t byte;
 
@@ -94,7 +101,7 @@ static const char *varint_problem(const ProtobufCFieldDescriptor *f, uint64_t va
     if (f->type == PROTOBUF_C_TYPE_ENUM) {
         if (as_signed < INT32_MIN || as_signed > INT32_MAX ||
             protobuf_c_enum_descriptor_get_value(f->descriptor, (int)as_signed) == NULL)
-            return "unknown enum value";
+            return "unknown enum value" OF_A_NEWER_VERSION;
     }
     return NULL;
 }
@@ -134,8 +141,13 @@ size_t check_text_span(const uint8_t *text, size_t len)
     size_t at = 0;
 
     while (at < len) {
-        size_t n = utf8_len(text + at, len - at);
+        size_t n;
 
+        if (text[at] >= 0x20 && text[at] < 0x7f) {
+            at++;
+            continue;
+        }
+        n = utf8_len(text + at, len - at);
         if (n == 0 || is_control(text + at, n))
             break;
         at += n;
@@ -240,8 +252,26 @@ static int count_field(struct walk *w, const ProtobufCMessageDescriptor *type,
     return ++counts[slot] > 1 ? refuse(w, type, f, "given twice") : 0;
 }
 
+/* NULL: no such field. They mostly come as they are packed: in order, `*next` being where
+ * the last one was, or behind it. */
+static const ProtobufCFieldDescriptor *find_field(const ProtobufCMessageDescriptor *type,
+                                                  uint64_t number, unsigned *next)
+{
+    const ProtobufCFieldDescriptor *f;
+
+    for (unsigned i = *next; i < type->n_fields && i < *next + 2; i++)
+        if (type->fields[i].id == number) {
+            *next = i;
+            return &type->fields[i];
+        }
+    f = protobuf_c_message_descriptor_get_field(type, (unsigned)number);
+    if (f != NULL)
+        *next = (unsigned)(f - type->fields);
+    return f;
+}
+
 static int walk_field(struct walk *w, const ProtobufCMessageDescriptor *type,
-                      struct reader *r, uint32_t counts[FIELD_MAX])
+                      struct reader *r, uint32_t counts[FIELD_MAX], unsigned *next)
 {
     const ProtobufCFieldDescriptor *f;
     uint64_t tag;
@@ -249,10 +279,10 @@ static int walk_field(struct walk *w, const ProtobufCMessageDescriptor *type,
 
     if (!read_varint(r, &tag) || tag > UINT32_MAX)
         return err_set(w->err, ERR_BADMSG, "%s: cut off, or not a field", type->name);
-    f = protobuf_c_message_descriptor_get_field(type, (unsigned)(tag >> 3));
+    f = find_field(type, tag >> 3, next);
     if (f == NULL)
-        return err_set(w->err, ERR_BADMSG, "%s: unknown field %u", type->name,
-                       (unsigned)(tag >> 3));
+        return err_set(w->err, ERR_BADMSG, "%s: unknown field %u" OF_A_NEWER_VERSION,
+                       type->name, (unsigned)(tag >> 3));
     if ((tag & 7) != wire_type_of(f))
         return refuse(w, type, f, "of another type");
     status = count_field(w, type, f, counts);
@@ -264,15 +294,17 @@ static int walk_message(struct walk *w, const ProtobufCMessageDescriptor *type,
 {
     /* An empty message may come without an address, and NULL + 0 is undefined in C17. */
     struct reader r = {data, len > 0 ? data + len : data};
-    uint32_t counts[FIELD_MAX] = {0};
+    uint32_t counts[FIELD_MAX];
+    unsigned next = 0;
     int status = 0;
 
     ASSERT(type->n_fields <= FIELD_MAX);
+    memset(counts, 0, type->n_fields * sizeof counts[0]);
     if (w->depth == CHECK_DEPTH_MAX)
         return err_set(w->err, ERR_BADMSG, "%s: nested too deeply", type->name);
     w->depth++;
     while (status == 0 && r.at < r.end)
-        status = walk_field(w, type, &r, counts);
+        status = walk_field(w, type, &r, counts, &next);
     w->depth--;
     return status;
 }

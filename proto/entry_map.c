@@ -41,7 +41,7 @@ static MAP_TYPE(map_declared_instance, rf__log__declared_instance__descriptor,
 /* What is declared names its active instance; a group without one is not declared. */
 static int check_declare(const void *value, struct err *err)
 {
-    const struct group *g = value;
+    const struct group *g = &((const struct entry_declare *)value)->spec;
 
     if (g->active >= g->instance_count)
         return err_set(err, ERR_BADMSG, "rf.log.Declare.active: %u of %u instances",
@@ -50,17 +50,19 @@ static int check_declare(const void *value, struct err *err)
 }
 
 static const struct map_field declare_rows[] = {
-    ROW_NAME(1, struct group, name),
-    ROW_NAME(2, struct group, component),
-    ROW_NAME(3, struct group, provider),
-    ROW_MESSAGE(4, struct group, policy, map_policy),
-    ROW_MESSAGES(5, struct group, regions, region_count, map_region),
-    ROW_MESSAGES(6, struct group, instances, instance_count, map_declared_instance),
-    ROW_INDEX(7, struct group, active),
-    ROW_BOOL(8, struct group, adopt),
+    ROW_NAME(1, struct entry_declare, spec.name),
+    ROW_NAME(2, struct entry_declare, spec.component),
+    ROW_NAME(3, struct entry_declare, spec.provider),
+    ROW_MESSAGE(4, struct entry_declare, spec.policy, map_policy),
+    ROW_MESSAGES(5, struct entry_declare, spec.regions, spec.region_count, map_region),
+    ROW_MESSAGES(6, struct entry_declare, spec.instances, spec.instance_count,
+                 map_declared_instance),
+    ROW_INDEX(7, struct entry_declare, spec.active),
+    ROW_BOOL(8, struct entry_declare, spec.adopt),
+    ROW_BOOL(9, struct entry_declare, keep_active),
 };
-static MAP_TYPE(map_declare, rf__log__declare__descriptor, struct group, declare_rows,
-                check_declare);
+static MAP_TYPE(map_declare, rf__log__declare__descriptor, struct entry_declare,
+                declare_rows, check_declare);
 
 static const struct map_field renew_item_rows[] = {
     ROW_NAME(1, struct renew_item, group),       ROW_INDEX(2, struct renew_item, instance),
@@ -91,6 +93,7 @@ static const struct map_field fence_begin_rows[] = {
     ROW_INDEX_OR_NONE(4, struct entry_fence_begin, target),
     ROW_BOOL(5, struct entry_fence_begin, requested),
     ROW_TEXT(6, struct entry_fence_begin, reason),
+    ROW_NAME_OR_NONE(7, struct entry_fence_begin, target_name),
 };
 static MAP_TYPE(map_fence_begin, rf__log__fence_begin__descriptor, struct entry_fence_begin,
                 fence_begin_rows, NULL);
@@ -148,6 +151,7 @@ static const struct map_field switchover_rows[] = {
     ROW_INDEX(1, struct entry_switchover, target),
     ROW_ANY(2, struct entry_switchover, epoch),
     ROW_TEXT(3, struct entry_switchover, reason),
+    ROW_NAME_OR_NONE(4, struct entry_switchover, target_name),
 };
 static MAP_TYPE(map_switchover, rf__log__switchover__descriptor, struct entry_switchover,
                 switchover_rows, NULL);
@@ -161,6 +165,7 @@ static MAP_TYPE(map_run_abort, rf__log__run_abort__descriptor, struct entry_run_
 
 static const struct map_field attach_rows[] = {
     ROW_INDEX_OR_NONE(1, struct entry_attach, active),
+    ROW_NAME_OR_NONE(2, struct entry_attach, active_name),
 };
 static MAP_TYPE(map_attach, rf__log__attach__descriptor, struct entry_attach, attach_rows,
                 NULL);
@@ -191,7 +196,7 @@ static MAP_TYPE(map_controller_replace, rf__log__controller_replace__descriptor,
 static const struct entry_body bodies[] = {
     BODY(ENTRY_CONTROLLER, NONE, 10, controller, map_controller),
     BODY(ENTRY_ENROL, NONE, 11, enrol, map_enrol),
-    BODY(ENTRY_DECLARE, NEEDED, 12, declare.spec, map_declare),
+    BODY(ENTRY_DECLARE, NEEDED, 12, declare, map_declare),
     NO_BODY(ENTRY_REMOVE),
     BODY(ENTRY_RENEW, NONE, 13, renew, map_renew),
     BODY(ENTRY_PROOF, NEEDED, 14, proof, map_proof),

@@ -242,12 +242,15 @@ enum cli_exit cli_switchover(struct cli *cli)
 enum cli_exit cli_failover(struct cli *cli)
 {
     const char *to = cli_value(cli, "to");
-    json_t *answer = NULL;
+    json_t *answer = NULL, *body;
     enum cli_exit result;
 
     if (to != NULL && !cli_name_ok(cli, "region", to))
         return CLI_USAGE;
-    result = act(cli, "failover", json_pack("{s:s?}", "to", to), &answer);
+    body = json_pack("{s:s?}", "to", to);
+    if (cli_value(cli, "even-if-healthy") != NULL)
+        (void)json_object_set_new(body, "even_if_healthy", json_true());
+    result = act(cli, "failover", body, &answer);
     if (result == CLI_OK)
         tell(cli, answer, "failover begun, run ", "run",
              "; follow it with `ringfence status --watch`");
@@ -283,15 +286,27 @@ static enum cli_exit simple(struct cli *cli, const char *verb, const char *said)
     return result;
 }
 
-enum cli_exit cli_pause(struct cli *cli)
+/* Asked again, nothing has changed: that is said, and is no failure. */
+static enum cli_exit pause_or_resume(struct cli *cli, const char *verb, const char *done)
 {
-    return simple(cli, "pause", "automatic decisions paused, entry ");
+    json_t *answer = NULL;
+    enum cli_exit result = act(cli, verb, NULL, &answer);
+
+    if (result == CLI_OK && !cli->json && json_is_false(json_object_get(answer, "changed")))
+        fprintf(cli->out, "automatic decisions of group %s are %s already: unchanged\n",
+                cli_operand(cli, 0), done);
+    else if (result == CLI_OK)
+        tell(cli, answer,
+             strcmp(verb, "pause") == 0 ? "automatic decisions paused, entry "
+                                        : "automatic decisions resumed, entry ",
+             "index", "");
+    json_decref(answer);
+    return result;
 }
 
-enum cli_exit cli_resume(struct cli *cli)
-{
-    return simple(cli, "resume", "automatic decisions resumed, entry ");
-}
+enum cli_exit cli_pause(struct cli *cli) { return pause_or_resume(cli, "pause", "paused"); }
+
+enum cli_exit cli_resume(struct cli *cli) { return pause_or_resume(cli, "resume", "on"); }
 
 enum cli_exit cli_detach(struct cli *cli)
 {

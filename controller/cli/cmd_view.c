@@ -1,13 +1,12 @@
-/* Commands that only look: status, why, log, doctor, version. */
+/* Commands that only look: status, why, doctor, version; log is in cmd_log.c. */
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "controller/cli/cli.h"
 #include "controller/cli/show.h"
 
-enum { WATCH_IDLE_MS = 5000, AGAIN_MS = 1000, LINES_DEFAULT = 50, LINES_MAX = 100000 };
+enum { WATCH_IDLE_MS = 5000, AGAIN_MS = 1000 };
 
 /* ---- status ---------------------------------------------------------------------------
  */
@@ -114,63 +113,6 @@ enum cli_exit cli_why(struct cli *cli)
         show_why(answer, cli->out);
     json_decref(answer);
     return result;
-}
-
-/* ---- log ------------------------------------------------------------------------------
- */
-
-static bool on_log_line(void *owner, const char *line, size_t len)
-{
-    const struct cli *cli = owner;
-    json_t *document;
-
-    if (len == 0)
-        return true;
-    document = json_loadb(line, len, 0, NULL);
-    if (document == NULL)
-        fprintf(cli->errors, "ringfence: a line of the log is not JSON\n");
-    else if (cli->json)
-        cli_print_json(cli, document);
-    else
-        show_log_line(document, cli->out);
-    json_decref(document);
-    fflush(cli->out);
-    return ferror(cli->out) == 0;
-}
-
-static bool parse_lines(const char *text, unsigned *ret_lines)
-{
-    char *end;
-    unsigned long n;
-
-    if (text == NULL)
-        return true;
-    n = strtoul(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || n == 0 || n > LINES_MAX)
-        return false;
-    *ret_lines = (unsigned)n;
-    return true;
-}
-
-enum cli_exit cli_log(struct cli *cli)
-{
-    AUTO(http_answer_free) struct http_answer answer = {0};
-    const char *group = cli_operand(cli, 0);
-    bool follow = cli_value(cli, "follow") != NULL;
-    struct http_lines lines = {on_log_line, cli, follow ? 0 : cli->http.timeout_ms};
-    unsigned n = LINES_DEFAULT;
-    struct err err = {0};
-    char path[160];
-
-    if (group != NULL && !cli_name_ok(cli, "group", group))
-        return CLI_USAGE;
-    if (!parse_lines(cli_value(cli, "lines"), &n))
-        return cli_usage(cli, "log: expected -n 1 to %d", LINES_MAX);
-    snprintf(path, sizeof path, "/v1/log?limit=%u%s%s%s", n, group != NULL ? "&group=" : "",
-             group != NULL ? group : "", follow ? "&follow=1" : "");
-    if (http_follow(&cli->http, path, &lines, &answer, &err) != 0)
-        return cli_fail(cli, &err);
-    return answer.status == 200 ? CLI_OK : cli_refused(cli, &answer);
 }
 
 /* ---- doctor ---------------------------------------------------------------------------

@@ -40,6 +40,8 @@ static const struct help_option switchover_options[] = {
 
 static const struct help_option failover_options[] = {
     {"to", 0, "REGION", "where to (default: the best candidate)"},
+    {"even-if-healthy", 0, NULL,
+     "also where nothing is wrong with the active region, where `switchover` would do"},
     {"json", 0, NULL, "print the answer as JSON"},
     NO_OPTIONS};
 
@@ -49,9 +51,10 @@ static const struct help_option attach_options[] = {
     NO_OPTIONS};
 
 static const struct help_option log_options[] = {
+    {"all", 'a', NULL, "every entry, with its number and leader"},
     {"follow", 0, NULL, "go on printing entries as they are committed"},
-    {"lines", 'n', "N", "how many of the last entries (default 50)"},
-    {"json", 0, NULL, "print entries as JSON, one per line"},
+    {"lines", 'n', "N", "how many of the last ones (default 50, at most 1000)"},
+    {"json", 0, NULL, "print every entry as JSON, one per line"},
     NO_OPTIONS};
 
 static const struct help_option replace_options[] = {
@@ -94,7 +97,11 @@ static const struct cli_command why_command = {
 static const struct cli_command log_command = {
     {"log", "[GROUP]",
      "show the audit trail: what was decided, by which rule, on what facts",
-     "Entries are those of the replicated log, oldest first; what was refused says so.",
+     "Oldest first: decisions with the rule that took them in brackets, fences with their "
+     "proof, epochs, promotions, changes of the sync set, what was held or failed, and "
+     "what "
+     "operators did; what was refused says so. Steps that did what they should, enrolments "
+     "and first renewals are left out, unless --all or --json ask for every entry.",
      log_options},
     0,
     1,
@@ -151,7 +158,8 @@ static const struct cli_command switchover_command = {
 
 static const struct cli_command failover_command = {
     {"failover", "GROUP", "fence the active region now and promote another one",
-     "For a region that is lost or sick while the automatic decision is paused or held. No "
+     "For a region that is lost or sick while the automatic decision is paused or held; of "
+     "a healthy one it is refused, since `switchover` moves it in good order. No "
      "proof of a fence is skipped: it waits for the lease of a region that does not "
      "answer. "
      "It returns as soon as the fence has begun, which cannot be taken back.",
@@ -169,13 +177,17 @@ static const struct cli_command abort_command = {
 
 static const struct cli_command pause_command = {
     {"pause", "GROUP", "stop automatic decisions about a group",
-     "Leases, gates and fences go on; an operator's commands work.", json_option},
+     "Leases, gates and fences go on; an operator's commands work. Of a group that is "
+     "paused already nothing changes, and the exit status is 0.",
+     json_option},
     1,
     1,
     cli_pause};
 
 static const struct cli_command resume_command = {
-    {"resume", "GROUP", "let automatic decisions about a group go on", NULL, json_option},
+    {"resume", "GROUP", "let automatic decisions about a group go on",
+     "Of a group that is not paused nothing changes, and the exit status is 0.",
+     json_option},
     1,
     1,
     cli_resume};

@@ -93,9 +93,31 @@ const char *show_bytes(const json_t *bytes, char room[SHOW_TEXT_SIZE])
     return room;
 }
 
+/* What the condition does as it is now, in one word. */
+static const char *state_of(const json_t *condition)
+{
+    static const struct {
+        const char *role, *holds, *fails;
+    } words[] = {
+        {"cause", "CAUSE", "no cause"},
+        {"candidate", "ready", "NOT READY"},
+        {"proof", "proven", "not asked"},
+    };
+    bool holds = json_is_true(json_object_get(condition, "holds"));
+    char room[SHOW_TEXT_SIZE];
+    const char *role = show_member(condition, "role", room);
+
+    if (json_is_true(json_object_get(condition, "blocks")))
+        return "BLOCKS";
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(role, words[i].role) == 0)
+            return holds ? words[i].holds : words[i].fails;
+    return holds ? "permits" : "not asked";
+}
+
 void show_why(const json_t *why, FILE *out)
 {
-    static const char *const titles[] = {"", "CONDITION", "VALUE", "LIMIT", NULL};
+    static const char *const titles[] = {"STATE", "CONDITION", "VALUE", "LIMIT", NULL};
     AUTO(table_free) struct table *t = table_new(titles);
     const json_t *conditions = json_object_get(why, "conditions"), *c;
     char room[SHOW_TEXT_SIZE], other[SHOW_TEXT_SIZE];
@@ -106,12 +128,7 @@ void show_why(const json_t *why, FILE *out)
                                                                   : "would not begin now");
     json_array_foreach(conditions, i, c)
     {
-        bool blocks = json_is_true(json_object_get(c, "blocks"));
-        bool holds = json_is_true(json_object_get(c, "holds"));
-        const char *cells[] = {blocks  ? "BLOCKS"
-                               : holds ? "ok"
-                                       : "no",
-                               json_string_value(json_object_get(c, "name")),
+        const char *cells[] = {state_of(c), json_string_value(json_object_get(c, "name")),
                                show_member(c, "value", room),
                                show_member(c, "limit", other)};
 
@@ -120,27 +137,10 @@ void show_why(const json_t *why, FILE *out)
     }
     if (t != NULL)
         table_print(t, "  ", out);
+    fputs("permits: a failover needs it, and has it; BLOCKS: keeps one from beginning;\n"
+          "no cause: no reason for one; CAUSE: a reason; not asked: does not count now\n",
+          out);
     wrap_print(out, "verdict: ", 9, show_member(why, "verdict", room));
-}
-
-static const char *or_dash(const char *text) { return text[0] != '\0' ? text : "-"; }
-
-void show_log_line(const json_t *line, FILE *out)
-{
-    char seq[SHOW_TEXT_SIZE], room[6][SHOW_TEXT_SIZE];
-    const char *result = show_member(line, "result", room[5]);
-    bool accepted = strcmp(result, "accepted") == 0 || strcmp(result, "-") == 0;
-
-    fprintf(out, "%s  %5s  %-10s  %-10s  %-12s  %-22s  %s%s%s%s\n",
-            show_member(line, "time", room[0]), show_member(line, "seq", seq),
-            or_dash(show_member(line, "leader", room[1])),
-            or_dash(show_member(line, "group", room[2])),
-            or_dash(show_member(line, "kind", room[3])),
-            or_dash(show_member(line, "rule", room[4])),
-            json_is_string(json_object_get(line, "text"))
-                ? json_string_value(json_object_get(line, "text"))
-                : "-",
-            accepted ? "" : "  [refused: ", accepted ? "" : result, accepted ? "" : "]");
 }
 
 /* In the words of the file: "3s". */

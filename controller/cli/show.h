@@ -8,6 +8,7 @@
 #define RF_CLI_SHOW_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 /* A cell made of one member: a string as it is, numbers, "yes"/"no", lists with commas. */
@@ -25,8 +26,13 @@ const char *show_bytes(const json_t *bytes, char room[SHOW_TEXT_SIZE]);
 
 void show_status(const json_t *status, FILE *out);
 void show_why(const json_t *why, FILE *out);
-/* One line of GET /v1/log. */
+/* One line of GET /v1/log, with all that it says. */
 void show_log_line(const json_t *line, FILE *out);
+/* Is it among what a person asks the log for: decisions, fences with their proof, epochs,
+ * promotions, the sync set, what was held or failed, operators' acts? */
+bool show_log_is_told(const json_t *line);
+/* The same in short: when, what, by which rule. */
+void show_log_told(const json_t *line, bool with_group, FILE *out);
 void show_diff(const json_t *diff, FILE *out);
 /* Returns the number of findings at level "fail". */
 unsigned show_doctor(const json_t *doctor, FILE *out);

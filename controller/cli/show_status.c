@@ -26,7 +26,7 @@ static void show_head(const json_t *s, FILE *out)
     char term[SHOW_TEXT_SIZE], applied[SHOW_TEXT_SIZE];
     const char *leader = text_of(s, "leader");
 
-    fprintf(out, "cluster %s   leader %s (term %s)   asked %s   applied %s   %s\n",
+    fprintf(out, "cluster %s  leader %s (term %s)  asked %s  applied %s  %s\n",
             text_of(s, "cluster"), leader, show_member(s, "term", term),
             text_of(s, "controller"), show_member(s, "applied", applied),
             text_of(s, "time"));
@@ -117,34 +117,37 @@ static bool silence_is_right(const json_t *instance)
              !any_true(json_object_get(instance, "probes"))));
 }
 
-/* "west yes, witness NO"; behind a standby's gate "east yes, others none (as it should
- * be)".
- */
+/* "all", "none", "all but witness"; of a standby whose gate lets nobody in "none, as it
+ * should be". */
 static const char *probes_of(const json_t *instance, char room[SHOW_TEXT_SIZE])
 {
     json_t *probes = json_object_get(instance, "probes"), *seen;
-    bool right = silence_is_right(instance), silent = false;
+    bool right = silence_is_right(instance), any = any_true(probes);
     const char *from;
-    size_t used = 0;
+    size_t used = 0, silent = 0;
 
-    room[0] = '\0';
     json_object_foreach(probes, from, seen)
     {
         bool yes = json_is_true(seen);
         int n = 0;
 
-        if (yes || !right)
-            n = snprintf(room + used, SHOW_TEXT_SIZE - used, "%s%s %s",
-                         used > 0 ? ", " : "", from, yes ? "yes" : "NO");
-        silent = silent || !yes;
+        silent += !yes;
+        /* Who answers is the news where nobody has to, else who does not. */
+        if (yes == right && used < SHOW_TEXT_SIZE)
+            n = snprintf(room + used, SHOW_TEXT_SIZE - used, "%s%s",
+                         used > 0 ? ", "
+                         : right  ? ""
+                                  : "all but ",
+                         from);
         used += n > 0 ? (size_t)n : 0;
-        if (used >= SHOW_TEXT_SIZE)
-            return room;
     }
-    if (right && silent)
-        (void)snprintf(room + used, SHOW_TEXT_SIZE - used, "%snone (as it should be)",
-                       used > 0 ? ", others " : "");
-    return room;
+    if (json_object_size(probes) == 0)
+        return "-";
+    if (silent == 0)
+        return "all";
+    if (any)
+        return room;
+    return right ? "none, rightly" : "NONE";
 }
 
 /* A failed step of a standby that streams again is history: it is as it should be. */
@@ -156,14 +159,17 @@ static bool is_over(const json_t *instance)
            is_true(instance, "streaming");
 }
 
+/* One that is under way, or has failed; one that is done is history. */
 static const char *step_of(const json_t *instance, char room[SHOW_TEXT_SIZE])
 {
     const json_t *step = json_object_get(instance, "step");
-    const char *kind = text_of(step, "kind");
+    const char *kind = text_of(step, "kind"), *state = text_of(step, "state");
 
-    if (strcmp(kind, "-") == 0 || strcmp(kind, "none") == 0 || is_over(instance))
+    if (strcmp(kind, "-") == 0 || strcmp(kind, "none") == 0 || is_over(instance) ||
+        strcmp(state, "done") == 0 || strcmp(state, "idle") == 0)
         return "-";
-    snprintf(room, SHOW_TEXT_SIZE, "%s %s", kind, text_of(step, "state"));
+    snprintf(room, SHOW_TEXT_SIZE, "%s%s", kind,
+             strcmp(state, "failed") == 0 ? " FAILED" : "");
     return room;
 }
 
@@ -173,36 +179,78 @@ static const char *lag_of(const json_t *instance, char room[SHOW_TEXT_SIZE])
 
     if (strcmp(text_of(instance, "server"), "standby") != 0)
         return "-";
+    if (!is_true(instance, "streaming"))
+        return "NO STREAM";
     snprintf(room, SHOW_TEXT_SIZE, "%.60s/%.60s",
              show_bytes(json_object_get(instance, "lag_bytes"), bytes),
              show_duration(json_object_get(instance, "lag_ms"), time));
     return room;
 }
 
-static void add_instance(struct table *t, const json_t *i)
+/* "standby", or "standby (down)" where the server is something else than it ought to be. */
+static const char *role_of(const json_t *instance, char room[SHOW_TEXT_SIZE])
 {
-    char margin[SHOW_TEXT_SIZE], lag[SHOW_TEXT_SIZE], step[SHOW_TEXT_SIZE],
-        probes[SHOW_TEXT_SIZE];
-    const char *gate = text_of(i, "gate");
+    const char *role = text_of(instance, "role"), *server = text_of(instance, "server");
+
+    if (strcmp(role, server) == 0 || strcmp(server, "-") == 0)
+        return role;
+    if (strcmp(role, "none") == 0 || strcmp(role, "-") == 0)
+        return server;
+    snprintf(room, SHOW_TEXT_SIZE, "%.60s (%.60s)", role, server);
+    return room;
+}
+
+static const char *gate_of(const json_t *instance, char room[SHOW_TEXT_SIZE])
+{
+    const json_t *margin = json_object_get(instance, "lease_margin_ms");
+    char lease[SHOW_TEXT_SIZE];
+
+    if (!json_is_integer(margin))
+        return text_of(instance, "gate");
+    snprintf(room, SHOW_TEXT_SIZE, "%.60s, %.60s", text_of(instance, "gate"),
+             show_duration(margin, lease));
+    return room;
+}
+
+/* The positions are of interest where it is open who goes on: else the lag says it. */
+static void add_instance(struct table *t, const json_t *i, bool with_lsn)
+{
+    char role[SHOW_TEXT_SIZE], gate[SHOW_TEXT_SIZE], lag[SHOW_TEXT_SIZE],
+        step[SHOW_TEXT_SIZE], probes[SHOW_TEXT_SIZE];
     const char *cells[] = {text_of(i, "name"),
-                           text_of(i, "region"),
-                           text_of(i, "role"),
-                           text_of(i, "server"),
-                           gate,
-                           show_duration(json_object_get(i, "lease_margin_ms"), margin),
+                           role_of(i, role),
+                           gate_of(i, gate),
                            is_true(i, "member") ? "yes" : "no",
-                           is_true(i, "streaming") ? "yes" : "no",
                            lag_of(i, lag),
-                           text_of(i, "lsn"),
-                           step_of(i, step),
+                           with_lsn ? text_of(i, "lsn") : step_of(i, step),
+                           with_lsn ? step_of(i, step) : probes_of(i, probes),
                            probes_of(i, probes)};
 
     table_add(t, cells);
 }
 
+/* " (5 times; again in 12s)" */
+static const char *again_of(const json_t *step, char room[SHOW_TEXT_SIZE])
+{
+    const json_t *retry = json_object_get(step, "retry_ms");
+    json_int_t times = json_integer_value(json_object_get(step, "failures"));
+    char in[SHOW_TEXT_SIZE], often[40] = "";
+
+    if (times > 1)
+        snprintf(often, sizeof often, "%" JSON_INTEGER_FORMAT " times; ", times);
+    if (!json_is_integer(retry))
+        return "";
+    if (json_integer_value(retry) == 0)
+        snprintf(room, SHOW_TEXT_SIZE, " (%sagain now)", often);
+    else
+        snprintf(room, SHOW_TEXT_SIZE, " (%sagain in %.40s)", often,
+                 show_duration(retry, in));
+    return room;
+}
+
 static void show_problems(const json_t *instances, FILE *out)
 {
-    char first[SHOW_TEXT_SIZE];
+    char first[2 * SHOW_TEXT_SIZE], again[SHOW_TEXT_SIZE];
     const json_t *i;
     size_t k;
 
@@ -216,16 +264,18 @@ static void show_problems(const json_t *instances, FILE *out)
             wrap_print(out, first, HANG, problem);
         }
         if (strcmp(text_of(step, "state"), "failed") == 0 && !is_over(i)) {
-            snprintf(first, sizeof first, "  !! %s: step %s failed: ", text_of(i, "name"),
-                     text_of(step, "kind"));
+            snprintf(first, sizeof first, "  !! %s: step %s failed%s: ", text_of(i, "name"),
+                     text_of(step, "kind"), again_of(step, again));
             wrap_print(out, first, HANG, text);
         }
     }
 }
 
 /* Under required and strict a member takes over, forecast 0: it holds every acknowledged
- * write (I8). What the old primary had beyond it nobody was told of, and it is kept. */
-static void show_loss(const json_t *g, const json_t *run, FILE *out)
+ * write (I8). What the old primary had beyond it nobody was told of, and it is kept. A
+ * planned move waits for the last byte: of what might have been lost nothing is said unless
+ * some was. */
+static const char *loss_of(const json_t *g, const json_t *run, char text[SHOW_TEXT_SIZE])
 {
     const json_t *forecast = json_object_get(run, "forecast_lost_bytes");
     const json_t *lost = json_object_get(run, "lost_bytes");
@@ -235,28 +285,38 @@ static void show_loss(const json_t *g, const json_t *run, FILE *out)
 
     if (binding && json_is_integer(forecast) && json_integer_value(forecast) == 0 &&
         json_integer_value(lost) > 0)
-        fprintf(out, "lost 0, left behind %s (kept)\n", show_bytes(lost, room));
+        snprintf(text, SHOW_TEXT_SIZE, "lost 0, left behind %.60s (kept)",
+                 show_bytes(lost, room));
+    else if (strcmp(text_of(run, "kind"), "switchover") == 0 &&
+             json_integer_value(lost) == 0)
+        snprintf(text, SHOW_TEXT_SIZE, "lost %.60s", show_bytes(lost, room));
     else
-        fprintf(out, "lost %s (forecast %s)\n", show_bytes(lost, room),
-                show_bytes(forecast, other));
+        snprintf(text, SHOW_TEXT_SIZE, "lost %.60s (forecast %.60s)",
+                 show_bytes(lost, room), show_bytes(forecast, other));
+    return text;
 }
 
 static void show_run(const json_t *g, FILE *out)
 {
     const json_t *r = json_object_get(g, "run");
-    char id[SHOW_TEXT_SIZE], before[SHOW_TEXT_SIZE], after[SHOW_TEXT_SIZE];
+    char id[SHOW_TEXT_SIZE], before[SHOW_TEXT_SIZE], after[SHOW_TEXT_SIZE],
+        loss[SHOW_TEXT_SIZE], first[2 * SHOW_TEXT_SIZE], line[600];
     const char *kind = text_of(r, "kind"), *result = text_of(r, "result");
     bool running = strcmp(result, "running") == 0;
     bool went_back = strcmp(result, "aborted") == 0 || strcmp(result, "returned") == 0;
 
     if (strcmp(kind, "-") == 0 || strcmp(kind, "none") == 0)
         return;
-    fprintf(out, "  %s run %s: %s%s%s, %s -> %s, epoch %s -> %s, rule %s, proof %s, ",
-            running ? ">>" : "last", show_member(r, "id", id), kind, went_back ? " " : "",
-            went_back ? result : "", text_of(r, "from"), text_of(r, "to"),
-            show_member(r, "epoch_before", before), show_member(r, "epoch_after", after),
-            text_of(r, "rule"), text_of(r, "proof"));
-    show_loss(g, r, out);
+    snprintf(first, sizeof first, "  %s run %s: ", running ? ">>" : "last",
+             show_member(r, "id", id));
+    snprintf(line, sizeof line,
+             "%.40s%s%.40s, %.40s -> %.40s, epoch %.40s -> %.40s, rule %.60s, proof %.40s, "
+             "%.90s",
+             kind, went_back ? " " : "", went_back ? result : "", text_of(r, "from"),
+             text_of(r, "to"), show_member(r, "epoch_before", before),
+             show_member(r, "epoch_after", after), text_of(r, "rule"), text_of(r, "proof"),
+             loss_of(g, r, loss));
+    wrap_print(out, first, HANG, line);
     if (strcmp(text_of(r, "reason"), "-") != 0)
         wrap_print(out, "       because: ", 9, text_of(r, "reason"));
 }
@@ -285,18 +345,28 @@ static const char *hold_label(const json_t *g)
                                                                     : "  >> ";
 }
 
+static void show_instances(const json_t *instances, bool with_lsn, FILE *out)
+{
+    static const char *const titles[] = {"INSTANCE", "ROLE", "GATE",   "SET",
+                                         "LAG",      "STEP", "PROBED", NULL};
+    static const char *const with[] = {"INSTANCE", "ROLE", "GATE",   "SET", "LAG",
+                                       "LSN",      "STEP", "PROBED", NULL};
+    AUTO(table_free) struct table *t = table_new(with_lsn ? with : titles);
+    const json_t *i;
+    size_t k;
+
+    if (t == NULL)
+        return;
+    json_array_foreach(instances, k, i) add_instance(t, i, with_lsn);
+    table_print(t, "  ", out);
+}
+
 static void show_group(const json_t *g, FILE *out)
 {
-    static const char *const titles[] = {
-        "INSTANCE", "REGION", "ROLE", "SERVER", "GATE", "LEASE",
-        "IN SET",   "STREAM", "LAG",  "LSN",    "STEP", "PROBES ANSWERED TO",
-        NULL};
-    AUTO(table_free) struct table *t = table_new(titles);
-    const json_t *instances = json_object_get(g, "instances"), *i;
+    const json_t *instances = json_object_get(g, "instances");
     char epoch[SHOW_TEXT_SIZE], set[SHOW_TEXT_SIZE], ttl[SHOW_TEXT_SIZE],
         fails[SHOW_TEXT_SIZE], switches[SHOW_TEXT_SIZE];
     const char *hold = text_of(g, "hold");
-    size_t k;
 
     fprintf(out, "\nGROUP %s   %s%s%s   epoch %s   active %s (%s)\n", text_of(g, "name"),
             text_of(g, "phase"), is_true(g, "suspect") ? ", SUSPECTED" : "",
@@ -309,10 +379,9 @@ static void show_group(const json_t *g, FILE *out)
         wrap_print(out, hold_label(g), HANG, hold);
     show_run(g, out);
     show_problems(instances, out);
-    if (t == NULL)
-        return;
-    json_array_foreach(instances, k, i) add_instance(t, i);
-    table_print(t, "  ", out);
+    show_instances(instances,
+                   strcmp(text_of(g, "phase"), "steady") != 0 || is_true(g, "suspect"),
+                   out);
 }
 
 void show_status(const json_t *status, FILE *out)

@@ -326,7 +326,9 @@ static int get_message(struct decoded *d, struct consensus_msg *ret, struct err 
     const Rf__RaftMsg *m = d->msg;
 
     if (m->version != WIRE_VERSION)
-        return err_set(err, ERR_BADMSG, "wire version %" PRIu32 ", this build speaks %d",
+        return err_set(err, ERR_BADMSG,
+                       "wire version %" PRIu32 ", this one speaks %d: run "
+                       "versions on all controllers that know each other",
                        m->version, WIRE_VERSION);
     if (m->from == 0 || m->to == 0 || m->term == 0 || m->term > TERM_MAX)
         return err_set(err, ERR_BADMSG, "from %" PRIu64 " to %" PRIu64 " in term %" PRIu64,

@@ -140,7 +140,7 @@ void apply_dry(const struct state *s, const struct entry *e, struct state *scrat
         return;
     /* What no handler thought of stops here, at its proposer: once it is committed it would
      * stop every controller, and each of them again at its restart. */
-    broken = state_invariant_broken(scratch);
+    broken = state_invariant_broken_by(scratch, e);
     if (broken != NULL)
         refuse(&a, REFUSE_INVALID, "it would break an invariant: %s", broken);
 }

@@ -31,14 +31,20 @@
     X(REFUSE_GENERATION, 12, "stale-generation")                                           \
     X(REFUSE_STEP, 13, "wrong-step")                                                       \
     X(REFUSE_RENEWED, 14, "renewed-meanwhile")                                             \
-    X(REFUSE_EXISTS, 15, "exists")                                                         \
+    X(REFUSE_NAME_TAKEN, 15, "name-taken")                                                 \
     X(REFUSE_FULL, 16, "table-full")                                                       \
     X(REFUSE_INVALID, 17, "invalid")                                                       \
     X(REFUSE_OTHER_GROUP, 18, "belongs-to-other-group")                                    \
     X(REFUSE_ACTIVE_DIFFERS, 19, "active-region-differs")                                  \
     X(REFUSE_RUN, 20, "wrong-run")                                                         \
     X(REFUSE_RESIDENCY, 21, "residency")                                                   \
-    X(REFUSE_FORMAT, 22, "format-not-announced")
+    X(REFUSE_FORMAT, 22, "format-not-announced")                                           \
+    X(REFUSE_ALREADY_ACTIVE, 23, "already-active")                                         \
+    X(REFUSE_NOT_DECLARED, 24, "not-declared-active")                                      \
+    X(REFUSE_FIXED, 25, "fixed-in-place")                                                  \
+    X(REFUSE_ALREADY_MEMBER, 26, "already-member")                                         \
+    X(REFUSE_HEALTHY, 27, "healthy")                                                       \
+    X(REFUSE_ID_USED, 28, "id-used")
 
 enum refusal {
 #define X(name, number, text) name = (number),
@@ -69,8 +75,11 @@ const char *refusal_name(enum refusal r);
 const struct group *system_in_other_group(const struct state *s, const struct group *g,
                                           const struct instance *i, uint64_t system_id);
 
-/* Holds for every reachable state; the simulator asserts it after each step, the daemon
- * after each apply. NULL if all hold, else the text of the broken one. */
+/* Holds for every reachable state: tests and fuzzers ask after each step. NULL if all hold,
+ * else the text of the broken one. */
 const char *state_invariant_broken(const struct state *s);
+/* The same of a state in which all held before it applied `e`: the daemon asks after each
+ * apply(). */
+const char *state_invariant_broken_by(const struct state *s, const struct entry *e);
 
 #endif

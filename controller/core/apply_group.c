@@ -197,6 +197,28 @@ static void declare_new(struct applying *a, const struct group *spec)
     begin_forming(g, a->index, a->e->rule);
 }
 
+/* The way that is open to every group: one of two instances cannot be taken out, nor the
+ * active one. */
+#define MADE_ANEW                                                                          \
+    "`ringfence detach %s`, `ringfence remove %s`, then apply the file with `adopt: "      \
+    "true`; epochs go on where they were"
+
+static void refuse_in_place(struct applying *a, const struct group *g, uint8_t instance)
+{
+    const char *name = g->instances[instance].agent;
+
+    if (g->instance_count > 2 && instance != g->active)
+        refuse(a, REFUSE_FIXED,
+               "instance %s cannot change its port, data directory or region in place: "
+               "apply the file without it, then with it again",
+               name);
+    else
+        refuse(a, REFUSE_FIXED,
+               "instance %s cannot change its port, data directory or region in "
+               "place: " MADE_ANEW,
+               name, g->name, g->name);
+}
+
 /* An instance that stays must stay where it is. */
 static void check_kept(struct applying *a, const struct group *g, const struct group *spec)
 {
@@ -209,10 +231,7 @@ static void check_kept(struct applying *a, const struct group *g, const struct g
             continue;
         if (old->port != new->port || strcmp(old->data, new->data) != 0 ||
             strcmp(g->regions[old->region].name, spec->regions[new->region].name) != 0) {
-            refuse(a, REFUSE_EXISTS,
-                   "instance %s cannot change its port, data directory or region in "
-                   "place: take it out, then add it again",
-                   new->agent);
+            refuse_in_place(a, g, k);
             return;
         }
     }
@@ -239,8 +258,9 @@ static void check_change(struct applying *a, const struct group *g,
     }
     if (strcmp(spec->provider, g->provider) != 0 ||
         strcmp(spec->component, g->component) != 0) {
-        refuse(a, REFUSE_EXISTS, "group %s: a component cannot be renamed in place",
-               g->name);
+        refuse(a, REFUSE_FIXED,
+               "group %s: its component %s (%s) cannot be renamed in place: " MADE_ANEW,
+               g->name, g->component, g->provider, g->name, g->name);
         return;
     }
     if (!settled) {
@@ -353,7 +373,8 @@ static void declare_change(struct applying *a, const struct group *spec)
     ASSERT(g->active < g->instance_count); /* check_change(): the document names it */
     /* I4: what was granted in this epoch was granted; terms only widen until the next. */
     if (g->epoch != 0)
-        g->terms = lease_terms_widest(g->terms, g->policy.lease);
+        g->terms = MUTANT(longest_ttl_forgotten,
+                          lease_terms_widest(g->terms, g->policy.lease), g->policy.lease);
     if (g->policy.sync == SYNC_OFF && old.policy.sync != SYNC_OFF && g->opened_index != 0) {
         g->sync_set = (member_set)(1u << g->active);
         g->sync_generation = a->index;
@@ -362,20 +383,36 @@ static void declare_change(struct applying *a, const struct group *spec)
 
 void apply_declare(struct applying *a)
 {
-    const struct group *spec = &a->e->declare.spec;
+    const struct entry_declare *d = &a->e->declare;
+    struct group spec;
 
-    if (strcmp(spec->name, a->e->group) != 0) {
+    if (strcmp(d->spec.name, a->e->group) != 0) {
         refuse(a, REFUSE_INVALID, "the entry names group %s, its document %s", a->e->group,
-               spec->name);
+               d->spec.name);
         return;
     }
-    check_spec(a, spec);
+    if (a->g == NULL && d->keep_active) {
+        refuse(a, REFUSE_UNKNOWN_GROUP,
+               "group %s has been removed meanwhile: say which region is active, and apply "
+               "the file again",
+               a->e->group);
+        return;
+    }
+    declare_settle(a->g, d, &spec);
+    if (a->g != NULL && d->keep_active && spec.active == NO_INSTANCE) {
+        refuse(a, REFUSE_ACTIVE_DIFFERS,
+               "group %s is active in %s (%s), whose instance the file leaves out",
+               a->g->name, group_region_name(a->g, a->g->active),
+               a->g->instances[a->g->active].agent);
+        return;
+    }
+    check_spec(a, &spec);
     if (a->result->refusal != ACCEPTED)
         return;
     if (a->g == NULL)
-        declare_new(a, spec);
+        declare_new(a, &spec);
     else
-        declare_change(a, spec);
+        declare_change(a, &spec);
 }
 
 void apply_remove(struct applying *a)
@@ -434,19 +471,25 @@ void apply_detach(struct applying *a)
 
 void apply_attach(struct applying *a)
 {
+    const struct entry_attach *at = &a->e->attach;
     struct group *g = a->g;
+    uint8_t active = entry_target(g, at->active, at->active_name);
 
     if (g->phase != PHASE_DETACHED) {
         refuse(a, REFUSE_PHASE, "group %s is %s, not detached", g->name,
                phase_name(g->phase));
         return;
     }
-    if (a->e->attach.active >= g->instance_count) {
-        refuse(a, REFUSE_UNKNOWN_INSTANCE, "group %s has no instance %u", g->name,
-               a->e->attach.active);
+    if (active == NO_INSTANCE) {
+        if (at->active_name[0] != '\0')
+            refuse(a, REFUSE_UNKNOWN_INSTANCE, "group %s has no instance %s", g->name,
+                   at->active_name);
+        else
+            refuse(a, REFUSE_UNKNOWN_INSTANCE, "group %s has no instance %u", g->name,
+                   at->active);
         return;
     }
-    g->active = a->e->attach.active;
+    g->active = active;
     g->adopt = true;
     begin_forming(g, a->index, a->e->rule);
 }

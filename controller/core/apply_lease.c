@@ -18,7 +18,7 @@ void apply_controller(struct applying *a)
             return;
         }
         if (strcmp(s->controllers[i].name, c->name) == 0) {
-            refuse(a, REFUSE_EXISTS,
+            refuse(a, REFUSE_NAME_TAKEN,
                    "controller %s is known with id %" PRIu64 ", not %" PRIu64
                    ": compare the files of all controllers",
                    c->name, s->controllers[i].id, c->id);
@@ -54,7 +54,7 @@ void apply_controller_replace(struct applying *a)
         return;
     }
     if (r->id <= s->controller_id_max) {
-        refuse(a, REFUSE_EXISTS,
+        refuse(a, REFUSE_ID_USED,
                "id %" PRIu64 " may have been used before, and an id is never used again: "
                "give the new controller one above %" PRIu64,
                r->id, s->controller_id_max);

@@ -32,6 +32,8 @@ void apply_fence_begin(struct applying *a)
     const struct entry_fence_begin *f = &a->e->fence_begin;
     struct group *g = a->g;
     bool switching = f->run == RUN_SWITCHOVER;
+    bool wished = f->target != NO_INSTANCE || f->target_name[0] != '\0';
+    uint8_t target = entry_target(g, f->target, f->target_name);
 
     if (f->epoch != g->epoch) {
         refuse(a, REFUSE_STALE_EPOCH, "epoch %" PRIu64 " is not the current %" PRIu64,
@@ -42,10 +44,14 @@ void apply_fence_begin(struct applying *a)
         refuse(a, REFUSE_PHASE, "group %s is %s", g->name, phase_name(g->phase));
         return;
     }
-    if (f->target != NO_INSTANCE &&
-        (f->target >= g->instance_count ||
-         (f->target == g->active && g->phase != PHASE_PROMOTING))) {
-        refuse(a, REFUSE_UNKNOWN_INSTANCE, "target %u of group %s", f->target, g->name);
+    if (wished && target == NO_INSTANCE) {
+        refuse(a, REFUSE_UNKNOWN_INSTANCE, "group %s has no instance %s (target %u)",
+               g->name, f->target_name, f->target);
+        return;
+    }
+    if (wished && target == g->active && g->phase != PHASE_PROMOTING) {
+        refuse(a, REFUSE_ALREADY_ACTIVE, "group %s is active in %s already", g->name,
+               group_region_name(g, target));
         return;
     }
     if (f->expected_grant != 0 &&
@@ -57,7 +63,7 @@ void apply_fence_begin(struct applying *a)
         return;
     }
     if (!switching)
-        begin_run(a, RUN_FAILOVER, f->target, f->requested, f->reason);
+        begin_run(a, RUN_FAILOVER, target, f->requested, f->reason);
     g->run.fence_wall_ms = a->e->wall_ms;
     g->fence_index = a->index;
     g->phase = PHASE_FENCING;
@@ -87,7 +93,7 @@ static void check_activation(struct applying *a)
         refuse(a, REFUSE_PHASE, "group %s is %s: no fence_begin is in force", g->name,
                phase_name(g->phase));
     } else if (g->phase == PHASE_FORMING && act->instance != g->active) {
-        refuse(a, REFUSE_NOT_ACTIVE, "%s is not the declared active instance",
+        refuse(a, REFUSE_NOT_DECLARED, "%s is not the declared active instance",
                g->instances[act->instance].agent);
     } else if (state_agent(a->s, g->instances[act->instance].agent) == NULL) {
         refuse(a, REFUSE_NOT_ENROLLED, "agent %s is not enrolled",
@@ -218,6 +224,7 @@ void apply_switchover(struct applying *a)
 {
     const struct entry_switchover *sw = &a->e->switchover;
     struct group *g = a->g;
+    uint8_t target = entry_target(g, sw->target, sw->target_name);
 
     if (g->phase != PHASE_STEADY) {
         refuse(a, REFUSE_PHASE, "group %s is %s: a switchover starts from steady", g->name,
@@ -225,23 +232,24 @@ void apply_switchover(struct applying *a)
     } else if (sw->epoch != g->epoch) {
         refuse(a, REFUSE_STALE_EPOCH, "the group moved to epoch %" PRIu64 " meanwhile",
                g->epoch);
-    } else if (sw->target >= g->instance_count) {
-        refuse(a, REFUSE_UNKNOWN_INSTANCE, "group %s has no such region", g->name);
-    } else if (sw->target == g->active) {
-        refuse(a, REFUSE_NOT_ACTIVE, "group %s is active in %s already", g->name,
-               group_region_name(g, sw->target));
-    } else if (!may_lead(g, sw->target)) {
+    } else if (target == NO_INSTANCE) {
+        refuse(a, REFUSE_UNKNOWN_INSTANCE, "group %s has no instance %s (target %u)",
+               g->name, sw->target_name, sw->target);
+    } else if (target == g->active) {
+        refuse(a, REFUSE_ALREADY_ACTIVE, "group %s is active in %s already", g->name,
+               group_region_name(g, target));
+    } else if (!may_lead(g, target)) {
         refuse(a, REFUSE_NOT_MEMBER,
                "%s is not in the sync set yet: wait until it has caught up (`ringfence "
                "status`), or look at `ringfence why %s`",
-               g->instances[sw->target].agent, g->name);
-    } else if (!group_may_reside(g, sw->target)) {
+               g->instances[target].agent, g->name);
+    } else if (!group_may_reside(g, target)) {
         refuse(a, REFUSE_RESIDENCY, "region %s carries none of the residency tags",
-               group_region_name(g, sw->target));
+               group_region_name(g, target));
     }
     if (a->result->refusal != ACCEPTED)
         return;
-    begin_run(a, RUN_SWITCHOVER, sw->target, true, sw->reason);
+    begin_run(a, RUN_SWITCHOVER, target, true, sw->reason);
     g->phase = PHASE_SWITCHING;
     g->index = a->index;
 }

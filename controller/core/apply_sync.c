@@ -80,7 +80,7 @@ void apply_sync_join(struct applying *a)
         return;
     }
     if (g->sync_set & 1u << c->instance) {
-        refuse(a, REFUSE_EXISTS, "%s is a member", g->instances[c->instance].agent);
+        refuse(a, REFUSE_ALREADY_MEMBER, "%s is a member", g->instances[c->instance].agent);
         return;
     }
     g->sync_set = (member_set)(g->sync_set | 1u << c->instance);

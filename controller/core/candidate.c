@@ -77,7 +77,7 @@ static uint64_t retry_max_ms(enum step_kind kind)
 
 /* I5: each try has its intention and its outcome in the log, and the log keeps them for
  * ever: none is left out, but a step that goes on failing is tried ever more seldom, once
- * a minute in the end. */
+ * a minute in the end. Whoever corrects what it fails on does not wait for that minute. */
 static uint64_t retry_pause_ms(enum step_kind kind, uint32_t failures)
 {
     uint64_t pause = RETRY_FIRST_MS, max = retry_max_ms(kind);
@@ -102,10 +102,45 @@ bool step_may_start(const struct look *l, uint8_t instance, enum step_kind kind)
 
     if (step->state == STEP_STARTED || !seen_since_step(l, instance))
         return false;
-    if (step->state != STEP_FAILED || step->kind != kind)
+    if (step->state != STEP_FAILED || step->kind != kind ||
+        l->og->instances[instance].corrected)
         return true;
     return mono_since_ms(l->og->instances[instance].step_ended, l->now) >=
            retry_pause_ms(kind, step->failures);
+}
+
+/* A stop makes a switchover go back, and a checkpoint ends with its switchover; a paused
+ * group starts no server again. */
+static bool step_is_retried(const struct look *l, const struct step *step)
+{
+    switch (step->kind) {
+    case STEP_FOLLOW:
+    case STEP_CLONE:
+    case STEP_JOIN:
+    case STEP_SYNC:
+        return l->g->phase != PHASE_DETACHED;
+    case STEP_LEAD:
+        return !l->g->paused && l->g->phase != PHASE_DETACHED;
+    case STEP_NONE:
+    case STEP_STOP:
+    case STEP_CHECKPOINT:
+        break;
+    }
+    return false;
+}
+
+bool step_retry_in(const struct state *s, const struct observations *o, uint8_t group,
+                   uint8_t instance, struct mono now, uint64_t *ret_ms)
+{
+    struct look l = look_at(s, o, group, now);
+    const struct step *step = &l.g->instances[instance].step;
+    uint64_t pause, gone = mono_since_ms(l.og->instances[instance].step_ended, now);
+
+    if (step->state != STEP_FAILED || !step_is_retried(&l, step))
+        return false;
+    pause = retry_pause_ms(step->kind, step->failures > 0 ? step->failures : 1);
+    *ret_ms = gone < pause && !l.og->instances[instance].corrected ? pause - gone : 0;
+    return true;
 }
 
 bool candidate_is_member(const struct look *l, uint8_t instance)
@@ -178,22 +213,28 @@ static bool lag_is_settled(const struct look *l, uint8_t instance)
 
 static bool agent_answers(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
 {
+    if (agent_present(l, instance))
+        return true;
     snprintf(why, TEXT_SIZE, "its agent does not answer");
-    return agent_present(l, instance);
+    return false;
 }
 
 static bool agent_is_fit(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
 {
     const struct seen_instance *seen = &l->og->instances[instance].seen;
 
+    if (!seen->unfit)
+        return true;
     text_set(why, TEXT_SIZE, "its agent can begin nothing: %s", seen->problem);
-    return !seen->unfit;
+    return false;
 }
 
 static bool may_reside(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
 {
+    if (group_may_reside(l->g, instance))
+        return true;
     snprintf(why, TEXT_SIZE, "its region carries none of the residency tags");
-    return group_may_reside(l->g, instance);
+    return false;
 }
 
 static bool is_same_system(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
@@ -201,17 +242,20 @@ static bool is_same_system(const struct look *l, uint8_t instance, char why[TEXT
     uint64_t own = l->g->instances[instance].system_id, active = active_of(l)->system_id;
     uint64_t seen = l->og->instances[instance].seen.system_id;
 
+    if (active == 0 || ((own == 0 || own == active) && (seen == 0 || seen == active)))
+        return true;
     snprintf(why, TEXT_SIZE, "its server has another system identifier");
-    return active == 0 || ((own == 0 || own == active) && (seen == 0 || seen == active));
+    return false;
 }
 
 static bool has_one_group(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
 {
     const struct group *other = stands_also_in(l, instance);
 
-    snprintf(why, TEXT_SIZE, "its server belongs to group %s",
-             other != NULL ? other->name : "");
-    return other == NULL;
+    if (other == NULL)
+        return true;
+    snprintf(why, TEXT_SIZE, "its server belongs to group %s", other->name);
+    return false;
 }
 
 /* Holds what the mode asks for (I8). */
@@ -231,7 +275,7 @@ static bool holds_enough(const struct look *l, uint8_t instance, char why[TEXT_S
     return lag_allows(l, instance, why);
 }
 
-/* `why` is written by each, and of use where it does not hold. */
+/* `why` is written where it does not hold. */
 static const struct {
     bool (*holds)(const struct look *l, uint8_t instance, char why[TEXT_SIZE]);
     bool by_report; /* of an agent that is silent it would be old news */
@@ -258,30 +302,40 @@ bool candidate_ok(const struct look *l, uint8_t instance)
     return is_able(l, instance) && holds_enough(l, instance, ignored);
 }
 
-static unsigned say_too(char *out, unsigned size, unsigned used, const char *why)
-{
-    int n = used < size
-                ? snprintf(out + used, size - used, "%s%s", used > 0 ? "; " : "", why)
-                : 0;
+struct reasons {
+    char *out;
+    unsigned size, count;
+    bool cut; /* nothing goes behind the mark of a cut */
+};
 
-    return used + (unsigned)n;
+static void say_too(struct reasons *r, const char *why)
+{
+    size_t used = strlen(r->out);
+    int n;
+
+    if (r->count++ > 0 && r->cut)
+        return;
+    n = snprintf(r->out + used, r->size - used, "%s%s", used > 0 ? "; " : "", why);
+    r->cut = n >= (int)(r->size - used);
+    if (r->cut)
+        text_mark_cut(r->out, r->size);
 }
 
 bool candidate_explain(const struct look *l, uint8_t instance, char *out, unsigned size)
 {
     bool binding = l->g->policy.sync == SYNC_REQUIRED || l->g->policy.sync == SYNC_STRICT;
     bool here = agent_present(l, instance);
+    struct reasons reasons = {.out = out, .size = size};
     char why[TEXT_SIZE];
-    unsigned used = 0;
 
     out[0] = '\0';
     for (unsigned i = 0; i < ARRAY_LEN(able); i++)
         if ((here || !able[i].by_report) && !able[i].holds(l, instance, why))
-            used = say_too(out, size, used, why);
+            say_too(&reasons, why);
     /* Who is a member is in the log; how far it lags was in its report. */
     if ((here || binding) && !holds_enough(l, instance, why))
-        used = say_too(out, size, used, why);
-    return used == 0;
+        say_too(&reasons, why);
+    return reasons.count == 0;
 }
 
 bool candidate_lacks_log(const struct look *l, uint8_t instance)

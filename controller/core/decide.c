@@ -208,3 +208,15 @@ bool group_is_suspect(const struct state *s, const struct observations *o, uint8
         since = mono_since_ms(o->leading_since, now);
     return since > 2ull * l.g->policy.renew_ms + 50 || (asked > 1 && failed == asked);
 }
+
+bool group_is_healthy(const struct state *s, const struct observations *o, uint8_t group,
+                      struct mono now)
+{
+    struct look l = look_at(s, o, group, now);
+    const struct seen_instance *seen = &active_seen(&l)->seen;
+
+    return l.g->phase == PHASE_STEADY && agent_present(&l, l.g->active) &&
+           !group_is_suspect(s, o, group, now) && seen->epoch == l.g->epoch &&
+           seen->server == SERVER_PRIMARY && !seen->crashed && !seen->hung &&
+           !seen->unfit && no_corruption(&l);
+}

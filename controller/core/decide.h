@@ -58,20 +58,35 @@ void decide(const struct state *s, const struct observations *o, struct mono now
 /* ---- ringfence why --------------------------------------------------------------------
  */
 
-enum { WHY_SIZE = 2 * TEXT_SIZE }; /* several reasons */
+enum {
+    WHY_SIZE = 2 * TEXT_SIZE,     /* several reasons */
+    VERDICT_SIZE = 5 * TEXT_SIZE, /* all that blocks, and what ends each */
+};
+
+/* What it means that a condition holds. */
+enum condition_role {
+    COND_NEEDED,    /* a failover needs it */
+    COND_CAUSE,     /* it is a reason for a failover: healthy is where none holds */
+    COND_CANDIDATE, /* this instance could take over */
+    COND_PROOF,     /* this instance is proven: needed behind a fence */
+};
 
 struct condition {
     char name[40]; /* stable */
+    enum condition_role role;
     bool holds;
     bool blocks; /* if it does not hold, an automatic failover does not begin */
     char value[WHY_SIZE], limit[TEXT_SIZE];
+    char remedy[TEXT_SIZE]; /* of what does not hold: what to do about it, or empty */
 };
 
 enum { CONDITION_MAX = 40 };
 
 struct explanation {
-    bool would_fail_over;   /* an automatic failover would begin now */
-    char verdict[WHY_SIZE]; /* one sentence for people */
+    bool would_fail_over;       /* an automatic failover would begin now */
+    bool cause;                 /* something is wrong with the active side */
+    bool held;                  /* what is due, or under way, waits for what blocks */
+    char verdict[VERDICT_SIZE]; /* for people: what is, what holds it, what to do */
     unsigned count;
     struct condition list[CONDITION_MAX];
 };
@@ -87,6 +102,16 @@ bool report_is_fresh(const struct state *s, const struct observations *o, uint8_
 /* True if the group looks suspect: renewals missed or probes failing, nothing decided. */
 bool group_is_suspect(const struct state *s, const struct observations *o, uint8_t group,
                       struct mono now);
+
+/* True if nothing is known to be wrong with the active side of a steady group: its agent
+ * answers and holds a lease, its server is a primary that accepts writes. */
+bool group_is_healthy(const struct state *s, const struct observations *o, uint8_t group,
+                      struct mono now);
+
+/* In how many ms the failed step on record of the instance is tried again, 0: at once.
+ * False: it is none, or nothing tries it again by itself. */
+bool step_retry_in(const struct state *s, const struct observations *o, uint8_t group,
+                   uint8_t instance, struct mono now, uint64_t *ret_ms);
 
 /* ---- the table, for docs and tests ----------------------------------------------------
  */

@@ -75,6 +75,11 @@ unsigned forming_waits(const struct forming_wait **ret_waits);
 /* All of them are over: the declared instance may be activated now. */
 bool declared_ok(const struct look *l);
 
+/* explain_remedy.c: what a person can do about the condition of that name, in one sentence;
+ * empty where that is nothing, or where its value says it. */
+void remedy_of(const struct look *l, const char *name, char text[TEXT_SIZE]);
+void remedy_start_agent(const struct look *l, uint8_t instance, char text[TEXT_SIZE]);
+
 /* Among those that can, the one with the most of the log; NO_INSTANCE for none. The old
  * active instance counts only with `old_too`. */
 uint8_t candidate_best(const struct look *l, bool old_too);

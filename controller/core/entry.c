@@ -56,6 +56,20 @@ uint8_t entry_instance(const struct entry *e)
     return NO_INSTANCE;
 }
 
+const char *entry_instance_name(const struct entry *e)
+{
+    if (e->kind == ENTRY_SWITCHOVER)
+        return e->switchover.target_name;
+    return e->kind == ENTRY_ATTACH ? e->attach.active_name : "";
+}
+
+uint8_t entry_target(const struct group *g, uint8_t position, const char *name)
+{
+    if (name[0] != '\0')
+        return group_instance(g, name);
+    return position < g->instance_count ? position : NO_INSTANCE;
+}
+
 static void summary_of_step(const struct entry *e, const char *name, char *text,
                             unsigned size)
 {
@@ -63,10 +77,13 @@ static void summary_of_step(const struct entry *e, const char *name, char *text,
         snprintf(text, size, "%s begins %s%s in epoch %" PRIu64, name,
                  step_kind_name(e->step_start.kind),
                  e->step_start.restart ? " (restart)" : "", e->step_start.epoch);
+    else if (e->step_end.position != 0)
+        snprintf(text, size, "%s %s at %" PRIX64 "/%" PRIX64 "%s%s", name,
+                 e->step_end.done ? "done" : "failed", e->step_end.position >> 32,
+                 e->step_end.position & 0xffffffff, e->step_end.text[0] != '\0' ? ": " : "",
+                 e->step_end.text);
     else
-        snprintf(text, size, "%s, step %" PRIu64 " %s at %" PRIX64 "/%" PRIX64 "%s%s", name,
-                 e->step_end.step, e->step_end.done ? "done" : "failed",
-                 e->step_end.position >> 32, e->step_end.position & 0xffffffff,
+        snprintf(text, size, "%s %s%s%s", name, e->step_end.done ? "done" : "failed",
                  e->step_end.text[0] != '\0' ? ": " : "", e->step_end.text);
 }
 
@@ -74,9 +91,11 @@ static void summary_of_fence(const struct entry *e, const char *name, char *text
                              unsigned size)
 {
     if (e->kind == ENTRY_FENCE_BEGIN)
-        snprintf(text, size, "%s of epoch %" PRIu64 ", last grant %" PRIu64 ": %s",
+        snprintf(text, size, "%s of epoch %" PRIu64 "%s%s, last grant %" PRIu64 ": %s",
                  run_kind_name(e->fence_begin.run), e->fence_begin.epoch,
-                 e->fence_begin.expected_grant, e->fence_begin.reason);
+                 e->fence_begin.target_name[0] != '\0' ? " to " : "",
+                 e->fence_begin.target_name, e->fence_begin.expected_grant,
+                 e->fence_begin.reason);
     else if (e->kind == ENTRY_PROOF)
         snprintf(text, size, "%s proven by %s for epoch %" PRIu64, name,
                  proof_kind_name(e->proof.kind), e->proof.epoch);
@@ -149,11 +168,12 @@ void entry_summary(const struct entry *e, const char *name, char *text, unsigned
         summary_of_step(e, name, text, size);
         return;
     case ENTRY_SWITCHOVER:
-        snprintf(text, size, "to %s, epoch %" PRIu64 ": %s", name, e->switchover.epoch,
-                 e->switchover.reason);
+        snprintf(text, size, "to %s, epoch %" PRIu64 "%s%s", name, e->switchover.epoch,
+                 e->switchover.reason[0] != '\0' ? ": " : "", e->switchover.reason);
         return;
     case ENTRY_RUN_ABORT:
-        snprintf(text, size, "run %" PRIu64 ": %s", e->run_abort.run, e->run_abort.reason);
+        snprintf(text, size, "run %" PRIu64 "%s%s", e->run_abort.run,
+                 e->run_abort.reason[0] != '\0' ? ": " : "", e->run_abort.reason);
         return;
     case ENTRY_ATTACH:
         snprintf(text, size, "active: %s", name);
@@ -161,12 +181,20 @@ void entry_summary(const struct entry *e, const char *name, char *text, unsigned
     case ENTRY_REFUSED:
         snprintf(text, size, "%s", e->refused.text);
         return;
+    case ENTRY_REMOVE:
+        snprintf(text, size, "the group is removed");
+        return;
+    case ENTRY_PAUSE:
+        snprintf(text, size, "automatic decisions are paused");
+        return;
+    case ENTRY_RESUME:
+        snprintf(text, size, "automatic decisions go on");
+        return;
+    case ENTRY_DETACH:
+        snprintf(text, size, "its servers are let go: no lease, no gate, no failover");
+        return;
     case ENTRY_NONE:
     case ENTRY_DECLARE:
-    case ENTRY_REMOVE:
-    case ENTRY_PAUSE:
-    case ENTRY_RESUME:
-    case ENTRY_DETACH:
     case ENTRY_KIND_COUNT:
         break;
     }

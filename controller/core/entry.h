@@ -58,6 +58,9 @@ struct renew_item {
 struct entry_declare {
     struct group spec; /* name, component, provider, policy, regions, instances, active,
                           adopt; all else zero */
+    /* The file does not say who is active: that stays as it is when the entry is applied,
+     * whatever `spec.active` was settled to when it was proposed. */
+    bool keep_active;
 };
 
 /* Epochs that one hello may tell of: all that an agent remembers, also of groups that are
@@ -94,6 +97,10 @@ struct entry_proof {
     bool stopped; /* PROOF_AGENT: no process of the server is left either */
 };
 
+/* Whom an operator's entry means is named, beside its position: a file with its regions in
+ * another order, committed in between, moves positions. An entry without the name is of an
+ * earlier version and is taken by its position (entry_target()). */
+
 /* `expected_grant` is the holder's last grant that the decision was taken on: if another
  * came in between, the entry is refused and nothing has happened. */
 struct entry_fence_begin {
@@ -101,6 +108,7 @@ struct entry_fence_begin {
     uint64_t expected_grant;
     enum run_kind run; /* RUN_FAILOVER, or RUN_SWITCHOVER for the run under way */
     uint8_t target;    /* wished for by an operator, else NO_INSTANCE */
+    char target_name[NAME_SIZE];
     bool requested;
     char reason[TEXT_SIZE];
 };
@@ -149,6 +157,7 @@ struct entry_step_end {
 
 struct entry_switchover {
     uint8_t target;
+    char target_name[NAME_SIZE];
     uint64_t epoch; /* that the operator saw */
     char reason[TEXT_SIZE];
 };
@@ -160,6 +169,7 @@ struct entry_run_abort {
 
 struct entry_attach {
     uint8_t active;
+    char active_name[NAME_SIZE];
 };
 
 struct entry_refused {
@@ -196,6 +206,19 @@ const char *entry_kind_name(enum entry_kind k);
 /* The instance that the entry is about, by its position in the group; NO_INSTANCE: none. */
 uint8_t entry_instance(const struct entry *e);
 
+/* The same by its name, as far as the entry says it; "": it does not. */
+const char *entry_instance_name(const struct entry *e);
+
+/* Where `g` has the instance that an operator's entry names, or without a name at that
+ * position; NO_INSTANCE: it has none. */
+uint8_t entry_target(const struct group *g, uint8_t position, const char *name);
+
+/* The spec as it is applied to the group as it is now (NULL: there is none): with
+ * `keep_active`, spec.active is the instance that is active there; NO_INSTANCE: the file
+ * has left it out. */
+void declare_settle(const struct group *now, const struct entry_declare *d,
+                    struct group *ret_spec);
+
 /* What a declaration changes of the group as it was before (NULL: it is new), in the words
  * of the file, as many as `size` has room for, and how many more there are. A function of
  * nothing else: every controller writes the same row of the audit trail. */
@@ -204,7 +227,8 @@ void declare_summary(const struct group *before, const struct group *spec, char 
                      unsigned size);
 
 /* One line for `ringfence log`: what was asked, in words. Never longer than `size`. `name`
- * is that of entry_instance(); unused where that is none. Of ENTRY_DECLARE without what it
+ * is that of entry_instance(); unused where that is none; of the end of a step that of its
+ * step too, "pg-west: follow". Of ENTRY_DECLARE without what it
  * changes: declare_summary() says that. */
 void entry_summary(const struct entry *e, const char *name, char *text, unsigned size);
 

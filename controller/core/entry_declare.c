@@ -255,3 +255,11 @@ void declare_summary(const struct group *before, const struct group *spec, char 
         snprintf(text + w.used, size - w.used, "%s%u more", w.used > 0 ? ", and " : "",
                  w.left_out);
 }
+
+void declare_settle(const struct group *now, const struct entry_declare *d,
+                    struct group *ret_spec)
+{
+    *ret_spec = d->spec;
+    if (now != NULL && d->keep_active)
+        ret_spec->active = group_instance(ret_spec, now->instances[now->active].agent);
+}

@@ -96,10 +96,23 @@ static void explain_adoption(const struct look *l, struct explanation *out)
         "server, or say `ungated_local: true` (expiry then proves nothing)");
 }
 
+static const char *canary(const struct look *l)
+{
+    const struct seen_instance *seen = &active_seen(l)->seen;
+
+    if (!agent_present(l, l->g->active))
+        return "not known: its agent does not answer";
+    if (seen->server != SERVER_PRIMARY)
+        return "not asked: it is no primary that runs";
+    return seen->hung ? "accepts no canary write" : "accepts writes";
+}
+
 static void explain_cause(const struct look *l, struct explanation *out)
 {
     uint64_t left = holder_wait_left_ns(l);
     struct condition *c = add(out, "holder-silent", holder_silent(l), false);
+
+    c->role = COND_CAUSE;
 
     if (left == UINT64_MAX)
         SET(c->value, "%s has not been granted a lease", active_of(l)->agent);
@@ -114,13 +127,15 @@ static void explain_cause(const struct look *l, struct explanation *out)
         lease_wait_ns(l->g->terms) / NS_PER_MS, l->g->terms.ttl_ms, l->g->terms.rho_ppm,
         l->g->policy.failover_after_ms);
     c = add(out, "server-down", active_down(l), false);
+    c->role = COND_CAUSE;
     SET(c->value, "its agent %s, its server was seen as %s",
         agent_present(l, l->g->active) ? "answers" : "does not answer",
         server_state_name(active_seen(l)->seen.server));
     SET(c->limit, "local restarts used %u of %u", l->g->restarts_used,
         l->g->policy.local_restarts);
     c = add(out, "server-hung", active_hung(l), false);
-    SET(c->value, "%s", active_seen(l)->seen.hung ? "accepts no canary write" : "no");
+    c->role = COND_CAUSE;
+    SET(c->value, "%s", canary(l));
     SET(c->limit, "hung_after %u ms", l->g->policy.hung_after_ms);
 }
 
@@ -181,6 +196,7 @@ static void explain_candidates(const struct look *l, struct explanation *out)
         ok = candidate_explain(l, k, why, sizeof why);
         snprintf(name, sizeof name, "candidate-%s", l->g->instances[k].agent);
         c = add(out, name, ok, false);
+        c->role = COND_CANDIDATE;
         SET(c->value, "%s", ok ? "can take over" : why);
         SET(c->limit, "%s of the sync set%s",
             candidate_is_member(l, k) ? "a member" : "not a member",
@@ -242,6 +258,7 @@ static void explain_proofs(const struct look *l, struct explanation *out)
 
         snprintf(name, sizeof name, "proof-%s", i->agent);
         c = add(out, name, proven, awaited && k != target);
+        c->role = COND_PROOF;
         if (proven)
             SET(c->value, "%s at index %" PRIu64, proof_kind_name(i->proof.kind),
                 i->proof.proven);
@@ -297,6 +314,30 @@ static unsigned say_blockers(struct explanation *out, const char *const *only)
     return said;
 }
 
+/* What ends each of them; `only` as above. */
+static void say_remedies(struct explanation *out, const char *const *only)
+{
+    unsigned said = 0;
+
+    for (unsigned i = 0; i < out->count; i++) {
+        const struct condition *c = &out->list[i];
+        bool wanted = only == NULL;
+
+        for (unsigned k = 0; !wanted && only[k] != NULL; k++)
+            wanted = strncmp(c->name, only[k], strlen(only[k])) == 0;
+        if (!c->blocks || !wanted || c->remedy[0] == '\0')
+            continue;
+        go_on(out, "%s%s", said++ == 0 ? ". To do: " : "; ", c->remedy);
+    }
+}
+
+static void fill_remedies(const struct look *l, struct explanation *out)
+{
+    for (unsigned i = 0; i < out->count; i++)
+        if (!out->list[i].holds && out->list[i].role != COND_CAUSE)
+            remedy_of(l, out->list[i].name, out->list[i].remedy);
+}
+
 /* Waits for its agent, or for people: nothing that is counted here ends it. */
 static void verdict_attested(const struct look *l, struct explanation *out)
 {
@@ -329,38 +370,99 @@ static void verdict_forming(const struct look *l, struct explanation *out)
         else
             go_on(out, "%s%s", said == 2 ? "; also by: " : ", ", waits[i].name);
     }
+    out->held = said > 0;
     if (said == 0)
         SET(out->verdict, "forming: %s is activated now", active_of(l)->agent);
+}
+
+/* It remembers who was active, and others may have moved the service meanwhile. */
+static void verdict_detached(const struct look *l, struct explanation *out)
+{
+    const char *group = l->g->name, *before = group_region_name(l->g, l->g->active);
+
+    for (uint8_t k = 0; k < l->g->instance_count; k++) {
+        if (k == l->g->active || !agent_present(l, k) ||
+            l->og->instances[k].seen.server != SERVER_PRIMARY)
+            continue;
+        SET(out->verdict,
+            "the group is detached, and nothing is decided. It was active in %s; %s runs "
+            "as "
+            "a primary now. To do: `ringfence attach --active %s %s`, or stop that server "
+            "and `ringfence attach %s`",
+            before, l->g->instances[k].agent, group_region_name(l->g, k), group, group);
+        return;
+    }
+    SET(out->verdict,
+        "the group is detached: nothing is decided until `ringfence attach %s` (active in "
+        "%s, as before), or `ringfence attach --active REGION %s`",
+        group, before, group);
+}
+
+/* Of the active instance: what failed, and when it is tried again. */
+static void say_failed_step(const struct look *l, struct explanation *out)
+{
+    const struct step *step = &active_of(l)->step;
+    uint64_t ms;
+
+    go_on(out, "step %s failed: %s", step_kind_name(step->kind), step->text);
+    if (step_retry_in(l->s, l->o, l->group, l->g->active, l->now, &ms))
+        go_on(out, "; it is tried again in %" PRIu64 " s", (ms + 999) / 1000);
+}
+
+static void verdict_promoting(const struct look *l, struct explanation *out)
+{
+    static const char *const held[] = {"not-paused", "automatic", NULL};
+    char text[TEXT_SIZE];
+
+    SET(out->verdict, "promoting %s: ", active_of(l)->agent);
+    if (!agent_present(l, l->g->active)) {
+        remedy_start_agent(l, l->g->active, text);
+        go_on(out, "its agent does not answer: %s", text);
+    } else if (active_of(l)->step.state == STEP_FAILED) {
+        say_failed_step(l, out);
+    } else {
+        go_on(out, "%s",
+              holder_wait_left_ns(l) == 0 ? "its lease of this epoch is awaited"
+                                          : "its server is being promoted");
+    }
+    if (run_may_go_on(l))
+        return;
+    out->held = true;
+    go_on(out, "; nobody else is promoted in its place, held by: %s",
+          l->g->paused ? "not-paused" : "automatic");
+    say_remedies(out, held);
+}
+
+static void verdict_switching(const struct look *l, struct explanation *out)
+{
+    const struct step *step = &active_of(l)->step;
+    bool of_run = step->id > l->g->run.id;
+
+    SET(out->verdict,
+        "a switchover to %s is under way (%s%s); `ringfence abort %" PRIu64
+        "` takes it back, as it does by itself if it does not come to the fence in time",
+        group_region_name(l->g, l->g->run.to), of_run ? "step " : "it has begun",
+        of_run ? step_kind_name(step->kind) : "", l->g->run.id);
 }
 
 /* While something is under way, what it waits for is the news, not a failover. False: the
  * group is steady, or fencing. */
 static bool verdict_under_way(const struct look *l, struct explanation *out)
 {
-    const char *name = active_of(l)->agent;
-
     switch (l->g->phase) {
     case PHASE_DETACHED:
-        SET(out->verdict,
-            "the group is detached: nothing is decided until `ringfence attach %s`",
-            l->g->name);
+        verdict_detached(l, out);
         return true;
     case PHASE_FORMING:
         verdict_forming(l, out);
         return true;
     case PHASE_PROMOTING:
-        SET(out->verdict, "promoting %s: %s", name,
-            active_of(l)->step.state == STEP_FAILED ? active_of(l)->step.text
-            : holder_wait_left_ns(l) == 0           ? "its lease of this epoch is awaited"
-                                                    : "its server is being promoted");
-        if (!run_may_go_on(l))
-            go_on(out, "; nobody else is promoted in its place, held by: %s",
-                  l->g->paused ? "not-paused" : "automatic");
+        verdict_promoting(l, out);
         return true;
     case PHASE_SWITCHING:
         if (holder_silent(l))
             return false;
-        SET(out->verdict, "a switchover is under way");
+        verdict_switching(l, out);
         return true;
     case PHASE_NONE:
     case PHASE_STEADY:
@@ -378,7 +480,8 @@ static void verdict_fencing(const struct look *l, struct explanation *out)
     uint8_t wish = l->g->run.to;
 
     SET(out->verdict, "fencing has begun and cannot go back: waiting for: ");
-    if (say_blockers(out, awaited) == 0) {
+    out->held = say_blockers(out, awaited) > 0;
+    if (!out->held) {
         if (wish != NO_INSTANCE && !candidate_ok(l, wish))
             go_on(out, "candidate-%.23s, which was asked for, until promote_deadline",
                   l->g->instances[wish].agent);
@@ -387,6 +490,7 @@ static void verdict_fencing(const struct look *l, struct explanation *out)
                 wish != NO_INSTANCE ? l->g->instances[wish].agent : ready_name(l));
     }
     verdict_attested(l, out);
+    say_remedies(out, awaited);
 }
 
 /* It is down, and no failover is due for that yet. */
@@ -397,6 +501,8 @@ static void verdict_restart(const struct look *l, struct explanation *out)
     SET(out->verdict, "the server of %.23s is down: ", active_of(l)->agent);
     if (step->state == STEP_STARTED)
         go_on(out, "step %s is under way", step_kind_name(step->kind));
+    else if (step->state == STEP_FAILED && step->kind == STEP_LEAD)
+        say_failed_step(l, out);
     else
         go_on(out, "it is started again where it is (local restarts used %u of %u)",
               l->g->restarts_used, l->g->policy.local_restarts);
@@ -409,6 +515,7 @@ static void verdict(const struct look *l, struct explanation *out)
     bool due = holder_silent(l) || active_hung(l) || (active_down(l) && !restarts_left(l));
     bool suspected = group_is_suspect(l->s, l->o, l->group, l->now);
 
+    out->cause = cause;
     out->would_fail_over = due && !blocks(out);
     if (verdict_under_way(l, out))
         return;
@@ -434,8 +541,10 @@ static void verdict(const struct look *l, struct explanation *out)
                       : "nothing is wrong",
             ready_name(l));
     }
-    if (due && !out->would_fail_over)
+    out->held = due && !out->would_fail_over;
+    if (out->held)
         verdict_attested(l, out);
+    say_remedies(out, NULL);
 }
 
 void explain(const struct state *s, const struct observations *o, uint8_t group,
@@ -452,5 +561,6 @@ void explain(const struct state *s, const struct observations *o, uint8_t group,
     explain_reach(&l, out);
     explain_forming(&l, out);
     explain_proofs(&l, out);
+    fill_remedies(&l, out);
     verdict(&l, out);
 }

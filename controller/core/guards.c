@@ -33,8 +33,16 @@ static bool propose_fence(const struct look *l, struct entry *e, const char *rea
         .run = RUN_FAILOVER,
         .target = NO_INSTANCE,
     };
-    snprintf(e->fence_begin.reason, TEXT_SIZE, "%s", reason);
+    text_set(e->fence_begin.reason, TEXT_SIZE, "%s", reason);
     return true;
+}
+
+/* By its name: positions may move before the entry is applied (entry.h). */
+static void propose_target(const struct look *l, struct entry *e, uint8_t target)
+{
+    e->fence_begin.target = target;
+    if (target != NO_INSTANCE)
+        memcpy(e->fence_begin.target_name, l->g->instances[target].agent, NAME_SIZE);
 }
 
 static bool propose_proof(const struct look *l, struct entry *e, uint8_t instance,
@@ -242,7 +250,7 @@ bool guard_asked_by_operator(const struct look *l, struct entry *e)
                               : !target_ready(l) && !active_reborn(l))
         return false;
     propose_fence(l, e, "asked for by an operator");
-    e->fence_begin.target = target;
+    propose_target(l, e, target);
     e->fence_begin.requested = true;
     return true;
 }
@@ -504,7 +512,7 @@ bool guard_stopped_and_flushed(const struct look *l, struct entry *e)
         return false;
     propose_fence(l, e, "stopped, and the target has flushed the shutdown checkpoint");
     e->fence_begin.run = RUN_SWITCHOVER;
-    e->fence_begin.target = l->g->run.to;
+    propose_target(l, e, l->g->run.to);
     e->fence_begin.requested = true;
     return true;
 }

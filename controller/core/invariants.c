@@ -4,6 +4,7 @@
 #include "controller/core/apply_internal.h"
 
 #include <stddef.h>
+#include <string.h>
 
 /* I1, I2: besides the active instance nobody holds a write lease: never granted, or proven
  * since, or only the read lease that this epoch's policy allows, or unmanaged. */
@@ -50,17 +51,34 @@ static const char *group_broken(const struct group *g)
     return text != NULL ? text : set_broken(g);
 }
 
-const char *state_invariant_broken(const struct state *s)
+static const char *pairs_broken(const struct state *s, const struct group *g)
+{
+    for (unsigned k = 0; k < g->instance_count; k++)
+        if (instance_in_other_group(s, g, &g->instances[k]) != NULL)
+            return "I1: an instance belongs to two groups";
+    return NULL;
+}
+
+static const char *broken(const struct state *s, bool all_pairs, const char *group)
 {
     for (unsigned i = 0; i < s->group_count; i++) {
         const struct group *g = &s->groups[i];
         const char *text = group_broken(g);
 
+        if (text == NULL && (all_pairs || strcmp(g->name, group) == 0))
+            text = pairs_broken(s, g);
         if (text != NULL)
             return text;
-        for (unsigned k = 0; k < g->instance_count; k++)
-            if (instance_in_other_group(s, g, &g->instances[k]) != NULL)
-                return "I1: an instance belongs to two groups";
     }
     return NULL;
+}
+
+const char *state_invariant_broken(const struct state *s) { return broken(s, true, ""); }
+
+/* Where an instance stands is said by its own group and by its agent's address. So of the
+ * pairs, of which there are thousands with fifty groups, only those can have changed that
+ * the group of the entry is one of; all of them when an agent enrolled. */
+const char *state_invariant_broken_by(const struct state *s, const struct entry *e)
+{
+    return broken(s, e->kind == ENTRY_ENROL, e->group);
 }

@@ -51,25 +51,33 @@ static void follow_instances(const struct group *g, const struct observed_group 
         memset(&now->instances[i], 0, sizeof now->instances[i]);
 }
 
+/* An operator means an instance, not a place in a list. */
+static void follow_wish(const struct group *g, const struct observed_group *old,
+                        struct observed_group *now)
+{
+    if (!now->failover_wanted || old->failover_target >= INSTANCE_MAX)
+        return;
+    now->failover_target = group_instance(g, old->instances[old->failover_target].agent);
+    now->failover_wanted = now->failover_target != NO_INSTANCE;
+}
+
 static void follow_groups(struct observations *o, const struct state *s)
 {
-    struct observed_group old[GROUP_MAX];
+    struct observed_group old[GROUP_MAX], none = {0};
 
     memcpy(old, o->groups, sizeof old);
     memset(o->groups, 0, sizeof o->groups);
     for (unsigned i = 0; i < s->group_count; i++) {
         const struct group *g = &s->groups[i];
-        const struct observed_group *from = &o->groups[i]; /* empty: a new group */
+        const struct observed_group *from = &none; /* a new group */
 
         for (unsigned k = 0; k < GROUP_MAX; k++)
             if (strcmp(old[k].name, g->name) == 0)
                 from = &old[k];
         o->groups[i] = *from;
         memcpy(o->groups[i].name, g->name, sizeof g->name);
-        if (from != &o->groups[i])
-            follow_instances(g, from, &o->groups[i]);
-        else
-            follow_instances(g, &(struct observed_group){0}, &o->groups[i]);
+        follow_wish(g, from, &o->groups[i]);
+        follow_instances(g, from, &o->groups[i]);
     }
 }
 
@@ -121,20 +129,30 @@ static void note_step_start(struct observations *o, const struct state *s,
 {
     const struct group *g = state_group_const(s, e->group);
 
-    if (g != NULL)
-        o->groups[g - s->groups].instances[e->step_start.instance].step_began = now;
+    struct observed_instance *oi;
+
+    if (g == NULL)
+        return;
+    oi = &o->groups[g - s->groups].instances[e->step_start.instance];
+    oi->step_began = now;
+    oi->corrected = false;
 }
 
-/* While a group forms its file may have named another instance active. */
+/* What failed may be what was corrected. While a group forms its file may have named
+ * another instance active. */
 static void note_declared(struct observations *o, const struct state *s,
                           const struct entry *e)
 {
     const struct group *g = state_group_const(s, e->group);
     struct observed_group *og;
 
-    if (g == NULL || g->phase != PHASE_FORMING)
+    if (g == NULL)
         return;
     og = &o->groups[g - s->groups];
+    for (unsigned k = 0; k < g->instance_count; k++)
+        og->instances[k].corrected = true;
+    if (g->phase != PHASE_FORMING)
+        return;
     forget_position(og);
     og->crashed_since = og->hung_since = (struct mono){0};
 }
@@ -221,6 +239,16 @@ void observe_leading(struct observations *o, bool leading, struct mono now)
             og->instances[k].proof = (struct seen_proof){0};
             og->instances[k].stray_since = (struct mono){0};
         }
+    }
+}
+
+void observe_agent_anew(struct observations *o, const struct state *s, const char *agent)
+{
+    for (unsigned i = 0; i < s->group_count; i++) {
+        uint8_t k = group_instance(&s->groups[i], agent);
+
+        if (k != NO_INSTANCE)
+            o->groups[i].instances[k].corrected = true;
     }
 }
 

@@ -93,6 +93,7 @@ struct observed_instance {
     struct mono step_began;  /* this process applied the start of its last step */
     struct mono step_ended;  /* this process applied the end of it */
     struct mono stray_since; /* seen not following the active instance since */
+    bool corrected;      /* its file or its agent is another one since that step began */
     struct mono granted; /* fresh reading after this process applied or restored the last
                             grant (I4) */
     struct mono renew_asked; /* last renewal that reached this leader, granted or not */
@@ -160,6 +161,10 @@ void observe_leading(struct observations *o, bool leading, struct mono now);
  * dated it: a frame may have been on its way for long, and its agent frozen before. */
 void observe_report(struct observations *o, const struct state *s, uint8_t group,
                     uint8_t instance, const struct seen_instance *seen);
+
+/* The agent's program was started anew, so perhaps with a corrected file: what failed there
+ * is tried at once. */
+void observe_agent_anew(struct observations *o, const struct state *s, const char *agent);
 
 /* Another controller heard the primary. Kept if it says more than what we have ourselves:
  * a position further on, or the same one later. Of another epoch than ours: dropped. */

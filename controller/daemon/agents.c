@@ -15,7 +15,9 @@
 #include "controller/daemon/reports.h"
 #include "controller/daemon/runner.h"
 
-enum { TICK_MS = 250 };
+/* An agent counts its reports on from its boot clock in microseconds (keeper.c): what leaps
+ * by so much was said by a program that was started anew. */
+enum { TICK_MS = 250, REPORTS_OF_ONE_PROGRAM = 100000 };
 
 /* ---- who is known -------------------------------------------------------------------- */
 
@@ -281,6 +283,8 @@ void agents_observe(struct agents *a, const char *name, const Rf__AgentReport *r
     /* The same one may come by several ways, and an older one later. */
     if (incarnation_equal(&k->report_of, &who) && report->seq <= k->report_seq)
         return;
+    if (report->seq - k->report_seq > REPORTS_OF_ONE_PROGRAM)
+        observe_agent_anew(node_seen(a->d->node), node_state(a->d->node), name);
     k->report_of = who;
     k->report_seq = report->seq;
     if (reports_take(node_state(a->d->node), node_seen(a->d->node), name, report, said))

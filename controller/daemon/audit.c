@@ -1,19 +1,52 @@
 #include "controller/daemon/audit.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "controller/base/text.h"
+
+/* The entry has the number of the step only; what it was is on record. */
+static void name_step(const struct group *g, const struct entry *e,
+                      struct audit_before *ret)
+{
+    uint8_t i = e->step_end.instance;
+    const struct step *step =
+        g != NULL && i < g->instance_count ? &g->instances[i].step : NULL;
+    size_t used = strlen(ret->instance);
+
+    if (step != NULL && step->id == e->step_end.step)
+        (void)snprintf(ret->instance + used, sizeof ret->instance - used, ": %s",
+                       step_kind_name(step->kind));
+    else
+        (void)snprintf(ret->instance + used, sizeof ret->instance - used, ", step %" PRIu64,
+                       e->step_end.step);
+}
+
 static void name_instance(const struct state *s, const struct entry *e,
                           struct audit_before *ret)
 {
     const struct group *g = state_group_const(s, e->group);
+    const char *named = entry_instance_name(e);
     uint8_t i = entry_instance(e);
 
-    if (g != NULL && i < g->instance_count)
+    if (named[0] != '\0')
+        (void)snprintf(ret->instance, sizeof ret->instance, "%s", named);
+    else if (g != NULL && i < g->instance_count)
         (void)snprintf(ret->instance, sizeof ret->instance, "%s", g->instances[i].agent);
     else if (i != NO_INSTANCE)
         (void)snprintf(ret->instance, sizeof ret->instance, "instance %u", i);
+    if (e->kind == ENTRY_STEP_END)
+        name_step(g, e, ret);
+}
+
+static void note_changes(const struct group *before, const struct entry_declare *d,
+                         struct audit_before *ret)
+{
+    struct group spec;
+
+    declare_settle(before, d, &spec);
+    declare_summary(before, &spec, ret->changes, sizeof ret->changes);
 }
 
 void audit_look(const struct state *s, const struct entry *e, struct audit_before *ret)
@@ -21,8 +54,7 @@ void audit_look(const struct state *s, const struct entry *e, struct audit_befor
     *ret = (struct audit_before){0};
     name_instance(s, e, ret);
     if (e->kind == ENTRY_DECLARE)
-        declare_summary(state_group_const(s, e->group), &e->declare.spec, ret->changes,
-                        sizeof ret->changes);
+        note_changes(state_group_const(s, e->group), &e->declare, ret);
     if (e->kind != ENTRY_RENEW)
         return;
 

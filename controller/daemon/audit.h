@@ -12,8 +12,9 @@
  * name of the instance that the entry is about, and what a declaration would change. */
 struct audit_before {
     bool first_grant;
-    char
-        instance[NAME_SIZE + 16]; /* "instance 7" where the group has none of that number */
+    /* "instance 7" where the group has none of that number; "pg-west: follow" where a step
+     * ends, or "pg-west, step 81" of one that is not on record */
+    char instance[2 * NAME_SIZE + 32];
     char changes[DECLARE_TEXT_SIZE];
 };
 void audit_look(const struct state *s, const struct entry *e, struct audit_before *ret);

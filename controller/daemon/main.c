@@ -11,6 +11,7 @@
 #include "controller/base/notify.h"
 #include "controller/base/punctual.h"
 #include "controller/config/config.h"
+#include "controller/config/tell.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
 #include "controller/net/tls.h"
@@ -170,41 +171,26 @@ static int run(const struct settings *s, enum start_mode mode)
 /* ---- command line ----------------------------------------------------------------------
  */
 
-/* Where it stands in the file is said for each finding. */
-struct told {
-    const struct config *config;
-    bool checking; /* `--check`: to the terminal */
-};
-
-static void on_finding(void *owner, bool is_error, const char *key, const char *text)
+static void check_certificate(const struct settings *s, struct findings *f)
 {
-    const struct told *t = owner;
-    struct err err = {0};
+    const struct tls_files pem = {.ca = s->ca, .cert = s->cert, .key = s->key};
+    const struct tls_node node = {IDENTITY_CONTROLLER, s->cluster, s->name};
 
-    (void)config_bad(t->config, key, &err, "%s", text);
-    if (t->checking)
-        (void)fprintf(stderr, "ringfenced: %s%s\n", is_error ? "" : "warning: ", err.text);
-    else
-        log_at(is_error ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "%s", err.text);
+    tls_check(&pem, &node, f);
 }
 
 static int check(const struct settings *s, const struct config *config)
 {
-    struct told told = {config, true};
-    struct findings f = {.say = on_finding, .owner = &told};
-    const struct tls_files pem = {.ca = s->ca, .cert = s->cert, .key = s->key};
-    const struct tls_node node = {IDENTITY_CONTROLLER, s->cluster, s->name};
-    struct err err = {0};
+    struct config_teller teller = {config, "ringfenced"};
+    struct findings f = {.say = config_tell, .owner = &teller};
 
     settings_check(s, false, &f);
-    if (tls_check(&pem, &node, &err) != 0) {
-        (void)fprintf(stderr, "ringfenced: %s\n", err.text);
-        return EXIT_CONFIG;
-    }
+    check_certificate(s, &f);
     if (f.errors != 0)
         return EXIT_CONFIG;
-    (void)printf("controller %s of cluster %s: configuration and certificate are good\n",
-                 s->name, s->cluster);
+    (void)printf("controller %s of cluster %s: configuration and certificate are good%s\n",
+                 s->name, s->cluster,
+                 f.warnings != 0 ? ", but for the warnings above" : "");
     return EXIT_OK;
 }
 
@@ -212,8 +198,8 @@ int main(int argc, char **argv)
 {
     static struct settings settings;
     AUTO(config_free) struct config *config = NULL;
-    struct told told = {.checking = false};
-    struct findings found = {.say = on_finding, .owner = &told};
+    struct config_teller teller = {0};
+    struct findings found = {.say = config_tell, .owner = &teller};
     struct help_parsed parsed;
     struct err err = {0};
     const char *path;
@@ -241,8 +227,9 @@ int main(int argc, char **argv)
     if (help_value(&parsed, "check") != NULL)
         return check(&settings, config);
     log_begin("ringfenced", settings.name);
-    told.config = config;
+    teller.config = config;
     settings_check(&settings, true, &found);
+    check_certificate(&settings, &found);
     if (found.errors != 0)
         return EXIT_CONFIG;
     punctual_begin("this controller", true); /* the store's thread too */

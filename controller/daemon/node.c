@@ -94,9 +94,10 @@ static int apply_command(struct node *n, const struct order_apply *o, struct err
     n->results[o->index % NODE_RESULTS].index = o->index;
     apply(&n->state, o->index, &n->entry, result_at(n, o->index));
     /* I4: read afresh, after apply(). */
-    observe_applied(&n->seen, &n->state, &n->entry, result_at(n, o->index), mono_now());
+    observe_applied(&n->seen, &n->state, &n->entry, result_at(n, o->index),
+                    MUTANT(stamp_from_cache, mono_now(), mutant_loop_time()));
 
-    broken = state_invariant_broken(&n->state);
+    broken = state_invariant_broken_by(&n->state, &n->entry);
     if (broken != NULL)
         return err_set(err, ERR_CORRUPT,
                        "after entry %" PRIu64 " (%s) an invariant does not hold: %s: this "
@@ -133,7 +134,10 @@ static int on_restore(void *owner, const struct order_restore *snapshot, struct 
     const char *broken;
 
     if (snapshot_decode(snapshot->body, snapshot->len, &n->scratch, err) != 0)
-        return err_wrap(err, "snapshot of entry %" PRIu64, snapshot->index);
+        return err_wrap(err,
+                        "the snapshot of entry %" PRIu64 " cannot be read: a newer version "
+                        "may have written it; install the version that the others run",
+                        snapshot->index);
     if (strcmp(n->scratch.cluster, n->state.cluster) != 0)
         return err_set(err, ERR_CONFLICT, "snapshot is of cluster %s, this node's is %s",
                        n->scratch.cluster, n->state.cluster);
@@ -379,7 +383,7 @@ int node_propose(struct node *n, const struct entry *e, node_done *on_done, void
     return 0;
 }
 
-void node_note_refused(struct node *n, const char *group, const char *text)
+static void note(struct node *n, const char *group, const char *rule, const char *text)
 {
     struct entry *e = &n->decoded; /* node_propose() reads it before it writes it */
     struct mono now = mono_now();
@@ -397,11 +401,22 @@ void node_note_refused(struct node *n, const char *group, const char *text)
         return;
     n->refused_tokens--;
 
-    *e = (struct entry){.kind = ENTRY_REFUSED, .rule = "operator"};
+    *e = (struct entry){.kind = ENTRY_REFUSED};
+    (void)snprintf(e->rule, sizeof e->rule, "%s", rule);
     (void)snprintf(e->group, sizeof e->group, "%s", group);
     text_set(e->refused.text, sizeof e->refused.text, "%s", text);
     if (node_propose(n, e, NULL, NULL, NULL, &err) != 0)
         log_debug("summary of a refused request not logged: %s", err.text);
+}
+
+void node_note_refused(struct node *n, const char *group, const char *text)
+{
+    note(n, group, "operator", text);
+}
+
+void node_note_held(struct node *n, const char *group, const char *text)
+{
+    note(n, group, "hold", text);
 }
 
 int node_receive(struct node *n, uint64_t from, const uint8_t *data, size_t len,

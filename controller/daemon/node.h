@@ -85,6 +85,8 @@ MUST_USE int node_propose(struct node *n, const struct entry *e, node_done *on_d
  */
 enum { NODE_REFUSED_BURST = 5, NODE_REFUSED_EACH_MS = 1000 };
 void node_note_refused(struct node *n, const char *group, const char *text);
+/* The same of what a group is held by (holds.h). */
+void node_note_held(struct node *n, const char *group, const char *text);
 
 /* As raftnode's. */
 MUST_USE int node_receive(struct node *n, uint64_t from, const uint8_t *data, size_t len,

@@ -132,7 +132,8 @@ static struct seen_instance read_report(const struct state *s, const struct grou
     }
     v.shrink = members_named(g, r->shrink, r->n_shrink);
     (void)snprintf(v.gate_mode, sizeof v.gate_mode, "%s", r->gate_mode);
-    if (r->problem[0] != '\0' || r->seen == NULL)
+    /* That a server which is stopped lets nobody in any more is no problem. */
+    if (r->problem[0] != '\0' || r->seen == NULL || v.server == SERVER_STOPPING)
         text_set(v.problem, sizeof v.problem, "%s", r->problem);
     else
         text_set(v.problem, sizeof v.problem, "%s", r->seen->error);

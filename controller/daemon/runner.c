@@ -11,6 +11,7 @@
 #include "controller/daemon/agents.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/frontend.h"
+#include "controller/daemon/holds.h"
 #include "controller/daemon/node.h"
 #include "controller/daemon/peers.h"
 
@@ -25,6 +26,7 @@ struct runner {
     struct err last;         /* refusal that was logged last */
     struct mono last_at;
     struct actions actions;
+    struct holds holds;
 };
 
 /* One proposal of decide() whose fate is not known. */
@@ -195,6 +197,7 @@ static void turn(struct runner *r)
         tell_held(r, &r->actions.held[i]);
     for (unsigned i = 0; i < r->actions.count; i++)
         carry_out(r, &r->actions.list[i]);
+    holds_look(&r->holds, r->d->node, mono_now());
     frontend_changed(r->d->frontend);
     ask_again_at(r, r->actions.again);
 }

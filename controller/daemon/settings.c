@@ -139,6 +139,13 @@ static int take_controller(const struct config *c, const struct file_controller 
         if (s->controllers[i].id == v->id || strcmp(s->controllers[i].name, v->name) == 0)
             return config_bad(
                 c, key, err, "has the id or name of controllers[%u]: each is used once", i);
+        (void)snprintf(key, sizeof key, "controllers[%u].address", s->count);
+        if (s->controllers[i].at.port == v->at.port &&
+            strcmp(s->controllers[i].at.host, v->at.host) == 0)
+            return config_bad(c, key, err,
+                              "\"%s\" is that of controllers[%u] already: each has an "
+                              "address of its own",
+                              f->address, i);
     }
     s->count++;
     return 0;

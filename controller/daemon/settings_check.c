@@ -1,8 +1,41 @@
 /* Does ringfenced.yaml fit this host? */
 #include <stdio.h>
+#include <string.h>
 
 #include "controller/daemon/settings.h"
 #include "controller/net/host.h"
+
+static bool is_wildcard(const struct address *a)
+{
+    return strcmp(a->host, "0.0.0.0") == 0 || strcmp(a->host, "::") == 0;
+}
+
+/* Is the host that the others dial one that `listen` answers on? One that is no address of
+ * this host may be translated on the way, which nothing here can show. */
+static void check_own_host(const struct settings *s, const char *key, struct findings *f)
+{
+    struct address here = {.port = 0};
+    struct host_holder nobody;
+    struct err err = {0};
+    int status;
+
+    (void)snprintf(here.host, sizeof here.host, "%s", s->controllers[s->self].at.host);
+    if (strcmp(here.host, s->listen.host) == 0)
+        return;
+    status = host_try_port(&here, &nobody, &err);
+    if (status == ERR_NOTFOUND)
+        findings_warn(f, key,
+                      "%s: the other controllers and the agents dial it to reach this "
+                      "controller: one of those that `ip addr` shows is expected, unless "
+                      "something in between translates it",
+                      err.text);
+    else if (status == 0 && !is_wildcard(&s->listen))
+        findings_error(f, key,
+                       "%s: the other controllers and the agents dial it, but this "
+                       "controller listens on %s only: the same address is expected in "
+                       "both, or 0.0.0.0 in `listen`",
+                       here.host, s->listen.host);
+}
 
 /* Another controller dials what stands in `controllers`: where that is this host's own
  * address, but another port, nobody would ever come. */
@@ -11,9 +44,10 @@ static void check_own_entry(const struct settings *s, struct findings *f)
     const struct address *own = &s->controllers[s->self].at;
     char key[48];
 
+    (void)snprintf(key, sizeof key, "controllers[%u].address", s->self);
+    check_own_host(s, key, f);
     if (own->port == s->listen.port || s->listen.port == 0)
         return;
-    (void)snprintf(key, sizeof key, "controllers[%u].address", s->self);
     findings_warn(f, key,
                   "port %u: this controller listens on port %u, and the others dial what "
                   "stands here: the same port is expected, unless something in between "

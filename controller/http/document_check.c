@@ -1,4 +1,3 @@
-#include <inttypes.h>
 #include <string.h>
 
 #include "controller/http/document.h"
@@ -41,18 +40,17 @@ static int check_lease(const struct group *spec, const struct document_surroundi
 {
     struct lease_surroundings s = {.rtt_ms = around->rtt_ms};
     struct err wrong;
+    const char *value;
 
     for (unsigned i = 0; i < around->state->controller_count; i++)
         if (around->state->controllers[i].election_ms > s.election_ms)
             s.election_ms = around->state->controllers[i].election_ms;
     if (lease_check_ttl_rule(spec->policy.lease, spec->policy.renew_ms, s, &wrong) == 0)
         return 0;
-    /* It begins with the key: "lease.ttl of 300 ms ...". */
-    return err_set(err, wrong.code,
-                   "%.*s: with an election timeout of %" PRIu32
-                   " ms and round trips of %" PRIu32 " ms: %s",
-                   (int)strcspn(wrong.text, " "), wrong.text, s.election_ms, s.rtt_ms,
-                   wrong.text);
+    /* "lease.ttl of 300 ms ..." */
+    value = strstr(wrong.text, " of ");
+    return err_set(err, wrong.code, "%.*s: %s", (int)strcspn(wrong.text, " "), wrong.text,
+                   value != NULL ? value + strlen(" of ") : wrong.text);
 }
 
 int document_keep_active(struct group *spec, const struct group *g, struct err *err)

@@ -39,6 +39,8 @@ static json_t *outcome(const struct proposed *p, uint64_t index)
         return attached(p->a, p->group, index);
     if (p->kind == ROUTE_SWITCHOVER)
         return json_pack("{s:I}", "run", (json_int_t)index);
+    if (p->kind == ROUTE_PAUSE || p->kind == ROUTE_RESUME)
+        return json_pack("{s:I, s:b}", "index", (json_int_t)index, "changed", 1);
     return json_pack("{s:I}", "index", (json_int_t)index);
 }
 
@@ -155,6 +157,13 @@ static bool read_region(const struct group *g, const json_t *body, const char *k
     return true;
 }
 
+/* A file with its regions in another order may be committed before the entry is. */
+static void name_instance(const struct group *g, uint8_t instance, char name[NAME_SIZE])
+{
+    if (instance < g->instance_count)
+        memcpy(name, g->instances[instance].agent, NAME_SIZE);
+}
+
 static bool read_reason(const json_t *body, char reason[TEXT_SIZE], const struct asker *who)
 {
     const json_t *v = json_object_get(body, "reason");
@@ -184,8 +193,10 @@ static void switchover(struct api *a, const struct route *r, const struct group 
     (void)snprintf(e.group, sizeof e.group, "%s", g->name);
     e.switchover.epoch = g->epoch;
     if (read_region(g, body, "to", &e.switchover.target, who) &&
-        read_reason(body, e.switchover.reason, who))
+        read_reason(body, e.switchover.reason, who)) {
+        name_instance(g, e.switchover.target, e.switchover.target_name);
         request_propose(a, r, &e, who);
+    }
     json_decref(body);
 }
 
@@ -202,8 +213,10 @@ static void attach(struct api *a, const struct route *r, const struct group *g,
     (void)snprintf(e.group, sizeof e.group, "%s", g->name);
     e.attach.active = g->active; /* who was active when it was detached */
     if (active == NULL || json_is_null(active) ||
-        read_region(g, body, "active", &e.attach.active, who))
+        read_region(g, body, "active", &e.attach.active, who)) {
+        name_instance(g, e.attach.active, e.attach.active_name);
         request_propose(a, r, &e, who);
+    }
     json_decref(body);
 }
 
@@ -219,6 +232,25 @@ static void simple(struct api *a, const struct route *r, enum entry_kind kind,
     json_decref(body);
     (void)snprintf(e.group, sizeof e.group, "%s", r->group);
     request_propose(a, r, &e, who);
+}
+
+/* Asked again, it is as it was asked for, as with `apply`: nothing is to be committed. */
+static void pause_or_resume(struct api *a, const struct route *r, const struct group *g,
+                            const struct api_request *raw, const struct asker *who)
+{
+    bool pause = r->kind == ROUTE_PAUSE;
+    json_t *body;
+
+    if (g->paused != pause) {
+        simple(a, r, pause ? ENTRY_PAUSE : ENTRY_RESUME, raw, who);
+        return;
+    }
+    body = read_body(raw, (const char *const[]){NULL}, who);
+    if (body == NULL)
+        return;
+    json_decref(body);
+    answer_json(who, 200,
+                json_pack("{s:I, s:b}", "index", (json_int_t)g->index, "changed", 0));
 }
 
 /* With its group an agent loses the word that it may let the port go, and a gate without
@@ -317,36 +349,88 @@ static void why_not(struct api *a, const struct api_facts *f, const struct group
                  text, g->name);
 }
 
-static void failover(struct api *a, const struct group *g, const struct api_request *raw,
-                     const struct asker *who)
+struct failover_ask {
+    uint8_t target;
+    bool even_if_healthy;
+};
+
+/* False: answered. */
+static bool read_failover(const struct group *g, const struct api_request *raw,
+                          struct failover_ask *ret, const struct asker *who)
 {
-    static const char *const keys[] = {"to", "reason", NULL};
-    uint8_t target = NO_INSTANCE;
-    struct failover_wait *w = NULL;
-    struct api_facts f;
+    static const char *const keys[] = {"to", "reason", "even_if_healthy", NULL};
     json_t *body = read_body(raw, keys, who);
+    struct err err = {0};
     bool good;
 
     if (body == NULL)
-        return;
-    good = json_object_get(body, "to") == NULL ||
-           json_is_null(json_object_get(body, "to")) ||
-           read_region(g, body, "to", &target, who);
-    json_decref(body);
+        return false;
+    *ret = (struct failover_ask){.target = NO_INSTANCE};
+    good = reader_bool(body, "", "even_if_healthy", &ret->even_if_healthy, &err) == 0;
     if (!good)
-        return;
+        answer_error(who, 400, "bad-request", "%s", err.text);
+    else
+        good = json_object_get(body, "to") == NULL ||
+               json_is_null(json_object_get(body, "to")) ||
+               read_region(g, body, "to", &ret->target, who);
+    json_decref(body);
+    return good;
+}
+
+/* Where it would lead if nobody says: the only other region, or none in particular. */
+static const char *other_region(const struct group *g, uint8_t target)
+{
+    if (target != NO_INSTANCE)
+        return group_region_name(g, target);
+    return g->instance_count == 2 ? group_region_name(g, (uint8_t)(1 - g->active))
+                                  : "REGION";
+}
+
+/* What speaks against it before anything is begun. False: answered. */
+static bool failover_may_begin(struct api *a, const struct group *g,
+                               const struct failover_ask *ask, const struct asker *who)
+{
+    char text[ERR_TEXT_SIZE];
+    struct api_facts f;
+
+    api_facts(a, &f);
     if (g->phase != PHASE_STEADY) {
         answer_error(who, 409, refusal_name(REFUSE_PHASE),
                      "group %s is %s: a failover begins from steady", g->name,
                      phase_name(g->phase));
-        return;
+        return false;
     }
-    if (target == g->active) {
-        answer_error(who, 409, refusal_name(REFUSE_NOT_ACTIVE),
+    if (ask->target == g->active) {
+        answer_error(who, 409, refusal_name(REFUSE_ALREADY_ACTIVE),
                      "group %s is active in %s already", g->name,
-                     group_region_name(g, target));
-        return;
+                     group_region_name(g, g->active));
+        return false;
     }
+    if (ask->even_if_healthy ||
+        !group_is_healthy(f.state, f.seen, (uint8_t)(g - f.state->groups), mono_now()))
+        return true;
+    text_set(
+        text, sizeof text,
+        "nothing is wrong with %s, where group %s is active: to move it in good order, "
+        "`ringfence switchover %s --to %s`; to fence it all the same, which breaks its "
+        "connections and cannot be taken back, `ringfence failover %s "
+        "--even-if-healthy`",
+        group_region_name(g, g->active), g->name, g->name, other_region(g, ask->target),
+        g->name);
+    request_note(a, g->name, refusal_name(REFUSE_HEALTHY), "failover", text);
+    answer_error(who, 409, refusal_name(REFUSE_HEALTHY), "%s", text);
+    return false;
+}
+
+static void failover(struct api *a, const struct group *g, const struct api_request *raw,
+                     const struct asker *who)
+{
+    struct failover_ask ask;
+    struct failover_wait *w;
+    struct api_facts f;
+
+    if (!read_failover(g, raw, &ask, who) || !failover_may_begin(a, g, &ask, who))
+        return;
     w = calloc(1, sizeof *w);
     if (w == NULL) {
         answer_error(who, 503, "no-memory", "out of memory");
@@ -361,7 +445,7 @@ static void failover(struct api *a, const struct group *g, const struct api_requ
     a->waits = w;
     api_need_tick(a);
     a->backend->want_failover(a->backend->owner, (uint8_t)(g - f.state->groups), true,
-                              target);
+                              ask.target);
 }
 
 /* True: answered. */
@@ -499,10 +583,8 @@ static void of_a_group(struct api *a, const struct route *r, const struct api_re
         attach(a, r, g, raw, who);
     else if (r->kind == ROUTE_REMOVE)
         remove_group(a, r, g, raw, who);
-    else if (r->kind == ROUTE_PAUSE)
-        simple(a, r, ENTRY_PAUSE, raw, who);
-    else if (r->kind == ROUTE_RESUME)
-        simple(a, r, ENTRY_RESUME, raw, who);
+    else if (r->kind == ROUTE_PAUSE || r->kind == ROUTE_RESUME)
+        pause_or_resume(a, r, g, raw, who);
     else
         simple(a, r, ENTRY_DETACH, raw, who);
 }

@@ -42,15 +42,18 @@ json_t *declared_document(struct api *a, const char *group, uint64_t index,
     return out;
 }
 
-/* Roles that are left out, or are not to count, mean: as it is. The entry always names who
- * is active, and apply() compares: what moves the group meanwhile is not undone. */
-static int settle_active(struct group *spec, const struct group *g, struct route *r,
+/* Roles that are left out, or are not to count, mean: as it is. Who is active now is looked
+ * up for the checks and the answer; the entry says to keep whoever is when it is applied,
+ * since a move, or while the group forms another file, may be committed before it. */
+static int settle_active(struct entry_declare *d, const struct group *g, struct route *r,
                          struct err *err)
 {
+    struct group *spec = &d->spec;
     bool has_roles = spec->active != NO_INSTANCE, keep = r->keep_active;
 
     r->keep_active = keep && has_roles && g != NULL;
-    if (g != NULL && (keep || !has_roles))
+    d->keep_active = g != NULL && (keep || !has_roles);
+    if (d->keep_active)
         return document_keep_active(spec, g, err);
     if (has_roles)
         return 0;
@@ -113,7 +116,7 @@ void request_declare(struct api *a, const struct route *r, const struct api_requ
     }
     api_facts(a, &f);
     g = state_group_const(f.state, spec->name);
-    if (settle_active(spec, g, &settled, &err) != 0) {
+    if (settle_active(&e.declare, g, &settled, &err) != 0) {
         answer_error(who, 400, "bad-request", "%s", err.text);
         return;
     }

@@ -146,12 +146,18 @@ static const char *step_state_name(enum step_state s)
     return "?";
 }
 
-static json_t *step(const struct step *s)
+static json_t *step(const struct api_facts *f, uint8_t group, uint8_t i, struct mono now)
 {
+    const struct step *s = &f->state->groups[group].instances[i].step;
+    uint64_t ms;
+    bool again = step_retry_in(f->state, f->seen, group, i, now, &ms);
+
     if (s->id == 0)
         return json_null();
-    return json_pack("{s:s, s:s, s:s}", "kind", step_kind_name(s->kind), "state",
-                     step_state_name(s->state), "text", s->text);
+    return json_pack("{s:s, s:s, s:s, s:I, s:o}", "kind", step_kind_name(s->kind), "state",
+                     step_state_name(s->state), "text", s->text, "failures",
+                     (json_int_t)s->failures, "retry_ms",
+                     again ? json_integer((json_int_t)ms) : json_null());
 }
 
 /* What a controller said that has fallen silent since is no answer. */
@@ -258,7 +264,7 @@ static json_t *instance(const struct api_facts *f, uint8_t group, uint8_t i,
         "streaming", (int)(seen->streaming && fresh));
     if (out == NULL)
         return NULL;
-    (void)json_object_set_new(out, "step", step(&g->instances[i].step));
+    (void)json_object_set_new(out, "step", step(f, group, i, now));
     (void)json_object_set_new(out, "probes", probes(f, g, o, now));
     (void)json_object_set_new(out, "problem", json_string(seen->problem));
     return out;
@@ -273,16 +279,18 @@ static json_t *instances(const struct api_facts *f, uint8_t group, struct mono n
     return out;
 }
 
-/* "Why nothing happens": only where something might be expected to. */
+/* "Why nothing happens", and what to do: only where something might be expected to. */
 static json_t *hold(const struct api_facts *f, uint8_t group, bool suspect, struct mono now)
 {
     const struct group *g = &f->state->groups[group];
     struct explanation e;
 
-    if (!suspect && g->phase == PHASE_STEADY && !g->paused)
+    bool quiet = !suspect && g->phase == PHASE_STEADY && !g->paused;
+
+    if (quiet && group_is_healthy(f->state, f->seen, group, now))
         return json_string("");
     explain(f->state, f->seen, group, now, &e);
-    return json_string(e.verdict);
+    return json_string(quiet && !e.cause ? "" : e.verdict);
 }
 
 static json_t *group_document(const struct api_facts *f, uint8_t group, struct mono now)

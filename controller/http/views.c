@@ -6,6 +6,21 @@
 #include "controller/base/text.h"
 #include "controller/http/status.h"
 
+static const char *role_name(enum condition_role role)
+{
+    switch (role) {
+    case COND_NEEDED:
+        return "needed";
+    case COND_CAUSE:
+        return "cause";
+    case COND_CANDIDATE:
+        return "candidate";
+    case COND_PROOF:
+        return "proof";
+    }
+    return "?";
+}
+
 json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now)
 {
     struct explanation e;
@@ -17,8 +32,9 @@ json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now)
 
         (void)json_array_append_new(
             conditions,
-            json_pack("{s:s, s:b, s:b, s:s, s:s}", "name", c->name, "holds", (int)c->holds,
-                      "blocks", (int)c->blocks, "value", c->value, "limit", c->limit));
+            json_pack("{s:s, s:s, s:b, s:b, s:s, s:s, s:s}", "name", c->name, "role",
+                      role_name(c->role), "holds", (int)c->holds, "blocks", (int)c->blocks,
+                      "value", c->value, "limit", c->limit, "remedy", c->remedy));
     }
     return json_pack("{s:s, s:b, s:s, s:o}", "group", f->state->groups[group].name,
                      "would_fail_over", (int)e.would_fail_over, "verdict", e.verdict,
@@ -125,6 +141,9 @@ static void check_far_link(json_t *out, const struct api_facts *f, unsigned from
 
     if (f->controllers[from].self || f->controllers[to].self || state[1] == 'p')
         return;
+    /* One that nobody hears is told of once, by our own link to it. */
+    if (!is_alive(f, from) || !is_alive(f, to))
+        return;
     (void)snprintf(check, sizeof check, "link-%s-%s", a, b);
     where_to_look(f, from, to, where, sizeof where);
     if (state[0] == 'd')
@@ -135,6 +154,45 @@ static void check_far_link(json_t *out, const struct api_facts *f, unsigned from
     find(out, check, state[0] == 'd' ? "fail" : "warn", text);
 }
 
+/* One cause, most likely: ours. */
+static bool is_cut_off(const struct api_facts *f)
+{
+    unsigned others = 0;
+
+    for (unsigned i = 0; i < f->controller_count; i++) {
+        if (!f->controllers[i].self && is_alive(f, i))
+            return false;
+        others += f->controllers[i].self ? 0 : 1;
+    }
+    return others > 1;
+}
+
+static void check_all_links(json_t *out, const struct api_facts *f, const char *self)
+{
+    char text[ERR_TEXT_SIZE];
+    int used = snprintf(text, sizeof text,
+                        "controller %s (this one) reaches none of the others and is "
+                        "reached by none: look at the network and the firewall of this "
+                        "host first, then whether they run (",
+                        self);
+    const char *comma = "";
+
+    for (unsigned i = 0; i < f->controller_count && used < (int)sizeof text; i++) {
+        const struct api_controller *c = &f->controllers[i];
+
+        if (c->self)
+            continue;
+        used += snprintf(text + used, sizeof text - (size_t)used, "%s%s: %s", comma,
+                         c->name, c->out_error[0] != '\0' ? c->out_error : "not yet");
+        comma = "; ";
+    }
+    if (used < (int)sizeof text)
+        used += snprintf(text + used, sizeof text - (size_t)used, ")");
+    if (used >= (int)sizeof text)
+        text_mark_cut(text, sizeof text);
+    find(out, "links", "fail", text);
+}
+
 /* Our own links to all others. */
 static void check_links(json_t *out, const struct api_facts *f)
 {
@@ -142,6 +200,10 @@ static void check_links(json_t *out, const struct api_facts *f)
 
     while (self < f->controller_count && !f->controllers[self].self)
         self++;
+    if (self < f->controller_count && is_cut_off(f)) {
+        check_all_links(out, f, f->controllers[self].name);
+        return;
+    }
     for (unsigned i = 0; self < f->controller_count && i < f->controller_count; i++)
         if (i != self)
             check_link(out, f, self, i);
@@ -242,16 +304,16 @@ static void check_quorum(json_t *out, const struct api_facts *f)
 
     for (unsigned i = 0; i < f->controller_count; i++)
         up += f->controllers[i].up ? 1 : 0;
+    /* Who is missing, and what to do about it, is said by the links. */
     (void)snprintf(
-        text, sizeof text, "%u of %u controllers are heard, %s", up, f->controller_count,
+        text, sizeof text, "%u of %u controllers are heard, %s%s", up, f->controller_count,
         f->leader_id != 0 ? "a leader is known"
                           : "no leader is known here: through this one nothing can be "
-                            "decided; ask another one");
-    find(out, "quorum",
-         f->leader_id == 0          ? "fail"
-         : up < f->controller_count ? "warn"
-                                    : "ok",
-         text);
+                            "decided; ask another one",
+        f->leader_id != 0 && up <= f->controller_count / 2 + 1u && up < f->controller_count
+            ? "; if one more is lost, nothing can be decided"
+            : "");
+    find(out, "quorum", f->leader_id == 0 ? "fail" : "ok", text);
 }
 
 static void check_loop(json_t *out, const struct api_facts *f)

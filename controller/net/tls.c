@@ -278,13 +278,37 @@ static int64_t seconds_of(const ASN1_TIME *t)
     return ASN1_TIME_to_tm(t, &tm) == 1 ? (int64_t)timegm(&tm) : 0;
 }
 
-int tls_new(struct tls **ret_tls, const struct tls_files *files,
-            const struct identity *self, struct err *err)
+/* *ret_key: of the configuration, where the one that is wrong stands. */
+static int load_files(SSL_CTX *ctx, const struct tls_files *files,
+                      const struct identity *self, const char **ret_key, struct err *err)
+{
+    int status = load_ca(ctx, files->ca, err);
+
+    *ret_key = "tls.ca";
+    if (status != 0)
+        return status;
+    *ret_key = "tls.cert";
+    status = load_cert(ctx, files->cert, err);
+    if (status != 0)
+        return status;
+    *ret_key = "tls.key";
+    status = load_key(ctx, files, err);
+    if (status != 0)
+        return status;
+    *ret_key = "tls.cert";
+    status = check_chain(ctx, files, err);
+    if (status != 0)
+        return status;
+    return check_identity(SSL_CTX_get0_certificate(ctx), files->cert, self, err);
+}
+
+static int new_tls(struct tls **ret_tls, const struct tls_files *files,
+                   const struct identity *self, const char **ret_key, struct err *err)
 {
     AUTO(drop_tls) struct tls *tls = calloc(1, sizeof *tls);
-    X509 *leaf;
     int status;
 
+    *ret_key = "tls";
     if (tls == NULL)
         return err_set(err, ERR_NOMEM, "TLS context");
     atomic_init(&tls->refs, 1);
@@ -299,36 +323,36 @@ int tls_new(struct tls **ret_tls, const struct tls_files *files,
         return err_set(err, ERR_NOMEM, "TLS context");
     harden(tls->ctx);
 
-    status = load_ca(tls->ctx, files->ca, err);
-    if (status == 0)
-        status = load_cert(tls->ctx, files->cert, err);
-    if (status == 0)
-        status = load_key(tls->ctx, files, err);
-    if (status == 0)
-        status = check_chain(tls->ctx, files, err);
+    status = load_files(tls->ctx, files, self, ret_key, err);
     if (status != 0)
         return status;
-    leaf = SSL_CTX_get0_certificate(tls->ctx);
-    status = check_identity(leaf, files->cert, self, err);
-    if (status != 0)
-        return status;
-    tls->expires_s = seconds_of(X509_get0_notAfter(leaf));
+    tls->expires_s = seconds_of(X509_get0_notAfter(SSL_CTX_get0_certificate(tls->ctx)));
     *ret_tls = TAKE(tls);
     return 0;
+}
+
+int tls_new(struct tls **ret_tls, const struct tls_files *files,
+            const struct identity *self, struct err *err)
+{
+    const char *key;
+
+    return new_tls(ret_tls, files, self, &key, err);
 }
 
 const struct identity *tls_self(const struct tls *tls) { return &tls->self; }
 
 int64_t tls_expires_s(const struct tls *tls) { return tls->expires_s; }
 
-int tls_check(const struct tls_files *files, const struct tls_node *node, struct err *err)
+void tls_check(const struct tls_files *files, const struct tls_node *node,
+               struct findings *f)
 {
+    const char *key = "name";
     struct identity self;
     struct tls *tls = NULL;
+    struct err err = {0};
 
-    if (identity_make(&self, node->role, node->cluster, node->name, err) != 0 ||
-        tls_new(&tls, files, &self, err) != 0)
-        return err->code;
+    if (identity_make(&self, node->role, node->cluster, node->name, &err) != 0 ||
+        new_tls(&tls, files, &self, &key, &err) != 0)
+        findings_error(f, key, "%s", err.text);
     tls_free(tls);
-    return 0;
 }

@@ -15,6 +15,8 @@
 
 #include "controller/base/auto.h"
 #include "controller/base/err.h"
+#include "controller/base/findings.h"
+#include "controller/base/findings.h"
 #include "controller/net/identity.h"
 
 struct tls;
@@ -36,13 +38,14 @@ struct tls_files {
  *   ERR_NOMEM */
 MUST_USE int tls_new(struct tls **ret_tls, const struct tls_files *files,
                      const struct identity *self, struct err *err);
-/* The same, for a node that is only to be checked. Also ERR_INVAL for a bad name. */
+/* The same, for a node that is only to be checked: what is wrong is said at the key of the
+ * configuration, tls.ca, tls.cert or tls.key. */
 struct tls_node {
     enum identity_role role;
     const char *cluster, *name;
 };
-MUST_USE int tls_check(const struct tls_files *files, const struct tls_node *node,
-                       struct err *err);
+void tls_check(const struct tls_files *files, const struct tls_node *node,
+               struct findings *f);
 /* One more owner, who owes a tls_free() too. */
 struct tls *tls_ref(struct tls *tls);
 void tls_free(struct tls *tls); /* NULL is fine */

@@ -1,15 +1,19 @@
 #include "fencing/agent/agent_check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "controller/net/host.h"
+#include "fencing/agent/steps_state.h"
 #include "fencing/gate/cgroup.h"
+#include "providers/provider.h"
 
 /* The server listens on SOCKET_DIR/.s.PGSQL.PORT. */
 enum { SOCKET_DIR_MAX = 90, GROUPS_MAX = 64 };
@@ -35,7 +39,9 @@ static void check_cgroup(const struct agent_settings *s, struct findings *f)
     if (strncmp(text, own_key, strlen(own_key)) == 0)
         text += strlen(own_key);
     findings_error(f, "gate.cgroup",
-                   "%s: name one, `auto` for the root of all, or driver: nftables", text);
+                   "%s: name one, or `auto` for the root of all, or set gate.driver to "
+                   "nftables",
+                   text);
 }
 
 void agent_check_host(const struct agent_settings *s, bool starting, struct findings *f)
@@ -262,4 +268,63 @@ void agent_check_server(const struct agent_settings *s, bool starting, struct fi
     check_programs(s->postgres.bin_dir, f);
     check_passfile(s, pw, f);
     check_places(s, &c, pw);
+}
+
+/* ---- start units ----------------------------------------------------------------------
+ */
+
+static void free_reply(Rf__ProviderReply **reply)
+{
+    if (*reply != NULL)
+        rf__provider_reply__free_unpacked(*reply, NULL);
+}
+
+static void say_unit(const struct step_record *r, const Rf__ProviderReply *reply,
+                     bool starting, struct findings *f)
+{
+    for (size_t i = 0; i < reply->n_findings; i++) {
+        const Rf__Finding *found = reply->findings[i];
+
+        if (strcmp(found->level, "ok") == 0)
+            continue;
+        if (strcmp(found->level, "fail") == 0 && !starting)
+            findings_error(f, "postgres", "group %s: %s", r->group, found->text);
+        else
+            findings_warn(f, "postgres", "group %s: %s", r->group, found->text);
+    }
+}
+
+/* The provider's own look, which needs no server. */
+static void check_unit(const struct step_record *r, bool starting, struct findings *f)
+{
+    AUTO(free_reply) Rf__ProviderReply *reply = malloc(sizeof *reply);
+    Rf__ServerSpec spec = RF__SERVER_SPEC__INIT;
+    char root[] = "/", check[] = "start", start[sizeof r->start], *checks[] = {check};
+    struct provider *p = NULL;
+
+    if (reply == NULL)
+        return;
+    rf__provider_reply__init(reply);
+    memcpy(start, r->start, sizeof start);
+    spec.data = spec.bin_dir = spec.socket_dir = root;
+    spec.port = 1;
+    spec.start = start;
+    if (provider_postgres.open(&p, &spec, NULL) == 0 &&
+        provider_postgres.checks(p, checks, ARRAY_LEN(checks), reply, NULL) == 0)
+        say_unit(r, reply, starting, f);
+    provider_postgres.close(p);
+}
+
+void agent_check_units(const struct agent_settings *s, bool starting, struct findings *f)
+{
+    static struct step_records records; /* large, and for one thread */
+    AUTO(auto_close) int fd = open(s->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const struct durable_dir dir = {.fd = fd, .path = s->state_dir};
+
+    /* No directory: no group yet. A damaged file is said by the start itself. */
+    if (fd < 0 || steps_state_read(&dir, &records, NULL) != 0)
+        return;
+    for (uint8_t i = 0; i < records.count; i++)
+        if (strncmp(records.of[i].start, "systemd:", 8) == 0)
+            check_unit(&records.of[i], starting, f);
 }

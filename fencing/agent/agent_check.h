@@ -21,4 +21,10 @@ void agent_check_host(const struct agent_settings *s, bool starting, struct find
  * one that has none yet does not start. */
 void agent_check_server(const struct agent_settings *s, bool starting, struct findings *f);
 
+/* Are the units there that are to start the servers of the groups on record (`start` of
+ * their files)? Errors for `--check`; at the start only warnings, since whoever mends it
+ * mends a group's file, and an agent that runs shows it as the instance's problem. Runs
+ * systemctl, for up to two seconds each. */
+void agent_check_units(const struct agent_settings *s, bool starting, struct findings *f);
+
 #endif

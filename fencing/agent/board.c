@@ -14,6 +14,7 @@ struct board {
     bool fresh[BOARD_LETTERS][AGENT_GROUPS_MAX];
     struct keeper_server servers[AGENT_GROUPS_MAX];
     bool server_fresh[AGENT_GROUPS_MAX];
+    bool view_fresh[AGENT_GROUPS_MAX];
     struct keeper_view views[AGENT_GROUPS_MAX];
     struct board_health health;
     uint64_t dropped;
@@ -85,17 +86,31 @@ static enum board_side reader_of(enum board_letter kind)
     return kind == BOARD_ASSIGNMENT || kind == BOARD_ORDER ? BOARD_STEPS : BOARD_KEEPER;
 }
 
-void board_put(struct board *b, enum board_letter kind, uint8_t slot, const void *data,
-               size_t len)
+static void put_locked(struct board *b, enum board_letter kind, uint8_t slot,
+                       const void *data, size_t len)
 {
     struct buf *letter = &b->letters[kind][slot];
 
     ASSERT(slot < AGENT_GROUPS_MAX);
-    take_lock(b);
     letter->len = 0;
     b->fresh[kind][slot] = buf_append(letter, data, len, NULL) == 0;
     b->dropped += !b->fresh[kind][slot];
+}
+
+void board_put(struct board *b, enum board_letter kind, uint8_t slot, const void *data,
+               size_t len)
+{
+    take_lock(b);
+    put_locked(b, kind, slot, data, len);
     ring_locked(b, reader_of(kind));
+    release(b);
+}
+
+void board_leave(struct board *b, enum board_letter kind, uint8_t slot, const void *data,
+                 size_t len)
+{
+    take_lock(b);
+    put_locked(b, kind, slot, data, len);
     release(b);
 }
 
@@ -153,9 +168,22 @@ void board_put_view(struct board *b, uint8_t slot, const struct keeper_view *v)
     take_lock(b);
     wake = worth_waking(&b->views[slot], v);
     b->views[slot] = *v;
+    b->view_fresh[slot] = b->view_fresh[slot] || wake;
     if (wake)
         ring_locked(b, BOARD_STEPS);
     release(b);
+}
+
+bool board_view_is_news(struct board *b, uint8_t slot)
+{
+    bool fresh;
+
+    ASSERT(slot < AGENT_GROUPS_MAX);
+    take_lock(b);
+    fresh = b->view_fresh[slot];
+    b->view_fresh[slot] = false;
+    release(b);
+    return fresh;
 }
 
 void board_view(struct board *b, uint8_t slot, struct keeper_view *ret)

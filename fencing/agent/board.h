@@ -72,6 +72,9 @@ void board_ring(struct board *b, enum board_side side);
 /* Replaces and wakes the reader. */
 void board_put(struct board *b, enum board_letter kind, uint8_t slot, const void *data,
                size_t len);
+/* Replaces; the reader finds it when it looks by itself. */
+void board_leave(struct board *b, enum board_letter kind, uint8_t slot, const void *data,
+                 size_t len);
 /* False: nothing new. The bytes are the caller's (buf_free). */
 bool board_take(struct board *b, enum board_letter kind, uint8_t slot, struct buf *ret);
 
@@ -81,6 +84,8 @@ bool board_take_server(struct board *b, uint8_t slot, struct keeper_server *ret)
 /* Wakes the steps only when something but the deadline has changed. */
 void board_put_view(struct board *b, uint8_t slot, const struct keeper_view *v);
 void board_view(struct board *b, uint8_t slot, struct keeper_view *ret);
+/* The steps were woken for it since this was asked last. */
+bool board_view_is_news(struct board *b, uint8_t slot);
 
 void board_put_health(struct board *b, const struct board_health *h);
 void board_health(struct board *b, struct board_health *ret);

@@ -49,22 +49,7 @@ static void measure_lag(struct keeper *k)
     k->health.late_turns += lag > (uint64_t)KEEPER_LATE_MS * 1000;
 }
 
-static void on_tick(uv_timer_t *tick)
-{
-    struct keeper *k = tick->data;
-    struct err warning = {0};
-
-    measure_lag(k);
-    check_clock(k);
-    if (gate_warning(k->gate, &warning) != 0)
-        log_warn("courtesy resets: %s", warning.text);
-    keeper_tick(&k->core);
-    keeper_pump(k);
-    keeper_say_report(k);
-    keeper_links_tick(k);
-}
-
-/* What the steps have put on the board since the last time. */
+/* What the steps have put on the board since the last time. True: something. */
 static bool take_mail(struct keeper *k, uint8_t slot)
 {
     AUTO(buf_free) struct buf result = {0};
@@ -88,6 +73,23 @@ static bool take_mail(struct keeper *k, uint8_t slot)
     return news;
 }
 
+static void on_tick(uv_timer_t *tick)
+{
+    struct keeper *k = tick->data;
+    struct err warning = {0};
+
+    measure_lag(k);
+    check_clock(k);
+    if (gate_warning(k->gate, &warning) != 0)
+        log_warn("courtesy resets: %s", warning.text);
+    for (uint8_t i = 0; i < k->core.want.count; i++)
+        (void)take_mail(k, i); /* for which nobody was woken */
+    keeper_tick(&k->core);
+    keeper_pump(k);
+    keeper_say_report(k, KEEPER_ALL);
+    keeper_links_tick(k);
+}
+
 static void close_all(struct keeper *k)
 {
     keeper_links_close(k);
@@ -95,23 +97,42 @@ static void close_all(struct keeper *k)
     syncer_close(TAKE(k->syncer));
     bell_close(TAKE(k->bell));
     uv_close((uv_handle_t *)&k->tick, NULL);
+    uv_close((uv_handle_t *)&k->news_timer, NULL);
+}
+
+static void on_news(uv_timer_t *timer)
+{
+    struct keeper *k = timer->data;
+
+    if (k->news != 0)
+        keeper_say_report(k, k->news);
+}
+
+static void say_news(struct keeper *k, uint64_t slots)
+{
+    uint64_t since_ms = (boot_now().ns - k->reported.ns) / NS_PER_MS;
+
+    k->news |= slots;
+    if (since_ms >= KEEPER_NEWS_MS)
+        on_news(&k->news_timer);
+    else if (k->news != 0 && !uv_is_active((uv_handle_t *)&k->news_timer))
+        (void)uv_timer_start(&k->news_timer, on_news, KEEPER_NEWS_MS - since_ms, 0);
 }
 
 static void on_bell(void *owner)
 {
     struct keeper *k = owner;
-    bool news = false;
+    uint64_t news = 0;
 
     if (__atomic_load_n(&k->stopping, __ATOMIC_ACQUIRE)) {
         close_all(k);
         return;
     }
     for (uint8_t i = 0; i < k->core.want.count; i++)
-        news = take_mail(k, i) || news;
-    if (!news)
-        return;
-    keeper_pump(k);
-    keeper_say_report(k);
+        news |= (uint64_t)take_mail(k, i) << i;
+    if (news != 0 || k->more)
+        keeper_pump_bell(k);
+    say_news(k, news);
 }
 
 /* ---- from the state file and the gate to a core ----------------------------------------
@@ -208,7 +229,9 @@ static int prepare(struct keeper *k, struct err *err)
     check_clock(k);
     for (uint8_t i = 0; i < k->core.want.count; i++)
         (void)take_mail(k, i); /* what the steps know of servers that went on running */
-    keeper_pump(k);
+    do /* what is to be closed is closed before anybody is heard, however long it takes */
+        keeper_pump(k);
+    while (k->more && !keeper_has_trial(&k->core, boot_now()));
     status = keeper_links_open(k, err);
     if (status != 0)
         return status;
@@ -262,7 +285,9 @@ static int init_loop(struct keeper *k, struct err *err)
         return err_uv(err, status, "keeper's loop");
     status = uv_timer_init(&k->loop, &k->tick);
     ASSERT(status == 0);
-    k->tick.data = k;
+    status = uv_timer_init(&k->loop, &k->news_timer);
+    ASSERT(status == 0);
+    k->tick.data = k->news_timer.data = k;
     return 0;
 }
 

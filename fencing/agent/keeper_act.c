@@ -139,37 +139,70 @@ static void log_holds(struct keeper *k)
     }
 }
 
-void keeper_pump(struct keeper *k)
+static void act(struct keeper *k, struct keeper_effect *e)
 {
+    switch (e->kind) {
+    case KEEPER_SYNC:
+        start_sync(k, e->table);
+        break;
+    case KEEPER_RENEW:
+        keeper_say_renew(k, &e->renewal);
+        break;
+    case KEEPER_PROOF:
+        keeper_say_proof(k, e);
+        break;
+    case KEEPER_FENCE:
+    case KEEPER_MANAGE:
+    case KEEPER_ADOPT:
+    case KEEPER_UNMANAGE:
+    case KEEPER_CLOSE:
+    case KEEPER_TRY:
+    case KEEPER_ARM:
+        act_on_gate(k, e);
+        break;
+    case KEEPER_EFFECT_COUNT:
+        ASSERT(false);
+    }
+}
+
+/* True: all that can be done now is done. */
+static bool act_on_all(struct keeper *k)
+{
+    const struct boot began = boot_now();
     struct keeper_effect e;
 
     for (int n = 0; keeper_next(&k->core, boot_now(), &e); n++) {
         ASSERT(n < KEEPER_EFFECTS_MAX);
-        switch (e.kind) {
-        case KEEPER_SYNC:
-            start_sync(k, e.table);
-            break;
-        case KEEPER_RENEW:
-            keeper_say_renew(k, &e.renewal);
-            break;
-        case KEEPER_PROOF:
-            keeper_say_proof(k, &e);
-            break;
-        case KEEPER_FENCE:
-        case KEEPER_MANAGE:
-        case KEEPER_ADOPT:
-        case KEEPER_UNMANAGE:
-        case KEEPER_CLOSE:
-        case KEEPER_TRY:
-        case KEEPER_ARM:
-            act_on_gate(k, &e);
-            break;
-        case KEEPER_EFFECT_COUNT:
-            ASSERT(false);
-        }
+        act(k, &e);
+        if (keeper_turn_is_over(began, boot_now()))
+            return false;
     }
+    return true;
+}
+
+static void go_on(struct keeper *k, bool all_done)
+{
+    k->more = !all_done || keeper_has_trial(&k->core, boot_now());
+    if (k->more)
+        bell_ring(k->bell);
     log_holds(k);
     keeper_publish(k);
+}
+
+void keeper_pump(struct keeper *k) { go_on(k, act_on_all(k)); }
+
+/* Many frames may wait in many sockets, and each of them is followed by keeper_pump(): were
+ * there a trial in that, the answer to a renewal could wait for as many trials. */
+void keeper_pump_bell(struct keeper *k)
+{
+    struct keeper_effect e;
+    bool all_done = act_on_all(k);
+
+    if (all_done && keeper_next_trial(&k->core, boot_now(), &e)) {
+        act(k, &e);
+        all_done = act_on_all(k);
+    }
+    go_on(k, all_done);
 }
 
 void keeper_publish(struct keeper *k)

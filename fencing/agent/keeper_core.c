@@ -173,7 +173,7 @@ int keeper_assign(struct keeper_core *k, const struct incarnation *to,
     int status;
 
     ASSERT(a->peer_count <= KEEPER_PEERS_MAX);
-    if (!incarnation_equal(to, &k->me))
+    if (MUTANT(obeys_before_enrolled, !incarnation_equal(to, &k->me), false))
         return err_set(err, ERR_PEER, "group %s: an assignment for another incarnation",
                        a->group);
     if (a->port == 0)
@@ -298,11 +298,14 @@ static bool take_grant(struct keeper_core *k, uint8_t slot, const struct keeper_
 
 unsigned keeper_ack(struct keeper_core *k, const struct keeper_ack *ack, struct boot now)
 {
-    const struct keeper_renewal *r = find_sent(k, ack);
+    const struct keeper_renewal *r =
+        MUTANT(other_life_answered, find_sent(k, ack),
+               (&(const struct keeper_renewal){.seq = ack->seq, .sent = ack->sent}));
     unsigned taken = 0;
 
     /* A send time in the future cannot be ours whatever it says. */
-    if (r == NULL || !incarnation_equal(&ack->incarnation, &k->me) ||
+    if (MUTANT(other_life_answered,
+               r == NULL || !incarnation_equal(&ack->incarnation, &k->me), false) ||
         ack->sent.ns > now.ns) {
         k->counts.ignored++;
         return 0;
@@ -313,7 +316,8 @@ unsigned keeper_ack(struct keeper_core *k, const struct keeper_ack *ack, struct 
         const struct keeper_verdict *v = &ack->items[i];
         uint8_t slot = keeper_find(k, v->group);
 
-        bool asked = slot != AGENT_GROUPS_MAX && renewal_names(r, slot, v);
+        bool asked = slot != AGENT_GROUPS_MAX &&
+                     MUTANT(other_life_answered, renewal_names(r, slot, v), true);
 
         if (asked && !v->granted) {
             k->counts.refused++;
@@ -421,6 +425,37 @@ static bool plan_renewal(struct keeper_core *k, struct boot now, struct keeper_e
     k->counts.sent++;
     *ret = (struct keeper_effect){.kind = KEEPER_RENEW, .renewal = r};
     return true;
+}
+
+/* A trial keeps the thread for some 100 ms, and a host that is given fifty groups at once
+ * has fifty of them: each comes behind all that is due for the others, renewals first of
+ * all (I7), and in turn, so that gates that fail do not keep the rest waiting. */
+bool keeper_next_trial(struct keeper_core *k, struct boot now, struct keeper_effect *ret)
+{
+    for (uint8_t n = 0; n < k->want.count; n++) {
+        uint8_t i = (uint8_t)((k->try_next + n) % k->want.count);
+
+        if (!keeper_plan_try(k, i, now, ret))
+            continue;
+        k->try_next = (uint8_t)(i + 1);
+        return true;
+    }
+    return false;
+}
+
+bool keeper_has_trial(const struct keeper_core *k, struct boot now)
+{
+    struct keeper_effect ignored;
+
+    for (uint8_t i = 0; i < k->want.count; i++)
+        if (keeper_plan_try(k, i, now, &ignored))
+            return true;
+    return false;
+}
+
+bool keeper_turn_is_over(struct boot began, struct boot now)
+{
+    return now.ns - began.ns >= (uint64_t)KEEPER_TURN_MS * NS_PER_MS;
 }
 
 bool keeper_next(struct keeper_core *k, struct boot now, struct keeper_effect *ret)

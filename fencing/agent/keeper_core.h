@@ -45,7 +45,8 @@ enum {
     KEEPER_REFUSAL_SIZE = 32,
     KEEPER_PROBLEM_SIZE = ERR_TEXT_SIZE,
     KEEPER_LOOK_TICKS =
-        10, /* renewal periods; a first look that takes longer is a problem */
+        10,              /* renewal periods; a first look that takes longer is a problem */
+    KEEPER_TURN_MS = 20, /* a third of the shortest renewal period in use */
 };
 
 /* Numbers of proto/wire.proto. */
@@ -195,6 +196,7 @@ struct keeper_core {
     struct epoch_table in_flight;
     struct boot sync_retry;
     struct keeper_slot slots[AGENT_GROUPS_MAX];
+    uint8_t try_next; /* the slot behind the one whose gate was tried last */
     uint64_t seq, acked_seq;
     struct keeper_renewal sent[KEEPER_SENT_MAX];
     bool renew_due;
@@ -266,6 +268,13 @@ void keeper_tick(struct keeper_core *k);
 /* The next thing to do; false: nothing for the moment. Carry it out, then keeper_done()
  * (for SYNC: keeper_synced(), when the disk has it; others may be asked for meanwhile). */
 bool keeper_next(struct keeper_core *k, struct boot now, struct keeper_effect *ret);
+/* The next TRY, which takes long: to be asked for once in a round of the loop, when all
+ * that came in has been heard, and keeper_next() has nothing. */
+bool keeper_next_trial(struct keeper_core *k, struct boot now, struct keeper_effect *ret);
+bool keeper_has_trial(const struct keeper_core *k, struct boot now);
+/* The thread has been busy for so long that what is left waits for another round: ticks,
+ * answers and orders come in between. */
+bool keeper_turn_is_over(struct boot began, struct boot now);
 void keeper_done(struct keeper_core *k, const struct keeper_effect *e,
                  const struct err *result, struct boot now);
 void keeper_synced(struct keeper_core *k, bool ok, struct boot now);
@@ -285,8 +294,10 @@ uint8_t keeper_find(const struct keeper_core *k, const char *group);
 /* The server was seen in recovery since this role in this epoch began. */
 bool keeper_may_read(const struct keeper_slot *s);
 
-/* For keeper_plan.c: the effect that one slot needs next. */
+/* For keeper_plan.c: the effect that one slot needs next, but for the trial of its gate. */
 bool keeper_plan_slot(struct keeper_core *k, uint8_t slot, struct boot now,
                       struct keeper_effect *ret);
+bool keeper_plan_try(const struct keeper_core *k, uint8_t slot, struct boot now,
+                     struct keeper_effect *ret);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/mutant.h"
 #include "controller/base/text.h"
 #include "fencing/agent/keeper_private.h"
 
@@ -129,7 +130,7 @@ void keeper_on_assignments(struct keeper *k, const Rf__Assignments *m)
     if (m->term < k->assignments_term ||
         frame_incarnation_get(m->incarnation, &to, NULL) != 0)
         return;
-    if (!incarnation_equal(&to, &k->core.me)) {
+    if (MUTANT(obeys_before_enrolled, !incarnation_equal(&to, &k->core.me), false)) {
         log_debug("assignments for another incarnation: dropped");
         return;
     }
@@ -195,8 +196,8 @@ void keeper_on_step_order(struct keeper *k, const Rf__StepOrder *m)
     /* I6: none before a committed entry has enrolled us and told us the epoch; what the
      * order says of the epoch is checked by the step runner against the same assignment. */
     if (frame_incarnation_get(m->incarnation, &to, NULL) != 0 ||
-        !incarnation_equal(&to, &k->core.me) || slot == AGENT_GROUPS_MAX ||
-        !k->core.slots[slot].assigned || m->request == NULL ||
+        MUTANT(obeys_before_enrolled, !incarnation_equal(&to, &k->core.me), false) ||
+        slot == AGENT_GROUPS_MAX || !k->core.slots[slot].assigned || m->request == NULL ||
         strcmp(m->instance, k->parts.settings->name) != 0) {
         log_debug("a step order that is not ours was dropped");
         return;

@@ -9,7 +9,7 @@
 
 enum {
     GATE_RETRY_MS = 100,
-    TRY_RETRY_MS = 5000, /* a trial takes some 100 ms of this thread */
+    TRY_RETRY_MS = 5000, /* a trial takes some 100 ms of the keeper's thread */
     UNMANAGE_RETRY_MS = 1000,
 };
 
@@ -190,14 +190,21 @@ static bool plan_manage(const struct keeper_core *k, uint8_t slot, struct boot n
 }
 
 /* I2: by real connections, once per incarnation, before the first lease or proof. */
-static bool plan_try(const struct keeper_core *k, uint8_t slot, struct boot now,
+static bool is_to_be_tried(const struct keeper_core *k, uint8_t slot, struct boot now)
+{
+    const struct keeper_slot *s = &k->slots[slot];
+
+    return s->assigned && s->a.role != ROLE_DETACHED &&
+           (s->managed || (s->a.adopt && is_untouched(k, slot))) &&
+           !k->want.of[slot].tried && may_try(s, KEEPER_TRY, now);
+}
+
+bool keeper_plan_try(const struct keeper_core *k, uint8_t slot, struct boot now,
                      struct keeper_effect *ret)
 {
     const struct keeper_slot *s = &k->slots[slot];
 
-    if (!s->assigned || s->a.role == ROLE_DETACHED ||
-        (!s->managed && !(s->a.adopt && is_untouched(k, slot))) || k->want.of[slot].tried ||
-        !may_try(s, KEEPER_TRY, now))
+    if (!is_to_be_tried(k, slot, now))
         return false;
     /* On spare ports alone where clients are being served. */
     *ret = (struct keeper_effect){
@@ -298,6 +305,8 @@ static bool plan_gate(const struct keeper_core *k, uint8_t slot, struct boot now
         ret->epoch = s->gate.epoch;
         return s->gate.mode != GATE_CLOSED && may_try(s, KEEPER_CLOSE, now);
     }
+    if (is_to_be_tried(k, slot, now)) /* on its own port, as long as that is closed */
+        return false;
     /* In doubt what is wanted is written once more: a standby's gate has no renewals that
      * would show that it was closed. RENEW tells, and REOPEN follows (note_failed). */
     if (s->gate.epoch == lease.epoch && s->gate.mode == lease.mode &&
@@ -357,9 +366,8 @@ bool keeper_plan_slot(struct keeper_core *k, uint8_t slot, struct boot now,
                       struct keeper_effect *ret)
 {
     return plan_fence(k, slot, now, ret) || plan_manage(k, slot, now, ret) ||
-           plan_adopt(k, slot, now, ret) || plan_try(k, slot, now, ret) ||
-           plan_gate(k, slot, now, ret) || plan_fence_proof(k, slot, ret) ||
-           plan_install_proof(k, slot, now, ret);
+           plan_adopt(k, slot, now, ret) || plan_gate(k, slot, now, ret) ||
+           plan_fence_proof(k, slot, ret) || plan_install_proof(k, slot, now, ret);
 }
 
 /* ---- what came of it ------------------------------------------------------------------
@@ -441,6 +449,10 @@ static void note_failed(struct keeper_core *k, const struct keeper_effect *e, in
 
     if (code == ERR_NOTFOUND && e->kind != KEEPER_MANAGE)
         s->managed = false;
+    /* Half of it may be done: should the group want the port again, its gate is set up and
+     * tried anew before anything is said of it (I2). */
+    if (e->kind == KEEPER_UNMANAGE)
+        s->peers_set = k->want.of[e->slot].tried = false;
     /* A former life put it there, and left no record: from here on like any other. */
     if (code == ERR_CONFLICT && e->kind == KEEPER_ADOPT)
         s->not_live = true;

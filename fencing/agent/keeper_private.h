@@ -22,8 +22,12 @@ enum {
     KEEPER_PING_MS = 1000,
     KEEPER_STEPS_STILL_MS = 10000, /* they speak every second or two */
     KEEPER_REDIAL_MS = 1000,       /* after garbage */
-    KEEPER_EFFECTS_MAX = 512,      /* in one turn: more is a mistake of ours */
+    KEEPER_NEWS_MS = 10, /* news that come closer than this share a report: each is a turn
+                          * of the leader's, and fifty groups have hundreds a second */
+    KEEPER_EFFECTS_MAX = 512, /* in one turn: more is a mistake of ours */
 };
+#define KEEPER_ALL UINT64_MAX
+_Static_assert(AGENT_GROUPS_MAX <= 64, "slots are bits of a uint64_t");
 
 struct uplink {
     struct keeper *k;
@@ -56,10 +60,11 @@ struct keeper {
 
     uv_loop_t loop;
     struct bell *bell;
-    uv_timer_t tick;
+    uv_timer_t tick, news_timer;
     struct boot tick_expected;
     uint32_t tick_ms;
     bool stopping;
+    bool more; /* something is left to do, and the bell was rung for it */
 
     struct gate *gate;
     struct keeper_core core;
@@ -71,6 +76,8 @@ struct keeper {
     uint32_t renew_ms[AGENT_GROUPS_MAX];
     struct kept_report reports[AGENT_GROUPS_MAX];
     uint64_t report_seq;
+    struct boot reported; /* when the last one was sent */
+    uint64_t news;        /* slots by bit, to be reported by the news_timer */
     struct boot pinged;
     struct board_health health;
     char assign_problem[KEEPER_PROBLEM_SIZE]; /* of the last refused one, said once */
@@ -79,8 +86,10 @@ struct keeper {
 };
 
 /* keeper_act.c */
-/* Carry out everything the core wants, then tell the steps where we are. */
+/* Carry out what the core wants, for as long as a turn may take, then tell the steps where
+ * we are; what is left goes on with the bell (`more`). */
 void keeper_pump(struct keeper *k);
+void keeper_pump_bell(struct keeper *k); /* one trial of a gate, too; for the bell alone */
 void keeper_publish(struct keeper *k);
 syncer_done keeper_on_synced;
 
@@ -104,7 +113,8 @@ void keeper_on_fence_order(struct keeper *k, const Rf__FenceOrder *m);
 void keeper_say_hello(struct uplink *u);
 void keeper_say_renew(struct keeper *k, const struct keeper_renewal *r);
 void keeper_say_proof(struct keeper *k, const struct keeper_effect *e);
-void keeper_say_report(struct keeper *k);
+/* Of the slots by bit: KEEPER_ALL with each tick; those of which there is news at once. */
+void keeper_say_report(struct keeper *k, uint64_t slots);
 void keeper_say_result(struct keeper *k, const struct buf *packed);
 void uplink_send(struct uplink *u, const Rf__Frame *frame);
 

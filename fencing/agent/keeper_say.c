@@ -198,7 +198,7 @@ static void send_dated(struct keeper *k, Rf__Frame *frame)
     }
 }
 
-void keeper_say_report(struct keeper *k)
+void keeper_say_report(struct keeper *k, uint64_t slots)
 {
     struct outgoing o;
     Rf__AgentReport m = RF__AGENT_REPORT__INIT;
@@ -206,21 +206,23 @@ void keeper_say_report(struct keeper *k)
     Rf__Incarnation incarnation;
     struct boot now = boot_now();
 
-    memset(&o, 0, sizeof o);
+    k->reported = now;
+    k->news &= ~slots;
+    memset(o.unpacked, 0, sizeof o.unpacked);
     frame_incarnation_put(&k->core.me, &incarnation);
     m.seq = ++k->report_seq;
     m.incarnation = &incarnation;
     m.clock_rate_ppm = k->core.clock_rate_ppm;
     m.loop_lag_us = k->health.loop_lag_us;
     for (uint8_t i = 0; i < k->core.want.count; i++)
-        if (k->core.slots[i].assigned)
+        if (k->core.slots[i].assigned && (slots >> i & 1) != 0)
             add_report(k, i, now, &o, &m);
     m.instances = o.list;
     /* Without any instance too: it is how the leader hears that the agent lives. */
     frame.body_case = RF__FRAME__BODY_AGENT_REPORT;
     frame.agent_report = &m;
     send_dated(k, &frame);
-    for (unsigned i = 0; i < AGENT_GROUPS_MAX; i++)
+    for (unsigned i = 0; i < k->core.want.count; i++)
         if (o.unpacked[i] != NULL)
             rf__instance_report__free_unpacked(o.unpacked[i], NULL);
 }

@@ -6,6 +6,7 @@
 #include "controller/base/help.h"
 #include "controller/base/log.h"
 #include "controller/config/config.h"
+#include "controller/config/tell.h"
 #include "controller/net/tls.h"
 #include "fencing/agent/agent.h"
 #include "fencing/agent/agent_check.h"
@@ -20,7 +21,8 @@ static const struct help_option options[] = {
     {"check", 0, NULL,
      "read the configuration and the certificate, look whether this host has what they "
      "name, say all that is wrong, and end. A running agent is not disturbed, and what it "
-     "holds itself is not wrong. What other hosts' files say is not looked at"},
+     "holds itself is not wrong. The units that start the servers of its groups are looked "
+     "for as far as it remembers the groups. What other hosts' files say is not looked at"},
     {"help", 'h', NULL, "print this"},
     {"version", 'V', NULL, "print the version"},
     {"man", 0, NULL, "print the manual page, to be read with `man -l -`"},
@@ -63,7 +65,16 @@ static const struct help help = {
         "lives or not. It is the only one that starts PostgreSQL.\n\n"
         "It does not leave the terminal and writes its log to standard error. SIGTERM and "
         "SIGINT end it and leave gate and server as they are: a successor that starts "
-        "before the lease is over takes both over, and no client notices.",
+        "before the lease is over takes both over, and no client notices.\n\n"
+        "`gate.cgroup` says whose packets the gate judges: those of the processes in one "
+        "cgroup v2 directory and below it. It is `auto`, the root of the hierarchy and so "
+        "every process of the host (the default); or a full path, like "
+        "/sys/fs/cgroup/region-east; or a path below the place where cgroup v2 is mounted, "
+        "with or without a leading /, as /proc/PID/cgroup shows it: region-east, "
+        "/system.slice. A server outside of it would answer without a lease: name one only "
+        "where several agents share a kernel, each above its own servers, and none above "
+        "another's. A cgroup that is named and is not there is an error, and never a "
+        "reason to take nftables instead.",
     .options = options,
     .exit_codes = exit_codes,
     .environment = environment,
@@ -71,56 +82,43 @@ static const struct help help = {
     .see_also = "ringfence(1), ringfenced(8)",
 };
 
-/* Where it stands in the file is said for each finding. */
-struct told {
-    const struct config *config;
-    bool checking; /* `--check`: to the terminal */
-};
-
-static void on_finding(void *owner, bool is_error, const char *key, const char *text)
+static void check_certificate(const struct agent_settings *s, struct findings *f)
 {
-    const struct told *t = owner;
-    struct err err = {0};
+    const struct tls_files pem = {.ca = s->ca, .cert = s->cert, .key = s->key};
+    const struct tls_node node = {IDENTITY_AGENT, s->cluster, s->name};
 
-    (void)config_bad(t->config, key, &err, "%s", text);
-    if (t->checking)
-        (void)fprintf(stderr, "ringfence-agent: %s%s\n",
-                      is_error ? "" : "warning: ", err.text);
-    else
-        log_at(is_error ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "%s", err.text);
+    tls_check(&pem, &node, f);
 }
 
 static int check(const struct agent_settings *s, const struct config *config)
 {
-    struct told told = {config, true};
-    struct findings f = {.say = on_finding, .owner = &told};
-    const struct tls_files pem = {.ca = s->ca, .cert = s->cert, .key = s->key};
-    const struct tls_node node = {IDENTITY_AGENT, s->cluster, s->name};
-    struct err err = {0};
+    struct config_teller teller = {config, "ringfence-agent"};
+    struct findings f = {.say = config_tell, .owner = &teller};
 
     agent_check_host(s, false, &f);
     agent_check_server(s, false, &f);
-    if (tls_check(&pem, &node, &err) != 0) {
-        (void)fprintf(stderr, "ringfence-agent: %s\n", err.text);
-        return EXIT_CONFIG;
-    }
+    agent_check_units(s, false, &f);
+    check_certificate(s, &f);
     if (f.errors != 0)
         return EXIT_CONFIG;
-    (void)printf("agent %s of cluster %s: configuration and certificate are good\n",
-                 s->name, s->cluster);
+    (void)printf("agent %s of cluster %s: configuration and certificate are good%s\n",
+                 s->name, s->cluster,
+                 f.warnings != 0 ? ", but for the warnings above" : "");
     return EXIT_OK;
 }
 
 static int run(const struct agent_settings *s, const struct config *config)
 {
-    struct told told = {config, false};
-    struct findings host = {.say = on_finding, .owner = &told}, server = host;
+    struct config_teller teller = {config, NULL};
+    struct findings host = {.say = config_tell, .owner = &teller}, server = host;
     struct err err = {0};
     int status;
 
     log_begin("ringfence-agent", s->name);
     agent_check_host(s, true, &host);
+    check_certificate(s, &host);
     agent_check_server(s, true, &server);
+    agent_check_units(s, true, &server);
     if (host.errors != 0)
         return EXIT_CONFIG;
     status = agent_run(s, server.errors == 0, &err);

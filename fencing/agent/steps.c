@@ -102,19 +102,36 @@ static void look_anew(struct inst *i)
     i->seen = NULL;
 }
 
-static void take_assignment(struct inst *i)
+/* For `--check`, which knows no group but what is remembered of it. */
+static void remember_start(struct inst *i)
+{
+    const char *start = i->a->server->start;
+
+    if (i->rec == NULL || i->a->role == RF__ROLE__ROLE_DETACHED ||
+        strcmp(i->rec->start, start) == 0 || strlen(start) >= sizeof i->rec->start ||
+        strchr(start, '\n') != NULL)
+        return;
+    snprintf(i->rec->start, sizeof i->rec->start, "%s", start);
+    (void)steps_save(i->st);
+}
+
+static bool take_assignment(struct inst *i)
 {
     AUTO(buf_free) struct buf bytes = {0};
     Rf__Assignment *a;
 
     if (!board_take(i->st->parts.board, BOARD_ASSIGNMENT, i->slot, &bytes))
-        return;
+        return false;
     a = rf__assignment__unpack(NULL, bytes.len, bytes.data);
     if (a == NULL)
-        return; /* no memory: a newer one will come with the next change */
+        return false; /* no memory: a newer one will come with the next change */
     if (a->role == RF__ROLE__ROLE_NONE &&
         (i->a == NULL || i->a->role != RF__ROLE__ROLE_NONE))
         look_anew(i);
+    if (i->a == NULL || strcmp(i->a->server->start, a->server->start) != 0) {
+        i->start_looked_at = (struct mono){0};
+        i->cannot_start[0] = 0;
+    }
     if (i->a != NULL) {
         if (i->a->epoch != a->epoch)
             i->crashed = false;
@@ -130,36 +147,44 @@ static void take_assignment(struct inst *i)
     }
     if (a->role == RF__ROLE__ROLE_DETACHED && i->rec != NULL && i->rec->ever_known)
         forget(i);
+    remember_start(i);
     open_helpers(i);
     i->fast_until = mono_plus_ms(mono_now(), FAST_FOR_MS);
+    return true;
 }
 
-static void take_order(struct inst *i)
+static bool take_order(struct inst *i)
 {
     AUTO(buf_free) struct buf bytes = {0};
     Rf__StepOrder *order;
 
     if (!board_take(i->st->parts.board, BOARD_ORDER, i->slot, &bytes))
-        return;
+        return false;
     order = rf__step_order__unpack(NULL, bytes.len, bytes.data);
     if (order == NULL)
-        return; /* it is repeated */
+        return false; /* it is repeated */
     if (i->order != NULL)
         rf__step_order__free_unpacked(i->order, NULL);
     i->order = order;
+    return true;
 }
 
+/* What is news of one group is none of the others: with fifty of them each change would be
+ * reported fifty times. */
 static void on_bell(void *owner)
 {
     struct steps *st = owner;
 
-    for (unsigned s = 0; s < AGENT_GROUPS_MAX; s++) {
+    for (uint8_t s = 0; s < AGENT_GROUPS_MAX; s++) {
         struct inst *i = &st->insts[s];
+        bool news = take_assignment(i);
 
-        take_assignment(i);
         if (!i->used)
             continue;
-        take_order(i);
+        news = take_order(i) || news;
+        news = board_view_is_news(st->parts.board, s) || news;
+        if (!news)
+            continue;
         inst_observe(i);
         inst_consider(i);
     }
@@ -304,6 +329,7 @@ static void close_inst(struct inst *i)
     if (i->seen != NULL)
         rf__observation__free_unpacked(i->seen, NULL);
     buf_free(&i->result_packed);
+    buf_free(&i->said);
 }
 
 void steps_close(struct steps *st)
@@ -345,7 +371,8 @@ bool steps_view(struct steps *st, uint8_t slot, struct steps_view *ret)
                                .seen_age_ms = mono_since_ms(i->seen_at, mono_now()),
                                .assignment = i->a};
     memcpy(ret->group, i->group, sizeof ret->group);
-    memcpy(ret->problem, i->problem, sizeof ret->problem);
+    memcpy(ret->problem, i->problem[0] != 0 ? i->problem : i->cannot_start,
+           sizeof ret->problem);
     return true;
 }
 

@@ -5,6 +5,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/text.h"
 #include "controller/core/observe.h"
 #include "fencing/agent/steps_private.h"
 #include "fencing/agent/wire_text.h"
@@ -63,12 +64,55 @@ static uint32_t observe_each_ms(const struct inst *i, struct mono now)
     return now.ns < i->fast_until.ns ? OBSERVE_FAST_MS : OBSERVE_MS;
 }
 
+/* A unit that is not there is found out now, and not at 3 a.m. by the step that needs it.
+ * Not while a step is under way: it has the cores. */
+static bool wants_start_look(const struct inst *i, struct mono now)
+{
+    uint32_t each = i->cannot_start[0] != 0 ? START_LOOK_BAD_MS : START_LOOK_MS;
+
+    return strncmp(i->a->server->start, "systemd:", 8) == 0 && !i->run.busy &&
+           (!mono_is_set(i->start_looked_at) ||
+            mono_since_ms(i->start_looked_at, now) >= each);
+}
+
+static void look_at_start(struct inst *i, Rf__ProviderRequest *request, struct mono now)
+{
+    char *checks[] = {wire_text("start")};
+    struct err err = {0};
+
+    request->checks = checks;
+    request->n_checks = ARRAY_LEN(checks);
+    if (helper_ask(i->observer, request, CHECKS_DEADLINE_MS, &err) != 0)
+        return; /* being replaced */
+    i->start_asked = true;
+    i->start_looked_at = now;
+}
+
+/* "warn" is not known, and what was known stands. */
+static void note_start(struct inst *i, const Rf__ProviderReply *reply)
+{
+    const Rf__Finding *f =
+        reply != NULL && reply->n_findings == 1 ? reply->findings[0] : NULL;
+    char was[sizeof i->cannot_start];
+
+    i->start_asked = false;
+    if (f == NULL || strcmp(f->level, "warn") == 0)
+        return;
+    memcpy(was, i->cannot_start, sizeof was);
+    text_set(i->cannot_start, sizeof i->cannot_start, "%s",
+             strcmp(f->level, "fail") == 0 ? f->text : "");
+    if (i->cannot_start[0] != 0 && strcmp(was, i->cannot_start) != 0)
+        log_error("%s: %s", i->group, i->cannot_start);
+    else if (i->cannot_start[0] == 0 && was[0] != 0)
+        log_info("%s: the server can be started again", i->group);
+}
+
 void inst_observe(struct inst *i)
 {
     struct mono now = mono_now();
     uint32_t each = observe_each_ms(i, now);
     Rf__ProviderRequest request = RF__PROVIDER_REQUEST__INIT;
-    char *checks[] = {wire_text("settings"), wire_text("disk")};
+    char *checks[] = {wire_text("settings"), wire_text("disk"), wire_text("host")};
     Rf__ServerSpec server;
     struct err err = {0};
 
@@ -80,6 +124,10 @@ void inst_observe(struct inst *i)
         return;
     inst_fill_server(i, &server);
     request.server = &server;
+    if (!i->checks_wanted && wants_start_look(i, now)) {
+        look_at_start(i, &request, now);
+        return;
+    }
     if (i->checks_wanted) {
         request.checks = checks;
         request.n_checks = ARRAY_LEN(checks);
@@ -223,6 +271,11 @@ void inst_on_observed(void *owner, const Rf__ProviderReply *reply, const struct 
 
     if (i->checking) {
         give_checks(i, reply, why);
+        return;
+    }
+    if (i->start_asked) {
+        note_start(i, reply);
+        inst_consider(i);
         return;
     }
     if (reply == NULL) {

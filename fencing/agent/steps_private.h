@@ -23,6 +23,8 @@ enum {
                              closed, so its walsenders could not drain anyway */
     OWN_STOP_AGAIN_MS = 5000,
     CHECKS_DEADLINE_MS = 3000,
+    START_LOOK_MS = 60000,    /* between two looks at the unit that starts the server */
+    START_LOOK_BAD_MS = 5000, /* while it could not */
     WAIT_SHOWN_MS = 1000,
     NUDGE_MS = 500,      /* after the names that commits wait for were changed */
     JOIN_WAIT_MS = 3000, /* for the newcomer to keep up; then the leader tries later */
@@ -70,6 +72,7 @@ struct inst {
     struct mono waiting_since;
     uint64_t result; /* step whose result is in result_packed */
     struct buf result_packed;
+    struct buf said; /* the last report, without what changes at each look */
     bool alive, opening, crashed, hung, alien, stopped;
     enum keeper_server_state state;
     struct keeper_server told;
@@ -81,6 +84,9 @@ struct inst {
     steps_checks *on_checks;
     void *checks_owner;
     bool checks_wanted, checking, closing;
+    bool start_asked;            /* the look that is under way is at the start unit */
+    struct mono start_looked_at; /* not set: never, or not since `start` has changed */
+    char cannot_start[KEEPER_PROBLEM_SIZE]; /* its unit could not start it, and why */
     uint64_t done, failed, unknown, observations, observer_deaths;
 };
 

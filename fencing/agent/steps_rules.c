@@ -89,6 +89,9 @@ enum order_verdict order_judge(const struct order_facts *f, const char **ret_why
     *ret_why = "";
     if (f->a == NULL || rq->epoch > f->a->epoch)
         return ORDER_WAIT;
+    if (MUTANT(rewinds_under_a_lease, false,
+               rq->kind == RF__STEP_KIND__STEP_FOLLOW && !f->busy))
+        return ORDER_RUN;
     if (rq->step == 0 || rq->epoch < f->a->epoch || rq->step < f->last_step)
         return ORDER_DROP;
     if (f->busy && rq->step == f->running)

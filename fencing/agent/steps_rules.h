@@ -22,17 +22,20 @@ struct postmaster {
 
 bool postmaster_equal(struct postmaster a, struct postmaster b);
 
+enum { STEP_START_SIZE = 256 };
+
 /* What is remembered of an instance across restarts of the agent (steps.state). */
 struct step_record {
     char group[AGENT_NAME_SIZE];
     struct postmaster known; /* started by us, or adopted */
     bool ever_known;
-    uint64_t led_epoch;       /* of the last LEAD that was done on `known` */
-    uint64_t led_position;    /* its end of recovery */
-    uint64_t ready_epoch;     /* latched (I9): `known` was found ready in this epoch */
-    uint64_t last_step;       /* highest step id accepted */
-    uint32_t running_kind;    /* a step was begun and not ended; 0: none */
-    struct postmaster worker; /* the process that carries it out */
+    uint64_t led_epoch;          /* of the last LEAD that was done on `known` */
+    uint64_t led_position;       /* its end of recovery */
+    uint64_t ready_epoch;        /* latched (I9): `known` was found ready in this epoch */
+    uint64_t last_step;          /* highest step id accepted */
+    uint32_t running_kind;       /* a step was begun and not ended; 0: none */
+    struct postmaster worker;    /* the process that carries it out */
+    char start[STEP_START_SIZE]; /* how the group's file starts it; "": not known */
 };
 
 /* ---- orders (I6) -----------------------------------------------------------------------

@@ -14,7 +14,8 @@
 
 static const char file_name[] = "steps.state";
 
-enum { VERSION = 1, LEFTOVER_MS = 5000 };
+/* 2: `start` lines. */
+enum { VERSION = 2, VERSION_MIN = 1, LEFTOVER_MS = 5000 };
 
 static void boot_text(char text[2 * AGENT_ID_SIZE + 1])
 {
@@ -59,6 +60,21 @@ static bool parse_record(char *line, struct step_records *out)
     return true;
 }
 
+/* Of a record that stands before it. */
+static bool parse_start(char *line, struct step_records *out)
+{
+    const char *group = durable_word(&line);
+
+    for (uint8_t i = 0; group != NULL && line != NULL && i < out->count; i++) {
+        struct step_record *r = &out->of[i];
+
+        if (strcmp(r->group, group) == 0)
+            return (size_t)snprintf(r->start, sizeof r->start, "%s", line) <
+                   sizeof r->start;
+    }
+    return false;
+}
+
 static bool parse_line(char *line, struct step_records *out, char *boot, size_t boot_size)
 {
     const char *key = durable_word(&line);
@@ -67,6 +83,8 @@ static bool parse_line(char *line, struct step_records *out, char *boot, size_t 
         return false;
     if (strcmp(key, "boot") == 0)
         return (size_t)snprintf(boot, boot_size, "%s", line) < boot_size;
+    if (strcmp(key, "start") == 0)
+        return parse_start(line, out);
     return strcmp(key, "group") == 0 && parse_record(line, out);
 }
 
@@ -93,10 +111,10 @@ static int parse(char *text, struct step_records *ret, struct err *err)
     if (magic == NULL || strcmp(magic, "ringfence-agent-steps") != 0 ||
         !durable_number(&line, UINT64_MAX, &version))
         return err_set(err, ERR_CORRUPT, "not the steps of an agent");
-    if (version != VERSION)
+    if (version < VERSION_MIN || version > VERSION)
         return err_set(err, ERR_UNSUPPORTED,
-                       "it has format %" PRIu64 ", this version knows %d", version,
-                       VERSION);
+                       "it has format %" PRIu64 ", this version knows %d to %d", version,
+                       VERSION_MIN, VERSION);
     while ((line = strtok_r(NULL, "\n", &save)) != NULL) {
         char shown[64];
 
@@ -155,6 +173,9 @@ int steps_state_write(const struct durable_dir *dir, const struct step_records *
                            s->group, s->known.pid, s->known.start_ms, s->ever_known ? 1 : 0,
                            s->led_epoch, s->led_position, s->ready_epoch, s->last_step,
                            s->running_kind, s->worker.pid, s->worker.start_ms) != 0)
+            return err->code;
+        if (s->start[0] != 0 &&
+            durable_printf(&text, err, "start %s %s\n", s->group, s->start) != 0)
             return err->code;
     }
     return durable_write(dir, file_name, &text, err);

@@ -117,6 +117,33 @@ bool inst_tell_ready(struct inst *i)
     return saved;
 }
 
+/* Positions and rates are other ones at each look. Where nothing goes on they reach the
+ * leader with the next tick, whose report carries their age; all else it hears at once. */
+static bool is_urgent(struct inst *i, const ProtobufCMessage *m)
+{
+    const Rf__InstanceReport *from = (const Rf__InstanceReport *)(const void *)m;
+    struct buf now = {0};
+    Rf__InstanceReport r = *from;
+    Rf__Observation seen = RF__OBSERVATION__INIT;
+    bool same;
+
+    r.seen_age_ms = 0;
+    if (from->seen != NULL) {
+        seen = *from->seen;
+        seen.flush_lsn = seen.replay_lsn = seen.checkpoint_lsn = 0;
+        seen.replay_lag_ms = seen.canary_age_ms = seen.wal_bytes_per_s = 0;
+        seen.n_replicas = 0;
+        r.seen = &seen;
+    }
+    if (buf_reserve(&now, protobuf_c_message_get_packed_size(&r.base) + 1, NULL) != 0)
+        return true;
+    now.len = protobuf_c_message_pack(&r.base, now.data);
+    same = now.len == i->said.len && memcmp(now.data, i->said.data, now.len) == 0;
+    buf_free(&i->said);
+    i->said = now;
+    return !same || mono_now().ns < i->fast_until.ns;
+}
+
 static void put_packed(struct inst *i, enum board_letter kind, const ProtobufCMessage *m)
 {
     AUTO(buf_free) struct buf bytes = {0};
@@ -124,7 +151,10 @@ static void put_packed(struct inst *i, enum board_letter kind, const ProtobufCMe
     if (buf_reserve(&bytes, protobuf_c_message_get_packed_size(m) + 1, NULL) != 0)
         return; /* said again with the next observation, or order */
     bytes.len = protobuf_c_message_pack(m, bytes.data);
-    board_put(i->st->parts.board, kind, i->slot, bytes.data, bytes.len);
+    if (kind == BOARD_REPORT && !is_urgent(i, m))
+        board_leave(i->st->parts.board, kind, i->slot, bytes.data, bytes.len);
+    else
+        board_put(i->st->parts.board, kind, i->slot, bytes.data, bytes.len);
 }
 
 static const char *problem_of(const struct inst *i)
@@ -135,6 +165,8 @@ static const char *problem_of(const struct inst *i)
         return i->problem;
     if (i->seen != NULL && i->seen->denied[0] != 0)
         return i->seen->denied;
+    if (i->cannot_start[0] != 0)
+        return i->cannot_start;
     /* A short wait is the way of things: lease and standby need a moment. */
     if (i->order != NULL && i->waits[0] != 0 &&
         mono_since_ms(i->waiting_since, mono_now()) > WAIT_SHOWN_MS)
@@ -154,7 +186,8 @@ static void say_report(struct inst *i, bool ready)
     r.ready = ready;
     r.step = i->run.own ? 0 : i->run.step;
     r.problem = wire_text(problem_of(i));
-    r.unfit = i->st->disk_problem[0] != 0;
+    /* One that runs is promoted without its unit; one that is down could not be. */
+    r.unfit = i->st->disk_problem[0] != 0 || (i->cannot_start[0] != 0 && !i->alive);
     r.shrink = shrink;
     for (size_t k = 0; k < i->a->n_peers && k < SHRINK_PEERS_MAX; k++)
         if ((i->shrink_bits & 1u << k) != 0)

@@ -90,13 +90,16 @@ static int open_dir(struct cgroup *cg, const char *name, struct err *err)
         cg->fd = open(cg->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     }
     if (length < 0 || (size_t)length >= sizeof cg->path)
-        return err_set(err, ERR_INVAL, "gate.cgroup: path too long");
+        return err_set(err, ERR_INVAL, "gate.cgroup %s: the path is too long", name);
+    /* As it was written: what we made of it is no path that anybody knows. */
     if (cg->fd < 0)
-        return err_set(err, ERR_INVAL, "gate.cgroup %s: %s; expected a cgroup v2 directory",
-                       cg->path, strerror(errno));
+        return err_set(err, ERR_INVAL,
+                       "gate.cgroup %s: %s; expected a cgroup v2 directory, as a full path "
+                       "or as one below %s, where cgroup v2 is mounted",
+                       name, strerror(errno), cg->mount);
     if (!on_cgroup2(cg->fd))
         return err_set(err, ERR_INVAL, "gate.cgroup %s: not on cgroup v2, which is at %s",
-                       cg->path, cg->mount);
+                       name, cg->mount);
     for (size_t n = strlen(cg->path); n > 1 && cg->path[n - 1] == '/'; n--)
         cg->path[n - 1] = '\0';
     return 0;

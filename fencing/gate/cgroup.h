@@ -22,7 +22,8 @@ struct cgroup {
     int fd;
 };
 
-/* `name` as in gate_config. */
+/* `name`: "auto" or NULL for the root, a full path, or one below the mount, with or without
+ * a leading '/' ("/region-east", as in /proc/PID/cgroup). */
 MUST_USE int cgroup_find(struct cgroup *ret_cgroup, const char *name, struct err *err);
 void cgroup_close(struct cgroup *cgroup);
 

@@ -12,6 +12,7 @@
 
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
+#include "controller/base/mutant.h"
 #include "fencing/gate/clockcheck.h"
 #include "fencing/gate/courtesy.h"
 #include "fencing/gate/gate_internal.h"
@@ -193,9 +194,11 @@ int gate_unmanage(struct gate *gate, uint16_t port, struct err *err)
         return 0;
     if (gate->courtesy != NULL)
         courtesy_drop(gate->courtesy, port);
-    r = gate->ops->unmanage(gate, p, err);
+    /* What lets the port go comes last. Were it done when something else failed, the caller
+     * would take an open port for a gated one, and give a proof of it (I2). */
+    r = replace_peers(gate, p, NULL, 0, err);
     if (r == 0)
-        r = replace_peers(gate, p, NULL, 0, err);
+        r = gate->ops->unmanage(gate, p, err);
     if (r != 0)
         return err_wrap(err, "unmanage port %u", port);
     *p = gate->ports[--gate->n_ports];
@@ -241,7 +244,7 @@ static int prepare_epoch(struct gate *gate, struct gate_port *p, struct gate_sta
     if (r == 0 && !state->opened) {
         r = gate->ops->close(gate, p, err);
         if (r == 0)
-            r = sockdestroy_port(p->port, NULL, err);
+            r = MUTANT(old_sockets_stay, sockdestroy_port(p->port, NULL, err), 0);
         if (r == 0)
             r = gate->ops->mark_opened(gate, p, err);
     }

@@ -37,10 +37,29 @@ struct lease_terms lease_terms_widest(struct lease_terms a, struct lease_terms b
     };
 }
 
+static uint64_t least_ttl_ms(uint64_t renew_ms, struct lease_surroundings around)
+{
+    return 2 * renew_ms + 2ull * around.election_ms + 6ull * around.rtt_ms;
+}
+
+/* Below what the rule asks for. `renew_ms` is not less than a tenth of the TTL. */
+static int say_ttl_rule(struct lease_terms terms, uint32_t renew_ms,
+                        struct lease_surroundings around, struct err *err)
+{
+    return err_set(err, ERR_INVAL,
+                   "lease.ttl of %" PRIu32
+                   " ms breaks the TTL rule, ttl >= 2 x renew + 2 x election timeout + 6 x "
+                   "round trip: 2 x %" PRIu32 " + 2 x %" PRIu32 " + 6 x %" PRIu32
+                   " = %" PRIu64 " ms at least, or the loss of a leader would close the "
+                   "gate; raise the ttl, or shorten raft.election",
+                   terms.ttl_ms, renew_ms, around.election_ms, around.rtt_ms,
+                   least_ttl_ms(renew_ms, around));
+}
+
 int lease_check_ttl_rule(struct lease_terms terms, uint32_t renew_ms,
                          struct lease_surroundings around, struct err *err)
 {
-    uint64_t least = 2ull * renew_ms + 2ull * around.election_ms + 6ull * around.rtt_ms;
+    uint32_t renew_min_ms = (terms.ttl_ms + 9) / 10, renew_max_ms = terms.ttl_ms / 5;
 
     if (terms.ttl_ms < LEASE_TTL_MIN_MS || terms.ttl_ms > LEASE_TTL_MAX_MS)
         return err_set(err, ERR_INVAL, "lease.ttl of %" PRIu32 " ms: must be %d to %d ms",
@@ -48,19 +67,17 @@ int lease_check_ttl_rule(struct lease_terms terms, uint32_t renew_ms,
     if (terms.rho_ppm < LEASE_RHO_MIN_PPM || terms.rho_ppm > LEASE_RHO_MAX_PPM)
         return err_set(err, ERR_INVAL, "lease.rho of %" PRIu32 " ppm: must be %d to %d ppm",
                        terms.rho_ppm, LEASE_RHO_MIN_PPM, LEASE_RHO_MAX_PPM);
-    if ((uint64_t)renew_ms * 10 < terms.ttl_ms || (uint64_t)renew_ms * 5 > terms.ttl_ms)
+    /* No renew would do: it is the TTL that is wrong, whatever else is. */
+    if (terms.ttl_ms < least_ttl_ms(renew_min_ms, around))
+        return say_ttl_rule(terms, renew_ms > renew_min_ms ? renew_ms : renew_min_ms,
+                            around, err);
+    if (renew_ms < renew_min_ms || renew_ms > renew_max_ms)
         return err_set(err, ERR_INVAL,
                        "lease.renew of %" PRIu32 " ms: must be between ttl/10 and ttl/5 "
                        "(%" PRIu32 " to %" PRIu32 " ms for a ttl of %" PRIu32 " ms)",
-                       renew_ms, (terms.ttl_ms + 9) / 10, terms.ttl_ms / 5, terms.ttl_ms);
-    if (terms.ttl_ms < least)
-        return err_set(err, ERR_INVAL,
-                       "lease.ttl of %" PRIu32
-                       " ms breaks the TTL rule: 2 x renew (%" PRIu32
-                       ") + 2 x election timeout (%" PRIu32 ") + 6 x round trip (%" PRIu32
-                       ") = %" PRIu64 " ms at least, or the loss of a leader would close "
-                       "the gate; raise the ttl, or shorten the election timeout",
-                       terms.ttl_ms, renew_ms, around.election_ms, around.rtt_ms, least);
+                       renew_ms, renew_min_ms, renew_max_ms, terms.ttl_ms);
+    if (terms.ttl_ms < least_ttl_ms(renew_ms, around))
+        return say_ttl_rule(terms, renew_ms, around, err);
     return 0;
 }
 

@@ -53,7 +53,8 @@ bool lease_is_over(struct mono applied, struct lease_terms terms, struct mono no
 struct lease_terms lease_terms_widest(struct lease_terms a, struct lease_terms b);
 
 /* ttl >= 2 * renew + 2 * election + 6 * rtt, renew between ttl/10 and ttl/5, and the
- * bounds above. The text says which term is broken, by how much, and the least TTL. */
+ * bounds above. The text begins with the key that is wrong ("lease.ttl of 900 ms ..."), and
+ * states the rule with its numbers. */
 MUST_USE int lease_check_ttl_rule(struct lease_terms terms, uint32_t renew_ms,
                                   struct lease_surroundings around, struct err *err);
 

@@ -18,6 +18,7 @@
 
 enum {
     CHECK_MS = 3000,
+    START_MS = 1000, /* looks at the server wait for it */
     SYNC_TRIES = 10,
     SYNC_SLOW_US = 20000,
     ROOM_WANTED_MIB = 1024,
@@ -387,6 +388,22 @@ static void check_unit(const struct pg *pg, struct mono deadline, Rf__ProviderRe
         find(reply, "autostart", "ok", "%s is not enabled", unit);
 }
 
+static void check_start(const struct pg *pg, Rf__ProviderReply *reply)
+{
+    struct err err = {0};
+
+    switch (pg_unit_look(pg, mono_plus_ms(mono_now(), START_MS), &err)) {
+    case PG_UNIT_GOOD:
+        find(reply, "start", "ok", "%s", pg->spec->start);
+        return;
+    case PG_UNIT_BAD:
+        find(reply, "start", "fail", "%s", err.text);
+        return;
+    case PG_UNIT_UNKNOWN:
+        find(reply, "start", "warn", "%s", err.text);
+    }
+}
+
 static void check_host(const struct pg *pg, struct mono deadline, Rf__ProviderReply *reply)
 {
     check_passfile(pg, reply);
@@ -403,12 +420,19 @@ int pg_checks(struct pg *pg, char *const *checks, size_t n, Rf__ProviderReply *r
     struct mono deadline = mono_plus_ms(mono_now(), CHECK_MS);
     struct err why;
 
+    /* Before there is a directory that would have an owner. */
+    if (n == 1 && strcmp(checks[0], "start") == 0) {
+        check_start(pg, reply);
+        return 0;
+    }
     if (pg_find_user(pg, &why) != 0) {
         find(reply, "server_user", "fail", "%s", why.text);
         return 0;
     }
     for (size_t i = 0; i < n; i++) {
-        if (strcmp(checks[i], "settings") == 0)
+        if (strcmp(checks[i], "start") == 0)
+            check_start(pg, reply);
+        else if (strcmp(checks[i], "settings") == 0)
             check_settings(pg, deadline, reply);
         else if (strcmp(checks[i], "disk") == 0)
             check_disk(pg, deadline, reply);

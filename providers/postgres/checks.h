@@ -7,10 +7,20 @@
 #include "providers/postgres/pg.h"
 
 /* `checks`: "settings" (asks the server), "disk" (room and sync latency), "host" (files,
- * autostart). A finding's level is "ok", "warn" or "fail"; its text says what is, what is
- * wanted and what to do.
- *   ERR_UNSUPPORTED  a group that is not known */
+ * autostart), "start" (one finding: could the server be started as `start` says? "fail":
+ * no; "warn": nobody can tell). A finding's level is "ok", "warn" or "fail"; its text says
+ * what is, what is wanted and what to do. ERR_UNSUPPORTED  a group that is not known */
 MUST_USE int pg_checks(struct pg *pg, char *const *checks, size_t n,
                        Rf__ProviderReply *reply, struct err *err);
+
+enum pg_unit {
+    PG_UNIT_GOOD, /* or none is needed */
+    PG_UNIT_BAD,  /* the server could not be started: `err` */
+    PG_UNIT_UNKNOWN,
+};
+
+/* The unit's name in "systemd:UNIT", else NULL. */
+const char *pg_unit_of(const char *start);
+enum pg_unit pg_unit_look(const struct pg *pg, struct mono deadline, struct err *err);
 
 #endif

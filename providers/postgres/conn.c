@@ -281,7 +281,7 @@ int pg_conn_dial(struct pg *pg, struct pg_conn *c, const char *conninfo,
 
 static int fail_session(struct pg_conn *c, struct err *err)
 {
-    (void)fail_libpq(err, ERR_CLOSED, "session", c->conn);
+    (void)fail_libpq(err, ERR_CLOSED, "the session has ended", c->conn);
     pg_conn_close(c);
     return ERR_CLOSED;
 }
@@ -358,11 +358,11 @@ int pg_exec(struct pg_conn *c, const char *sql, struct mono deadline, PGresult *
     if (deadline.ns < least.ns)
         deadline = least;
     if (pg_send(c, sql, err) != 0)
-        return err_wrap(err, "%.60s", sql);
+        return err_wrap(err, "%s", pg_in_words(sql));
     status = pg_answer(c, deadline, ret_result, err);
     if (status == ERR_TIMEOUT)
         pg_conn_close(c);
-    return status == 0 ? 0 : err_wrap(err, "%.60s", sql);
+    return status == 0 ? 0 : err_wrap(err, "%s", pg_in_words(sql));
 }
 
 int pg_ask(struct pg_conn *c, const char *sql, struct mono deadline, char *value,
@@ -373,9 +373,10 @@ int pg_ask(struct pg_conn *c, const char *sql, struct mono deadline, char *value
     if (pg_exec(c, sql, deadline, &result, err) != 0)
         return err->code;
     if (PQntuples(result) != 1 || PQnfields(result) < 1)
-        return err_set(err, ERR_BADMSG, "%.60s: %d rows, not one", sql, PQntuples(result));
+        return err_set(err, ERR_BADMSG, "%s: %d rows, not one", pg_in_words(sql),
+                       PQntuples(result));
     if ((size_t)PQgetlength(result, 0, 0) >= size)
-        return err_set(err, ERR_FULL, "%.60s: answer too long", sql);
+        return err_set(err, ERR_FULL, "%s: answer too long", pg_in_words(sql));
     snprintf(value, size, "%s", PQgetvalue(result, 0, 0));
     return 0;
 }
@@ -388,7 +389,7 @@ int pg_ask_lsn(struct pg_conn *c, const char *sql, struct mono deadline, uint64_
     if (pg_ask(c, sql, deadline, text, sizeof text, err) != 0)
         return err->code;
     if (!pg_lsn_parse(text, ret_lsn))
-        return err_set(err, ERR_BADMSG, "%.60s: '%s' is no position", sql, text);
+        return err_set(err, ERR_BADMSG, "%s: '%s' is no position", pg_in_words(sql), text);
     return 0;
 }
 

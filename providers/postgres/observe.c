@@ -373,8 +373,10 @@ static const char *said_in_words(const char *status)
     return "is starting";
 }
 
-static void look_running(struct pg *pg, bool canary, const struct pg_postmaster *pm,
-                         struct mono deadline, Rf__Observation *out)
+/* False: its session has ended under the question, and nothing is said of that (`again`: it
+ * is). As a rule somebody stops the server, and what is known of its process is over. */
+static bool look_running(struct pg *pg, bool canary, const struct pg_postmaster *pm,
+                         bool again, struct mono deadline, Rf__Observation *out)
 {
     struct mono session = pg_within(deadline, (uint32_t)pg_left_ms(deadline) / 2);
     struct err err = {0};
@@ -394,6 +396,8 @@ static void look_running(struct pg *pg, bool canary, const struct pg_postmaster 
         status = look_inside(pg, pm, session, out, &err);
         if (status == ERR_TIMEOUT)
             pg->main.why = PG_WHY_NO_ANSWER;
+        if (status == ERR_CLOSED && !again)
+            return false;
     }
     if (status != 0)
         look_from_outside(pg, pm, deadline, out, &err);
@@ -401,6 +405,7 @@ static void look_running(struct pg *pg, bool canary, const struct pg_postmaster 
         look_canary(pg, canary, deadline, out);
     if (mono_is_set(pg->canary_ok))
         out->canary_age_ms = mono_since_ms(pg->canary_ok, mono_now());
+    return true;
 }
 
 /* The control file's positions are only lower bounds: what a crashed primary has written,
@@ -463,8 +468,12 @@ void pg_observe(struct pg *pg, bool canary, uint32_t budget_ms, Rf__Observation 
         return;
     }
     pg_postmaster_find(pg, &pm);
+    if (pm.pid != 0 && !look_running(pg, canary, &pm, false, deadline, out)) {
+        pg_postmaster_find(pg, &pm);
+        if (pm.pid != 0)
+            (void)look_running(pg, canary, &pm, true, deadline, out);
+    }
     if (pm.pid != 0) {
-        look_running(pg, canary, &pm, deadline, out);
         pg_version_learn(pg, deadline);
         return;
     }

@@ -337,3 +337,39 @@ void pg_segment_name(uint32_t timeline, uint64_t lsn, uint32_t segment_bytes,
     snprintf(name, PG_SEGMENT_NAME, "%08" PRIX32 "%08" PRIX32 "%08" PRIX32, timeline,
              (uint32_t)(segment / per_id), (uint32_t)(segment % per_id));
 }
+
+/* The first that occurs in the statement. */
+static const struct {
+    const char *part, *words;
+} asked[] = {
+    {"SELECT r, s.system_identifier", "look at the server"},
+    {"SELECT application_name, state", "list the standbys"},
+    {"pg_promote", "promote the server"},
+    {"CHECKPOINT", "make a checkpoint"},
+    {"IDENTIFY_SYSTEM", "ask which server it is"},
+    {"'canary'", "write a canary record"},
+    {"'rewound'", "mark the end of a rewind"},
+    {"synchronous_standby_names =", "set whom commits wait for"},
+    {"primary_conninfo =", "set whom the standby follows"},
+    {"pg_reload_conf", "have the settings read again"},
+    {"'synchronous_standby_names'", "ask whom commits wait for"},
+    {"current_setting", "read a setting"},
+    {"pg_terminate_backend", "end a session"},
+    {"greatest(c.timeline_id", "ask for the timeline"},
+    {"pg_stat_activity", "look at the sessions"},
+    {"pg_stat_wal_receiver", "look at the stream"},
+    {"pg_stat_replication", "look at the standbys"},
+    {"pg_is_in_recovery", "ask whether the server is in recovery"},
+    {"pg_current_wal_flush_lsn", "ask how far the log is written"},
+    {"pg_last_wal", "ask how far the log was received"},
+    {"timeline", "ask for the timeline"},
+    {"system_identifier", "ask for the system identifier"},
+};
+
+const char *pg_in_words(const char *sql)
+{
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++)
+        if (strstr(sql, asked[i].part) != NULL)
+            return asked[i].words;
+    return "ask the server";
+}

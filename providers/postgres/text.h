@@ -80,6 +80,10 @@ MUST_USE int pg_pidfile_parse(const char *text, struct pg_pidfile *ret, struct e
  * of the log: where the first record that is not there would begin. */
 MUST_USE bool pg_waldump_end(const char *text, uint64_t *ret_end);
 
+/* What a statement of ours asks for, for people: an operator can do nothing with its SQL.
+ */
+const char *pg_in_words(const char *sql);
+
 /* 'value' for a connection string, and for a line of postgresql.conf. NULL: no memory. */
 char *pg_quote_conninfo(const char *value);
 char *pg_quote_conf(const char *value);

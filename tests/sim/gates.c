@@ -1,17 +1,20 @@
+/* The kernel's part of a gate, below fencing/gate/gate.c, which is the shipped one: a
+ * driver beside those for eBPF and nftables, whose writes are refused now and then, meet a
+ * SIGSTOP, and have no effect once the agent is dead; sockets that are destroyed; and the
+ * opening of it all, which needs a cgroup in truth. */
 #include "tests/sim/gates.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "controller/base/assert.h"
+#include "fencing/gate/clockcheck.h"
+#include "fencing/gate/courtesy.h"
+#include "fencing/gate/gate_internal.h"
+#include "fencing/gate/sockdestroy.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/kernel.h"
 #include "tests/sim/pg.h"
-
-struct gate {
-    uint8_t host;
-    bool adopted;
-};
 
 struct host_gate gates[HOSTS_MAX];
 unsigned gate_refuses;
@@ -55,16 +58,227 @@ static bool kernel_refuses(void)
     return sim.noisy && gate_refuses != 0 && sim_chance(gate_refuses);
 }
 
-/* NULL: no such port, or the caller is dead. */
-static struct cell *cell_of(const struct gate *gate, uint16_t port)
-{
-    unsigned group = port - FIRST_PORT;
+static uint8_t host_of(const struct gate *gate) { return (uint8_t)(gate - handles); }
 
-    ASSERT(group < WORLD_GROUPS_MAX);
-    return &gates[gate->host].cells[group];
+static uint8_t group_of(const struct gate_port *p)
+{
+    ASSERT(p->port >= FIRST_PORT && p->port < FIRST_PORT + WORLD_GROUPS_MAX);
+    return (uint8_t)(p->port - FIRST_PORT);
 }
 
-static uint8_t group_of(uint16_t port) { return (uint8_t)(port - FIRST_PORT); }
+static struct cell *cell_of(const struct gate *gate, const struct gate_port *p)
+{
+    return &gates[host_of(gate)].cells[group_of(p)];
+}
+
+/* ---- the driver ------------------------------------------------------------------------
+ */
+
+/* A write begins. False: it has no effect; *ret_status says what the caller is told. */
+static bool may_write(int *ret_status, struct err *err)
+{
+    sim_call();
+    *ret_status = 0;
+    if (!sim_is_heard())
+        return false;
+    if (kernel_refuses())
+        *ret_status = err_set(err, ERR_IO, "the kernel refuses");
+    return *ret_status == 0;
+}
+
+static int sim_read(struct gate *gate, const struct gate_port *p,
+                    struct gate_state *ret_state, struct err *err)
+{
+    (void)err;
+    *ret_state = cell_of(gate, p)->st;
+    return 0;
+}
+
+static uint8_t hosts_named(const struct gate_addr *peers, size_t n)
+{
+    uint8_t set = 0;
+
+    for (size_t i = 0; i < n; i++) /* ::ffff:10.0.HOST.2 */
+        set = (uint8_t)(set | 1u << (peers[i].ip[14] - 1));
+    return set;
+}
+
+static int sim_set_peers(struct gate *gate, struct gate_port *p,
+                         const struct gate_addr *peers, size_t n, struct err *err)
+{
+    int status;
+
+    if (may_write(&status, err))
+        cell_of(gate, p)->peers = hosts_named(peers, n);
+    return status;
+}
+
+static int sim_manage(struct gate *gate, struct gate_port *p,
+                      const struct gate_state *state, struct err *err)
+{
+    struct cell *c = cell_of(gate, p);
+    int status;
+
+    if (!may_write(&status, err))
+        return status;
+    c->managed = true;
+    c->st = *state;
+    judge_group(group_of(p));
+    if (state->mode == GATE_CLOSED)
+        sim_block(sim_between(1, 15) * NS_PER_MS);
+    return 0;
+}
+
+static int sim_unmanage(struct gate *gate, struct gate_port *p, struct err *err)
+{
+    int status;
+
+    if (!may_write(&status, err))
+        return status;
+    *cell_of(gate, p) = (struct cell){0};
+    pg_release_clients(host_of(gate), group_of(p));
+    judge_group(group_of(p));
+    return 0;
+}
+
+static int sim_new_epoch(struct gate *gate, struct gate_port *p, uint64_t epoch,
+                         struct err *err)
+{
+    int status;
+
+    if (may_write(&status, err))
+        cell_of(gate, p)->st = (struct gate_state){.epoch = epoch};
+    return status;
+}
+
+static int sim_mark_opened(struct gate *gate, struct gate_port *p, struct err *err)
+{
+    int status;
+
+    if (may_write(&status, err))
+        cell_of(gate, p)->st.opened = true;
+    return status;
+}
+
+/* The kernel's own rules: nothing is written over a frozen cell, and a renewal finds what
+ * it renews. */
+static int sim_arm(struct gate *gate, struct gate_port *p, const struct gate_lease *l,
+                   enum gate_arm_how how, struct err *err)
+{
+    struct cell *c = cell_of(gate, p);
+    uint8_t host = host_of(gate), group = group_of(p);
+    uint64_t now = now_of(host);
+    int status;
+
+    if (!may_write(&status, err)) {
+        if (status != 0 && sim_chance(500))
+            shut(c);
+        return status;
+    }
+    if (c->st.fenced)
+        return err_set(err, ERR_STALE, "frozen");
+    if (how == GATE_RENEW && (c->st.mode == GATE_CLOSED || c->st.deadline.ns <= now))
+        return err_set(err, ERR_CLOSED, "closed meanwhile");
+    judge_on_disk(host, group, l->epoch, false);
+    judge_armed(host, group, l);
+    c->st.mode = l->mode;
+    c->st.deadline = l->deadline;
+    if (l->mode == GATE_OPEN)
+        judge_opens(host, group);
+    judge_group(group);
+    return 0;
+}
+
+static int sim_close(struct gate *gate, struct gate_port *p, struct err *err)
+{
+    int status;
+
+    if (may_write(&status, err))
+        shut(cell_of(gate, p));
+    return status;
+}
+
+static int sim_fence(struct gate *gate, struct gate_port *p, struct err *err)
+{
+    struct cell *c = cell_of(gate, p);
+    int status;
+
+    if (!may_write(&status, err))
+        return status;
+    judge_on_disk(host_of(gate), group_of(p), c->st.epoch, true);
+    shut(c);
+    c->st.fenced = true;
+    sim_block(sim_between(1, 12) * NS_PER_MS);
+    return 0;
+}
+
+static const struct gate_ops sim_ops = {.read = sim_read,
+                                        .manage = sim_manage,
+                                        .unmanage = sim_unmanage,
+                                        .set_peers = sim_set_peers,
+                                        .new_epoch = sim_new_epoch,
+                                        .mark_opened = sim_mark_opened,
+                                        .arm = sim_arm,
+                                        .close = sim_close,
+                                        .fence = sim_fence};
+
+/* ---- below it --------------------------------------------------------------------------
+ */
+
+int sockdestroy_port(uint16_t port, unsigned *ret_n, struct err *err)
+{
+    int status;
+
+    (void)ret_n;
+    if (may_write(&status, err))
+        pg_drop_clients((uint8_t)(sim_self()->node - CTLS), (uint8_t)(port - FIRST_PORT));
+    return status;
+}
+
+int clockcheck_run(struct clockcheck *check, struct err *err)
+{
+    (void)check;
+    (void)err;
+    return 0;
+}
+
+/* Of the courtesies nothing is modelled: a gate has none, and these are not called. */
+void courtesy_put(struct courtesy *c, uint16_t port, const struct gate_addr *peers,
+                  size_t n, struct boot open_until)
+{
+    (void)c;
+    (void)port;
+    (void)peers;
+    (void)n;
+    (void)open_until;
+}
+
+void courtesy_open(struct courtesy *c, uint16_t port, struct boot until)
+{
+    (void)c;
+    (void)port;
+    (void)until;
+}
+
+void courtesy_opening(struct courtesy *c, uint16_t port, struct boot until)
+{
+    (void)c;
+    (void)port;
+    (void)until;
+}
+
+void courtesy_drop(struct courtesy *c, uint16_t port)
+{
+    (void)c;
+    (void)port;
+}
+
+int courtesy_warning(struct courtesy *c, struct err *ret_warning)
+{
+    (void)c;
+    (void)ret_warning;
+    return 0;
+}
 
 /* ---- the handle ------------------------------------------------------------------------
  */
@@ -73,16 +287,26 @@ int gate_open(struct gate **ret_gate, const struct gate_config *config, struct e
 {
     uint8_t host = (uint8_t)(sim_self()->node - CTLS);
     struct host_gate *g = &gates[host];
+    struct gate *gate = &handles[host];
+    uint64_t n;
 
     (void)config;
     (void)err;
     sim_call();
-    handles[host] = (struct gate){.host = host, .adopted = g->installed};
+    *gate = (struct gate){.ops = &sim_ops,
+                          .adopted = g->installed,
+                          .can = {GATE_BPF, true, true, true, true, false}};
     if (!g->installed) {
         g->installed = true;
         g->installations++;
     }
-    *ret_gate = &handles[host];
+    n = machines[CTLS + host].boots << 32 | g->installations;
+    gate->id[0] = host;
+    memcpy(gate->id + 4, &n, sizeof n);
+    for (unsigned i = 0; i < WORLD_GROUPS_MAX; i++)
+        if (g->cells[i].managed)
+            gate->ports[gate->n_ports++].port = (uint16_t)(FIRST_PORT + i);
+    *ret_gate = gate;
     return 0;
 }
 
@@ -93,122 +317,20 @@ bool gate_was_adopted(const struct gate *gate) { return gate->adopted; }
 
 void gate_id(const struct gate *gate, uint8_t ret_id[GATE_ID_SIZE])
 {
-    uint64_t n = machines[CTLS + gate->host].boots << 32 | gates[gate->host].installations;
-
-    memset(ret_id, 0, GATE_ID_SIZE);
-    ret_id[0] = gate->host;
-    memcpy(ret_id + 4, &n, sizeof n);
+    memcpy(ret_id, gate->id, GATE_ID_SIZE);
 }
 
-struct gate_capabilities gate_capabilities(const struct gate *gate)
-{
-    (void)gate;
-    return (struct gate_capabilities){GATE_BPF, true, true, true, true, false};
-}
+struct gate_capabilities gate_capabilities(const struct gate *gate) { return gate->can; }
 
 void gate_describe(const struct gate *gate, char *text, size_t size)
 {
-    snprintf(text, size, "gate of host %u", gate->host);
-}
-
-int gate_warning(struct gate *gate, struct err *ret_warning)
-{
-    (void)gate;
-    (void)ret_warning;
-    return 0;
-}
-
-size_t gate_ports(const struct gate *gate, uint16_t *ret_ports, size_t max)
-{
-    size_t n = 0;
-
-    for (unsigned i = 0; i < WORLD_GROUPS_MAX; i++)
-        if (gates[gate->host].cells[i].managed && n < max)
-            ret_ports[n++] = (uint16_t)(FIRST_PORT + i);
-    return n;
-}
-
-int gate_clock_check(struct gate *gate, struct err *err)
-{
-    (void)gate;
-    (void)err;
-    return 0;
+    snprintf(text, size, "gate of host %u", host_of(gate));
 }
 
 int gate_clock_rate_ppm(int32_t *ret_ppm, struct err *err)
 {
     (void)err;
     *ret_ppm = machines[sim_self()->node].slew_ppm;
-    return 0;
-}
-
-/* ---- ports -----------------------------------------------------------------------------
- */
-
-static uint8_t hosts_of(const struct gate_addr *peers, size_t n)
-{
-    uint8_t set = 0;
-
-    for (size_t i = 0; i < n; i++) /* ::ffff:10.0.HOST.2 */
-        set = (uint8_t)(set | 1u << (peers[i].ip[14] - 1));
-    return set;
-}
-
-int gate_manage(struct gate *gate, uint16_t port, const struct gate_addr *peers, size_t n,
-                struct err *err)
-{
-    struct cell *c = cell_of(gate, port);
-
-    sim_call();
-    if (!sim_is_heard())
-        return 0;
-    if (kernel_refuses())
-        return err_set(err, ERR_IO, "the kernel refuses");
-    if (!c->managed)
-        *c = (struct cell){.managed = true};
-    c->peers = hosts_of(peers, n);
-    sim_block(sim_between(1, 15) * NS_PER_MS);
-    return 0;
-}
-
-int gate_manage_live(struct gate *gate, uint16_t port, const struct gate_addr *peers,
-                     size_t n, const struct gate_lease *lease, struct err *err)
-{
-    struct cell *c = cell_of(gate, port);
-
-    sim_call();
-    if (!sim_is_heard())
-        return 0;
-    if (c->managed)
-        return err_set(err, ERR_CONFLICT, "managed already");
-    if (lease->deadline.ns <= now_of(gate->host))
-        return err_set(err, ERR_TIMEOUT, "the deadline has passed");
-    *c = (struct cell){.managed = true, .peers = hosts_of(peers, n)};
-    c->st = (struct gate_state){lease->epoch, lease->mode, lease->deadline, false, true};
-    judge_group(group_of(port));
-    return 0;
-}
-
-int gate_unmanage(struct gate *gate, uint16_t port, struct err *err)
-{
-    sim_call();
-    if (!sim_is_heard())
-        return 0;
-    if (kernel_refuses())
-        return err_set(err, ERR_IO, "the kernel refuses");
-    *cell_of(gate, port) = (struct cell){0};
-    judge_group(group_of(port));
-    return 0;
-}
-
-int gate_read(struct gate *gate, uint16_t port, struct gate_state *ret_state,
-              struct err *err)
-{
-    const struct cell *c = cell_of(gate, port);
-
-    if (!c->managed)
-        return err_set(err, ERR_NOTFOUND, "not managed");
-    *ret_state = c->st;
     return 0;
 }
 
@@ -220,99 +342,5 @@ int gate_try(struct gate *gate, uint16_t port, struct err *err)
     sim_block(sim_between(5, 150) * NS_PER_MS);
     if (kernel_refuses())
         return err_set(err, ERR_REFUSED, "a connection came through");
-    return 0;
-}
-
-/* ---- leases ----------------------------------------------------------------------------
- */
-
-static int check_arm(const struct cell *c, const struct gate_lease *l,
-                     enum gate_arm_how how, uint64_t now, struct err *err)
-{
-    if (l->epoch == 0 || l->mode == GATE_CLOSED ||
-        (l->mode == GATE_OPEN && l->deadline.ns == GATE_FOREVER.ns))
-        return err_set(err, ERR_INVAL, "no such lease");
-    if (l->epoch < c->st.epoch || (c->st.fenced && l->epoch <= c->st.epoch))
-        return err_set(err, ERR_STALE, "an older epoch, or a fenced one");
-    if (how == GATE_RENEW &&
-        (c->st.epoch != l->epoch || c->st.mode == GATE_CLOSED || c->st.deadline.ns <= now))
-        return err_set(err, ERR_CLOSED, "a fresh lease is needed");
-    return 0;
-}
-
-int gate_arm(struct gate *gate, uint16_t port, const struct gate_lease *lease,
-             enum gate_arm_how how, struct err *err)
-{
-    struct cell *c = cell_of(gate, port);
-    uint64_t now;
-
-    sim_call();
-    if (!sim_is_heard())
-        return 0;
-    now = now_of(gate->host);
-    if (!c->managed)
-        return err_set(err, ERR_NOTFOUND, "not managed");
-    if (kernel_refuses()) {
-        if (sim_chance(500))
-            shut(c);
-        return err_set(err, ERR_IO, "the kernel refuses");
-    }
-    if (check_arm(c, lease, how, now, err) != 0)
-        return err->code;
-    if (lease->deadline.ns <= now) {
-        shut(c);
-        return err_set(err, ERR_TIMEOUT, "the deadline has passed");
-    }
-    if (lease->epoch != c->st.epoch)
-        judge_on_disk(gate->host, group_of(port), lease->epoch, false);
-    if (lease->epoch != c->st.epoch)
-        c->st = (struct gate_state){.epoch = lease->epoch};
-    if (lease->mode == GATE_OPEN && !c->st.opened) {
-        pg_drop_clients(gate->host, group_of(port)); /* older connections are destroyed */
-        c->st.opened = true;
-    }
-    c->st.mode = lease->mode;
-    c->st.deadline = lease->deadline;
-    if (lease->mode == GATE_OPEN)
-        judge_opens(gate->host, group_of(port));
-    judge_group(group_of(port));
-    return 0;
-}
-
-int gate_close(struct gate *gate, uint16_t port, uint64_t epoch, struct err *err)
-{
-    struct cell *c = cell_of(gate, port);
-
-    sim_call();
-    if (!sim_is_heard())
-        return 0;
-    if (!c->managed)
-        return err_set(err, ERR_NOTFOUND, "not managed");
-    if (epoch < c->st.epoch)
-        return err_set(err, ERR_STALE, "older");
-    if (kernel_refuses())
-        return err_set(err, ERR_IO, "the kernel refuses");
-    shut(c);
-    return 0;
-}
-
-int gate_fence(struct gate *gate, uint16_t port, uint64_t epoch,
-               struct gate_proof *ret_proof, struct err *err)
-{
-    struct cell *c = cell_of(gate, port);
-
-    sim_call();
-    if (!sim_is_heard())
-        return 0;
-    if (!c->managed)
-        return err_set(err, ERR_NOTFOUND, "not managed");
-    if (epoch < c->st.epoch)
-        return err_set(err, ERR_STALE, "older");
-    if (kernel_refuses())
-        return err_set(err, ERR_IO, "the kernel refuses");
-    judge_on_disk(gate->host, group_of(port), epoch, true);
-    c->st = (struct gate_state){.epoch = epoch, .fenced = true};
-    *ret_proof = (struct gate_proof){port, epoch, {0}, {now_of(gate->host)}};
-    sim_block(sim_between(1, 12) * NS_PER_MS);
     return 0;
 }

@@ -13,6 +13,7 @@
 #include "tests/sim/plan.h"
 #include "tests/sim/process.h"
 #include "tests/sim/replace.h"
+#include "tests/sim/stage.h"
 #include "tests/sim/steps.h"
 
 static uint64_t end_of(const struct fault *f)
@@ -464,5 +465,6 @@ void fault_begin(struct fault *f)
     default:
         begin_outside(f);
         begin_process(f);
+        stage_begin(f);
     }
 }

@@ -32,6 +32,7 @@ static struct {
     uint64_t epoch_acked, epoch_seen; /* highest */
     uint8_t active;                   /* host; NOBODY: none yet */
     unsigned unopened;                /* activations since the last opening */
+    bool was_open;                    /* in the calm world */
     uint64_t lost_of_run;             /* acknowledged, and not on the new side */
     unsigned changes;
     struct change change[CHANGES_MAX];
@@ -76,6 +77,27 @@ void judge_group(uint8_t group)
              gates[b].cells[group].st.epoch, of_group[group].epoch_seen);
 }
 
+void judge_follows(uint8_t host, uint8_t group)
+{
+    if (pg_server(host, group)->state == SERVER_PRIMARY && serves(host, group) &&
+        gates[host].cells[group].managed)
+        sim_fail("I6: %s is to be rewound while it serves group %s under a lease",
+                 host_name(host), group_name(group));
+}
+
+/* I7: with nothing wrong no lease runs out, however many groups are new on its host. */
+static void judge_calm(void)
+{
+    for (uint8_t g = 0; g < sim.groups; g++) {
+        bool open = of_group[g].active != NOBODY && gate_is_open(of_group[g].active, g);
+
+        if (of_group[g].was_open && !open)
+            sim_fail("I7: the gate of group %s on %s has closed, and nothing was wrong",
+                     group_name(g), host_name(of_group[g].active));
+        of_group[g].was_open = open;
+    }
+}
+
 void judge_step(void)
 {
     if (sim.noisy && sim.now > sim.heal_at) {
@@ -86,6 +108,8 @@ void judge_step(void)
     if (sim.noisy || sim.now < looked_at)
         return;
     looked_at = sim.now + (uint64_t)LOOK_EACH_MS * NS_PER_MS;
+    if (sim.opt.calm)
+        judge_calm();
     if (judge_is_settled())
         sim.over = true;
 }
@@ -118,7 +142,7 @@ void judge_sent(uint8_t host, uint8_t group, int id)
     remember(group, EVENT_BEGIN, (uint8_t)(CLIENT_PROBE + host), (uint64_t)id);
 }
 
-void judge_ack(uint8_t host, uint8_t group, int id)
+void judge_ack(uint8_t host, uint8_t group, int id, uint64_t sent_in)
 {
     uint64_t epoch = gates[host].cells[group].st.epoch;
     struct pair_of_servers *p = &pgs[group];
@@ -129,6 +153,10 @@ void judge_ack(uint8_t host, uint8_t group, int id)
     if (epoch < of_group[group].epoch_acked)
         sim_fail("I3: %s acknowledges in epoch %" PRIu64 " of group %s after %" PRIu64,
                  host_name(host), epoch, group_name(group), of_group[group].epoch_acked);
+    if (sent_in != 0 && sent_in != epoch)
+        sim_fail("I3: a connection of epoch %" PRIu64
+                 " of group %s lives in epoch %" PRIu64,
+                 sent_in, group_name(group), epoch);
     of_group[group].epoch_acked = epoch;
     p->writes[id - 1].acked = true;
     p->acks++;
@@ -249,6 +277,28 @@ static void judge_opened(uint8_t group, const struct group *g)
     judge_loss(group, g);
 }
 
+/* I8: whoever is let into the set holds what was acknowledged, at this very moment. */
+static void judge_joined(uint8_t group, const struct group *g, uint8_t instance)
+{
+    const struct pair_of_servers *p = &pgs[group];
+    uint8_t host = host_of(group, instance);
+    const struct server *s = pg_server(host, group);
+    int at = 0;
+
+    if (operators[group].unmanaged || s->state != SERVER_STANDBY)
+        return; /* it has gone since: what it had stays */
+    for (int id = 1; id <= p->write_count; id++) {
+        while (at < s->len && s->wal[at] < id)
+            at++;
+        if (!p->writes[id - 1].acked || (at < s->len && s->wal[at] == id))
+            continue;
+        sim_fail("I8: %s joins the set of group %s in epoch %" PRIu64 " without write %d, "
+                 "which was acknowledged",
+                 host_name(host), group_name(group), g->epoch, id);
+        return;
+    }
+}
+
 void judge_entry(uint8_t group, const struct entry *e, const struct group *g)
 {
     switch ((int)e->kind) {
@@ -267,6 +317,9 @@ void judge_entry(uint8_t group, const struct entry *e, const struct group *g)
             g->run.loss_bytes < of_group[group].lost_of_run)
             sim_fail("I9: group %s has lost %" PRIu64 " writes and reports %" PRIu64,
                      group_name(group), of_group[group].lost_of_run, g->run.loss_bytes);
+        break;
+    case ENTRY_SYNC_JOIN:
+        judge_joined(group, g, e->sync.instance);
         break;
     case ENTRY_SYNC_SHRINK:
         if (g->policy.sync == SYNC_STRICT)
@@ -413,6 +466,7 @@ void judge_begin(void)
         of_group[g].active = NOBODY;
     looked_at = 0;
     judge_log_begin();
+    judge_agent_begin();
 }
 
 void judge_end(void) { judge_log_end(); }

@@ -3,11 +3,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/daemon/daemon.h"
+#include "controller/daemon/node.h"
+#include "fencing/agent/keeper_core.h"
 #include "tests/sim/gates.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/kernel.h"
 #include "tests/sim/pg.h"
 #include "tests/sim/plan.h"
+#include "tests/sim/process.h"
 
 /* The line of the group in agent.state; false: none. */
 static bool read_record(uint8_t host, uint8_t group, uint64_t *ret_highest,
@@ -35,6 +39,83 @@ void judge_on_disk(uint8_t host, uint8_t group, uint64_t epoch, bool fenced)
                  group_name(group), epoch, highest, mark);
 }
 
+/* ---- grants ----------------------------------------------------------------------------
+ */
+
+static struct grant {
+    uint64_t at; /* by its host's clock */
+    struct incarnation to;
+} grants[WORLD_GROUPS_MAX][2];
+
+/* All count by the longest TTL that an epoch has had, whenever a lease was granted; and an
+ * answer names what that is by now. */
+static struct longest {
+    uint64_t epoch;
+    uint32_t ttl_ms;
+} longest[WORLD_GROUPS_MAX];
+
+void judge_agent_begin(void)
+{
+    memset(grants, 0, sizeof grants);
+    memset(longest, 0, sizeof longest);
+}
+
+void judge_terms(uint8_t group, const struct group *g)
+{
+    struct longest *l = &longest[group];
+
+    if (g->epoch != l->epoch || g->terms.ttl_ms > l->ttl_ms)
+        *l = (struct longest){g->epoch, g->terms.ttl_ms};
+}
+
+static uint8_t instance_on(uint8_t host, uint8_t group)
+{
+    return pgs[group].hosts[1] == host;
+}
+
+void judge_granted(uint8_t group, uint8_t instance, const struct incarnation *to)
+{
+    const struct proc *p = &sim.procs[CTLS + pgs[group].hosts[instance]];
+
+    grants[group][instance] = (struct grant){clock_of(&p->clock), *to};
+}
+
+/* Nobody is granted what he has not asked for before: so his count, from when he asked, is
+ * over first. */
+void judge_armed(uint8_t host, uint8_t group, const struct gate_lease *lease)
+{
+    const struct grant *g = &grants[group][instance_on(host, group)];
+    uint64_t until = g->at + longest[group].ttl_ms * (uint64_t)NS_PER_MS;
+    struct incarnation me;
+
+    if (lease->deadline.ns == GATE_FOREVER.ns)
+        return;
+    proc_incarnation((uint8_t)(CTLS + host), &me);
+    if (!incarnation_equal(&g->to, &me))
+        sim_fail("I12: %s arms the gate of group %s for a lease of another life",
+                 node_name((uint8_t)(CTLS + host)), group_name(group));
+    else if (lease->deadline.ns > until)
+        sim_fail("I3: the gate of group %s on %s is armed %" PRIu64 " us past its lease",
+                 group_name(group), node_name((uint8_t)(CTLS + host)),
+                 (lease->deadline.ns - until) / 1000);
+}
+
+void judge_acts(uint8_t host, uint8_t group)
+{
+    uint8_t node, n = (uint8_t)(CTLS + host);
+    const struct group *g = judge_view(group, &node);
+    const struct agent *a;
+    struct incarnation me;
+
+    if (g == NULL || !judge_sees_all(node))
+        return;
+    a = state_agent(node_state(ctl_daemon(node)->node), node_name(n));
+    proc_incarnation(n, &me);
+    if (a == NULL || !incarnation_equal(&a->incarnation, &me))
+        sim_fail("I6, I12: %s begins a step of group %s before it was enrolled",
+                 node_name(n), group_name(group));
+}
+
 void judge_leads(uint8_t host, uint8_t group, uint64_t epoch)
 {
     uint8_t node;
@@ -51,6 +132,25 @@ void judge_leads(uint8_t host, uint8_t group, uint64_t epoch)
                  node_name((uint8_t)(CTLS + host)), group_name(group), epoch);
 }
 
+/* I9: a commit that no member has becomes visible by the end of recovery, so the gate waits
+ * until all have it. */
+static void judge_recovered(uint8_t host, uint8_t group)
+{
+    uint8_t node, other = pgs[group].hosts[1 - instance_on(host, group)];
+    const struct group *g = judge_view(group, &node);
+    const struct server *s = pg_server(host, group), *m = pg_server(other, group);
+
+    if (g == NULL || !judge_sees_all(node) || g->phase != PHASE_STEADY ||
+        g->active != instance_on(host, group) || m->state != SERVER_STANDBY ||
+        (g->sync_set & 1u << (1 - g->active)) == 0)
+        return;
+    if (pg_common(m, s) < s->len)
+        sim_fail("I9: %s opens group %s with %d writes that it recovered and %s, which is "
+                 "in the set, does not have",
+                 node_name((uint8_t)(CTLS + host)), group_name(group),
+                 s->len - pg_common(m, s), node_name((uint8_t)(CTLS + other)));
+}
+
 void judge_opens(uint8_t host, uint8_t group)
 {
     struct pair_of_servers *p = &pgs[group];
@@ -60,6 +160,24 @@ void judge_opens(uint8_t host, uint8_t group)
         operators[group].unmanaged)
         return;
     s->shown_pid = s->pid;
+    judge_recovered(host, group);
     for (int i = 0; i < s->len; i++)
         p->writes[s->wal[i] - 1].acked = true;
+}
+
+unsigned __real_keeper_ack(struct keeper_core *k, const struct keeper_ack *ack,
+                           struct boot now);
+unsigned __wrap_keeper_ack(struct keeper_core *k, const struct keeper_ack *ack,
+                           struct boot now);
+
+/* I12: an answer is for the life that asked. */
+unsigned __wrap_keeper_ack(struct keeper_core *k, const struct keeper_ack *ack,
+                           struct boot now)
+{
+    unsigned taken = __real_keeper_ack(k, ack, now);
+
+    if (taken != 0 && !incarnation_equal(&ack->incarnation, &k->me))
+        sim_fail("I12: %s takes a lease that was granted to another life",
+                 node_name(sim_self()->node));
+    return taken;
 }

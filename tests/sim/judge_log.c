@@ -118,6 +118,17 @@ static void tell(const struct state *s, const struct entry *e, const struct appl
         sim_note("[%" PRIu64 "] %s: %s", s->applied, e->rule, summary);
 }
 
+static void note_grants(const struct entry *e, const struct apply_result *r)
+{
+    for (unsigned k = 0; k < e->renew.count; k++) {
+        const struct renew_item *item = &e->renew.items[k];
+        uint8_t group = group_number(item->group);
+
+        if (r->verdicts[k] == ACCEPTED && group != NOBODY)
+            judge_granted(group, item->instance, &item->incarnation);
+    }
+}
+
 static void first_time(const struct state *s, const struct entry *e,
                        const struct apply_result *r)
 {
@@ -127,11 +138,15 @@ static void first_time(const struct state *s, const struct entry *e,
     judged.applied++;
     sim_mix(s->applied ^ (uint64_t)e->kind << 32 ^ (uint64_t)r->refusal << 40);
     tell(s, e, r);
+    if (e->kind == ENTRY_RENEW)
+        note_grants(e, r);
     if (r->refusal != ACCEPTED || e->kind == ENTRY_RENEW || group == NOBODY)
         return;
     coverage_note(e, group);
-    if (g != NULL)
+    if (g != NULL) {
+        judge_terms(group, g);
         judge_entry(group, e, g);
+    }
     plan_note_entry(group, e->kind);
 }
 

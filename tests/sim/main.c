@@ -14,7 +14,7 @@
 
 static const char usage[] =
     "sim --seed N | --seeds A-B [--groups N] [--trace]... [--minimise] [--history FILE]\n"
-    "    [--coverage FILE] [--mutant NAME]\n"
+    "    [--coverage FILE] [--mutant NAME] [--calm]\n"
     "\n"
     "  --seed N         play one seed; the same seed is the same history, byte for byte\n"
     "  --seeds A-B      play these, and say how it went\n"
@@ -23,6 +23,7 @@ static const char usage[] =
     "  --minimise       leave out one fault after the other while it still fails\n"
     "  --history FILE   write what the clients saw (chaos/history.h)\n"
     "  --coverage FILE  write how often each row fired under each kind of fault\n"
+    "  --calm           without faults, half of the groups later: no open gate may close\n"
     "  --mutant NAME    in sim_mutants: with this planted bug, until a seed fails\n"
     "\n"
     "The exit status is 1 if a seed failed, 2 if the arguments are wrong.\n";
@@ -69,6 +70,8 @@ static bool read_arguments(int argc, char **argv, struct arguments *a)
             a->opt.trace++;
         else if (strcmp(argv[i], "--minimise") == 0)
             a->minimise = true;
+        else if (strcmp(argv[i], "--calm") == 0)
+            a->opt.calm = true;
         else if (i + 1 == argc || !read_value(argv[i], argv[i + 1], a))
             return false;
         else
@@ -189,8 +192,9 @@ int main(int argc, char **argv)
     uint64_t failed = 0, digest = 0, n;
     double began = cpu_s(), took;
 
-    /* Processes come and go: their memory is kept for the next ones. */
-    (void)mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    /* Processes come and go: their memory is kept for the next ones; but of the large
+     * pieces, most of which is never touched, the kernel's zeroed pages are cheaper. */
+    (void)mallopt(M_MMAP_THRESHOLD, 256 << 10);
     (void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
     (void)mallopt(M_TOP_PAD, 16 << 20);
     setvbuf(stdout, NULL, _IOLBF, 0);

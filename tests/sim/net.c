@@ -190,6 +190,14 @@ static struct frame *frame_of(struct conn *c, unsigned side, const void *data, s
     return f;
 }
 
+static void repeat(struct conn *c, unsigned side, const void *data, size_t len)
+{
+    uint8_t from = conn_node(c, side), to = conn_node(c, 1 - side);
+
+    if (sim.noisy && sim.now < net.repeat_until[from][to])
+        depart(frame_new(c, side, data, len), net.repeat_later[from][to], false);
+}
+
 int conn_send(struct conn *c, unsigned side, const void *data, size_t len, struct err *err)
 {
     struct side *s = &c->side[side];
@@ -213,6 +221,7 @@ int conn_send(struct conn *c, unsigned side, const void *data, size_t len, struc
         c->refs--; /* held frames are the connection's own */
         return 0;
     }
+    repeat(c, side, data, len);
     if (happens(s, net.twice))
         depart(frame_new(c, side, data, len), sim_between(0, 2000) * NS_PER_MS, false);
     depart(f, 0, !happens(s, net.overtake));
@@ -363,6 +372,12 @@ void net_forget(uint8_t node, bool power)
                 drop_held(&c->side[side]);
             conn_close(c, side, power);
         }
+}
+
+void net_repeat(uint8_t from, uint8_t to, uint64_t ns, uint64_t later_ns)
+{
+    net.repeat_until[from][to] = sim.now + ns;
+    net.repeat_later[from][to] = later_ns;
 }
 
 void net_echo(uint8_t from, uint64_t ns)

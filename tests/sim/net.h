@@ -16,6 +16,7 @@ struct network {
     uint32_t latency_us[NODES_MAX][NODES_MAX];
     unsigned lose, twice, overtake, late; /* permille of frames */
     uint64_t slow_until[NODES_MAX][NODES_MAX], cut_since[NODES_MAX][NODES_MAX];
+    uint64_t repeat_until[NODES_MAX][NODES_MAX], repeat_later[NODES_MAX][NODES_MAX];
 };
 
 extern struct network net;
@@ -27,6 +28,8 @@ void net_cut(uint8_t from, uint8_t to);
 void net_mend(uint8_t from, uint8_t to);
 /* The node's process has ended: `power` means that nobody says so to its peers. */
 void net_forget(uint8_t node, bool power);
+/* For so long, what `from` says to `to` comes once more, as much later. */
+void net_repeat(uint8_t from, uint8_t to, uint64_t ns, uint64_t later_ns);
 /* Frames that are under way now come once more after `ns`. */
 void net_echo(uint8_t from, uint64_t ns);
 

@@ -7,43 +7,95 @@
 
 enum older older[NODES_MAX];
 
-static void make_older(uint32_t *format_min, uint32_t *format_max, enum older how)
+/* ---- what 0.0.9 had not learnt yet ------------------------------------------------------
+ *
+ * As that release's frames were, field by field: reports that nobody could date, nor who
+ * passed them on; no word of an agent that can begin nothing, or is not let in; no
+ * timeline of a position. Zero is "not said" in proto3, and is not written. */
+
+static void older_report(Rf__AgentReport *m)
+{
+    m->answered_seq = m->answered_age_ms = 0;
+    for (size_t i = 0; i < m->n_instances; i++) {
+        Rf__InstanceReport *r = m->instances[i];
+
+        r->unfit = false;
+        if (r->seen == NULL)
+            continue;
+        r->seen->looked_ns = 0;
+        if (r->seen->denied[0] != 0) /* the empty string is nobody's to write to */
+            r->seen->denied[0] = 0;
+    }
+}
+
+static void older_view(Rf__PeerView *m)
+{
+    m->ping_seq = m->ping_sent_ns = m->ping_age_ms = 0;
+    for (size_t i = 0; i < m->n_positions; i++)
+        m->positions[i]->timeline = 0;
+}
+
+static void older_hello(uint32_t *format_min, uint32_t *format_max, enum older how)
 {
     *format_min = ENTRY_FORMAT_MIN - 1;
     *format_max = how == OLDER_ALONE ? ENTRY_FORMAT_MIN - 1 : ENTRY_FORMAT_MAX;
 }
 
+/* False: that release wrote it as we do. */
+static bool make_older(Rf__Frame *f, enum older how)
+{
+    switch ((int)f->body_case) {
+    case RF__FRAME__BODY_AGENT_HELLO:
+        older_hello(&f->agent_hello->format_min, &f->agent_hello->format_max, how);
+        return true;
+    case RF__FRAME__BODY_CONTROLLER_HELLO:
+        older_hello(&f->controller_hello->format_min, &f->controller_hello->format_max,
+                    how);
+        return true;
+    case RF__FRAME__BODY_AGENT_REPORT:
+        older_report(f->agent_report);
+        return true;
+    case RF__FRAME__BODY_PEER_VIEW:
+        older_view(f->peer_view);
+        return true;
+    case RF__FRAME__BODY_FORWARD_UP:
+        f->forward_up->age_ms = f->forward_up->ping_seq = 0;
+        f->forward_up->ping_sent_ns = f->forward_up->ping_age_ms = 0;
+        return true;
+    case RF__FRAME__BODY_FENCE_PROOF:
+        f->fence_proof->server_stopped = false;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The name of the version is as long as ours, so that it fits where that was. */
+static void name_older(Rf__Frame *f)
+{
+    static const char name[] = "0.0.9";
+    char *at = f->body_case == RF__FRAME__BODY_AGENT_HELLO ? f->agent_hello->version
+               : f->body_case == RF__FRAME__BODY_CONTROLLER_HELLO
+                   ? f->controller_hello->version
+                   : NULL;
+
+    if (at != NULL && strlen(at) >= sizeof name - 1)
+        memcpy(at, name, sizeof name);
+}
+
 bool older_codec(uint8_t node, const uint8_t *data, size_t len, struct older_bytes *ret)
 {
     AUTO(frame_free) Rf__Frame *f = NULL;
-    static char name[] = "0.0.9";
     struct buf out = {0};
-    char *version;
-    bool made;
 
-    if (older[node] == OLDER_NOT || frame_decode(data, len, &f, NULL) != 0)
+    if (older[node] == OLDER_NOT || frame_decode(data, len, &f, NULL) != 0 ||
+        !make_older(f, older[node]))
         return false;
-    if (f->body_case == RF__FRAME__BODY_AGENT_HELLO) {
-        Rf__AgentHello *h = f->agent_hello;
-
-        make_older(&h->format_min, &h->format_max, older[node]);
-        version = h->version;
-        h->version = name;
-        made = frame_encode(f, &out, NULL) == 0;
-        h->version = version;
-    } else if (f->body_case == RF__FRAME__BODY_CONTROLLER_HELLO) {
-        Rf__ControllerHello *h = f->controller_hello;
-
-        make_older(&h->format_min, &h->format_max, older[node]);
-        version = h->version;
-        h->version = name;
-        made = frame_encode(f, &out, NULL) == 0;
-        h->version = version;
-    } else {
+    name_older(f);
+    if (frame_encode(f, &out, NULL) != 0) {
+        buf_free(&out);
         return false;
     }
-    if (!made)
-        buf_free(&out);
     *ret = (struct older_bytes){out.data, out.len};
-    return made;
+    return true;
 }

@@ -1,8 +1,10 @@
 /* tests/sim/older.h -- nodes of an older version, while a rolling upgrade goes on.
  *
- * There is one format in truth. An older node is one whose hello says so: it either reads
- * our format already and is an older version by name, or it knows only the format before
- * it, and is refused by all newer ones until it is upgraded (I10).
+ * Version 0.0.9 is a real one as far as its frames go: they are written as the program
+ * wrote them before it dated its reports (older.c has the fields). Of such a node's hello
+ * there are two kinds: it can read our format already, and takes part; or it knows only the
+ * one before it, and is refused by all newer ones, in words, until it is upgraded (I10).
+ * Log entries have had one format since the first version.
  */
 #ifndef RF_SIM_OLDER_H
 #define RF_SIM_OLDER_H

@@ -166,7 +166,10 @@ void operator_propose(uint8_t group, enum entry_kind kind, uint64_t number)
         return;
     }
     if (kind == ENTRY_SWITCHOVER)
-        e.switchover = (struct entry_switchover){(uint8_t)number, g->epoch, "asked for"};
+        e.switchover = (struct entry_switchover){
+            .target = (uint8_t)number, .epoch = g->epoch, .reason = "asked for"};
+    if (kind == ENTRY_SWITCHOVER && number < g->instance_count)
+        memcpy(e.switchover.target_name, g->instances[number].agent, NAME_SIZE);
     if (kind == ENTRY_RUN_ABORT && g->phase != PHASE_SWITCHING && number == 0) {
         operator_propose(group, ENTRY_SWITCHOVER, g->active < 2 ? 1 - g->active : 0);
         later(sim.now + sim_between(5, 500) * NS_PER_MS, abort_it,
@@ -282,6 +285,12 @@ static void fail_over_by_hand(uint8_t group, uint8_t node, struct daemon *d)
     }
 }
 
+/* In the calm world: the others serve by then. */
+static bool is_yet_to_come(uint8_t group)
+{
+    return sim.opt.calm && group % 2 != 0 && sim.now < UINT64_C(10000000000);
+}
+
 static void look_after(uint8_t group, uint8_t node, struct daemon *d)
 {
     const struct state *s = node_state(d->node);
@@ -292,7 +301,7 @@ static void look_after(uint8_t group, uint8_t node, struct daemon *d)
     if (o->detaching)
         return;
     if (g == NULL) {
-        if (s->agent_count == sim.hosts)
+        if (s->agent_count == sim.hosts && !is_yet_to_come(group))
             declare(group, node, d);
         return;
     }

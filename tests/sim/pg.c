@@ -52,6 +52,14 @@ void pg_drop_clients(uint8_t host, uint8_t group)
     pg_server(host, group)->waiting_count = 0;
 }
 
+void pg_release_clients(uint8_t host, uint8_t group)
+{
+    struct server *s = pg_server(host, group);
+
+    for (unsigned i = 0; i < s->waiting_count; i++)
+        s->waiting[i].epoch = 0;
+}
+
 void pg_stop(uint8_t host, uint8_t group, bool clean)
 {
     struct server *s = pg_server(host, group);
@@ -124,6 +132,15 @@ void pg_set_names(struct server *s, char *const *names, size_t n, uint64_t gener
     }
     s->generation = generation;
     s->blocked = false;
+    s->in_force_at = 0;
+}
+
+void pg_show_names(struct server *s, char *const *names, size_t n, uint64_t generation)
+{
+    memcpy(s->old_names, s->names, sizeof s->old_names);
+    s->old_count = s->name_count;
+    pg_set_names(s, names, n, generation);
+    s->in_force_at = sim.now + sim_between(0, 60) * NS_PER_MS;
 }
 
 /* ---- WAL -------------------------------------------------------------------------------
@@ -224,10 +241,13 @@ bool pg_all_flushed(uint8_t host, uint8_t group, int pos)
 {
     const struct server *s = pg_server(host, group);
 
+    bool old = sim.now < s->in_force_at;
+    unsigned n = old ? s->old_count : s->name_count;
+
     if (s->blocked)
         return false;
-    for (unsigned i = 0; i < s->name_count; i++)
-        if (!has_flushed(host, group, s->names[i], pos))
+    for (unsigned i = 0; i < n; i++)
+        if (!has_flushed(host, group, old ? s->old_names[i] : s->names[i], pos))
             return false;
     return true;
 }
@@ -246,7 +266,7 @@ static void acknowledge(uint8_t host, uint8_t group)
         return;
     for (unsigned i = 0; i < s->waiting_count; i++) {
         if (pg_all_flushed(host, group, s->waiting[i].pos))
-            judge_ack(host, group, s->waiting[i].id);
+            judge_ack(host, group, s->waiting[i].id, s->waiting[i].epoch);
         else
             s->waiting[left++] = s->waiting[i];
     }
@@ -256,6 +276,7 @@ static void acknowledge(uint8_t host, uint8_t group)
 static void write_something(uint8_t host, uint8_t group)
 {
     struct server *s = pg_server(host, group);
+    const struct cell *c = &gates[host].cells[group];
     int id;
 
     if (s->state != SERVER_PRIMARY || s->hung || !gate_is_open(host, group) ||
@@ -263,8 +284,8 @@ static void write_something(uint8_t host, uint8_t group)
         return;
     s->next_write = sim.now + (uint64_t)WRITE_EACH_MS * NS_PER_MS;
     id = pg_append(host, group);
-    s->waiting[s->waiting_count].id = id;
-    s->waiting[s->waiting_count++].pos = s->len;
+    s->waiting[s->waiting_count++] =
+        (struct waiting){id, s->len, c->managed ? c->st.epoch : 0};
     judge_sent(host, group, id);
 }
 

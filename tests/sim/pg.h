@@ -22,6 +22,7 @@ enum {
 
 struct waiting {
     int id, pos;
+    uint64_t epoch; /* under which it was sent; 0: under none */
 };
 
 struct server {
@@ -38,6 +39,10 @@ struct server {
     char follow_name[STANDBY_NAME];
     char names[MEMBERS_MAX][STANDBY_NAME]; /* whom commits wait for */
     unsigned name_count;
+    /* Until then some walsender still counts by the names before, whatever is shown. */
+    uint64_t in_force_at;
+    char old_names[MEMBERS_MAX][STANDBY_NAME];
+    unsigned old_count;
     uint64_t generation;
     struct waiting waiting[CLIENTS_WAIT_MAX];
     unsigned waiting_count;
@@ -70,7 +75,11 @@ void pg_crash(uint8_t host, uint8_t group);
 void pg_stop(uint8_t host, uint8_t group, bool clean);
 void pg_start(uint8_t host, uint8_t group);
 void pg_set_names(struct server *s, char *const *names, size_t n, uint64_t generation);
+/* The same, shown at once and in force a little later, as by a reload. */
+void pg_show_names(struct server *s, char *const *names, size_t n, uint64_t generation);
 void pg_drop_clients(uint8_t host, uint8_t group);
+/* No gate stands before them any more: they are no epoch's. */
+void pg_release_clients(uint8_t host, uint8_t group);
 int pg_append(uint8_t host, uint8_t group); /* the id of the new write */
 void pg_stream_once(uint8_t host, uint8_t group);
 int pg_common(const struct server *a, const struct server *b);

@@ -131,6 +131,10 @@ void plan_make(void)
     memset(&plan, 0, sizeof plan);
     choose_terms();
     plan.count = (unsigned)sim_between(3, 24) * (sim.groups > 1 ? 2 : 1);
+    if (sim.opt.calm) {
+        plan.count = 0;
+        sim.heal_at = 0;
+    }
     for (unsigned i = 0; i < plan.count; i++) {
         choose_fault(&plan.of[i]);
         plan.of[i].left_out = sim.opt.without != NULL && sim.opt.without[i];

@@ -276,6 +276,14 @@ void proc_start_agent(uint8_t node)
     scope_leave(s);
 }
 
+void proc_incarnation(uint8_t node, struct incarnation *ret)
+{
+    struct board_health h;
+
+    board_health(agents[node - CTLS].board, &h);
+    *ret = h.incarnation;
+}
+
 /* ---- the end ----------------------------------------------------------------------------
  */
 

@@ -7,6 +7,8 @@
 
 void process_begin(void);
 const char *node_region(uint8_t node);
+/* Of an agent that is up, as its keeper says. */
+void proc_incarnation(uint8_t node, struct incarnation *ret);
 void proc_restart_in(uint8_t node, uint64_t ms);
 /* The host is gone: nobody says so to its peers. */
 void proc_lose_power(uint8_t node);

@@ -7,6 +7,7 @@
 #include "controller/base/assert.h"
 #include "fencing/agent/helper.h"
 #include "proto/frame.h"
+#include "tests/sim/judge.h"
 #include "tests/sim/kernel.h"
 #include "tests/sim/steps.h"
 
@@ -223,6 +224,11 @@ static void begin_step(struct helper *h, const Rf__ProviderRequest *request)
     buf_free(&bytes);
     if (h->request == NULL)
         return;
+    if (request->step->kind != RF__STEP_KIND__STEP_STOP) /* that it does of its own, too */
+        judge_acts(h->host, h->group);
+    if (request->step->kind == RF__STEP_KIND__STEP_FOLLOW ||
+        request->step->kind == RF__STEP_KIND__STEP_CLONE)
+        judge_follows(h->host, h->group);
     h->work = (struct work){.host = h->host, .group = h->group, .began = sim.now};
     h->act = sim_at(sim.now + ms * NS_PER_MS, NULL, on_act, h);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "controller/base/assert.h"
+#include "controller/base/mutant.h"
 #include "tests/sim/gates.h"
 #include "tests/sim/judge.h"
 
@@ -82,8 +83,9 @@ void look_at_server(struct look *l, uint8_t host, uint8_t group, bool canary)
     l->seen.timeline = s->timeline;
     if (s->state == SERVER_REWINDING)
         return;
-    l->seen.flush_lsn = l->seen.replay_lsn = WAL_START + (uint64_t)s->len;
-    l->seen.checkpoint_lsn = l->seen.flush_lsn;
+    l->seen.checkpoint_lsn = WAL_START + (uint64_t)s->len;
+    if (!s->hung) /* a look from outside finds no position of a running server's */
+        l->seen.flush_lsn = l->seen.replay_lsn = l->seen.checkpoint_lsn;
     l->seen.postmaster_pid = s->pid;
     l->seen.postmaster_start_ms = s->pid != 0 ? s->start_ms : 0;
     l->seen.clean_shutdown = s->pid == 0 && s->clean;
@@ -182,7 +184,7 @@ static uint64_t begin_follow(struct work *w, const Rf__StepRequest *rq, uint8_t 
         return failed(w, "the upstream cannot be reached");
     if (s->state != SERVER_ABSENT && s->state != SERVER_REWINDING)
         tail = (uint64_t)(s->len - pg_common(s, from));
-    if (tail != 0)
+    if (MUTANT(tail_not_saved, tail != 0, false))
         s->tail = tail;
     if (rq->kind == RF__STEP_KIND__STEP_CLONE || s->state == SERVER_ABSENT || tail != 0 ||
         !s->standby_dir)
@@ -274,14 +276,18 @@ static uint64_t join(struct work *w, const Rf__StepRequest *rq)
         for (size_t i = 0; i < rq->n_members; i++)
             names[i] = rq->members[i];
         names[rq->n_members] = rq->joining;
-        pg_set_names(s, names, rq->n_members + 1, rq->generation);
-        w->position = end_of(s);
+        pg_show_names(s, names, rq->n_members + 1, rq->generation);
         return next(w, 1, 2, 30);
     }
-    if (has_position(w, rq->joining))
+    /* That they are shown says nothing of the walsenders yet (facts.md section 3). */
+    if (w->stage == 1 && MUTANT(join_view_lies, sim.now >= s->in_force_at, true)) {
+        w->position = end_of(s);
+        w->stage = 2;
+    }
+    if (w->stage == 2 && has_position(w, rq->joining))
         return done(w, w->position);
     if (!is_over(w, rq))
-        return next(w, 1, POLL_MS, 2ull * POLL_MS);
+        return next(w, w->stage, POLL_MS, 2ull * POLL_MS);
     pg_set_names(s, rq->members, rq->n_members, rq->generation);
     return failed(w, "the standby has not flushed in time");
 }

@@ -99,6 +99,7 @@ struct sim_options {
     int trace;           /* 1: what happens; 2: the programs' own lines, too */
     const bool *without; /* faults of the schedule that are left out, by position */
     bool history;        /* keep it */
+    bool calm;           /* no faults: then no gate that has opened closes */
 };
 
 struct sim {

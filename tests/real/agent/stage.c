@@ -202,23 +202,29 @@ static void write_config(const struct stage *s, const char *path, const char *st
     fclose(f);
 }
 
-pid_t stage_agent(struct stage *s, const char *state_dir)
+/* `option`: one more, or NULL. */
+static pid_t run_agent(const struct stage *s, const char *option)
 {
-    char own[96];
-    pid_t pid;
+    pid_t pid = fork();
 
-    snprintf(own, sizeof own, "%s/state", s->dir);
-    write_config(s, s->config, state_dir != NULL ? state_dir : own);
-    pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
         int fd = open(s->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 
         dup2(fd, STDERR_FILENO);
-        execl(AGENT_BINARY, "ringfence-agent", "--config", s->config, (char *)NULL);
+        execl(AGENT_BINARY, "ringfence-agent", "--config", s->config, option, (char *)NULL);
         _exit(127);
     }
     return pid;
+}
+
+pid_t stage_agent(struct stage *s, const char *state_dir)
+{
+    char own[96];
+
+    snprintf(own, sizeof own, "%s/state", s->dir);
+    write_config(s, s->config, state_dir != NULL ? state_dir : own);
+    return run_agent(s, NULL);
 }
 
 static pid_t awaited;
@@ -237,6 +243,8 @@ int stage_wait(struct stage *s, pid_t agent)
     return WIFEXITED(awaited_status) ? WEXITSTATUS(awaited_status)
                                      : 128 + WTERMSIG(awaited_status);
 }
+
+int stage_check(struct stage *s) { return stage_wait(s, run_agent(s, "--check")); }
 
 void stage_kill(struct stage *s, pid_t agent, int signal)
 {

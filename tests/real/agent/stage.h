@@ -40,6 +40,8 @@ void stage_close(struct stage *s);
 pid_t stage_agent(struct stage *s, const char *state_dir);
 /* Wait for its end; the exit status, or 128 + signal. */
 int stage_wait(struct stage *s, pid_t agent);
+/* `--check` on the configuration of the last agent; its words go to s->log, too. */
+int stage_check(struct stage *s);
 void stage_kill(struct stage *s, pid_t agent, int signal);
 /* True if the agent's log holds this text. */
 bool stage_log_has(const struct stage *s, const char *text);

@@ -402,6 +402,32 @@ static void a_full_state_dir_is_reported(void **state)
     assert_int_equal(system(command), 0);
 }
 
+/* A unit that is not there is the instance's problem before anything is to be started by
+ * it, and `--check` remembers it; corrected, it is over at once. */
+static void a_start_unit_that_is_not_there_is_reported(void **state)
+{
+    static char nobody[] = "systemd:rf-no-such", by_us[] = "pg_ctl";
+    struct stage_assignment a;
+
+    (void)state;
+    start();
+    stage_assignment(&stage, &a, RF__ROLE__ROLE_STANDBY, 1);
+    a.server.start = nobody;
+    stage_assign(&stage, &a, NULL);
+    stage_until(&stage, is_unfit, "a report that says so");
+    assert_non_null(strstr(stage_report(&stage)->problem, "start: systemd:rf-no-such: "));
+    seen = stage.reports;
+    stage_until(&stage, has_reported, "more reports");
+    assert_int_equal(stage_log_count(&stage, "start: systemd:rf-no-such: "), 1);
+    assert_int_equal(stage_check(&stage), 78);
+    assert_true(stage_log_has(&stage, ": postgres: group orders: start: systemd:rf-no-"));
+    a.a.index++;
+    a.server.start = by_us;
+    stage_assign(&stage, &a, NULL);
+    stage_until(&stage, is_fit, "a report that it is over");
+    assert_string_equal(stage_report(&stage)->problem, "");
+}
+
 /* Garbage, a frame that only agents may send, half a message: the stream ends, nothing is
  * acted upon, the agent comes back. */
 static void garbage_ends_the_stream_only(void **state)
@@ -519,6 +545,7 @@ int main(void)
         ON_STAGE(stale_hands_are_harmless),
         ON_STAGE(a_step_that_fails_says_why),
         ON_STAGE(a_full_state_dir_is_reported),
+        ON_STAGE(a_start_unit_that_is_not_there_is_reported),
         ON_STAGE(garbage_ends_the_stream_only),
         ON_STAGE(who_says_nothing_keeps_nobody_out),
         ON_STAGE(a_second_agent_ends_with_a_clear_error),

@@ -354,6 +354,23 @@ static void a_rogue_holder_is_not_the_agent(void **state)
     assert_null(strstr(text, "agent pg-east has disconnected"));
 }
 
+/* A certificate's error has its place in the file, too. */
+static void a_certificate_error_has_its_line(void **state)
+{
+    struct cluster *c = *state;
+    char other[CLUSTER_PATH], text[TEXT];
+    const char *check[] = {"--check", "--config", other, NULL},
+               *start[] = {"--config", other, NULL};
+
+    snprintf(other, sizeof other, "%.100s/wrong.yaml", c->dir);
+    write_changed(c, EAST, other, "controller-east.crt", "controller-west.crt");
+    assert_int_equal(cluster_run(c, check, text, sizeof text), EX_CONFIG_);
+    assert_says(text, "wrong.yaml:");
+    assert_says(text, ": tls.key: ");
+    assert_int_equal(cluster_run(c, start, text, sizeof text), EX_CONFIG_);
+    assert_says(text, ": tls.key: ");
+}
+
 /* Words that it does not know, and those that only print. */
 static void wrong_words_on_the_command_line(void **state)
 {
@@ -389,6 +406,7 @@ int main(void)
         EACH_ALONE(check_leaves_a_running_controller_alone),
         EACH_ALONE(files_that_disagree_are_named_once),
         EACH_ALONE(another_nodes_certificate_is_refused),
+        EACH_ALONE(a_certificate_error_has_its_line),
         EACH_ALONE(a_rogue_holder_is_not_the_agent),
         EACH_ALONE(wrong_words_on_the_command_line),
     };

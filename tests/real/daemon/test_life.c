@@ -157,8 +157,8 @@ static void a_switchover_moves_the_group(void **state)
     assert_false(fake_agent_is_open(&s->east));
 }
 
-/* `failover` is answered once the fence is committed; with nobody to take over it is
- * refused with the reason. */
+/* `failover` of a healthy region is refused unless that is said; it is answered once the
+ * fence is committed; with nobody to take over it is refused with the reason. */
 static void an_operator_may_fail_over(void **state)
 {
     struct stage *s = *state;
@@ -168,6 +168,11 @@ static void an_operator_may_fail_over(void **state)
 
     reply =
         cluster_call(&s->c, leader, "POST", "/v1/groups/orders/failover", "{}", &status);
+    assert_int_equal(status, 409); /* a switchover is what is meant, as a rule */
+    assert_string_equal(json_string_value(at(reply, "error.code")), "healthy");
+    json_decref(reply);
+    reply = cluster_call(&s->c, leader, "POST", "/v1/groups/orders/failover",
+                         "{\"even_if_healthy\": true}", &status);
     if (status != 200)
         fail_msg("%ld %s", status, json_dumps(reply, 0));
     assert_true(json_integer_value(at(reply, "run")) > 0);
@@ -176,8 +181,8 @@ static void an_operator_may_fail_over(void **state)
 
     s->east.silent = true; /* the only other one */
     cluster_turn_ms(&s->c, 1500);
-    reply =
-        cluster_call(&s->c, leader, "POST", "/v1/groups/orders/failover", NULL, &status);
+    reply = cluster_call(&s->c, leader, "POST", "/v1/groups/orders/failover",
+                         "{\"even_if_healthy\": true}", &status);
     assert_int_equal(status, 409);
     assert_non_null(strstr(json_string_value(at(reply, "error.text")), "pg-east"));
     json_decref(reply);

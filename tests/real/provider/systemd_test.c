@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "controller/base/clock.h"
+#include "providers/postgres/checks.h"
 #include "tests/real/provider/cluster.h"
 
 static char unit[] = "systemd:postgresql@15-rftest";
@@ -132,13 +133,14 @@ static void a_unit_that_ends_again_is_told(void **state)
     assert_true(ms_since(began) < 50000);
 }
 
-static const char *level_of(struct node *n, const char *check)
+static const char *level_of(struct node *n, const char *group, const char *check)
 {
-    static char host[] = "host", level[16];
-    char *checks[] = {host};
+    static char level[16];
+    char name[16], *checks[] = {name};
     Rf__ProviderReply *reply = malloc(sizeof *reply);
 
     assert_non_null(reply);
+    snprintf(name, sizeof name, "%s", group);
     rf__provider_reply__init(reply);
     assert_int_equal(provider_postgres.checks(n->observer, checks, 1, reply, NULL), 0);
     snprintf(level, sizeof level, "none");
@@ -149,16 +151,62 @@ static const char *level_of(struct node *n, const char *check)
     return level;
 }
 
+/* And before anything is to be started by it. A template alone starts nothing. */
+static void the_unit_is_looked_for_before_it_is_needed(void **state)
+{
+    static char none[] = "systemd:NOSUCH", other[] = "systemd:postgresql@15-mian",
+                by_us[] = "pg_ctl";
+    static const struct {
+        char *start;
+        enum pg_unit is;
+        const char *says;
+    } table[] = {
+        {unit, PG_UNIT_GOOD, ""},
+        {by_us, PG_UNIT_GOOD, ""},
+        {none, PG_UNIT_BAD, "start: systemd:NOSUCH: there is no such unit on this host"},
+        {other, PG_UNIT_BAD, "there is no /etc/postgresql/15/mian/postgresql.conf"},
+    };
+    struct world *w = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        struct pg pg = {.spec = &w->east.spec};
+        struct err err = {0};
+
+        w->east.spec.start = table[i].start;
+        assert_int_equal(pg_unit_look(&pg, mono_plus_ms(mono_now(), 3000), &err),
+                         table[i].is);
+        if (strstr(err.text, table[i].says) == NULL)
+            fail_msg("%s: %s", table[i].start, err.text);
+    }
+    w->east.spec.start = none;
+    open_again(&w->east);
+    assert_string_equal(level_of(&w->east, "start", "start"), "fail");
+    w->east.spec.start = unit;
+}
+
+/* Without systemd there is no such thing as its unit, and it is said. */
+static void no_systemctl_is_said(void **state)
+{
+    struct world *w = *state;
+    struct pg pg = {.spec = &w->east.spec};
+    struct err err = {0};
+
+    assert_int_equal(mount("/dev/null", "/usr/bin/systemctl", NULL, MS_BIND, NULL), 0);
+    assert_int_equal(pg_unit_look(&pg, mono_plus_ms(mono_now(), 3000), &err), PG_UNIT_BAD);
+    assert_int_equal(umount("/usr/bin/systemctl"), 0);
+    assert_non_null(strstr(err.text, "systemctl"));
+}
+
 /* Nobody but the agent starts PostgreSQL (I9). */
 static void the_doctor_looks_at_the_unit(void **state)
 {
     struct world *w = *state;
 
-    assert_string_equal(level_of(&w->east, "unit_restart"), "ok");
-    assert_string_equal(level_of(&w->east, "autostart"), "ok");
+    assert_string_equal(level_of(&w->east, "host", "unit_restart"), "ok");
+    assert_string_equal(level_of(&w->east, "host", "autostart"), "ok");
     append_line("/etc/postgresql/overrides", "Restart=on-failure\nUnitFileState=enabled");
-    assert_string_equal(level_of(&w->east, "unit_restart"), "fail");
-    assert_string_equal(level_of(&w->east, "autostart"), "fail");
+    assert_string_equal(level_of(&w->east, "host", "unit_restart"), "fail");
+    assert_string_equal(level_of(&w->east, "host", "autostart"), "fail");
 }
 
 /* Everything that postgresql-common touches is of this process and its children alone. */
@@ -180,6 +228,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(the_unit_starts_what_is_led),
         T(a_unit_that_is_not_there_is_named),
+        T(the_unit_is_looked_for_before_it_is_needed),
+        T(no_systemctl_is_said),
         T(a_unit_that_ends_again_is_told),
         T(the_doctor_looks_at_the_unit),
     };

@@ -13,7 +13,7 @@ void run(struct world *w)
     struct keeper_effect e;
 
     w->count = 0;
-    while (keeper_next(&w->k, w->now, &e)) {
+    while (keeper_next(&w->k, w->now, &e) || keeper_next_trial(&w->k, w->now, &e)) {
         struct err err = {0};
 
         assert_true(w->count < LOG_MAX);

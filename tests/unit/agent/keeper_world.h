@@ -8,7 +8,7 @@
 
 #include "fencing/agent/keeper_core.h"
 
-enum { TTL_MS = 1000, LOG_MAX = 64 };
+enum { TTL_MS = 1000, LOG_MAX = 128 };
 
 extern const struct incarnation me, other;
 

@@ -186,7 +186,9 @@ static void what_is_wrong_is_said(void **state)
         ROW(state_dir, "@open", "state_dir: ", "is not a directory"),
         ROW(state_dir, "@a/b", "state_dir: there is no", "install -d"),
         ROW(socket, "@open", "socket: ", "move it away"),
-        ROW(cgroup, "@bin", "gate.cgroup: ", "cgroup"),
+        ROW(cgroup, "@bin", "gate.cgroup: /tmp/rf-check-", "`auto` for the root of all"),
+        ROW(cgroup, "/no/such", "gate.cgroup: /no/such: No such file", "`auto`"),
+        ROW(cgroup, "no/such", "gate.cgroup: no/such: No such file", "`auto`"),
 #undef ROW
     };
 

@@ -398,6 +398,38 @@ static void unanswered_renewals_are_known(void **state)
     assert_false(keeper_unanswered(&w.k));
 }
 
+/* I2: a gate that could not be let go may be gone in part. When the group forms again it is
+ * set up and tried anew before it proves anything; it had been tried before. */
+static void a_failed_detach_voids_the_trial(void **state)
+{
+    struct err failed = {.code = ERR_IO, .text = "the kernel refuses"};
+    struct keeper_assignment a = primary(3);
+    struct keeper_effect e;
+    struct world w;
+
+    (void)state;
+    start_open(&w);
+    a.role = ROLE_DETACHED;
+    a.index++;
+    assign(&w, a);
+    assert_true(keeper_next(&w.k, w.now, &e));
+    assert_int_equal(e.kind, KEEPER_UNMANAGE);
+    keeper_done(&w.k, &e, &failed, w.now);
+
+    a.role = ROLE_NONE;
+    a.index++;
+    a.proof_wanted = true;
+    assign(&w, a);
+    serve(&w, KEEPER_SERVER_DOWN, 0);
+    w.now = ms(1000000 + 2 * TTL_MS); /* the lease is over */
+    run(&w);
+    assert_non_null(find(&w, KEEPER_MANAGE));
+    assert_non_null(find(&w, KEEPER_TRY));
+    assert_non_null(find(&w, KEEPER_PROOF));
+    assert_true(find(&w, KEEPER_MANAGE) < find(&w, KEEPER_PROOF));
+    assert_true(find(&w, KEEPER_TRY) < find(&w, KEEPER_PROOF));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +448,7 @@ int main(void)
         cmocka_unit_test(a_late_write_reopens_only_with_a_fresh_lease),
         cmocka_unit_test(a_refused_write_is_no_closed_gate),
         cmocka_unit_test(unanswered_renewals_are_known),
+        cmocka_unit_test(a_failed_detach_voids_the_trial),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

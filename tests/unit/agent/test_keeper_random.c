@@ -349,7 +349,8 @@ static void run(struct world *w, unsigned limit)
 {
     struct keeper_effect e;
 
-    while (limit-- > 0 && keeper_next(&w->k, w->now, &e)) {
+    while (limit-- > 0 &&
+           (keeper_next(&w->k, w->now, &e) || keeper_next_trial(&w->k, w->now, &e))) {
         struct err err = {0};
 
         if (e.kind == KEEPER_SYNC) {

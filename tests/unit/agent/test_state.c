@@ -279,8 +279,10 @@ static void steps_are_found_again(void **state)
                               .running_kind = 2,
                               .worker = {101, 6}};
     snprintf(r->group, sizeof r->group, "orders");
+    snprintf(r->start, sizeof r->start, "systemd:with a blank@1");
     assert_int_equal(steps_state_write(&s.dir, &in, NULL), 0);
     assert_int_equal(steps_state_read(&s.dir, &out, NULL), 0);
+    assert_string_equal(out.of[0].start, r->start);
     assert_int_equal(out.count, 1);
     assert_ptr_equal(steps_state_of(&out, "orders"), &out.of[0]);
     assert_memory_equal(&out.of[0].known, &r->known, sizeof r->known);

@@ -3,11 +3,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "controller/base/err.h"
+#include "controller/base/findings.h"
 #include "controller/base/text.h"
 
 static const struct {
@@ -57,11 +59,37 @@ static void an_error_says_that_it_was_cut(void **state)
     assert_string_equal(err.text + strlen(err.text) - 9, " wwww ...");
 }
 
+static void keep(void *owner, bool is_error, const char *key, const char *text)
+{
+    (void)is_error;
+    (void)key;
+    (void)snprintf(owner, ERR_TEXT_SIZE, "%s", text);
+}
+
+/* So does a finding. */
+static void a_finding_says_that_it_was_cut(void **state)
+{
+    char words[2 * ERR_TEXT_SIZE], said[ERR_TEXT_SIZE];
+    struct findings f = {.say = keep, .owner = said};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof words - 1; i++)
+        words[i] = i % 5 == 4 ? ' ' : 'w';
+    words[sizeof words - 1] = '\0';
+    findings_error(&f, "key", "%s", words);
+    assert_string_equal(said + strlen(said) - 9, " wwww ...");
+    findings_warn(&f, "key", "%s", words);
+    assert_string_equal(said + strlen(said) - 9, " wwww ...");
+    findings_warn(&f, "key", "short");
+    assert_string_equal(said, "short");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_does_not_fit_is_cut_at_a_word),
         cmocka_unit_test(an_error_says_that_it_was_cut),
+        cmocka_unit_test(a_finding_says_that_it_was_cut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

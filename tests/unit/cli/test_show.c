@@ -64,7 +64,7 @@ static const char status[] =
     "full\"}]}]}";
 
 static const char status_text[] =
-    "cluster demo   leader witness (term 3)   asked witness   applied 812   "
+    "cluster demo  leader witness (term 3)  asked witness  applied 812  "
     "2026-11-21T03:42:07.123Z\n"
     "\n"
     "CONTROLLER  REGION   ROLE      LINK  LOG      VERSION\n"
@@ -81,12 +81,11 @@ static const char status_text[] =
     "lease-expiry, lost - (forecast 0)\n"
     "  !! pg-west: disk is full\n"
     "  !! pg-west: step follow failed: no room\n"
-    "  INSTANCE  REGION  ROLE     SERVER   GATE    LEASE  IN SET  STREAM  LAG          "
-    "LSN        STEP           PROBES ANSWERED TO\n"
-    "  pg-east   east    primary  primary  open    870ms  yes     no      -            "
-    "0/3000060  lead done      west yes, witness NO\n"
-    "  pg-west   west    standby  standby  closed  -      yes     no      1.5KiB/12ms  "
-    "0/3000000  follow failed  none (as it should be)\n";
+    "  INSTANCE  ROLE     GATE         SET  LAG        LSN        STEP           PROBED\n"
+    "  pg-east   primary  open, 870ms  yes  -          0/3000060  -              all but "
+    "witness\n"
+    "  pg-west   standby  closed       yes  NO STREAM  0/3000000  follow FAILED  none, "
+    "rightly\n";
 
 static void test_status(void **unused)
 {
@@ -96,25 +95,23 @@ static void test_status(void **unused)
     assert_string_equal(out, status_text);
 }
 
-/* Silence is what a closed standby owes; of a primary, or where it does answer somebody, it
- * is told one by one. */
+/* Silence is what a closed standby owes; else who does not answer is told. */
 static void test_probes(void **unused)
 {
     static const struct {
         const char *role, *gate, *probes, *text;
     } rows[] = {
-        {"standby", "replication", "{\"a\": false, \"b\": false}",
-         "none (as it should be)"},
-        {"standby", "closed", "{\"a\": false}", "none (as it should be)"},
+        {"standby", "replication", "{\"a\": false, \"b\": false}", "none, rightly\n"},
+        {"standby", "closed", "{\"a\": false}", "none, rightly\n"},
         {"standby", "replication", "{\"a\": false, \"b\": true, \"c\": false}",
-         "b yes, others none (as it should be)"}, /* b is on the primary's host */
-        {"standby", "replication", "{\"a\": true}", "a yes\n"},
-        {"standby", "closed", "{\"a\": true, \"b\": false}", "a yes, b NO"},
+         " b\n"}, /* b is on the primary's host */
+        {"standby", "replication", "{\"a\": true}", " all\n"},
+        {"standby", "closed", "{\"a\": true, \"b\": false}", "all but b\n"},
         {"standby", "replication", "{}", " -\n"},
-        {"standby", "open", "{\"a\": false}", "a NO"},
-        {"standby", "unmanaged", "{\"a\": false}", "a NO"},
-        {"standby", "unknown", "{\"a\": false}", "a NO"},
-        {"primary", "replication", "{\"a\": false}", "a NO"},
+        {"standby", "open", "{\"a\": false}", "NONE\n"},
+        {"standby", "unmanaged", "{\"a\": false}", "NONE\n"},
+        {"standby", "unknown", "{\"a\": false}", "NONE\n"},
+        {"primary", "replication", "{\"a\": false}", "NONE\n"},
     };
 
     (void)unused;
@@ -142,7 +139,7 @@ static void test_empty_status(void **unused)
                       "\"agents\": 7}");
 
     (void)unused;
-    assert_non_null(strstr(out, "cluster -   leader - (term -)"));
+    assert_non_null(strstr(out, "cluster -  leader - (term -)"));
     assert_non_null(strstr(out, "no group is declared yet"));
     assert_non_null(strstr(odd, "GROUP -   -   epoch -   active - (-)"));
 }
@@ -192,16 +189,17 @@ static void test_long_cells(void **unused)
     AUTO(auto_free) char *wide = NULL;
 
     (void)unused;
-    assert_non_null(strstr(piped, "  BLOCKS  target-ready  nobody  " LONG "\n"));
+    assert_non_null(strstr(piped, "  BLOCKS   target-ready  nobody  " LONG "\n"));
     assert_int_equal(setenv("COLUMNS", "72", 1), 0);
     wide = shown(show_why, why);
     assert_int_equal(unsetenv("COLUMNS"), 0);
     assert_non_null(strstr(
-        wide, "  ok      leader        yes     a majority agrees\n"
-              "  BLOCKS  target-ready  nobody  the disk under /var/lib/ringfence cannot\n"
-              "                                be written: no space left on device\n"
-              "                                (free some, or move state_dir); nothing\n"
-              "                                can be begun on this host until then\n"));
+        wide, "  permits  leader        yes     a majority agrees\n"
+              "  BLOCKS   target-ready  nobody  the disk under /var/lib/ringfence\n"
+              "                                 cannot be written: no space left on\n"
+              "                                 device (free some, or move state_dir);\n"
+              "                                 nothing can be begun on this host until\n"
+              "                                 then\n"));
 }
 
 /* What is shown of a group with these members only. */
@@ -227,24 +225,74 @@ static void test_step_over(void **unused)
     (void)unused;
     assert_null(strstr(over, "failed"));
     assert_non_null(strstr(still, "!! w: step follow failed: no room"));
-    assert_non_null(strstr(still, "follow failed "));
+    assert_non_null(strstr(still, "follow FAILED "));
     assert_non_null(strstr(down, "!! w: step follow failed: no room"));
+}
+
+/* When it is tried again is said with it. */
+static void test_step_again(void **unused)
+{
+#define AGAIN(more)                                                                        \
+    "\"instances\": [{\"name\": \"w\", \"step\": {\"kind\": \"lead\", \"state\": "         \
+    "\"failed\", \"text\": \"no room\"" more "}}]"
+    AUTO(auto_free) char *never = shown_group(AGAIN(", \"retry_ms\": null"));
+    AUTO(auto_free)
+    char *later = shown_group(AGAIN(", \"failures\": 5, \"retry_ms\": 12400"));
+    AUTO(auto_free) char *now = shown_group(AGAIN(", \"failures\": 1, \"retry_ms\": 0"));
+
+    (void)unused;
+    assert_non_null(strstr(never, "!! w: step lead failed: no room\n"));
+    assert_non_null(
+        strstr(later, "!! w: step lead failed (5 times; again in 12s): no room\n"));
+    assert_non_null(strstr(now, "!! w: step lead failed (again now): no room\n"));
+}
+
+/* A pair in good health fits into 80 columns, and one in trouble into 100. */
+static void test_width(void **unused)
+{
+#define ONE(name, role, gate, margin, lag)                                                 \
+    "{\"name\": \"" name "\", \"role\": \"" role "\", \"server\": \"" role                 \
+    "\", \"gate\": \"" gate "\", \"lease_margin_ms\": " margin ", \"member\": true, "      \
+    "\"lsn\": \"1F/3000060\", \"lag_bytes\": " lag ", \"lag_ms\": 120, \"streaming\": "    \
+    "true, \"step\": {\"kind\": \"follow\", \"state\": \"done\"}, \"probes\": "            \
+    "{\"east\": false, \"witness\": false}}"
+#define PAIR                                                                               \
+    "\"instances\": [" ONE("pg-east", "primary", "open", "2870", "0") "," ONE(             \
+        "pg-west", "standby", "replication", "null", "123456789") "]"
+    AUTO(auto_free) char *good = shown_group("\"phase\": \"steady\", " PAIR);
+    AUTO(auto_free) char *bad = shown_group("\"phase\": \"fencing\", " PAIR);
+    size_t widest[2] = {0};
+
+    (void)unused;
+    for (unsigned i = 0; i < 2; i++)
+        for (char *line = i == 0 ? good : bad; line != NULL;) {
+            char *end = strchr(line, '\n');
+            size_t len = end != NULL ? (size_t)(end - line) : strlen(line);
+
+            widest[i] = len > widest[i] ? len : widest[i];
+            line = end != NULL ? end + 1 : NULL;
+        }
+    if (widest[0] > 80 || widest[1] > 100)
+        fail_msg("%zu and %zu columns:\n%s", widest[0], widest[1], bad);
 }
 
 /* "Lost" is said of acknowledged writes only. */
 static void test_loss(void **unused)
 {
     static const struct {
-        const char *sync, *forecast, *lost, *text;
+        const char *kind, *sync, *forecast, *lost, *text;
     } rows[] = {
-        {"required", "0", "120", ", lost 0, left behind 120B (kept)\n"},
-        {"strict", "0", "120", ", lost 0, left behind 120B (kept)\n"},
-        {"required", "0", "0", ", lost 0 (forecast 0)\n"},
-        {"required", "0", "null", ", lost - (forecast 0)\n"},
-        {"required", "null", "120", ", lost 120B (forecast -)\n"},
-        {"required", "200", "120", ", lost 120B (forecast 200B)\n"},
-        {"preferred", "0", "120", ", lost 120B (forecast 0)\n"},
-        {"off", "0", "120", ", lost 120B (forecast 0)\n"},
+        {"switchover", "off", "215449", "0", ", lost 0\n"},
+        {"switchover", "off", "215449", "null", ", lost -\n"},
+        {"switchover", "off", "215449", "120", ", lost 120B (forecast 210.4KiB)\n"},
+        {"failover", "required", "0", "120", ", lost 0, left behind 120B (kept)\n"},
+        {"failover", "strict", "0", "120", ", lost 0, left behind 120B (kept)\n"},
+        {"failover", "required", "0", "0", ", lost 0 (forecast 0)\n"},
+        {"failover", "required", "0", "null", ", lost - (forecast 0)\n"},
+        {"failover", "required", "null", "120", ", lost 120B (forecast -)\n"},
+        {"failover", "required", "200", "120", ", lost 120B (forecast 200B)\n"},
+        {"failover", "preferred", "0", "120", ", lost 120B (forecast 0)\n"},
+        {"failover", "off", "0", "120", ", lost 120B (forecast 0)\n"},
     };
 
     (void)unused;
@@ -253,9 +301,9 @@ static void test_loss(void **unused)
         char members[300];
 
         snprintf(members, sizeof members,
-                 "\"sync\": \"%s\", \"run\": {\"kind\": \"failover\", "
+                 "\"sync\": \"%s\", \"run\": {\"kind\": \"%s\", "
                  "\"forecast_lost_bytes\": %s, \"lost_bytes\": %s}",
-                 rows[i].sync, rows[i].forecast, rows[i].lost);
+                 rows[i].sync, rows[i].kind, rows[i].forecast, rows[i].lost);
         out = shown_group(members);
         if (strstr(out, rows[i].text) == NULL)
             fail_msg("row %zu: %s", i, out);
@@ -284,14 +332,32 @@ static void test_why(void **unused)
               "cooldown\", \"conditions\": [{\"name\": \"lease counted out\", \"holds\": "
               "true, \"blocks\": false, \"value\": \"1020ms\", \"limit\": \"1020ms\"}, "
               "{\"name\": \"cooldown\", \"holds\": false, \"blocks\": true, \"value\": "
-              "\"3min\", \"limit\": \"10min\"}]}");
+              "\"3min\", \"limit\": \"10min\"}, "
+              "{\"name\": \"server-down\", \"role\": \"cause\", \"holds\": false}, "
+              "{\"name\": \"server-hung\", \"role\": \"cause\", \"holds\": true}, "
+              "{\"name\": \"candidate-a\", \"role\": \"candidate\", \"holds\": true}, "
+              "{\"name\": \"candidate-b\", \"role\": \"candidate\", \"holds\": "
+              "false}, "
+              "{\"name\": \"proof-a\", \"role\": \"proof\", \"holds\": false}, "
+              "{\"name\": \"proof-b\", \"role\": \"proof\", \"holds\": true}, "
+              "{\"name\": \"proof-c\", \"role\": \"proof\", \"blocks\": true}]}");
 
     (void)unused;
-    assert_string_equal(out, "group orders: an automatic failover would not begin now\n"
-                             "  -       CONDITION          VALUE   LIMIT\n"
-                             "  ok      lease counted out  1020ms  1020ms\n"
-                             "  BLOCKS  cooldown           3min    10min\n"
-                             "verdict: held by cooldown\n");
+    assert_string_equal(
+        out, "group orders: an automatic failover would not begin now\n"
+             "  STATE      CONDITION          VALUE   LIMIT\n"
+             "  permits    lease counted out  1020ms  1020ms\n"
+             "  BLOCKS     cooldown           3min    10min\n"
+             "  no cause   server-down        -       -\n"
+             "  CAUSE      server-hung        -       -\n"
+             "  ready      candidate-a        -       -\n"
+             "  NOT READY  candidate-b        -       -\n"
+             "  not asked  proof-a            -       -\n"
+             "  proven     proof-b            -       -\n"
+             "  BLOCKS     proof-c            -       -\n"
+             "permits: a failover needs it, and has it; BLOCKS: keeps one from beginning;\n"
+             "no cause: no reason for one; CAUSE: a reason; not asked: does not count now\n"
+             "verdict: held by cooldown\n");
 }
 
 static unsigned doctor_failures;
@@ -371,7 +437,8 @@ int main(void)
         cmocka_unit_test(test_empty_status),   cmocka_unit_test(test_why),
         cmocka_unit_test(test_doctor),         cmocka_unit_test(test_ttl),
         cmocka_unit_test(test_loss),           cmocka_unit_test(test_step_over),
-        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_numbers),        cmocka_unit_test(test_step_again),
+        cmocka_unit_test(test_width),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

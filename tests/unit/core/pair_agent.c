@@ -216,7 +216,9 @@ void host_pump(struct pair *w, uint8_t h)
 
     if (!host->alive || host->frozen_until > w->now)
         return;
-    for (int n = 0; keeper_next(&host->k, host_now(w, h), &e); n++) {
+    for (int n = 0; keeper_next(&host->k, host_now(w, h), &e) ||
+                    keeper_next_trial(&host->k, host_now(w, h), &e);
+         n++) {
         ASSERT(n < 512);
         /* SIGSTOP between the decision and the act; the act comes late. */
         if (w->noisy && e.kind != KEEPER_SYNC && pair_chance(w, 1)) {

@@ -306,7 +306,7 @@ static void attach_starts_unproven(void **state)
     assert_int_equal(world_apply(&w, &attach), ACCEPTED);
     assert_int_equal(world_activate(&w, EAST), REFUSE_UNPROVEN);
     assert_int_equal(world_prove(&w, WEST, PROOF_INSTALLED, 1), ACCEPTED);
-    assert_int_equal(world_activate(&w, WEST), REFUSE_NOT_ACTIVE);
+    assert_int_equal(world_activate(&w, WEST), REFUSE_NOT_DECLARED);
     assert_int_equal(world_activate(&w, EAST), ACCEPTED);
 }
 
@@ -343,7 +343,7 @@ static void declaring_again_moves_nothing(void **state)
         {
             {"the same", EAST, 5432, 1000, ACCEPTED},
             {"another active region", WEST, 5432, 1000, REFUSE_ACTIVE_DIFFERS},
-            {"another port", EAST, 5433, 1000, REFUSE_EXISTS},
+            {"another port", EAST, 5433, 1000, REFUSE_FIXED},
             {"a TTL that breaks the rule", EAST, 5432, 700, REFUSE_INVALID},
         },
       *row;
@@ -362,6 +362,8 @@ static void declaring_again_moves_nothing(void **state)
         got = world_apply(&w, &e);
         if (got != row->expected)
             fail_msg("%s: %s: %s", row->name, refusal_name(got), w.result.text);
+        if (got == REFUSE_FIXED) /* with two instances none can be taken out */
+            assert_non_null(strstr(w.result.text, "`ringfence remove orders`"));
     }
 }
 

@@ -423,9 +423,8 @@ static void a_report_from_before_the_step_is_not_believed(void **state)
     assert_string_equal(world_step(&w), "crash-fails-over");
 }
 
-/* A failed step is tried again, later each time. */
-/* Each try is a pair of rows in the log for ever (I5), so the pauses grow: to minutes where
- * only redundancy waits for it. */
+/* A failed step is tried again, later each time. Each try is a pair of rows in the log for
+ * ever (I5), so the pauses grow: to minutes where only redundancy waits for it. */
 static void a_failed_step_waits_before_it_is_tried_again(void **state)
 {
     uint64_t pause = 500;
@@ -445,6 +444,46 @@ static void a_failed_step_waits_before_it_is_tried_again(void **state)
         assert_string_equal(world_step(&w), "");
         world_pass_ms(&w, 1);
         pause = pause < 30000 ? pause * 2 : 60000;
+    }
+}
+
+static void west_fails_to_follow(unsigned times)
+{
+    for (unsigned n = 0; n < times; n++) {
+        world_renew(&w, EAST, 1, LEASE_WRITE);
+        world_report(&w, EAST, SERVER_PRIMARY);
+        world_report(&w, WEST, SERVER_DOWN);
+        assert_string_equal(world_step(&w), "follow-active");
+        world_outcome(&w, WEST, false);
+        assert_string_equal(world_step(&w), "record-outcome");
+        if (n + 1 < times)
+            world_pass_ms(&w, 60000);
+    }
+    world_pass_ms(&w, 10);
+    world_report(&w, WEST, SERVER_DOWN);
+    assert_string_equal(world_step(&w), "");
+}
+
+/* Whoever corrects the group's file, or the agent's and starts it again, does not wait for
+ * the pause that the mistake has earned; what fails then waits as before. */
+static void what_was_corrected_is_tried_at_once(void **state)
+{
+    (void)state;
+    for (int by_file = 0; by_file < 2; by_file++) {
+        struct entry e = entry_of(ENTRY_DECLARE);
+
+        world_steady(&w, SYNC_OFF);
+        west_fails_to_follow(9);
+        if (by_file) {
+            e.declare.spec = *world_group(&w);
+            snprintf(e.declare.spec.instances[WEST].start, PATH_SIZE, "systemd:right");
+            assert_int_equal(world_apply(&w, &e), ACCEPTED);
+        } else {
+            observe_agent_anew(&w.o, &w.s, "pg-east"); /* not this one */
+            assert_string_equal(world_step(&w), "");
+            observe_agent_anew(&w.o, &w.s, "pg-west");
+        }
+        west_fails_to_follow(1);
     }
 }
 
@@ -522,6 +561,7 @@ int main(void)
         cmocka_unit_test(a_rogue_standby_is_made_to_follow),
         cmocka_unit_test(a_report_from_before_the_step_is_not_believed),
         cmocka_unit_test(a_failed_step_waits_before_it_is_tried_again),
+        cmocka_unit_test(what_was_corrected_is_tried_at_once),
         cmocka_unit_test(a_lead_that_fails_does_not_wait_for_minutes),
         cmocka_unit_test(leadership_leaves_the_active_region),
         cmocka_unit_test(a_follower_decides_nothing),

@@ -2,6 +2,7 @@
  * what he has begun comes to an end (I11). */
 #include "tests/unit/core/world.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static struct world w;
@@ -16,6 +17,23 @@ static void forming(void)
     assert_int_equal(world_prove(&w, WEST, PROOF_INSTALLED, 1), ACCEPTED);
     world_report(&w, WEST, SERVER_DOWN);
     world_report(&w, EAST, SERVER_DOWN);
+}
+
+/* A start unit that is not there holds a new group while its file can still be corrected.
+ */
+static void what_cannot_be_started_is_not_activated(void **state)
+{
+    static struct explanation why;
+
+    (void)state;
+    forming();
+    seen(EAST)->unfit = true;
+    snprintf(seen(EAST)->problem, sizeof seen(EAST)->problem, "no such unit");
+    assert_string_equal(world_decide(&w), "");
+    explain(&w.s, &w.o, 0, w.now, &why);
+    assert_non_null(strstr(why.verdict, "no such unit"));
+    seen(EAST)->unfit = false;
+    assert_string_equal(world_decide(&w), "activate-declared");
 }
 
 /* Detached and attached again, with the wrong region named: the rows that the other one
@@ -333,7 +351,7 @@ static void a_correction_and_an_activation_exclude_each_other(void **state)
     (void)state;
     forming();
     assert_int_equal(correct(WEST, false), ACCEPTED);
-    assert_int_equal(world_activate(&w, EAST), REFUSE_NOT_ACTIVE);
+    assert_int_equal(world_activate(&w, EAST), REFUSE_NOT_DECLARED);
 
     forming();
     assert_string_equal(world_step(&w), "activate-declared");
@@ -446,6 +464,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_holds_less_is_not_activated),
+        cmocka_unit_test(what_cannot_be_started_is_not_activated),
         cmocka_unit_test(an_older_report_of_our_own_does_not_compare),
         cmocka_unit_test(another_timeline_is_no_small_lag),
         cmocka_unit_test(a_move_asked_for_comes_to_an_end),

@@ -59,8 +59,17 @@ static void the_ttl_rule_names_what_breaks_it(void **state)
             {"far profile", 6000, 600, 10000, 1500, 250, NULL},
             {"renew below ttl/10", 1000, 99, 10000, 100, 1, "ttl/10"},
             {"renew above ttl/5", 1000, 201, 10000, 100, 1, "ttl/5"},
-            {"election too slow", 1000, 150, 10000, 351, 0, "breaks the TTL rule"},
+            {"election too slow", 1000, 150, 10000, 351, 0,
+             "lease.ttl of 1000 ms breaks the TTL rule, ttl >= 2 x renew + 2 x election "
+             "timeout + 6 x round trip: 2 x 150 + 2 x 351 + 6 x 0 = 1002 ms at least"},
             {"round trip too long", 1000, 150, 10000, 300, 17, "breaks the TTL rule"},
+            {"no renew would do", 1000, 300, 10000, 900, 0,
+             "lease.ttl of 1000 ms breaks the TTL rule, ttl >= 2 x renew + 2 x election "
+             "timeout + 6 x round trip: 2 x 300 + 2 x 900 + 6 x 0 = 2400 ms at least"},
+            {"no renew would do, nor one too short", 2000, 10, 10000, 900, 0,
+             "2 x 200 + 2 x 900 + 6 x 0 = 2200 ms at least"},
+            {"a shorter renew would do", 3000, 700, 10000, 900, 0,
+             "lease.renew of 700 ms: must be between ttl/10 and ttl/5 (300 to 600 ms"},
             {"exactly enough", 1000, 150, 10000, 350, 0, NULL},
             {"ttl too short", 299, 40, 10000, 10, 0, "lease.ttl"},
             {"ttl too long", 60001, 6001, 10000, 10, 0, "lease.ttl"},

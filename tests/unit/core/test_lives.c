@@ -206,7 +206,7 @@ static void a_controllers_id_is_used_once(void **state)
     snprintf(r->name, sizeof r->name, "%s", old.name);
     r->former = old.id;
     for (r->id = 1; r->id <= highest; r->id++)
-        assert_int_equal(world_apply(&w, &replace), REFUSE_EXISTS);
+        assert_int_equal(world_apply(&w, &replace), REFUSE_ID_USED);
     r->former = old.id + 1;
     assert_int_equal(world_apply(&w, &replace), REFUSE_INVALID);
     r->former = old.id;
@@ -215,7 +215,7 @@ static void a_controllers_id_is_used_once(void **state)
     assert_string_equal(w.s.controllers[0].region, old.region);
 
     announce.controller = old;
-    assert_int_equal(world_apply(&w, &announce), REFUSE_EXISTS);
+    assert_int_equal(world_apply(&w, &announce), REFUSE_NAME_TAKEN);
     announce.controller.id = highest + 1;
     assert_int_equal(world_apply(&w, &announce), ACCEPTED);
     assert_string_equal(w.s.controllers[0].version, old.version);

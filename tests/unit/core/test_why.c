@@ -215,6 +215,7 @@ static void check_named(const char *name, bool blocks, bool in_verdict)
     const struct condition *c = condition(name);
 
     if (c->blocks != blocks || (blocks && (c->value[0] == '\0' || c->limit[0] == '\0')) ||
+        (blocks && (c->remedy[0] == '\0' || !says(why.verdict, c->remedy))) ||
         says(why.verdict, name) != in_verdict)
         fail_msg("%s: blocks %d, '%s' of '%s'; %s", name, c->blocks, c->value, c->limit,
                  why.verdict);
@@ -248,7 +249,7 @@ static void every_blocker_is_named(void **state)
                              cause != NO_CAUSE && held == 0 && !no_target && !no_proof);
             assert_int_equal(says(why.verdict, "is due"),
                              cause != NO_CAUSE && !why.would_fail_over);
-            assert_true(strlen(why.verdict) < WHY_SIZE - 1); /* nothing is cut off */
+            assert_true(strlen(why.verdict) < VERDICT_SIZE - 1); /* nothing is cut off */
             /* The table sees the same. */
             if (cause == SILENT)
                 assert_int_equal(strcmp(world_decide(&w), "silent-holder") == 0,
@@ -268,7 +269,7 @@ static void a_restart_is_no_failover(void **state)
         assert_string_equal(
             why.verdict,
             paused ? "the server is down; its restart, and a failover, are held by: "
-                     "not-paused"
+                     "not-paused. To do: `ringfence resume orders`"
                    : "the server of pg-east is down: it is started again where it is "
                      "(local restarts used 0 of 1)");
         assert_string_equal(world_decide(&w), paused ? "" : "crash-restarts-here");
@@ -302,13 +303,38 @@ static void a_silent_switchover_fails_over(void **state)
     sw.switchover = (struct entry_switchover){.target = WEST, .epoch = 1};
     assert_int_equal(world_apply(&w, &sw), ACCEPTED);
     ask();
-    assert_string_equal(why.verdict, "a switchover is under way");
+    assert_true(says(why.verdict, "a switchover to west is under way (it has begun); "
+                                  "`ringfence abort "));
     assert_true(condition("phase")->blocks);
     lose_east();
     ask();
     assert_false(condition("phase")->blocks);
     assert_true(why.would_fail_over);
     assert_string_equal(world_decide(&w), "switchover-silent-holder");
+}
+
+/* Reasons that are too long together say that they were cut, at a word. */
+static void reasons_that_are_cut_say_so(void **state)
+{
+    struct seen_instance *seen;
+    const struct condition *c;
+    char words[TEXT_SIZE];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof words - 1; i++)
+        words[i] = i % 5 == 4 ? ' ' : 'w';
+    words[sizeof words - 1] = '\0';
+    world_steady(&w, SYNC_REQUIRED);
+    world_report(&w, EAST, SERVER_PRIMARY);
+    world_report_unfit(&w, WEST, words);
+    seen = &world_seen(&w)->instances[WEST].seen;
+    seen->server = SERVER_UNKNOWN; /* says the problem once more, in another sentence */
+    seen->system_id = 5;
+    world_group(&w)->sync_set = 1u << EAST;
+    explain(&w.s, &w.o, 0, w.now, &why);
+    c = condition("candidate-pg-west");
+    assert_true(strlen(c->value) > WHY_SIZE - 16);
+    assert_string_equal(c->value + strlen(c->value) - 9, " wwww ...");
 }
 
 int main(void)
@@ -324,6 +350,7 @@ int main(void)
         cmocka_unit_test(a_restart_is_no_failover),
         cmocka_unit_test(a_fence_waits_for_all_that_it_names),
         cmocka_unit_test(a_silent_switchover_fails_over),
+        cmocka_unit_test(reasons_that_are_cut_say_so),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

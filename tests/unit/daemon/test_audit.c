@@ -24,6 +24,8 @@ static int setup(void **state)
     g->instance_count = 2;
     snprintf(g->instances[0].agent, NAME_SIZE, "pg-east");
     snprintf(g->instances[1].agent, NAME_SIZE, "pg-west");
+    g->instances[1].step.id = 8;
+    g->instances[1].step.kind = STEP_FOLLOW;
     return 0;
 }
 
@@ -60,10 +62,18 @@ static void instances_are_named(void **state)
          "pg-west begins"},
         {{.kind = ENTRY_STEP_END, .step_end = {.instance = 1, .step = 7, .done = true}},
          "pg-west, step 7 done"},
+        {{.kind = ENTRY_STEP_END, .step_end = {.instance = 1, .step = 8, .done = true}},
+         "pg-west: follow done"},
+        {{.kind = ENTRY_STEP_END,
+          .step_end = {.instance = 1, .step = 8, .text = "no room"}},
+         "pg-west: follow failed: no room"},
+        {{.kind = ENTRY_STEP_END,
+          .step_end = {.instance = 1, .step = 8, .done = true, .position = 0x103000060}},
+         "pg-west: follow done at 1/3000060"},
         {{.kind = ENTRY_SWITCHOVER, .switchover = {.target = 1, .epoch = 5}},
          "to pg-west, epoch 5"},
         {{.kind = ENTRY_ATTACH, .attach = {.active = 0}}, "active: pg-east"},
-        {{.kind = ENTRY_PAUSE}, "pause"},
+        {{.kind = ENTRY_PAUSE}, "automatic decisions are paused"},
     };
 
     (void)state;

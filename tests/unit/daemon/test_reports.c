@@ -157,6 +157,7 @@ static void a_problem_is_kept_whole(void **state)
     static struct observations o;
     Rf__AgentReport report = RF__AGENT_REPORT__INIT;
     Rf__InstanceReport r = RF__INSTANCE_REPORT__INIT, *all[] = {&r};
+    Rf__Observation look = RF__OBSERVATION__INIT;
     char problem[ERR_TEXT_SIZE];
 
     (void)state;
@@ -176,6 +177,18 @@ static void a_problem_is_kept_whole(void **state)
     report.instances = all;
     (void)reports_take(&s, &o, "pg-east", &report, mono_now());
     assert_string_equal(o.groups[0].instances[0].seen.problem, problem);
+
+    /* What a look at a server says that lets nobody in, unless it is being stopped. */
+    r.problem = (char *)"";
+    r.seen = &look;
+    look.server = RF__SERVER_STATE__SERVER_STARTING;
+    look.error = (char *)"PostgreSQL is starting";
+    (void)reports_take(&s, &o, "pg-east", &report, mono_now());
+    assert_string_equal(o.groups[0].instances[0].seen.problem, look.error);
+    look.server = RF__SERVER_STATE__SERVER_STOPPING;
+    look.error = (char *)"PostgreSQL is stopping";
+    (void)reports_take(&s, &o, "pg-east", &report, mono_now());
+    assert_string_equal(o.groups[0].instances[0].seen.problem, "");
 }
 
 int main(void)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "controller/base/findings.h"
 #include "controller/daemon/settings.h"
 
 static const char good[] =
@@ -125,6 +126,8 @@ static void what_is_wrong_is_named(void **state)
         {"name: third", "name: west", ":12: ", "controllers[2]", "once"},
         {"address: \"10.0.3.2:7400\"", "address: \"10.0.3.2:0\"",
          ":12: ", "controllers[2].address", "port"},
+        {"address: \"10.0.3.2:7400\"", "address: \"10.0.1.2:7400\"",
+         ":12: ", "controllers[2].address", "controllers[0]"},
         {"region: t, ", "", ":12: ", "controllers[2]", "region"},
         {"  - {id: 3, name: third, region: t, address: \"10.0.3.2:7400\"}\n", "",
          ":9: ", "controllers", "odd"},
@@ -150,6 +153,61 @@ static void what_is_wrong_is_named(void **state)
     }
 }
 
+struct said {
+    unsigned errors, warnings;
+    char last[600];
+};
+
+static void on_finding(void *owner, bool is_error, const char *key, const char *text)
+{
+    struct said *s = owner;
+
+    s->errors += is_error;
+    s->warnings += !is_error;
+    snprintf(s->last, sizeof s->last, "%s: %s", key, text);
+}
+
+/* What the others dial is this host, as far as it can tell: a translated address is known
+ * to the network only. */
+static void the_own_entry_is_looked_at(void **state)
+{
+    static const struct {
+        const char *listen, *own;
+        unsigned errors, warnings;
+        const char *says;
+    } table[] = {
+        {"127.0.0.1", "127.0.0.1", 0, 0, ""},
+        {"0.0.0.0", "127.0.0.1", 0, 0, ""},
+        {"0.0.0.0", "192.0.2.1", 0, 1, "192.0.2.1 is not an address of this host"},
+        {"127.0.0.1", "192.0.2.1", 0, 1, "translates it"},
+        {"127.0.0.1", "127.0.0.2", 1, 0, "listens on 127.0.0.1 only"},
+        {"127.0.0.1", "east.example.org", 0, 0, ""}, /* who knows what it is elsewhere */
+    };
+    char dir[] = "/tmp/rf-daemon-settings-XXXXXX";
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct settings s = {.count = 1, .self = 0};
+        struct said said = {0};
+        struct findings f = {.say = on_finding, .owner = &said};
+
+        snprintf(s.data_dir, sizeof s.data_dir, "%s", dir);
+        snprintf(s.socket, sizeof s.socket, "%s/socket", dir);
+        snprintf(s.listen.host, sizeof s.listen.host, "%s", table[i].listen);
+        snprintf(s.controllers[0].at.host, sizeof s.controllers[0].at.host, "%s",
+                 table[i].own);
+        settings_check(&s, true, &f);
+        if (said.errors != table[i].errors || said.warnings != table[i].warnings ||
+            strstr(said.last, table[i].says) == NULL ||
+            (table[i].says[0] != 0 &&
+             strncmp(said.last, "controllers[0].address: ", 24) != 0))
+            fail_msg("%s, %s: %u errors, %u warnings: %s", table[i].listen, table[i].own,
+                     said.errors, said.warnings, said.last);
+    }
+    assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +215,7 @@ int main(void)
         cmocka_unit_test(what_is_left_out_has_its_default),
         cmocka_unit_test(the_example_is_good),
         cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(the_own_entry_is_looked_at),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

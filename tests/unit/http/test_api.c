@@ -14,8 +14,10 @@ static void words_become_entries(void **state)
         enum entry_kind kind;
         const char *answer;
     } table[] = {
-        {"POST", "/v1/groups/orders/pause", NULL, ENTRY_PAUSE, "{\"index\":42}"},
-        {"POST", "/v1/groups/orders/resume", "{}", ENTRY_RESUME, "{\"index\":42}"},
+        {"POST", "/v1/groups/orders/pause", NULL, ENTRY_PAUSE,
+         "{\"index\":42,\"changed\":true}"},
+        {"POST", "/v1/groups/orders/resume", "{}", ENTRY_RESUME,
+         "{\"index\":42,\"changed\":true}"},
         {"POST", "/v1/groups/orders/detach", NULL, ENTRY_DETACH, "{\"index\":42}"},
         {"POST", "/v1/groups/orders/attach", "{\"active\": \"r1\"}", ENTRY_ATTACH,
          "{\"index\":42,\"phase\":\"steady\"}"},
@@ -31,23 +33,43 @@ static void words_become_entries(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        b.state.groups[0].paused = table[i].kind == ENTRY_RESUME;
         assert_int_equal(ask(table[i].method, table[i].path, table[i].body), 200);
         assert_string_equal(call.text, table[i].answer);
         assert_int_equal(b.proposed.kind, table[i].kind);
         assert_string_equal(b.proposed.group, "orders");
         assert_string_equal(b.proposed.rule, "operator");
-        if (table[i].kind == ENTRY_ATTACH)
-            assert_int_equal(b.proposed.attach.active,
-                             table[i].body != NULL && strstr(table[i].body, "r1") != NULL);
+        if (table[i].kind == ENTRY_ATTACH) {
+            bool other = table[i].body != NULL && strstr(table[i].body, "r1") != NULL;
+
+            assert_int_equal(b.proposed.attach.active, other);
+            assert_string_equal(b.proposed.attach.active_name, other ? "pg-1" : "pg-0");
+        }
         if (table[i].kind == ENTRY_RUN_ABORT)
             assert_int_equal(b.proposed.run_abort.run, 20);
         if (table[i].kind != ENTRY_SWITCHOVER)
             continue;
         assert_int_equal(b.proposed.switchover.target, 1);
+        assert_string_equal(b.proposed.switchover.target_name, "pg-1");
         assert_int_equal(b.proposed.switchover.epoch, 3);
         assert_string_equal(b.proposed.switchover.reason, "drill");
     }
     assert_int_equal(b.proposals, 9);
+}
+
+/* As `apply` of a file that changes nothing. */
+static void asked_again_it_is_as_it_was(void **state)
+{
+    static const char as_it_was[] = "{\"index\":30,\"changed\":false}";
+
+    (void)state;
+    assert_int_equal(ask("POST", "/v1/groups/orders/resume", NULL), 200);
+    assert_string_equal(call.text, as_it_was);
+    b.state.groups[0].paused = true;
+    assert_int_equal(ask("POST", "/v1/groups/orders/pause", NULL), 200);
+    assert_string_equal(call.text, as_it_was);
+    assert_int_equal(ask("POST", "/v1/groups/orders/pause", "{\"x\": 1}"), 400);
+    assert_int_equal(b.proposals, 0);
 }
 
 /* A gate that outlives its group would stay closed: a connected agent lets go first. */
@@ -242,6 +264,45 @@ static void a_failover_is_answered_when_it_has_begun(void **state)
     assert_true(says("wrong-phase"));
 }
 
+static void be_healthy(void)
+{
+    struct observed_instance *oi = &b.seen.groups[0].instances[0];
+    struct mono now = mono_now();
+
+    b.state.agent_count = 1;
+    snprintf(b.state.agents[0].name, NAME_SIZE, "pg-0");
+    b.seen.agents[0].connected = true;
+    b.seen.leading = true;
+    b.seen.leading_since = now;
+    oi->granted = oi->seen.at = oi->seen.said = now;
+    oi->seen.epoch = 3;
+    oi->seen.server = SERVER_PRIMARY;
+}
+
+/* "failover" is quickly typed where "switchover" is meant, and cannot be taken back. */
+static void a_healthy_region_is_not_fenced_by_mistake(void **state)
+{
+    (void)state;
+    b.take_failover = true;
+    be_healthy();
+    assert_int_equal(ask("POST", "/v1/groups/orders/failover", NULL), 409);
+    assert_true(says("\"code\":\"healthy\""));
+    assert_true(says("`ringfence switchover orders --to r1`"));
+    assert_true(says("`ringfence failover orders --even-if-healthy`"));
+    assert_non_null(
+        strstr(b.note, "refused (healthy): failover: nothing is wrong with r0"));
+    assert_false(b.failover_wanted);
+    be_healthy();
+    assert_int_equal(ask("POST", "/v1/groups/orders/failover", "{\"even_if_healthy\": 1}"),
+                     400);
+    assert_int_equal(
+        ask("POST", "/v1/groups/orders/failover", "{\"even_if_healthy\": true}"), 200);
+    b.state.groups[0].run.id = 20;
+    be_healthy();
+    b.seen.groups[0].instances[0].seen.hung = true;
+    assert_int_equal(ask("POST", "/v1/groups/orders/failover", NULL), 200);
+}
+
 /* Lines come as they are due, until the client goes. */
 static void followers_get_lines(void **state)
 {
@@ -265,6 +326,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SERVED(words_become_entries),
+        SERVED(asked_again_it_is_as_it_was),
+        SERVED(a_healthy_region_is_not_fenced_by_mistake),
         SERVED(a_group_goes_after_its_gates),
         SERVED(a_silent_controller_is_replaced),
         SERVED(what_is_wrong_is_answered),

@@ -64,8 +64,8 @@ static const char without_roles[] =
     "{\"group\": \"orders\", \"regions\": [{\"name\": \"r0\"}, {\"name\": \"r1\"}],"
     " \"sync\": \"strict\"," COMPONENTS;
 
-/* Who is active is in the entry all the same: apply() compares, and what moves the group
- * between the request and the entry is not undone. */
+/* The entry says to keep whoever is active when it is applied: what moves the group between
+ * the request and the entry is not undone. */
 static void roles_may_be_left_out_of_a_group_that_is_there(void **state)
 {
     (void)state;
@@ -80,6 +80,7 @@ static void roles_may_be_left_out_of_a_group_that_is_there(void **state)
     assert_int_equal(ask("POST", "/v1/groups", without_roles), 200);
     assert_true(says("\"changed\":true,\"roles_ignored\":false,\"active_region\":\"r1\""));
     assert_int_equal(b.proposed.declare.spec.active, 1);
+    assert_true(b.proposed.declare.keep_active);
     assert_int_equal(b.proposed.declare.spec.policy.sync, SYNC_STRICT);
 }
 
@@ -108,6 +109,7 @@ static void roles_may_be_told_not_to_count(void **state)
     assert_int_equal(ask("POST", "/v1/groups?keep_active=1", document), 200);
     assert_true(says("\"roles_ignored\":false"));
     assert_int_equal(b.proposed.declare.spec.active, 0);
+    assert_false(b.proposed.declare.keep_active);
 }
 
 /* Before a failover and after it. */

@@ -325,7 +325,7 @@ static void what_does_not_fit_is_named(void **state)
     around.rtt_ms = 100; /* 2 x 150 + 2 x 300 + 6 x 100 > 1000 */
     assert_int_equal(document_check(&g, &around, &err), ERR_INVAL);
     assert_non_null(strstr(err.text, "TTL rule"));
-    assert_int_equal(strncmp(err.text, "lease.ttl: with", 15), 0);
+    assert_int_equal(strncmp(err.text, "lease.ttl: 1000 ms breaks", 24), 0);
     around.rtt_ms = 1;
     s.controllers[0].election_ms = 900;
     assert_int_equal(document_check(&g, &around, &err), ERR_INVAL);

@@ -186,6 +186,46 @@ static void leaf_ends_with_its_ca(void **state)
     tls_free(tls);
 }
 
+static void on_finding(void *owner, bool is_error, const char *key, const char *text)
+{
+    char *said = owner;
+
+    snprintf(said, BENCH_PATH + 600, "%s%s: %s", is_error ? "" : "warning: ", key, text);
+}
+
+/* Of the three files the one that is wrong is told by its key in the configuration. */
+static void a_check_names_the_key(void **state)
+{
+    static const struct {
+        const char *ca, *cert, *key, *self, *says;
+    } table[] = {
+        {"ca.crt", "controller-told.crt", "controller-told.key", "told", ""},
+        {"gone", "controller-told.crt", "controller-told.key", "told", "tls.ca: "},
+        {"ca.crt", "gone", "controller-told.key", "told", "tls.cert: "},
+        {"ca.crt", "controller-told.crt", "gone", "told", "tls.key: "},
+        {"ca.crt", "controller-told.crt", "ca.key", "told", "tls.key: "},
+        {"ca.crt", "controller-told.crt", "controller-told.key", "west", "tls.cert: "},
+        {"ca.crt", "controller-told.crt", "controller-told.key", "No", "name: "},
+    };
+    struct err err;
+
+    (void)state;
+    assert_int_equal(pki_issue(dir, IDENTITY_CONTROLLER, "told", 10, &err), 0);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        const char *ca = in_dir(table[i].ca), *cert = in_dir(table[i].cert),
+                   *key = in_dir(table[i].key);
+        const struct tls_files files = {ca, cert, key};
+        const struct tls_node node = {IDENTITY_CONTROLLER, "prod", table[i].self};
+        char said[BENCH_PATH + 600] = "";
+        struct findings f = {.say = on_finding, .owner = said};
+
+        tls_check(&files, &node, &f);
+        assert_int_equal(f.errors, table[i].says[0] != 0);
+        if (strncmp(said, table[i].says, strlen(table[i].says)) != 0)
+            fail_msg("%s, and not at %s", said, table[i].says);
+    }
+}
+
 int main(void)
 {
 #define WITH_CA(test) cmocka_unit_test_setup_teardown(test, make_ca, remove_ca)
@@ -193,7 +233,7 @@ int main(void)
         WITH_CA(keys_are_private),      WITH_CA(issued_is_loadable),
         WITH_CA(overwrites_nothing),    WITH_CA(bad_arguments),
         WITH_CA(wrong_files_are_named), WITH_CA(public_key_file_is_refused),
-        WITH_CA(leaf_ends_with_its_ca),
+        WITH_CA(leaf_ends_with_its_ca), WITH_CA(a_check_names_the_key),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

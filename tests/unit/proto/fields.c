@@ -26,17 +26,19 @@ static const struct state state = {"", 0, 0, 0, 0, 0, 0, {0}, {0}, {0}, {0}};
 
 static const struct entry_enrol enrol = {{0}, 0, {0}};
 static const struct renew_item renew_item = {"", 0, LEASE_NONE, 0, {0}};
+static const struct entry_declare declare = {{0}, false};
 static const struct entry_renew renew = {0, {0}};
 static const struct entry_proof entry_proof = {0, PROOF_NONE, 0, 0, {0}, false};
-static const struct entry_fence_begin fence_begin = {0, 0, RUN_NONE, 0, false, ""};
+static const struct entry_fence_begin fence_begin = {0, 0, RUN_NONE, 0, "", false,
+                                                    ""};
 static const struct entry_activate activate = {0, 0, false, 0};
 static const struct entry_opened opened = {0, 0, 0};
 static const struct entry_sync sync = {0, 0, 0, 0, 0, {0}};
 static const struct entry_step_start step_start = {0, STEP_NONE, 0, 0, false, false};
 static const struct entry_step_end step_end = {0, 0, false, 0, 0, false, 0, ""};
-static const struct entry_switchover switchover = {0, 0, ""};
+static const struct entry_switchover switchover = {0, "", 0, ""};
 static const struct entry_run_abort run_abort = {0, ""};
-static const struct entry_attach attach = {0};
+static const struct entry_attach attach = {0, ""};
 static const struct entry_refused refused = {""};
 static const struct entry_controller_replace controller_replace = {"", 0, 0};
 /* clang-format on */
@@ -45,9 +47,9 @@ size_t fields_bytes(void)
 {
     return sizeof policy + sizeof region + sizeof controller + sizeof tombstone +
            sizeof incarnation + sizeof proof + sizeof step + sizeof instance + sizeof run +
-           sizeof group + sizeof agent + sizeof state + sizeof enrol + sizeof renew_item +
-           sizeof renew + sizeof entry_proof + sizeof fence_begin + sizeof activate +
-           sizeof opened + sizeof sync + sizeof step_start + sizeof step_end +
-           sizeof switchover + sizeof run_abort + sizeof attach + sizeof refused +
-           sizeof controller_replace;
+           sizeof group + sizeof agent + sizeof state + sizeof enrol + sizeof declare +
+           sizeof renew_item + sizeof renew + sizeof entry_proof + sizeof fence_begin +
+           sizeof activate + sizeof opened + sizeof sync + sizeof step_start +
+           sizeof step_end + sizeof switchover + sizeof run_abort + sizeof attach +
+           sizeof refused + sizeof controller_replace;
 }

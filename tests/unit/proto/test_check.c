@@ -26,7 +26,8 @@ static const struct row rows[] = {
     {"nothing", &rf__ping__descriptor, BYTES(""), NULL},
     {"two numbers", &rf__ping__descriptor, BYTES("\x08\x05\x10\x96\x01"), NULL},
     {"an unknown field", &rf__ping__descriptor, BYTES("\x48\x05"),
-     "rf.Ping: unknown field 9"},
+     "rf.Ping: unknown field 9 (of a newer version? then upgrade the one that cannot read "
+     "it)"},
     {"field 0", &rf__ping__descriptor, BYTES("\x00\x05"), "unknown field 0"},
     {"another wire type", &rf__ping__descriptor, BYTES("\x0a\x01\x05"),
      "rf.Ping.seq (field 1): of another type"},

@@ -90,6 +90,30 @@ static void check_entries(struct golden *g)
     }
 }
 
+/* Written before the entry named its target, or could leave out who is active: read, and
+ * written again as it was. Never rewritten. */
+static void check_older(struct golden *g)
+{
+    static const char *const names[] = {"older-entry-attach", "older-entry-declare",
+                                        "older-entry-fence-begin",
+                                        "older-entry-switchover"};
+
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+        AUTO(buf_free) struct buf then = {0};
+        AUTO(buf_free) struct buf again = {0};
+        struct entry e;
+        struct err err = {0};
+        bool ok = read_hex(g, names[i], &then) &&
+                  entry_decode(then.data, then.len, &e, &err) == 0 &&
+                  entry_encode(&e, &again, &err) == 0 && again.len == then.len &&
+                  memcmp(again.data, then.data, then.len) == 0;
+
+        if (!ok)
+            printf("FAILED %s: %s\n", names[i], err.text);
+        ok ? g->passed++ : g->failed++;
+    }
+}
+
 static void check_frames(struct golden *g)
 {
     for (unsigned i = 0; i < rf__frame__descriptor.n_fields; i++) {
@@ -129,6 +153,7 @@ int main(int argc, char **argv)
 
     g.rewrite = argc > 2 && strcmp(argv[2], "--rewrite") == 0;
     check_entries(&g);
+    check_older(&g);
     check_frames(&g);
     check_snapshot(&g);
     printf("%u %s, %u failed\n", g.passed, g.rewrite ? "written" : "as they were",

@@ -416,6 +416,29 @@ static void unservable_requests_are_answered(void **state)
     provider_slot_close(&slot);
 }
 
+/* Nobody is shown a statement: what it asks for is said in words. */
+static void statements_are_told_in_words(void **state)
+{
+    static const struct {
+        const char *sql, *words;
+    } rows[] = {
+        {"SELECT application_name, state, sync_state, coalesce(flush_lsn, '0/0')",
+         "list the standbys"},
+        {"SELECT r, s.system_identifier, c.checkpoint_lsn, current_setting('x')",
+         "look at the server"},
+        {"SELECT current_setting('port')", "read a setting"},
+        {"SELECT current_setting('synchronous_standby_names')",
+         "ask whom commits wait for"},
+        {"ALTER SYSTEM SET synchronous_standby_names = ''", "set whom commits wait for"},
+        {"SELECT pg_promote(false)", "promote the server"},
+        {"SELECT what_nobody_has_thought_of()", "ask the server"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        assert_string_equal(pg_in_words(rows[i].sql), rows[i].words);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -435,6 +458,7 @@ int main(void)
         cmocka_unit_test(frames_pass),
         cmocka_unit_test(bad_frames_are_refused),
         cmocka_unit_test(unservable_requests_are_answered),
+        cmocka_unit_test(statements_are_told_in_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

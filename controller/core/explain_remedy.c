@@ -1,0 +1,160 @@
+/* What ends a condition that blocks: one sentence each, for somebody whom it has woken. It
+ * names the host, the command, or what is waited for; where people cannot help it is left
+ * empty, and explain.c says what goes on by itself. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/base/text.h"
+#include "controller/core/decide_internal.h"
+
+#define SAY(...) text_set(text, TEXT_SIZE, __VA_ARGS__)
+
+enum { HOST_SIZE = NAME_SIZE + ADDRESS_SIZE + 4 };
+
+/* "pg-west (10.0.2.2)": where to go. */
+static const char *host_of(const struct look *l, uint8_t instance, char room[HOST_SIZE])
+{
+    const char *name = l->g->instances[instance].agent;
+    const struct agent *agent = state_agent(l->s, name);
+
+    (void)snprintf(room, HOST_SIZE, "%s%s%s%s", name, agent != NULL ? " (" : "",
+                   agent != NULL ? agent->address : "", agent != NULL ? ")" : "");
+    return room;
+}
+
+void remedy_start_agent(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
+{
+    char host[HOST_SIZE];
+
+    SAY("start ringfence-agent on %s, or mend its way to the controllers",
+        host_of(l, instance, host));
+}
+
+/* The problem is the agent's own sentence: what is wrong there, and what to do. */
+static bool remedy_problem(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
+{
+    const char *problem = l->og->instances[instance].seen.problem;
+    char host[HOST_SIZE];
+
+    if (problem[0] == '\0')
+        return false;
+    SAY("on %s: %s", host_of(l, instance, host), problem);
+    return true;
+}
+
+static void remedy_server(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
+{
+    const struct seen_instance *seen = &l->og->instances[instance].seen;
+    const char *name = l->g->instances[instance].agent;
+
+    if (seen->server == SERVER_ABSENT || seen->server == SERVER_REWINDING)
+        SAY("wait until %s has its copy of the data, once a primary is there to copy from",
+            name);
+    else if (seen->server == SERVER_PRIMARY)
+        SAY("wait until %s is a standby again: its agent sees to it while a primary "
+            "answers",
+            name);
+    else if (!remedy_problem(l, instance, text))
+        SAY("see in the log of %s's agent why its server cannot be looked at", name);
+}
+
+/* The first thing that it lacks, in the order of candidate.c. */
+static void remedy_candidate(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
+{
+    const struct seen_instance *seen = &l->og->instances[instance].seen;
+    const char *name = l->g->instances[instance].agent;
+    char host[HOST_SIZE];
+
+    if (!agent_present(l, instance))
+        remedy_start_agent(l, instance, text);
+    else if (seen->unfit)
+        (void)remedy_problem(l, instance, text);
+    else if (!group_may_reside(l->g, instance))
+        SAY("give region %s one of the tags of `residency`, or use another region",
+            group_region_name(l->g, instance));
+    else if (stands_also_in(l, instance) != NULL)
+        SAY("move the data directory of %s to another path: it is another group's",
+            host_of(l, instance, host));
+    else if (!candidate_lacks_log(l, instance))
+        remedy_server(l, instance, text);
+    else if (agent_present(l, l->g->active))
+        SAY("wait until %s has caught up, `ringfence status` shows its lag", name);
+}
+
+/* What makes somebody able to take over; or the active one back, which is enough as well.
+ */
+static void remedy_target(const struct look *l, char text[TEXT_SIZE])
+{
+    char one[TEXT_SIZE] = "", host[HOST_SIZE];
+    bool alone = !agent_present(l, l->g->active);
+
+    for (uint8_t k = 0; k < l->g->instance_count && one[0] == '\0'; k++)
+        if (k != l->g->active)
+            remedy_candidate(l, k, one);
+    if (!alone)
+        SAY("%s", one);
+    else if (one[0] == '\0')
+        SAY("bring %s and its agent back: nobody else has what it wrote",
+            host_of(l, l->g->active, host));
+    else
+        SAY("%s; or bring %s and its agent back, which is enough", one,
+            host_of(l, l->g->active, host));
+}
+
+static void remedy_proof(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
+{
+    if (proof_is_out_of_reach(l, instance))
+        remedy_start_agent(l, instance, text);
+    else if (!agent_present(l, instance))
+        SAY("wait until the lease of %s is counted out", l->g->instances[instance].agent);
+    else if (!remedy_problem(l, instance, text))
+        SAY("wait until the agent of %s has closed its gate",
+            l->g->instances[instance].agent);
+}
+
+static void remedy_cooldown(const struct look *l, char text[TEXT_SIZE])
+{
+    uint64_t gone = mono_since_ms(l->og->last_failover, l->now);
+    uint64_t left = gone < l->g->policy.cooldown_ms ? l->g->policy.cooldown_ms - gone : 0;
+
+    SAY("wait %" PRIu64 " s more, or `ringfence failover %s`", (left + 999) / 1000,
+        l->g->name);
+}
+
+static uint8_t instance_behind(const struct look *l, const char *name, const char *prefix)
+{
+    size_t len = strlen(prefix);
+
+    return strncmp(name, prefix, len) == 0 ? group_instance(l->g, name + len) : NO_INSTANCE;
+}
+
+void remedy_of(const struct look *l, const char *name, char text[TEXT_SIZE])
+{
+    uint8_t proof = instance_behind(l, name, "proof-");
+    uint8_t candidate = instance_behind(l, name, "candidate-");
+    char host[HOST_SIZE];
+
+    text[0] = '\0';
+    if (proof != NO_INSTANCE)
+        remedy_proof(l, proof, text);
+    else if (candidate != NO_INSTANCE)
+        remedy_candidate(l, candidate, text);
+    else if (strcmp(name, "target-ready") == 0)
+        remedy_target(l, text);
+    else if (strcmp(name, "proof-reachable") == 0 || strcmp(name, "declared-agent") == 0)
+        remedy_start_agent(l, l->g->active, text);
+    else if (strcmp(name, "cooldown-over") == 0)
+        remedy_cooldown(l, text);
+    else if (strcmp(name, "not-paused") == 0)
+        SAY("`ringfence resume %s`", l->g->name);
+    else if (strcmp(name, "automatic") == 0)
+        SAY("`ringfence failover %s`, or apply its file with `decide.automatic: true`",
+            l->g->name);
+    else if (strcmp(name, "leader") == 0)
+        SAY("start the controllers that are down, until a majority has a leader");
+    else if (strcmp(name, "no-corruption") == 0)
+        SAY("find out what is damaged on %s and restore it from a backup, or `ringfence "
+            "failover %s` all the same",
+            host_of(l, l->g->active, host), l->g->name);
+}

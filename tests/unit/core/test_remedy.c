@@ -1,0 +1,286 @@
+/* Whatever holds a group: the verdict names what ends it, with the host or the command. */
+#include "tests/unit/core/world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct world w;
+static struct explanation why;
+
+enum { SILENT_MS = 3000 };
+
+/* ---- how it came to be held ------------------------------------------------------------
+ */
+
+static void silent_west(void) { world_seen(&w)->instances[WEST].seen.at.ns = 0; }
+
+static void lose_east(void)
+{
+    world_pass_ms(&w, SILENT_MS);
+    world_report(&w, WEST, SERVER_STANDBY);
+}
+
+static void be_paused(void) { world_group(&w)->paused = true; }
+
+static void be_manual(void)
+{
+    world_group(&w)->policy.automatic = false;
+    lose_east();
+}
+
+static void cool_down(void)
+{
+    world_group(&w)->policy.cooldown_ms = 600000;
+    world_seen(&w)->last_failover = w.now;
+    lose_east();
+}
+
+static void be_corrupt(void) { world_seen(&w)->instances[EAST].seen.checksum_failures = 3; }
+
+static void be_full(void) { world_report_unfit(&w, WEST, "free disk under /var/lib/rf"); }
+
+static void leave_the_set(void) { world_group(&w)->sync_set = 1u << EAST; }
+
+static void leave_the_set_and_lose_east(void)
+{
+    leave_the_set();
+    lose_east();
+}
+
+static void lose_both(void)
+{
+    lose_east();
+    silent_west();
+}
+
+static void fence_with_a_silent_west(void)
+{
+    assert_int_equal(world_fence(&w), ACCEPTED);
+    silent_west();
+}
+
+static void agent_fence_only(void)
+{
+    world_group(&w)->policy.fence = FENCE_AGENT;
+    lose_east();
+}
+
+static void be_detached(void)
+{
+    struct entry detach = entry_of(ENTRY_DETACH);
+
+    assert_int_equal(world_apply(&w, &detach), ACCEPTED);
+}
+
+static void be_detached_and_moved(void)
+{
+    be_detached();
+    world_report(&w, EAST, SERVER_DOWN);
+    world_report(&w, WEST, SERVER_PRIMARY);
+}
+
+static void attach_again(void)
+{
+    struct entry attach = entry_of(ENTRY_ATTACH);
+
+    be_detached();
+    attach.attach.active = EAST;
+    assert_int_equal(world_apply(&w, &attach), ACCEPTED);
+    world_report(&w, EAST, SERVER_PRIMARY);
+    world_report(&w, WEST, SERVER_STANDBY);
+}
+
+static void attach_the_wrong_one(void)
+{
+    attach_again();
+    world_report(&w, EAST, SERVER_STANDBY);
+    world_report(&w, WEST, SERVER_PRIMARY);
+}
+
+static void attach_a_standby(void)
+{
+    attach_again();
+    assert_int_equal(world_prove(&w, WEST, PROOF_INSTALLED, 1), ACCEPTED);
+    world_report(&w, EAST, SERVER_STANDBY);
+}
+
+static void attach_what_holds_less(void)
+{
+    attach_again();
+    assert_int_equal(world_prove(&w, WEST, PROOF_INSTALLED, 1), ACCEPTED);
+    world_report(&w, EAST, SERVER_DOWN);
+    world_seen(&w)->instances[WEST].seen.flush_lsn = 5000;
+}
+
+static void attach_an_open_socket(void)
+{
+    attach_again();
+    assert_int_equal(world_prove(&w, WEST, PROOF_INSTALLED, 1), ACCEPTED);
+    world_seen(&w)->instances[EAST].seen.private_socket = false;
+}
+
+static void attach_with_nobody_there(void)
+{
+    attach_again();
+    world_seen(&w)->instances[EAST].seen.at.ns = 0;
+    silent_west();
+}
+
+static void attach_with_a_silent_standby(void)
+{
+    attach_again();
+    silent_west();
+}
+
+static void fail_to_promote(void)
+{
+    struct step *step;
+
+    assert_int_equal(world_fence(&w), ACCEPTED);
+    assert_int_equal(world_prove(&w, EAST, PROOF_AGENT, 1), ACCEPTED);
+    assert_int_equal(world_activate(&w, WEST), ACCEPTED);
+    world_report(&w, WEST, SERVER_STANDBY);
+    step = &world_group(&w)->instances[WEST].step;
+    *step = (struct step){.state = STEP_FAILED,
+                          .kind = STEP_LEAD,
+                          .id = 1,
+                          .subject = NO_INSTANCE,
+                          .failures = 5,
+                          .text = "no room"};
+    world_seen(&w)->instances[WEST].step_ended = w.now;
+}
+
+static void promote_a_silent_one(void)
+{
+    fail_to_promote();
+    silent_west();
+}
+
+/* ---- what is said ----------------------------------------------------------------------
+ */
+
+static const struct {
+    const char *name;
+    void (*held)(void);
+    const char *remedy;
+} rows[] = {
+    {"the standby's agent is gone", silent_west,
+     "start ringfence-agent on pg-west (10.0.2.2)"},
+    {"paused", be_paused, "To do: `ringfence resume orders`"},
+    {"not automatic", be_manual, "To do: `ringfence failover orders`"},
+    {"cooling down", cool_down, "To do: wait 597 s more, or `ringfence failover orders`"},
+    {"corrupt", be_corrupt, "what is damaged on pg-east (10.0.1.2)"},
+    {"no room", be_full, "To do: on pg-west (10.0.2.2): free disk under /var/lib/rf"},
+    {"not a member", leave_the_set, "To do: wait until pg-west has caught up"},
+    {"not a member, and alone", leave_the_set_and_lose_east,
+     "To do: bring pg-east (10.0.1.2) and its agent back: nobody else has what it wrote"},
+    {"nobody is there", lose_both,
+     "To do: start ringfence-agent on pg-west (10.0.2.2), or mend its way to the "
+     "controllers; or bring pg-east (10.0.1.2) and its agent back, which is enough"},
+    {"fencing, nobody to take over", fence_with_a_silent_west,
+     "start ringfence-agent on pg-west (10.0.2.2)"},
+    {"proven by its agent only", agent_fence_only,
+     "start ringfence-agent on pg-east (10.0.1.2)"},
+    {"detached", be_detached, "`ringfence attach --active REGION orders`"},
+    {"detached, and moved by hand", be_detached_and_moved,
+     "To do: `ringfence attach --active west orders`"},
+    {"attached as before, and moved by hand", attach_the_wrong_one,
+     "`ringfence detach orders`, then `ringfence attach --active west orders`"},
+    {"attached, and a standby there", attach_a_standby,
+     "`ringfence detach orders`, then `ringfence attach --active REGION orders`"},
+    {"attached, and it holds less", attach_what_holds_less,
+     "`ringfence detach orders`, then `ringfence attach --active west orders`"},
+    {"attached, with an open socket", attach_an_open_socket,
+     "set its unix_socket_directories to the agent's socket_dir alone (0700) and restart "
+     "it, or apply the file with `ungated_local: true`"},
+    {"attached, nobody there", attach_with_nobody_there,
+     "start ringfence-agent on pg-east (10.0.1.2)"},
+    {"attached, no standby there", attach_with_a_silent_standby,
+     "start ringfence-agent on pg-west (10.0.2.2)"},
+    {"a promotion that fails", fail_to_promote,
+     "step lead failed: no room; it is tried again in 8 s"},
+    {"a promotion of nobody", promote_a_silent_one,
+     "start ringfence-agent on pg-west (10.0.2.2)"},
+};
+
+static void a_hold_says_what_ends_it(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        world_steady(&w, SYNC_REQUIRED);
+        world_report(&w, EAST, SERVER_PRIMARY);
+        world_report(&w, WEST, SERVER_STANDBY);
+        rows[i].held();
+        explain(&w.s, &w.o, 0, w.now, &why);
+        if (strstr(why.verdict, rows[i].remedy) == NULL)
+            fail_msg("%s: %s", rows[i].name, why.verdict);
+        assert_null(strstr(why.verdict, " ...")); /* nothing is cut off */
+    }
+}
+
+/* In the list, too: by what could take over and does not. */
+static void a_candidate_says_what_it_lacks(void **state)
+{
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    world_report(&w, EAST, SERVER_PRIMARY);
+    world_report(&w, WEST, SERVER_REWINDING);
+    explain(&w.s, &w.o, 0, w.now, &why);
+    for (unsigned i = 0; i < why.count; i++)
+        if (strcmp(why.list[i].name, "candidate-pg-west") == 0) {
+            assert_int_equal(why.list[i].role, COND_CANDIDATE);
+            assert_non_null(strstr(why.list[i].remedy, "wait until pg-west has its copy"));
+            return;
+        }
+    fail_msg("no candidate");
+}
+
+/* When a failed step is tried again: doubling, up to a limit; a stop never is. */
+static void a_failed_step_is_tried_again(void **state)
+{
+    static const struct {
+        enum step_kind kind;
+        uint32_t failures;
+        uint64_t since, left;
+    } table[] =
+        {
+            {STEP_FOLLOW, 1, 0, 500},
+            {STEP_FOLLOW, 2, 100, 900},
+            {STEP_FOLLOW, 20, 1000, 59000},
+            {STEP_FOLLOW, 1, 700, 0},
+            {STEP_LEAD, 20, 0, 30000},
+            {STEP_STOP, 1, 0, UINT64_MAX},
+            {STEP_CHECKPOINT, 1, 0, UINT64_MAX},
+        },
+      *row;
+
+    (void)state;
+    EACH (row, table) {
+        uint64_t ms = 0;
+        bool again;
+
+        world_steady(&w, SYNC_REQUIRED);
+        world_group(&w)->instances[WEST].step = (struct step){
+            .state = STEP_FAILED, .kind = row->kind, .failures = row->failures};
+        world_seen(&w)->instances[WEST].step_ended = w.now;
+        world_pass_ms(&w, row->since);
+        again = step_retry_in(&w.s, &w.o, 0, WEST, w.now, &ms);
+        assert_int_equal(again, row->left != UINT64_MAX);
+        if (again)
+            assert_int_equal(ms, row->left);
+        world_group(&w)->paused = true; /* nothing starts a server in a paused group */
+        again = step_retry_in(&w.s, &w.o, 0, WEST, w.now, &ms);
+        assert_int_equal(again, row->left != UINT64_MAX && row->kind != STEP_LEAD);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_hold_says_what_ends_it),
+        cmocka_unit_test(a_candidate_says_what_it_lacks),
+        cmocka_unit_test(a_failed_step_is_tried_again),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

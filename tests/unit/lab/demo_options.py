@@ -1,0 +1,59 @@
+"""deploy/demo refuses what the laboratory would refuse, before it installs or builds, and
+nothing that the laboratory takes."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+LAB, SOURCE = sys.argv[1:3]
+INSTALLED = 99
+
+
+def make_tree(top):
+    """A clone whose install-deps only says that it was reached."""
+    os.makedirs(os.path.join(top, "deploy"))
+    os.makedirs(os.path.join(top, "chaos"))
+    shutil.copy(os.path.join(SOURCE, "deploy/demo"), os.path.join(top, "deploy/demo"))
+    shutil.copy(os.path.join(SOURCE, "chaos/scenario.c"), os.path.join(top, "chaos"))
+    path = os.path.join(top, "deploy/install-deps")
+    with open(path, "w", encoding="ascii") as out:
+        out.write(f"#!/bin/sh\nexit {INSTALLED}\n")
+    os.chmod(path, 0o755)
+
+
+def demo(top, *words):
+    return subprocess.run([os.path.join(top, "deploy/demo"), *words], check=False,
+                          capture_output=True, text=True)
+
+
+def main():
+    usage = subprocess.run([LAB, "--help"], check=True, capture_output=True, text=True)
+    options = re.findall(r"^  (--[a-z]+)(?: ([A-Z]+))?", usage.stdout, re.M)
+    scenarios = re.findall(r"^      ([a-z-]+) ", usage.stdout, re.M)
+    assert len(options) >= 9 and len(scenarios) >= 12, usage.stdout
+    with tempfile.TemporaryDirectory() as top:
+        make_tree(top)
+        # As another user it ends one check later, and nothing is installed either way.
+        accepted = INSTALLED if os.geteuid() == 0 else 2
+        for words, named in ((["--bogus"], "--bogus"), (["--json", "--bogus=1"], "--bogus"),
+                             (["extra"], "extra"), (["--ttl"], "--ttl"),
+                             (["--scenario", "all,no-such"], "no-such"),
+                             (["--scenario=no-such"], "no-such")):
+            r = demo(top, *words)
+            assert r.returncode == 64 and named in r.stderr, (words, r)
+        for name, argument in options:
+            if name == "--help":
+                continue
+            value = {"NAME": "all", "MODE": "off"}.get(argument, "500")
+            r = demo(top, *([name, value] if argument else [name]))
+            assert r.returncode == accepted, (name, r)
+        for name in [*scenarios, "all", ",".join(scenarios[:3])]:
+            r = demo(top, f"--scenario={name}")
+            assert r.returncode == accepted, (name, r)
+        assert not os.path.exists(os.path.join(top, "build")), "something was built"
+
+
+main()
