@@ -4,7 +4,8 @@
  * Beside SQLite's file lies `mark`: the number of the last commit, written after each
  * commit; synced after a vote, at the start, and when there is nothing else to do. SQLite
  * takes a damaged frame in its write-ahead log for the end of the log, and would open an
- * older state without a word; a mark that is ahead of the database tells. (It can lag behind after a power cut; that is no damage.)
+ * older state without a word; a mark that is ahead of the database tells. (It can lag
+ * behind after a power cut; that is no damage.)
  *
  * Threads: one at a time.
  * Errors:  ERR_FULL, ERR_CORRUPT, ERR_BUSY, ERR_IO, ERR_NOMEM, with a text for people.

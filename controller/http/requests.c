@@ -112,9 +112,8 @@ void request_propose(struct api *a, const struct route *r, struct entry *e,
 /* ---- bodies ----------------------------------------------------------------------------
  */
 
-/* An object with these keys only; nothing at all is an empty one. NULL: answered. */
-static json_t *read_body(const struct api_request *raw, const char *const *keys,
-                         const struct asker *who)
+json_t *request_read_body(const struct api_request *raw, const char *const *keys,
+                          const struct asker *who)
 {
     json_error_t error = {0};
     json_t *body = raw->len == 0 ? json_object()
@@ -186,7 +185,7 @@ static void switchover(struct api *a, const struct route *r, const struct group 
 {
     static const char *const keys[] = {"to", "reason", NULL};
     struct entry e = {.kind = ENTRY_SWITCHOVER};
-    json_t *body = read_body(raw, keys, who);
+    json_t *body = request_read_body(raw, keys, who);
 
     if (body == NULL)
         return;
@@ -205,7 +204,7 @@ static void attach(struct api *a, const struct route *r, const struct group *g,
 {
     static const char *const keys[] = {"active", NULL};
     struct entry e = {.kind = ENTRY_ATTACH};
-    json_t *body = read_body(raw, keys, who);
+    json_t *body = request_read_body(raw, keys, who);
     const json_t *active = json_object_get(body, "active");
 
     if (body == NULL)
@@ -225,7 +224,7 @@ static void simple(struct api *a, const struct route *r, enum entry_kind kind,
 {
     static const char *const keys[] = {NULL};
     struct entry e = {.kind = kind};
-    json_t *body = read_body(raw, keys, who);
+    json_t *body = request_read_body(raw, keys, who);
 
     if (body == NULL)
         return;
@@ -245,7 +244,7 @@ static void pause_or_resume(struct api *a, const struct route *r, const struct g
         simple(a, r, pause ? ENTRY_PAUSE : ENTRY_RESUME, raw, who);
         return;
     }
-    body = read_body(raw, (const char *const[]){NULL}, who);
+    body = request_read_body(raw, (const char *const[]){NULL}, who);
     if (body == NULL)
         return;
     json_decref(body);
@@ -294,7 +293,7 @@ static void abort_run(struct api *a, const struct route *r, const struct api_req
     struct entry e = {.kind = ENTRY_RUN_ABORT, .run_abort = {.run = r->run}};
     const struct group *g = NULL;
     struct api_facts f;
-    json_t *body = read_body(raw, keys, who);
+    json_t *body = request_read_body(raw, keys, who);
 
     if (body == NULL)
         return;
@@ -359,7 +358,7 @@ static bool read_failover(const struct group *g, const struct api_request *raw,
                           struct failover_ask *ret, const struct asker *who)
 {
     static const char *const keys[] = {"to", "reason", "even_if_healthy", NULL};
-    json_t *body = read_body(raw, keys, who);
+    json_t *body = request_read_body(raw, keys, who);
     struct err err = {0};
     bool good;
 
@@ -500,67 +499,6 @@ void requests_close(struct api *a)
     }
 }
 
-/* ---- controllers ------------------------------------------------------------------------
- */
-
-/* One that still answers is stopped first, by whoever is sure of it: two of one name would
- * take turns. */
-static bool may_replace(const struct api_facts *f, const char *name,
-                        const struct asker *who)
-{
-    for (unsigned i = 0; i < f->controller_count; i++) {
-        const struct api_controller *c = &f->controllers[i];
-        const struct controller *r = state_controller(f->state, c->id);
-
-        if (strcmp(c->name, name) != 0)
-            continue;
-        if (!c->self && (!c->up || r == NULL))
-            return true;
-        answer_error(who, 409, "still-there",
-                     "controller %s (id %" PRIu64 ") still answers: stop it for good first "
-                     "(systemctl disable --now ringfenced there)",
-                     name, c->id);
-        return false;
-    }
-    answer_error(who, 404, "unknown-controller",
-                 "there is no controller %s; `ringfence status` lists them", name);
-    return false;
-}
-
-static void replace(struct api *a, const struct route *r, const struct api_request *raw,
-                    const struct asker *who)
-{
-    static const char *const keys[] = {"id", NULL};
-    struct entry e = {.kind = ENTRY_CONTROLLER_REPLACE};
-    json_t *body = read_body(raw, keys, who);
-    struct api_facts f;
-
-    if (body == NULL)
-        return;
-    e.controller_replace.id = (uint64_t)json_integer_value(json_object_get(body, "id"));
-    json_decref(body);
-    if (e.controller_replace.id == 0 || e.controller_replace.id > INT64_MAX) {
-        answer_error(
-            who, 400, "bad-request",
-            "id: the number of the new controller is expected, one that none has had");
-        return;
-    }
-    api_facts(a, &f);
-    if (!may_replace(&f, r->group, who))
-        return;
-    (void)snprintf(e.controller_replace.name, sizeof e.controller_replace.name, "%s",
-                   r->group);
-    for (unsigned i = 0; i < f.state->controller_count; i++)
-        if (strcmp(f.state->controllers[i].name, r->group) == 0)
-            e.controller_replace.former = f.state->controllers[i].id;
-    if (e.controller_replace.former == 0) {
-        answer_error(who, 409, "not-possible-now",
-                     "controller %s has not announced itself yet", r->group);
-        return;
-    }
-    request_propose(a, r, &e, who);
-}
-
 /* ---- which one -------------------------------------------------------------------------
  */
 
@@ -597,7 +535,7 @@ void request_handle(struct api *a, const struct route *r, const struct api_reque
     else if (r->kind == ROUTE_ABORT)
         abort_run(a, r, raw, who);
     else if (r->kind == ROUTE_REPLACE)
-        replace(a, r, raw, who);
+        request_replace(a, r, raw, who);
     else
         of_a_group(a, r, raw, who);
 }
