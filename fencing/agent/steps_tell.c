@@ -138,7 +138,8 @@ static bool is_urgent(struct inst *i, const ProtobufCMessage *m)
     if (buf_reserve(&now, protobuf_c_message_get_packed_size(&r.base) + 1, NULL) != 0)
         return true;
     now.len = protobuf_c_message_pack(&r.base, now.data);
-    same = now.len == i->said.len && memcmp(now.data, i->said.data, now.len) == 0;
+    same = now.len == i->said.len && /* an empty buffer has no address */
+           (now.len == 0 || memcmp(now.data, i->said.data, now.len) == 0);
     buf_free(&i->said);
     i->said = now;
     return !same || mono_now().ns < i->fast_until.ns;
