@@ -176,6 +176,14 @@ static const struct map_field refused_rows[] = {
 static MAP_TYPE(map_refused, rf__log__refused__descriptor, struct entry_refused,
                 refused_rows, NULL);
 
+static const struct map_field controller_replace_rows[] = {
+    ROW_NAME(1, struct entry_controller_replace, name),
+    ROW_NUMBER(2, struct entry_controller_replace, id, 1, UINT64_MAX),
+    ROW_NUMBER(3, struct entry_controller_replace, former, 1, UINT64_MAX),
+};
+static MAP_TYPE(map_controller_replace, rf__log__controller_replace__descriptor,
+                struct entry_controller_replace, controller_replace_rows, NULL);
+
 #define BODY(kind, group, number, member, type)                                            \
     {                                                                                      \
         kind, ENTRY_GROUP_##group, number, offsetof(struct entry, member), &(type)         \
@@ -206,6 +214,7 @@ static const struct entry_body bodies[] = {
     NO_BODY(ENTRY_DETACH),
     BODY(ENTRY_ATTACH, NEEDED, 23, attach, map_attach),
     BODY(ENTRY_REFUSED, EITHER, 24, refused, map_refused),
+    BODY(ENTRY_CONTROLLER_REPLACE, NONE, 25, controller_replace, map_controller_replace),
 };
 _Static_assert(ARRAY_LEN(bodies) == ENTRY_KIND_COUNT - 1, "a kind of entry without a row");
 

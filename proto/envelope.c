@@ -139,8 +139,19 @@ int snapshot_seal(const struct snapshot_envelope *s, struct buf *out, struct err
     msg.taken_by = s->taken_by;
     msg.wall_ms = s->wall_ms;
     msg.chain = bytes(s->chain, sizeof s->chain);
+    msg.members_index = s->members_index;
+    msg.members = bytes(s->members, s->members_len);
     msg.body = bytes(s->body, s->len);
     return pack_sealed(&msg.base, out, err);
+}
+
+static size_t varint_size(size_t value)
+{
+    size_t n = 1;
+
+    for (; value >= 0x80; value >>= 7)
+        n++;
+    return n;
 }
 
 int snapshot_open(const uint8_t *data, size_t len, struct snapshot_envelope *ret,
@@ -148,6 +159,7 @@ int snapshot_open(const uint8_t *data, size_t len, struct snapshot_envelope *ret
 {
     AUTO(drop_message) ProtobufCMessage *base = NULL;
     const Rf__SnapshotEnvelope *msg;
+    const uint8_t *body;
     int status = unpack_sealed(&rf__snapshot_envelope__descriptor, data, len, &base, err);
 
     if (status != 0)
@@ -156,12 +168,18 @@ int snapshot_open(const uint8_t *data, size_t len, struct snapshot_envelope *ret
     status = check_hash(msg->chain.len, err);
     if (status != 0)
         return status;
+    body = data + len - CRC_FIELD_SIZE - msg->body.len;
     *ret = (struct snapshot_envelope){.version = msg->version,
                                       .index = msg->index,
                                       .term = msg->term,
                                       .taken_by = msg->taken_by,
                                       .wall_ms = msg->wall_ms,
-                                      .body = data + len - CRC_FIELD_SIZE - msg->body.len,
+                                      .members_index = msg->members_index,
+                                      /* In front of body, its tag and its length. */
+                                      .members = body - varint_size(msg->body.len) - 1 -
+                                                 msg->members.len,
+                                      .members_len = msg->members.len,
+                                      .body = body,
                                       .len = msg->body.len};
     memcpy(ret->chain, msg->chain.data, sizeof ret->chain);
     return 0;

@@ -37,6 +37,9 @@ struct snapshot_envelope {
     uint64_t taken_by;    /* node id */
     uint64_t wall_ms;
     uint8_t chain[ENVELOPE_HASH_SIZE]; /* hash of the last command's envelope */
+    uint64_t members_index;            /* the entry that `members` is the data of */
+    const uint8_t *members;
+    size_t members_len;
     const uint8_t *body;
     size_t len;
 };

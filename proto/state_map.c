@@ -216,5 +216,6 @@ static const struct map_field state_rows[] = {
     ROW_MESSAGES(5, struct state, agents, agent_count, map_agent),
     ROW_MESSAGES(6, struct state, controllers, controller_count, map_controller),
     ROW_MESSAGES(7, struct state, tombstones, tombstone_count, map_tombstone),
+    ROW_ANY(8, struct state, controller_id_max),
 };
 MAP_TYPE(map_state, rf__log__snapshot__descriptor, struct state, state_rows, check_state);

@@ -1,4 +1,4 @@
-/* Commands that ask for a change of one group. */
+/* Commands that ask for a change: of one group, or of the controllers. */
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -345,6 +345,33 @@ enum cli_exit cli_remove(struct cli *cli)
     result = cli_ask(cli, "DELETE", path, NULL, &answer);
     if (result == CLI_OK)
         tell(cli, answer, "removed, entry ", "index", "");
+    json_decref(answer);
+    return result;
+}
+
+enum cli_exit cli_controller_replace(struct cli *cli)
+{
+    const char *name = cli_operand(cli, 0), *id = cli_value(cli, "id");
+    char path[PATH_MAX_BYTES], *end = NULL;
+    unsigned long long number = id != NULL ? strtoull(id, &end, 10) : 0;
+    json_t *answer = NULL, *body;
+    enum cli_exit result;
+
+    if (number == 0 || *end != '\0')
+        return cli_usage(cli, "controller replace: expected --id N, a number above 0");
+    if (!cli_name_ok(cli, "controller", name))
+        return CLI_USAGE;
+    snprintf(path, sizeof path, "/v1/controllers/%s/replace", name);
+    body = json_pack("{s:I}", "id", (json_int_t)number);
+    result = cli_ask(cli, "POST", path, body, &answer);
+    if (result == CLI_OK && cli->json)
+        cli_print_json(cli, answer);
+    else if (result == CLI_OK)
+        fprintf(cli->out,
+                "controller %s: id %llu takes its place as soon as it is there "
+                "(ringfenced --join); follow it with `ringfence status --watch`\n",
+                name, number);
+    json_decref(body);
     json_decref(answer);
     return result;
 }

@@ -57,6 +57,11 @@ static const struct help_option log_options[] = {
     {"json", 0, NULL, "print every entry as JSON, one per line"},
     NO_OPTIONS};
 
+static const struct help_option replace_options[] = {
+    {"id", 0, "N", "id of the new controller: a number that none has had"},
+    {"json", 0, NULL, "print the answer as JSON"},
+    NO_OPTIONS};
+
 static const struct help_option pki_init_options[] = {
     {"dir", 0, "DIR", "where the CA and what it issues is kept (made, 0700)"},
     {"cluster", 0, "NAME", "the cluster's name, as in the configuration files"},
@@ -216,6 +221,22 @@ static const struct cli_command remove_command = {
     1,
     cli_remove};
 
+static const struct cli_command controller_replace_command = {
+    {"controller replace", "NAME",
+     "replace a controller that has lost its disk by a new one with a new id",
+     "On the new host (or the old one with an empty data_dir): the old configuration and "
+     "certificate, in `controllers` the new id beside this name, and its address if it has "
+     "another one; start it once with `ringfenced --join`. Then this command, on a host "
+     "whose "
+     "controller runs. The others learn id and address from the log, and their files may "
+     "lag. "
+     "The newcomer gets the log, and votes when it has all of it; `ringfence status` shows "
+     "when. An id is never used again.",
+     replace_options},
+    1,
+    1,
+    cli_controller_replace};
+
 static const struct cli_command doctor_command = {
     {"doctor", "", "check this host: gate, clocks, disk, server, reachability of the peers",
      "Asks the controller and the agent of this host, whichever run (or only the one of "
@@ -268,6 +289,7 @@ static const struct cli_command *const commands[] = {
     &version_command,
     &pki_init_command,
     &pki_issue_command,
+    &controller_replace_command,
     NULL,
 };
 
@@ -290,6 +312,7 @@ static const struct help_command *const helps[] = {
     &version_command.help,
     &pki_init_command.help,
     &pki_issue_command.help,
+    &controller_replace_command.help,
     NULL,
 };
 

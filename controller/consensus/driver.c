@@ -12,18 +12,13 @@ enum { INSTALL_TIMEOUT_FACTOR = 10 }; /* election timeouts until a snapshot is s
 
 /* ---- life ---------------------------------------------------------------------------- */
 
-static int by_id(const void *a, const void *b)
-{
-    const struct voter *x = a, *y = b;
-
-    return (x->id > y->id) - (x->id < y->id);
-}
-
 static int check_voters(const struct driver_config *c, struct err *err)
 {
     bool self = false;
 
-    if (c->n_voters == 0 || c->n_voters > CONSENSUS_VOTERS_MAX)
+    if (c->n_voters == 0)
+        return 0; /* it joins */
+    if (c->n_voters > CONSENSUS_VOTERS_MAX)
         return err_set(err, ERR_INVAL, "%u voters, 1 to %d are possible", c->n_voters,
                        CONSENSUS_VOTERS_MAX);
     for (unsigned i = 0; i < c->n_voters; i++) {
@@ -61,24 +56,16 @@ static int check_config(const struct driver_config *c, struct err *err)
 
 static int encode_voters(const struct driver_config *c, struct buf *out, struct err *err)
 {
-    struct voter sorted[CONSENSUS_VOTERS_MAX];
-    struct raft_configuration conf;
-    struct raft_buffer bytes = {0};
-    int code = 0, status;
+    struct members m = {0};
 
-    memcpy(sorted, c->voters, c->n_voters * sizeof *sorted);
-    qsort(sorted, c->n_voters, sizeof *sorted, by_id); /* equal bytes on every node */
-    raft_configuration_init(&conf);
-    for (unsigned i = 0; i < c->n_voters && code == 0; i++)
-        code = raft_configuration_add(&conf, sorted[i].id, sorted[i].name, RAFT_VOTER);
-    if (code == 0)
-        code = raft_configuration_encode(&conf, &bytes);
-    raft_configuration_close(&conf);
-    if (code != 0)
-        return err_set(err, ERR_NOMEM, "list of voters: %s", raft_strerror(code));
-    status = buf_append(out, bytes.base, bytes.len, err);
-    raft_free(bytes.base);
-    return status;
+    for (unsigned i = 0; i < c->n_voters; i++) {
+        struct member one = {.id = c->voters[i].id, .votes = true};
+
+        memcpy(one.name, c->voters[i].name, sizeof one.name);
+        if (members_add(&m, &one, err) != 0)
+            return err->code;
+    }
+    return members_encode(&m, out, err); /* equal bytes on every node */
 }
 
 int driver_bootstrap_entry(const struct driver_config *config, struct buf *out,
@@ -90,36 +77,33 @@ int driver_bootstrap_entry(const struct driver_config *config, struct buf *out,
         err = &local;
     if (check_config(config, err) != 0)
         return err->code;
+    if (config->n_voters == 0)
+        return err_set(err, ERR_INVAL, "no voters");
     return encode_voters(config, out, err);
 }
 
-static int compute_digest(struct driver *d, struct err *err)
+int driver_digest(const struct driver_config *config, uint64_t *ret_digest, struct err *err)
 {
-    struct buf all = {0};
+    AUTO(buf_free) struct buf all = {0};
     uint8_t hash[ENVELOPE_HASH_SIZE], number[8];
-    int status;
+    uint64_t digest = 0;
 
     for (unsigned i = 0; i < sizeof number; i++)
-        number[i] = (uint8_t)(d->config.incarnation >> (8 * i));
-    status = buf_append(&all, number, sizeof number, err);
-    if (status == 0)
-        status = buf_append(&all, d->cluster, strlen(d->cluster) + 1, err);
-    if (status == 0)
-        status = buf_append(&all, d->voters_entry.data, d->voters_entry.len, err);
-    if (status == 0) {
-        envelope_hash(all.data, all.len, hash);
-        for (unsigned i = 0; i < 8; i++)
-            d->digest = d->digest << 8 | hash[i];
-    }
-    buf_free(&all);
-    return status;
+        number[i] = (uint8_t)(config->incarnation >> (8 * i));
+    if (buf_append(&all, number, sizeof number, err) != 0 ||
+        buf_append(&all, config->cluster, strlen(config->cluster) + 1, err) != 0 ||
+        encode_voters(config, &all, err) != 0)
+        return err->code;
+    envelope_hash(all.data, all.len, hash);
+    for (unsigned i = 0; i < sizeof digest; i++)
+        digest = digest << 8 | hash[i];
+    *ret_digest = digest;
+    return 0;
 }
 
 static int open_engine(struct driver *d, struct err *err)
 {
-    const struct voter *self = &d->voters[driver_voter_position(d, d->config.id)];
-
-    if (raft_init(&d->raft, NULL, NULL, d->config.id, self->name) != 0)
+    if (raft_init(&d->raft, NULL, NULL, d->config.id, "self") != 0)
         return err_set(err, ERR_NOMEM, "raft engine");
     d->raft_open = true;
     d->raft.tracer = NULL;
@@ -143,7 +127,7 @@ void driver_free(struct driver *d)
     dlog_free(&d->log);
     stored_snapshot_free(&d->snapshot);
     stored_snapshot_free(&d->coming);
-    buf_free(&d->voters_entry);
+    buf_free(&d->decided);
     free(d->writes);
     free(d);
 }
@@ -164,18 +148,26 @@ int driver_new(struct driver **ret_driver, const struct driver_config *config,
     if (d == NULL)
         return err_set(err, ERR_NOMEM, "raft driver");
     d->config = *config;
-    memcpy(d->voters, config->voters, config->n_voters * sizeof *d->voters);
-    qsort(d->voters, config->n_voters, sizeof *d->voters, by_id);
     memcpy(d->cluster, config->cluster, strlen(config->cluster) + 1);
-    d->config.voters = d->voters;
     d->config.cluster = d->cluster;
+    d->digest = config->digest;
     dlog_reset(&d->log, 1, NULL);
-    if (encode_voters(&d->config, &d->voters_entry, err) != 0 ||
-        compute_digest(d, err) != 0 || open_engine(d, err) != 0)
+    if (config->digest == 0 && config->n_voters != 0 &&
+        driver_digest(config, &d->digest, err) != 0)
+        return err->code;
+    d->config.voters = NULL; /* the caller's */
+    if (open_engine(d, err) != 0)
         return err->code;
     *ret_driver = TAKE(d);
     return 0;
 }
+
+void driver_know_store(struct driver *d, uint64_t id, uint64_t store)
+{
+    driver_slot(d, id)->store = store;
+}
+
+void driver_set_digest(struct driver *d, uint64_t digest) { d->digest = digest; }
 
 uint64_t driver_cluster_digest(const struct driver *d) { return d->digest; }
 
@@ -194,16 +186,24 @@ bool driver_is_authoritative(const struct driver *d)
            d->own_term_index != 0 && d->applied_index >= d->own_term_index;
 }
 
-static void peer_status(const struct driver *d, unsigned position, struct driver_peer *ret)
+static void peer_status(const struct driver *d, const struct member *m,
+                        struct driver_peer *ret)
 {
+    const struct slot *slot = driver_slot_of(d, m->id);
     raft_index match = 0;
 
-    *ret = (struct driver_peer){.id = d->voters[position].id,
-                                .contact_ms = d->contact[position]};
+    *ret = (struct driver_peer){
+        .id = m->id, .votes = m->votes, .contact_ms = slot != NULL ? slot->contact : 0};
     if (raft_match_index(&d->raft, ret->id, &match) != 0)
         return;
     ret->match_index = match;
-    ret->caught_up = driver_peer_caught_up(d, position);
+    ret->caught_up = driver_peer_caught_up(d, m->id);
+}
+
+const struct members *driver_members(const struct driver *d, bool *ret_committed)
+{
+    *ret_committed = d->members_uncommitted == 0;
+    return &d->members;
 }
 
 void driver_status(const struct driver *d, struct driver_status *ret_status)
@@ -225,7 +225,7 @@ void driver_status(const struct driver *d, struct driver_status *ret_status)
     if (s->commit_index < d->ordered_index)
         s->commit_index = d->ordered_index;
     memcpy(s->chain, d->ordered_chain, CHAIN_SIZE);
-    for (unsigned i = 0; i < d->config.n_voters && d->role.role == ROLE_LEADER; i++)
-        if (d->voters[i].id != d->config.id)
-            peer_status(d, i, &s->peers[s->n_peers++]);
+    for (unsigned i = 0; i < d->members.n && d->role.role == ROLE_LEADER; i++)
+        if (d->members.list[i].id != d->config.id)
+            peer_status(d, &d->members.list[i], &s->peers[s->n_peers++]);
 }

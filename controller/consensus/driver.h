@@ -38,12 +38,12 @@
 #ifndef RF_CONSENSUS_DRIVER_H
 #define RF_CONSENSUS_DRIVER_H
 
-#include "controller/consensus/message.h"
+#include "controller/consensus/members.h"
 
-enum { VOTER_NAME_SIZE = 64, CHAIN_SIZE = 32 };
+enum { CHAIN_SIZE = 32 };
 
-/* The cluster as it is bootstrapped; it never changes afterwards (ERR_CONFLICT if tried).
- */
+/* The cluster as it is bootstrapped. Later the log says who belongs to it (members.h), and
+ * driver_change() changes that. */
 struct voter {
     uint64_t id; /* > 0 */
     char name[VOTER_NAME_SIZE];
@@ -55,24 +55,29 @@ enum driver_without {
     WITHOUT_REJECTION_FILTER = 2,   /* replication stall */
     WITHOUT_VOTE_STATE_FILTER = 4,  /* stale union read */
     WITHOUT_STALE_REPLY_FILTER = 8, /* a refusal of an old term read as success */
-    WITHOUT_REWRITE_GUARD = 16      /* acknowledges entries that a queued write undoes */
+    WITHOUT_REWRITE_GUARD = 16,     /* acknowledges entries that a queued write undoes */
+    WITHOUT_LIST_ALONE =
+        32 /* lists of members tracked at the wrong index, or two at once */
 };
 
 struct driver_config {
-    uint64_t id;         /* this node; must be among the voters */
+    uint64_t id;         /* this node; among the voters, unless it joins */
     const char *cluster; /* name; part of the digest that every message carries */
     uint64_t incarnation;
-    const struct voter *voters;
-    unsigned n_voters;       /* 1..CONSENSUS_VOTERS_MAX */
-    uint32_t election_ms;    /* a follower waits 1 to 2 times this */
-    uint32_t heartbeat_ms;   /* at most a third of election_ms */
-    uint32_t trailing;       /* entries kept behind a snapshot for slow followers */
-    uint32_t seed;           /* from getrandom(); from the seed in the simulator */
+    const struct voter *voters; /* of the bootstrap */
+    unsigned n_voters;     /* 1..CONSENSUS_VOTERS_MAX; 0: joins, with nothing in its log */
+    uint32_t election_ms;  /* a follower waits 1 to 2 times this */
+    uint32_t heartbeat_ms; /* at most a third of election_ms */
+    uint32_t trailing;     /* entries kept behind a snapshot for slow followers */
+    uint32_t seed;         /* from getrandom(); from the seed in the simulator */
     unsigned without_filter; /* enum driver_without, tests only */
+    uint64_t digest;         /* 0: made of cluster, incarnation and voters */
+    uint64_t store;          /* of this node: in every message; 0: none (simulation) */
 };
 
 /* What the disk holds at the start. A node that never ran has exactly what
- * driver_bootstrap_entry() gives as entry 1, term 1, no vote, no snapshot. */
+ * driver_bootstrap_entry() gives as entry 1, term 1, no vote, no snapshot; one that joins
+ * has term 1 and nothing. */
 struct driver_state {
     uint64_t term, vote;
     uint64_t snapshot_index, snapshot_term; /* 0: none */
@@ -183,13 +188,22 @@ void driver_drop(struct driver **d);
 MUST_USE int driver_bootstrap_entry(const struct driver_config *config, struct buf *out,
                                     struct err *err);
 
-/* Digest of cluster name, incarnation and voters; in every message, compared by the
- * receiver, so that a node with another list of voters is told so and never counted. */
+/* What driver_new() makes of a configuration with voters. ERR_NOMEM, ERR_INVAL */
+MUST_USE int driver_digest(const struct driver_config *config, uint64_t *ret_digest,
+                           struct err *err);
+
+/* Digest of cluster name, incarnation and the voters of the bootstrap; in every message,
+ * compared by the receiver, so that a node of another cluster is told so and never counted.
+ * It outlives every change of members. One that joins learns it before it starts. */
 uint64_t driver_cluster_digest(const struct driver *d);
+void driver_set_digest(struct driver *d, uint64_t digest);
+
+/* Which store belongs to that voter (kin.h): messages from another one are ERR_CONFLICT. 0:
+ * not checked. */
+void driver_know_store(struct driver *d, uint64_t id, uint64_t store);
 
 /* First input, once. Gives RESTORE for the snapshot; APPLY orders follow as the cluster's
  * commit index becomes known. Every error is fatal here.
- *   ERR_CONFLICT  the stored voters are not the configured ones
  *   ERR_CORRUPT           indexes or terms that cannot be */
 MUST_USE int driver_start(struct driver *d, uint64_t now_ms,
                           const struct driver_state *state, struct orders *out,
@@ -211,7 +225,8 @@ MUST_USE int driver_tick(struct driver *d, uint64_t now_ms, struct orders *out,
 /* A decoded message. The caller has made sure that msg->from is who sent it (the
  * certificate). Not fatal, the message is dropped and nothing changes:
  *   ERR_BADMSG    no correct node can have sent this
- *   ERR_CONFLICT  the sender's cluster digest differs: other voters or another cluster */
+ *   ERR_CONFLICT  the sender's cluster digest differs: other voters or another cluster; or
+ * it has another store than its id is known with: it lost its disk */
 MUST_USE int driver_receive(struct driver *d, uint64_t now_ms,
                             const struct consensus_msg *msg, struct orders *out,
                             struct err *err);
@@ -246,6 +261,14 @@ void driver_applied(struct driver *d, uint64_t index);
 MUST_USE int driver_transfer(struct driver *d, uint64_t now_ms, uint64_t target,
                              struct orders *out, struct err *err);
 
+/* Make `to` the list of members: one step (members_is_step), and this node still a voter.
+ * It counts from the moment it is in a log; it is decided when it is committed. Not fatal:
+ *   ERR_NOTLEADER  not the leader, its barrier is not applied yet, or handing over
+ *   ERR_BUSY       the last change is not committed yet
+ *   ERR_INVAL      not one step, or without this node, or a new member without a store */
+MUST_USE int driver_change(struct driver *d, uint64_t now_ms, const struct members *to,
+                           struct orders *out, uint64_t ret_index_term[2], struct err *err);
+
 /* The application's state as of its applied index, to be sealed and stored; entries more
  * than `trailing` behind it are then dropped. Not fatal:
  *   ERR_BUSY  another one is being stored or installed, or nothing was applied since
@@ -260,7 +283,8 @@ struct driver_peer {
     uint64_t id;
     uint64_t match_index; /* known to be stored there; leader only */
     uint64_t contact_ms;  /* time of its last answer in this term; 0: none */
-    bool caught_up;       /* has all that we have, and answered within election_ms */
+    bool votes;
+    bool caught_up; /* has all that we have, and answered within election_ms */
 };
 
 struct driver_status {
@@ -277,6 +301,9 @@ struct driver_status {
 };
 
 void driver_status(const struct driver *d, struct driver_status *ret_status);
+
+/* The newest list in this node's log; *ret_committed: it is the one that is decided. */
+const struct members *driver_members(const struct driver *d, bool *ret_committed);
 
 /* Leader, and an entry of its own term has been committed and applied here: so everything
  * that earlier leaders committed has been applied too. Even then another leader may exist:

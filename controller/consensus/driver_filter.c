@@ -28,22 +28,21 @@ static int check_other_leader(const struct driver *d, const struct consensus_msg
     return 0;
 }
 
-/* The list of voters is entry 1 and never changes: the engine decodes such entries without
- * looking at their length, and tracks one in the middle of a batch at the wrong index. */
+/* The engine decodes lists of members without looking at their length. (It also tracks one
+ * in the middle of a batch at the wrong index: driver_receive.c.) */
 static int check_append(const struct driver *d, const struct consensus_msg *msg,
                         struct err *err)
 {
     const struct cmsg_append_entries *a = &msg->append_entries;
+    struct members m;
 
     for (unsigned i = 0; i < a->n_entries; i++) {
         const struct consensus_entry *e = &a->entries[i];
 
-        if (e->kind != ENTRY_VOTERS)
-            continue;
-        if (a->prev_log_index + i != 0 || e->len != d->voters_entry.len ||
-            memcmp(e->data, d->voters_entry.data, e->len) != 0)
-            return err_set(err, ERR_CONFLICT, "other voters at index %" PRIu64,
-                           a->prev_log_index + i + 1);
+        if (e->kind == ENTRY_VOTERS && members_decode(e->data, e->len, &m, err) != 0)
+            return err->code;
+        if (a->prev_log_index + i == 0 && e->kind != ENTRY_VOTERS)
+            return err_set(err, ERR_BADMSG, "entry 1 is no list of members");
     }
     return check_other_leader(d, msg, err);
 }
@@ -55,6 +54,7 @@ static int check_install(const struct driver *d, const struct consensus_msg *msg
 {
     const struct cmsg_install_snapshot *s = &msg->install_snapshot;
     struct snapshot_envelope e;
+    struct members m;
 
     if (check_other_leader(d, msg, err) != 0)
         return err->code;
@@ -67,7 +67,7 @@ static int check_install(const struct driver *d, const struct consensus_msg *msg
     if (e.index != s->last_index || e.term != s->last_term)
         return err_set(err, ERR_BADMSG, "snapshot of %" PRIu64 " holds %" PRIu64,
                        s->last_index, e.index);
-    return 0;
+    return members_decode(e.members, e.members_len, &m, err);
 }
 
 /* Stale union read: in 0.22.1 the first thing that a vote result touches is the candidate's
@@ -80,7 +80,8 @@ static int check_vote_result(const struct driver *d, const struct consensus_msg 
 
     if (without(d, WITHOUT_VOTE_STATE_FILTER))
         return 0;
-    if (d->raft.state != RAFT_CANDIDATE)
+    if (d->raft.state != RAFT_CANDIDATE ||
+        !members_find(&d->members, msg->from)->votes) /* a member: is_heard() */
         return 1;
     if (v->granted && v->pre_vote && msg->term > raft_current_term(&d->raft) + 1)
         return err_set(err, ERR_BADMSG, "pre-vote for term %" PRIu64 " in term %llu",
@@ -119,17 +120,50 @@ static int amend_append_result(const struct driver *d, struct consensus_msg *msg
     return 0;
 }
 
+/* I7: a voter that lost its disk has forgotten its votes and what it acknowledged. Its
+ * empty successor under the same id is another one, whatever it says. */
+static int check_store(const struct driver *d, const struct consensus_msg *msg,
+                       struct err *err)
+{
+    const struct member *m = members_find(&d->members, msg->from);
+    const struct slot *slot = driver_slot_of(d, msg->from);
+    uint64_t store = slot != NULL ? slot->store : 0;
+
+    if (m != NULL && m->store != 0)
+        store = m->store;
+    if (store == 0 || store == msg->store)
+        return 0;
+    return err_set(err, ERR_CONFLICT,
+                   "controller %s (id %" PRIu64 ") speaks from another data directory than "
+                   "the one it had: it has forgotten its votes and is not counted; stop it "
+                   "and replace it (ringfence controller replace)",
+                   m != NULL ? m->name : "?", msg->from);
+}
+
+/* Who leads or asks for a vote may be somebody whose list this node's log does not have
+ * yet: a newcomer hears only of the old ones at first. Its own list decides whether a
+ * leader leads. Whatever is counted here must come from a member. */
+static bool is_heard(const struct driver *d, const struct consensus_msg *msg)
+{
+    return msg->type == CMSG_APPEND_ENTRIES || msg->type == CMSG_INSTALL_SNAPSHOT ||
+           msg->type == CMSG_REQUEST_VOTE || members_find(&d->members, msg->from) != NULL;
+}
+
 int driver_filter_in(struct driver *d, struct consensus_msg *msg, struct err *err)
 {
     if (msg->cluster != d->digest)
         return err_set(err, ERR_CONFLICT,
-                       "node %" PRIu64 " belongs to another cluster or has another list of "
-                       "voters: compare the controllers' configuration files",
+                       "node %" PRIu64
+                       " belongs to another cluster, or was bootstrapped with "
+                       "another list of controllers: compare the configuration files",
                        msg->from);
-    if (msg->to != d->config.id || msg->from == d->config.id ||
-        driver_voter_position(d, msg->from) < 0)
+    if (msg->to != d->config.id || msg->from == d->config.id)
         return err_set(err, ERR_BADMSG, "%s from %" PRIu64 " to %" PRIu64,
                        consensus_msg_name(msg->type), msg->from, msg->to);
+    if (!is_heard(d, msg))
+        return 1;
+    if (check_store(d, msg, err) != 0)
+        return err->code;
     switch (msg->type) {
     case CMSG_REQUEST_VOTE:
     case CMSG_TIMEOUT_NOW:

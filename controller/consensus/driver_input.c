@@ -86,13 +86,53 @@ int driver_submit(struct driver *d, uint64_t now_ms, const struct proposal *p,
     return driver_finish(d, 0);
 }
 
-bool driver_peer_caught_up(const struct driver *d, unsigned position)
+/* ---- members ------------------------------------------------------------------------- */
+
+static int check_change(const struct driver *d, const struct members *to, struct err *err)
 {
+    const struct member *self = members_find(to, d->config.id);
+
+    if (!driver_is_authoritative(d) || raft_transferee(&d->raft) != 0)
+        return err_set(err, ERR_NOTLEADER, "not the leader");
+    if (d->members_uncommitted != 0)
+        return err_set(err, ERR_BUSY, "the last change of members is not committed yet");
+    if (!members_is_step(&d->members, to) || self == NULL || !self->votes)
+        return err_set(err, ERR_INVAL, "no step from one list of members to the next");
+    for (unsigned i = 0; i < to->n; i++)
+        if (to->list[i].store == 0 && members_find(&d->members, to->list[i].id) == NULL)
+            return err_set(err, ERR_INVAL, "%s comes without a store", to->list[i].name);
+    return 0;
+}
+
+/* The entry is alone in its batch here; on followers driver_receive() sees to it. */
+int driver_change(struct driver *d, uint64_t now_ms, const struct members *to,
+                  struct orders *out, uint64_t ret_index_term[2], struct err *err)
+{
+    AUTO(buf_free) struct buf list = {0};
+    struct err local;
+    uint64_t index;
+
+    if (err == NULL)
+        err = &local;
+    if (driver_begin(d, now_ms, out, err) != 0)
+        return err->code;
+    index = dlog_last(&d->log) + 1;
+    if (check_change(d, to, err) != 0 || members_encode(to, &list, err) != 0 ||
+        driver_submit_entry(d, ENTRY_VOTERS, list.data, list.len, err) != 0)
+        return driver_finish(d, err->code);
+    ret_index_term[0] = index;
+    ret_index_term[1] = raft_current_term(&d->raft);
+    return driver_finish(d, 0);
+}
+
+bool driver_peer_caught_up(const struct driver *d, uint64_t id)
+{
+    const struct slot *slot = driver_slot_of(d, id);
     raft_index match = 0;
 
-    return raft_match_index(&d->raft, d->voters[position].id, &match) == 0 &&
-           match == dlog_last(&d->log) && d->contact[position] != 0 &&
-           d->now - d->contact[position] <= d->config.election_ms;
+    return raft_match_index(&d->raft, id, &match) == 0 && match == dlog_last(&d->log) &&
+           slot != NULL && slot->contact != 0 &&
+           d->now - slot->contact <= d->config.election_ms;
 }
 
 /* The engine would wait for a target that lacks entries, and then, with more entries under
@@ -100,17 +140,20 @@ bool driver_peer_caught_up(const struct driver *d, unsigned position)
  * So it is asked only when the target has everything. */
 static int choose_target(const struct driver *d, uint64_t *target, struct err *err)
 {
-    int position = driver_voter_position(d, *target);
+    const struct member *m;
 
-    for (unsigned i = 0; i < d->config.n_voters && *target == 0; i++)
-        if (d->voters[i].id != d->config.id && driver_peer_caught_up(d, i))
-            *target = d->voters[position = (int)i].id;
+    for (unsigned i = 0; i < d->members.n && *target == 0; i++) {
+        m = &d->members.list[i];
+        if (m->id != d->config.id && m->votes && driver_peer_caught_up(d, m->id))
+            *target = m->id;
+    }
     if (*target == 0)
         return err_set(err, ERR_BUSY, "no follower has caught up");
-    if (position < 0 || *target == d->config.id)
+    m = members_find(&d->members, *target);
+    if (m == NULL || !m->votes || *target == d->config.id)
         return err_set(err, ERR_NOTFOUND, "%" PRIu64 " is not another voter", *target);
-    if (!driver_peer_caught_up(d, (unsigned)position))
-        return err_set(err, ERR_BUSY, "%s has not caught up", d->voters[position].name);
+    if (!driver_peer_caught_up(d, *target))
+        return err_set(err, ERR_BUSY, "%s has not caught up", m->name);
     return 0;
 }
 
@@ -203,9 +246,10 @@ static int own_snapshot_stored(struct driver *d, struct err *err)
 
     ev.snapshot.metadata.index = d->coming.index;
     ev.snapshot.metadata.term = d->coming.term;
-    ev.snapshot.metadata.configuration_index = 1;
+    ev.snapshot.metadata.configuration_index = d->coming.members_index;
     ev.snapshot.trailing = d->config.trailing;
-    if (driver_decode_voters(d, &ev.snapshot.metadata.configuration, err) != 0)
+    if (driver_configuration(&d->coming.members, &ev.snapshot.metadata.configuration,
+                             err) != 0)
         return err->code;
     d->taking = false;
     adopt_coming(d);
@@ -222,9 +266,10 @@ static int install_stored(struct driver *d, struct err *err)
 
     ev.persisted_snapshot.metadata.index = d->coming.index;
     ev.persisted_snapshot.metadata.term = d->coming.term;
-    ev.persisted_snapshot.metadata.configuration_index = 1;
+    ev.persisted_snapshot.metadata.configuration_index = d->coming.members_index;
     ev.persisted_snapshot.last = true;
-    if (driver_decode_voters(d, &ev.persisted_snapshot.metadata.configuration, err) != 0)
+    if (driver_configuration(&d->coming.members,
+                             &ev.persisted_snapshot.metadata.configuration, err) != 0)
         return err->code;
     d->installing = false;
     adopt_coming(d);
@@ -288,6 +333,9 @@ static int seal_snapshot(struct driver *d, const struct proposal *p, struct err 
     struct snapshot_envelope e = {.index = d->applied_index,
                                   .taken_by = d->config.id,
                                   .wall_ms = p->wall_ms,
+                                  .members_index = d->decided_index,
+                                  .members = d->decided.data,
+                                  .members_len = d->decided.len,
                                   .body = p->body,
                                   .len = p->len};
 
@@ -297,10 +345,7 @@ static int seal_snapshot(struct driver *d, const struct proposal *p, struct err 
     stored_snapshot_free(&d->coming);
     if (snapshot_seal(&e, &d->coming.sealed, err) != 0)
         return err->code;
-    d->coming.index = e.index;
-    d->coming.term = e.term;
-    memcpy(d->coming.chain, e.chain, CHAIN_SIZE);
-    return 0;
+    return stored_snapshot_take(&d->coming, &e, err);
 }
 
 static int order_own_snapshot(struct driver *d, struct err *err)
@@ -327,7 +372,7 @@ static int order_own_snapshot(struct driver *d, struct err *err)
 int driver_snapshot_taken(struct driver *d, uint64_t now_ms, const struct proposal *state,
                           struct orders *out, struct err *err)
 {
-    enum { ENVELOPE_ROOM = 256 };
+    enum { ENVELOPE_ROOM = 256 + MEMBERS_BYTES_MAX };
     struct err local;
 
     if (err == NULL)

@@ -26,16 +26,30 @@ struct stored_snapshot {
     uint64_t index, term;
     uint8_t chain[CHAIN_SIZE];
     struct buf sealed;
+    struct buf members; /* as of it, and which entry said so */
+    uint64_t members_index;
+};
+
+/* What is kept of a member by id, since positions change. */
+struct slot {
+    uint64_t id;
+    uint64_t store;   /* of the bootstrap; 0: not checked */
+    uint64_t contact; /* time of its last answer to this leader; 0: none */
 };
 
 struct driver {
     struct raft raft;
     bool raft_open, started, failed;
     struct driver_config config;
-    struct voter voters[CONSENSUS_VOTERS_MAX]; /* sorted by id; config.voters points here */
     char cluster[VOTER_NAME_SIZE];
-    struct buf voters_entry; /* the configuration as libraft encodes it */
     uint64_t digest;
+
+    struct members members; /* as the engine has them now: the newest list in the log */
+    const void *members_at; /* the engine's list and its two indexes when we looked */
+    uint64_t members_committed, members_uncommitted;
+    struct buf decided; /* the newest list that was ordered to be applied, and its index */
+    uint64_t decided_index;
+    struct slot slots[CONSENSUS_VOTERS_MAX];
 
     uint64_t now;
     struct dlog log;
@@ -55,7 +69,6 @@ struct driver {
     uint64_t own_term_index; /* first index of our own term as leader; 0: not ordered yet */
 
     struct order_role role; /* as last told */
-    uint64_t contact[CONSENSUS_VOTERS_MAX];
 
     const struct consensus_msg *incoming; /* during driver_receive() */
     struct orders *out;                   /* during an input */
@@ -78,10 +91,18 @@ MUST_USE int driver_submit_entry(struct driver *d, enum consensus_entry_kind kin
 MUST_USE int driver_order_write(struct driver *d, const struct write *w,
                                 const struct order *order, struct err *err);
 MUST_USE int driver_order_restore(struct driver *d, struct err *err);
-MUST_USE int driver_decode_voters(struct driver *d, struct raft_configuration *ret,
+/* The engine's form of a list of members that has been checked. */
+MUST_USE int driver_configuration(const struct buf *list, struct raft_configuration *ret,
                                   struct err *err);
-/* -1: no voter. */
-int driver_voter_position(const struct driver *d, uint64_t id);
+/* What the engine goes by now becomes ours. */
+MUST_USE int driver_follow_members(struct driver *d, struct err *err);
+struct slot *driver_slot(struct driver *d, uint64_t id);
+/* NULL: none yet. */
+const struct slot *driver_slot_of(const struct driver *d, uint64_t id);
+struct snapshot_envelope;
+/* Everything but the sealed bytes. ERR_BADMSG: its list of members is none. */
+MUST_USE int stored_snapshot_take(struct stored_snapshot *s,
+                                  const struct snapshot_envelope *e, struct err *err);
 void stored_snapshot_free(struct stored_snapshot *s);
 
 /* ---- driver_input.c ---- */
@@ -91,7 +112,7 @@ void stored_snapshot_free(struct stored_snapshot *s);
 MUST_USE int driver_begin(struct driver *d, uint64_t now_ms, struct orders *out,
                           struct err *err);
 MUST_USE int driver_finish(struct driver *d, int status);
-bool driver_peer_caught_up(const struct driver *d, unsigned position);
+bool driver_peer_caught_up(const struct driver *d, uint64_t id);
 
 /* ---- driver_filter.c ---- */
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "controller/consensus/driver_internal.h"
+#include "proto/envelope.h"
 
 /* The engine wants one allocation per batch, which it frees or gives back; the bytes stay
  * where they are, in the message. */
@@ -33,17 +34,23 @@ static int append_event(const struct consensus_msg *m, struct raft_message *r,
     return 0;
 }
 
-static int install_event(struct driver *d, const struct consensus_msg *m,
-                         struct raft_message *r, struct err *err)
+static int install_event(const struct consensus_msg *m, struct raft_message *r,
+                         struct err *err)
 {
     const struct cmsg_install_snapshot *s = &m->install_snapshot;
+    struct snapshot_envelope e;
+    struct buf list = {0};
 
+    if (snapshot_open(s->data, s->len, &e, err) != 0)
+        return err->code;
+    list.data = (uint8_t *)e.members; /* only read */
+    list.len = e.members_len;
     r->type = RAFT_INSTALL_SNAPSHOT;
     r->install_snapshot = (struct raft_install_snapshot){.term = m->term,
                                                          .last_index = s->last_index,
                                                          .last_term = s->last_term,
-                                                         .conf_index = 1};
-    if (driver_decode_voters(d, &r->install_snapshot.conf, err) != 0)
+                                                         .conf_index = e.members_index};
+    if (driver_configuration(&list, &r->install_snapshot.conf, err) != 0)
         return err->code;
     r->install_snapshot.data.len = 1;
     r->install_snapshot.data.base = raft_malloc(1);
@@ -60,13 +67,15 @@ enum { VOTE_VERSION = 2, APPEND_RESULT_VERSION = 2 };
 static int to_raft(struct driver *d, const struct consensus_msg *m, struct raft_message *r,
                    struct raft_entry *entries, struct err *err)
 {
+    const struct member *from = members_find(&d->members, m->from);
+
     *r = (struct raft_message){.server_id = m->from};
-    r->server_address = d->voters[driver_voter_position(d, m->from)].name;
+    r->server_address = from != NULL ? from->name : "leader";
     switch (m->type) {
     case CMSG_APPEND_ENTRIES:
         return append_event(m, r, entries, err);
     case CMSG_INSTALL_SNAPSHOT:
-        return install_event(d, m, r, err);
+        return install_event(m, r, err);
     case CMSG_APPEND_ENTRIES_RESULT:
         r->type = RAFT_APPEND_ENTRIES_RESULT;
         r->append_entries_result = (struct raft_append_entries_result){
@@ -105,12 +114,55 @@ static int to_raft(struct driver *d, const struct consensus_msg *m, struct raft_
     return err_set(err, ERR_BADMSG, "message of type %d", (int)m->type);
 }
 
-int driver_receive(struct driver *d, uint64_t now_ms, const struct consensus_msg *msg,
-                   struct orders *out, struct err *err)
+static int step_message(struct driver *d, const struct consensus_msg *m, struct err *err)
 {
     struct raft_entry entries[CONSENSUS_BATCH_MAX];
     struct raft_message r;
     struct raft_event ev = {.type = RAFT_RECEIVE};
+
+    if (to_raft(d, m, &r, entries, err) != 0)
+        return err->code;
+    d->incoming = m;
+    ev.time = d->now;
+    ev.receive.message = &r;
+    return driver_step(d, &ev, err);
+}
+
+/* Two defects of 0.22.1 around lists of members. One that is not the first new entry of its
+ * message is tracked at the wrong index. And a list that is committed by the very message
+ * that brings the next one is not taken for the committed one, so that, should the next one
+ * be cut off again, the engine falls back to the one before both. So what comes before a
+ * list is a message of its own, though it be empty: it commits, and the list follows. */
+static int step_append(struct driver *d, const struct consensus_msg *m, struct err *err)
+{
+    const struct cmsg_append_entries *a = &m->append_entries;
+    unsigned from = 0;
+
+    for (unsigned i = 0; i <= a->n_entries; i++) {
+        struct consensus_msg part = *m;
+        struct cmsg_append_entries *p = &part.append_entries;
+        int status;
+
+        if (i < a->n_entries &&
+            (a->entries[i].kind != ENTRY_VOTERS || a->prev_log_index + i == 0))
+            continue;
+        if (from != 0) {
+            p->prev_log_index += from;
+            p->prev_log_term = a->entries[from - 1].term;
+        }
+        p->entries = a->entries + from;
+        p->n_entries = i - from;
+        from = i;
+        status = step_message(d, &part, err);
+        if (status != 0)
+            return status;
+    }
+    return 0;
+}
+
+int driver_receive(struct driver *d, uint64_t now_ms, const struct consensus_msg *msg,
+                   struct orders *out, struct err *err)
+{
     struct consensus_msg m = *msg;
     struct err local;
     int status;
@@ -123,11 +175,9 @@ int driver_receive(struct driver *d, uint64_t now_ms, const struct consensus_msg
     if (status != 0)
         return driver_finish(d, status > 0 ? 0 : status);
     if (m.type == CMSG_APPEND_ENTRIES_RESULT && m.term == raft_current_term(&d->raft))
-        d->contact[driver_voter_position(d, m.from)] = d->now;
-    if (to_raft(d, &m, &r, entries, err) != 0)
-        return driver_finish(d, err->code);
-    d->incoming = &m;
-    ev.time = d->now;
-    ev.receive.message = &r;
-    return driver_finish(d, driver_step(d, &ev, err));
+        driver_slot(d, m.from)->contact = d->now;
+    if (m.type == CMSG_APPEND_ENTRIES &&
+        (d->config.without_filter & (unsigned)WITHOUT_LIST_ALONE) == 0)
+        return driver_finish(d, step_append(d, &m, err));
+    return driver_finish(d, step_message(d, &m, err));
 }

@@ -17,20 +17,20 @@ static int load_snapshot(struct driver *d, const struct driver_state *s, struct 
     if (e.index != s->snapshot_index || e.term != s->snapshot_term)
         return err_set(err, ERR_CORRUPT, "stored snapshot of %" PRIu64 " holds %" PRIu64,
                        s->snapshot_index, e.index);
-    d->snapshot.index = e.index;
-    d->snapshot.term = e.term;
-    memcpy(d->snapshot.chain, e.chain, CHAIN_SIZE);
+    if (stored_snapshot_take(&d->snapshot, &e, err) != 0)
+        return err->code = ERR_CORRUPT;
     return buf_append(&d->snapshot.sealed, s->snapshot, s->snapshot_len, err);
 }
 
-/* The engine asserts these, and does not look at the length of the list of voters. */
+/* The engine asserts these, and does not look at the length of a list of members. */
 static int check_state(const struct driver *d, const struct driver_state *s,
                        struct err *err)
 {
     uint64_t term = 0;
+    struct members m;
 
     if (s->term == 0 || s->first_index == 0 || s->first_index > s->snapshot_index + 1 ||
-        (s->snapshot_index == 0 && s->n_entries == 0) ||
+        (s->snapshot_index == 0 && s->n_entries == 0 && d->config.n_voters != 0) ||
         s->first_index + s->n_entries < s->snapshot_index + 1)
         return err_set(err, ERR_CORRUPT,
                        "stored log: term %" PRIu64 ", snapshot %" PRIu64
@@ -44,14 +44,10 @@ static int check_state(const struct driver *d, const struct driver_state *s,
             return err_set(err, ERR_CORRUPT, "stored entry %" PRIu64 " of term %" PRIu64,
                            s->first_index + i, e->term);
         term = e->term;
-        if ((e->kind == ENTRY_VOTERS) != (s->first_index + i == 1))
+        if ((s->first_index + i == 1 && e->kind != ENTRY_VOTERS) ||
+            (e->kind == ENTRY_VOTERS && members_decode(e->data, e->len, &m, NULL) != 0))
             return err_set(err, ERR_CORRUPT, "stored entry %" PRIu64 " of kind %d",
                            s->first_index + i, (int)e->kind);
-        if (e->kind == ENTRY_VOTERS && (e->len != d->voters_entry.len ||
-                                        memcmp(e->data, d->voters_entry.data, e->len) != 0))
-            return err_set(err, ERR_CONFLICT,
-                           "the configured voters are not those this directory was "
-                           "bootstrapped with: put the old list back");
     }
     return 0;
 }
@@ -84,8 +80,9 @@ static int start_engine(struct driver *d, const struct driver_state *s, struct e
         entries[i].term = s->entries[i].term;
         entries[i].type = (enum raft_entry_type)s->entries[i].kind;
         entries[i].buf.len = s->entries[i].len;
-        entries[i].buf.base =
-            s->entries[i].kind == ENTRY_VOTERS ? d->voters_entry.data : NULL;
+        entries[i].buf.base = NULL;
+        if (s->entries[i].kind == ENTRY_VOTERS) /* only read */
+            memcpy(&entries[i].buf.base, &s->entries[i].data, sizeof(void *));
     }
     ev.start.term = s->term;
     ev.start.voted_for = s->vote;
@@ -95,8 +92,8 @@ static int start_engine(struct driver *d, const struct driver_state *s, struct e
     if (s->snapshot_index != 0) {
         md.index = s->snapshot_index;
         md.term = s->snapshot_term;
-        md.configuration_index = 1;
-        if (driver_decode_voters(d, &md.configuration, err) != 0) {
+        md.configuration_index = d->snapshot.members_index;
+        if (driver_configuration(&d->snapshot.members, &md.configuration, err) != 0) {
             raft_free(entries);
             return err->code;
         }

@@ -10,26 +10,85 @@
 #include "controller/consensus/driver_internal.h"
 #include "proto/envelope.h"
 
-int driver_voter_position(const struct driver *d, uint64_t id)
+const struct slot *driver_slot_of(const struct driver *d, uint64_t id)
 {
-    for (unsigned i = 0; i < d->config.n_voters; i++)
-        if (d->voters[i].id == id)
-            return (int)i;
-    return -1;
+    for (unsigned i = 0; i < CONSENSUS_VOTERS_MAX; i++)
+        if (d->slots[i].id == id)
+            return &d->slots[i];
+    return NULL;
+}
+
+/* There are as many as members can be: where all are taken, one is of nobody who is left.
+ */
+struct slot *driver_slot(struct driver *d, uint64_t id)
+{
+    unsigned at = 0;
+
+    for (unsigned i = CONSENSUS_VOTERS_MAX; i-- > 0;) {
+        if (d->slots[i].id == id)
+            return &d->slots[i];
+        if (members_find(&d->members, d->slots[i].id) == NULL)
+            at = i;
+    }
+    d->slots[at] = (struct slot){.id = id};
+    return &d->slots[at];
 }
 
 void stored_snapshot_free(struct stored_snapshot *s)
 {
     buf_free(&s->sealed);
+    buf_free(&s->members);
     *s = (struct stored_snapshot){0};
 }
 
-int driver_decode_voters(struct driver *d, struct raft_configuration *ret, struct err *err)
+int stored_snapshot_take(struct stored_snapshot *s, const struct snapshot_envelope *e,
+                         struct err *err)
 {
-    struct raft_buffer bytes = {d->voters_entry.data, d->voters_entry.len};
+    struct members m;
+
+    s->index = e->index;
+    s->term = e->term;
+    s->members_index = e->members_index;
+    memcpy(s->chain, e->chain, CHAIN_SIZE);
+    if (e->members_index == 0 || e->members_index > e->index)
+        return err_set(err, ERR_BADMSG, "snapshot of %" PRIu64 " with members of %" PRIu64,
+                       e->index, e->members_index);
+    if (members_decode(e->members, e->members_len, &m, err) != 0)
+        return err->code;
+    return buf_append(&s->members, e->members, e->members_len, err);
+}
+
+int driver_configuration(const struct buf *list, struct raft_configuration *ret,
+                         struct err *err)
+{
+    struct raft_buffer bytes = {list->data, list->len};
 
     if (raft_configuration_decode(&bytes, ret) != 0)
-        return err_set(err, ERR_NOMEM, "list of voters");
+        return err_set(err, ERR_NOMEM, "list of members");
+    return 0;
+}
+
+int driver_follow_members(struct driver *d, struct err *err)
+{
+    const struct raft *r = &d->raft;
+    struct members m = {0};
+
+    if (d->members_at == r->configuration.servers && d->members.n == r->configuration.n &&
+        d->members_committed == r->configuration_committed_index &&
+        d->members_uncommitted == r->configuration_uncommitted_index)
+        return 0;
+    for (unsigned i = 0; i < r->configuration.n; i++) {
+        const struct raft_server *server = &r->configuration.servers[i];
+        struct member one;
+
+        if (!members_read(server->id, server->address, server->role == RAFT_VOTER, &one) ||
+            members_add(&m, &one, err) != 0)
+            return err_set(err, ERR_CORRUPT, "list of members: %s", server->address);
+    }
+    d->members = m;
+    d->members_at = r->configuration.servers;
+    d->members_committed = r->configuration_committed_index;
+    d->members_uncommitted = r->configuration_uncommitted_index;
     return 0;
 }
 
@@ -147,10 +206,8 @@ static int order_install(struct driver *d, struct raft_update *u, struct err *er
     stored_snapshot_free(&d->coming); /* one of our own that was not stored yet is older */
     d->taking = false;
     d->installing = true;
-    d->coming.index = s->last_index;
-    d->coming.term = s->last_term;
-    memcpy(d->coming.chain, e.chain, CHAIN_SIZE);
-    if (buf_append(&d->coming.sealed, s->data, s->len, err) != 0)
+    if (stored_snapshot_take(&d->coming, &e, err) != 0 ||
+        buf_append(&d->coming.sealed, s->data, s->len, err) != 0)
         return err_wrap(err, "snapshot");
     w.epoch = ++d->log_epoch;
     dlog_reset(&d->log, s->last_index + 1, e.chain);
@@ -169,6 +226,11 @@ int driver_order_restore(struct driver *d, struct err *err)
         return err_wrap(err, "snapshot of %" PRIu64, d->snapshot.index);
     memcpy(d->ordered_chain, e.chain, CHAIN_SIZE);
     d->ordered_index = d->snapshot.index;
+    d->decided.len = 0;
+    d->decided_index = d->snapshot.members_index;
+    if (buf_append(&d->decided, d->snapshot.members.data, d->snapshot.members.len, err) !=
+        0)
+        return err->code;
     o.restore = (struct order_restore){d->snapshot.index, d->snapshot.term, e.body, e.len};
     return orders_add(d->out, &o, err);
 }
@@ -203,8 +265,10 @@ static void fill_install(struct driver *d, const struct raft_install_snapshot *s
 static void fill_message(struct driver *d, const struct raft_message *r,
                          struct consensus_msg *m)
 {
-    *m = (struct consensus_msg){
-        .from = d->config.id, .to = r->server_id, .cluster = d->digest};
+    *m = (struct consensus_msg){.from = d->config.id,
+                                .to = r->server_id,
+                                .cluster = d->digest,
+                                .store = d->config.store};
     switch (r->type) {
     case RAFT_APPEND_ENTRIES:
         fill_append(d, &r->append_entries, m);
@@ -281,7 +345,8 @@ static int order_role(struct driver *d, struct err *err)
         return 0;
     if (o.role.role == ROLE_LEADER &&
         (d->role.role != ROLE_LEADER || d->role.term != o.role.term)) {
-        memset(d->contact, 0, sizeof d->contact);
+        for (unsigned i = 0; i < CONSENSUS_VOTERS_MAX; i++)
+            d->slots[i].contact = 0;
         d->own_term_index = 0;
     }
     d->role = o.role;
@@ -327,12 +392,18 @@ static int order_apply(struct driver *d, uint64_t index, const struct consensus_
     return orders_add(d->out, &o, err);
 }
 
-static int feed_configuration(struct driver *d, uint64_t index, struct err *err)
+/* A list of members that is decided: for the next snapshot, and for the engine. */
+static int feed_configuration(struct driver *d, uint64_t index,
+                              const struct consensus_entry *e, struct err *err)
 {
     struct raft_event ev = {.time = d->now, .type = RAFT_CONFIGURATION};
 
+    d->decided.len = 0;
+    d->decided_index = index;
+    if (buf_append(&d->decided, e->data, e->len, err) != 0)
+        return err->code;
     ev.configuration.index = index;
-    if (driver_decode_voters(d, &ev.configuration.conf, err) != 0)
+    if (driver_configuration(&d->decided, &ev.configuration.conf, err) != 0)
         return err->code;
     return driver_step(d, &ev, err);
 }
@@ -351,7 +422,7 @@ static int order_applies(struct driver *d, struct err *err)
                            index);
         if (order_apply(d, index, e, err) != 0)
             return err->code;
-        if (e->kind == ENTRY_VOTERS && feed_configuration(d, index, err) != 0)
+        if (e->kind == ENTRY_VOTERS && feed_configuration(d, index, e, err) != 0)
             return err->code;
     }
     return 0;
@@ -359,6 +430,8 @@ static int order_applies(struct driver *d, struct err *err)
 
 static int carry_out(struct driver *d, struct raft_update *u, struct err *err)
 {
+    if (driver_follow_members(d, err) != 0)
+        return err->code;
     /* The library's flag macros have no parentheses. */
     if (((u->flags & (RAFT_UPDATE_CURRENT_TERM)) != 0 ||
          (u->flags & (RAFT_UPDATE_VOTED_FOR)) != 0) &&

@@ -161,6 +161,7 @@ int consensus_msg_encode(const struct consensus_msg *msg, struct buf *out, struc
     p.msg.from = msg->from;
     p.msg.to = msg->to;
     p.msg.cluster = msg->cluster;
+    p.msg.store = msg->store;
     p.msg.term = msg->term;
     fill_body(&p, msg);
     len = rf__raft_msg__get_packed_size(&p.msg);
@@ -332,8 +333,11 @@ static int get_message(struct decoded *d, struct consensus_msg *ret, struct err 
     if (m->from == 0 || m->to == 0 || m->term == 0 || m->term > TERM_MAX)
         return err_set(err, ERR_BADMSG, "from %" PRIu64 " to %" PRIu64 " in term %" PRIu64,
                        m->from, m->to, m->term);
-    *ret = (struct consensus_msg){
-        .from = m->from, .to = m->to, .cluster = m->cluster, .term = m->term};
+    *ret = (struct consensus_msg){.from = m->from,
+                                  .to = m->to,
+                                  .cluster = m->cluster,
+                                  .store = m->store,
+                                  .term = m->term};
     return get_body(d, ret, err);
 }
 

@@ -34,7 +34,7 @@ enum {
 enum consensus_entry_kind {
     ENTRY_COMMAND = 1, /* data is a sealed envelope (proto/envelope.h) */
     ENTRY_BARRIER = 2, /* a leader's first entry; says nothing */
-    ENTRY_VOTERS = 3   /* index 1 only: the static list of voters */
+    ENTRY_VOTERS = 3   /* a list of members (members.h); entry 1 is one */
 };
 
 struct consensus_entry {
@@ -90,6 +90,7 @@ struct consensus_msg {
     enum consensus_msg_type type;
     uint64_t from, to; /* node ids, never 0 */
     uint64_t cluster;  /* digest of cluster name, incarnation and voters: see driver.h */
+    uint64_t store;    /* which store `from` has: kin.h */
     uint64_t term;
     union {
         struct cmsg_request_vote request_vote;

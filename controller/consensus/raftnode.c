@@ -9,51 +9,10 @@
 
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
+#include "controller/consensus/raftnode_private.h"
 #include "controller/base/mutant.h"
 
 enum { SNAPSHOT_EVERY_DEFAULT = 4096, HELD_MAX = 4096 };
-
-/* A message that waits until a vote is on disk. */
-struct held {
-    struct held *next;
-    uint64_t vote_seq, to;
-    size_t len;
-    uint8_t data[];
-};
-
-struct pending {
-    struct pending *next;
-    uint64_t index, term;
-    raftnode_done *on_done;
-    void *owner;
-    int status; /* once it is in the list of outcomes */
-};
-
-struct raftnode {
-    struct raftnode_callbacks callbacks;
-    uv_loop_t *loop;
-    uv_timer_t timer;
-    struct driver *driver;
-    struct store *store;
-    struct orders orders;
-    uint32_t snapshot_every;
-    uint64_t snapshot_index; /* applied when the last one was asked for */
-
-    bool busy; /* carrying orders out: no input may come in between */
-    bool stopped, closed, told_fatal;
-    struct err fatal;
-
-    uint64_t vote_seq, done_seq; /* last vote ordered; everything stored up to */
-    struct held *held, **held_tail;
-    size_t n_held;
-
-    struct pending *pending, **pending_tail; /* by index */
-    size_t n_pending;
-    struct pending *outcomes, **outcomes_tail; /* to be told when the orders are done */
-    bool role_changed, authoritative;
-};
-
-static void on_timer(uv_timer_t *timer);
 
 static uint64_t now_ms(void) { return mono_now().ns / NS_PER_MS; }
 
@@ -68,7 +27,7 @@ static void stop(struct raftnode *n, const struct err *err)
     n->stopped = true;
     n->fatal = *err;
     if (!uv_is_closing((uv_handle_t *)&n->timer))
-        uv_timer_start(&n->timer, on_timer, 0, 0);
+        uv_timer_start(&n->timer, raftnode_on_timer, 0, 0);
 }
 
 /* ---- sending ------------------------------------------------------------------------- */
@@ -137,6 +96,12 @@ static void decide_all(struct raftnode *n, int status)
         decide_first(n, status);
 }
 
+void raftnode_fail(struct raftnode *n, const struct err *err)
+{
+    stop(n, err);
+    decide_all(n, ERR_UNKNOWN);
+}
+
 /* Another term at its index means that it is lost, but for the submitter that is no more
  * than unknown: commands are idempotent. */
 static void decide_applied(struct raftnode *n, uint64_t index, uint64_t term)
@@ -199,7 +164,9 @@ static int carry_out(struct raftnode *n, const struct order *o, struct err *err)
         n->vote_seq = o->store_vote.seq;
         return store_put_vote(n->store, &o->store_vote, err);
     case ORDER_STORE_ENTRIES:
-        return store_put_entries(n->store, &o->store_entries, err);
+        if (store_put_entries(n->store, &o->store_entries, err) != 0)
+            return err->code;
+        return raftnode_put_marks(n, err);
     case ORDER_STORE_SNAPSHOT:
         return store_put_snapshot(n->store, &o->store_snapshot, err);
     case ORDER_SEND:
@@ -247,13 +214,13 @@ static int carry_out_all(struct raftnode *n, struct err *err)
     return status;
 }
 
-static void arm(struct raftnode *n)
+void raftnode_arm(struct raftnode *n)
 {
     uint64_t now = now_ms(), at = driver_timeout_ms(n->driver);
 
-    if (n->stopped || n->closed)
+    if (n->stopped || n->closed || !n->active)
         return;
-    uv_timer_start(&n->timer, on_timer, at > now ? at - now : 0, 0);
+    uv_timer_start(&n->timer, raftnode_on_timer, at > now ? at - now : 0, 0);
 }
 
 static int take_snapshot(struct raftnode *n, uint64_t applied, struct err *err)
@@ -301,17 +268,21 @@ static int settle(struct raftnode *n, int status, struct err *err)
         status = carry_out_all(n, err);
     else if (!driver_error_is_fatal(status))
         return status;
+    if (status == 0)
+        status = raftnode_follow_members(n, err);
     if (status == 0) {
         driver_status(n->driver, &st);
         if (st.applied_index >= n->snapshot_index + n->snapshot_every)
             status = take_snapshot(n, st.applied_index, err);
     }
     if (status != 0) {
-        stop(n, err);
-        decide_all(n, ERR_UNKNOWN);
+        raftnode_fail(n, err);
         return ERR_CLOSED;
     }
-    arm(n);
+    raftnode_arm(n);
+    if (!n->closed && !n->members_told && n->callbacks.on_members != NULL)
+        n->callbacks.on_members(n->callbacks.owner);
+    n->members_told = true;
     if (!n->closed)
         tell_role(n);
     if (!n->closed)
@@ -321,13 +292,21 @@ static int settle(struct raftnode *n, int status, struct err *err)
 
 /* ---- events -------------------------------------------------------------------------- */
 
-static void on_timer(uv_timer_t *timer)
+void raftnode_on_timer(uv_timer_t *timer)
 {
     struct raftnode *n = timer->data;
     struct err err;
 
     if (n->closed)
         return;
+    if (!n->stopped && n->kin_asked) {
+        n->kin_asked = false;
+        if (n->callbacks.on_kin != NULL)
+            n->callbacks.on_kin(n->callbacks.owner);
+        if (!n->closed)
+            raftnode_arm(n);
+        return;
+    }
     if (!n->stopped) {
         (void)settle(n, driver_tick(n->driver, now_ms(), &n->orders, &err), &err);
         return;
@@ -354,10 +333,7 @@ static void on_stored(void *owner, uint64_t seq)
 
 static void on_store_fatal(void *owner, const struct err *err)
 {
-    struct raftnode *n = owner;
-
-    stop(n, err);
-    decide_all(n, ERR_UNKNOWN);
+    raftnode_fail(owner, err);
 }
 
 /* ---- life ---------------------------------------------------------------------------- */
@@ -404,9 +380,17 @@ static int open_store(struct raftnode *n, const struct raftnode_config *c,
                               .node_id = c->driver.id,
                               .incarnation = c->driver.incarnation,
                               .allow_bootstrap = c->allow_bootstrap,
+                              .allow_join = c->allow_join,
                               .stall_ms = c->stall_ms,
                               .vfs = c->vfs};
-    int status = driver_bootstrap_entry(&c->driver, &entry, err);
+    int status;
+
+    while (sc.new_id == 0)
+        if (getrandom(&sc.new_id, sizeof sc.new_id, 0) != (ssize_t)sizeof sc.new_id)
+            return err_errno(err, errno, "getrandom");
+    status = driver_digest(&c->driver, &sc.digest, err);
+    if (status == 0)
+        status = driver_bootstrap_entry(&c->driver, &entry, err);
 
     sc.bootstrap_entry = entry.data;
     sc.bootstrap_len = entry.len;
@@ -420,6 +404,10 @@ static int open_driver(struct raftnode *n, const struct raftnode_config *c, stru
 {
     struct driver_config dc = c->driver;
 
+    dc.store = store_id(n->store);
+    if (store_digest(n->store) == 0)
+        dc.n_voters = 0; /* the others know whom it joins */
+
     if (dc.seed == 0 && getrandom(&dc.seed, sizeof dc.seed, 0) != (ssize_t)sizeof dc.seed)
         return err_errno(err, errno, "getrandom");
     return driver_new(&n->driver, &dc, err);
@@ -427,11 +415,11 @@ static int open_driver(struct raftnode *n, const struct raftnode_config *c, stru
 
 static int start(struct raftnode *n, const struct raftnode_config *c, struct err *err)
 {
-    struct driver_state state;
+    struct driver_state state = {0};
     int status;
 
-    if (check_name(c, err) != 0 || open_driver(n, c, err) != 0 ||
-        open_store(n, c, &state, err) != 0)
+    if (check_name(c, err) != 0 || open_store(n, c, &state, err) != 0 ||
+        open_driver(n, c, err) != 0 || raftnode_open_kin(n, c, err) != 0)
         return err->code;
     status = driver_start(n->driver, now_ms(), &state, &n->orders, err);
     store_loaded_free(n->store);
@@ -528,6 +516,8 @@ int raftnode_receive(struct raftnode *n, uint64_t from, const uint8_t *data, siz
         return err_set(err, ERR_PEER,
                        "a raft message of node %" PRIu64 " from node %" PRIu64, msg.from,
                        from);
+    if (!n->active)
+        return 0; /* not before its table of voters' stores is on disk */
     return settle(n, driver_receive(n->driver, now_ms(), &msg, &n->orders, err), err);
 }
 
@@ -540,6 +530,18 @@ int raftnode_transfer(struct raftnode *n, uint64_t target, struct err *err)
     if (check_open(n, err) != 0)
         return err->code;
     return settle(n, driver_transfer(n->driver, now_ms(), target, &n->orders, err), err);
+}
+
+int raftnode_change(struct raftnode *n, const struct members *to, struct err *err)
+{
+    struct err local;
+    uint64_t at[2];
+
+    if (err == NULL)
+        err = &local;
+    if (check_open(n, err) != 0)
+        return err->code;
+    return settle(n, driver_change(n->driver, now_ms(), to, &n->orders, at, err), err);
 }
 
 int raftnode_audit(struct raftnode *n, const struct audit_row *rows, size_t count,

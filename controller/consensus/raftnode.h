@@ -27,6 +27,7 @@
 #define RF_CONSENSUS_RAFTNODE_H
 
 #include "controller/consensus/driver.h"
+#include "controller/consensus/kin.h"
 #include "controller/consensus/store.h"
 
 enum { RAFTNODE_PENDING_MAX = 4096 }; /* submissions without an outcome yet */
@@ -49,6 +50,11 @@ struct raftnode_callbacks {
     /* Role, leader or term changed, or the leader became authoritative. */
     void (*on_role)(void *owner, const struct driver_status *status);
     void (*on_fatal)(void *owner, const struct err *err);
+    /* Say hello to all others again. Not called from within raftnode_heard(). May be NULL.
+     */
+    void (*on_kin)(void *owner);
+    /* The list of members in this node's log is another one. May be NULL. */
+    void (*on_members)(void *owner);
     void *owner;
 };
 
@@ -57,6 +63,7 @@ struct raftnode_config {
     const char *node;            /* this node's name */
     const char *dir;
     bool allow_bootstrap;    /* store.h says when */
+    bool allow_join;         /* likewise: a new node with a new id */
     uint32_t snapshot_every; /* applied entries between snapshots; 0: 4096 */
     uint32_t stall_ms;       /* 0: 5000 */
     const char *vfs;         /* tests only; NULL else */
@@ -65,8 +72,8 @@ struct raftnode_config {
 struct raftnode;
 
 /* Opens the directory (blocking, errors as store_open()), restores and starts. `send` may
- * be called before it returns. The name in config->node must be that of driver.id in the
- * list of voters (ERR_INVAL). */
+ * be called before it returns. The name in config->node must be that of
+ * driver.id in the list of voters (ERR_INVAL). */
 MUST_USE int raftnode_open(struct raftnode **ret_node, struct uv_loop_s *loop,
                            const struct raftnode_config *config,
                            const struct raftnode_callbacks *callbacks, struct err *err);
@@ -75,6 +82,22 @@ MUST_USE int raftnode_open(struct raftnode **ret_node, struct uv_loop_s *loop,
  * fine. The loop frees the rest. Hand leadership over first to spare the others an
  * election. */
 void raftnode_close(struct raftnode *n);
+
+/* Before anything else passes between two nodes, each says hello (kin.h): on every new
+ * stream, and whenever on_kin() asks for it. A node takes part in nothing before its table
+ * of the voters' stores is assembled and on disk. ERR_CONFLICT  refuse that node, err->text
+ * says why: it lost its disk, or an old copy of its directory was put back ERR_CLOSED
+ * stopped; also when that was said of us: on_fatal() tells, and every later start is
+ * refused */
+void raftnode_hello(const struct raftnode *n, struct kin_hello *ret);
+MUST_USE int raftnode_heard(struct raftnode *n, const char *name, const struct kin_hello *h,
+                            struct err *err);
+/* That node says it has so many commits: what it must come back with (kin.h). */
+void raftnode_note_mark(struct raftnode *n, uint64_t id, uint64_t mark);
+/* Synced commits of our own store, to be said to the others now and then. */
+uint64_t raftnode_mark(const struct raftnode *n);
+/* It takes part in Raft. */
+bool raftnode_is_assembled(const struct raftnode *n);
 
 /* status 0: committed and applied here at `index` (apply() ran just before).
  * ERR_UNKNOWN: leadership was lost, it may yet be committed. ERR_CLOSED likewise. */
@@ -99,6 +122,12 @@ MUST_USE int raftnode_receive(struct raftnode *n, uint64_t from, const uint8_t *
  * region: design section 3). Errors of driver_transfer(), ERR_CLOSED. on_role tells the
  * rest. */
 MUST_USE int raftnode_transfer(struct raftnode *n, uint64_t target, struct err *err);
+
+/* The list of members in this node's log; *ret_decided: that one is committed. */
+const struct members *raftnode_members(const struct raftnode *n, bool *ret_decided);
+/* One step to another list. Errors of driver_change(), ERR_CLOSED. Its outcome shows in
+ * raftnode_members(), here or at the next leader. */
+MUST_USE int raftnode_change(struct raftnode *n, const struct members *to, struct err *err);
 
 /* Audit rows of the entry being applied, in apply(). Written behind it, skipped when it is
  * an entry that was audited before a restart. */

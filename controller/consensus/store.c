@@ -13,7 +13,7 @@
 #include "controller/base/assert.h"
 #include "controller/consensus/store_thread.h"
 
-enum { STALL_DEFAULT_MS = 5000, STALL_TICKS = 5 };
+enum { STALL_DEFAULT_MS = 5000, STALL_TICKS = 5, SCRUB_DEFAULT_MS = 1000 };
 
 /* ---- opening ------------------------------------------------------------------------- */
 
@@ -71,11 +71,11 @@ static int load(struct store *s, const struct store_config *c, struct driver_sta
         db_open(&s->db, c, err) != 0 || db_identify(&s->db, c, err) != 0 ||
         sync_dir(c->dir, err) != 0)
         return err->code;
-    if (fsync(s->db.mark_fd) != 0)
-        return err_errno(err, errno, "sync %s/mark", c->dir);
-    if (db_load(&s->db, ret, &s->loaded, err) != 0)
+    if (db_mark_sync(&s->db, err) != 0 || db_load(&s->db, ret, &s->loaded, err) != 0)
         return err->code;
-    return db_make_room(&s->db, c->wal_pages, err);
+    if (db_make_room(&s->db, c->wal_pages, err) != 0 || db_mark_write(&s->db, err) != 0)
+        return err->code;
+    return db_mark_sync(&s->db, err);
 }
 
 static void release(struct store *s)
@@ -111,9 +111,12 @@ static void tell_done(struct store *s, struct op_list *done)
             seq = op->seq;
     if (seq != 0 && !s->closed)
         s->callbacks.on_done(s->callbacks.owner, seq);
-    for (struct store_op *op = done->head; op != NULL && !s->closed; op = op->next)
+    for (struct store_op *op = done->head; op != NULL && !s->closed; op = op->next) {
         if (op->kind == OP_QUERY)
             op->query.reply(op->query.owner, op->query.rows, op->query.n, 0);
+        if (op->kind == OP_NOTE && op->note.on_stored != NULL)
+            op->note.on_stored(s->callbacks.owner);
+    }
 }
 
 static void on_async(uv_async_t *async)
@@ -155,10 +158,11 @@ static void on_watch(uv_timer_t *watch)
     }
     if (++s->watched_ticks < STALL_TICKS)
         return;
-    (void)err_set(&err, ERR_TIMEOUT,
-                  "the disk under %s has not finished a write within %" PRIu32
-                  " ms: a leader that cannot store must not lead; check the disk, restart",
-                  s->db.dir, s->stall_ms);
+    (void)err_set(
+        &err, ERR_TIMEOUT,
+        "the disk under %s has not finished a write within %" PRIu32
+        " ms: a leader that cannot store must not lead; check the disk, restart; " DB_CURE,
+        s->db.dir, s->stall_ms);
     s->stalled = true;
     tell_fatal(s, &err);
 }
@@ -207,6 +211,7 @@ int store_open(struct store **ret_store, struct uv_loop_s *loop,
     s->lock_fd = s->db.mark_fd = -1;
     s->callbacks = callbacks;
     s->stall_ms = config->stall_ms != 0 ? config->stall_ms : STALL_DEFAULT_MS;
+    s->scrub_ms = config->scrub_ms != 0 ? config->scrub_ms : SCRUB_DEFAULT_MS;
     if (s->stall_ms < STALL_TICKS)
         s->stall_ms = STALL_TICKS;
     op_list_init(&s->queue);
@@ -217,6 +222,7 @@ int store_open(struct store **ret_store, struct uv_loop_s *loop,
         release(s);
         return err->code;
     }
+    s->mark = s->db.tail.commits;
     if (open_handles(s, loop, err) != 0)
         return err->code;
     *ret_store = s;
@@ -224,6 +230,22 @@ int store_open(struct store **ret_store, struct uv_loop_s *loop,
 }
 
 void store_loaded_free(struct store *s) { db_loaded_free(&s->loaded); }
+
+uint64_t store_id(const struct store *s) { return s->db.store_id; }
+
+uint64_t store_digest(const struct store *s) { return s->db.digest; }
+
+const struct buf *store_loaded_kin(const struct store *s) { return &s->loaded.kin; }
+
+uint64_t store_mark(struct store *s)
+{
+    uint64_t mark;
+
+    uv_mutex_lock(&s->mutex);
+    mark = s->mark;
+    uv_mutex_unlock(&s->mutex);
+    return mark;
+}
 
 void store_close(struct store *s)
 {
@@ -250,7 +272,9 @@ void store_close(struct store *s)
 
 static int check_room(const struct store *s, const struct store_op *op, struct err *err)
 {
-    if (s->failed || s->stop || s->told_fatal)
+    if (s->failed) /* whoever hears of it first is told why */
+        return err_set(err, ERR_CLOSED, "%s", s->fatal.text);
+    if (s->stop || s->told_fatal)
         return err_set(err, ERR_CLOSED, "the store of %s has stopped", s->db.dir);
     if (s->queue.n >= STORE_QUEUE_MAX || s->queued_bytes + op->bytes > STORE_QUEUE_BYTES)
         return err_set(err, ERR_FULL,
@@ -350,6 +374,26 @@ int store_put_snapshot(struct store *s, const struct order_store_snapshot *o,
     op->bytes = o->len;
     op->snapshot = *o;
     op->snapshot.data = op->memory;
+    return enqueue(s, op, err);
+}
+
+int store_put_note(struct store *s, enum store_note note, const uint8_t *data, size_t len,
+                   store_noted *on_stored, struct err *err)
+{
+    struct store_op *op = op_new(OP_NOTE, 0, err);
+
+    if (op == NULL)
+        return ERR_NOMEM;
+    op->memory = malloc(len + 1);
+    if (op->memory == NULL) {
+        op_free(op);
+        return err_set(err, ERR_NOMEM, "note of %zu bytes", len);
+    }
+    memcpy(op->memory, data, len);
+    op->bytes = len;
+    op->note.note = note;
+    op->note.len = len;
+    op->note.on_stored = on_stored;
     return enqueue(s, op, err);
 }
 

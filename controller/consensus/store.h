@@ -9,8 +9,11 @@
  * It fails stop. Any error, and a disk that has not finished within stall_ms, calls
  * on_fatal once with a text for people; nothing is reported complete afterwards. Loading
  * checks every row's CRC and the chain of row hashes from the oldest entry to the recorded
- * end: damage, a missing row or a lost end is ERR_CORRUPT with the index and what to do,
- * never a silently shorter log.
+ * end, and every row of the audit trail (100,000 of them take a second): damage, a missing
+ * row or a lost end is ERR_CORRUPT with the index and what to do, never a silently shorter
+ * log. What is loaded is on the disk then, though a former life's sync of it had failed
+ * (store_wal.c). While it runs the same is checked again, a few rows each second and all of
+ * them in turn: damage stops the node before the row is needed.
  *
  * A voter with an empty directory must never rejoin under its old id: it has forgotten
  * whom it voted for and what it acknowledged, so a committed entry could be lost. No node
@@ -65,11 +68,15 @@ struct store_config {
     uint64_t node_id;
     uint64_t incarnation; /* of the cluster; written at bootstrap, compared afterwards */
     bool allow_bootstrap;
+    bool allow_join; /* of an empty directory: nothing in the log, the others bring it */
+    uint64_t digest; /* of the cluster, kept at bootstrap; 0 where it joins */
+    uint64_t new_id; /* random; of a store that is made now (kin.h) */
     const uint8_t
         *bootstrap_entry; /* driver_bootstrap_entry(); used with a new directory */
     size_t bootstrap_len;
     uint32_t stall_ms;  /* 0: 5000 */
     uint32_t wal_pages; /* room made at the start; 0: what is needed to a checkpoint */
+    uint32_t scrub_ms;  /* between slices of the check of what lies on the disk; 0: 1000 */
     const char *vfs;    /* SQLite VFS; NULL: the default. Tests inject faults with it */
 };
 
@@ -89,11 +96,27 @@ struct store;
  *   ERR_NOTFOUND  nothing there and allow_bootstrap is not set
  *   ERR_CONFLICT  the directory belongs to another node, cluster or incarnation
  *   ERR_UNSUPPORTED  made by a newer version
- *   ERR_CORRUPT   damaged; names the row and what to do
+ *   ERR_CORRUPT   damaged, or condemned; names the row and what to do
  *   ERR_IO, ERR_FULL, ERR_NOMEM */
 MUST_USE int store_open(struct store **ret_store, struct uv_loop_s *loop,
                         const struct store_config *config, struct store_callbacks callbacks,
                         struct driver_state *ret_state, struct err *err);
+
+/* Which store this is, for its whole life (kin.h), and how many commits of it are synced.
+ */
+uint64_t store_id(const struct store *s);
+uint64_t store_digest(const struct store *s); /* 0: not kept, it joined */
+uint64_t store_mark(struct store *s);
+
+/* What is kept beside the log, each replaced as a whole. */
+enum store_note {
+    NOTE_KIN,      /* the table of the voters' stores: kin.h */
+    NOTE_CONDEMNED /* why this node must never vote again; store_open() refuses from then on
+                    */
+};
+
+/* What store_open() found; empty if nothing. Valid until store_loaded_free(). */
+const struct buf *store_loaded_kin(const struct store *s);
 
 /* The driver has copied what it needs. */
 void store_loaded_free(struct store *s);
@@ -111,6 +134,12 @@ MUST_USE int store_put_entries(struct store *s, const struct order_store_entries
                                struct err *err);
 MUST_USE int store_put_snapshot(struct store *s, const struct order_store_snapshot *o,
                                 struct err *err);
+
+/* on_stored (may be NULL) is called when it is synced; without it nobody waits: it is
+ * written with what comes next. */
+typedef void store_noted(void *owner);
+MUST_USE int store_put_note(struct store *s, enum store_note note, const uint8_t *data,
+                            size_t len, store_noted *on_stored, struct err *err);
 
 /* The audit rows of one log entry, all of the same index: one atomic act. Rows of an index
  * that is recorded already are skipped (a restarted node applies old entries again), so
@@ -138,6 +167,7 @@ struct store_stats {
     uint64_t commits;    /* transactions so far */
     uint64_t operations; /* in them */
     uint64_t last_commit_us, max_commit_us;
+    uint64_t scrub_passes; /* over everything that lies on the disk */
     size_t queued, queued_bytes;
 };
 

@@ -66,12 +66,12 @@ static void number_row(const struct db *db, const struct audit_row *from,
                              .term = from->term,
                              .wall_ms = from->wall_ms,
                              .leader_id = from->leader_id,
-                             .seq = db->audit_seq + 1};
+                             .seq = db->tail.audit_seq + 1};
     copy_text(to->kind, from->kind, sizeof to->kind);
     copy_text(to->group, from->group, sizeof to->group);
     copy_text(to->rule, from->rule, sizeof to->rule);
     copy_text(to->text, from->text, sizeof to->text);
-    memcpy(to->prev_hash, db->audit_hash, CHAIN_SIZE);
+    memcpy(to->prev_hash, db->tail.audit_hash, CHAIN_SIZE);
     row_hash(to, to->hash);
 }
 
@@ -94,9 +94,9 @@ static int put_row(struct db *db, const struct audit_row *from, struct err *err)
     sqlite3_bind_blob(s, 11, r.hash, CHAIN_SIZE, SQLITE_STATIC);
     if (db_run(db, s, "store an audit row", err) != 0)
         return err->code;
-    db->audit_seq = r.seq;
+    db->tail.audit_seq = r.seq;
     db->audit_index = r.index;
-    memcpy(db->audit_hash, r.hash, CHAIN_SIZE);
+    memcpy(db->tail.audit_hash, r.hash, CHAIN_SIZE);
     return 0;
 }
 
@@ -160,38 +160,60 @@ static int audit_damaged(const char *dir, uint64_t seq, struct err *err)
 {
     return err_set(err, ERR_CORRUPT,
                    "%s/raft.db: audit row %" PRIu64 " does not continue "
-                   "the hash chain: it was damaged or altered; compare it with the other "
-                   "controllers' trails",
+                   "the hash chain: it was damaged or altered; keep the directory, compare "
+                   "it with the other controllers' trails, and replace this controller: "
+                   "`ringfence controller replace` gives it a new id",
                    dir, seq);
 }
 
-/* Only the newest row here, so that a start stays quick; all of it in store_verify_audit().
- */
-int db_load_audit_end(struct db *db, struct err *err)
+/* Every row from the first on; *ret_last is the newest one, seq 0 if there is none. */
+static int verify_rows(sqlite3_stmt *s, const char *dir, struct audit_row *ret_last,
+                       struct err *err)
 {
-    char sql[sizeof columns + 64];
-    sqlite3_stmt *s = NULL;
-    struct audit_row r;
     uint8_t hash[CHAIN_SIZE];
-    int code;
 
-    snprintf(sql, sizeof sql, "%s ORDER BY seq DESC LIMIT 1", columns);
+    *ret_last = (struct audit_row){0};
+    while (sqlite3_step(s) == SQLITE_ROW) {
+        struct audit_row r;
+
+        get_row(s, &r);
+        row_hash(&r, hash);
+        if (r.seq != ret_last->seq + 1 ||
+            memcmp(r.prev_hash, ret_last->hash, CHAIN_SIZE) != 0 ||
+            memcmp(r.hash, hash, CHAIN_SIZE) != 0)
+            return audit_damaged(dir, r.seq, err);
+        *ret_last = r;
+    }
+    return 0;
+}
+
+static int verify_all(struct db *db, struct audit_row *ret_last, struct err *err)
+{
+    char sql[sizeof columns + 32];
+    sqlite3_stmt *s = NULL;
+    int status;
+
+    snprintf(sql, sizeof sql, "%s ORDER BY seq", columns);
     if (db_prepare(db, sql, &s, err) != 0)
         return err->code;
-    code = sqlite3_step(s);
-    if (code == SQLITE_ROW)
-        get_row(s, &r);
-    else if (code != SQLITE_DONE)
-        (void)db_error(db, err, "load the audit trail");
+    status = verify_rows(s, db->dir, ret_last, err);
+    if (status == 0 && sqlite3_errcode(db->handle) != SQLITE_DONE)
+        status = db_error(db, err, "read the audit trail");
     sqlite3_finalize(s);
-    if (code != SQLITE_ROW)
-        return code == SQLITE_DONE ? 0 : err->code;
-    row_hash(&r, hash);
-    if (memcmp(hash, r.hash, CHAIN_SIZE) != 0)
-        return audit_damaged(db->dir, r.seq, err);
-    db->audit_seq = r.seq;
-    db->audit_index = r.index;
-    memcpy(db->audit_hash, r.hash, CHAIN_SIZE);
+    return status;
+}
+
+/* A chain alone does not tell that its last rows are gone: the log's end names them. */
+int db_load_audit(struct db *db, struct err *err)
+{
+    struct audit_row last = {0};
+
+    if (verify_all(db, &last, err) != 0)
+        return err->code;
+    if (last.seq != db->tail.audit_seq ||
+        memcmp(last.hash, db->tail.audit_hash, CHAIN_SIZE) != 0)
+        return audit_damaged(db->dir, last.seq + 1, err);
+    db->audit_index = last.index;
     return 0;
 }
 
@@ -251,51 +273,41 @@ int db_query_audit(struct db *db, const struct audit_query *q, struct audit_row 
     return 0;
 }
 
-static int verify_rows(sqlite3_stmt *s, const char *dir, uint64_t *ret_rows,
-                       struct err *err)
+int db_check_audit(struct db *db, const struct audit_row *rows, size_t n, uint64_t *seq,
+                   uint8_t hash[CHAIN_SIZE], struct err *err)
 {
-    uint8_t before[CHAIN_SIZE] = {0}, hash[CHAIN_SIZE];
-    uint64_t n = 0;
+    uint8_t computed[CHAIN_SIZE];
 
-    while (sqlite3_step(s) == SQLITE_ROW) {
-        struct audit_row r;
-
-        get_row(s, &r);
-        row_hash(&r, hash);
-        if (r.seq != n + 1 || memcmp(r.prev_hash, before, CHAIN_SIZE) != 0 ||
-            memcmp(r.hash, hash, CHAIN_SIZE) != 0)
-            return audit_damaged(dir, r.seq, err);
-        memcpy(before, hash, CHAIN_SIZE);
-        n++;
+    for (size_t i = 0; i < n; i++) {
+        row_hash(&rows[i], computed);
+        if (rows[i].seq != *seq + 1 || memcmp(rows[i].prev_hash, hash, CHAIN_SIZE) != 0 ||
+            memcmp(rows[i].hash, computed, CHAIN_SIZE) != 0)
+            return audit_damaged(db->dir, rows[i].seq, err);
+        *seq = rows[i].seq;
+        memcpy(hash, computed, CHAIN_SIZE);
     }
-    *ret_rows = n;
     return 0;
 }
 
 int store_verify_audit(const char *dir, uint64_t *ret_rows, struct err *err)
 {
     struct store_config config = {.dir = dir};
-    char sql[DB_PATH_SIZE + sizeof columns];
-    sqlite3_stmt *s = NULL;
+    char path[DB_PATH_SIZE + 8];
+    struct audit_row last = {0};
     struct db db;
     struct err local;
     int status;
 
     if (err == NULL)
         err = &local;
-    snprintf(sql, sizeof sql, "%s/raft.db", dir);
-    if (access(sql, F_OK) != 0)
-        return err_errno(err, errno, "%s", sql);
+    snprintf(path, sizeof path, "%s/raft.db", dir);
+    if (access(path, F_OK) != 0)
+        return err_errno(err, errno, "%s", path);
     status = db_open(&db, &config, err);
-    snprintf(sql, sizeof sql, "%s ORDER BY seq", columns);
     if (status == 0)
-        status = db_prepare(&db, sql, &s, err);
-    if (status == 0) {
-        status = verify_rows(s, dir, ret_rows, err);
-        if (status == 0 && sqlite3_errcode(db.handle) != SQLITE_DONE)
-            status = db_error(&db, err, "read the audit trail");
-    }
-    sqlite3_finalize(s);
+        status = verify_all(&db, &last, err);
+    if (status == 0)
+        *ret_rows = last.seq;
     db_close(&db);
     return status;
 }

@@ -20,7 +20,8 @@ static const char schema[] =
     " kind INTEGER NOT NULL, data BLOB NOT NULL, crc INTEGER NOT NULL, hash BLOB NOT NULL);"
     "CREATE TABLE tail (id INTEGER PRIMARY KEY CHECK (id = 1), commits INTEGER NOT NULL,"
     " first INTEGER NOT NULL, last INTEGER NOT NULL, base BLOB NOT NULL,"
-    " hash BLOB NOT NULL, crc INTEGER NOT NULL);"
+    " hash BLOB NOT NULL, audit_seq INTEGER NOT NULL, audit_hash BLOB NOT NULL,"
+    " crc INTEGER NOT NULL);"
     "CREATE TABLE snapshot (id INTEGER PRIMARY KEY CHECK (id = 1), idx INTEGER NOT NULL,"
     " term INTEGER NOT NULL, data BLOB NOT NULL, crc INTEGER NOT NULL);"
     "CREATE TABLE audit (seq INTEGER PRIMARY KEY, idx INTEGER NOT NULL,"
@@ -38,8 +39,10 @@ static const char *const statements[DB_STMT_MAX] = {
     [DB_CUT_BEFORE] = "DELETE FROM entries WHERE idx < ?1",
     [DB_CUT_ALL] = "DELETE FROM entries",
     [DB_HASH_AT] = "SELECT hash FROM entries WHERE idx = ?1",
-    [DB_PUT_TAIL] = "INSERT OR REPLACE INTO tail VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
+    [DB_PUT_TAIL] =
+        "INSERT OR REPLACE INTO tail VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [DB_PUT_SNAPSHOT] = "INSERT OR REPLACE INTO snapshot VALUES (1, ?1, ?2, ?3, ?4)",
+    [DB_PUT_META] = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
     [DB_PUT_AUDIT] = "INSERT INTO audit VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
 };
 
@@ -58,9 +61,14 @@ int db_error(struct db *db, struct err *err, const char *what)
                        what, db->dir);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
+    case SQLITE_ERROR: /* our words are always the same: it lacks a table or a column */
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISMATCH:
+    case SQLITE_TOOBIG:
         return err_set(err, ERR_CORRUPT,
                        "%s: %s/raft.db is damaged (%s): keep the "
-                       "directory, check the disk, replace this node by one with a new id",
+                       "directory, check the disk, and replace this controller: `ringfence "
+                       "controller replace` gives it a new id",
                        what, db->dir, text);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -70,8 +78,8 @@ int db_error(struct db *db, struct err *err, const char *what)
         return err_set(err, ERR_NOMEM, "%s: %s", what, db->dir);
     default:
         return err_set(err, ERR_IO,
-                       "%s on %s: %s (%d, errno %d): check the disk and the "
-                       "permissions, then restart",
+                       "%s on %s/raft.db: %s (%d, errno %d): check the disk and the "
+                       "permissions, then restart; " DB_CURE,
                        what, db->dir, text, code,
                        db->handle != NULL ? sqlite3_system_errno(db->handle) : 0);
     }
@@ -131,13 +139,15 @@ uint32_t db_entry_crc(uint64_t index, const struct consensus_entry *e)
 
 uint32_t db_tail_crc(const struct db_tail *t)
 {
-    uint8_t b[24];
+    uint8_t b[32];
     uLong crc;
 
     put64(b, t->commits);
     put64(b + 8, t->first);
     put64(b + 16, t->last);
+    put64(b + 24, t->audit_seq);
     crc = crc32_z(crc32_z(0, b, sizeof b), t->base, CHAIN_SIZE);
+    crc = crc32_z(crc, t->audit_hash, CHAIN_SIZE);
     return (uint32_t)crc32_z(crc, t->hash, CHAIN_SIZE);
 }
 
@@ -156,6 +166,14 @@ void db_entry_hash(const uint8_t before[CHAIN_SIZE], uint64_t index,
 
 /* ---- the mark ------------------------------------------------------------------------ */
 
+static int mark_error(const struct db *db, int number, const char *what, struct err *err)
+{
+    (void)err_errno(err, number, "%s %s/mark", what, db->dir);
+    return err_set(err, ERR_IO,
+                   "%s: check the disk and the permissions, then restart; " DB_CURE,
+                   err->text);
+}
+
 /* Two slots in turn, so that a torn write leaves the other one whole. */
 int db_mark_write(struct db *db, struct err *err)
 {
@@ -165,7 +183,14 @@ int db_mark_write(struct db *db, struct err *err)
     put64(slot, db->tail.commits);
     put64(slot + 8, crc32_z(0, slot, 8));
     if (pwrite(db->mark_fd, slot, sizeof slot, at) != (ssize_t)sizeof slot)
-        return err_errno(err, errno != 0 ? errno : EIO, "write %s/mark", db->dir);
+        return mark_error(db, errno != 0 ? errno : EIO, "write", err);
+    return 0;
+}
+
+int db_mark_sync(struct db *db, struct err *err)
+{
+    if (fdatasync(db->mark_fd) != 0)
+        return mark_error(db, errno, "sync", err);
     return 0;
 }
 
@@ -184,7 +209,7 @@ int db_mark_read(struct db *db, uint64_t *ret_commits, struct err *err)
     uint64_t best = 0;
 
     if (pread(db->mark_fd, slots, sizeof slots, 0) < 0)
-        return err_errno(err, errno, "read %s/mark", db->dir);
+        return mark_error(db, errno, "read", err);
     for (unsigned i = 0; i < 2; i++) {
         const uint8_t *s = slots + (size_t)i * DB_MARK_SLOT;
         uint64_t commits = get64(s);
@@ -195,8 +220,8 @@ int db_mark_read(struct db *db, uint64_t *ret_commits, struct err *err)
     if (best == 0)
         return err_set(err, ERR_CORRUPT,
                        "%s/mark is missing or damaged: the directory was "
-                       "copied in part or its disk is failing; replace this node by one "
-                       "with a new id",
+                       "copied in part or its disk is failing; replace this controller: "
+                       "`ringfence controller replace` gives it a new id",
                        db->dir);
     *ret_commits = best;
     return 0;
@@ -324,7 +349,9 @@ static int put_tail(struct db *db, struct err *err)
     sqlite3_bind_int64(s, 3, (sqlite3_int64)t->last);
     sqlite3_bind_blob(s, 4, t->base, CHAIN_SIZE, SQLITE_STATIC);
     sqlite3_bind_blob(s, 5, t->hash, CHAIN_SIZE, SQLITE_STATIC);
-    sqlite3_bind_int64(s, 6, db_tail_crc(t));
+    sqlite3_bind_int64(s, 6, (sqlite3_int64)t->audit_seq);
+    sqlite3_bind_blob(s, 7, t->audit_hash, CHAIN_SIZE, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 8, db_tail_crc(t));
     return db_run(db, s, "store the end of the log", err);
 }
 
@@ -357,6 +384,24 @@ int db_put_vote(struct db *db, uint64_t term, uint64_t vote, struct err *err)
     sqlite3_bind_int64(s, 2, (sqlite3_int64)vote);
     sqlite3_bind_int64(s, 3, db_vote_crc(term, vote));
     return db_run(db, s, "store term and vote", err);
+}
+
+/* The value carries its checksum behind it. */
+int db_put_note(struct db *db, enum store_note note, const uint8_t *data, size_t len,
+                struct err *err)
+{
+    static const char *const keys[] = {[NOTE_KIN] = "kin", [NOTE_CONDEMNED] = "condemned"};
+    AUTO(buf_free) struct buf value = {0};
+    sqlite3_stmt *s = db->stmt[DB_PUT_META];
+    uint8_t crc[8];
+
+    put64(crc, crc32_z(0, data, len));
+    if (buf_append(&value, data, len, err) != 0 ||
+        buf_append(&value, crc, sizeof crc, err) != 0)
+        return err->code;
+    sqlite3_bind_text(s, 1, keys[note], -1, SQLITE_STATIC);
+    sqlite3_bind_blob(s, 2, value.data, (int)value.len, SQLITE_STATIC);
+    return db_run(db, s, "store a note", err);
 }
 
 static int run_index(struct db *db, enum db_stmt stmt, uint64_t index, struct err *err)
@@ -416,6 +461,7 @@ int db_put_entries(struct db *db, const struct order_store_entries *o, struct er
             run_index(db, DB_CUT_BEHIND, o->first_index, err) != 0)
             return err->code;
         db->tail.last = o->first_index - 1;
+        db->scrub.next = 0; /* what was checked may be gone */
     }
     for (size_t i = 0; i < o->n; i++)
         if (put_entry(db, o->first_index + i, &o->entries[i], err) != 0)
@@ -426,6 +472,7 @@ int db_put_entries(struct db *db, const struct order_store_entries *o, struct er
 static int cut_for_snapshot(struct db *db, const struct order_store_snapshot *o,
                             struct err *err)
 {
+    db->scrub.next = 0; /* its first row may be gone */
     if (o->discard_log) {
         envelope_hash(o->data, o->len, db->tail.base);
         memcpy(db->tail.hash, db->tail.base, CHAIN_SIZE);

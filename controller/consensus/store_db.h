@@ -2,9 +2,10 @@
  * the store's own files include this.
  *
  * Beside SQLite's file lies `mark`: the number of the last commit, written after each
- * commit without a sync. SQLite takes a damaged frame in its write-ahead log for the end of
- * the log, and would open an older state without a word; a mark that is ahead of the
- * database tells. (It can lag behind after a power cut; that is no damage.)
+ * commit; synced after a vote, at the start, and when there is nothing else to do. SQLite
+ * takes a damaged frame in its write-ahead log for the end of the log, and would open an
+ * older state without a word; a mark that is ahead of the database tells. (It can lag
+ * behind after a power cut; that is no damage.)
  *
  * Threads: one at a time.
  * Errors:  ERR_FULL, ERR_CORRUPT, ERR_BUSY, ERR_IO, ERR_NOMEM, with a text for people.
@@ -34,13 +35,31 @@ enum db_stmt {
     DB_PUT_TAIL,
     DB_PUT_SNAPSHOT,
     DB_PUT_AUDIT,
+    DB_PUT_META,
     DB_STMT_MAX
 };
 
-/* One row: which entries there are, and the row hash before the first and of the last. */
+/* Where no other way is left. */
+#define DB_CURE                                                                            \
+    "if it cannot be mended, replace this controller: `ringfence controller replace` "     \
+    "gives it a new id"
+
+/* One row: which entries there are, the row hash before the first and of the last, and the
+ * newest row of the audit trail. */
 struct db_tail {
     uint64_t commits, first, last;
     uint8_t base[CHAIN_SIZE], hash[CHAIN_SIZE];
+    uint64_t audit_seq;
+    uint8_t audit_hash[CHAIN_SIZE];
+};
+
+/* How far the slow check of what lies on the disk has come. */
+struct db_scrub {
+    uint64_t next; /* entry; 0: begins anew */
+    uint8_t hash[CHAIN_SIZE];
+    uint64_t audit_seq; /* checked up to here */
+    uint8_t audit_hash[CHAIN_SIZE];
+    uint64_t passes; /* over all of it */
 };
 
 struct db {
@@ -48,10 +67,11 @@ struct db {
     sqlite3 *handle;
     sqlite3_stmt *stmt[DB_STMT_MAX];
     int mark_fd;
+    uint64_t store_id, digest;
     int wal_pages;
     struct db_tail tail;
-    uint64_t audit_seq, audit_index; /* of the newest row */
-    uint8_t audit_hash[CHAIN_SIZE];
+    uint64_t audit_index; /* of the newest row */
+    struct db_scrub scrub;
 };
 
 /* What db_load() read; freed with db_loaded_free(). */
@@ -59,6 +79,7 @@ struct db_loaded {
     struct consensus_entry *entries;
     size_t n_entries, cap;
     struct buf snapshot;
+    struct buf kin;
 };
 
 /* ---- store_db.c ---- */
@@ -85,18 +106,24 @@ MUST_USE int db_put_entries(struct db *db, const struct order_store_entries *o,
 MUST_USE int db_put_snapshot(struct db *db, const struct order_store_snapshot *o,
                              struct err *err);
 
+MUST_USE int db_put_note(struct db *db, enum store_note note, const uint8_t *data,
+                         size_t len, struct err *err);
+
 uint32_t db_vote_crc(uint64_t term, uint64_t vote);
 uint32_t db_entry_crc(uint64_t index, const struct consensus_entry *e);
 uint32_t db_tail_crc(const struct db_tail *t);
 void db_entry_hash(const uint8_t before[CHAIN_SIZE], uint64_t index,
                    const struct consensus_entry *e, uint8_t ret[CHAIN_SIZE]);
+/* The mark on disk, too: with every vote, so that no copy that forgot one is started. */
+MUST_USE int db_mark_sync(struct db *db, struct err *err);
 MUST_USE int db_mark_write(struct db *db, struct err *err);
 MUST_USE int db_mark_read(struct db *db, uint64_t *ret_commits, struct err *err);
 
 /* ---- store_wal.c ---- */
 
-/* Once, when the directory is loaded: commits then overwrite the write-ahead log instead of
- * making it longer. */
+/* Once, when the directory is loaded, before anything that was loaded counts: what the
+ * write-ahead log has is on the disk afterwards, even if a former life's sync of it failed;
+ * and commits overwrite it instead of making it longer. */
 MUST_USE int db_make_room(struct db *db, uint32_t pages, struct err *err);
 
 /* ---- store_load.c ---- */
@@ -105,6 +132,20 @@ MUST_USE int db_identify(struct db *db, const struct store_config *config, struc
 MUST_USE int db_load(struct db *db, struct driver_state *ret, struct db_loaded *loaded,
                      struct err *err);
 void db_loaded_free(struct db_loaded *loaded);
+/* Entry `index` is the row that `s` stands on (idx, term, kind, data, crc, hash), whole,
+ * and continues `hash`, which moves on. */
+MUST_USE int db_check_entry(struct db *db, sqlite3_stmt *s, uint64_t index,
+                            uint8_t hash[CHAIN_SIZE], struct consensus_entry *ret,
+                            struct err *err);
+/* Identity, vote, end of the log, snapshot and notes, read anew and compared with their
+ * checksums. */
+MUST_USE int db_check_head(struct db *db, struct err *err);
+
+/* ---- store_scrub.c ---- */
+
+enum { DB_SCRUB_ROWS = 32 };
+/* The next few rows, as they lie on the disk now. ERR_CORRUPT as db_load(). */
+MUST_USE int db_scrub(struct db *db, struct err *err);
 
 /* ---- store_audit.c ---- */
 
@@ -112,7 +153,11 @@ MUST_USE int db_put_audit(struct db *db, const struct audit_row *rows, size_t n,
                           struct err *err);
 MUST_USE int db_put_audit_gap(struct db *db, uint64_t index, uint64_t term,
                               struct err *err);
-MUST_USE int db_load_audit_end(struct db *db, struct err *err);
+/* All of it, up to the row that db->tail names. */
+MUST_USE int db_load_audit(struct db *db, struct err *err);
+/* `n` rows that follow the one of `*seq` and `hash`; both move on. */
+MUST_USE int db_check_audit(struct db *db, const struct audit_row *rows, size_t n,
+                            uint64_t *seq, uint8_t hash[CHAIN_SIZE], struct err *err);
 /* *ret_rows from malloc(). */
 MUST_USE int db_query_audit(struct db *db, const struct audit_query *q,
                             struct audit_row **ret_rows, size_t *ret_n, struct err *err);

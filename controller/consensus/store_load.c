@@ -8,8 +8,8 @@
 #include "controller/consensus/store_db.h"
 
 #define ADVICE                                                                             \
-    "keep the directory for analysis, check the disk, replace this node by one with a "    \
-    "new id"
+    "keep the directory for analysis, check the disk, and replace this controller: "       \
+    "`ringfence controller replace` gives it a new id"
 
 /* ---- identity ------------------------------------------------------------------------ */
 
@@ -58,10 +58,39 @@ static int get_meta(struct db *db, const char *key, char *ret, size_t size, stru
     return status;
 }
 
+/* Over every row but the notes, which have their own: a note whose key was damaged is one
+ * of them, then. */
+static int identity_crc(struct db *db, uint32_t *ret, struct err *err)
+{
+    sqlite3_stmt *s = NULL;
+    uLong crc = 0;
+    int code, status = 0;
+
+    if (db_prepare(db,
+                   "SELECT key, value FROM meta WHERE key NOT IN ('identity', 'kin', "
+                   "'condemned') ORDER BY key",
+                   &s, err) != 0)
+        return err->code;
+    while ((code = sqlite3_step(s)) == SQLITE_ROW)
+        for (int i = 0; i < 2; i++) {
+            const uint8_t *bytes = sqlite3_column_blob(s, i);
+            size_t len = (size_t)sqlite3_column_bytes(s, i);
+
+            crc = crc32_z(crc, (const uint8_t *)&len, sizeof len);
+            crc = len != 0 ? crc32_z(crc, bytes, len) : crc;
+        }
+    if (code != SQLITE_DONE)
+        status = db_error(db, err, "read the node's identity");
+    sqlite3_finalize(s);
+    *ret = (uint32_t)crc;
+    return status;
+}
+
 static int bootstrap(struct db *db, const struct store_config *c, struct err *err)
 {
     struct consensus_entry voters = {1, ENTRY_VOTERS, c->bootstrap_entry, c->bootstrap_len};
     struct order_store_entries first = {0, 1, &voters, 1};
+    uint32_t crc = 0;
 
     /* The mark first: whenever a crash comes, it is there and not ahead. */
     db->tail = (struct db_tail){.commits = 1, .first = 1};
@@ -71,9 +100,32 @@ static int bootstrap(struct db *db, const struct store_config *c, struct err *er
         put_meta(db, "node", c->node, strlen(c->node), err) != 0 ||
         put_meta_number(db, "node_id", c->node_id, err) != 0 ||
         put_meta_number(db, "incarnation", c->incarnation, err) != 0 ||
-        db_put_vote(db, 1, 0, err) != 0 || db_put_entries(db, &first, err) != 0)
+        put_meta_number(db, "store", c->new_id, err) != 0 ||
+        put_meta_number(db, "digest", c->allow_bootstrap ? c->digest : 0, err) != 0 ||
+        db_put_vote(db, 1, 0, err) != 0 ||
+        (c->allow_bootstrap && db_put_entries(db, &first, err) != 0))
+        return err_wrap(err, "bootstrap");
+    db->store_id = c->new_id;
+    db->digest = c->allow_bootstrap ? c->digest : 0;
+    if (identity_crc(db, &crc, err) != 0 || put_meta_number(db, "identity", crc, err) != 0)
         return err_wrap(err, "bootstrap");
     return db_commit(db, err);
+}
+
+static int check_identity(struct db *db, struct err *err)
+{
+    char text[24] = "";
+    uint32_t crc = 0;
+    int status = get_meta(db, "identity", text, sizeof text, err);
+
+    if (status < 0 || identity_crc(db, &crc, err) != 0)
+        return err->code;
+    if (status > 0 || strtoull(text, NULL, 10) != crc)
+        return err_set(err, ERR_CORRUPT,
+                       "%s/raft.db: what it says of whose it is does not fit its "
+                       "checksum: " ADVICE,
+                       db->dir);
+    return 0;
 }
 
 static int check_meta(struct db *db, const char *key, const char *expected, struct err *err)
@@ -102,31 +154,63 @@ static int check_number(struct db *db, const char *key, uint64_t expected, struc
     return check_meta(db, key, text, err);
 }
 
+static int read_store_id(struct db *db, struct err *err)
+{
+    char text[24] = "", digest[24] = "";
+    int status = get_meta(db, "store", text, sizeof text, err);
+
+    if (status == 0)
+        status = get_meta(db, "digest", digest, sizeof digest, err);
+    if (status < 0)
+        return status;
+    db->store_id = strtoull(text, NULL, 10);
+    db->digest = strtoull(digest, NULL, 10);
+    if (status > 0 || db->store_id == 0)
+        return err_set(err, ERR_CORRUPT,
+                       "%s/raft.db does not say which store it is: " ADVICE, db->dir);
+    return 0;
+}
+
+static int nothing_there(const struct db *db, struct err *err)
+{
+    return err_set(
+        err, ERR_NOTFOUND,
+        "%s holds no controller's state. If this cluster is being made now, "
+        "start every controller once with `ringfenced --bootstrap`. If it had state "
+        "before, never start it under its old id: it would forget its votes; "
+        "give it a new one (`ringfence controller replace`) and start it "
+        "with --join",
+        db->dir);
+}
+
 int db_identify(struct db *db, const struct store_config *c, struct err *err)
 {
     char format[24] = "";
+    uint64_t commits = 0;
     int status = get_meta(db, "format", format, sizeof format, err);
 
     if (status < 0)
         return status;
-    if (status > 0 && !c->allow_bootstrap)
+    if (status > 0 && db_mark_read(db, &commits, NULL) == 0 && commits > 1)
         return err_set(
-            err, ERR_NOTFOUND,
-            "%s holds no controller's state. If this cluster is being made now, "
-            "start every controller once with `ringfenced --bootstrap`. If it had "
-            "state before, never start it under its old id: it would forget "
-            "its votes; replace it by a node with a new id",
-            db->dir);
+            err, ERR_CORRUPT,
+            "%s/raft.db, or raft.db-wal, is missing or empty, but %s/mark counts %" PRIu64
+            " commits: " ADVICE,
+            db->dir, db->dir, commits);
+    if (status > 0 && !c->allow_bootstrap && !c->allow_join)
+        return nothing_there(db, err);
     if (status > 0)
         return bootstrap(db, c, err);
     if (strtoull(format, NULL, 10) > STORE_FORMAT_VERSION)
         return err_set(err, ERR_UNSUPPORTED,
-                       "%s has format %s, this build knows %d: upgrade it", db->dir, format,
-                       STORE_FORMAT_VERSION);
-    if (check_number(db, "format", STORE_FORMAT_VERSION, err) != 0 ||
+                       "%s has format %s, this build knows %d: upgrade it (or, if no newer "
+                       "one has run here, raft.db is damaged: " ADVICE ")",
+                       db->dir, format, STORE_FORMAT_VERSION);
+    if (check_identity(db, err) != 0 ||
+        check_number(db, "format", STORE_FORMAT_VERSION, err) != 0 ||
         check_meta(db, "cluster", c->cluster, err) != 0 ||
         check_meta(db, "node", c->node, err) != 0 ||
-        check_number(db, "node_id", c->node_id, err) != 0)
+        check_number(db, "node_id", c->node_id, err) != 0 || read_store_id(db, err) != 0)
         return err->code;
     return check_number(db, "incarnation", c->incarnation, err);
 }
@@ -194,8 +278,9 @@ static int load_tail(struct db *db, struct err *err)
     struct db_tail *t = &db->tail;
     uint64_t crc, mark = 0;
     bool whole;
-    int status =
-        one_row(db, "SELECT commits, first, last, base, hash, crc FROM tail", &s, err);
+    int status = one_row(
+        db, "SELECT commits, first, last, base, hash, audit_seq, audit_hash, crc FROM tail",
+        &s, err);
 
     if (status > 0)
         return damaged(db, "the end of the log is not recorded", 0, err);
@@ -204,8 +289,10 @@ static int load_tail(struct db *db, struct err *err)
     t->commits = column64(s, 0);
     t->first = column64(s, 1);
     t->last = column64(s, 2);
-    whole = column_hash(s, 3, t->base) && column_hash(s, 4, t->hash);
-    crc = column64(s, 5);
+    t->audit_seq = column64(s, 5);
+    whole = column_hash(s, 3, t->base) && column_hash(s, 4, t->hash) &&
+            column_hash(s, 6, t->audit_hash);
+    crc = column64(s, 7);
     sqlite3_finalize(s);
     if (!whole || crc != db_tail_crc(t))
         return damaged(db, "checksum of the log's end does not fit, last entry", t->last,
@@ -271,9 +358,8 @@ static int keep(struct db_loaded *l, const struct consensus_entry *e, struct err
     return 0;
 }
 
-/* columns: idx, term, kind, data, crc, hash */
-static int load_entry(struct db *db, sqlite3_stmt *s, uint64_t index,
-                      uint8_t hash[CHAIN_SIZE], struct db_loaded *loaded, struct err *err)
+int db_check_entry(struct db *db, sqlite3_stmt *s, uint64_t index, uint8_t hash[CHAIN_SIZE],
+                   struct consensus_entry *ret, struct err *err)
 {
     uint8_t stored[CHAIN_SIZE], computed[CHAIN_SIZE];
     struct consensus_entry e = {.term = column64(s, 1),
@@ -290,6 +376,17 @@ static int load_entry(struct db *db, sqlite3_stmt *s, uint64_t index,
     if (!column_hash(s, 5, stored) || memcmp(stored, computed, CHAIN_SIZE) != 0)
         return damaged(db, "entry does not continue the chain of row hashes", index, err);
     memcpy(hash, computed, CHAIN_SIZE);
+    *ret = e;
+    return 0;
+}
+
+static int load_entry(struct db *db, sqlite3_stmt *s, uint64_t index,
+                      uint8_t hash[CHAIN_SIZE], struct db_loaded *loaded, struct err *err)
+{
+    struct consensus_entry e = {0};
+
+    if (db_check_entry(db, s, index, hash, &e, err) != 0)
+        return err->code;
     return keep(loaded, &e, err);
 }
 
@@ -318,11 +415,78 @@ static int load_entries(struct db *db, struct db_loaded *loaded, struct err *err
     return 0;
 }
 
+/* A note's value without its checksum; empty if there is none. */
+static int load_note(struct db *db, const char *key, struct buf *ret, struct err *err)
+{
+    sqlite3_stmt *s = NULL;
+    const uint8_t *value;
+    uint64_t crc = 0;
+    size_t len;
+    int status;
+
+    if (db_prepare(db, "SELECT value FROM meta WHERE key = ?1", &s, err) != 0)
+        return err->code;
+    sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+    status = sqlite3_step(s);
+    value = sqlite3_column_blob(s, 0);
+    len = (size_t)sqlite3_column_bytes(s, 0);
+    if (status == SQLITE_DONE)
+        status = 0;
+    else if (status != SQLITE_ROW)
+        status = db_error(db, err, "load a note");
+    else if (len < sizeof crc)
+        status = damaged(db, key, len, err);
+    else
+        status = buf_append(ret, value, len - sizeof crc, err);
+    for (unsigned i = 0; status == 0 && len >= sizeof crc && i < sizeof crc; i++)
+        crc |= (uint64_t)value[len - sizeof crc + i] << (8 * i);
+    sqlite3_finalize(s);
+    if (status == 0 && crc != crc32_z(0, ret->data, ret->len))
+        return damaged(db, "checksum of the table of voters' stores does not fit", len,
+                       err);
+    return status;
+}
+
+static int check_condemned(struct db *db, struct err *err)
+{
+    AUTO(buf_free) struct buf text = {0};
+
+    if (load_note(db, "condemned", &text, err) != 0)
+        return err->code;
+    if (text.len == 0)
+        return 0;
+    return err_set(err, ERR_CORRUPT, "%s: %.*s", db->dir, (int)text.len,
+                   (const char *)text.data);
+}
+
+int db_check_head(struct db *db, struct err *err)
+{
+    struct db_loaded loaded = {0};
+    struct driver_state state = {0};
+    struct db_tail now = db->tail;
+    int status;
+
+    status = check_identity(db, err);
+    if (status == 0)
+        status = load_vote(db, &state, err);
+    if (status == 0)
+        status = load_snapshot(db, &state, &loaded, err);
+    if (status == 0)
+        status = load_note(db, "kin", &loaded.kin, err);
+    if (status == 0)
+        status = load_tail(db, err);
+    if (status == 0 && memcmp(&now, &db->tail, sizeof now) != 0)
+        status = damaged(db, "the log's end is not the recorded one", db->tail.last, err);
+    db_loaded_free(&loaded);
+    return status;
+}
+
 int db_load(struct db *db, struct driver_state *ret, struct db_loaded *loaded,
             struct err *err)
 {
     *ret = (struct driver_state){0};
-    if (load_vote(db, ret, err) != 0 || load_tail(db, err) != 0 ||
+    if (check_condemned(db, err) != 0 || load_note(db, "kin", &loaded->kin, err) != 0 ||
+        load_vote(db, ret, err) != 0 || load_tail(db, err) != 0 ||
         load_snapshot(db, ret, loaded, err) != 0 || load_entries(db, loaded, err) != 0)
         return err->code;
     if (db->tail.first > ret->snapshot_index + 1 || db->tail.last < ret->snapshot_index)
@@ -331,7 +495,7 @@ int db_load(struct db *db, struct driver_state *ret, struct db_loaded *loaded,
     ret->first_index = db->tail.first;
     ret->entries = loaded->entries;
     ret->n_entries = loaded->n_entries;
-    return db_load_audit_end(db, err);
+    return db_load_audit(db, err);
 }
 
 void db_loaded_free(struct db_loaded *loaded)
@@ -344,5 +508,6 @@ void db_loaded_free(struct db_loaded *loaded)
     }
     free(loaded->entries);
     buf_free(&loaded->snapshot);
+    buf_free(&loaded->kin);
     *loaded = (struct db_loaded){0};
 }

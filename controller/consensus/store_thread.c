@@ -62,6 +62,8 @@ static int run_op(struct db *db, struct store_op *op, struct err *err)
         return db_put_snapshot(db, &op->snapshot, err);
     case OP_AUDIT:
         return db_put_audit(db, op->audit.rows, op->audit.n, err);
+    case OP_NOTE:
+        return db_put_note(db, op->note.note, op->memory, op->note.len, err);
     case OP_QUERY:
         return db_query_audit(db, &op->query.q, &op->query.rows, &op->query.n, err);
     }
@@ -73,26 +75,35 @@ static int run_op(struct db *db, struct store_op *op, struct err *err)
  * nobody knows what the disk has. */
 static int run_batch(struct db *db, struct op_list *batch, struct err *err)
 {
-    bool writes = false;
+    bool writes = false, votes = false;
 
-    for (const struct store_op *op = batch->head; op != NULL; op = op->next)
+    for (const struct store_op *op = batch->head; op != NULL; op = op->next) {
         writes = writes || op->kind != OP_QUERY;
+        votes = votes || op->kind == OP_VOTE;
+    }
     if (writes && db_begin(db, err) != 0)
         return err->code;
     for (struct store_op *op = batch->head; op != NULL; op = op->next)
         if (run_op(db, op, err) != 0)
             return err->code;
-    return writes ? db_commit(db, err) : 0;
+    if (writes && db_commit(db, err) != 0)
+        return err->code;
+    return votes ? db_mark_sync(db, err) : 0;
 }
 
-/* Audit rows are no one's business to wait for: alone they wait for company, so that the
- * disk is free when a vote or an entry comes. */
-static bool only_audit(const struct op_list *l)
+/* Audit rows, and notes that nobody waits for, are no one's business: alone they wait for
+ * company, so that the disk is free when a vote or an entry comes. */
+static bool nobody_waits(const struct op_list *l)
 {
     for (const struct store_op *op = l->head; op != NULL; op = op->next)
-        if (op->kind != OP_AUDIT)
+        if (op->kind != OP_AUDIT && (op->kind != OP_NOTE || op->note.on_stored != NULL))
             return false;
     return true;
+}
+
+static bool scrub_is_due(const struct store *s)
+{
+    return mono_since_ms(s->scrubbed, mono_now()) >= s->scrub_ms;
 }
 
 static void wait_for_work(struct store *s)
@@ -103,10 +114,12 @@ static void wait_for_work(struct store *s)
         uint64_t now = mono_now().ns;
 
         if (s->queue.head == NULL) {
-            uv_cond_wait(&s->wake, &s->mutex);
+            if (scrub_is_due(s))
+                return;
+            (void)uv_cond_timedwait(&s->wake, &s->mutex, (uint64_t)s->scrub_ms * NS_PER_MS);
             continue;
         }
-        if (!only_audit(&s->queue))
+        if (!nobody_waits(&s->queue))
             return;
         if (until == 0)
             until = now + (uint64_t)STORE_AUDIT_DELAY_MS * NS_PER_MS;
@@ -147,6 +160,8 @@ static void one_batch(struct store *s)
         s->fatal = err;
         op_list_free(&batch);
     } else {
+        s->mark = s->db.tail.commits;
+        s->mark_written = true;
         note_batch(s, &batch, mono_since_ns(start, mono_now()) / 1000);
         op_list_move(&s->done, &batch);
     }
@@ -173,6 +188,31 @@ static void maybe_checkpoint(struct store *s)
     uv_async_send(&s->done_async);
 }
 
+/* With nothing to do: the mark reaches the disk, so that it is never more than a moment
+ * behind; and a few rows are looked at. */
+static void scrub(struct store *s)
+{
+    struct err err = {0};
+    int status = 0;
+
+    s->batch = ++s->batches;
+    uv_mutex_unlock(&s->mutex);
+    if (s->mark_written)
+        status = db_mark_sync(&s->db, &err);
+    s->mark_written = false;
+    if (status == 0)
+        status = db_scrub(&s->db, &err);
+    s->scrubbed = mono_now();
+    uv_mutex_lock(&s->mutex);
+    s->batch = 0;
+    s->stats.scrub_passes = s->db.scrub.passes;
+    if (status == 0)
+        return;
+    s->failed = true;
+    s->fatal = err;
+    uv_async_send(&s->done_async);
+}
+
 void store_thread_main(void *data)
 {
     struct store *s = data;
@@ -180,11 +220,14 @@ void store_thread_main(void *data)
     uv_mutex_lock(&s->mutex);
     while (!s->failed) {
         wait_for_work(s);
-        if (s->queue.head == NULL)
+        if (s->queue.head == NULL && s->stop)
             break; /* asked to stop, and done */
-        one_batch(s);
+        if (s->queue.head != NULL)
+            one_batch(s);
         if (!s->failed)
             maybe_checkpoint(s);
+        if (!s->failed && s->queue.head == NULL && !s->stop && scrub_is_due(s))
+            scrub(s);
     }
     uv_mutex_unlock(&s->mutex);
 }

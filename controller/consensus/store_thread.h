@@ -5,9 +5,11 @@
 
 #include <uv.h>
 
+#include "controller/base/time.h"
+
 #include "controller/consensus/store_db.h"
 
-enum store_op_kind { OP_VOTE, OP_ENTRIES, OP_SNAPSHOT, OP_AUDIT, OP_QUERY };
+enum store_op_kind { OP_VOTE, OP_ENTRIES, OP_SNAPSHOT, OP_AUDIT, OP_NOTE, OP_QUERY };
 
 /* One queued operation with its own copy of everything; afterwards its completion. */
 struct store_op {
@@ -24,6 +26,11 @@ struct store_op {
             size_t n;
         } audit;
         struct {
+            enum store_note note;
+            size_t len; /* of `memory` */
+            store_noted *on_stored;
+        } note;
+        struct {
             struct audit_query q;
             char group[AUDIT_GROUP_SIZE];
             store_audit_reply *reply;
@@ -32,7 +39,7 @@ struct store_op {
             size_t n;
         } query;
     };
-    uint8_t *memory; /* what entries and snapshot point into */
+    uint8_t *memory; /* what entries, snapshot and note point into */
 };
 
 struct op_list {
@@ -45,7 +52,9 @@ struct store {
     struct db_loaded loaded;
     int lock_fd;
     struct store_callbacks callbacks;
-    uint32_t stall_ms;
+    uint32_t stall_ms, scrub_ms;
+    struct mono scrubbed; /* the thread's: when the last slice was checked */
+    bool mark_written;    /* since it was synced last */
 
     uv_async_t done_async;
     uv_timer_t watch; /* looks for a stalled disk */
@@ -66,6 +75,7 @@ struct store {
     struct err fatal;
     uint64_t batch; /* number of the transaction under way; 0: idle */
     uint64_t batches;
+    uint64_t mark; /* commits that are synced */
     struct store_stats stats;
 };
 

@@ -52,6 +52,8 @@ static struct handling handling_of(enum entry_kind kind)
     switch (kind) {
     case ENTRY_CONTROLLER:
         return (struct handling){apply_controller, false};
+    case ENTRY_CONTROLLER_REPLACE:
+        return (struct handling){apply_controller_replace, false};
     case ENTRY_ENROL:
         return (struct handling){apply_enrol, false};
     case ENTRY_DECLARE:

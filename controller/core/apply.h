@@ -43,7 +43,8 @@
     X(REFUSE_NOT_DECLARED, 24, "not-declared-active")                                      \
     X(REFUSE_FIXED, 25, "fixed-in-place")                                                  \
     X(REFUSE_ALREADY_MEMBER, 26, "already-member")                                         \
-    X(REFUSE_HEALTHY, 27, "healthy")
+    X(REFUSE_HEALTHY, 27, "healthy")                                                       \
+    X(REFUSE_ID_USED, 28, "id-used")
 
 enum refusal {
 #define X(name, number, text) name = (number),

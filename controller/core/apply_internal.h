@@ -18,6 +18,7 @@ struct applying {
 void refuse(struct applying *a, enum refusal why, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 void apply_controller(struct applying *a);
+void apply_controller_replace(struct applying *a);
 void apply_enrol(struct applying *a);
 void apply_renew(struct applying *a);
 void apply_proof(struct applying *a);

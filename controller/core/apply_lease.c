@@ -30,6 +30,38 @@ void apply_controller(struct applying *a)
         return;
     }
     s->controllers[s->controller_count++] = *c;
+    if (c->id > s->controller_id_max)
+        s->controller_id_max = c->id;
+}
+
+/* The record stays where it is (observations go by position) until the new one announces
+ * itself; the name, so that the old id is refused from now on. Who votes is the business of
+ * the consensus below, which follows this record one step at a time. */
+void apply_controller_replace(struct applying *a)
+{
+    const struct entry_controller_replace *r = &a->e->controller_replace;
+    struct state *s = a->s;
+    struct controller *c = NULL;
+
+    for (unsigned i = 0; i < s->controller_count; i++)
+        if (strcmp(s->controllers[i].name, r->name) == 0)
+            c = &s->controllers[i];
+    if (c == NULL || c->id != r->former) {
+        refuse(a, REFUSE_INVALID,
+               "there is no controller %s with id %" PRIu64
+               "; `ringfence status` lists them",
+               r->name, r->former);
+        return;
+    }
+    if (r->id <= s->controller_id_max) {
+        refuse(a, REFUSE_ID_USED,
+               "id %" PRIu64 " may have been used before, and an id is never used again: "
+               "give the new controller one above %" PRIu64,
+               r->id, s->controller_id_max);
+        return;
+    }
+    c->id = s->controller_id_max = r->id;
+    c->version[0] = '\0'; /* it has not said yet */
 }
 
 static struct tombstone *find_tombstone(struct state *s, const char *name)

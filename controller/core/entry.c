@@ -49,6 +49,7 @@ uint8_t entry_instance(const struct entry *e)
     case ENTRY_RESUME:
     case ENTRY_DETACH:
     case ENTRY_REFUSED:
+    case ENTRY_CONTROLLER_REPLACE:
     case ENTRY_KIND_COUNT:
         break;
     }
@@ -119,6 +120,10 @@ static void summary_of_party(const struct entry *e, char *text, unsigned size)
                  e->controller.name, e->controller.region, e->controller.version,
                  e->controller.format_min, e->controller.format_max,
                  e->controller.election_ms);
+    else if (e->kind == ENTRY_CONTROLLER_REPLACE)
+        snprintf(text, size, "controller %s: id %" PRIu64 " replaces %" PRIu64,
+                 e->controller_replace.name, e->controller_replace.id,
+                 e->controller_replace.former);
     else
         snprintf(text, size, "agent %s in %s at %s, version %s", e->enrol.agent.name,
                  e->enrol.agent.region, e->enrol.agent.address, e->enrol.agent.version);
@@ -141,6 +146,7 @@ void entry_summary(const struct entry *e, const char *name, char *text, unsigned
 {
     switch (e->kind) {
     case ENTRY_CONTROLLER:
+    case ENTRY_CONTROLLER_REPLACE:
     case ENTRY_ENROL:
         summary_of_party(e, text, size);
         return;

@@ -32,7 +32,8 @@
     X(ENTRY_RESUME, 17, "resume")                                                          \
     X(ENTRY_DETACH, 18, "detach")                                                          \
     X(ENTRY_ATTACH, 19, "attach")                                                          \
-    X(ENTRY_REFUSED, 20, "refused") /* summary of a refused request (I10) */
+    X(ENTRY_REFUSED, 20, "refused") /* summary of a refused request (I10) */               \
+    X(ENTRY_CONTROLLER_REPLACE, 21, "controller-replace")
 
 enum entry_kind {
 #define X(name, number, text) name = (number),
@@ -72,6 +73,13 @@ struct entry_enrol {
     uint8_t epoch_count;
     struct tombstone epochs[ENROL_EPOCHS_MAX]; /* highest that the agent has seen, by
                                                   group (I12) */
+};
+
+/* An operator's word: the controller of this name has lost its disk, another one takes its
+ * place under an id that nobody has had. */
+struct entry_controller_replace {
+    char name[NAME_SIZE];
+    uint64_t id, former;
 };
 
 struct entry_renew {
@@ -189,6 +197,7 @@ struct entry {
         struct entry_run_abort run_abort;
         struct entry_attach attach;
         struct entry_refused refused;
+        struct entry_controller_replace controller_replace;
     };
 };
 

@@ -256,7 +256,8 @@ struct tombstone {
 
 struct state {
     char cluster[NAME_SIZE];
-    uint64_t applied; /* log index */
+    uint64_t applied;           /* log index */
+    uint64_t controller_id_max; /* of all that were ever on record: ids are used once */
     uint8_t group_count, agent_count, controller_count, tombstone_count;
     struct group groups[GROUP_MAX];
     struct agent agents[AGENT_MAX];

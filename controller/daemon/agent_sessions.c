@@ -325,15 +325,18 @@ static struct incarnation life_on_record(const struct session *se)
     return known != NULL ? known->incarnation : (struct incarnation){0};
 }
 
-/* I12: another life was put on record since this one was heard. The stream of a host that
- * lost its power is open for seconds yet: passed on to a new leader as if it were said now,
- * its hello would put the dead life on record, and the living one could never come back. */
-static bool is_overtaken(const struct session *se)
+/* I11, I12: the stream of a host that lost its power is open for seconds yet. Passed on to a
+ * new leader as if it were said now, its hello would put that dead life in the place of the
+ * one that runs by then, which would be refused for ever. So it waits for a sign of life if
+ * another life was put on record since this one was heard, or if it has missed a ping: our
+ * own record may be behind. (Found by tests/sim.) */
+static bool must_speak_first(const struct session *se)
 {
     const struct incarnation now = life_on_record(se);
+    bool overtaken = !incarnation_equal(&now, &se->on_record) &&
+                     !incarnation_equal(&now, &se->incarnation);
 
-    return !incarnation_equal(&now, &se->on_record) &&
-           !incarnation_equal(&now, &se->incarnation);
+    return overtaken || mono_since_ms(se->heard, mono_now()) >= QUIET_MS;
 }
 
 static void pass_hello(struct session *se)
@@ -341,6 +344,7 @@ static void pass_hello(struct session *se)
     struct agents *a = se->a;
     AUTO(frame_free) Rf__Frame *f = NULL;
 
+    se->owes_hello = false;
     if (!node_leads(a->d->node))
         peers_forward_up(a->d->peers, se->name, se->hello.data, se->hello.len, mono_now());
     else if (frame_decode(se->hello.data, se->hello.len, &f, NULL) == 0)
@@ -352,10 +356,10 @@ static void on_good_frame(struct session *se, const Rf__Frame *f, const uint8_t 
 {
     se->heard = mono_now();
     se->on_record = life_on_record(se);
-    if (se->owes_hello) {
-        se->owes_hello = false;
+    if (se->owes_hello)
         pass_hello(se);
-    }
+    if (mono_is_set(se->refused_at))
+        return;
     if (f->body_case == RF__FRAME__BODY_PING) {
         pong(se, f->ping);
         return;
@@ -415,6 +419,11 @@ void agents_accept(struct agents *a, struct stream *s, const struct identity *pe
 /* ---- what others want of the streams ---------------------------------------------------
  */
 
+/* The stream of a host that lost its power looks alive for seconds. Its hello, passed on to
+ * a leader who has never heard of it, would be the newest one there: the life that runs by
+ * then would be replaced by one that is over, and refused for ever (I11, I12; found by
+ * tests/sim, where a controller that knew no leader for three seconds had such a stream).
+ * So a hello goes with a sign of life. */
 void agents_leader_changed(struct agents *a)
 {
     struct session *next;
@@ -424,8 +433,8 @@ void agents_leader_changed(struct agents *a)
         if (!is_usable(se, se->name))
             continue;
         welcome(se);
-        se->owes_hello = is_overtaken(se);
-        if (!se->owes_hello)
+        se->owes_hello = true;
+        if (!must_speak_first(se))
             pass_hello(se);
     }
 }

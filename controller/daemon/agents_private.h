@@ -16,6 +16,7 @@ enum {
     SUPERSEDED_MAX = 64,
     REFUSED_LINGER_MS = 300, /* a refused stream stays so long, to be read */
     ANSWERS_KEPT = 16,       /* an agent pings once a second */
+    QUIET_MS = 1500,         /* it has missed one: frozen, or gone without a word */
     TWIN_SPEAKS_MS = 300,    /* what comes later than this was not under way already */
 };
 

@@ -9,6 +9,7 @@
 #include "controller/daemon/agents.h"
 #include "controller/daemon/frontend.h"
 #include "controller/daemon/lag.h"
+#include "controller/daemon/membership.h"
 #include "controller/daemon/node.h"
 #include "controller/daemon/peers.h"
 #include "controller/daemon/prober.h"
@@ -67,6 +68,25 @@ static void on_fatal(void *owner, const struct err *err)
     uv_stop(d->loop);
 }
 
+static void on_kin(void *owner)
+{
+    struct daemon *d = owner;
+
+    if (d->peers != NULL && !d->closing)
+        peers_hello_all(d->peers);
+    if (node_is_assembled(d->node) && !d->assembled)
+        log_info("this controller takes part: all know whose data directory is whose");
+    d->assembled = node_is_assembled(d->node);
+}
+
+static void on_members(void *owner)
+{
+    struct daemon *d = owner;
+
+    if (d->node != NULL && !d->closing)
+        membership_follow(d);
+}
+
 /* ---- who may connect -------------------------------------------------------------------
  */
 
@@ -118,13 +138,15 @@ static const struct listener_events listener_events = {
 /* ---- life ------------------------------------------------------------------------------
  */
 
-static int open_node(struct daemon *d, bool bootstrap, struct err *err)
+static int open_node(struct daemon *d, enum start_mode mode, struct err *err)
 {
     const struct settings *s = &d->settings;
     const struct node_events events = {.send = on_send,
                                        .on_applied = on_applied,
                                        .on_role = on_role,
                                        .on_fatal = on_fatal,
+                                       .on_kin = on_kin,
+                                       .on_members = on_members,
                                        .owner = d};
     struct node_config config = {.cluster = s->cluster,
                                  .name = s->name,
@@ -133,7 +155,8 @@ static int open_node(struct daemon *d, bool bootstrap, struct err *err)
                                  .voter_count = s->count,
                                  .election_ms = s->election_ms,
                                  .heartbeat_ms = s->heartbeat_ms,
-                                 .bootstrap = bootstrap};
+                                 .bootstrap = mode == START_BOOTSTRAP,
+                                 .join = mode == START_JOIN};
 
     for (unsigned i = 0; i < s->count; i++) {
         config.voters[i].id = s->controllers[i].id;
@@ -151,7 +174,7 @@ static int open_listener(struct daemon *d, struct err *err)
     return listener_open(&d->listener, d->loop, d->tls, &spec, err);
 }
 
-static int open_parts(struct daemon *d, bool bootstrap, struct err *err)
+static int open_parts(struct daemon *d, enum start_mode mode, struct err *err)
 {
     const struct tls_files files = {d->settings.ca, d->settings.cert, d->settings.key};
     struct identity self;
@@ -162,21 +185,32 @@ static int open_parts(struct daemon *d, bool bootstrap, struct err *err)
         return err->code;
     /* The port before the log: a second process of the same node must not get as far as
      * touching the data directory. */
-    if (open_listener(d, err) != 0 || open_node(d, bootstrap, err) != 0 ||
+    if (open_listener(d, err) != 0 || open_node(d, mode, err) != 0 ||
         lag_open(&d->lag, d->loop, err) != 0 || peers_open(&d->peers, d, err) != 0 ||
         renewals_open(&d->renewals, d, err) != 0 || prober_open(&d->prober, d, err) != 0 ||
         agents_open(&d->agents, d, err) != 0 || runner_open(&d->runner, d, err) != 0 ||
         frontend_open(&d->frontend, d, err) != 0)
         return err->code;
     agents_applied(d->agents, NULL);
+    membership_follow(d);
+    d->assembled = node_is_assembled(d->node);
+    if (!d->assembled && mode == START_JOIN)
+        log_info(
+            "this controller waits until it is taken in: `ringfence controller replace %s "
+            "--id %llu` on a host whose controller runs",
+            d->settings.name,
+            (unsigned long long)d->settings.controllers[d->settings.self].id);
+    else if (!d->assembled)
+        log_info("this controller waits until it has seen all others once: so that none of "
+                 "them can be taken for another one later that has lost its disk");
     return 0;
 }
 
 int daemon_open(struct daemon *d, struct uv_loop_s *loop, const struct settings *settings,
-                bool bootstrap, struct err *err)
+                enum start_mode mode, struct err *err)
 {
     *d = (struct daemon){.loop = loop, .settings = *settings};
-    if (open_parts(d, bootstrap, err) != 0) {
+    if (open_parts(d, mode, err) != 0) {
         daemon_close(d);
         return err->code;
     }

@@ -20,6 +20,9 @@ enum exit_code {
     EXIT_CONFIG = 78,   /* wrong file, certificate, directory; sysexits' EX_CONFIG */
 };
 
+/* What an empty data_dir means. */
+enum start_mode { START_PLAIN, START_BOOTSTRAP, START_JOIN };
+
 struct daemon {
     struct uv_loop_s *loop;
     struct settings settings;
@@ -34,15 +37,17 @@ struct daemon {
     struct runner *runner;     /* decide() and its actions */
     struct frontend *frontend; /* API and metrics */
     enum exit_code exit_code;
-    bool stopping; /* asked to end, handing over */
-    bool closing;  /* being taken apart: no answers, no proposals */
+    bool assembled; /* takes part in Raft (kin.h) */
+    bool stopping;  /* asked to end, handing over */
+    bool closing;   /* being taken apart: no answers, no proposals */
 };
 
 /* Opens everything; on an error what was opened is closed, and the loop must run once more
  * to finish that.
  *   ERR_...  of the part that failed; the text says which and what to do */
 MUST_USE int daemon_open(struct daemon *d, struct uv_loop_s *loop,
-                         const struct settings *settings, bool bootstrap, struct err *err);
+                         const struct settings *settings, enum start_mode mode,
+                         struct err *err);
 /* Hands leadership over if it leads and somebody can take it, then closes everything; the
  * loop ends when that is done. May be called more than once. */
 void daemon_stop(struct daemon *d);

@@ -45,6 +45,8 @@ static void fill_controller(const struct daemon *d, uint8_t i,
 {
     const struct settings_controller *own = &d->settings.controllers[i];
     const struct controller *r = state_controller(node_state(d->node), own->id);
+    bool decided;
+    const struct member *member = members_find(node_members(d->node, &decided), own->id);
     struct peer_facts facts;
 
     peers_facts(d->peers, i, &facts);
@@ -65,6 +67,7 @@ static void fill_controller(const struct daemon *d, uint8_t i,
     c->loop_lag_us = facts.loop_lag_us;
     c->election_ms = r != NULL ? r->election_ms : d->settings.election_ms;
     c->caught_up = c->self;
+    c->votes = member != NULL && member->votes;
     for (unsigned k = 0; k < status->n_peers; k++)
         if (status->peers[k].id == own->id)
             c->caught_up = status->peers[k].caught_up;

@@ -30,8 +30,16 @@ static const struct help_option options[] = {
      "it holds itself is not wrong. What other hosts' files say is not looked at"},
     {"bootstrap", 0, NULL,
      "this cluster is being made now: begin with an empty log if `data_dir` is empty.\n"
-     "For the very first start of each controller, and never again: one that lost its disk "
-     "must come back under a new id"},
+     "For the very first start of each controller, and never again. Nothing is decided "
+     "until "
+     "all of them have met once; from then on, one that comes back with another data "
+     "directory, or an old copy of its own, is refused and stops: it lost its disk and "
+     "must "
+     "be replaced by one with a new id"},
+    {"join", 0, NULL,
+     "this controller takes the place of one that lost its disk: begin with nothing if "
+     "`data_dir` is empty, and wait for `ringfence controller replace`. Its id in "
+     "`controllers` must be one that none has had"},
     {"help", 'h', NULL, "print this"},
     {"version", 'V', NULL, "print the version"},
     {"man", 0, NULL, "print the manual page, to be read with `man -l -`"},
@@ -52,6 +60,8 @@ static const struct help_pair exit_codes[] = {
 static const struct help_pair files[] = {
     {DEFAULT_CONFIG, "configuration; a complete example is in deploy/examples"},
     {"/var/lib/ringfence/controller/raft.db", "log, vote, snapshot, audit trail"},
+    {"/var/lib/ringfence/controller/mark",
+     "how much raft.db must have: neither is ever restored, copied or deleted alone"},
     {"/run/ringfence/ringfenced.sock", "the API"},
     {NULL, NULL},
 };
@@ -132,7 +142,7 @@ static void close_signals(struct running *r)
     uv_close((uv_handle_t *)&r->handover, NULL);
 }
 
-static int run(const struct settings *s, bool bootstrap)
+static int run(const struct settings *s, enum start_mode mode)
 {
     static struct running r; /* large, and there is one */
     uv_loop_t *loop = uv_default_loop();
@@ -140,7 +150,7 @@ static int run(const struct settings *s, bool bootstrap)
     int code;
 
     watch_signals(&r, loop);
-    if (daemon_open(&r.d, loop, s, bootstrap, &err) != 0) {
+    if (daemon_open(&r.d, loop, s, mode, &err) != 0) {
         log_error("%s", err.text);
         r.d.exit_code = EXIT_CONFIG;
     } else {
@@ -193,6 +203,7 @@ int main(int argc, char **argv)
     struct help_parsed parsed;
     struct err err = {0};
     const char *path;
+    enum start_mode mode = START_PLAIN;
     int status;
 
     status = help_begin(&help, argc, argv, &parsed);
@@ -204,6 +215,15 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "ringfenced: %s\n", err.text);
         return EXIT_CONFIG;
     }
+    if (help_value(&parsed, "bootstrap") != NULL)
+        mode = START_BOOTSTRAP;
+    if (help_value(&parsed, "join") != NULL && mode == START_BOOTSTRAP) {
+        (void)fprintf(stderr,
+                      "ringfenced: --bootstrap makes a cluster, --join enters one\n");
+        return 2;
+    }
+    if (help_value(&parsed, "join") != NULL)
+        mode = START_JOIN;
     if (help_value(&parsed, "check") != NULL)
         return check(&settings, config);
     log_begin("ringfenced", settings.name);
@@ -213,5 +233,5 @@ int main(int argc, char **argv)
     if (found.errors != 0)
         return EXIT_CONFIG;
     punctual_begin("this controller", true); /* the store's thread too */
-    return run(&settings, help_value(&parsed, "bootstrap") != NULL);
+    return run(&settings, mode);
 }

@@ -180,6 +180,22 @@ static void on_fatal(void *owner, const struct err *err)
     n->events.on_fatal(n->events.owner, err);
 }
 
+static void on_kin(void *owner)
+{
+    struct node *n = owner;
+
+    if (n->events.on_kin != NULL)
+        n->events.on_kin(n->events.owner);
+}
+
+static void on_members(void *owner)
+{
+    struct node *n = owner;
+
+    if (n->events.on_members != NULL)
+        n->events.on_members(n->events.owner);
+}
+
 /* ---- life ---------------------------------------------------------------------------- */
 
 int node_open(struct node **ret_node, struct uv_loop_s *loop,
@@ -199,6 +215,7 @@ int node_open(struct node **ret_node, struct uv_loop_s *loop,
         .node = config->name,
         .dir = config->dir,
         .allow_bootstrap = config->bootstrap,
+        .allow_join = config->join,
     };
     struct raftnode_callbacks callbacks = {.send = on_send,
                                            .apply = on_apply,
@@ -206,6 +223,8 @@ int node_open(struct node **ret_node, struct uv_loop_s *loop,
                                            .restore = on_restore,
                                            .on_role = on_role,
                                            .on_fatal = on_fatal,
+                                           .on_kin = on_kin,
+                                           .on_members = on_members,
                                            .owner = n};
 
     if (n == NULL)
@@ -404,6 +423,35 @@ int node_receive(struct node *n, uint64_t from, const uint8_t *data, size_t len,
                  struct err *err)
 {
     return raftnode_receive(n->raft, from, data, len, err);
+}
+
+void node_hello(const struct node *n, struct kin_hello *ret)
+{
+    raftnode_hello(n->raft, ret);
+}
+
+int node_heard(struct node *n, const char *name, const struct kin_hello *h, struct err *err)
+{
+    return raftnode_heard(n->raft, name, h, err);
+}
+
+void node_note_mark(struct node *n, uint64_t id, uint64_t mark)
+{
+    raftnode_note_mark(n->raft, id, mark);
+}
+
+uint64_t node_mark(const struct node *n) { return raftnode_mark(n->raft); }
+
+bool node_is_assembled(const struct node *n) { return raftnode_is_assembled(n->raft); }
+
+const struct members *node_members(const struct node *n, bool *ret_decided)
+{
+    return raftnode_members(n->raft, ret_decided);
+}
+
+int node_change(struct node *n, const struct members *to, struct err *err)
+{
+    return raftnode_change(n->raft, to, err);
 }
 
 int node_transfer(struct node *n, uint64_t to, struct err *err)

@@ -29,6 +29,10 @@ struct node_events {
     void (*on_applied)(void *owner, const struct entry *e, const struct apply_result *r);
     void (*on_role)(void *owner, const struct driver_status *status);
     void (*on_fatal)(void *owner, const struct err *err);
+    /* Say hello to the other controllers again; the list of members in the log is another
+     * one. Either may be NULL. */
+    void (*on_kin)(void *owner);
+    void (*on_members)(void *owner);
     void *owner;
 };
 
@@ -38,7 +42,7 @@ struct node_config {
     unsigned voter_count;
     struct voter voters[CONTROLLER_MAX];
     uint32_t election_ms, heartbeat_ms;
-    bool bootstrap; /* store.h says when */
+    bool bootstrap, join; /* store.h says when */
 };
 
 /* Errors of raftnode_open(). Entries may be applied before it returns. */
@@ -87,6 +91,14 @@ void node_note_held(struct node *n, const char *group, const char *text);
 /* As raftnode's. */
 MUST_USE int node_receive(struct node *n, uint64_t from, const uint8_t *data, size_t len,
                           struct err *err);
+void node_hello(const struct node *n, struct kin_hello *ret);
+MUST_USE int node_heard(struct node *n, const char *name, const struct kin_hello *h,
+                        struct err *err);
+void node_note_mark(struct node *n, uint64_t id, uint64_t mark);
+uint64_t node_mark(const struct node *n);
+bool node_is_assembled(const struct node *n);
+const struct members *node_members(const struct node *n, bool *ret_decided);
+MUST_USE int node_change(struct node *n, const struct members *to, struct err *err);
 MUST_USE int node_transfer(struct node *n, uint64_t to, struct err *err);
 MUST_USE int node_query_audit(struct node *n, const struct audit_query *q,
                               store_audit_reply *reply, void *owner, struct err *err);

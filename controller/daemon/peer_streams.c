@@ -6,12 +6,39 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/daemon/membership.h"
+#include "controller/daemon/node.h"
 #include "controller/daemon/peers_private.h"
 #include "controller/net/stream.h"
 #include "proto/entry_codec.h"
 
+/* kin.h: which stores this node knows, its own too. */
+static void put_kin(const struct peers *p, Rf__ControllerHello *h,
+                    Rf__Kinsman rows[CONSENSUS_VOTERS_MAX],
+                    Rf__Kinsman *list[CONSENSUS_VOTERS_MAX])
+{
+    struct kin_hello kin;
+
+    node_hello(p->d->node, &kin);
+    h->store = kin.store;
+    h->mark = kin.mark;
+    h->assembled = kin.assembled;
+    h->digest = kin.digest;
+    for (unsigned i = 0; i < kin.n; i++) {
+        rf__kinsman__init(&rows[i]);
+        rows[i].id = kin.list[i].id;
+        rows[i].store = kin.list[i].store;
+        rows[i].mark = kin.list[i].mark;
+        list[i] = &rows[i];
+    }
+    h->n_kin = kin.n;
+    h->kin = list;
+}
+
 void peers_say_hello(struct peers *p, uint8_t to)
 {
+    Rf__Kinsman rows[CONSENSUS_VOTERS_MAX], *list[CONSENSUS_VOTERS_MAX];
+    char address[ADDRESS_TEXT_SIZE];
     const struct settings *own = &p->d->settings;
     const struct settings_controller *self = &own->controllers[own->self];
     Rf__ControllerHello h = RF__CONTROLLER_HELLO__INIT;
@@ -26,6 +53,9 @@ void peers_say_hello(struct peers *p, uint8_t to)
     h.election_ms = own->election_ms;
     h.heartbeat_ms = own->heartbeat_ms;
     h.region = (char *)self->region;
+    put_kin(p, &h, rows, list);
+    address_format(&self->at, address);
+    h.address = address;
     frame.body_case = RF__FRAME__BODY_CONTROLLER_HELLO;
     frame.controller_hello = &h;
     (void)peers_send(p, to, &frame);
@@ -71,11 +101,28 @@ static void refuse(struct incoming *in, const char *why)
            "controller %s at %s refused: %s", name, stream_remote(in->s), why);
 }
 
+static int check_id(const struct settings_controller *c, uint64_t id, uint64_t newest,
+                    struct err *err)
+{
+    if (id < newest)
+        return err_set(err, ERR_PEER,
+                       "it has id %" PRIu64 ", and %s has id %" PRIu64
+                       " now: it was replaced; never start it again",
+                       id, c->name, newest);
+    return err_set(
+        err, ERR_PEER,
+        "it has id %" PRIu64 ", and %s has id %" PRIu64
+        ": if it is to take its place, run `ringfence controller replace %s --id "
+        "%" PRIu64 "` on a host whose controller runs; else make the files agree",
+        id, c->name, newest, c->name, id);
+}
+
 static int check_hello(const struct incoming *in, const Rf__ControllerHello *h,
                        struct err *err)
 {
     const struct settings *own = &in->p->d->settings;
     const struct settings_controller *c = &own->controllers[in->position];
+    uint64_t newest = membership_id(in->p->d, in->position);
 
     if (strcmp(h->cluster, own->cluster) != 0)
         return err_set(err, ERR_PEER, "it is configured for cluster %s, this one is of %s",
@@ -83,11 +130,8 @@ static int check_hello(const struct incoming *in, const Rf__ControllerHello *h,
     if (strcmp(h->name, c->name) != 0)
         return err_set(err, ERR_PEER, "it calls itself %s, its certificate is for %s",
                        h->name, c->name);
-    if (h->id != c->id)
-        return err_set(err, ERR_PEER,
-                       "in its own file controller %s has id %" PRIu64
-                       ", in the file of %s id %" PRIu64 ": make `controllers` agree",
-                       c->name, h->id, own->name, c->id);
+    if (h->id != newest)
+        return check_id(c, h->id, newest, err);
     if (strcmp(h->region, c->region) != 0)
         return err_set(
             err, ERR_PEER,
@@ -100,10 +144,33 @@ static int check_hello(const struct incoming *in, const Rf__ControllerHello *h,
                        "it knows formats %" PRIu32 " to %" PRIu32
                        ", this one %d to %d: upgrade the older one",
                        h->format_min, h->format_max, ENTRY_FORMAT_MIN, ENTRY_FORMAT_MAX);
+    if (strlen(h->address) >= MEMBER_ADDRESS_SIZE)
+        return err_set(err, ERR_INVAL, "its address is longer than %d bytes",
+                       MEMBER_ADDRESS_SIZE - 1);
+    if (h->n_kin > CONSENSUS_VOTERS_MAX || h->store == 0)
+        return err_set(err, ERR_BADMSG, "it knows %zu controllers, %d are possible",
+                       h->n_kin, CONSENSUS_VOTERS_MAX);
     if (strlen(h->version) >= NAME_SIZE)
         return err_set(err, ERR_INVAL, "its version is longer than %d bytes",
                        NAME_SIZE - 1);
     return 0;
+}
+
+/* Ours may be the store that is refused: then the node stops, and this stream with it. */
+static int take_kin(const struct incoming *in, const Rf__ControllerHello *h,
+                    struct err *err)
+{
+    struct kin_hello kin = {.id = h->id,
+                            .store = h->store,
+                            .mark = h->mark,
+                            .digest = h->digest,
+                            .assembled = h->assembled,
+                            .n = (unsigned)h->n_kin};
+
+    for (unsigned i = 0; i < kin.n; i++)
+        kin.list[i] = (struct kinsman){
+            .id = h->kin[i]->id, .store = h->kin[i]->store, .mark = h->kin[i]->mark};
+    return node_heard(in->p->d->node, h->name, &kin, err);
 }
 
 /* False: it was refused. */
@@ -112,7 +179,7 @@ static bool take_hello(struct incoming *in, const Rf__ControllerHello *h)
     struct peer *peer = &in->p->peers[in->position];
     struct err err = {0};
 
-    if (check_hello(in, h, &err) != 0) {
+    if (check_hello(in, h, &err) != 0 || take_kin(in, h, &err) != 0) {
         refuse(in, err.text);
         return false;
     }
@@ -124,12 +191,18 @@ static bool take_hello(struct incoming *in, const Rf__ControllerHello *h)
     (void)snprintf(peer->hello.name, sizeof peer->hello.name, "%s", h->name);
     (void)snprintf(peer->hello.region, sizeof peer->hello.region, "%s", h->region);
     (void)snprintf(peer->hello.version, sizeof peer->hello.version, "%s", h->version);
+    peer->store = h->store;
+    (void)snprintf(peer->address, sizeof peer->address, "%s", h->address);
     peer->has_hello = true;
     peer->we_refused[0] = '\0';
+    if (h->id != in->p->d->settings.controllers[in->position].id)
+        peers_reach(in->p, in->position, h->address); /* a newcomer, perhaps elsewhere */
     peer->in = in;
     peer->heard = mono_now();
     peer->asked = (struct pinged){0}; /* may be of its former life */
     in->greeted = true;
+    if (!h->assembled && node_is_assembled(in->p->d->node))
+        peers_say_hello(in->p, in->position); /* it waits for that */
     return true;
 }
 

@@ -9,6 +9,7 @@
 #include "controller/base/log.h"
 #include "controller/base/text.h"
 #include "controller/daemon/agents.h"
+#include "controller/daemon/membership.h"
 #include "controller/daemon/node.h"
 #include "controller/daemon/peers_private.h"
 #include "controller/daemon/relay.h"
@@ -29,6 +30,13 @@ const char *peers_name(const struct peers *p, uint64_t id)
     uint8_t i = peers_position(p, id);
 
     return i == NO_INSTANCE ? "" : p->d->settings.controllers[i].name;
+}
+
+uint64_t peers_id(const struct peers *p, uint8_t position)
+{
+    const struct peer *peer = &p->peers[position];
+
+    return peer->has_hello ? peer->hello.id : p->d->settings.controllers[position].id;
 }
 
 struct peer *peers_by_id(struct peers *p, uint64_t id)
@@ -115,6 +123,13 @@ void peers_forward_down(struct peers *p, uint8_t to, const char *agent, const ui
     (void)peers_send(p, to, &frame);
 }
 
+void peers_hello_all(struct peers *p)
+{
+    for (uint8_t i = 0; i < p->d->settings.count; i++)
+        if (p->peers[i].link != NULL)
+            peers_say_hello(p, i);
+}
+
 /* ---- round trips --------------------------------------------------------------------- */
 
 static void ping(struct peers *p, struct peer *peer)
@@ -124,6 +139,7 @@ static void ping(struct peers *p, struct peer *peer)
 
     m.seq = ++peer->ping_seq;
     m.sent_ns = mono_now().ns;
+    m.mark = node_mark(p->d->node);
     peer->pings[m.seq % PINGS_KEPT] = (struct pinged){.seq = m.seq, .sent_ns = m.sent_ns};
     frame.body_case = RF__FRAME__BODY_PING;
     frame.ping = &m;
@@ -141,6 +157,12 @@ static void pong(struct peers *p, uint8_t to, const Rf__Ping *asked)
     frame.body_case = RF__FRAME__BODY_PONG;
     frame.pong = &m;
     (void)peers_send(p, to, &frame);
+}
+
+static void take_ping(struct peers *p, uint8_t from, const Rf__Ping *m)
+{
+    node_note_mark(p->d->node, peers_id(p, from), m->mark);
+    pong(p, from, m);
 }
 
 static void take_pong(struct peer *peer, const Rf__Pong *m)
@@ -205,7 +227,8 @@ static void take_raft(struct peers *p, uint8_t from, const Rf__RaftMessage *m)
 {
     const struct settings_controller *c = &p->d->settings.controllers[from];
     struct err err = {0};
-    int status = node_receive(p->d->node, c->id, m->data.data, m->data.len, &err);
+    int status =
+        node_receive(p->d->node, peers_id(p, from), m->data.data, m->data.len, &err);
 
     if (status != 0 && status != ERR_CLOSED)
         log_warn("a Raft message of controller %s was dropped: %s", c->name, err.text);
@@ -227,7 +250,7 @@ void peers_handle(struct peers *p, uint8_t from, const Rf__Frame *f)
     struct peer *peer = &p->peers[from];
     struct agents *agents = p->d->agents;
     struct mono now = mono_now();
-    uint64_t id = p->d->settings.controllers[from].id;
+    uint64_t id = peers_id(p, from);
     const struct state *s = node_state(p->d->node);
 
     peer->heard = now;
@@ -243,7 +266,7 @@ void peers_handle(struct peers *p, uint8_t from, const Rf__Frame *f)
         agents_deliver(agents, f->forward_down->agent, f->forward_down->frame.data,
                        f->forward_down->frame.len);
     else if (f->body_case == RF__FRAME__BODY_PING)
-        pong(p, from, f->ping);
+        take_ping(p, from, f->ping);
     else if (f->body_case == RF__FRAME__BODY_PONG)
         take_pong(peer, f->pong);
     else if (f->body_case == RF__FRAME__BODY_PEER_VIEW)
@@ -261,7 +284,7 @@ bool peers_announcement(const struct peers *p, uint8_t position, struct controll
 {
     const struct settings *own = &p->d->settings;
     const struct settings_controller *c = &own->controllers[position];
-    const struct controller *r = state_controller(node_state(p->d->node), c->id);
+    const struct controller *r;
     struct controller said = {.id = c->id,
                               .format_min = ENTRY_FORMAT_MIN,
                               .format_max = ENTRY_FORMAT_MAX,
@@ -276,6 +299,9 @@ bool peers_announcement(const struct peers *p, uint8_t position, struct controll
             return false;
         said = p->peers[position].hello;
     }
+    if (said.id != membership_id(p->d, position))
+        return false; /* replaced */
+    r = state_controller(node_state(p->d->node), said.id);
     if (r != NULL && strcmp(r->name, said.name) == 0 &&
         strcmp(r->region, said.region) == 0 && strcmp(r->version, said.version) == 0 &&
         r->format_min == said.format_min && r->format_max == said.format_max &&
@@ -397,7 +423,10 @@ static void on_tick(uv_timer_t *tick)
             ping(p, &p->peers[i]);
     peers_send_view(p);
     peer_api_tick(p, mono_now());
+    if (!node_is_assembled(p->d->node))
+        peers_hello_all(p); /* until all know each other: one may have been lost */
     announce(p);
+    membership_tick(p->d);
 }
 
 static int dial(struct peers *p, uint8_t position, struct err *err)
@@ -414,6 +443,39 @@ static int dial(struct peers *p, uint8_t position, struct err *err)
         0)
         return err->code;
     return link_open(&p->peers[position].link, p->d->loop, p->d->tls, &spec, err);
+}
+
+void peers_reach(struct peers *p, uint8_t position, const char *address)
+{
+    struct settings_controller *c = &p->d->settings.controllers[position];
+    struct peer *peer = &p->peers[position];
+    char now[ADDRESS_TEXT_SIZE];
+    struct address at;
+    struct err err = {0};
+
+    address_format(&c->at, now);
+    if (peer->link == NULL || strcmp(now, address) == 0 ||
+        address_parse(&at, address, &err) != 0)
+        return;
+    log_info("controller %s is reached at %s from now on, not at %s", c->name, address,
+             now);
+    c->at = at;
+    link_close(peer->link);
+    peer->link = NULL;
+    if (dial(p, position, &err) != 0)
+        log_error("controller %s at %s: %s", c->name, address, err.text);
+}
+
+bool peers_newcomer(const struct peers *p, uint8_t position, struct member *ret)
+{
+    const struct peer *peer = &p->peers[position];
+
+    if (peer->in == NULL || peer->hello.id != membership_id(p->d, position))
+        return false;
+    *ret = (struct member){.id = peer->hello.id, .store = peer->store};
+    (void)snprintf(ret->name, sizeof ret->name, "%s", peer->hello.name);
+    (void)snprintf(ret->address, sizeof ret->address, "%s", peer->address);
+    return true;
 }
 
 static void on_closed(uv_handle_t *handle)

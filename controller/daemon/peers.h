@@ -19,6 +19,7 @@
 
 struct daemon;
 struct identity;
+struct member;
 struct peers;
 struct stream;
 
@@ -41,6 +42,9 @@ void peers_accept(struct peers *p, struct stream *s, const struct identity *peer
 const char *peers_name(const struct peers *p, uint64_t id);
 uint8_t peers_position(const struct peers *p, uint64_t id);
 
+/* To all that are connected: the table of the voters' stores has changed. */
+void peers_hello_all(struct peers *p);
+
 /* All drop what cannot be sent now: Raft and agents repeat themselves. */
 void peers_send_raft(struct peers *p, uint64_t to, const uint8_t *data, size_t len);
 void peers_forward_up(struct peers *p, const char *agent, const uint8_t *data, size_t len,
@@ -54,6 +58,11 @@ void peers_send_view(struct peers *p);
 /* What its hello said that the log does not say yet: true, and *ret is filled in. For our
  * own position, what we say of ourselves. */
 bool peers_announcement(const struct peers *p, uint8_t position, struct controller *ret);
+
+/* From now on that one is dialled there, unless it is already. */
+void peers_reach(struct peers *p, uint8_t position, const char *address);
+/* Who said hello there last, if its id is the one that the name has now (membership.h). */
+bool peers_newcomer(const struct peers *p, uint8_t position, struct member *ret);
 
 /* One controller's link to and from another one. */
 struct peer_link {

@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "controller/base/buf.h"
+#include "controller/consensus/members.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/peers.h"
 #include "controller/net/link.h"
@@ -35,6 +36,8 @@ struct peer {
     struct incoming *in; /* the one that said hello last */
     bool has_hello;
     struct controller hello;
+    uint64_t store; /* and address, with the hello */
+    char address[MEMBER_ADDRESS_SIZE];
     struct mono heard;
     struct mono answered; /* a ping of ours, or when the link came up */
     uint64_t ping_seq;
@@ -72,6 +75,8 @@ struct peer *peers_by_id(struct peers *p, uint64_t id);
 /* `said` is what was logged last of its kind: true, and noted, where `why` is another. */
 bool peers_is_news(char said[ERR_TEXT_SIZE], const char *why);
 /* False where the frame could not be sent. */
+/* Of the process that said hello; before that, of the settings. */
+uint64_t peers_id(const struct peers *p, uint8_t position);
 bool peers_send(struct peers *p, uint8_t to, const Rf__Frame *frame);
 
 /* peer_streams.c */

@@ -115,6 +115,7 @@ static void serve(struct api *a, const struct route *r, const struct api_request
     case ROUTE_RESUME:
     case ROUTE_DETACH:
     case ROUTE_ATTACH:
+    case ROUTE_REPLACE:
         request_handle(a, r, raw, who);
         return;
     }

@@ -31,6 +31,7 @@ struct api_controller {
     bool self, out_up, in_up;       /* we reach it, it reaches us */
     bool up;                        /* something was heard of it lately */
     bool caught_up;                 /* as the leader knows */
+    bool votes;                     /* false: it has not caught up since it joined */
     char out_error[API_ERROR_SIZE]; /* why we do not reach it */
     uint64_t heard_ms;              /* since; UINT64_MAX: never */
     uint32_t rtt_us, rtt_max_us, election_ms;

@@ -51,8 +51,15 @@ void request_propose(struct api *a, const struct route *r, struct entry *e,
  * controller/http/logview.c takes apart. */
 void request_note(struct api *a, const char *group, const char *code, const char *what,
                   const char *why);
+/* An object with these keys only; nothing at all is an empty one. NULL: answered. */
+json_t *request_read_body(const struct api_request *raw, const char *const *keys,
+                          const struct asker *who);
 void requests_look(struct api *a, struct mono now);
 void requests_close(struct api *a);
+
+/* requests_replace.c */
+void request_replace(struct api *a, const struct route *r, const struct api_request *raw,
+                     const struct asker *who);
 
 /* requests_declare.c; `keep_active` of the route that is proposed: the document has roles
  * that did not count. */

@@ -112,9 +112,8 @@ void request_propose(struct api *a, const struct route *r, struct entry *e,
 /* ---- bodies ----------------------------------------------------------------------------
  */
 
-/* An object with these keys only; nothing at all is an empty one. NULL: answered. */
-static json_t *read_body(const struct api_request *raw, const char *const *keys,
-                         const struct asker *who)
+json_t *request_read_body(const struct api_request *raw, const char *const *keys,
+                          const struct asker *who)
 {
     json_error_t error = {0};
     json_t *body = raw->len == 0 ? json_object()
@@ -186,7 +185,7 @@ static void switchover(struct api *a, const struct route *r, const struct group 
 {
     static const char *const keys[] = {"to", "reason", NULL};
     struct entry e = {.kind = ENTRY_SWITCHOVER};
-    json_t *body = read_body(raw, keys, who);
+    json_t *body = request_read_body(raw, keys, who);
 
     if (body == NULL)
         return;
@@ -205,7 +204,7 @@ static void attach(struct api *a, const struct route *r, const struct group *g,
 {
     static const char *const keys[] = {"active", NULL};
     struct entry e = {.kind = ENTRY_ATTACH};
-    json_t *body = read_body(raw, keys, who);
+    json_t *body = request_read_body(raw, keys, who);
     const json_t *active = json_object_get(body, "active");
 
     if (body == NULL)
@@ -225,7 +224,7 @@ static void simple(struct api *a, const struct route *r, enum entry_kind kind,
 {
     static const char *const keys[] = {NULL};
     struct entry e = {.kind = kind};
-    json_t *body = read_body(raw, keys, who);
+    json_t *body = request_read_body(raw, keys, who);
 
     if (body == NULL)
         return;
@@ -245,7 +244,7 @@ static void pause_or_resume(struct api *a, const struct route *r, const struct g
         simple(a, r, pause ? ENTRY_PAUSE : ENTRY_RESUME, raw, who);
         return;
     }
-    body = read_body(raw, (const char *const[]){NULL}, who);
+    body = request_read_body(raw, (const char *const[]){NULL}, who);
     if (body == NULL)
         return;
     json_decref(body);
@@ -294,7 +293,7 @@ static void abort_run(struct api *a, const struct route *r, const struct api_req
     struct entry e = {.kind = ENTRY_RUN_ABORT, .run_abort = {.run = r->run}};
     const struct group *g = NULL;
     struct api_facts f;
-    json_t *body = read_body(raw, keys, who);
+    json_t *body = request_read_body(raw, keys, who);
 
     if (body == NULL)
         return;
@@ -359,7 +358,7 @@ static bool read_failover(const struct group *g, const struct api_request *raw,
                           struct failover_ask *ret, const struct asker *who)
 {
     static const char *const keys[] = {"to", "reason", "even_if_healthy", NULL};
-    json_t *body = read_body(raw, keys, who);
+    json_t *body = request_read_body(raw, keys, who);
     struct err err = {0};
     bool good;
 
@@ -535,6 +534,8 @@ void request_handle(struct api *a, const struct route *r, const struct api_reque
         request_declare(a, r, raw, who);
     else if (r->kind == ROUTE_ABORT)
         abort_run(a, r, raw, who);
+    else if (r->kind == ROUTE_REPLACE)
+        request_replace(a, r, raw, who);
     else
         of_a_group(a, r, raw, who);
 }

@@ -23,6 +23,7 @@ static const struct {
     {ROUTE_RESUME, "POST", "/v1/groups/*/resume"},
     {ROUTE_DETACH, "POST", "/v1/groups/*/detach"},
     {ROUTE_ATTACH, "POST", "/v1/groups/*/attach"},
+    {ROUTE_REPLACE, "POST", "/v1/controllers/*/replace"},
     {ROUTE_DOCTOR, "GET", "/v1/doctor"},
     {ROUTE_VERSION, "GET", "/v1/version"},
 };
@@ -67,7 +68,7 @@ static unsigned take_star(const char *star, struct route *r, struct err *err)
     }
     if (!route_name_ok(star)) {
         (void)err_set(err, ERR_INVAL,
-                      "the name of a group is 1 to %d of a-z, 0-9 and -, and begins with a "
+                      "such a name is 1 to %d of a-z, 0-9 and -, and begins with a "
                       "letter or digit",
                       NAME_SIZE - 1);
         return 400;

@@ -18,13 +18,14 @@ enum route_kind {
     ROUTE_RESUME,
     ROUTE_DETACH,
     ROUTE_ATTACH,
+    ROUTE_REPLACE,
     ROUTE_DOCTOR,
     ROUTE_VERSION,
 };
 
 struct route {
     enum route_kind kind;
-    char group[NAME_SIZE]; /* "" where the path has none */
+    char group[NAME_SIZE]; /* "" where the path has none; REPLACE: a controller */
     uint64_t run;          /* ABORT */
     bool dry, keep_active; /* DECLARE */
 };

@@ -17,6 +17,15 @@ static const char *name_of(const struct api_facts *f, uint64_t id)
     return "";
 }
 
+/* One that joins gets the log, and votes when it has all of it. */
+static const char *controller_role(const struct api_facts *f,
+                                   const struct api_controller *c)
+{
+    if (c->id == f->leader_id)
+        return "leader";
+    return c->votes ? "follower" : "joining";
+}
+
 static json_t *controllers(const struct api_facts *f)
 {
     json_t *out = json_array();
@@ -27,8 +36,8 @@ static json_t *controllers(const struct api_facts *f)
         (void)json_array_append_new(
             out, json_pack("{s:s, s:s, s:I, s:s, s:b, s:b, s:s}", "name", c->name, "region",
                            c->region, "id", (json_int_t)c->id, "role",
-                           c->id == f->leader_id ? "leader" : "follower", "up", (int)c->up,
-                           "caught_up", (int)c->caught_up, "version", c->version));
+                           controller_role(f, c), "up", (int)c->up, "caught_up",
+                           (int)c->caught_up, "version", c->version));
     }
     return out;
 }

@@ -194,10 +194,32 @@ static void make_step_start(struct choice *c, struct entry *e)
     st->counted = bytes_next(c->b) >= 0xe0;
 }
 
+static void make_controller(struct choice *c, struct entry *e)
+{
+    struct entry_controller_replace *r = &e->controller_replace;
+
+    e->group[0] = '\0';
+    if (e->kind == ENTRY_CONTROLLER) {
+        e->controller = s.controllers[bytes_pick(c->b, 3)];
+        return;
+    }
+    snprintf(r->name, NAME_SIZE, "%s", s.controllers[0].name);
+    r->former = s.controllers[0].id;
+    r->id = bytes_near(c->b, s.controller_id_max + 1);
+}
+
+/* What is in the corpus keeps its meaning: a kind that came later shares one. */
+static enum entry_kind choose_kind(struct choice *c)
+{
+    enum entry_kind kind = (enum entry_kind)(1 + bytes_pick(c->b, ENTRY_REFUSED));
+
+    return kind == ENTRY_REFUSED && c->group != 0 ? ENTRY_CONTROLLER_REPLACE : kind;
+}
+
 static void make_entry(struct choice *c, struct entry *e)
 {
     memset(e, 0, sizeof *e);
-    e->kind = (enum entry_kind)(1 + bytes_pick(c->b, ENTRY_KIND_COUNT - 1));
+    e->kind = choose_kind(c);
     snprintf(e->group, NAME_SIZE, "%s", scene_groups[c->group]);
     snprintf(e->rule, RULE_SIZE, "fuzz");
     switch (e->kind) {
@@ -244,8 +266,8 @@ static void make_entry(struct choice *c, struct entry *e)
         e->attach.active = choose_instance(c);
         break;
     case ENTRY_CONTROLLER:
-        e->group[0] = '\0';
-        e->controller = s.controllers[bytes_pick(c->b, 3)];
+    case ENTRY_CONTROLLER_REPLACE:
+        make_controller(c, e);
         break;
     case ENTRY_REMOVE:
     case ENTRY_PAUSE:

@@ -12,6 +12,7 @@
 #include "tests/sim/pg.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/process.h"
+#include "tests/sim/replace.h"
 #include "tests/sim/stage.h"
 #include "tests/sim/steps.h"
 
@@ -168,6 +169,12 @@ static void move_leader(void *arg, uint64_t number)
     s = scope_enter(&sim.procs[c].tasks[TASK_MAIN]);
     (void)(node_transfer(ctl_daemon(c)->node, 0, &err) != 0);
     scope_leave(s);
+}
+
+static void replace_ctl(const struct fault *f)
+{
+    if (replace_lose(ctl_of(f), f->number % 2 == 0))
+        proc_restart_in(ctl_of(f), (end_of(f) - sim.now) / NS_PER_MS);
 }
 
 /* Who leads when the host comes back has perhaps not heard that it was away. */
@@ -407,6 +414,9 @@ static void begin_process(const struct fault *f)
         break;
     case FAULT_QUORUM_LOST:
         lose_quorum(f);
+        break;
+    case FAULT_CTL_REPLACED:
+        replace_ctl(f);
         break;
     case FAULT_LEADER_MOVED:
         move_leader(NULL, 0);

@@ -12,6 +12,7 @@
 #include "tests/sim/net.h"
 #include "tests/sim/pg.h"
 #include "tests/sim/plan.h"
+#include "tests/sim/replace.h"
 
 enum {
     WRITES_WANTED = 3,
@@ -345,7 +346,7 @@ void judge_ended(uint8_t node)
         return;
     }
     sim_note("controller %s stops", node_name(node));
-    if (!disk_failed[node])
+    if (!disk_failed[node] && !replace_may_end(node))
         sim_fail("controller %s has stopped, and its disk was fine: %s", node_name(node),
                  judge_log_last_error());
     disk_failed[node] = false;
@@ -367,7 +368,7 @@ static bool is_settled(uint8_t group)
 
 bool judge_is_settled(void)
 {
-    if (sim.now < sim.settle_at)
+    if (sim.now < sim.settle_at || replace_goes_on())
         return false;
     for (uint8_t g = 0; g < sim.groups; g++)
         if (!is_settled(g))

@@ -11,6 +11,7 @@
 #include "tests/sim/pg.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/process.h"
+#include "tests/sim/replace.h"
 
 enum { SLOW_MS = 4000 };
 
@@ -317,8 +318,12 @@ static void look_after(uint8_t group, uint8_t node, struct daemon *d)
 static void on_look(void *arg, uint64_t number)
 {
     uint8_t node = NOBODY;
+    struct daemon *asked = ask_whom(&node);
+    struct entry e;
 
     (void)arg;
+    if (asked != NULL && replace_wants(asked, &e))
+        (void)propose(node, asked, &e);
     for (uint8_t g = 0; g < sim.groups; g++) {
         struct daemon *d = ask_whom(&node);
 

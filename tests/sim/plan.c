@@ -111,7 +111,7 @@ static void choose_fault(struct fault *f)
     uint64_t ms = sim_chance(600) ? sim_between(50, 2 * plan.ttl_ms)
                                   : sim_between(plan.ttl_ms, 6ull * plan.ttl_ms + 3000);
 
-    *f = (struct fault){.kind = (enum fault_kind)sim_between(0, FAULT_KINDS - 1),
+    *f = (struct fault){.kind = (enum fault_kind)sim_between(0, FAULT_CTL_REPLACED - 1),
                         .group = (uint8_t)sim_between(0, sim.groups - 1u),
                         .a = (uint8_t)sim_between(0, NODES_MAX * 60u - 1),
                         .b = (uint8_t)sim_between(0, NODES_MAX * 60u - 1),
@@ -126,6 +126,22 @@ static void choose_fault(struct fault *f)
     }
 }
 
+/* In every fourth world, and by dice of its own: the others are as they would be without
+ * it. */
+static void choose_replacement(void)
+{
+    uint64_t dice = (sim.opt.seed + 1) * UINT64_C(6364136223846793005);
+    uint64_t ms = sim.heal_at / NS_PER_MS - FIRST_MS - 1000;
+
+    if ((dice >> 60) % 4 != 0 || plan.count == 0 || plan.count == FAULTS_MAX)
+        return;
+    plan.of[plan.count++] = (struct fault){.kind = FAULT_CTL_REPLACED,
+                                           .a = (uint8_t)(dice >> 52),
+                                           .number = dice >> 51,
+                                           .at = (FIRST_MS + (dice >> 20) % ms) * NS_PER_MS,
+                                           .lasts = (50 + (dice >> 36) % 5000) * NS_PER_MS};
+}
+
 void plan_make(void)
 {
     memset(&plan, 0, sizeof plan);
@@ -135,10 +151,11 @@ void plan_make(void)
         plan.count = 0;
         sim.heal_at = 0;
     }
-    for (unsigned i = 0; i < plan.count; i++) {
+    for (unsigned i = 0; i < plan.count; i++)
         choose_fault(&plan.of[i]);
+    choose_replacement();
+    for (unsigned i = 0; i < plan.count; i++)
         plan.of[i].left_out = sim.opt.without != NULL && sim.opt.without[i];
-    }
 }
 
 static void on_due(void *arg, uint64_t number)

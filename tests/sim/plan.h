@@ -50,7 +50,8 @@
     X(FAULT_LATE_FOLLOWER, "late-follower-leads")                                          \
     X(FAULT_SHORTER_TTL, "shorter-ttl-holder-alone")                                       \
     X(FAULT_REBORN, "answers-held-agent-reborn")                                           \
-    X(FAULT_LATE_ORDER, "late-order-after-switchover")
+    X(FAULT_LATE_ORDER, "late-order-after-switchover")                                     \
+    X(FAULT_CTL_REPLACED, "controller-replaced") /* chosen apart */
 
 enum fault_kind {
 #define X(name, text) name,

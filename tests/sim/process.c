@@ -16,12 +16,12 @@
 #include "tests/sim/net.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/process.h"
+#include "tests/sim/replace.h"
 
 enum { RESTART_MS = 1000, PULSE_MS = 500 };
 
 struct daemon_box {
     struct daemon d;
-    bool was_up; /* its directory has been made */
     uint32_t snapshot_every, trailing;
 };
 
@@ -129,7 +129,7 @@ static void fill_settings(uint8_t node, struct settings *s)
     (void)snprintf(s->cluster, sizeof s->cluster, "demo");
     (void)snprintf(s->name, sizeof s->name, "%s", names[node]);
     for (uint8_t i = 0; i < CTLS; i++) {
-        s->controllers[i].id = i + 1u;
+        s->controllers[i].id = i == node ? replace_id(node) : i + 1u;
         s->controllers[i].at.port = 7400;
         (void)snprintf(s->controllers[i].name, NAME_SIZE, "%s", names[i]);
         (void)snprintf(s->controllers[i].region, NAME_SIZE, "%s", names[i]);
@@ -187,12 +187,11 @@ void proc_start_controller(uint8_t node)
     box->snapshot_every = (uint32_t)plan.snapshot_every;
     box->trailing = (uint32_t)plan.trailing;
     s = scope_enter(&p->tasks[TASK_MAIN]);
-    if (daemon_open(&box->d, &p->tasks[TASK_MAIN].loop, &settings, !box->was_up, &err) !=
-        0) {
+    if (daemon_open(&box->d, &p->tasks[TASK_MAIN].loop, &settings, replace_begin(node),
+                    &err) != 0) {
         sim_note("controller %s: %s", names[node], err.text);
         p->ending = true;
     }
-    box->was_up = true;
     uv_will_wait(&p->tasks[TASK_MAIN]);
     scope_leave(s);
 }
@@ -352,4 +351,5 @@ void process_begin(void)
 {
     memset(daemons, 0, sizeof daemons);
     memset(agents, 0, sizeof agents);
+    replace_start();
 }

@@ -10,6 +10,7 @@
 #include "controller/base/assert.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/kernel.h"
+#include "tests/sim/replace.h"
 #include "tests/sim/store.h"
 
 enum { STALL_MS = 5000 };
@@ -29,6 +30,8 @@ struct disk {
     size_t cap;
     uint64_t snapshot_index, snapshot_term, audited;
     struct buf snapshot;
+    uint64_t store, digest, commits; /* controller/consensus/kin.h */
+    struct buf kin;
 };
 
 struct op {
@@ -39,6 +42,9 @@ struct op {
     struct entry_on_disk *entries;
     size_t n;
     struct buf snapshot;
+    bool is_note;
+    struct buf note;
+    store_noted *noted;
 };
 
 struct store {
@@ -119,6 +125,13 @@ static void write_op(struct store *s, struct op *o)
 {
     struct disk *d = &disks[s->node];
 
+    d->commits++;
+    if (o->is_note) {
+        buf_free(&d->kin);
+        d->kin = o->note;
+        o->note = (struct buf){0};
+        return;
+    }
     if (o->kind == ORDER_STORE_VOTE) {
         d->term = o->term;
         d->vote = o->vote;
@@ -135,6 +148,7 @@ static void op_free(struct op *o)
         free(o->entries[i].data);
     free(o->entries);
     buf_free(&o->snapshot);
+    buf_free(&o->note);
     free(o);
 }
 
@@ -163,6 +177,7 @@ static void on_disk(void *arg, uint64_t number)
 {
     struct store *s = arg;
     enum disk_state state = machines[s->node].disk;
+    store_noted *noted = NULL;
     uint64_t seq = 0;
 
     (void)number;
@@ -180,7 +195,10 @@ static void on_disk(void *arg, uint64_t number)
         if (s->ops == NULL)
             s->tail = &s->ops;
         write_op(s, o);
-        seq = o->seq;
+        if (o->is_note)
+            noted = o->noted != NULL ? o->noted : noted;
+        else
+            seq = o->seq;
         op_free(o);
         if (sim_chance(500))
             break; /* the others share the next report */
@@ -188,6 +206,8 @@ static void on_disk(void *arg, uint64_t number)
     wait_for(s);
     if (seq != 0)
         s->callbacks.on_done(s->callbacks.owner, seq);
+    if (noted != NULL && !s->failed)
+        noted(s->callbacks.owner);
 }
 
 static void on_stalled(void *arg, uint64_t number)
@@ -262,6 +282,35 @@ int store_put_snapshot(struct store *s, const struct order_store_snapshot *p,
     return 0;
 }
 
+/* Only the one that replace.c starts so has an empty disk under its old id, and nobody has
+ * an old copy: whoever else is condemned is so by mistake. */
+int store_put_note(struct store *s, enum store_note note, const uint8_t *data, size_t len,
+                   store_noted *on_stored, struct err *err)
+{
+    struct op *o;
+
+    if (note == NOTE_CONDEMNED) {
+        if (!replace_condemned(s->node))
+            sim_fail("condemned: %.*s", (int)len, (const char *)data);
+        return 0; /* whoever emptied the disk once does so again */
+    }
+    o = op_new(s, ORDER_STORE_ENTRIES, 0);
+    o->is_note = true;
+    o->noted = on_stored;
+    if (buf_append(&o->note, data, len, err) != 0)
+        return err->code;
+    wait_for(s);
+    return 0;
+}
+
+uint64_t store_id(const struct store *s) { return disks[s->node].store; }
+
+uint64_t store_digest(const struct store *s) { return disks[s->node].digest; }
+
+uint64_t store_mark(struct store *s) { return disks[s->node].commits; }
+
+const struct buf *store_loaded_kin(const struct store *s) { return &disks[s->node].kin; }
+
 int store_put_audit(struct store *s, const struct audit_row *rows, size_t n,
                     struct err *err)
 {
@@ -312,26 +361,37 @@ static void load(struct store *s, struct driver_state *ret)
     ret->entries = s->loaded;
 }
 
+static void make(struct disk *d, const struct store_config *config)
+{
+    d->made = true;
+    d->store = config->new_id;
+    d->commits = d->term = d->first = 1;
+    if (!config->allow_bootstrap)
+        return; /* the others bring the log */
+    d->digest = config->digest;
+    d->last = 1;
+    copy_entry(slot(d, 1),
+               &(struct consensus_entry){1, ENTRY_VOTERS, config->bootstrap_entry,
+                                         config->bootstrap_len});
+}
+
 int store_open(struct store **ret_store, struct uv_loop_s *loop,
                const struct store_config *config, struct store_callbacks callbacks,
                struct driver_state *ret_state, struct err *err)
 {
     struct store *s = calloc(1, sizeof *s);
-    struct disk *d = &disks[config->node_id - 1];
+    struct task *task = loop->data;
+    struct disk *d = &disks[task->proc->node];
 
     if (s == NULL)
         return err_set(err, ERR_NOMEM, "store");
-    s->node = (uint8_t)(config->node_id - 1);
-    s->task = loop->data;
+    s->node = task->proc->node;
+    s->task = task;
     s->callbacks = callbacks;
     s->tail = &s->ops;
     if (!d->made) {
-        ASSERT(config->allow_bootstrap);
-        d->made = true;
-        d->term = d->first = d->last = 1;
-        copy_entry(slot(d, 1),
-                   &(struct consensus_entry){1, ENTRY_VOTERS, config->bootstrap_entry,
-                                             config->bootstrap_len});
+        ASSERT(config->allow_bootstrap || config->allow_join);
+        make(d, config);
     }
     load(s, ret_state);
     *ret_store = s;
@@ -369,12 +429,17 @@ void store_close(struct store *s)
 
 void store_begin(void) { memset(disks, 0, sizeof disks); }
 
+void store_lose(uint8_t node)
+{
+    cut_behind(&disks[node], disks[node].first);
+    buf_free(&disks[node].snapshot);
+    buf_free(&disks[node].kin);
+    free(disks[node].log);
+    disks[node] = (struct disk){0};
+}
+
 void store_end(void)
 {
-    for (unsigned i = 0; i < CTLS; i++) {
-        cut_behind(&disks[i], disks[i].first);
-        buf_free(&disks[i].snapshot);
-        free(disks[i].log);
-    }
-    memset(disks, 0, sizeof disks);
+    for (uint8_t i = 0; i < CTLS; i++)
+        store_lose(i);
 }

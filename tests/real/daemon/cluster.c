@@ -22,18 +22,21 @@ const char *const node_names[NODES] = {"east", "west", "witness"};
 
 /* ---- processes ----------------------------------------------------------------------- */
 
-/* The kernel chooses; nobody else on this machine is given it again so soon. */
-static uint16_t free_port(void)
+/* The kernel chooses; and as long as *ret_held is open it gives the port to nobody else on
+ * this machine, neither to a listener nor to a connection, but one who listens on it by
+ * name with SO_REUSEADDR, as the daemon does. */
+static uint16_t free_port(int *ret_held)
 {
     struct sockaddr_in sa = {.sin_family = AF_INET,
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof sa;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 
     assert_true(fd >= 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
-    close(fd);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one), 0);
+    *ret_held = fd;
     return ntohs(sa.sin_port);
 }
 
@@ -56,8 +59,9 @@ void cluster_write_config(struct cluster *c, int node, const char *path, const c
     fprintf(f, "key: %s/pki/controller-%s.key}\n", c->dir, n);
     fprintf(f, "raft: {election: 300ms, heartbeat: 50ms}\ncontrollers:\n");
     for (int i = 0; i < NODES; i++)
-        fprintf(f, "  - {id: %d, name: %s, region: %s, address: \"127.0.0.1:%u\"}\n", i + 1,
-                node_names[i], node_names[i], c->ports[i]);
+        fprintf(f, "  - {id: %u, name: %s, region: %s, address: \"127.0.0.1:%u\"}\n",
+                i == node && c->ids[i] != 0 ? c->ids[i] : (unsigned)i + 1, node_names[i],
+                node_names[i], c->ports[i]);
     if (extra != NULL)
         fputs(extra, f);
     fclose(f);
@@ -77,8 +81,8 @@ void cluster_open(struct cluster *c)
     assert_int_equal(pki_init(path, "lab", 30, &err), 0);
     for (int i = 0; i < NODES; i++) {
         assert_int_equal(pki_issue(path, IDENTITY_CONTROLLER, node_names[i], 30, &err), 0);
-        c->ports[i] = free_port();
-        c->metrics[i] = free_port();
+        c->ports[i] = free_port(&c->held[2 * i]);
+        c->metrics[i] = free_port(&c->held[2 * i + 1]);
     }
     for (int i = 0; i < NODES; i++) {
         cluster_config(c, i, path);
@@ -116,14 +120,29 @@ static int spawn(const char *const *arguments, const char *log)
     return pid;
 }
 
-void cluster_start(struct cluster *c, int node, bool bootstrap)
+static void start(struct cluster *c, int node, const char *mode)
 {
     char config[CLUSTER_PATH], log[CLUSTER_PATH];
-    const char *arguments[] = {"--config", config, bootstrap ? "--bootstrap" : NULL, NULL};
+    const char *arguments[] = {"--config", config, mode, NULL};
 
     cluster_config(c, node, config);
     snprintf(log, sizeof log, "%.120s/%s.log", c->dir, node_names[node]);
     c->pids[node] = spawn(arguments, log);
+}
+
+void cluster_start(struct cluster *c, int node, bool bootstrap)
+{
+    start(c, node, bootstrap ? "--bootstrap" : NULL);
+}
+
+void cluster_join(struct cluster *c, int node, unsigned id)
+{
+    char config[CLUSTER_PATH];
+
+    c->ids[node] = id;
+    cluster_config(c, node, config);
+    cluster_write_config(c, node, config, NULL);
+    start(c, node, "--join");
 }
 
 void cluster_start_all(struct cluster *c)
@@ -217,6 +236,8 @@ void cluster_close(struct cluster *c)
         }
     for (int i = 0; i < NODES; i++)
         cluster_kill(c, i);
+    for (int i = 0; i < 2 * NODES; i++)
+        close(c->held[i]);
     while (uv_run(&c->loop, UV_RUN_NOWAIT) != 0)
         ;
     assert_int_equal(uv_loop_close(&c->loop), 0);

@@ -27,7 +27,9 @@ struct cluster {
     uv_loop_t loop;
     char dir[CLUSTER_PATH];
     uint16_t ports[NODES], metrics[NODES];
-    int pids[NODES]; /* 0: not running */
+    int held[2 * NODES]; /* sockets that keep the ports from others */
+    int pids[NODES];     /* 0: not running */
+    unsigned ids[NODES]; /* as each one's own file says of itself; 0: 1, 2, 3 */
 };
 
 void cluster_open(struct cluster *c);
@@ -37,6 +39,8 @@ void cluster_close(struct cluster *c);
 void cluster_issue_agent(struct cluster *c, const char *name);
 
 void cluster_start(struct cluster *c, int node, bool bootstrap);
+/* With --join, after its own file was written with another id. */
+void cluster_join(struct cluster *c, int node, unsigned id);
 void cluster_start_all(struct cluster *c);
 /* By SIGKILL, and waits for its end. */
 void cluster_kill(struct cluster *c, int node);

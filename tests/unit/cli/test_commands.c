@@ -60,6 +60,9 @@ static const struct request_row requests[] = {
      "POST /v1/groups/orders/attach",
      "{\"active\":\"west\"}"},
     {{"remove", "orders"}, "DELETE /v1/groups/orders", ""},
+    {{"controller", "replace", "east", "--id", "4"},
+     "POST /v1/controllers/east/replace",
+     "{\"id\":4}"},
     {{"doctor"}, "GET /v1/doctor", ""},
     {{"version"}, "GET /v1/version", ""},
 };
@@ -374,6 +377,11 @@ static const struct {
     const char *words[WORDS_MAX];
     const char *errors;
 } usages[] = {
+    {{"controller", "replace", "east"}, "expected --id N"},
+    {{"controller", "replace", "east", "--id", "0"}, "a number above 0"},
+    {{"controller", "replace", "east", "--id", "4x"}, "a number above 0"},
+    {{"controller", "replace", "--id", "4"}, "NAME"},
+    {{"controller", "replace", "E/", "--id", "4"}, "controller"},
     {{"frobnicate"}, "there is no command 'frobnicate'"},
     {{"pki"}, "there is no command 'pki' of this form; see `ringfence pki --help`"},
     {{"frob", "--help"}, "there is no command 'frob'; see `ringfence --help`"},

@@ -19,6 +19,10 @@ enum faulty_mode {
 /* Register once; then set before each use. `step` counts from 1. */
 void faulty_register(void);
 void faulty_set(enum faulty_mode mode, unsigned step);
+/* Every file is again what the disk has of it. As Linux does, a sync that failed leaves the
+ * bytes readable, and later syncs do not bring them to the disk: only writing them again
+ * does. Known from the first faulty_set() with another mode than FAULTY_NONE on. */
+void faulty_power_cut(void);
 /* Steps since faulty_set(). */
 unsigned faulty_steps(void);
 

@@ -137,10 +137,27 @@ static void crash_somebody(struct sim *s)
     n->restart_at = s->now + (uint64_t)sim_random(s, 10) * sim_random(s, 300);
 }
 
+/* Never a second one before the first one's successor votes: two of three would be lost. */
+static void lose_a_disk(struct sim *s)
+{
+    struct sim_node *n = &s->node[sim_random(s, SIM_NODES)];
+
+    if (s->lost != NULL && s->lost->up && node_votes(s->lost))
+        s->lost = NULL;
+    if (s->lost != NULL || !n->up || sim_random(s, 20) != 0)
+        return;
+    node_lose_disk(n);
+    s->lost = n;
+    s->result->replaced++;
+    n->restart_at = s->now + sim_random(s, 3000);
+}
+
 static void faults(struct sim *s)
 {
     bool quiet = s->now >= s->config.fault_ms;
 
+    if (!quiet && s->config.lose_disks && s->now % 50 == 0)
+        lose_a_disk(s);
     if (!quiet && sim_random(s, 1500) == 0)
         crash_somebody(s);
     if (!quiet && sim_random(s, 700) == 0)
@@ -175,6 +192,8 @@ static void load(struct sim *s)
         if (s->now < s->config.fault_ms && sim_random(s, 40) == 0)
             node_transfer(&s->node[i]);
         node_submit(&s->node[i]);
+        if (s->config.lose_disks)
+            node_reconcile(&s->node[i]);
     }
 }
 
@@ -183,6 +202,8 @@ static void check_end(struct sim *s)
     for (unsigned i = 0; i < SIM_NODES && s->result->ok; i++) {
         struct sim_node *n = &s->node[i];
 
+        if (n->up && s->config.lose_disks && !node_votes(n))
+            sim_fail(s, "node %u was not taken in", i + 1);
         if (!n->up || n->applied != s->committed || n->hash != s->node[0].hash)
             sim_fail(s, "no convergence: node %u applied %" PRIu64 " of %" PRIu64, i + 1,
                      n->applied, s->committed);

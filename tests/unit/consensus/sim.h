@@ -19,13 +19,14 @@ struct sim_config {
     unsigned without_filter; /* enum driver_without */
     bool lose_votes;         /* the mutant whose votes are never stored */
     bool ack_early;          /* the mutant that acknowledges before it has stored */
+    bool lose_disks;         /* now and then one node's disk is gone, and it is replaced */
     bool trace;
 };
 
 struct sim_result {
     bool ok;
     char why[256];
-    uint64_t committed, events, elections, crashes, installs, transfers, state;
+    uint64_t committed, events, elections, crashes, installs, transfers, replaced, state;
 };
 
 void sim_run(const struct sim_config *config, struct sim_result *ret);

@@ -1,5 +1,6 @@
-/* sim_main FIRST COUNT [without-filter-bits [snapshot-every [fault-ms]]] -- search seeds by
- * hand; prints what failed. Not a test: tests/unit/consensus/test_sim.c is. */
+/* sim_main FIRST COUNT [without-filter-bits [snapshot-every [fault-ms [lose-disks]]]] --
+ * search seeds by hand; prints what failed. Not a test: tests/unit/consensus/test_sim.c is.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ int main(int argc, char **argv)
         c.without_filter = (unsigned)strtoul(argv[3], NULL, 10);
     if (argc > 4)
         c.snapshot_every = (unsigned)strtoul(argv[4], NULL, 10);
+    c.lose_disks = argc > 6;
     if (argc > 5)
         c.fault_ms = (unsigned)strtoul(argv[5], NULL, 10);
     for (c.seed = first; c.seed < first + count; c.seed++) {
@@ -31,11 +33,13 @@ int main(int argc, char **argv)
         sum.crashes += r.crashes;
         sum.installs += r.installs;
         sum.transfers += r.transfers;
+        sum.replaced += r.replaced;
         sum.state = sum.state * 31 + r.state;
     }
     printf("%u seeds, %u bad; committed %" PRIu64 " elections %" PRIu64 " crashes %" PRIu64
-           " installs %" PRIu64 " transfers %" PRIu64 " signature %" PRIx64 "\n",
+           " installs %" PRIu64 " transfers %" PRIu64 " replaced %" PRIu64
+           " signature %" PRIx64 "\n",
            count, bad, sum.committed, sum.elections, sum.crashes, sum.installs,
-           sum.transfers, sum.state);
+           sum.transfers, sum.replaced, sum.state);
     return bad != 0;
 }

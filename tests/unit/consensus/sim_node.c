@@ -25,6 +25,11 @@ static void copy_entry(struct sim_entry *to, const struct consensus_entry *e)
     memcpy(to->data, e->data, e->len);
 }
 
+uint64_t node_id(const struct sim_node *n)
+{
+    return n->position + 1 + (uint64_t)n->generation * SIM_NODES;
+}
+
 static void config_of(const struct sim_node *n, struct driver_config *ret,
                       struct voter voters[SIM_NODES])
 {
@@ -32,11 +37,13 @@ static void config_of(const struct sim_node *n, struct driver_config *ret,
         voters[i].id = i + 1;
         snprintf(voters[i].name, sizeof voters[i].name, "node%u", i + 1);
     }
-    *ret = (struct driver_config){.id = n->position + 1,
+    *ret = (struct driver_config){.id = node_id(n),
                                   .cluster = "sim",
                                   .incarnation = 1,
                                   .voters = voters,
-                                  .n_voters = SIM_NODES,
+                                  .n_voters = n->generation != 0 ? 0 : SIM_NODES,
+                                  .digest = n->sim->digest,
+                                  .store = 1000 * node_id(n),
                                   .election_ms = 300,
                                   .heartbeat_ms = 50,
                                   .trailing = TRAILING,
@@ -202,7 +209,7 @@ static void hold(struct sim_node *n, const struct order_send *send)
 
     ASSERT(p != NULL);
     p->from = n->position;
-    p->to = (unsigned)send->to - 1;
+    p->to = (unsigned)(send->to - 1) % SIM_NODES;
     p->needs_vote = n->sim->config.lose_votes ? 0 : n->vote_seq;
     if (buf_append(&p->bytes, send->data, send->len, NULL) != 0)
         abort();
@@ -220,9 +227,9 @@ static void check_leader(struct sim_node *n, const struct order_role *role)
         return;
     if (s->leader_of[role->term % SIM_TERM_MAX] == 0)
         s->result->elections++;
-    else if (s->leader_of[role->term % SIM_TERM_MAX] != n->position + 1)
+    else if (s->leader_of[role->term % SIM_TERM_MAX] != node_id(n))
         sim_fail(s, "two leaders in term %" PRIu64, role->term);
-    s->leader_of[role->term % SIM_TERM_MAX] = n->position + 1;
+    s->leader_of[role->term % SIM_TERM_MAX] = node_id(n);
 }
 
 static void apply(struct sim_node *n, const struct order_apply *a)
@@ -352,6 +359,9 @@ void node_start(struct sim_node *n)
     config_of(n, &config, voters);
     if (driver_new(&n->driver, &config, &err) != 0)
         abort();
+    n->sim->digest = driver_cluster_digest(n->driver);
+    for (unsigned i = 0; i < SIM_NODES; i++)
+        driver_know_store(n->driver, i + 1, 1000 * (i + 1));
     n->up = true;
     n->applied = n->vote_seq = n->done_seq = n->since_snapshot = 0;
     n->hash = 17;
@@ -386,6 +396,76 @@ void node_crash(struct sim_node *n)
     driver_free(n->driver);
     n->driver = NULL;
     n->up = false;
+}
+
+void node_lose_disk(struct sim_node *n)
+{
+    struct sim_disk *d = &n->disk;
+
+    node_crash(n);
+    disk_cut_behind(d, d->first);
+    buf_free(&d->snapshot);
+    d->term = d->first = 1;
+    d->vote = d->last = d->snapshot_index = d->snapshot_term = 0;
+    n->generation++;
+}
+
+/* ---- members ------------------------------------------------------------------------- */
+
+bool node_votes(const struct sim_node *n)
+{
+    bool decided;
+    const struct members *m = driver_members(n->driver, &decided);
+    const struct member *self = members_find(m, node_id(n));
+
+    return decided && self != NULL && self->votes;
+}
+
+static bool has_caught_up(const struct driver_status *st, uint64_t id)
+{
+    for (unsigned i = 0; i < st->n_peers; i++)
+        if (st->peers[i].id == id)
+            return st->peers[i].match_index >= st->commit_index;
+    return false;
+}
+
+static bool next_list(const struct sim_node *n, struct members *m)
+{
+    struct driver_status st;
+
+    driver_status(n->driver, &st);
+    for (unsigned i = 0; i < SIM_NODES; i++) {
+        uint64_t id = node_id(&n->sim->node[i]);
+        struct member one = {.id = id, .store = 1000 * id, .address = "10.0.0.1:7400"};
+        const struct member *there;
+
+        snprintf(one.name, sizeof one.name, "node%u", i + 1);
+        there = members_named(m, one.name);
+        if (there == NULL)
+            return members_add(m, &one, NULL) == 0;
+        if (there->id != id) {
+            members_remove(m, there->id);
+            return true;
+        }
+        if (!there->votes && has_caught_up(&st, id)) {
+            m->list[there - m->list].votes = true;
+            return true;
+        }
+    }
+    return false;
+}
+
+void node_reconcile(struct sim_node *n)
+{
+    bool decided;
+    struct members m = *driver_members(n->driver, &decided);
+    uint64_t at[2];
+    struct err err;
+
+    if (!decided || !driver_is_authoritative(n->driver) || !next_list(n, &m))
+        return;
+    node_carry_out(n, driver_change(n->driver, n->sim->now, &m, &n->orders, at, &err),
+                   &err);
 }
 
 void node_free(struct sim_node *n)
@@ -441,6 +521,10 @@ void node_receive(struct sim_node *n, const struct sim_packet *p)
     struct err err;
     int status = consensus_msg_decode(p->bytes.data, p->bytes.len, &msg, &err);
 
+    if (status == 0 && msg.to != node_id(n)) {
+        consensus_msg_free(&msg); /* to the one that was here before */
+        return;
+    }
     if (status == 0)
         status = driver_receive(n->driver, n->sim->now, &msg, &n->orders, &err);
     else

@@ -47,6 +47,7 @@ struct sim;
 struct sim_node {
     struct sim *sim;
     unsigned position;
+    unsigned generation; /* disks lost: each has an id of its own */
     bool up;
     uint64_t restart_at;
     struct driver *driver;
@@ -62,13 +63,14 @@ struct sim_node {
 struct sim {
     struct sim_config config;
     struct sim_result *result;
-    uint64_t now, rng, order;
+    uint64_t now, rng, order, digest;
     struct sim_node node[SIM_NODES];
     bool cut[SIM_NODES][SIM_NODES];
     struct sim_packet **heap;
     size_t n_heap, cap_heap;
     uint64_t agreed_hash[SIM_LOG_MAX], agreed_term[SIM_LOG_MAX], committed;
-    unsigned leader_of[SIM_TERM_MAX];
+    uint64_t leader_of[SIM_TERM_MAX];
+    struct sim_node *lost; /* its disk; until it votes again */
     uint64_t next_value;
 };
 
@@ -79,6 +81,13 @@ void sim_deliver_later(struct sim *s, struct sim_packet *p);
 void node_bootstrap(struct sim_node *n);
 void node_start(struct sim_node *n);
 void node_crash(struct sim_node *n);
+/* Its disk is gone: another node comes in its place, with nothing, under a new id. */
+void node_lose_disk(struct sim_node *n);
+uint64_t node_id(const struct sim_node *n);
+/* A leader takes the next step towards the list of the nodes that there are. */
+void node_reconcile(struct sim_node *n);
+/* It is a voter in the newest decided list of its own log. */
+bool node_votes(const struct sim_node *n);
 void node_free(struct sim_node *n);
 /* Carry out the orders of the input that returned `status`. */
 void node_carry_out(struct sim_node *n, int status, const struct err *err);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "controller/base/clock.h"
 #include "tests/unit/consensus/store_rig.h"
@@ -42,6 +43,7 @@ struct store_config rig_config(bool bootstrap, const char *vfs)
                                  .node_id = 1,
                                  .incarnation = 1,
                                  .allow_bootstrap = bootstrap,
+                                 .new_id = 77,
                                  .bootstrap_entry = voters,
                                  .bootstrap_len = sizeof voters,
                                  .wal_pages = 16, /* made at a step, too */
@@ -71,7 +73,7 @@ void rig_close(void)
 }
 
 /* What a restart would see, in words. */
-static void dump(const struct driver_state *s, char *out)
+void rig_dump(const struct driver_state *s, char *out)
 {
     size_t n = (size_t)snprintf(
         out, DUMP_SIZE,
@@ -94,7 +96,7 @@ int rig_load(bool bootstrap, char *out, struct err *err)
 
     if (status != 0)
         return status;
-    dump(&state, out);
+    rig_dump(&state, out);
     store_loaded_free(rig.store);
     rig_close();
     return 0;
@@ -212,4 +214,15 @@ void rig_history(unsigned ops)
         rig_wait(k);
     }
     rig_close();
+}
+
+void rig_change(const char *sql)
+{
+    char path[80];
+    sqlite3 *db;
+
+    snprintf(path, sizeof path, "%s/raft.db", rig_dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
 }

@@ -27,7 +27,9 @@ void rig_clean(void); /* the directory is gone */
 struct store_config rig_config(bool bootstrap, const char *vfs);
 int rig_open(const struct store_config *c, struct driver_state *state, struct err *err);
 void rig_close(void);
-/* Open, say in words what a restart sees, close. */
+/* What a restart sees, in words; `out` has DUMP_SIZE bytes. */
+void rig_dump(const struct driver_state *s, char *out);
+/* Open, say that, close. */
 int rig_load(bool bootstrap, char *out, struct err *err);
 
 int rig_vote(uint64_t seq, uint64_t term, uint64_t vote);
@@ -38,6 +40,8 @@ int rig_audit(uint64_t index);
 int rig_put(unsigned k);
 /* Until it is reported, or the store has stopped. */
 void rig_wait(uint64_t seq);
+/* Behind its back, while it is closed. */
+void rig_change(const char *sql);
 /* A new directory with the first `ops` of them. */
 void rig_history(unsigned ops);
 

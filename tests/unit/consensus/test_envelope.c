@@ -29,6 +29,9 @@ static struct snapshot_envelope snapshot_sample(void)
                                   .term = 7,
                                   .taken_by = 2,
                                   .wall_ms = 1700000000000,
+                                  .members_index = 990,
+                                  .members = (const uint8_t *)"members",
+                                  .members_len = 7,
                                   .body = body,
                                   .len = sizeof body - 1};
 
@@ -63,7 +66,8 @@ static void bytes_are_golden(void **state)
                              "80d095ffbc313220"
                              "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"
                              "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"
-                             "3a05626567696e45382c4117");
+                             "38de0742076d656d62657273"
+                             "4a05626567696e5593034f47");
     buf_free(&a);
     buf_free(&b);
 }
@@ -85,6 +89,9 @@ static void opens_what_it_sealed(void **state)
     assert_memory_equal(back.body, body, e.len);
     assert_int_equal(snapshot_seal(&s, &b, NULL), 0);
     assert_int_equal(snapshot_open(b.data, b.len, &sback, NULL), 0);
+    assert_int_equal(sback.members_index, 990);
+    assert_int_equal(sback.members_len, 7);
+    assert_memory_equal(sback.members, "members", 7);
     assert_int_equal(sback.index, 1000);
     assert_int_equal(sback.term, 7);
     assert_int_equal(sback.taken_by, 2);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "controller/consensus/driver.h"
 #include "tests/unit/consensus/sim.h"
 
 enum { SEEDS = 250, MUTANT_SEEDS = 200 };
@@ -32,6 +33,27 @@ static void faults_break_no_promise(void **state)
     assert_true(installs > SEEDS);
     assert_true(transfers > SEEDS);
     assert_true(crashes > SEEDS);
+}
+
+/* The same while disks are lost, one after the other, and each node is replaced by one with
+ * a new id: removed, added, caught up by log or snapshot, made a voter. */
+static void replacements_break_no_promise(void **state)
+{
+    struct sim_config c = {.fault_ms = 20000, .lose_disks = true};
+    uint64_t replaced = 0, installs = 0;
+    struct sim_result r;
+
+    (void)state;
+    for (c.seed = 1001; c.seed <= 1000 + SEEDS / 2; c.seed++) {
+        c.snapshot_every = c.seed % 3 == 0 ? 0 : 20 + c.seed % 60;
+        sim_run(&c, &r);
+        if (!r.ok)
+            fail_msg("%s (snapshot every %u)", r.why, c.snapshot_every);
+        replaced += r.replaced;
+        installs += r.installs;
+    }
+    assert_true(replaced > SEEDS);
+    assert_true(installs > SEEDS / 2);
 }
 
 /* A seed is a history: the same every time. */
@@ -76,13 +98,25 @@ static void early_acknowledgements_are_caught(void **state)
     assert_true(some_seed_fails(&c));
 }
 
+/* Without it a list is tracked at a wrong index, or an old one counts again. */
+static void lists_in_a_batch_are_caught(void **state)
+{
+    struct sim_config c = {
+        .fault_ms = 20000, .lose_disks = true, .without_filter = WITHOUT_LIST_ALONE};
+
+    (void)state;
+    assert_true(some_seed_fails(&c));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(faults_break_no_promise),
+        cmocka_unit_test(replacements_break_no_promise),
         cmocka_unit_test(same_seed_same_history),
         cmocka_unit_test(unsynced_votes_are_caught),
         cmocka_unit_test(early_acknowledgements_are_caught),
+        cmocka_unit_test(lists_in_a_batch_are_caught),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

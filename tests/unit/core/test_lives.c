@@ -189,9 +189,42 @@ static void the_declared_instance_is_the_first_set(void **state)
     assert_int_equal(world_activate(&w, EAST), ACCEPTED);
 }
 
+/* Its disk is lost: a new one takes its place on record under an id that nobody had, and
+ * the old one is no longer believed. */
+static void a_controllers_id_is_used_once(void **state)
+{
+    struct entry replace = entry_of(ENTRY_CONTROLLER_REPLACE);
+    struct entry announce = entry_of(ENTRY_CONTROLLER);
+    struct entry_controller_replace *r = &replace.controller_replace;
+    struct controller old;
+    uint64_t highest;
+
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    old = w.s.controllers[0];
+    highest = w.s.controller_id_max;
+    snprintf(r->name, sizeof r->name, "%s", old.name);
+    r->former = old.id;
+    for (r->id = 1; r->id <= highest; r->id++)
+        assert_int_equal(world_apply(&w, &replace), REFUSE_ID_USED);
+    r->former = old.id + 1;
+    assert_int_equal(world_apply(&w, &replace), REFUSE_INVALID);
+    r->former = old.id;
+    assert_int_equal(world_apply(&w, &replace), ACCEPTED);
+    assert_int_equal(w.s.controllers[0].id, highest + 1);
+    assert_string_equal(w.s.controllers[0].region, old.region);
+
+    announce.controller = old;
+    assert_int_equal(world_apply(&w, &announce), REFUSE_NAME_TAKEN);
+    announce.controller.id = highest + 1;
+    assert_int_equal(world_apply(&w, &announce), ACCEPTED);
+    assert_string_equal(w.s.controllers[0].version, old.version);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_controllers_id_is_used_once),
         cmocka_unit_test(a_host_that_was_proven_anew_may_lead_again),
         cmocka_unit_test(a_proof_from_before_the_detach_is_void),
         cmocka_unit_test(a_forming_group_is_in_the_epoch_that_agents_know),

@@ -24,6 +24,7 @@ static void on_facts(void *owner, struct api_facts *f)
     f->leader_id = b.leader_id;
     f->controller_count = 1;
     f->controllers[0].id = 1;
+    f->controllers[0].up = b.east_answers;
     snprintf(f->controllers[0].name, NAME_SIZE, "east");
 }
 

@@ -24,7 +24,7 @@ struct backend {
     char socket[80];
     struct state state;
     struct observations seen;
-    bool leads;
+    bool leads, east_answers;
     uint64_t leader_id;
     /* What is done with a proposal. */
     enum refusal dry, applied;

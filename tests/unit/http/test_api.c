@@ -95,6 +95,39 @@ static void a_group_goes_after_its_gates(void **state)
     assert_int_equal(b.proposals, 2);
 }
 
+/* One that still answers is stopped first; one that nobody has heard of has no successor.
+ */
+static void a_silent_controller_is_replaced(void **state)
+{
+    static const char path[] = "/v1/controllers/east/replace";
+
+    (void)state;
+    assert_int_equal(ask("POST", "/v1/controllers/mars/replace", "{\"id\": 4}"), 404);
+    assert_true(says("unknown-controller"));
+    assert_int_equal(ask("POST", path, "{\"id\": 4}"), 409);
+    assert_true(says("has not announced itself yet"));
+    b.state.controller_count = 1;
+    b.state.controllers[0].id = 1;
+    snprintf(b.state.controllers[0].name, NAME_SIZE, "east");
+    b.east_answers = true;
+    assert_int_equal(ask("POST", path, "{\"id\": 4}"), 409);
+    assert_true(says("still-there"));
+    assert_int_equal(ask("POST", path, "{\"id\": 0}"), 400);
+    assert_int_equal(ask("POST", path, "{\"id\": \"4\"}"), 400);
+    assert_int_equal(ask("POST", path, "{}"), 400);
+    assert_true(says("one that none has had"));
+    assert_int_equal(b.proposals, 0);
+
+    b.east_answers = false;
+    assert_int_equal(ask("POST", path, "{\"id\": 4}"), 200);
+    assert_string_equal(call.text, "{\"index\":42}");
+    assert_int_equal(b.proposed.kind, ENTRY_CONTROLLER_REPLACE);
+    assert_int_equal(b.proposed.controller_replace.id, 4);
+    assert_int_equal(b.proposed.controller_replace.former, 1);
+    assert_string_equal(b.proposed.controller_replace.name, "east");
+    assert_int_equal(b.proposals, 1);
+}
+
 static void what_is_wrong_is_answered(void **state)
 {
     static const struct {
@@ -296,6 +329,7 @@ int main(void)
         SERVED(asked_again_it_is_as_it_was),
         SERVED(a_healthy_region_is_not_fenced_by_mistake),
         SERVED(a_group_goes_after_its_gates),
+        SERVED(a_silent_controller_is_replaced),
         SERVED(what_is_wrong_is_answered),
         SERVED(fates_are_told_apart),
         SERVED(a_follower_asks_the_leader),

@@ -424,6 +424,7 @@ static void routes_are_found_and_formatted(void **state)
         {"POST", "/v1/groups/orders/detach", 0, ROUTE_DETACH, "orders"},
         {"POST", "/v1/groups/orders/attach", 0, ROUTE_ATTACH, "orders"},
         {"GET", "/v1/doctor", 0, ROUTE_DOCTOR, ""},
+        {"POST", "/v1/controllers/east/replace", 0, ROUTE_REPLACE, "east"},
         {"GET", "/v1/version", 0, ROUTE_VERSION, ""},
         {"POST", "/v1/status", 405, 0, ""},
         {"GET", "/v1/groups/orders/pause", 405, 0, ""},

@@ -86,6 +86,7 @@ static void make_cluster(void)
         c->self = i == 2;
         c->up = c->out_up = c->in_up = i != 0;
         c->caught_up = i != 0;
+        c->votes = true;
         c->rtt_us = i == 1 ? 1500 : 0;
         c->election_ms = 300;
     }

@@ -22,7 +22,7 @@ static const struct group group = {"", "", "", {0}, 0, 0, {0}, {0}, PHASE_NONE,
                                    0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, false, 0, false, false,
                                    0, 0, 0, 0, {0}};
 static const struct agent agent = {"", "", "", "", 0, 0, {0}, {0}, 0, 0};
-static const struct state state = {"", 0, 0, 0, 0, 0, {0}, {0}, {0}, {0}};
+static const struct state state = {"", 0, 0, 0, 0, 0, 0, {0}, {0}, {0}, {0}};
 
 static const struct entry_enrol enrol = {{0}, 0, {0}};
 static const struct renew_item renew_item = {"", 0, LEASE_NONE, 0, {0}};
@@ -40,6 +40,7 @@ static const struct entry_switchover switchover = {0, "", 0, ""};
 static const struct entry_run_abort run_abort = {0, ""};
 static const struct entry_attach attach = {0, ""};
 static const struct entry_refused refused = {""};
+static const struct entry_controller_replace controller_replace = {"", 0, 0};
 /* clang-format on */
 
 size_t fields_bytes(void)
@@ -50,5 +51,5 @@ size_t fields_bytes(void)
            sizeof renew_item + sizeof renew + sizeof entry_proof + sizeof fence_begin +
            sizeof activate + sizeof opened + sizeof sync + sizeof step_start +
            sizeof step_end + sizeof switchover + sizeof run_abort + sizeof attach +
-           sizeof refused;
+           sizeof refused + sizeof controller_replace;
 }
