@@ -325,11 +325,11 @@ static struct incarnation life_on_record(const struct session *se)
     return known != NULL ? known->incarnation : (struct incarnation){0};
 }
 
-/* I11, I12: the stream of a host that lost its power is open for seconds yet. Passed on to a
- * new leader as if it were said now, its hello would put that dead life in the place of the
- * one that runs by then, which would be refused for ever. So it waits for a sign of life if
- * another life was put on record since this one was heard, or if it has missed a ping: our
- * own record may be behind. (Found by tests/sim.) */
+/* I11, I12: the stream of a host that lost its power is open for seconds yet. Passed on to
+ * a new leader as if it were said now, its hello would put that dead life in the place of
+ * the one that runs by then, which would be refused for ever. So it waits for a sign of
+ * life if another life was put on record since this one was heard, or if it has missed a
+ * ping: our own record may be behind. (Found by tests/sim.) */
 static bool must_speak_first(const struct session *se)
 {
     const struct incarnation now = life_on_record(se);
