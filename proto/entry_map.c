@@ -130,6 +130,7 @@ static const struct map_field step_start_rows[] = {
     ROW_INDEX_OR_NONE(4, struct entry_step_start, subject),
     ROW_BOOL(5, struct entry_step_start, restart),
     ROW_BOOL(6, struct entry_step_start, counted),
+    ROW_ANY(7, struct entry_step_start, generation),
 };
 static MAP_TYPE(map_step_start, rf__log__step_start__descriptor, struct entry_step_start,
                 step_start_rows, NULL);

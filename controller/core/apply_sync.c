@@ -167,6 +167,14 @@ void apply_step_start(struct applying *a)
                st->epoch, g->epoch);
         return;
     }
+    /* I6: who is meant is named by position. Behind a file that moves positions a clone
+     * would begin in the directory of another standby, a join for another one (I8). */
+    if (st->generation != 0 && st->generation != g->sync_generation) {
+        refuse(a, REFUSE_GENERATION,
+               "the sync set, or who stands where, has changed since this %s was decided",
+               step_kind_name(st->kind));
+        return;
+    }
     if (i->step.state == STEP_STARTED) {
         refuse(a, REFUSE_STEP, "%s is in step %" PRIu64 " (%s)", i->agent, i->step.id,
                step_kind_name(i->step.kind));

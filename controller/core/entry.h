@@ -142,6 +142,9 @@ struct entry_step_start {
     uint8_t subject; /* JOIN: who joins; else NO_INSTANCE */
     bool restart;    /* LEAD within the epoch */
     bool counted;    /* against the policy's local_restarts */
+    /* Of the set that it was decided on; positions move with it. 0: of an earlier version,
+     * which did not say. */
+    uint64_t generation;
 };
 
 struct entry_step_end {

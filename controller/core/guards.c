@@ -21,6 +21,7 @@ static bool propose_step(const struct look *l, struct entry *e, uint8_t instance
         .epoch = l->g->epoch,
         .subject = NO_INSTANCE,
         .restart = kind == STEP_LEAD && l->g->phase != PHASE_PROMOTING,
+        .generation = l->g->sync_generation,
     };
     return true;
 }

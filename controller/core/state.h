@@ -217,7 +217,7 @@ struct group {
 
     member_set sync_set;      /* after activation and until `opened`: the candidates (I8) */
     bool sync_known;          /* false until the first activation: no set yet */
-    uint64_t sync_generation; /* log index of the last change of the set */
+    uint64_t sync_generation; /* log index of the last change of the set, or of places */
 
     bool paused;
     bool adopt;             /* FORMING: take over a running primary as it is */

@@ -138,6 +138,7 @@ static bool take_assignment(struct inst *i)
         rf__assignment__free_unpacked(i->a, NULL);
     }
     i->a = a;
+    i->shrink_bits = 0; /* I8: places among the peers of before; the next look says anew */
     if (!i->used) {
         i->used = true;
         snprintf(i->group, sizeof i->group, "%s", a->group);

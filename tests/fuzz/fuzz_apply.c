@@ -192,6 +192,8 @@ static void make_step_start(struct choice *c, struct entry *e)
     st->subject = st->kind == STEP_JOIN ? bytes_pick(c->b, 3) : NO_INSTANCE;
     st->restart = c->g != NULL && c->g->phase != PHASE_PROMOTING;
     st->counted = bytes_next(c->b) >= 0xe0;
+    if (c->g != NULL && !st->counted)
+        st->generation = c->g->sync_generation;
 }
 
 static void make_controller(struct choice *c, struct entry *e)

@@ -34,7 +34,8 @@ static const struct entry_fence_begin fence_begin = {0, 0, RUN_NONE, 0, "", fals
 static const struct entry_activate activate = {0, 0, false, 0};
 static const struct entry_opened opened = {0, 0, 0};
 static const struct entry_sync sync = {0, 0, 0, 0, 0, {0}};
-static const struct entry_step_start step_start = {0, STEP_NONE, 0, 0, false, false};
+static const struct entry_step_start step_start = {0, STEP_NONE, 0, 0, false, false,
+                                                  0};
 static const struct entry_step_end step_end = {0, 0, false, 0, 0, false, 0, ""};
 static const struct entry_switchover switchover = {0, "", 0, ""};
 static const struct entry_run_abort run_abort = {0, ""};
