@@ -497,5 +497,8 @@ void apply_attach(struct applying *a)
     }
     g->active = active;
     g->adopt = true;
+    /* The exit of a sign of corruption: what stands there now is the operator's word. */
+    for (unsigned i = 0; i < g->instance_count; i++)
+        g->instances[i].checksum_failures = 0;
     begin_forming(g, a->index, a->e->rule);
 }

@@ -252,8 +252,34 @@ void apply_step_end(struct applying *a)
     i->step.position = end->position;
     snprintf(i->step.text, sizeof i->step.text, "%s", end->text);
     note_system(a, i);
+    if (i->step.state == STEP_DONE && (end->cloned || i->step.kind == STEP_CLONE))
+        i->checksum_failures = 0; /* none of the data that had them is left */
     i->step.failures = i->step.state == STEP_DONE ? 0 : i->step.failures + 1;
     if (end->done)
         note_loss(g, end->instance, end);
+    g->index = a->index;
+}
+
+/* By its name: positions may move before the entry is applied (entry.h). */
+void apply_corruption(struct applying *a)
+{
+    const struct entry_corruption *c = &a->e->corruption;
+    struct group *g = a->g;
+    uint8_t k = group_instance(g, c->agent);
+
+    if (k == NO_INSTANCE) {
+        refuse(a, REFUSE_UNKNOWN_INSTANCE, "group %s has no instance %s", g->name,
+               c->agent);
+        return;
+    }
+    if (g->phase == PHASE_DETACHED) {
+        refuse(a, REFUSE_PHASE, "group %s is %s", g->name, phase_name(g->phase));
+        return;
+    }
+    if (c->failures == 0) {
+        refuse(a, REFUSE_INVALID, "%s: no checksum failures", c->agent);
+        return;
+    }
+    g->instances[k].checksum_failures = c->failures;
     g->index = a->index;
 }

@@ -282,6 +282,7 @@ static const struct {
 } able[] = {
     {agent_answers, false}, {agent_is_fit, true},  {may_reside, false},
     {is_same_system, true}, {has_one_group, true}, {server_can_lead, true},
+    {is_sound, false},
 };
 
 /* Able to lead, whatever it holds. */
@@ -355,16 +356,20 @@ bool proof_is_out_of_reach(const struct look *l, uint8_t instance)
     return !instance_is_proven(l->s, i) && !by_expiry && !agent_present(l, instance);
 }
 
-/* Running before stopped, members before others, then the most of the log. */
+/* Members before others, sound before damaged, running before stopped, then the most of the
+ * log. */
 static bool better(const struct look *l, uint8_t a, uint8_t b)
 {
     const struct seen_instance *x = &l->og->instances[a].seen;
     const struct seen_instance *y = &l->og->instances[b].seen;
+    bool sound_x = corruption_of(l, a) == 0, sound_y = corruption_of(l, b) == 0;
     bool up_x = x->server == SERVER_STANDBY, up_y = y->server == SERVER_STANDBY;
     bool in_x = candidate_is_member(l, a), in_y = candidate_is_member(l, b);
 
     if (in_x != in_y)
         return in_x;
+    if (sound_x != sound_y)
+        return sound_x;
     if (up_x != up_y)
         return up_x;
     return x->flush_lsn > y->flush_lsn;
@@ -400,11 +405,6 @@ bool cooldown_over(const struct look *l)
 {
     return !mono_is_set(l->og->last_failover) ||
            mono_since_ms(l->og->last_failover, l->now) >= l->g->policy.cooldown_ms;
-}
-
-bool no_corruption(const struct look *l)
-{
-    return active_seen(l)->seen.checksum_failures == 0;
 }
 
 uint64_t holder_wait_left_ns(const struct look *l)

@@ -103,6 +103,11 @@ bool report_is_fresh(const struct state *s, const struct observations *o, uint8_
 bool group_is_suspect(const struct state *s, const struct observations *o, uint8_t group,
                       struct mono now);
 
+/* A fence is in force and nobody may be promoted but instances that had checksum failures:
+ * an operator's failover takes one of them (I11). */
+bool failover_waits_for_word(const struct state *s, const struct observations *o,
+                             uint8_t group, struct mono now);
+
 /* True if nothing is known to be wrong with the active side of a steady group: its agent
  * answers and holds a lease, its server is a primary that accepts writes. */
 bool group_is_healthy(const struct state *s, const struct observations *o, uint8_t group,

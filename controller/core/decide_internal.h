@@ -23,6 +23,7 @@ struct look {
     const struct group *g;
     const struct observed_group *og;
     uint8_t group;
+    bool asked; /* it is looked at for what a person asks, not for what a rule decides */
     struct mono now;
 };
 
@@ -94,6 +95,10 @@ bool decisions_allowed(const struct look *l); /* automatic and not paused */
 bool run_may_go_on(const struct look *l);
 bool cooldown_over(const struct look *l);
 bool no_corruption(const struct look *l); /* no checksum failures on the active */
+/* Checksum failures of an instance, as the log has noted them or as they are seen now. */
+uint64_t corruption_of(const struct look *l, uint8_t instance);
+/* None, or a person has asked for the move. `why` is written where it does not hold. */
+bool is_sound(const struct look *l, uint8_t instance, char why[TEXT_SIZE]);
 bool holder_silent(const struct look *l); /* counted out, and we have listened */
 bool target_ready(const struct look *l);  /* candidate_best() is somebody */
 bool active_down(const struct look *l);   /* its agent says that the server is gone */

@@ -50,6 +50,7 @@ uint8_t entry_instance(const struct entry *e)
     case ENTRY_DETACH:
     case ENTRY_REFUSED:
     case ENTRY_CONTROLLER_REPLACE:
+    case ENTRY_CORRUPTION:
     case ENTRY_KIND_COUNT:
         break;
     }
@@ -177,6 +178,10 @@ void entry_summary(const struct entry *e, const char *name, char *text, unsigned
         return;
     case ENTRY_ATTACH:
         snprintf(text, size, "active: %s", name);
+        return;
+    case ENTRY_CORRUPTION:
+        snprintf(text, size, "%s reports %" PRIu64 " checksum failures",
+                 e->corruption.agent, e->corruption.failures);
         return;
     case ENTRY_REFUSED:
         snprintf(text, size, "%s", e->refused.text);

@@ -54,8 +54,8 @@ static void explain_decisions(const struct look *l, struct explanation *out)
         SET(c->value, "no failover yet");
     SET(c->limit, "%u ms", l->g->policy.cooldown_ms);
     c = add(out, "no-corruption", no_corruption(l), true);
-    SET(c->value, "%" PRIu64 " checksum failures on %s",
-        active_seen(l)->seen.checksum_failures, active_of(l)->agent);
+    SET(c->value, "%" PRIu64 " checksum failures on %s", corruption_of(l, l->g->active),
+        active_of(l)->agent);
     SET(c->limit, "0: damage must not be carried over; restore from a backup instead");
 }
 

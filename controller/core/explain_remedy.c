@@ -76,6 +76,12 @@ static void remedy_candidate(const struct look *l, uint8_t instance, char text[T
     else if (stands_also_in(l, instance) != NULL)
         SAY("move the data directory of %s to another path: it is another group's",
             host_of(l, instance, host));
+    else if (corruption_of(l, instance) != 0)
+        SAY("have the data of %s copied anew: stop its server, move the directory away, "
+            "and "
+            "its agent clones it while a primary answers; or `ringfence failover %s` to it "
+            "all the same",
+            host_of(l, instance, host), l->g->name);
     else if (!candidate_lacks_log(l, instance))
         remedy_server(l, instance, text);
     else if (agent_present(l, l->g->active))
@@ -154,7 +160,8 @@ void remedy_of(const struct look *l, const char *name, char text[TEXT_SIZE])
     else if (strcmp(name, "leader") == 0)
         SAY("start the controllers that are down, until a majority has a leader");
     else if (strcmp(name, "no-corruption") == 0)
-        SAY("find out what is damaged on %s and restore it from a backup, or `ringfence "
-            "failover %s` all the same",
-            host_of(l, l->g->active, host), l->g->name);
+        SAY("find out what is damaged on %s and restore it from a backup; if it is sound, "
+            "reset its statistics, `ringfence detach %s`, `ringfence attach %s`; or "
+            "`ringfence failover %s` all the same",
+            host_of(l, l->g->active, host), l->g->name, l->g->name, l->g->name);
 }

@@ -99,6 +99,7 @@ bool guard_outcome_reported(const struct look *l, struct entry *e)
             .system_id = out->system_id,
             .loss_known = out->loss_known,
             .loss_bytes = out->loss_bytes,
+            .cloned = out->cloned,
         };
         memcpy(e->step_end.text, out->text, TEXT_SIZE);
         return true;

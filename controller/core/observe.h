@@ -64,6 +64,7 @@ struct seen_outcome {
     bool done;
     uint64_t position, system_id, loss_bytes;
     bool loss_known;
+    bool cloned; /* all of the data is a new copy */
     char text[TEXT_SIZE];
 };
 

@@ -177,6 +177,9 @@ struct instance {
     struct proof_record proof;
     uint64_t holder_epoch; /* epoch of proof.last_grant */
     struct step step;
+    /* Seen in its data once, whatever is reported since; 0: none since it was copied anew,
+     * or the group was attached. */
+    uint64_t checksum_failures;
 };
 
 /* One execution of a plan; the last one is kept for people. */
