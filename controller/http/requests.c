@@ -318,7 +318,7 @@ struct failover_wait {
     struct failover_wait *next;
     struct asker who;
     char group[NAME_SIZE];
-    uint64_t run_before;
+    uint64_t run_before, epoch_before;
     struct mono since;
 };
 
@@ -393,6 +393,9 @@ static bool failover_may_begin(struct api *a, const struct group *g,
     struct api_facts f;
 
     api_facts(a, &f);
+    if (failover_waits_for_word(f.state, f.seen, (uint8_t)(g - f.state->groups),
+                                mono_now()))
+        return true;
     if (g->phase != PHASE_STEADY) {
         answer_error(who, 409, refusal_name(REFUSE_PHASE),
                      "group %s is %s: a failover begins from steady", g->name,
@@ -438,6 +441,7 @@ static void failover(struct api *a, const struct group *g, const struct api_requ
     api_facts(a, &f);
     w->who = *who;
     w->run_before = g->run.id;
+    w->epoch_before = g->epoch;
     w->since = mono_now();
     (void)snprintf(w->group, sizeof w->group, "%s", g->name);
     w->next = a->waits;
@@ -445,6 +449,25 @@ static void failover(struct api *a, const struct group *g, const struct api_requ
     api_need_tick(a);
     a->backend->want_failover(a->backend->owner, (uint8_t)(g - f.state->groups), true,
                               ask.target);
+}
+
+/* I5: what is proposed cannot be called back. While the fate of an entry for the group is
+ * not known (a slow link, a full disk), a fence_begin may still be committed: a "no" would
+ * have somebody believe that nothing happens. */
+static void give_up(struct api *a, const struct api_facts *f, const struct group *g,
+                    const struct asker *who)
+{
+    uint8_t group = (uint8_t)(g - f->state->groups);
+
+    if (f->seen->groups[group].busy)
+        answer_error(
+            who, 503, "outcome-unknown",
+            "an entry for group %s is proposed and not decided yet: its failover "
+            "may or may not begin; look at `ringfence status` before you repeat it",
+            g->name);
+    else
+        why_not(a, f, g, who);
+    a->backend->want_failover(a->backend->owner, group, false, NO_INSTANCE);
 }
 
 /* True: answered. */
@@ -457,15 +480,14 @@ static bool look_at(struct api *a, const struct failover_wait *w, struct mono no
     g = state_group_const(f.state, w->group);
     if (g == NULL) {
         answer_error(&w->who, 404, "unknown-group", "group %s has been removed", w->group);
-    } else if (g->run.id != w->run_before && g->run.kind == RUN_FAILOVER) {
+    } else if (g->run.kind == RUN_FAILOVER &&
+               (g->run.id != w->run_before || g->epoch != w->epoch_before)) {
         answer_json(&w->who, 200, json_pack("{s:I}", "run", (json_int_t)g->run.id));
     } else if (!f.leads) {
         answer_error(&w->who, 503, "outcome-unknown",
                      "leadership has changed: look at `ringfence status`");
     } else if (mono_since_ms(w->since, now) > API_FAILOVER_MS) {
-        a->backend->want_failover(a->backend->owner, (uint8_t)(g - f.state->groups), false,
-                                  NO_INSTANCE);
-        why_not(a, &f, g, &w->who);
+        give_up(a, &f, g, &w->who);
     } else {
         return false;
     }

@@ -264,6 +264,22 @@ static void a_failover_is_answered_when_it_has_begun(void **state)
     assert_true(says("wrong-phase"));
 }
 
+/* I5: what is proposed may still be committed, so "no" would be no true answer. */
+static void a_failover_in_flight_is_not_denied(void **state)
+{
+    (void)state;
+    b.take_failover = false;
+    b.seen.groups[0].busy = true;
+    assert_int_equal(ask("POST", "/v1/groups/orders/failover", NULL), 503);
+    assert_true(says("\"code\":\"outcome-unknown\""));
+    assert_true(says("may or may not begin"));
+    assert_false(b.failover_wanted); /* no second one is begun */
+    assert_int_equal(b.notes, 0);    /* nothing was refused */
+    b.seen.groups[0].busy = false;
+    assert_int_equal(ask("POST", "/v1/groups/orders/failover", NULL), 409);
+    assert_true(says("not-possible-now"));
+}
+
 static void be_healthy(void)
 {
     struct observed_instance *oi = &b.seen.groups[0].instances[0];
@@ -335,6 +351,7 @@ int main(void)
         SERVED(a_follower_asks_the_leader),
         SERVED(one_hop_is_enough),
         SERVED(a_failover_is_answered_when_it_has_begun),
+        SERVED(a_failover_in_flight_is_not_denied),
         SERVED(followers_get_lines),
     };
 
