@@ -162,7 +162,10 @@ static const struct cli_command failover_command = {
      "a healthy one it is refused, since `switchover` moves it in good order. No "
      "proof of a fence is skipped: it waits for the lease of a region that does not "
      "answer. "
-     "It returns as soon as the fence has begun, which cannot be taken back.",
+     "It returns as soon as the fence has begun, which cannot be taken back. Status 4: it "
+     "may or may not begin (its entry is under way); look at `ringfence status` first. It "
+     "is also the way to, or from, an instance that had checksum failures, which no rule "
+     "takes.",
      failover_options},
     1,
     1,
@@ -207,8 +210,9 @@ static const struct cli_command attach_command = {
      "primary in another region than the active one keeps its clients, and the group is "
      "held "
      "until that server is stopped, or the other region is named (detach and attach, or "
-     "apply a file that says so). If the group does not form within some seconds, attach "
-     "says why.",
+     "apply a file that says so). Checksum failures that were noted before are forgotten: "
+     "attach what is sound. If the group does not form within some seconds, attach says "
+     "why.",
      attach_options},
     1,
     1,
