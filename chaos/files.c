@@ -10,6 +10,10 @@ const char file_hba[] = "local all postgres peer\n"
 
 const char file_settings[] = "wal_log_hints = on\n"
                              "fsync = on\n"
+                             /* As an owner may have it: waiting is for the agent to see
+                              * to, or each scenario in which a region is lost counts
+                              * lost rows (I8, I9). */
+                             "synchronous_commit = off\n"
                              "shared_buffers = 32MB\n"
                              "max_connections = 50\n"
                              "max_wal_senders = 8\n"
