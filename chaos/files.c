@@ -10,10 +10,6 @@ const char file_hba[] = "local all postgres peer\n"
 
 const char file_settings[] = "wal_log_hints = on\n"
                              "fsync = on\n"
-                             /* As an owner may have it: waiting is for the agent to see
-                              * to, or each scenario in which a region is lost counts
-                              * lost rows (I8, I9). */
-                             "synchronous_commit = off\n"
                              "shared_buffers = 32MB\n"
                              "max_connections = 50\n"
                              "max_wal_senders = 8\n"
@@ -21,6 +17,10 @@ const char file_settings[] = "wal_log_hints = on\n"
                              "dynamic_shared_memory_type = sysv\n"
                              "log_min_messages = info\n"
                              "log_line_prefix = '%m [%p] %q%a '\n";
+
+/* As an owner may have it: that commits wait is for the agent to see to, or each scenario
+ * in which a region is lost counts lost rows (I8, I9). */
+const char file_commits_alone[] = "synchronous_commit = off\n";
 
 const char file_passfile[] = "*:*:*:ringfence:laboratory\n";
 

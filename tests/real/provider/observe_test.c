@@ -443,8 +443,8 @@ static void the_doctor_finds_what_is_wrong(void **state)
 
     lead(&w->east);
     c = client(&w->east);
-    assert_true(
-        client_run(c, "CREATE ROLE app; ALTER ROLE app SET synchronous_commit = local"));
+    assert_true(client_run(
+        c, "CREATE ROLE app LOGIN; ALTER ROLE app SET synchronous_commit = local"));
     PQfinish(c);
     rf__provider_reply__init(reply);
     assert_int_equal(provider_postgres.checks(w->east.observer, checks, 3, reply, NULL), 0);

@@ -341,8 +341,12 @@ static void what_the_command_line_lowers_lets_nobody_join(void **state)
     struct world *w = *state;
     struct step s = step_make(RF__STEP_KIND__STEP_JOIN, 3000);
     AUTO(result_free) Rf__StepResult *result = NULL;
+    struct err err;
 
     snprintf(w->east.options, sizeof w->east.options, "-c synchronous_commit=off");
+    provider_postgres.close(
+        w->east.provider); /* it has a copy of what it was opened with */
+    assert_int_equal(provider_postgres.open(&w->east.provider, &w->east.spec, &err), 0);
     pair(w);
     step_add_member(&s, &w->west);
     result = step_do(&w->east, &s);
