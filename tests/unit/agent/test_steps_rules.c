@@ -517,7 +517,6 @@ static void members_that_are_not_waited_for_go_at_once(void **state)
 {
     Rf__Assignment a = assignment(P, 3);
     Rf__Observation o = primary_seen(2000, "orders_pg-west_3", 2000);
-
     (void)state;
     o.weak_commit = o.error = wire_text("synchronous_commit is off");
     o.canary = RF__CANARY_STATE__CANARY_HUNG;
