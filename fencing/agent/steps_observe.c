@@ -201,7 +201,7 @@ static void carry_over(const Rf__Observation *before, Rf__Observation *now)
     if (before == NULL || before->postmaster_pid != now->postmaster_pid ||
         before->postmaster_start_ms != now->postmaster_start_ms)
         return;
-    if (now->error[0] != 0 && now->sync_generation == 0)
+    if (now->error[0] != 0 && now->weak_commit[0] == 0 && now->sync_generation == 0)
         now->sync_generation = before->sync_generation;
     /* A step's worker looks seldom, and knows no recent rate; the observer does (I9). */
     if (now->wal_bytes_per_s == WAL_RATE_UNKNOWN &&
