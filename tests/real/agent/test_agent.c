@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <arpa/inet.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -428,6 +430,50 @@ static void a_start_unit_that_is_not_there_is_reported(void **state)
     assert_string_equal(stage_report(&stage)->problem, "");
 }
 
+static bool unit_is_asked_for(const struct stage *s)
+{
+    char path[96];
+
+    snprintf(path, sizeof path, "%s/asked", s->dir);
+    return access(path, F_OK) == 0;
+}
+
+/* Whatever systemctl takes: a successor takes over the lease first, and the unit is looked
+ * at beside its renewals. With one look of a second before, three groups' leases were over.
+ */
+static void a_slow_systemctl_delays_no_take_over(void **state)
+{
+    static char unit[] = "systemd:rf-slow";
+    struct stage_assignment a;
+    char command[512];
+
+    (void)state;
+    start();
+    stage_assignment(&stage, &a, RF__ROLE__ROLE_PRIMARY, 1);
+    a.server.start = unit;
+    stage_assign(&stage, &a, NULL);
+    stage_until(&stage, is_unfit, "the unit that is not there");
+    stage_kill(&stage, agent, SIGKILL);
+    snprintf(command, sizeof command,
+             "printf '#!/bin/sh\\ntouch %s/asked\\nexec sleep 5\\n' > %s/systemctl && "
+             "chmod 755 %s/systemctl && "
+             "mount --bind %s/systemctl \"$(command -v systemctl)\"",
+             stage.dir, stage.dir, stage.dir, stage.dir);
+    assert_int_equal(unshare(CLONE_NEWNS), 0);
+    assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    assert_int_equal(system(command), 0);
+    seen = stage.hellos;
+    start();
+    assert_false(unit_is_asked_for(&stage));
+    seen = stage.renews;
+    stage_assign(&stage, &a, NULL);
+    stage_until(&stage, unit_is_asked_for, "a look at the unit");
+    stage_until(&stage, has_renewed, "renewals");
+    stage_kill(&stage, agent, SIGKILL);
+    agent = 0;
+    assert_int_equal(system("umount \"$(command -v systemctl)\""), 0);
+}
+
 /* Garbage, a frame that only agents may send, half a message: the stream ends, nothing is
  * acted upon, the agent comes back. */
 static void garbage_ends_the_stream_only(void **state)
@@ -546,6 +592,7 @@ int main(void)
         ON_STAGE(a_step_that_fails_says_why),
         ON_STAGE(a_full_state_dir_is_reported),
         ON_STAGE(a_start_unit_that_is_not_there_is_reported),
+        ON_STAGE(a_slow_systemctl_delays_no_take_over),
         ON_STAGE(garbage_ends_the_stream_only),
         ON_STAGE(who_says_nothing_keeps_nobody_out),
         ON_STAGE(a_second_agent_ends_with_a_clear_error),
