@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <arpa/inet.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -430,14 +428,6 @@ static void a_start_unit_that_is_not_there_is_reported(void **state)
     assert_string_equal(stage_report(&stage)->problem, "");
 }
 
-static bool unit_is_asked_for(const struct stage *s)
-{
-    char path[96];
-
-    snprintf(path, sizeof path, "%s/asked", s->dir);
-    return access(path, F_OK) == 0;
-}
-
 /* Whatever systemctl takes: a successor takes over the lease first, and the unit is looked
  * at beside its renewals. With one look of a second before, three groups' leases were over.
  */
@@ -445,7 +435,6 @@ static void a_slow_systemctl_delays_no_take_over(void **state)
 {
     static char unit[] = "systemd:rf-slow";
     struct stage_assignment a;
-    char command[512];
 
     (void)state;
     start();
@@ -454,24 +443,17 @@ static void a_slow_systemctl_delays_no_take_over(void **state)
     stage_assign(&stage, &a, NULL);
     stage_until(&stage, is_unfit, "the unit that is not there");
     stage_kill(&stage, agent, SIGKILL);
-    snprintf(command, sizeof command,
-             "printf '#!/bin/sh\\ntouch %s/asked\\nexec sleep 5\\n' > %s/systemctl && "
-             "chmod 755 %s/systemctl && "
-             "mount --bind %s/systemctl \"$(command -v systemctl)\"",
-             stage.dir, stage.dir, stage.dir, stage.dir);
-    assert_int_equal(unshare(CLONE_NEWNS), 0);
-    assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
-    assert_int_equal(system(command), 0);
+    stage_slow_systemctl(&stage);
     seen = stage.hellos;
     start();
-    assert_false(unit_is_asked_for(&stage));
+    assert_false(stage_asked_systemctl(&stage));
     seen = stage.renews;
     stage_assign(&stage, &a, NULL);
-    stage_until(&stage, unit_is_asked_for, "a look at the unit");
+    stage_until(&stage, stage_asked_systemctl, "a look at the unit");
     stage_until(&stage, has_renewed, "renewals");
     stage_kill(&stage, agent, SIGKILL);
     agent = 0;
-    assert_int_equal(system("umount \"$(command -v systemctl)\""), 0);
+    stage_own_systemctl();
 }
 
 /* Garbage, a frame that only agents may send, half a message: the stream ends, nothing is
