@@ -44,7 +44,7 @@ static const struct help_pair files[] = {
     {"/var/lib/ringfence/agent/agent.state",
      "incarnation, epochs and fence marks: never copy it to another host"},
     {"/var/lib/ringfence/agent/steps.state", "which servers and steps are this agent's"},
-    {"/run/ringfence/ringfence-agent.sock", "for `ringfence doctor`"},
+    {"/run/ringfence-agent/ringfence-agent.sock", "for `ringfence doctor`"},
     {NULL, NULL},
 };
 
