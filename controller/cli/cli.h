@@ -25,7 +25,7 @@ enum cli_exit {
 };
 
 #define CLI_CONTROLLER_SOCKET "/run/ringfence/ringfenced.sock"
-#define CLI_AGENT_SOCKET "/run/ringfence/ringfence-agent.sock"
+#define CLI_AGENT_SOCKET "/run/ringfence-agent/ringfence-agent.sock"
 
 enum { CLI_TIMEOUT_MS = 15000 };
 

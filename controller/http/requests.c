@@ -18,6 +18,7 @@ struct proposed {
     struct asker who;
     enum route_kind kind;
     bool roles_ignored; /* DECLARE */
+    bool as_it_was;     /* PAUSE, RESUME */
     const char *what;   /* name of the entry */
     char group[NAME_SIZE];
 };
@@ -40,7 +41,8 @@ static json_t *outcome(const struct proposed *p, uint64_t index)
     if (p->kind == ROUTE_SWITCHOVER)
         return json_pack("{s:I}", "run", (json_int_t)index);
     if (p->kind == ROUTE_PAUSE || p->kind == ROUTE_RESUME)
-        return json_pack("{s:I, s:b}", "index", (json_int_t)index, "changed", 1);
+        return json_pack("{s:I, s:b}", "index", (json_int_t)index, "changed",
+                         !p->as_it_was);
     return json_pack("{s:I}", "index", (json_int_t)index);
 }
 
@@ -85,6 +87,17 @@ static void answer_unproposed(struct api *a, const struct proposed *p,
     }
 }
 
+/* Asked again, it is as it was asked for, as with `apply`. */
+static bool is_paused_so(struct api *a, const struct entry *e)
+{
+    const struct group *g;
+    struct api_facts f;
+
+    api_facts(a, &f);
+    g = state_group_const(f.state, e->group);
+    return g != NULL && g->paused == (e->kind == ENTRY_PAUSE);
+}
+
 void request_propose(struct api *a, const struct route *r, struct entry *e,
                      const struct asker *who)
 {
@@ -100,6 +113,7 @@ void request_propose(struct api *a, const struct route *r, struct entry *e,
     p->who = *who;
     p->kind = r->kind;
     p->roles_ignored = r->keep_active;
+    p->as_it_was = is_paused_so(a, e);
     p->what = entry_kind_name(e->kind);
     (void)snprintf(p->group, sizeof p->group, "%s", e->group);
     (void)snprintf(e->rule, sizeof e->rule, "operator");
@@ -233,23 +247,12 @@ static void simple(struct api *a, const struct route *r, enum entry_kind kind,
     request_propose(a, r, &e, who);
 }
 
-/* Asked again, it is as it was asked for, as with `apply`: nothing is to be committed. */
-static void pause_or_resume(struct api *a, const struct route *r, const struct group *g,
+/* Also where it is so already: a leader that was deposed and does not know it yet would
+ * confirm a pause that its successor has ended. What is committed is confirmed. */
+static void pause_or_resume(struct api *a, const struct route *r,
                             const struct api_request *raw, const struct asker *who)
 {
-    bool pause = r->kind == ROUTE_PAUSE;
-    json_t *body;
-
-    if (g->paused != pause) {
-        simple(a, r, pause ? ENTRY_PAUSE : ENTRY_RESUME, raw, who);
-        return;
-    }
-    body = request_read_body(raw, (const char *const[]){NULL}, who);
-    if (body == NULL)
-        return;
-    json_decref(body);
-    answer_json(who, 200,
-                json_pack("{s:I, s:b}", "index", (json_int_t)g->index, "changed", 0));
+    simple(a, r, r->kind == ROUTE_PAUSE ? ENTRY_PAUSE : ENTRY_RESUME, raw, who);
 }
 
 /* With its group an agent loses the word that it may let the port go, and a gate without
@@ -544,7 +547,7 @@ static void of_a_group(struct api *a, const struct route *r, const struct api_re
     else if (r->kind == ROUTE_REMOVE)
         remove_group(a, r, g, raw, who);
     else if (r->kind == ROUTE_PAUSE || r->kind == ROUTE_RESUME)
-        pause_or_resume(a, r, g, raw, who);
+        pause_or_resume(a, r, raw, who);
     else
         simple(a, r, ENTRY_DETACH, raw, who);
 }

@@ -110,7 +110,7 @@ unsigned route_match(const char *method, const char *path, struct route *ret,
                       "paths begin with /v1/; what load balancers ask (/primary, "
                       "/read-write, /replica, /health) is answered by an agent, at `http` "
                       "of its agent.yaml or on its socket, by default "
-                      "/run/ringfence/ringfence-agent.sock",
+                      "/run/ringfence-agent/ringfence-agent.sock",
                       path);
     return 404;
 }

@@ -177,14 +177,23 @@ static json_t *probes(const struct api_facts *f, const struct group *g,
     return out;
 }
 
+bool status_lag_bytes(const struct observed_group *og, uint8_t i, uint64_t *ret_bytes)
+{
+    const struct seen_instance *seen = &og->instances[i].seen;
+
+    if (!mono_is_set(og->primary_lsn_at) || !mono_is_set(seen->at) || seen->flush_lsn == 0)
+        return false;
+    *ret_bytes = og->primary_lsn > seen->flush_lsn ? og->primary_lsn - seen->flush_lsn : 0;
+    return true;
+}
+
 static json_t *lag_bytes(const struct observed_group *og, const struct observed_instance *o)
 {
-    if (!mono_is_set(og->primary_lsn_at) || !mono_is_set(o->seen.at) ||
-        o->seen.flush_lsn == 0)
-        return json_null();
-    return json_integer(og->primary_lsn > o->seen.flush_lsn
-                            ? (json_int_t)(og->primary_lsn - o->seen.flush_lsn)
-                            : 0);
+    uint64_t bytes;
+
+    return status_lag_bytes(og, (uint8_t)(o - og->instances), &bytes)
+               ? json_integer((json_int_t)bytes)
+               : json_null();
 }
 
 /* What an agent that holds no lease reports as its margin. */
