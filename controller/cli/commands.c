@@ -76,7 +76,10 @@ static const struct help_option pki_issue_options[] = {
 static const struct cli_command status_command = {
     {"status", "",
      "show controllers, agents and groups: who is active, what is held, and why",
-     "What is wrong begins with !!. For each instance: its server, its gate (open, "
+     "What is wrong begins with !!: a controller or an agent that is DOWN, what is held, a "
+     "group that nobody could take over (with why, and what to do), a problem of an "
+     "instance. "
+     "For each instance: its server, its gate (open, "
      "replication, closed), how long its lease still holds, whether it is in the sync set, "
      "how far it lags, and from where it answers probes.",
      status_options},
@@ -149,7 +152,9 @@ static const struct cli_command export_command = {
 
 static const struct cli_command switchover_command = {
     {"switchover", "GROUP", "move a group to another region in good order, losing nothing",
-     "Checkpoint, stop under the lease, wait until the target has everything, fence, "
+     "Refused where `why` calls its target NOT READY. Checkpoint, stop under the lease, "
+     "wait "
+     "until the target has everything, fence, "
      "promote. Before the fence it goes back by itself if something fails, or by `abort`.",
      switchover_options},
     1,

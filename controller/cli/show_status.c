@@ -61,6 +61,14 @@ static void show_controllers(const json_t *s, FILE *out)
     if (i > 0)
         fputc('\n', out);
     table_print(t, "", out);
+    json_array_foreach(json_object_get(s, "controllers"), i, c)
+    {
+        if (!is_true(c, "up"))
+            fprintf(out,
+                    "!! controller %s is DOWN: start ringfenced there, or mend the way to "
+                    "it (`ringfence doctor` says who reaches whom)\n",
+                    text_of(c, "name"));
+    }
 }
 
 static void show_agents(const json_t *s, FILE *out)
@@ -90,6 +98,15 @@ static void show_agents(const json_t *s, FILE *out)
     if (i > 0)
         fputc('\n', out);
     table_print(t, "", out);
+    json_array_foreach(json_object_get(s, "agents"), i, a)
+    {
+        if (!is_true(a, "connected"))
+            fprintf(
+                out,
+                "!! agent %s (%s) is DOWN: start ringfence-agent there, or mend its way "
+                "to the controllers\n",
+                text_of(a, "name"), text_of(a, "address"));
+    }
 }
 
 static bool any_true(json_t *object)
@@ -345,6 +362,15 @@ static const char *hold_label(const json_t *g)
                                                                     : "  >> ";
 }
 
+/* Nothing is wrong yet, and nobody would take over if it were; a hold may have said so. */
+static void show_unprotected(const json_t *g, const char *hold, FILE *out)
+{
+    const char *why = text_of(g, "unprotected");
+
+    if (strcmp(why, "-") != 0 && strstr(hold, "target-ready") == NULL)
+        wrap_print(out, "  !! NO FAILOVER POSSIBLE: ", HANG, why);
+}
+
 static void show_instances(const json_t *instances, bool with_lsn, FILE *out)
 {
     static const char *const titles[] = {"INSTANCE", "ROLE", "GATE",   "SET",
@@ -377,6 +403,7 @@ static void show_group(const json_t *g, FILE *out)
             show_member(g, "failovers", fails), show_member(g, "switchovers", switches));
     if (strcmp(hold, "-") != 0)
         wrap_print(out, hold_label(g), HANG, hold);
+    show_unprotected(g, hold, out);
     show_run(g, out);
     show_problems(instances, out);
     show_instances(instances,

@@ -59,6 +59,25 @@ static void remedy_server(const struct look *l, uint8_t instance, char text[TEXT
         SAY("see in the log of %s's agent why its server cannot be looked at", name);
 }
 
+/* Seen there now: it has to go. On record only: a step that ends well corrects it, and
+ * attaching begins one. */
+static void remedy_system(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
+{
+    const struct instance *i = &l->g->instances[instance];
+    uint64_t seen = l->og->instances[instance].seen.system_id;
+    char host[HOST_SIZE];
+
+    if (seen != 0 && seen != active_of(l)->system_id)
+        SAY("on %s: %s is another cluster's: check `data`, or stop that server and move "
+            "the "
+            "directory away, and its agent copies %s's",
+            host_of(l, instance, host), i->data, active_of(l)->agent);
+    else
+        SAY("another cluster stood in %s of %s before: wait until it has followed %s anew, "
+            "or have it do so by `ringfence detach %s`, then `ringfence attach %s`",
+            i->data, i->agent, active_of(l)->agent, l->g->name, l->g->name);
+}
+
 /* The first thing that it lacks, in the order of candidate.c. */
 static void remedy_candidate(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
 {
@@ -73,6 +92,8 @@ static void remedy_candidate(const struct look *l, uint8_t instance, char text[T
     else if (!group_may_reside(l->g, instance))
         SAY("give region %s one of the tags of `residency`, or use another region",
             group_region_name(l->g, instance));
+    else if (system_differs(l, instance))
+        remedy_system(l, instance, text);
     else if (stands_also_in(l, instance) != NULL)
         SAY("move the data directory of %s to another path: it is another group's",
             host_of(l, instance, host));

@@ -293,6 +293,15 @@ static json_t *hold(const struct api_facts *f, uint8_t group, bool suspect, stru
     return json_string(quiet && !e.cause ? "" : e.verdict);
 }
 
+/* Of a group in service that could not fail over: why, and what to do. */
+static json_t *unprotected(const struct api_facts *f, uint8_t group, struct mono now)
+{
+    char text[VERDICT_SIZE];
+
+    (void)group_is_unprotected(f->state, f->seen, group, now, text, sizeof text);
+    return json_string(text);
+}
+
 static json_t *group_document(const struct api_facts *f, uint8_t group, struct mono now)
 {
     const struct group *g = &f->state->groups[group];
@@ -311,6 +320,7 @@ static json_t *group_document(const struct api_facts *f, uint8_t group, struct m
         return NULL;
     (void)json_object_set_new(out, "lease_ttl_ms",
                               json_integer((json_int_t)status_lease_ttl_ms(g)));
+    (void)json_object_set_new(out, "unprotected", unprotected(f, group, now));
     (void)json_object_set_new(out, "run", run(g));
     (void)json_object_set_new(out, "instances", instances(f, group, now));
     return out;
@@ -357,7 +367,9 @@ static void mix_group(uint64_t *hash, const struct api_facts *f, uint8_t group,
                       struct mono now)
 {
     const struct group *g = &f->state->groups[group];
+    char text[VERDICT_SIZE];
 
+    mix(hash, group_is_unprotected(f->state, f->seen, group, now, text, sizeof text));
     mix(hash, g->index);
     mix(hash, (uint64_t)g->phase);
     mix(hash, group_is_suspect(f->state, f->seen, group, now));

@@ -65,6 +65,16 @@ static void agent_fence_only(void)
     lose_east();
 }
 
+static void be_foreign(void) { world_seen(&w)->instances[WEST].seen.system_id = 5; }
+
+static void be_foreign_on_record(void) { world_group(&w)->instances[WEST].system_id = 5; }
+
+static void lead_just_now(void)
+{
+    world_seen(&w)->instances[WEST].seen.at.ns = 0;
+    w.o.leading_since = w.now;
+}
+
 static void be_detached(void)
 {
     struct entry detach = entry_of(ENTRY_DETACH);
@@ -274,11 +284,64 @@ static void a_failed_step_is_tried_again(void **state)
     }
 }
 
+/* Nothing is wrong, and nobody could take over: told in service only, once the leader has
+ * listened, with why and what to do; and it ends when somebody can. */
+static void a_pair_without_a_target_is_told(void **state)
+{
+    static const struct {
+        const char *name;
+        void (*spoil)(void);
+        const char *says; /* NULL: it is not told */
+    } table[] =
+        {
+            {"in good health", NULL, NULL},
+            {"its agent is dead", silent_west,
+             "nobody could take over: pg-west: its agent does not answer. To do: start "
+             "ringfence-agent on pg-west (10.0.2.2)"},
+            {"not in the set", leave_the_set,
+             "nobody could take over: pg-west: it is not in the sync set. To do: wait "
+             "until "
+             "pg-west has caught up"},
+            {"another cluster's", be_foreign,
+             "pg-west: its server has another system identifier. To do: on pg-west "
+             "(10.0.2.2): "
+             "/srv/pg is another cluster's: check `data`, or stop that server and move the "
+             "directory away"},
+            {"another cluster's, before", be_foreign_on_record,
+             "`ringfence detach orders`, then `ringfence attach orders`"},
+            {"no longer in service", be_detached, NULL},
+            {"a leader of just now", lead_just_now, NULL},
+        },
+      *row;
+    char text[VERDICT_SIZE];
+
+    (void)state;
+    EACH (row, table) {
+        bool told;
+
+        world_steady(&w, SYNC_REQUIRED);
+        world_pass_ms(&w, 2000);
+        world_report(&w, EAST, SERVER_PRIMARY);
+        world_report(&w, WEST, SERVER_STANDBY);
+        if (row->spoil != NULL)
+            row->spoil();
+        told = group_is_unprotected(&w.s, &w.o, 0, w.now, text, sizeof text);
+        if (told != (row->says != NULL) || (told && strstr(text, row->says) == NULL) ||
+            told != (text[0] != '\0'))
+            fail_msg("%s: %s", row->name, text);
+        assert_int_equal(
+            switchover_may_begin(&w.s, &w.o, 0, WEST, w.now, text, sizeof text),
+            row->spoil != lead_just_now &&
+                (row->says == NULL || row->spoil == leave_the_set));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hold_says_what_ends_it),
         cmocka_unit_test(a_candidate_says_what_it_lacks),
+        cmocka_unit_test(a_pair_without_a_target_is_told),
         cmocka_unit_test(a_failed_step_is_tried_again),
     };
 

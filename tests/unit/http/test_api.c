@@ -4,6 +4,18 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The standby in r1 answers, streams and could lead. */
+static void be_ready(void)
+{
+    struct seen_instance *seen = &b.seen.groups[0].instances[1].seen;
+
+    b.state.agent_count = 1;
+    snprintf(b.state.agents[0].name, NAME_SIZE, "pg-1");
+    b.seen.agents[0].connected = true;
+    seen->at = seen->said = mono_now();
+    seen->server = SERVER_STANDBY;
+}
+
 /* ---- claims ----------------------------------------------------------------------------
  */
 
@@ -32,6 +44,7 @@ static void words_become_entries(void **state)
     };
 
     (void)state;
+    be_ready();
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         b.state.groups[0].paused = table[i].kind == ENTRY_RESUME;
         assert_int_equal(ask(table[i].method, table[i].path, table[i].body), 200);
@@ -70,6 +83,36 @@ static void asked_again_it_is_as_it_was(void **state)
     assert_string_equal(call.text, as_it_was);
     assert_int_equal(ask("POST", "/v1/groups/orders/pause", "{\"x\": 1}"), 400);
     assert_int_equal(b.proposals, 0);
+}
+
+/* It would stop and fence the primary, and wait behind the fence for nobody. How far it
+ * lags is no matter: a planned move waits for that before the fence. */
+static void a_switchover_needs_a_target_that_is_ready(void **state)
+{
+    static const char path[] = "/v1/groups/orders/switchover", body[] = "{\"to\": \"r1\"}";
+    struct group *g = &b.state.groups[0];
+
+    (void)state;
+    assert_int_equal(ask("POST", path, body), 409);
+    assert_true(says("\"code\":\"target-not-ready\""));
+    assert_true(says("pg-1 could not take over: its agent does not answer. To do: start "
+                     "ringfence-agent on pg-1"));
+    assert_non_null(strstr(b.note, "refused (target-not-ready): switchover: pg-1 could"));
+    be_ready();
+    g->instances[0].system_id = 7;
+    g->instances[1].system_id = 8;
+    assert_int_equal(ask("POST", path, body), 409);
+    assert_true(says("its server has another system identifier. To do: another cluster"));
+    assert_int_equal(b.proposals, 0);
+    g->instances[1].system_id = 7;
+    be_ready();
+    b.seen.groups[0].instances[1].seen.replay_lag_ms = 10u * g->policy.max_lag_ms;
+    assert_int_equal(ask("POST", path, body), 200);
+    assert_int_equal(b.proposals, 1);
+    b.dry = REFUSE_PHASE; /* what the state machine refuses keeps its own words */
+    b.seen.agents[0].connected = false;
+    assert_int_equal(ask("POST", path, body), 409);
+    assert_true(says("\"code\":\"wrong-phase\""));
 }
 
 /* A gate that outlives its group would stay closed: a connected agent lets go first. */
@@ -326,6 +369,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SERVED(words_become_entries),
+        SERVED(a_switchover_needs_a_target_that_is_ready),
         SERVED(asked_again_it_is_as_it_was),
         SERVED(a_healthy_region_is_not_fenced_by_mistake),
         SERVED(a_group_goes_after_its_gates),
