@@ -91,7 +91,10 @@ static const struct cli_command why_command = {
     {"why", "GROUP",
      "list each condition that permits or blocks an automatic failover right now",
      "Each line says whether the condition blocks, its value, and the limit that it is "
-     "measured against. The exit status is 0 whatever the verdict.",
+     "measured against. The exit status is 0 whatever the verdict. Without a leader it is "
+     "3, "
+     "and the controller that was asked says what it last knew, and until when the lease "
+     "lets the active region write.",
      json_option},
     1,
     1,

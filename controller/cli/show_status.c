@@ -358,6 +358,8 @@ static const char *hold_label(const json_t *g)
     const char *phase = text_of(g, "phase");
     bool under_way = strcmp(phase, "steady") != 0 && strcmp(phase, "-") != 0;
 
+    if (strncmp(text_of(g, "hold"), "no leader", 9) == 0)
+        return "  !! ";
     return !under_way || strstr(text_of(g, "hold"), "held") != NULL ? "  !! HELD: "
                                                                     : "  >> ";
 }

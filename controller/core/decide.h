@@ -120,6 +120,10 @@ bool switchover_may_begin(const struct state *s, const struct observations *o,
 bool group_is_unprotected(const struct state *s, const struct observations *o,
                           uint8_t group, struct mono now, char *out, unsigned size);
 
+/* What it means for a group that this controller, `name`, knows no leader: one sentence. */
+void explain_leaderless(const struct state *s, const struct observations *o, uint8_t group,
+                        struct mono now, const char *name, char *out, unsigned size);
+
 /* In how many ms the failed step on record of the instance is tried again, 0: at once.
  * False: it is none, or nothing tries it again by itself. */
 bool step_retry_in(const struct state *s, const struct observations *o, uint8_t group,

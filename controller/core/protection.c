@@ -1,5 +1,6 @@
 /* Whether somebody could take over: asked before a planned move, and for the operator's eye
  * while nothing is wrong yet. */
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,6 +46,37 @@ bool switchover_may_begin(const struct state *s, const struct observations *o,
     snprintf(condition, sizeof condition, "candidate-%s", name);
     add_remedy(&l, condition, out, size);
     return false;
+}
+
+/* Others may have a leader, and be granting leases that we do not hear of: what is said of
+ * the lease holds only if they have none (I7). */
+void explain_leaderless(const struct state *s, const struct observations *o, uint8_t group,
+                        struct mono now, const char *name, char *out, unsigned size)
+{
+    struct look l = look_at(s, o, group, now);
+    uint64_t left = holder_wait_left_ns(&l), wait = lease_wait_ns(l.g->terms);
+    uint64_t gone = mono_since_ns(active_seen(&l)->granted, now);
+
+    out[0] = '\0';
+    add_text(out, size, "no leader: controller %s knows none, nothing can be decided",
+             name);
+    if (l.g->phase == PHASE_DETACHED)
+        add_text(out, size, "; the group is detached, its servers go on as they are");
+    else if (left == UINT64_MAX || active_of(&l)->holder_epoch != l.g->epoch)
+        add_text(out, size, ", and no lease has been granted: no writes are possible");
+    else if (left > 0)
+        add_text(out, size,
+                 ", and unless the others have one, no writes are possible once the lease "
+                 "of %s is over (in %" PRIu64 " ms)",
+                 active_of(&l)->agent, (left + NS_PER_MS - 1) / NS_PER_MS);
+    else
+        add_text(out, size,
+                 ", and unless the others have one, no writes are possible: the lease of "
+                 "%s is over (since %" PRIu64 " ms)",
+                 active_of(&l)->agent, (gone - wait) / NS_PER_MS);
+    add_text(out, size,
+             ". To do: start the controllers that are down, or mend the ways between them, "
+             "until a majority has a leader (`ringfence doctor` says who reaches whom)");
 }
 
 /* A new leader has heard nobody yet, which is no news. */

@@ -336,12 +336,43 @@ static void a_pair_without_a_target_is_told(void **state)
     }
 }
 
+/* I7: what a controller without a leader can say of writes, and that others may know more.
+ */
+static void without_a_leader_the_lease_is_told(void **state)
+{
+    char text[VERDICT_SIZE];
+
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    world_pass_ms(&w, 21);
+    explain_leaderless(&w.s, &w.o, 0, w.now, "west", text, sizeof text);
+    assert_string_equal(
+        text,
+        "no leader: controller west knows none, nothing can be decided, and unless "
+        "the others have one, no writes are possible once the lease of pg-east is over "
+        "(in 1000 ms). To do: start the controllers that are down, or mend the ways "
+        "between them, until a majority has a leader (`ringfence doctor` says who "
+        "reaches whom)");
+    world_pass_ms(&w, 2000);
+    explain_leaderless(&w.s, &w.o, 0, w.now, "west", text, sizeof text);
+    assert_non_null(strstr(text, "no writes are possible: the lease of pg-east is over "
+                                 "(since 1000 ms)"));
+    be_detached();
+    explain_leaderless(&w.s, &w.o, 0, w.now, "west", text, sizeof text);
+    assert_non_null(strstr(text, "the group is detached, its servers go on"));
+    world_init(&w);
+    world_declare(&w, SYNC_REQUIRED);
+    explain_leaderless(&w.s, &w.o, 0, w.now, "west", text, sizeof text);
+    assert_non_null(strstr(text, "no lease has been granted: no writes are possible"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hold_says_what_ends_it),
         cmocka_unit_test(a_candidate_says_what_it_lacks),
         cmocka_unit_test(a_pair_without_a_target_is_told),
+        cmocka_unit_test(without_a_leader_the_lease_is_told),
         cmocka_unit_test(a_failed_step_is_tried_again),
     };
 

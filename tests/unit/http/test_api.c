@@ -256,6 +256,40 @@ static void a_follower_asks_the_leader(void **state)
     assert_int_equal(b.proposals, 0);
 }
 
+/* Who asks why nothing happens gets the reason, and how long writes go on. */
+static void why_is_answered_without_a_leader(void **state)
+{
+    struct group *g = &b.state.groups[0];
+
+    (void)state;
+    b.leads = false;
+    b.leader_id = 0;
+    g->instances[0].proof.last_grant = 29;
+    g->instances[0].holder_epoch = 3;
+    g->terms = g->policy.lease;
+    b.seen.groups[0].instances[0].granted = mono_now();
+    assert_int_equal(ask("GET", "/v1/groups/orders/why", NULL), 503);
+    assert_true(says("\"stale\":true"));
+    assert_true(says("\"verdict\":\"no leader: controller east knows none, nothing can be "
+                     "decided, and unless the others have one, no writes are possible once "
+                     "the lease of pg-0 is over (in "));
+    assert_true(says("\"name\":\"leader\""));
+    assert_int_equal(ask("GET", "/v1/status", NULL), 503);
+    assert_true(says("\"hold\":\"no leader: controller east knows none"));
+    /* Once the lease is over its gate is closed, and stays so, whoever fell silent (I3). */
+    b.seen.groups[0].instances[0].seen.at = mono_now();
+    snprintf(b.seen.groups[0].instances[0].seen.gate_mode, 16, "closed");
+    assert_int_equal(ask("GET", "/v1/status", NULL), 503);
+    assert_true(says("\"gate\":\"unknown\"")); /* it may have opened it again since */
+    b.seen.groups[0].instances[0].granted.ns -= 3600000ull * NS_PER_MS;
+    assert_int_equal(ask("GET", "/v1/status", NULL), 503);
+    assert_true(says("\"gate\":\"closed\""));
+    b.leader_id = 1;
+    b.leads = true;
+    assert_int_equal(ask("GET", "/v1/groups/orders/why", NULL), 200);
+    assert_true(says("\"stale\":false"));
+}
+
 static void keep(void *owner, unsigned status, const void *body, size_t len)
 {
     long *kept = owner;
@@ -377,6 +411,7 @@ int main(void)
         SERVED(what_is_wrong_is_answered),
         SERVED(fates_are_told_apart),
         SERVED(a_follower_asks_the_leader),
+        SERVED(why_is_answered_without_a_leader),
         SERVED(one_hop_is_enough),
         SERVED(a_failover_is_answered_when_it_has_begun),
         SERVED(followers_get_lines),
