@@ -108,6 +108,10 @@ bool active_down(const struct look *l);   /* its agent says that the server is g
 bool active_hung(const struct look *l);
 bool restarts_left(const struct look *l);
 
+/* Nothing is wrong with the server, and no client gets in: its agent could not open the
+ * gate under a lease that holds. No reason for a failover; people have to look. */
+bool active_shut(const struct look *l);
+
 /* I12: the agent of the instance has begun another life while the lease of its former
  * one is not proven over: no renewal is granted to it, in no phase, until that is done. */
 bool former_life_stands(const struct look *l, uint8_t instance);

@@ -525,6 +525,11 @@ static void verdict(const struct look *l, struct explanation *out)
     }
     if (out->would_fail_over) {
         SET(out->verdict, "a failover begins now");
+    } else if (!cause && active_shut(l)) {
+        SET(out->verdict,
+            "writes are held: the gate of %.23s is closed though its lease "
+            "holds: %s",
+            active_of(l)->agent, active_seen(l)->seen.problem);
     } else if (cause && !due && !l->g->paused) {
         verdict_restart(l, out);
     } else if (blocks(out)) {
@@ -544,7 +549,10 @@ static void verdict(const struct look *l, struct explanation *out)
     out->held = due && !out->would_fail_over;
     if (out->held)
         verdict_attested(l, out);
-    say_remedies(out, NULL);
+    if (cause || !active_shut(l))
+        say_remedies(out, NULL);
+    else
+        out->held = true;
 }
 
 void explain(const struct state *s, const struct observations *o, uint8_t group,

@@ -48,6 +48,16 @@ bool switchover_may_begin(const struct state *s, const struct observations *o,
     return false;
 }
 
+bool active_shut(const struct look *l)
+{
+    const struct seen_instance *seen = &active_seen(l)->seen;
+
+    return l->g->phase == PHASE_STEADY && agent_present(l, l->g->active) &&
+           seen->epoch == l->g->epoch && seen->server == SERVER_PRIMARY &&
+           seen->lease_margin_ms > 0 && seen->problem[0] != '\0' &&
+           strcmp(seen->gate_mode, "closed") == 0;
+}
+
 /* Others may have a leader, and be granting leases that we do not hear of: what is said of
  * the lease holds only if they have none (I7). */
 void explain_leaderless(const struct state *s, const struct observations *o, uint8_t group,

@@ -297,7 +297,7 @@ static json_t *hold(const struct api_facts *f, uint8_t group, struct mono now, b
     if (quiet && group_is_healthy(f->state, f->seen, group, now))
         return json_string("");
     explain(f->state, f->seen, group, now, &e);
-    return json_string(quiet && !e.cause ? "" : e.verdict);
+    return json_string(quiet && !e.cause && !e.held ? "" : e.verdict);
 }
 
 /* Of a group in service that could not fail over: why, and what to do. */

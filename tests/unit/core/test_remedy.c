@@ -336,6 +336,31 @@ static void a_pair_without_a_target_is_told(void **state)
     }
 }
 
+/* Its lease holds, and no client gets in: that is told, with the agent's own words. */
+static void a_gate_that_does_not_open_is_told(void **state)
+{
+    struct seen_instance *seen;
+
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    world_report(&w, EAST, SERVER_PRIMARY);
+    seen = &world_seen(&w)->instances[EAST].seen;
+    seen->lease_margin_ms = 500;
+    snprintf(seen->gate_mode, sizeof seen->gate_mode, "closed");
+    assert_true(group_is_healthy(&w.s, &w.o, 0, w.now)); /* it is about to open */
+    snprintf(seen->problem, sizeof seen->problem, "arm: epoch 1 is older");
+    assert_false(group_is_healthy(&w.s, &w.o, 0, w.now));
+    explain(&w.s, &w.o, 0, w.now, &why);
+    assert_true(why.held);
+    assert_false(why.would_fail_over);
+    assert_string_equal(why.verdict,
+                        "writes are held: the gate of pg-east is closed though "
+                        "its lease holds: arm: epoch 1 is older");
+    snprintf(seen->gate_mode, sizeof seen->gate_mode, "open");
+    explain(&w.s, &w.o, 0, w.now, &why);
+    assert_false(why.held);
+}
+
 /* I7: what a controller without a leader can say of writes, and that others may know more.
  */
 static void without_a_leader_the_lease_is_told(void **state)
@@ -373,6 +398,7 @@ int main(void)
         cmocka_unit_test(a_candidate_says_what_it_lacks),
         cmocka_unit_test(a_pair_without_a_target_is_told),
         cmocka_unit_test(without_a_leader_the_lease_is_told),
+        cmocka_unit_test(a_gate_that_does_not_open_is_told),
         cmocka_unit_test(a_failed_step_is_tried_again),
     };
 
