@@ -357,20 +357,20 @@ static void test_why(void **unused)
 
     (void)unused;
     assert_string_equal(
-        out, "group orders: an automatic failover would not begin now\n"
-             "  STATE      CONDITION          VALUE   LIMIT\n"
-             "  permits    lease counted out  1020ms  1020ms\n"
-             "  BLOCKS     cooldown           3min    10min\n"
-             "  no cause   server-down        -       -\n"
-             "  CAUSE      server-hung        -       -\n"
-             "  ready      candidate-a        -       -\n"
-             "  NOT READY  candidate-b        -       -\n"
-             "  not asked  proof-a            -       -\n"
-             "  proven     proof-b            -       -\n"
-             "  BLOCKS     proof-c            -       -\n"
-             "permits: a failover needs it, and has it; BLOCKS: keeps one from beginning;\n"
-             "no cause: no reason for one; CAUSE: a reason; not asked: does not count now\n"
-             "verdict: held by cooldown\n");
+        out,
+        "group orders: held by cooldown\n"
+        "  STATE      CONDITION          VALUE   LIMIT\n"
+        "  permits    lease counted out  1020ms  1020ms\n"
+        "  BLOCKS     cooldown           3min    10min\n"
+        "  no cause   server-down        -       -\n"
+        "  CAUSE      server-hung        -       -\n"
+        "  ready      candidate-a        -       -\n"
+        "  NOT READY  candidate-b        -       -\n"
+        "  not asked  proof-a            -       -\n"
+        "  proven     proof-b            -       -\n"
+        "  BLOCKS     proof-c            -       -\n"
+        "permits: a failover needs it, and has it; BLOCKS: keeps one from beginning;\n"
+        "no cause: no reason for one; CAUSE: a reason; not asked: does not count now\n");
 }
 
 static unsigned doctor_failures;
