@@ -200,6 +200,18 @@ static const struct cli_command resume_command = {
     1,
     cli_resume};
 
+static const struct cli_command retry_command = {
+    {"retry", "GROUP", "try now what failed in a group and waits to be tried again",
+     "A step that goes on failing is tried ever more seldom, once a minute in the end. "
+     "Once "
+     "its cause is mended, this does not wait for that. It begins nothing that would not "
+     "be "
+     "tried by itself; where nothing waits, nothing changes, and the exit status is 0.",
+     json_option},
+    1,
+    1,
+    cli_retry};
+
 static const struct cli_command detach_command = {
     {"detach", "GROUP", "leave a group's servers alone: no lease, no gate, no failover",
      "Nothing prevents two writers in a detached group but you. PostgreSQL keeps its "
@@ -290,6 +302,7 @@ static const struct cli_command *const commands[] = {
     &abort_command,
     &pause_command,
     &resume_command,
+    &retry_command,
     &detach_command,
     &attach_command,
     &remove_command,
@@ -313,6 +326,7 @@ static const struct help_command *const helps[] = {
     &abort_command.help,
     &pause_command.help,
     &resume_command.help,
+    &retry_command.help,
     &detach_command.help,
     &attach_command.help,
     &remove_command.help,

@@ -246,8 +246,9 @@ static void add_instance(struct table *t, const json_t *i, bool with_lsn)
     table_add(t, cells);
 }
 
-/* " (5 times; again in 12s)" */
-static const char *again_of(const json_t *step, char room[SHOW_TEXT_SIZE])
+/* " (5 times; again in 12s, now by `ringfence retry orders`)" */
+static const char *again_of(const json_t *step, const char *group,
+                            char room[SHOW_TEXT_SIZE])
 {
     const json_t *retry = json_object_get(step, "retry_ms");
     json_int_t times = json_integer_value(json_object_get(step, "failures"));
@@ -260,12 +261,13 @@ static const char *again_of(const json_t *step, char room[SHOW_TEXT_SIZE])
     if (json_integer_value(retry) == 0)
         snprintf(room, SHOW_TEXT_SIZE, " (%sagain now)", often);
     else
-        snprintf(room, SHOW_TEXT_SIZE, " (%sagain in %.40s)", often,
-                 show_duration(retry, in));
+        snprintf(room, SHOW_TEXT_SIZE,
+                 " (%sagain in %.40s, now by `ringfence retry %.40s`)", often,
+                 show_duration(retry, in), group);
     return room;
 }
 
-static void show_problems(const json_t *instances, FILE *out)
+static void show_problems(const json_t *instances, const char *group, FILE *out)
 {
     char first[2 * SHOW_TEXT_SIZE], again[SHOW_TEXT_SIZE];
     const json_t *i;
@@ -282,7 +284,7 @@ static void show_problems(const json_t *instances, FILE *out)
         }
         if (strcmp(text_of(step, "state"), "failed") == 0 && !is_over(i)) {
             snprintf(first, sizeof first, "  !! %s: step %s failed%s: ", text_of(i, "name"),
-                     text_of(step, "kind"), again_of(step, again));
+                     text_of(step, "kind"), again_of(step, group, again));
             wrap_print(out, first, HANG, text);
         }
     }
@@ -407,7 +409,7 @@ static void show_group(const json_t *g, FILE *out)
         wrap_print(out, hold_label(g), HANG, hold);
     show_unprotected(g, hold, out);
     show_run(g, out);
-    show_problems(instances, out);
+    show_problems(instances, text_of(g, "name"), out);
     show_instances(instances,
                    strcmp(text_of(g, "phase"), "steady") != 0 || is_true(g, "suspect"),
                    out);

@@ -406,7 +406,9 @@ static void say_failed_step(const struct look *l, struct explanation *out)
 
     go_on(out, "step %s failed: %s", step_kind_name(step->kind), step->text);
     if (step_retry_in(l->s, l->o, l->group, l->g->active, l->now, &ms))
-        go_on(out, "; it is tried again in %" PRIu64 " s", (ms + 999) / 1000);
+        go_on(out,
+              "; it is tried again in %" PRIu64 " s, or now by `ringfence retry %.23s`",
+              (ms + 999) / 1000, l->g->name);
 }
 
 static void verdict_promoting(const struct look *l, struct explanation *out)

@@ -84,6 +84,8 @@ struct api_backend {
     void (*note_refused)(void *owner, const char *group, const char *text);
     /* An operator's failover is (not) wanted; decide() takes it up. */
     void (*want_failover)(void *owner, uint8_t group, bool wanted, uint8_t target);
+    /* What failed in this group is tried again now: observe_retry(). */
+    void (*want_retry)(void *owner, uint8_t group);
     /* To the leader; `done` exactly once after success. ERR_NOTLEADER, ERR_FULL. */
     int (*forward)(void *owner, const char *method, const char *path, const uint8_t *body,
                    size_t len, api_reply *done, void *ctx, struct err *err);

@@ -545,6 +545,8 @@ static void of_a_group(struct api *a, const struct route *r, const struct api_re
         attach(a, r, g, raw, who);
     else if (r->kind == ROUTE_REMOVE)
         remove_group(a, r, g, raw, who);
+    else if (r->kind == ROUTE_RETRY)
+        request_retry(a, g, raw, who);
     else if (r->kind == ROUTE_PAUSE || r->kind == ROUTE_RESUME)
         pause_or_resume(a, r, g, raw, who);
     else

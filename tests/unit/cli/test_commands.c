@@ -54,6 +54,7 @@ static const struct request_row requests[] = {
     {{"abort", "77"}, "POST /v1/runs/77/abort", ""},
     {{"pause", "orders"}, "POST /v1/groups/orders/pause", ""},
     {{"resume", "orders"}, "POST /v1/groups/orders/resume", ""},
+    {{"retry", "orders"}, "POST /v1/groups/orders/retry", ""},
     {{"detach", "orders"}, "POST /v1/groups/orders/detach", ""},
     {{"attach", "orders"}, "POST /v1/groups/orders/attach", "{}"},
     {{"attach", "orders", "--active", "west"},

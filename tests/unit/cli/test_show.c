@@ -246,6 +246,7 @@ static void test_step_over(void **unused)
 static void test_step_again(void **unused)
 {
 #define AGAIN(more)                                                                        \
+    "\"name\": \"orders\", "                                                               \
     "\"instances\": [{\"name\": \"w\", \"step\": {\"kind\": \"lead\", \"state\": "         \
     "\"failed\", \"text\": \"no room\"" more "}}]"
     AUTO(auto_free) char *never = shown_group(AGAIN(", \"retry_ms\": null"));
@@ -255,8 +256,8 @@ static void test_step_again(void **unused)
 
     (void)unused;
     assert_non_null(strstr(never, "!! w: step lead failed: no room\n"));
-    assert_non_null(
-        strstr(later, "!! w: step lead failed (5 times; again in 12s): no room\n"));
+    assert_non_null(strstr(later, "!! w: step lead failed (5 times; again in 12s, now by "
+                                  "`ringfence retry orders`): no room\n"));
     assert_non_null(strstr(now, "!! w: step lead failed (again now): no room\n"));
 }
 

@@ -208,7 +208,8 @@ static const struct {
     {"attached, no standby there", attach_with_a_silent_standby,
      "start ringfence-agent on pg-west (10.0.2.2)"},
     {"a promotion that fails", fail_to_promote,
-     "step lead failed: no room; it is tried again in 8 s"},
+     "step lead failed: no room; it is tried again in 8 s, or now by `ringfence retry "
+     "orders`"},
     {"a promotion of nobody", promote_a_silent_one,
      "start ringfence-agent on pg-west (10.0.2.2)"},
 };

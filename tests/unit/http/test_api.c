@@ -115,6 +115,29 @@ static void a_switchover_needs_a_target_that_is_ready(void **state)
     assert_true(says("\"code\":\"wrong-phase\""));
 }
 
+/* Who has mended the cause does not wait for the rest of the pause. */
+static void what_failed_is_tried_again_now(void **state)
+{
+    struct step *step = &b.state.groups[0].instances[1].step;
+    uint64_t ms;
+
+    (void)state;
+    assert_int_equal(ask("POST", "/v1/groups/orders/retry", NULL), 200);
+    assert_string_equal(call.text, "{\"changed\":false,\"steps\":[]}");
+    *step = (struct step){.state = STEP_FAILED, .kind = STEP_FOLLOW, .failures = 8};
+    b.seen.groups[0].instances[1].step_ended = mono_now();
+    assert_true(step_retry_in(&b.state, &b.seen, 0, 1, mono_now(), &ms));
+    assert_true(ms > 50000);
+    assert_int_equal(ask("POST", "/v1/groups/orders/retry", "{\"x\": 1}"), 400);
+    assert_int_equal(b.retries, 0);
+    assert_int_equal(ask("POST", "/v1/groups/orders/retry", NULL), 200);
+    assert_string_equal(call.text, "{\"changed\":true,\"steps\":[\"follow of pg-1\"]}");
+    assert_int_equal(b.retries, 1);
+    assert_true(step_retry_in(&b.state, &b.seen, 0, 1, mono_now(), &ms));
+    assert_int_equal(ms, 0);
+    assert_int_equal(b.proposals, 0);
+}
+
 /* A gate that outlives its group would stay closed: a connected agent lets go first. */
 static void a_group_goes_after_its_gates(void **state)
 {
@@ -406,6 +429,7 @@ int main(void)
         SERVED(a_switchover_needs_a_target_that_is_ready),
         SERVED(asked_again_it_is_as_it_was),
         SERVED(a_healthy_region_is_not_fenced_by_mistake),
+        SERVED(what_failed_is_tried_again_now),
         SERVED(a_group_goes_after_its_gates),
         SERVED(a_silent_controller_is_replaced),
         SERVED(what_is_wrong_is_answered),
