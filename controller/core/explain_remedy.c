@@ -43,6 +43,24 @@ static bool remedy_problem(const struct look *l, uint8_t instance, char text[TEX
     return true;
 }
 
+/* What its agent cannot look at it may not be able to mend either, as where files are gone:
+ * while a primary answers a new copy of it can be had. Of an agent whose own sentence says
+ * what to do that is the other way out. */
+static void remedy_unknown(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
+{
+    char host[HOST_SIZE], problem[TEXT_SIZE / 2];
+
+    text_set(problem, sizeof problem, "%s", l->og->instances[instance].seen.problem);
+    if (!agent_present(l, l->g->active))
+        (void)remedy_problem(l, instance, text);
+    else
+        SAY("on %s: %s; if that cannot be mended, stop its server and move %s away, and "
+            "its "
+            "agent copies %s's anew",
+            host_of(l, instance, host), problem, l->g->instances[instance].data,
+            active_of(l)->agent);
+}
+
 static void remedy_server(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
 {
     const struct seen_instance *seen = &l->og->instances[instance].seen;
@@ -55,6 +73,8 @@ static void remedy_server(const struct look *l, uint8_t instance, char text[TEXT
         SAY("wait until %s is a standby again: its agent sees to it while a primary "
             "answers",
             name);
+    else if (seen->server == SERVER_UNKNOWN && seen->problem[0] != '\0')
+        remedy_unknown(l, instance, text);
     else if (!remedy_problem(l, instance, text))
         SAY("see in the log of %s's agent why its server cannot be looked at", name);
 }

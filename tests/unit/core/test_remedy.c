@@ -65,6 +65,14 @@ static void agent_fence_only(void)
     lose_east();
 }
 
+static void be_unreadable(void)
+{
+    struct seen_instance *seen = &world_seen(&w)->instances[WEST].seen;
+
+    seen->server = SERVER_UNKNOWN;
+    snprintf(seen->problem, sizeof seen->problem, "pg_controldata: no pg_control");
+}
+
 static void be_foreign(void) { world_seen(&w)->instances[WEST].seen.system_id = 5; }
 
 static void be_foreign_on_record(void) { world_group(&w)->instances[WEST].system_id = 5; }
@@ -303,6 +311,12 @@ static void a_pair_without_a_target_is_told(void **state)
              "nobody could take over: pg-west: it is not in the sync set. To do: wait "
              "until "
              "pg-west has caught up"},
+            {"its files are gone", be_unreadable,
+             "To do: on pg-west (10.0.2.2): pg_controldata: no pg_control; if that cannot "
+             "be "
+             "mended, stop its server and move /srv/pg away, and its agent copies "
+             "pg-east's "
+             "anew"},
             {"another cluster's", be_foreign,
              "pg-west: its server has another system identifier. To do: on pg-west "
              "(10.0.2.2): "

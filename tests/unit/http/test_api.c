@@ -369,9 +369,10 @@ static void be_healthy(void)
     struct observed_instance *oi = &b.seen.groups[0].instances[0];
     struct mono now = mono_now();
 
-    b.state.agent_count = 1;
-    snprintf(b.state.agents[0].name, NAME_SIZE, "pg-0");
-    b.seen.agents[0].connected = true;
+    be_ready();
+    b.state.agent_count = 2;
+    snprintf(b.state.agents[1].name, NAME_SIZE, "pg-0");
+    b.seen.agents[1].connected = true;
     b.seen.leading = true;
     b.seen.leading_since = now;
     oi->granted = oi->seen.at = oi->seen.said = now;
@@ -392,6 +393,13 @@ static void a_healthy_region_is_not_fenced_by_mistake(void **state)
     assert_non_null(
         strstr(b.note, "refused (healthy): failover: nothing is wrong with r0"));
     assert_false(b.failover_wanted);
+    be_healthy();
+    b.seen.agents[0].connected = false; /* a switchover would be refused as well */
+    assert_int_equal(ask("POST", "/v1/groups/orders/failover", "{\"to\": \"r1\"}"), 409);
+    assert_true(
+        says("where group orders is active, and pg-1 could not take over: its agent "
+             "does not answer. To do: start ringfence-agent on pg-1"));
+    assert_null(strstr(call.text, "`ringfence switchover"));
     be_healthy();
     assert_int_equal(ask("POST", "/v1/groups/orders/failover", "{\"even_if_healthy\": 1}"),
                      400);
