@@ -116,6 +116,7 @@ static void the_control_file_of_a_server_that_stays_down_is_read_once(void **sta
     AUTO(see_free) Rf__Observation *read = NULL;
     AUTO(see_free) Rf__Observation *kept = NULL;
     AUTO(see_free) Rf__Observation *changed = NULL;
+    AUTO(see_free) Rf__Observation *gone = NULL;
     char tools[128];
 
     snprintf(tools, sizeof tools, "%s/tools", w->dir);
@@ -133,6 +134,13 @@ static void the_control_file_of_a_server_that_stays_down_is_read_once(void **sta
     assert_int_equal(run("touch %s/global/pg_control", w->east.data), 0);
     changed = see(&w->east, false);
     assert_int_equal(changed->server, RF__SERVER_STATE__SERVER_UNKNOWN);
+    assert_int_equal(run("mkdir -m 755 %s && ln -s %s/p* %s && rm %s/global/pg_control",
+                         tools, w->bin, tools, w->east.data),
+                     0);
+    gone = see(&w->east, false);
+    assert_int_equal(gone->server, RF__SERVER_STATE__SERVER_UNKNOWN);
+    assert_non_null(strstr(gone->error, "pg_controldata: error: could not open file"));
+    assert_null(strstr(gone->error, "pg_controldata: pg_controldata")); /* once is enough */
 }
 
 /* Both roles, with all that decisions are taken on. */
