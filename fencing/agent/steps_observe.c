@@ -107,13 +107,42 @@ static void note_start(struct inst *i, const Rf__ProviderReply *reply)
         log_info("%s: the server can be started again", i->group);
 }
 
+enum { DOCTOR_CHECKS_MAX = 20 };
+
+/* All that the doctor asks of a provider. pg_hba.conf: of this host and of each other one,
+ * since a server's copy leads with the file it was copied with. */
+struct all_checks {
+    char *names[DOCTOR_CHECKS_MAX];
+    size_t n;
+    char hba[DOCTOR_CHECKS_MAX][80];
+};
+
+static void add_hba_check(struct all_checks *c, const char *address)
+{
+    if (address[0] == 0 || c->n == DOCTOR_CHECKS_MAX)
+        return;
+    (void)snprintf(c->hba[c->n], sizeof c->hba[0], "hba %s", address);
+    c->names[c->n] = c->hba[c->n];
+    c->n++;
+}
+
+static void fill_checks(struct all_checks *c, const struct inst *i,
+                        const Rf__ServerSpec *server)
+{
+    *c = (struct all_checks){
+        .names = {wire_text("settings"), wire_text("disk"), wire_text("host")}, .n = 3};
+    add_hba_check(c, server->address);
+    for (size_t p = 0; p < i->a->n_peers; p++)
+        add_hba_check(c, i->a->peers[p]->address);
+}
+
 void inst_observe(struct inst *i)
 {
     struct mono now = mono_now();
     uint32_t each = observe_each_ms(i, now);
     Rf__ProviderRequest request = RF__PROVIDER_REQUEST__INIT;
-    char *checks[] = {wire_text("settings"), wire_text("disk"), wire_text("host")};
     Rf__ServerSpec server;
+    struct all_checks checks;
     struct err err = {0};
 
     if (i->a == NULL || i->observer == NULL || helper_is_busy(i->observer) ||
@@ -129,8 +158,9 @@ void inst_observe(struct inst *i)
         return;
     }
     if (i->checks_wanted) {
-        request.checks = checks;
-        request.n_checks = ARRAY_LEN(checks);
+        fill_checks(&checks, i, &server);
+        request.checks = checks.names;
+        request.n_checks = checks.n;
     } else {
         request.canary = wants_canary(i, now);
     }

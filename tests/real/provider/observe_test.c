@@ -462,6 +462,85 @@ static void the_doctor_finds_what_is_wrong(void **state)
     rf__provider_reply__free_unpacked(reply, NULL);
 }
 
+static void set_hba(const struct node *n, const char *lines)
+{
+    assert_int_equal(
+        run("printf 'local all postgres peer\\nhost all all 127.0.0.3/32 trust\\n%s' > "
+            "%s/pg_hba.conf",
+            lines, n->data),
+        0);
+}
+
+/* The levels of east's (or west's) own address and of the other's: "ok fail" for one. */
+static void check_hba(struct world *w, struct node *n, const char *expected,
+                      const char *says)
+{
+    static char east[] = "hba 127.0.0.1", west[] = "hba 127.0.0.2";
+    char *checks[] = {n == &w->east ? east : west, n == &w->east ? west : east};
+    Rf__ProviderReply *reply = malloc(sizeof *reply);
+    char levels[64];
+
+    rf__provider_reply__init(reply);
+    assert_int_equal(provider_postgres.checks(n->observer, checks, 2, reply, NULL), 0);
+    assert_int_equal(reply->n_findings, 2);
+    snprintf(levels, sizeof levels, "%s %s", reply->findings[0]->level,
+             reply->findings[1]->level);
+    if (strcmp(levels, expected) != 0 || (strstr(reply->findings[0]->text, says) == NULL &&
+                                          strstr(reply->findings[1]->text, says) == NULL))
+        fail_msg("%s (wanted: %s, \"%s\"): %s; %s", levels, expected, says,
+                 reply->findings[0]->text, reply->findings[1]->text);
+    rf__provider_reply__free_unpacked(reply, NULL);
+}
+
+/* The copy leads with the file it was copied with: what it needs after the first move is
+ * looked for on the server that it is copied from, before there is a copy. */
+static void the_doctor_asks_pg_hba_for_both_sides(void **state)
+{
+    static const struct {
+        const char *lines, *levels, *says;
+    } table[] = {
+        {"host replication,postgres postgres 127.0.0.2/32 trust\\n", "fail ok",
+         "host replication,postgres postgres 127.0.0.1/32 scram-sha-256"},
+        {"host replication,postgres postgres 127.0.0.1/32 trust\\n", "ok fail",
+         "could not follow this server"},
+        {"host replication,all +pg_monitor,postgres 127.0.0.0 255.255.255.252 md5\\n",
+         "ok ok", "lets postgres in from 127.0.0.2"},
+        {"host all all 127.0.0.0/8 trust\\n", "fail fail", "into replication"},
+        {"host replication all 127.0.0.0/8 trust\\n", "fail fail", "into postgres"},
+        {"host replication,all app 127.0.0.0/8 trust\\n", "fail fail", "into replication"},
+        {"host all,replication all 127.0.0.2/32 reject\\n"
+         "host all,replication all all trust\\n",
+         "ok fail", "127.0.0.2"},
+        {"hostnossl all,replication all ::1/128 trust\\n"
+         "hostnossl all,replication all 127.0.0.0/8 trust\\n",
+         "ok ok", "127.0.0.1"},
+        {"hostssl all,replication all 127.0.0.0/8 trust\\n", "fail fail", ""},
+        {"host all,replication all 127.0.0.1/32 trust\\n"
+         "host all,replication all west.example trust\\n",
+         "ok warn", "by a name"},
+        {"host all,replication all nonsense\\n", "fail fail", "mistake"},
+    };
+    struct world *w = *state;
+
+    lead(&w->east);
+    for (unsigned i = 0; i < ARRAY_LEN(table); i++) {
+        set_hba(&w->east, table[i].lines);
+        check_hba(w, &w->east, table[i].levels, table[i].says);
+    }
+}
+
+/* On a standby, too: it is the one that would lead next. Here all connections come from
+ * 127.0.0.1. */
+static void the_doctor_asks_a_standbys_pg_hba(void **state)
+{
+    struct world *w = *state;
+
+    set_hba(&w->east, "host replication,postgres postgres 127.0.0.1/32 trust\\n");
+    lead(&w->east);
+    follow(&w->west, &w->east);
+    check_hba(w, &w->west, "fail ok", "127.0.0.2/32 scram-sha-256");
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, world_begin, world_end)
 
 int main(void)
@@ -483,6 +562,8 @@ int main(void)
         T(a_stale_pid_file_is_not_a_server),
         T(a_server_started_by_hand_is_seen),
         T(the_doctor_finds_what_is_wrong),
+        T(the_doctor_asks_pg_hba_for_both_sides),
+        T(the_doctor_asks_a_standbys_pg_hba),
     };
 
     return cmocka_run_group_tests(tests, world_group_setup, world_group_teardown);
