@@ -321,11 +321,13 @@ static void look_at_configuration(struct doctor *d)
 {
     struct findings f = {.say = on_misfit, .owner = d};
 
+    agent_check_trust(d->all->parts.settings, &f);
     agent_check_server(d->all->parts.settings, true, &f);
     if (f.errors == 0)
         add(d, "configuration", "ok",
-            "PostgreSQL's programs, user, passfile and places "
-            "are as %s says",
+            "PostgreSQL's programs, user, passfile and places are as %s says, and only "
+            "root "
+            "can write that",
             d->all->parts.settings->path);
 }
 

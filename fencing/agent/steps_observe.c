@@ -1,4 +1,5 @@
 /* Looking at a server, in a process that may hang without hanging us. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,23 +108,29 @@ static void note_start(struct inst *i, const Rf__ProviderReply *reply)
         log_info("%s: the server can be started again", i->group);
 }
 
-enum { DOCTOR_CHECKS_MAX = 20 };
+enum { DOCTOR_CHECKS_MAX = 40 };
 
-/* All that the doctor asks of a provider. pg_hba.conf: of this host and of each other one,
- * since a server's copy leads with the file it was copied with. */
+/* All that the doctor asks of a provider. pg_hba.conf is asked for this host and each other
+ * one, since a server's copy leads with the file it was copied with; the passfile for the
+ * others only. */
 struct all_checks {
     char *names[DOCTOR_CHECKS_MAX];
     size_t n;
-    char hba[DOCTOR_CHECKS_MAX][80];
+    char of_hosts[DOCTOR_CHECKS_MAX + 1][80];
 };
 
-static void add_hba_check(struct all_checks *c, const char *address)
+/* `port` 0: a host's right to come, else a password to go there. */
+static void add_host_check(struct all_checks *c, const char *address, uint32_t port)
 {
+    char *name = c->of_hosts[c->n];
+
     if (address[0] == 0 || c->n == DOCTOR_CHECKS_MAX)
         return;
-    (void)snprintf(c->hba[c->n], sizeof c->hba[0], "hba %s", address);
-    c->names[c->n] = c->hba[c->n];
-    c->n++;
+    if (port == 0)
+        (void)snprintf(name, sizeof c->of_hosts[0], "hba %s", address);
+    else
+        (void)snprintf(name, sizeof c->of_hosts[0], "pass %s %" PRIu32, address, port);
+    c->names[c->n++] = name;
 }
 
 static void fill_checks(struct all_checks *c, const struct inst *i,
@@ -131,9 +138,11 @@ static void fill_checks(struct all_checks *c, const struct inst *i,
 {
     *c = (struct all_checks){
         .names = {wire_text("settings"), wire_text("disk"), wire_text("host")}, .n = 3};
-    add_hba_check(c, server->address);
-    for (size_t p = 0; p < i->a->n_peers; p++)
-        add_hba_check(c, i->a->peers[p]->address);
+    add_host_check(c, server->address, 0);
+    for (size_t p = 0; p < i->a->n_peers; p++) {
+        add_host_check(c, i->a->peers[p]->address, 0);
+        add_host_check(c, i->a->peers[p]->address, i->a->peers[p]->port);
+    }
 }
 
 void inst_observe(struct inst *i)

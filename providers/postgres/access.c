@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "providers/postgres/checks.h"
+#include "providers/postgres/passfile.h"
 
 /* ---- the role -------------------------------------------------------------------------
  */
@@ -167,4 +168,30 @@ void pg_check_hba(struct pg *pg, const char *address, struct mono deadline,
         check_database(pg, address, "postgres", own, deadline, reply))
         pg_find(reply, "pg_hba", "ok", "lets %s in from %s%s", pg->spec->replication_user,
                 address, own ? ", this host's own address, for copies of it" : "");
+}
+
+/* ---- the passfile ---------------------------------------------------------------------
+ */
+
+void pg_check_pass(const struct pg *pg, const char *address_port, Rf__ProviderReply *reply)
+{
+    const char *space = strchr(address_port, ' ');
+    const char *user = pg->spec->replication_user, *file = pg->spec->passfile;
+    struct pg_passfile seen;
+    char address[64];
+
+    if (space == NULL || file[0] == '\0')
+        return;
+    snprintf(address, sizeof address, "%.*s", (int)(space - address_port), address_port);
+    if (pg_passfile_look(&seen, file, address, (uint32_t)strtoul(space, NULL, 10), user,
+                         NULL) != 0)
+        return; /* "passfile" says so */
+    if (seen.fits)
+        pg_find(reply, "passfile_line", "ok", "%s has a line for %s port%s", file, address,
+                space);
+    else
+        pg_find(reply, "passfile_line", "fail",
+                "%s has no line for %s at %s port%s, and this side cannot follow that one: "
+                "add \"%s:%s:*:%s:PASSWORD\" (or name no passfile, if none is asked for)",
+                file, user, address, space, address, space + 1, user);
 }

@@ -395,6 +395,8 @@ int pg_checks(struct pg *pg, char *const *checks, size_t n, Rf__ProviderReply *r
             check_settings(pg, deadline, reply);
         else if (strncmp(checks[i], PG_CHECK_HBA, strlen(PG_CHECK_HBA)) == 0)
             pg_check_hba(pg, checks[i] + strlen(PG_CHECK_HBA), deadline, reply);
+        else if (strncmp(checks[i], PG_CHECK_PASS, strlen(PG_CHECK_PASS)) == 0)
+            pg_check_pass(pg, checks[i] + strlen(PG_CHECK_PASS), reply);
         else if (strcmp(checks[i], "disk") == 0)
             check_disk(pg, deadline, reply);
         else if (strcmp(checks[i], "host") == 0)

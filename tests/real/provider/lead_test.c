@@ -315,6 +315,20 @@ static void a_socket_directory_is_taken_back(void **state)
     assert_non_null(strstr(r->text, "chown"));
 }
 
+/* `socket_dir: /tmp` would have taken /tmp from everybody. */
+static void a_directory_of_all_is_not_taken(void **state)
+{
+    struct world *w = *state;
+    struct step s = step_make(RF__STEP_KIND__STEP_LEAD, 5000);
+    AUTO(result_free) Rf__StepResult *r = NULL;
+
+    assert_int_equal(run("install -d -m 1777 %s", w->east.socket), 0);
+    r = step_do(&w->east, &s);
+    assert_int_equal(r->outcome, RF__STEP_OUTCOME__OUTCOME_FAILED);
+    assert_non_null(strstr(r->text, "every user of this host uses it"));
+    assert_int_equal(run("test \"$(stat -c %%u:%%a %s)\" = 0:1777", w->east.socket), 0);
+}
+
 /* A zombie of the server's user: process 1 of a container may be slow to reap. */
 static pid_t make_zombie(void)
 {
@@ -386,6 +400,7 @@ int main(void)
         T(a_stop_drains_to_the_standby),
         T(a_frozen_server_is_stopped_in_time),
         T(a_socket_directory_is_taken_back),
+        T(a_directory_of_all_is_not_taken),
         T(a_dead_servers_locks_are_no_bar),
         T(a_port_in_use_is_told),
     };

@@ -529,6 +529,34 @@ static void the_doctor_asks_pg_hba_for_both_sides(void **state)
     }
 }
 
+/* libpq says nothing of lines that it passes over. */
+static void the_doctor_looks_into_the_passfile(void **state)
+{
+    static const struct {
+        const char *line, *level;
+    } table[] = {
+        {"127.0.0.2:5432:*:postgres:x", "ok"},      {"*:*:*:*:x", "ok"},
+        {"127.0.0.1:5432:*:postgres:x", "fail"},    {"127.0.0.2:5433:*:*:x", "fail"},
+        {"127.0.0.2:5432:*:ringfence:x", "fail"},   {"127.0.0.2 5432 x", "fail"},
+        {"127.0.0.2:5432:replication:*:x", "fail"},
+    };
+    static char pass[] = "pass 127.0.0.2 5432";
+    char *checks[] = {pass};
+    struct world *w = *state;
+
+    assert_int_equal(run("chown postgres %s", w->east.data), 0);
+    for (unsigned i = 0; i < ARRAY_LEN(table); i++) {
+        Rf__ProviderReply *reply = malloc(sizeof *reply);
+
+        assert_int_equal(run("echo '%s' > %s", table[i].line, w->passfile), 0);
+        rf__provider_reply__init(reply);
+        assert_int_equal(provider_postgres.checks(w->east.observer, checks, 1, reply, NULL),
+                         0);
+        assert_string_equal(level_of(reply, "passfile_line"), table[i].level);
+        rf__provider_reply__free_unpacked(reply, NULL);
+    }
+}
+
 /* On a standby, too: it is the one that would lead next. Here all connections come from
  * 127.0.0.1. */
 static void the_doctor_asks_a_standbys_pg_hba(void **state)
@@ -564,6 +592,7 @@ int main(void)
         T(the_doctor_finds_what_is_wrong),
         T(the_doctor_asks_pg_hba_for_both_sides),
         T(the_doctor_asks_a_standbys_pg_hba),
+        T(the_doctor_looks_into_the_passfile),
     };
 
     return cmocka_run_group_tests(tests, world_group_setup, world_group_teardown);
