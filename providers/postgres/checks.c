@@ -162,6 +162,14 @@ static void check_settings(struct pg *pg, struct mono deadline, Rf__ProviderRepl
 {
     struct err err;
 
+    if (pg_data_absent(pg)) {
+        pg_find(
+            reply, "data", "warn",
+            "%s is not there, or empty: right on a standby, whose agent makes the copy; "
+            "a primary's would be expected there",
+            pg->spec->data);
+        return;
+    }
     if (pg_main(pg, deadline, &err) != 0) {
         pg_find(reply, "session", "fail", "PostgreSQL on %s gives no session: %s",
                 pg->spec->data, err.text);
@@ -232,6 +240,17 @@ static void check_sync_latency(const struct pg *pg, Rf__ProviderReply *reply)
             us[SYNC_TRIES / 2], SYNC_TRIES, us[SYNC_TRIES - 1]);
 }
 
+/* What is there of a path: where it will be made. */
+static char *nearest(const char *path)
+{
+    char *near = strdup(path), *slash;
+
+    while (near != NULL && access(near, F_OK) != 0 && errno == ENOENT &&
+           (slash = strrchr(near, '/')) != NULL)
+        slash[slash == near ? 1 : 0] = '\0'; /* "/" is always there */
+    return near;
+}
+
 static void check_version(struct pg *pg, struct mono deadline, Rf__ProviderReply *reply)
 {
     struct err err;
@@ -247,14 +266,18 @@ static void check_version(struct pg *pg, struct mono deadline, Rf__ProviderReply
 
 static void check_disk(struct pg *pg, struct mono deadline, Rf__ProviderReply *reply)
 {
+    AUTO(auto_free) char *data = nearest(pg->spec->data);
+
     check_version(pg, deadline, reply);
-    check_room(reply, "room_data", pg->spec->data);
+    check_room(reply, "room_data", data != NULL ? data : "/");
     if (access(pg->spec->tail_dir, F_OK) == 0)
         check_room(reply, "room_tail", pg->spec->tail_dir);
     else
         pg_find(reply, "room_tail", "warn",
                 "%s is not there yet: it is made when it is needed", pg->spec->tail_dir);
-    check_sync_latency(pg, reply);
+    if (!pg_data_absent(
+            pg)) /* the copy may begin at any moment, in a directory of its own */
+        check_sync_latency(pg, reply);
 }
 
 /* --- host ------------------------------------------------------------------------------
