@@ -268,6 +268,34 @@ static void a_stop_drains_to_the_standby(void **state)
         0);
 }
 
+static bool has_let_go(void *owner)
+{
+    struct node *n = owner;
+
+    return provider_postgres.let_go(n->observer);
+}
+
+/* Of a detached server the cgroup goes as soon as it is empty, and not before. */
+static void a_cgroup_is_left_with_its_server(void **state)
+{
+    static const char there[] =
+        "ls -d /sys/fs/cgroup/unified/ringfence-%s-db-east-* >/dev/null 2>&1";
+    struct world *w = *state;
+    PGconn *c;
+
+    lead(&w->east);
+    if (run(there, w->group) != 0)
+        skip(); /* no cgroup v2 at that place here */
+    assert_false(provider_postgres.let_go(w->east.observer));
+    c = client(&w->east);
+    assert_true(client_run(c, "SELECT 1"));
+    PQfinish(c);
+    signal_all(&w->east, SIGKILL);
+    eventually(has_let_go, &w->east, 5000);
+    assert_int_not_equal(run(there, w->group), 0);
+    assert_true(provider_postgres.let_go(w->east.observer));
+}
+
 /* Frozen processes are stopped too, in time, and the log's end is told all the same. */
 static void a_frozen_server_is_stopped_in_time(void **state)
 {
@@ -400,6 +428,7 @@ int main(void)
         T(a_stop_drains_to_the_standby),
         T(a_frozen_server_is_stopped_in_time),
         T(a_socket_directory_is_taken_back),
+        T(a_cgroup_is_left_with_its_server),
         T(a_directory_of_all_is_not_taken),
         T(a_dead_servers_locks_are_no_bar),
         T(a_port_in_use_is_told),
