@@ -25,9 +25,10 @@ static void say_untrusted(const char *key, const char *file, const char *part,
     else
         (void)snprintf(who, sizeof who, "uid %u", st->st_uid);
     findings_error(f, key,
-                   "%s: %s can write %s, and so have this agent, which is root, do what "
+                   "%s%s%s can write %s, and so have this agent, which is root, do what "
                    "he likes: `%s %s`",
-                   file, who, part, foreign ? "chown root:root" : "chmod go-w", part);
+                   key[0] != 0 ? file : "", key[0] != 0 ? ": " : "", who, part,
+                   foreign ? "chown root:root" : "chmod go-w", part);
 }
 
 /* In a sticky directory (/tmp) nobody replaces what is another's; the owner of what lies
