@@ -92,9 +92,14 @@ static const struct setting_check setting_checks[] = {
      " || current_setting('full_page_writes')",
      "both on: a lease does not bring back what a disk never had"},
     {"synchronous_commit", "fail",
-     "SELECT coalesce(bool_and(reset_val NOT IN ('off', 'local')), true),"
-     " coalesce(min(reset_val), '') FROM pg_settings WHERE name = 'synchronous_commit'"
-     " AND source <> 'client'",
+     /* Not pg_settings: a session of ours sees what it asked for itself. The command line
+      * wins over the files, the last line of the files over those before it. */
+     "SELECT lower(v) NOT IN ('off', 'local', 'false', 'no', '0'), v FROM (SELECT coalesce("
+     " substring(pg_read_file('postmaster.opts') FROM"
+     "  '.*synchronous_commit=([a-z_0-9A-Z]+)'),"
+     " (SELECT setting FROM pg_file_settings WHERE name = 'synchronous_commit'"
+     "  ORDER BY seqno DESC LIMIT 1),"
+     " (SELECT boot_val FROM pg_settings WHERE name = 'synchronous_commit')) AS v) AS s",
      "on, remote_apply or remote_write in the configuration"},
     {"synchronous_commit_overrides", "fail",
      "SELECT count(*) = 0, coalesce(string_agg(coalesce(r.rolname, 'every role') || ' in '"

@@ -430,6 +430,14 @@ static const char *level_of(const Rf__ProviderReply *reply, const char *check)
     return "none";
 }
 
+static const char *text_of(const Rf__ProviderReply *reply, const char *check)
+{
+    for (size_t i = 0; i < reply->n_findings; i++)
+        if (strcmp(reply->findings[i]->check, check) == 0)
+            return reply->findings[i]->text;
+    return "none";
+}
+
 /* The doctor finds what would break a promise, and is content with what does not. */
 static void the_doctor_finds_what_is_wrong(void **state)
 {
@@ -449,6 +457,7 @@ static void the_doctor_finds_what_is_wrong(void **state)
     assert_string_equal(level_of(reply, "session"), "ok");
     assert_string_equal(level_of(reply, "wal_log_hints"), "ok");
     assert_string_equal(level_of(reply, "restart_after_crash"), "ok");
+    assert_string_equal(text_of(reply, "synchronous_commit"), "on");
     assert_string_equal(level_of(reply, "synchronous_commit"), "ok");
     assert_string_equal(level_of(reply, "synchronous_commit_overrides"), "fail");
     assert_string_equal(level_of(reply, "durability"), "fail"); /* fsync = off here */
@@ -460,6 +469,32 @@ static void the_doctor_finds_what_is_wrong(void **state)
     for (size_t i = 0; i < reply->n_findings; i++)
         assert_null(strstr(reply->findings[i]->text, "could not be read"));
     rf__provider_reply__free_unpacked(reply, NULL);
+}
+
+/* Our own sessions say themselves how they commit; what counts is what clients get. */
+static void the_doctor_finds_commits_that_wait_for_nobody(void **state)
+{
+    static const char *const settings[] = {"off", "local", "'0'", "False"};
+    static char name[] = "settings";
+    char *checks[] = {name};
+    struct world *w = *state;
+    PGconn *c;
+
+    lead(&w->east);
+    c = client(&w->east);
+    for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
+        Rf__ProviderReply *reply = malloc(sizeof *reply);
+        char sql[80];
+
+        snprintf(sql, sizeof sql, "ALTER SYSTEM SET synchronous_commit = %s", settings[i]);
+        assert_true(client_run(c, sql));
+        rf__provider_reply__init(reply);
+        assert_int_equal(provider_postgres.checks(w->east.observer, checks, 1, reply, NULL),
+                         0);
+        assert_string_equal(level_of(reply, "synchronous_commit"), "fail");
+        rf__provider_reply__free_unpacked(reply, NULL);
+    }
+    PQfinish(c);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, world_begin, world_end)
@@ -483,6 +518,7 @@ int main(void)
         T(a_stale_pid_file_is_not_a_server),
         T(a_server_started_by_hand_is_seen),
         T(the_doctor_finds_what_is_wrong),
+        T(the_doctor_finds_commits_that_wait_for_nobody),
     };
 
     return cmocka_run_group_tests(tests, world_group_setup, world_group_teardown);
