@@ -18,6 +18,7 @@
 
 enum {
     PEERS_MAX = 16,
+    HOST_SIZE = 256,
     DISK_WRITES = 5,
     DISK_SLOW_US = 20000,   /* a sync stands before each new epoch and each proof */
     RATE_WANTED_PPM = 1000, /* chrony: maxslewrate 1000 */
@@ -84,13 +85,14 @@ static void on_limit_closed(uv_handle_t *handle) { release(handle->data); }
 
 static void answer(struct doctor *d)
 {
+    char *text, host[HOST_SIZE] = "?";
     json_t *all;
-    char *text;
 
     if (d->req == NULL)
         return;
-    all = json_pack("{s:s, s:O}", "host", d->all->parts.settings->name, "findings",
-                    d->findings);
+    (void)gethostname(host, sizeof host - 1);
+    all = json_pack("{s:s, s:s, s:s, s:O}", "program", "ringfence-agent", "name",
+                    d->all->parts.settings->name, "host", host, "findings", d->findings);
     text = json_dumps(all, JSON_COMPACT);
     if (text != NULL)
         http_reply(d->req, 200, "application/json", text, strlen(text));

@@ -144,13 +144,13 @@ static void check_commit(struct pg *pg, struct mono deadline, Rf__ProviderReply 
     if (pg_ask(&pg->main, pg_commit_effective, deadline, value, sizeof value, &err) != 0 ||
         pg_exec(&pg->main, "SELECT current_setting('synchronous_standby_names') <> ''",
                 deadline, &r, &err) != 0) {
-        find(reply, check, "fail", "could not be read: %s", err.text);
+        pg_find(reply, check, "fail", "could not be read: %s", err.text);
         return;
     }
     if (pg_commit_waits(value))
-        find(reply, check, "ok", "%s", value);
+        pg_find(reply, check, "ok", "%s", value);
     else
-        find(
+        pg_find(
             reply, check, PQgetvalue(r, 0, 0)[0] == 't' ? "fail" : "warn",
             "is: %s; wanted: on or remote_apply, unless the group's sync is off: "
             "remote_write does not wait for the standby's flush, off and local for nothing "
