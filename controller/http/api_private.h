@@ -61,6 +61,10 @@ void requests_close(struct api *a);
 void request_replace(struct api *a, const struct route *r, const struct api_request *raw,
                      const struct asker *who);
 
+/* requests_healthy.c: why not, and what else; `target` NO_INSTANCE: none was named. */
+void request_say_healthy(const struct api_facts *f, const struct group *g, uint8_t target,
+                         char text[ERR_TEXT_SIZE]);
+
 /* requests_retry.c */
 void request_retry(struct api *a, const struct group *g, const struct api_request *raw,
                    const struct asker *who);

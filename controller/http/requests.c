@@ -403,42 +403,6 @@ static bool read_failover(const struct group *g, const struct api_request *raw,
     return good;
 }
 
-/* Where it would lead if nobody says: the only other region, or none in particular. */
-static const char *other_region(const struct group *g, uint8_t target)
-{
-    if (target != NO_INSTANCE)
-        return group_region_name(g, target);
-    return g->instance_count == 2 ? group_region_name(g, (uint8_t)(1 - g->active))
-                                  : "REGION";
-}
-
-/* To where it would be moved in good order: not recommended where that would be refused. */
-static void say_healthy(const struct api_facts *f, const struct group *g, uint8_t target,
-                        char text[ERR_TEXT_SIZE])
-{
-    uint8_t to = target;
-    char why[ERR_TEXT_SIZE];
-
-    if (to == NO_INSTANCE && g->instance_count == 2)
-        to = (uint8_t)(1 - g->active);
-    if (to != NO_INSTANCE &&
-        !switchover_may_begin(f->state, f->seen, (uint8_t)(g - f->state->groups), to,
-                              mono_now(), why, sizeof why)) {
-        text_set(text, ERR_TEXT_SIZE,
-                 "nothing is wrong with %s, where group %s is active, and %s",
-                 group_region_name(g, g->active), g->name, why);
-        return;
-    }
-    text_set(
-        text, ERR_TEXT_SIZE,
-        "nothing is wrong with %s, where group %s is active: to move it in good order, "
-        "`ringfence switchover %s --to %s`; to fence it all the same, which breaks its "
-        "connections and cannot be taken back, `ringfence failover %s "
-        "--even-if-healthy`",
-        group_region_name(g, g->active), g->name, g->name, other_region(g, target),
-        g->name);
-}
-
 /* What speaks against it before anything is begun. False: answered. */
 static bool failover_may_begin(struct api *a, const struct group *g,
                                const struct failover_ask *ask, const struct asker *who)
@@ -465,7 +429,7 @@ static bool failover_may_begin(struct api *a, const struct group *g,
     if (ask->even_if_healthy ||
         !group_is_healthy(f.state, f.seen, (uint8_t)(g - f.state->groups), mono_now()))
         return true;
-    say_healthy(&f, g, ask->target, text);
+    request_say_healthy(&f, g, ask->target, text);
     request_note(a, g->name, refusal_name(REFUSE_HEALTHY), "failover", text);
     answer_error(who, 409, refusal_name(REFUSE_HEALTHY), "%s", text);
     return false;
