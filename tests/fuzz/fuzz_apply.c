@@ -231,6 +231,17 @@ static enum entry_kind choose_kind(struct choice *c)
     return kind == ENTRY_REFUSED && c->group != 0 ? ENTRY_CONTROLLER_REPLACE : kind;
 }
 
+static void make_move(struct choice *c, struct entry *e)
+{
+    if (e->kind == ENTRY_SWITCHOVER) {
+        e->switchover.epoch = bytes_near(c->b, epoch_of(c));
+        e->switchover.target = choose_instance(c);
+        return;
+    }
+    e->activate.epoch = bytes_near(c->b, c->g != NULL ? group_next_epoch(c->g) : 1);
+    e->activate.instance = choose_instance(c);
+}
+
 static void make_entry(struct choice *c, struct entry *e)
 {
     memset(e, 0, sizeof *e);
@@ -254,15 +265,11 @@ static void make_entry(struct choice *c, struct entry *e)
         make_fence(c, e);
         break;
     case ENTRY_ACTIVATE:
-        e->activate.epoch = bytes_near(c->b, c->g != NULL ? group_next_epoch(c->g) : 1);
-        e->activate.instance = choose_instance(c);
+    case ENTRY_SWITCHOVER:
+        make_move(c, e);
         break;
     case ENTRY_OPENED:
         make_opened(c, e);
-        break;
-    case ENTRY_SWITCHOVER:
-        e->switchover.epoch = bytes_near(c->b, epoch_of(c));
-        e->switchover.target = choose_instance(c);
         break;
     case ENTRY_SYNC_SHRINK:
     case ENTRY_SYNC_JOIN:
