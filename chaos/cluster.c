@@ -216,7 +216,9 @@ static void write_region(const struct cluster *c, enum site s,
     AUTO(auto_free) char *controller = path_in(c, s, "controller");
     AUTO(auto_free) char *agent = path_in(c, s, "agent");
 
-    make_dir(top, 0755, postgres->pw_uid, postgres->pw_gid); /* the clone is made here */
+    /* The server's user makes its directory here, and cannot touch root's files beside it:
+     * an agent refuses a configuration that others could replace. */
+    make_dir(top, 01775, 0, postgres->pw_gid);
     make_dir(controller, 0700, 0, 0);
     write_in(c, s, "ringfenced.yaml", file_controller(c, s));
     if (s == WITNESS)
@@ -257,7 +259,8 @@ static void make_database(const struct cluster *c)
                     (const char *[]){initdb, "-D", data, "-U", "postgres", "-A", "peer",
                                      "-E", "UTF8", "--locale=C", "-k", "--no-sync", NULL}));
     old = file_read(conf);
-    settings = text_new("%s%s", old != NULL ? old : "", file_settings);
+    settings = text_new("%s%s%s", old != NULL ? old : "", file_settings,
+                        c->sync != SYNC_OFF ? file_commits_alone : "");
     file_write(conf, 0600, settings);
     file_write(hba, 0600, file_hba);
     free(must_run_at(&c->ground, EAST, true,

@@ -130,6 +130,7 @@ static const struct map_field step_start_rows[] = {
     ROW_INDEX_OR_NONE(4, struct entry_step_start, subject),
     ROW_BOOL(5, struct entry_step_start, restart),
     ROW_BOOL(6, struct entry_step_start, counted),
+    ROW_ANY(7, struct entry_step_start, generation),
 };
 static MAP_TYPE(map_step_start, rf__log__step_start__descriptor, struct entry_step_start,
                 step_start_rows, NULL);
@@ -143,6 +144,7 @@ static const struct map_field step_end_rows[] = {
     ROW_BOOL(6, struct entry_step_end, loss_known),
     ROW_ANY(7, struct entry_step_end, loss_bytes),
     ROW_TEXT(8, struct entry_step_end, text),
+    ROW_BOOL(9, struct entry_step_end, cloned),
 };
 static MAP_TYPE(map_step_end, rf__log__step_end__descriptor, struct entry_step_end,
                 step_end_rows, NULL);
@@ -185,6 +187,13 @@ static const struct map_field controller_replace_rows[] = {
 static MAP_TYPE(map_controller_replace, rf__log__controller_replace__descriptor,
                 struct entry_controller_replace, controller_replace_rows, NULL);
 
+static const struct map_field corruption_rows[] = {
+    ROW_NAME(1, struct entry_corruption, agent),
+    ROW_NUMBER(2, struct entry_corruption, failures, 1, UINT64_MAX),
+};
+static MAP_TYPE(map_corruption, rf__log__corruption__descriptor, struct entry_corruption,
+                corruption_rows, NULL);
+
 #define BODY(kind, group, number, member, type)                                            \
     {                                                                                      \
         kind, ENTRY_GROUP_##group, number, offsetof(struct entry, member), &(type)         \
@@ -216,6 +225,7 @@ static const struct entry_body bodies[] = {
     BODY(ENTRY_ATTACH, NEEDED, 23, attach, map_attach),
     BODY(ENTRY_REFUSED, EITHER, 24, refused, map_refused),
     BODY(ENTRY_CONTROLLER_REPLACE, NONE, 25, controller_replace, map_controller_replace),
+    BODY(ENTRY_CORRUPTION, NEEDED, 26, corruption, map_corruption),
 };
 _Static_assert(ARRAY_LEN(bodies) == ENTRY_KIND_COUNT - 1, "a kind of entry without a row");
 

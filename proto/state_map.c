@@ -143,6 +143,7 @@ static const struct map_field instance_rows[] = {
     ROW_MESSAGE(8, struct instance, proof, map_proof_record),
     ROW_ANY(9, struct instance, holder_epoch),
     ROW_MESSAGE(10, struct instance, step, map_step),
+    ROW_ANY(11, struct instance, checksum_failures),
 };
 MAP_TYPE(map_instance, rf__log__instance__descriptor, struct instance, instance_rows, NULL);
 

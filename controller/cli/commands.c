@@ -76,7 +76,10 @@ static const struct help_option pki_issue_options[] = {
 static const struct cli_command status_command = {
     {"status", "",
      "show controllers, agents and groups: who is active, what is held, and why",
-     "What is wrong begins with !!. For each instance: its server, its gate (open, "
+     "What is wrong begins with !!: a controller or an agent that is DOWN, what is held, a "
+     "group that nobody could take over (with why, and what to do), a problem of an "
+     "instance. "
+     "For each instance: its server, its gate (open, "
      "replication, closed), how long its lease still holds, whether it is in the sync set, "
      "how far it lags, and from where it answers probes.",
      status_options},
@@ -88,7 +91,10 @@ static const struct cli_command why_command = {
     {"why", "GROUP",
      "list each condition that permits or blocks an automatic failover right now",
      "Each line says whether the condition blocks, its value, and the limit that it is "
-     "measured against. The exit status is 0 whatever the verdict.",
+     "measured against. The exit status is 0 whatever the verdict. Without a leader it is "
+     "3, "
+     "and the controller that was asked says what it last knew, and until when the lease "
+     "lets the active region write.",
      json_option},
     1,
     1,
@@ -112,8 +118,9 @@ static const struct cli_command apply_command = {
      "The file is a desired state: applying it again changes nothing. It cannot move the "
      "active region; that is what switchover and failover are for. After a failover, a "
      "file that names the former region active is refused: leave the roles of all regions "
-     "out of it (regions: [east, west]), which will do for a group that is there, or use "
-     "--keep-active. "
+     "out of it (regions: [east, west]; with tags, regions: {east: {tags: [eu]}, ...}), "
+     "which "
+     "will do for a group that is there, or use --keep-active. "
      "Only while the group forms may its file name another region: a running primary that "
      "it "
      "has overlooked keeps its clients, and the group is held until the file is corrected "
@@ -149,7 +156,9 @@ static const struct cli_command export_command = {
 
 static const struct cli_command switchover_command = {
     {"switchover", "GROUP", "move a group to another region in good order, losing nothing",
-     "Checkpoint, stop under the lease, wait until the target has everything, fence, "
+     "Refused where `why` calls its target NOT READY. Checkpoint, stop under the lease, "
+     "wait "
+     "until the target has everything, fence, "
      "promote. Before the fence it goes back by itself if something fails, or by `abort`.",
      switchover_options},
     1,
@@ -162,7 +171,10 @@ static const struct cli_command failover_command = {
      "a healthy one it is refused, since `switchover` moves it in good order. No "
      "proof of a fence is skipped: it waits for the lease of a region that does not "
      "answer. "
-     "It returns as soon as the fence has begun, which cannot be taken back.",
+     "It returns as soon as the fence has begun, which cannot be taken back. Status 4: it "
+     "may or may not begin (its entry is under way); look at `ringfence status` first. It "
+     "is also the way to, or from, an instance that had checksum failures, which no rule "
+     "takes.",
      failover_options},
     1,
     1,
@@ -192,6 +204,18 @@ static const struct cli_command resume_command = {
     1,
     cli_resume};
 
+static const struct cli_command retry_command = {
+    {"retry", "GROUP", "try now what failed in a group and waits to be tried again",
+     "A step that goes on failing is tried ever more seldom, once a minute in the end. "
+     "Once "
+     "its cause is mended, this does not wait for that. It begins nothing that would not "
+     "be "
+     "tried by itself; where nothing waits, nothing changes, and the exit status is 0.",
+     json_option},
+    1,
+    1,
+    cli_retry};
+
 static const struct cli_command detach_command = {
     {"detach", "GROUP", "leave a group's servers alone: no lease, no gate, no failover",
      "Nothing prevents two writers in a detached group but you. PostgreSQL keeps its "
@@ -207,8 +231,9 @@ static const struct cli_command attach_command = {
      "primary in another region than the active one keeps its clients, and the group is "
      "held "
      "until that server is stopped, or the other region is named (detach and attach, or "
-     "apply a file that says so). If the group does not form within some seconds, attach "
-     "says why.",
+     "apply a file that says so). Checksum failures that were noted before are forgotten: "
+     "attach what is sound. If the group does not form within some seconds, attach says "
+     "why.",
      attach_options},
     1,
     1,
@@ -282,6 +307,7 @@ static const struct cli_command *const commands[] = {
     &abort_command,
     &pause_command,
     &resume_command,
+    &retry_command,
     &detach_command,
     &attach_command,
     &remove_command,
@@ -305,6 +331,7 @@ static const struct help_command *const helps[] = {
     &abort_command.help,
     &pause_command.help,
     &resume_command.help,
+    &retry_command.help,
     &detach_command.help,
     &attach_command.help,
     &remove_command.help,

@@ -78,6 +78,8 @@ static struct handling handling_of(enum entry_kind kind)
         return (struct handling){apply_step_start, true};
     case ENTRY_STEP_END:
         return (struct handling){apply_step_end, true};
+    case ENTRY_CORRUPTION:
+        return (struct handling){apply_corruption, true};
     case ENTRY_SWITCHOVER:
         return (struct handling){apply_switchover, true};
     case ENTRY_RUN_ABORT:

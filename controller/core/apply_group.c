@@ -300,18 +300,24 @@ static uint8_t moved(const struct group *old, const struct group *now, uint8_t i
                : NO_INSTANCE;
 }
 
-/* Positions in `instances` are names to sets and records: carry them over. */
+/* Positions in `instances` are names to sets and records: carry them over.
+ * I8: entries that were decided on the set of before name members by their position, and
+ * the set's generation is what they are held against. So it moves on with any position,
+ * also where the set has the same bits again: behind a file that puts north where silent
+ * west was, the shrink of west would take north out and leave west a member. */
 static void move_positions(const struct group *old, struct group *now)
 {
     member_set set = 0;
+    bool any = false;
 
     for (uint8_t k = 0; k < old->instance_count; k++) {
         uint8_t to = moved(old, now, k);
 
+        any = any || to != k;
         if (to != NO_INSTANCE && (old->sync_set & 1u << k))
             set = (member_set)(set | 1u << to);
     }
-    if (set != old->sync_set)
+    if (any)
         now->sync_generation = now->index;
     now->sync_set = set;
     now->active = moved(old, now, old->active);
@@ -491,5 +497,8 @@ void apply_attach(struct applying *a)
     }
     g->active = active;
     g->adopt = true;
+    /* The exit of a sign of corruption: what stands there now is the operator's word. */
+    for (unsigned i = 0; i < g->instance_count; i++)
+        g->instances[i].checksum_failures = 0;
     begin_forming(g, a->index, a->e->rule);
 }

@@ -60,8 +60,22 @@ void apply_sync_shrink(struct applying *a)
     g->index = a->index;
 }
 
+/* What stood in a data directory may have been moved away, and the primary copied there
+ * since: then the identifier on record names a server that is gone, and would keep a member
+ * out of every failover for ever (I11). It gives way to one only: that of the active
+ * instance, on the word of a step of this epoch that ended well (an activation forgets all
+ * older ones). So no server of another history becomes a candidate by it (I8). */
+static void learn_system(struct applying *a, struct instance *i)
+{
+    uint64_t system_id = a->g->instances[a->g->active].system_id;
+
+    if (system_id != 0 && system_in_other_group(a->s, a->g, i, system_id) == NULL)
+        i->system_id = system_id;
+}
+
 /* A member joins only after a step, started under this very generation, found that it had
- * flushed a position taken while waiting was already in force (facts.md section 3). */
+ * flushed a position taken while waiting was already in force (join() in
+ * providers/postgres/sync.c). */
 void apply_sync_join(struct applying *a)
 {
     const struct entry_sync *c = &a->e->sync;
@@ -83,6 +97,8 @@ void apply_sync_join(struct applying *a)
         refuse(a, REFUSE_ALREADY_MEMBER, "%s is a member", g->instances[c->instance].agent);
         return;
     }
+    /* It has flushed the primary's own log: a standby of another server could not. */
+    learn_system(a, &g->instances[c->instance]);
     g->sync_set = (member_set)(g->sync_set | 1u << c->instance);
     g->sync_generation = a->index;
     g->index = a->index;
@@ -167,6 +183,14 @@ void apply_step_start(struct applying *a)
                st->epoch, g->epoch);
         return;
     }
+    /* I6: who is meant is named by position. Behind a file that moves positions a clone
+     * would begin in the directory of another standby, a join for another one (I8). */
+    if (st->generation != 0 && st->generation != g->sync_generation) {
+        refuse(a, REFUSE_GENERATION,
+               "the sync set, or who stands where, has changed since this %s was decided",
+               step_kind_name(st->kind));
+        return;
+    }
     if (i->step.state == STEP_STARTED) {
         refuse(a, REFUSE_STEP, "%s is in step %" PRIu64 " (%s)", i->agent, i->step.id,
                step_kind_name(i->step.kind));
@@ -210,10 +234,16 @@ static void note_loss(struct group *g, uint8_t instance, const struct entry_step
 static void note_system(struct applying *a, struct instance *i)
 {
     uint64_t system_id = a->e->step_end.system_id;
+    const struct step *step = &i->step;
     const struct group *other;
 
-    if (i->system_id != 0)
+    if (i->system_id != 0) {
+        if (step->state == STEP_DONE &&
+            (step->kind == STEP_FOLLOW || step->kind == STEP_CLONE) &&
+            system_id == a->g->instances[a->g->active].system_id)
+            learn_system(a, i);
         return;
+    }
     other = system_in_other_group(a->s, a->g, i, system_id);
     if (other == NULL) {
         i->system_id = system_id;
@@ -244,8 +274,34 @@ void apply_step_end(struct applying *a)
     i->step.position = end->position;
     snprintf(i->step.text, sizeof i->step.text, "%s", end->text);
     note_system(a, i);
+    if (i->step.state == STEP_DONE && (end->cloned || i->step.kind == STEP_CLONE))
+        i->checksum_failures = 0; /* none of the data that had them is left */
     i->step.failures = i->step.state == STEP_DONE ? 0 : i->step.failures + 1;
     if (end->done)
         note_loss(g, end->instance, end);
+    g->index = a->index;
+}
+
+/* By its name: positions may move before the entry is applied (entry.h). */
+void apply_corruption(struct applying *a)
+{
+    const struct entry_corruption *c = &a->e->corruption;
+    struct group *g = a->g;
+    uint8_t k = group_instance(g, c->agent);
+
+    if (k == NO_INSTANCE) {
+        refuse(a, REFUSE_UNKNOWN_INSTANCE, "group %s has no instance %s", g->name,
+               c->agent);
+        return;
+    }
+    if (g->phase == PHASE_DETACHED) {
+        refuse(a, REFUSE_PHASE, "group %s is %s", g->name, phase_name(g->phase));
+        return;
+    }
+    if (c->failures == 0) {
+        refuse(a, REFUSE_INVALID, "%s: no checksum failures", c->agent);
+        return;
+    }
+    g->instances[k].checksum_failures = c->failures;
     g->index = a->index;
 }

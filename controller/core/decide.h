@@ -103,10 +103,31 @@ bool report_is_fresh(const struct state *s, const struct observations *o, uint8_
 bool group_is_suspect(const struct state *s, const struct observations *o, uint8_t group,
                       struct mono now);
 
+/* A fence is in force and nobody may be promoted but instances that had checksum failures:
+ * an operator's failover takes one of them (I11). */
+bool failover_waits_for_word(const struct state *s, const struct observations *o,
+                             uint8_t group, struct mono now);
+
 /* True if nothing is known to be wrong with the active side of a steady group: its agent
  * answers and holds a lease, its server is a primary that accepts writes. */
 bool group_is_healthy(const struct state *s, const struct observations *o, uint8_t group,
                       struct mono now);
+
+/* Can a switchover to `instance` come to its end, by the conditions that explain() shows?
+ * False: `out` says what it lacks and what to do. How far it lags does not count: a planned
+ * move waits for the last byte before its fence; who is a member is asked by apply(). */
+bool switchover_may_begin(const struct state *s, const struct observations *o,
+                          uint8_t group, uint8_t instance, struct mono now, char *out,
+                          unsigned size);
+
+/* True if this leader has listened, the group is in service, and nobody could take over
+ * from the active instance: `out` says why, and what to do. */
+bool group_is_unprotected(const struct state *s, const struct observations *o,
+                          uint8_t group, struct mono now, char *out, unsigned size);
+
+/* What it means for a group that this controller, `name`, knows no leader: one sentence. */
+void explain_leaderless(const struct state *s, const struct observations *o, uint8_t group,
+                        struct mono now, const char *name, char *out, unsigned size);
 
 /* In how many ms the failed step on record of the instance is tried again, 0: at once.
  * False: it is none, or nothing tries it again by itself. */

@@ -50,6 +50,7 @@ uint8_t entry_instance(const struct entry *e)
     case ENTRY_DETACH:
     case ENTRY_REFUSED:
     case ENTRY_CONTROLLER_REPLACE:
+    case ENTRY_CORRUPTION:
     case ENTRY_KIND_COUNT:
         break;
     }
@@ -74,7 +75,9 @@ static void summary_of_step(const struct entry *e, const char *name, char *text,
                             unsigned size)
 {
     if (e->kind == ENTRY_STEP_START)
-        snprintf(text, size, "%s begins %s%s in epoch %" PRIu64, name,
+        /* No server is started anew in its epoch but one that was seen down. */
+        snprintf(text, size, "%s%s begins %s%s in epoch %" PRIu64, name,
+                 e->step_start.restart ? " is down:" : "",
                  step_kind_name(e->step_start.kind),
                  e->step_start.restart ? " (restart)" : "", e->step_start.epoch);
     else if (e->step_end.position != 0)
@@ -177,6 +180,10 @@ void entry_summary(const struct entry *e, const char *name, char *text, unsigned
         return;
     case ENTRY_ATTACH:
         snprintf(text, size, "active: %s", name);
+        return;
+    case ENTRY_CORRUPTION:
+        snprintf(text, size, "%s reports %" PRIu64 " checksum failures",
+                 e->corruption.agent, e->corruption.failures);
         return;
     case ENTRY_REFUSED:
         snprintf(text, size, "%s", e->refused.text);

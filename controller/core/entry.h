@@ -33,7 +33,8 @@
     X(ENTRY_DETACH, 18, "detach")                                                          \
     X(ENTRY_ATTACH, 19, "attach")                                                          \
     X(ENTRY_REFUSED, 20, "refused") /* summary of a refused request (I10) */               \
-    X(ENTRY_CONTROLLER_REPLACE, 21, "controller-replace")
+    X(ENTRY_CONTROLLER_REPLACE, 21, "controller-replace")                                  \
+    X(ENTRY_CORRUPTION, 22, "corruption") /* checksum failures were seen */
 
 enum entry_kind {
 #define X(name, number, text) name = (number),
@@ -142,6 +143,9 @@ struct entry_step_start {
     uint8_t subject; /* JOIN: who joins; else NO_INSTANCE */
     bool restart;    /* LEAD within the epoch */
     bool counted;    /* against the policy's local_restarts */
+    /* Of the set that it was decided on; positions move with it. 0: of an earlier version,
+     * which did not say. */
+    uint64_t generation;
 };
 
 struct entry_step_end {
@@ -153,6 +157,13 @@ struct entry_step_end {
     bool loss_known; /* FOLLOW of an old primary: `loss_bytes` past the fork */
     uint64_t loss_bytes;
     char text[TEXT_SIZE];
+    bool cloned; /* all of its data is a new copy of the active instance's */
+};
+
+/* Noted once per instance, until its data is copied anew or the group is attached. */
+struct entry_corruption {
+    char agent[NAME_SIZE];
+    uint64_t failures; /* when they were first seen; never 0 */
 };
 
 struct entry_switchover {
@@ -199,6 +210,7 @@ struct entry {
         struct entry_attach attach;
         struct entry_refused refused;
         struct entry_controller_replace controller_replace;
+        struct entry_corruption corruption;
     };
 };
 

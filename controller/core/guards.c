@@ -21,6 +21,7 @@ static bool propose_step(const struct look *l, struct entry *e, uint8_t instance
         .epoch = l->g->epoch,
         .subject = NO_INSTANCE,
         .restart = kind == STEP_LEAD && l->g->phase != PHASE_PROMOTING,
+        .generation = l->g->sync_generation,
     };
     return true;
 }
@@ -98,6 +99,7 @@ bool guard_outcome_reported(const struct look *l, struct entry *e)
             .system_id = out->system_id,
             .loss_known = out->loss_known,
             .loss_bytes = out->loss_bytes,
+            .cloned = out->cloned,
         };
         memcpy(e->step_end.text, out->text, TEXT_SIZE);
         return true;

@@ -12,6 +12,7 @@ typedef bool row_guard(const struct look *l, struct entry *e);
 
 row_guard guard_outcome_reported;
 row_guard guard_gate_installed;
+row_guard guard_corruption_seen;
 row_guard guard_declared_can_lead;
 row_guard guard_led;
 row_guard guard_lease_held;

@@ -64,6 +64,7 @@ struct seen_outcome {
     bool done;
     uint64_t position, system_id, loss_bytes;
     bool loss_known;
+    bool cloned; /* all of the data is a new copy */
     char text[TEXT_SIZE];
 };
 
@@ -165,6 +166,9 @@ void observe_report(struct observations *o, const struct state *s, uint8_t group
 /* The agent's program was started anew, so perhaps with a corrected file: what failed there
  * is tried at once. */
 void observe_agent_anew(struct observations *o, const struct state *s, const char *agent);
+
+/* Whatever step failed in the group is tried at once: an operator has mended its cause. */
+void observe_retry(struct observations *o, const struct state *s, uint8_t group);
 
 /* Another controller heard the primary. Kept if it says more than what we have ourselves:
  * a position further on, or the same one later. Of another epoch than ours: dropped. */

@@ -23,6 +23,10 @@ static const struct row rows[] = {
     {{"gate-installed", ANY, ANY, "an agent's gate is installed, closed and tried"},
      true,
      guard_gate_installed},
+    {{"record-corruption", ANY, ANY,
+      "an agent reports checksum failures, for the first time"},
+     true,
+     guard_corruption_seen},
 
     {{"activate-declared", PHASE_FORMING, PHASE_PROMOTING,
       "no other is a primary, all others are proven, none holds more, the declared server "
@@ -173,6 +177,7 @@ union row_entry {
     struct entry_step_start step_start;
     struct entry_step_end step_end;
     struct entry_run_abort run_abort;
+    struct entry_corruption corruption;
 };
 enum { ROW_ENTRY_SIZE = offsetof(struct entry, proof) + sizeof(union row_entry) };
 

@@ -177,6 +177,9 @@ struct instance {
     struct proof_record proof;
     uint64_t holder_epoch; /* epoch of proof.last_grant */
     struct step step;
+    /* Seen in its data once, whatever is reported since; 0: none since it was copied anew,
+     * or the group was attached. */
+    uint64_t checksum_failures;
 };
 
 /* One execution of a plan; the last one is kept for people. */
@@ -217,7 +220,7 @@ struct group {
 
     member_set sync_set;      /* after activation and until `opened`: the candidates (I8) */
     bool sync_known;          /* false until the first activation: no set yet */
-    uint64_t sync_generation; /* log index of the last change of the set */
+    uint64_t sync_generation; /* log index of the last change of the set, or of places */
 
     bool paused;
     bool adopt;             /* FORMING: take over a running primary as it is */

@@ -186,6 +186,7 @@ bool reports_take_outcome(const struct state *s, struct observations *o, const c
         .loss_bytes = r->divergent_bytes,
         .loss_known =
             step->kind == STEP_FOLLOW && r->outcome == RF__STEP_OUTCOME__OUTCOME_DONE,
+        .cloned = r->cloned,
     };
     text_set(out->text, sizeof out->text, "%s", r->text);
     return true;

@@ -194,6 +194,29 @@ static bool read_reason(const json_t *body, char reason[TEXT_SIZE], const struct
 /* ---- groups ----------------------------------------------------------------------------
  */
 
+/* One that stops the primary, fences it and then waits for a target that cannot lead costs
+ * the writes of a whole promote_deadline. What apply() refuses, it says better itself.
+ * False: answered. */
+static bool target_is_ready(struct api *a, const struct group *g, const struct entry *e,
+                            const struct asker *who)
+{
+    struct apply_result would = {.refusal = ACCEPTED};
+    char text[ERR_TEXT_SIZE];
+    struct api_facts f;
+
+    api_facts(a, &f);
+    a->backend->dry(a->backend->owner, e, &would);
+    if (would.refusal != ACCEPTED ||
+        switchover_may_begin(f.state, f.seen, (uint8_t)(g - f.state->groups),
+                             e->switchover.target, mono_now(), text, sizeof text))
+        return true;
+    request_note(a, g->name, refusal_name(REFUSE_NOT_READY), "switchover", text);
+    answer_error(who, 409, refusal_name(REFUSE_NOT_READY),
+                 "no switchover of group %s: %s (`ringfence why %s` has the rest)", g->name,
+                 text, g->name);
+    return false;
+}
+
 static void switchover(struct api *a, const struct route *r, const struct group *g,
                        const struct api_request *raw, const struct asker *who)
 {
@@ -208,7 +231,8 @@ static void switchover(struct api *a, const struct route *r, const struct group 
     if (read_region(g, body, "to", &e.switchover.target, who) &&
         read_reason(body, e.switchover.reason, who)) {
         name_instance(g, e.switchover.target, e.switchover.target_name);
-        request_propose(a, r, &e, who);
+        if (target_is_ready(a, g, &e, who))
+            request_propose(a, r, &e, who);
     }
     json_decref(body);
 }
@@ -321,7 +345,7 @@ struct failover_wait {
     struct failover_wait *next;
     struct asker who;
     char group[NAME_SIZE];
-    uint64_t run_before;
+    uint64_t run_before, epoch_before;
     struct mono since;
 };
 
@@ -388,6 +412,33 @@ static const char *other_region(const struct group *g, uint8_t target)
                                   : "REGION";
 }
 
+/* To where it would be moved in good order: not recommended where that would be refused. */
+static void say_healthy(const struct api_facts *f, const struct group *g, uint8_t target,
+                        char text[ERR_TEXT_SIZE])
+{
+    uint8_t to = target;
+    char why[ERR_TEXT_SIZE];
+
+    if (to == NO_INSTANCE && g->instance_count == 2)
+        to = (uint8_t)(1 - g->active);
+    if (to != NO_INSTANCE &&
+        !switchover_may_begin(f->state, f->seen, (uint8_t)(g - f->state->groups), to,
+                              mono_now(), why, sizeof why)) {
+        text_set(text, ERR_TEXT_SIZE,
+                 "nothing is wrong with %s, where group %s is active, and %s",
+                 group_region_name(g, g->active), g->name, why);
+        return;
+    }
+    text_set(
+        text, ERR_TEXT_SIZE,
+        "nothing is wrong with %s, where group %s is active: to move it in good order, "
+        "`ringfence switchover %s --to %s`; to fence it all the same, which breaks its "
+        "connections and cannot be taken back, `ringfence failover %s "
+        "--even-if-healthy`",
+        group_region_name(g, g->active), g->name, g->name, other_region(g, target),
+        g->name);
+}
+
 /* What speaks against it before anything is begun. False: answered. */
 static bool failover_may_begin(struct api *a, const struct group *g,
                                const struct failover_ask *ask, const struct asker *who)
@@ -396,6 +447,9 @@ static bool failover_may_begin(struct api *a, const struct group *g,
     struct api_facts f;
 
     api_facts(a, &f);
+    if (failover_waits_for_word(f.state, f.seen, (uint8_t)(g - f.state->groups),
+                                mono_now()))
+        return true;
     if (g->phase != PHASE_STEADY) {
         answer_error(who, 409, refusal_name(REFUSE_PHASE),
                      "group %s is %s: a failover begins from steady", g->name,
@@ -411,14 +465,7 @@ static bool failover_may_begin(struct api *a, const struct group *g,
     if (ask->even_if_healthy ||
         !group_is_healthy(f.state, f.seen, (uint8_t)(g - f.state->groups), mono_now()))
         return true;
-    text_set(
-        text, sizeof text,
-        "nothing is wrong with %s, where group %s is active: to move it in good order, "
-        "`ringfence switchover %s --to %s`; to fence it all the same, which breaks its "
-        "connections and cannot be taken back, `ringfence failover %s "
-        "--even-if-healthy`",
-        group_region_name(g, g->active), g->name, g->name, other_region(g, ask->target),
-        g->name);
+    say_healthy(&f, g, ask->target, text);
     request_note(a, g->name, refusal_name(REFUSE_HEALTHY), "failover", text);
     answer_error(who, 409, refusal_name(REFUSE_HEALTHY), "%s", text);
     return false;
@@ -441,6 +488,7 @@ static void failover(struct api *a, const struct group *g, const struct api_requ
     api_facts(a, &f);
     w->who = *who;
     w->run_before = g->run.id;
+    w->epoch_before = g->epoch;
     w->since = mono_now();
     (void)snprintf(w->group, sizeof w->group, "%s", g->name);
     w->next = a->waits;
@@ -448,6 +496,25 @@ static void failover(struct api *a, const struct group *g, const struct api_requ
     api_need_tick(a);
     a->backend->want_failover(a->backend->owner, (uint8_t)(g - f.state->groups), true,
                               ask.target);
+}
+
+/* I5: what is proposed cannot be called back. While the fate of an entry for the group is
+ * not known (a slow link, a full disk), a fence_begin may still be committed: a "no" would
+ * have somebody believe that nothing happens. */
+static void give_up(struct api *a, const struct api_facts *f, const struct group *g,
+                    const struct asker *who)
+{
+    uint8_t group = (uint8_t)(g - f->state->groups);
+
+    if (f->seen->groups[group].busy)
+        answer_error(
+            who, 503, "outcome-unknown",
+            "an entry for group %s is proposed and not decided yet: its failover "
+            "may or may not begin; look at `ringfence status` before you repeat it",
+            g->name);
+    else
+        why_not(a, f, g, who);
+    a->backend->want_failover(a->backend->owner, group, false, NO_INSTANCE);
 }
 
 /* True: answered. */
@@ -460,15 +527,14 @@ static bool look_at(struct api *a, const struct failover_wait *w, struct mono no
     g = state_group_const(f.state, w->group);
     if (g == NULL) {
         answer_error(&w->who, 404, "unknown-group", "group %s has been removed", w->group);
-    } else if (g->run.id != w->run_before && g->run.kind == RUN_FAILOVER) {
+    } else if (g->run.kind == RUN_FAILOVER &&
+               (g->run.id != w->run_before || g->epoch != w->epoch_before)) {
         answer_json(&w->who, 200, json_pack("{s:I}", "run", (json_int_t)g->run.id));
     } else if (!f.leads) {
         answer_error(&w->who, 503, "outcome-unknown",
                      "leadership has changed: look at `ringfence status`");
     } else if (mono_since_ms(w->since, now) > API_FAILOVER_MS) {
-        a->backend->want_failover(a->backend->owner, (uint8_t)(g - f.state->groups), false,
-                                  NO_INSTANCE);
-        why_not(a, &f, g, &w->who);
+        give_up(a, &f, g, &w->who);
     } else {
         return false;
     }
@@ -524,6 +590,8 @@ static void of_a_group(struct api *a, const struct route *r, const struct api_re
         attach(a, r, g, raw, who);
     else if (r->kind == ROUTE_REMOVE)
         remove_group(a, r, g, raw, who);
+    else if (r->kind == ROUTE_RETRY)
+        request_retry(a, g, raw, who);
     else if (r->kind == ROUTE_PAUSE || r->kind == ROUTE_RESUME)
         pause_or_resume(a, r, raw, who);
     else

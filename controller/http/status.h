@@ -29,7 +29,8 @@ bool status_lag_bytes(const struct observed_group *og, uint8_t i, uint64_t *ret_
  * next epoch only (I4). */
 uint32_t status_lease_ttl_ms(const struct group *g);
 
-json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now);
+/* `stale` as above: the verdict begins with that. */
+json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now, bool stale);
 json_t *doctor_document(const struct api_facts *f, const char *host);
 json_t *version_document(const struct api_facts *f);
 

@@ -192,6 +192,19 @@ static void make_step_start(struct choice *c, struct entry *e)
     st->subject = st->kind == STEP_JOIN ? bytes_pick(c->b, 3) : NO_INSTANCE;
     st->restart = c->g != NULL && c->g->phase != PHASE_PROMOTING;
     st->counted = bytes_next(c->b) >= 0xe0;
+    if (c->g != NULL && !st->counted)
+        st->generation = c->g->sync_generation;
+}
+
+static void make_corruption(struct choice *c, struct entry *e)
+{
+    uint8_t k = choose_instance(c);
+
+    e->corruption.failures = bytes_pick(c->b, 3);
+    if (c->g != NULL && k < c->g->instance_count)
+        memcpy(e->corruption.agent, c->g->instances[k].agent, NAME_SIZE);
+    else
+        snprintf(e->corruption.agent, NAME_SIZE, "pg-gone");
 }
 
 static void make_controller(struct choice *c, struct entry *e)
@@ -213,6 +226,8 @@ static enum entry_kind choose_kind(struct choice *c)
 {
     enum entry_kind kind = (enum entry_kind)(1 + bytes_pick(c->b, ENTRY_REFUSED));
 
+    if (kind == ENTRY_REFUSED && c->group == 0 && (bytes_next(c->b) & 1) != 0)
+        return ENTRY_CORRUPTION;
     return kind == ENTRY_REFUSED && c->group != 0 ? ENTRY_CONTROLLER_REPLACE : kind;
 }
 
@@ -261,6 +276,9 @@ static void make_entry(struct choice *c, struct entry *e)
         break;
     case ENTRY_RUN_ABORT:
         e->run_abort.run = bytes_near(c->b, c->g != NULL ? c->g->run.id : 0);
+        break;
+    case ENTRY_CORRUPTION:
+        make_corruption(c, e);
         break;
     case ENTRY_ATTACH:
         e->attach.active = choose_instance(c);

@@ -10,6 +10,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <poll.h>
+
 #include <cmocka.h>
 
 #include "controller/base/clock.h"
@@ -114,6 +116,7 @@ static void the_control_file_of_a_server_that_stays_down_is_read_once(void **sta
     AUTO(see_free) Rf__Observation *read = NULL;
     AUTO(see_free) Rf__Observation *kept = NULL;
     AUTO(see_free) Rf__Observation *changed = NULL;
+    AUTO(see_free) Rf__Observation *gone = NULL;
     char tools[128];
 
     snprintf(tools, sizeof tools, "%s/tools", w->dir);
@@ -131,6 +134,13 @@ static void the_control_file_of_a_server_that_stays_down_is_read_once(void **sta
     assert_int_equal(run("touch %s/global/pg_control", w->east.data), 0);
     changed = see(&w->east, false);
     assert_int_equal(changed->server, RF__SERVER_STATE__SERVER_UNKNOWN);
+    assert_int_equal(run("mkdir -m 755 %s && ln -s %s/p* %s && rm %s/global/pg_control",
+                         tools, w->bin, tools, w->east.data),
+                     0);
+    gone = see(&w->east, false);
+    assert_int_equal(gone->server, RF__SERVER_STATE__SERVER_UNKNOWN);
+    assert_non_null(strstr(gone->error, "pg_controldata: error: could not open file"));
+    assert_null(strstr(gone->error, "pg_controldata: pg_controldata")); /* once is enough */
 }
 
 /* Both roles, with all that decisions are taken on. */
@@ -422,46 +432,6 @@ static void a_server_started_by_hand_is_seen(void **state)
     assert_int_equal(seen->sync_generation, 0);
 }
 
-static const char *level_of(const Rf__ProviderReply *reply, const char *check)
-{
-    for (size_t i = 0; i < reply->n_findings; i++)
-        if (strcmp(reply->findings[i]->check, check) == 0)
-            return reply->findings[i]->level;
-    return "none";
-}
-
-/* The doctor finds what would break a promise, and is content with what does not. */
-static void the_doctor_finds_what_is_wrong(void **state)
-{
-    static char settings[] = "settings", disk[] = "disk", host[] = "host";
-    char *checks[] = {settings, disk, host};
-    struct world *w = *state;
-    Rf__ProviderReply *reply = malloc(sizeof *reply);
-    PGconn *c;
-
-    lead(&w->east);
-    c = client(&w->east);
-    assert_true(
-        client_run(c, "CREATE ROLE app; ALTER ROLE app SET synchronous_commit = local"));
-    PQfinish(c);
-    rf__provider_reply__init(reply);
-    assert_int_equal(provider_postgres.checks(w->east.observer, checks, 3, reply, NULL), 0);
-    assert_string_equal(level_of(reply, "session"), "ok");
-    assert_string_equal(level_of(reply, "wal_log_hints"), "ok");
-    assert_string_equal(level_of(reply, "restart_after_crash"), "ok");
-    assert_string_equal(level_of(reply, "synchronous_commit"), "ok");
-    assert_string_equal(level_of(reply, "synchronous_commit_overrides"), "fail");
-    assert_string_equal(level_of(reply, "durability"), "fail"); /* fsync = off here */
-    assert_string_equal(level_of(reply, "listen_addresses"), "ok");
-    assert_string_equal(level_of(reply, "replication_user"), "ok");
-    assert_string_equal(level_of(reply, "passfile"), "ok");
-    assert_string_equal(level_of(reply, "socket_dir"), "ok");
-    assert_string_not_equal(level_of(reply, "sync_latency"), "none");
-    for (size_t i = 0; i < reply->n_findings; i++)
-        assert_null(strstr(reply->findings[i]->text, "could not be read"));
-    rf__provider_reply__free_unpacked(reply, NULL);
-}
-
 #define T(f) cmocka_unit_test_setup_teardown(f, world_begin, world_end)
 
 int main(void)
@@ -482,7 +452,6 @@ int main(void)
         T(a_refused_login_is_not_hung),
         T(a_stale_pid_file_is_not_a_server),
         T(a_server_started_by_hand_is_seen),
-        T(the_doctor_finds_what_is_wrong),
     };
 
     return cmocka_run_group_tests(tests, world_group_setup, world_group_teardown);

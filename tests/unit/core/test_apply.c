@@ -512,8 +512,9 @@ static bool throw_call(enum entry_kind kind, uint32_t r)
                     (uint8_t)(lives - (r >> 4 & 1)));
     return kind == ENTRY_ENROL || kind == ENTRY_RENEW || kind == ENTRY_PROOF ||
            kind == ENTRY_NONE || kind == ENTRY_REFUSED || kind == ENTRY_CONTROLLER ||
-           kind == ENTRY_CONTROLLER_REPLACE || kind == ENTRY_DECLARE ||
-           kind == ENTRY_REMOVE || (kind == ENTRY_DETACH && r % 16 != 0);
+           kind == ENTRY_CONTROLLER_REPLACE || kind == ENTRY_CORRUPTION ||
+           kind == ENTRY_DECLARE || kind == ENTRY_REMOVE ||
+           (kind == ENTRY_DETACH && r % 16 != 0);
 }
 
 /* 200,000 entries, sensible and not: no state breaks an invariant (asserted in

@@ -15,7 +15,7 @@ static const struct tombstone tombstone = {"", 0};
 static const struct incarnation incarnation = {{0}};
 static const struct proof_record proof = {0, {0}, 0, PROOF_NONE, {0}};
 static const struct step step = {STEP_IDLE, STEP_NONE, 0, 0, 0, 0, false, 0, 0, ""};
-static const struct instance instance = {"", "", 0, 0, "", "", 0, {0}, 0, {0}};
+static const struct instance instance = {"", "", 0, 0, "", "", 0, {0}, 0, {0}, 0};
 static const struct run run = {0, RUN_NONE, RUN_RUNNING, 0, 0, false, 0, "", "", PROOF_NONE,
                                0, 0, 0, 0, false, false, 0, 0};
 static const struct group group = {"", "", "", {0}, 0, 0, {0}, {0}, PHASE_NONE,
@@ -34,8 +34,11 @@ static const struct entry_fence_begin fence_begin = {0, 0, RUN_NONE, 0, "", fals
 static const struct entry_activate activate = {0, 0, false, 0};
 static const struct entry_opened opened = {0, 0, 0};
 static const struct entry_sync sync = {0, 0, 0, 0, 0, {0}};
-static const struct entry_step_start step_start = {0, STEP_NONE, 0, 0, false, false};
-static const struct entry_step_end step_end = {0, 0, false, 0, 0, false, 0, ""};
+static const struct entry_step_start step_start = {0, STEP_NONE, 0, 0, false, false,
+                                                  0};
+static const struct entry_step_end step_end = {0, 0, false, 0, 0, false, 0, "",
+                                              false};
+static const struct entry_corruption corruption = {"", 0};
 static const struct entry_switchover switchover = {0, "", 0, ""};
 static const struct entry_run_abort run_abort = {0, ""};
 static const struct entry_attach attach = {0, ""};
@@ -51,5 +54,5 @@ size_t fields_bytes(void)
            sizeof renew_item + sizeof renew + sizeof entry_proof + sizeof fence_begin +
            sizeof activate + sizeof opened + sizeof sync + sizeof step_start +
            sizeof step_end + sizeof switchover + sizeof run_abort + sizeof attach +
-           sizeof refused + sizeof controller_replace;
+           sizeof refused + sizeof controller_replace + sizeof corruption;
 }
