@@ -90,13 +90,14 @@ static void check_entries(struct golden *g)
     }
 }
 
-/* Written before the entry named its target, its generation, or could leave out who is
- * active: read, and written again as it was. Never rewritten. */
+/* Written before the entry named its target, its generation, its hold, or could leave out
+ * who is active: read, and written again as it was. Never rewritten. */
 static void check_older(struct golden *g)
 {
-    static const char *const names[] = {
-        "older-entry-attach",   "older-entry-declare",    "older-entry-fence-begin",
-        "older-entry-step-end", "older-entry-step-start", "older-entry-switchover"};
+    static const char *const names[] = {"older-entry-attach",      "older-entry-declare",
+                                        "older-entry-fence-begin", "older-entry-refused",
+                                        "older-entry-step-end",    "older-entry-step-start",
+                                        "older-entry-switchover"};
 
     for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
         AUTO(buf_free) struct buf then = {0};
