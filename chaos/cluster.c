@@ -257,7 +257,8 @@ static void make_database(const struct cluster *c)
                     (const char *[]){initdb, "-D", data, "-U", "postgres", "-A", "peer",
                                      "-E", "UTF8", "--locale=C", "-k", "--no-sync", NULL}));
     old = file_read(conf);
-    settings = text_new("%s%s", old != NULL ? old : "", file_settings);
+    settings = text_new("%s%s%s", old != NULL ? old : "", file_settings,
+                        c->sync != SYNC_OFF ? file_commits_alone : "");
     file_write(conf, 0600, settings);
     file_write(hba, 0600, file_hba);
     free(must_run_at(&c->ground, EAST, true,

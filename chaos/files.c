@@ -18,6 +18,10 @@ const char file_settings[] = "wal_log_hints = on\n"
                              "log_min_messages = info\n"
                              "log_line_prefix = '%m [%p] %q%a '\n";
 
+/* As an owner may have it: that commits wait is for the agent to see to, or each scenario
+ * in which a region is lost counts lost rows (I8, I9). */
+const char file_commits_alone[] = "synchronous_commit = off\n";
+
 const char file_passfile[] = "*:*:*:ringfence:laboratory\n";
 
 const char file_grants[] =

@@ -8,8 +8,9 @@
 
 #include "chaos/cluster.h"
 
-extern const char file_hba[];      /* pg_hba.conf of both servers */
-extern const char file_settings[]; /* appended to postgresql.conf */
+extern const char file_hba[];           /* pg_hba.conf of both servers */
+extern const char file_settings[];      /* appended to postgresql.conf */
+extern const char file_commits_alone[]; /* and this, unless sync is off */
 extern const char file_passfile[];
 extern const char file_grants[]; /* SQL: the replication user, and what pg_rewind needs */
 

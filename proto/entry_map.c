@@ -174,6 +174,7 @@ static MAP_TYPE(map_attach, rf__log__attach__descriptor, struct entry_attach, at
 
 static const struct map_field refused_rows[] = {
     ROW_TEXT(1, struct entry_refused, text),
+    ROW_ANY(2, struct entry_refused, hold),
 };
 static MAP_TYPE(map_refused, rf__log__refused__descriptor, struct entry_refused,
                 refused_rows, NULL);

@@ -104,7 +104,8 @@ static bool has_no_leader(const struct http_answer *answer)
         return false;
     document = json_loadb((const char *)answer->body.data, answer->body.len, 0, NULL);
     code = json_string_value(json_object_get(json_object_get(document, "error"), "code"));
-    result = code != NULL && strcmp(code, "no-leader") == 0;
+    result = (code != NULL && strcmp(code, "no-leader") == 0) ||
+             json_is_true(json_object_get(document, "stale"));
     json_decref(document);
     return result;
 }

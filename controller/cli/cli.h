@@ -25,7 +25,7 @@ enum cli_exit {
 };
 
 #define CLI_CONTROLLER_SOCKET "/run/ringfence/ringfenced.sock"
-#define CLI_AGENT_SOCKET "/run/ringfence/ringfence-agent.sock"
+#define CLI_AGENT_SOCKET "/run/ringfence-agent/ringfence-agent.sock"
 
 enum { CLI_TIMEOUT_MS = 15000 };
 
@@ -83,6 +83,7 @@ enum cli_exit cli_failover(struct cli *cli);
 enum cli_exit cli_abort(struct cli *cli);
 enum cli_exit cli_pause(struct cli *cli);
 enum cli_exit cli_resume(struct cli *cli);
+enum cli_exit cli_retry(struct cli *cli);
 enum cli_exit cli_detach(struct cli *cli);
 enum cli_exit cli_attach(struct cli *cli);
 enum cli_exit cli_remove(struct cli *cli);

@@ -308,6 +308,23 @@ enum cli_exit cli_pause(struct cli *cli) { return pause_or_resume(cli, "pause", 
 
 enum cli_exit cli_resume(struct cli *cli) { return pause_or_resume(cli, "resume", "on"); }
 
+enum cli_exit cli_retry(struct cli *cli)
+{
+    json_t *answer = NULL, *step;
+    enum cli_exit result = act(cli, "retry", NULL, &answer);
+    size_t i;
+
+    if (result == CLI_OK && !cli->json) {
+        json_array_foreach(json_object_get(answer, "steps"), i, step)
+            fprintf(cli->out, "tried again now: %s\n", json_string_value(step));
+        if (!json_is_true(json_object_get(answer, "changed")))
+            fprintf(cli->out, "no step of group %s waits to be tried again: unchanged\n",
+                    cli_operand(cli, 0));
+    }
+    json_decref(answer);
+    return result;
+}
+
 enum cli_exit cli_detach(struct cli *cli)
 {
     return simple(cli, "detach", "detached: nothing is fenced now, entry ");

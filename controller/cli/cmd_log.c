@@ -16,6 +16,7 @@ struct log_view {
     unsigned wanted, kept, rows;
     json_t *last[LINES_MAX]; /* `kept` of them, the oldest at `first` */
     unsigned first;
+    struct show_log_memory memory;
     json_int_t seq; /* of the last row that came */
 };
 
@@ -44,7 +45,7 @@ static void take(struct log_view *v, json_t *line)
     else if (v->all)
         show_log_line(line, cli->out);
     else if (show_log_is_told(line) && v->printing)
-        show_log_told(line, !v->one, cli->out);
+        show_log_told(line, !v->one, &v->memory, cli->out);
     else if (show_log_is_told(line))
         keep(v, line);
 }
@@ -102,7 +103,7 @@ static void print_kept(struct log_view *v)
     for (unsigned i = 0; i < v->kept; i++) {
         json_t *line = v->last[(v->first + i) % v->wanted];
 
-        show_log_told(line, !v->one, v->cli->out);
+        show_log_told(line, !v->one, &v->memory, v->cli->out);
         json_decref(line);
     }
     v->kept = 0;

@@ -96,23 +96,38 @@ enum cli_exit cli_status(struct cli *cli)
 /* ---- why ------------------------------------------------------------------------------
  */
 
+/* Without a leader the controller answers 503 with what it last knew, as for the status. */
 enum cli_exit cli_why(struct cli *cli)
 {
+    AUTO(http_answer_free) struct http_answer answer = {0};
+    struct http_request request = {.method = "GET"};
     const char *group = cli_operand(cli, 0);
-    json_t *answer = NULL;
+    struct err err = {0};
+    json_t *document;
     char path[128];
-    enum cli_exit result;
+    bool known;
 
     if (!cli_name_ok(cli, "group", group))
         return CLI_USAGE;
     snprintf(path, sizeof path, "/v1/groups/%s/why", group);
-    result = cli_ask(cli, "GET", path, NULL, &answer);
-    if (result == CLI_OK && cli->json)
-        cli_print_json(cli, answer);
-    else if (result == CLI_OK)
-        show_why(answer, cli->out);
-    json_decref(answer);
-    return result;
+    request.path = path;
+    if (http_ask(&cli->http, &request, &answer, &err) != 0)
+        return cli_fail(cli, &err);
+    document = json_loadb((const char *)answer.body.data, answer.body.len, 0, NULL);
+    known = answer.status == 200 ? document != NULL
+                                 : json_is_array(json_object_get(document, "conditions"));
+    if (known && cli->json)
+        cli_print_json(cli, document);
+    else if (known)
+        show_why(document, cli->out);
+    json_decref(document);
+    if (!known && answer.status == 200) {
+        err_set(&err, ERR_BADMSG, "%s: the answer is not JSON", cli->http.socket);
+        return cli_fail(cli, &err);
+    }
+    if (!known)
+        return cli_refused(cli, &answer);
+    return answer.status == 200 ? CLI_OK : CLI_UNREACHABLE;
 }
 
 /* ---- doctor ---------------------------------------------------------------------------

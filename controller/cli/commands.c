@@ -76,7 +76,10 @@ static const struct help_option pki_issue_options[] = {
 static const struct cli_command status_command = {
     {"status", "",
      "show controllers, agents and groups: who is active, what is held, and why",
-     "What is wrong begins with !!. For each instance: its server, its gate (open, "
+     "What is wrong begins with !!: a controller or an agent that is DOWN, what is held, a "
+     "group that nobody could take over (with why, and what to do), a problem of an "
+     "instance. "
+     "For each instance: its server, its gate (open, "
      "replication, closed), how long its lease still holds, whether it is in the sync set, "
      "how far it lags, and from where it answers probes.",
      status_options},
@@ -88,7 +91,10 @@ static const struct cli_command why_command = {
     {"why", "GROUP",
      "list each condition that permits or blocks an automatic failover right now",
      "Each line says whether the condition blocks, its value, and the limit that it is "
-     "measured against. The exit status is 0 whatever the verdict.",
+     "measured against. The exit status is 0 whatever the verdict. Without a leader it is "
+     "3, "
+     "and the controller that was asked says what it last knew, and until when the lease "
+     "lets the active region write.",
      json_option},
     1,
     1,
@@ -149,7 +155,9 @@ static const struct cli_command export_command = {
 
 static const struct cli_command switchover_command = {
     {"switchover", "GROUP", "move a group to another region in good order, losing nothing",
-     "Checkpoint, stop under the lease, wait until the target has everything, fence, "
+     "Refused where `why` calls its target NOT READY. Checkpoint, stop under the lease, "
+     "wait "
+     "until the target has everything, fence, "
      "promote. Before the fence it goes back by itself if something fails, or by `abort`.",
      switchover_options},
     1,
@@ -194,6 +202,18 @@ static const struct cli_command resume_command = {
     1,
     1,
     cli_resume};
+
+static const struct cli_command retry_command = {
+    {"retry", "GROUP", "try now what failed in a group and waits to be tried again",
+     "A step that goes on failing is tried ever more seldom, once a minute in the end. "
+     "Once "
+     "its cause is mended, this does not wait for that. It begins nothing that would not "
+     "be "
+     "tried by itself; where nothing waits, nothing changes, and the exit status is 0.",
+     json_option},
+    1,
+    1,
+    cli_retry};
 
 static const struct cli_command detach_command = {
     {"detach", "GROUP", "leave a group's servers alone: no lease, no gate, no failover",
@@ -286,6 +306,7 @@ static const struct cli_command *const commands[] = {
     &abort_command,
     &pause_command,
     &resume_command,
+    &retry_command,
     &detach_command,
     &attach_command,
     &remove_command,
@@ -309,6 +330,7 @@ static const struct help_command *const helps[] = {
     &abort_command.help,
     &pause_command.help,
     &resume_command.help,
+    &retry_command.help,
     &detach_command.help,
     &attach_command.help,
     &remove_command.help,

@@ -120,12 +120,11 @@ void show_why(const json_t *why, FILE *out)
     static const char *const titles[] = {"STATE", "CONDITION", "VALUE", "LIMIT", NULL};
     AUTO(table_free) struct table *t = table_new(titles);
     const json_t *conditions = json_object_get(why, "conditions"), *c;
-    char room[SHOW_TEXT_SIZE], other[SHOW_TEXT_SIZE];
+    char room[SHOW_TEXT_SIZE], other[SHOW_TEXT_SIZE], first[2 * SHOW_TEXT_SIZE];
     size_t i;
 
-    fprintf(out, "group %s: an automatic failover %s\n", show_member(why, "group", room),
-            json_is_true(json_object_get(why, "would_fail_over")) ? "would begin now"
-                                                                  : "would not begin now");
+    snprintf(first, sizeof first, "group %s: ", show_member(why, "group", room));
+    wrap_print(out, first, 2, show_member(why, "verdict", room));
     json_array_foreach(conditions, i, c)
     {
         const char *cells[] = {state_of(c), json_string_value(json_object_get(c, "name")),
@@ -140,7 +139,6 @@ void show_why(const json_t *why, FILE *out)
     fputs("permits: a failover needs it, and has it; BLOCKS: keeps one from beginning;\n"
           "no cause: no reason for one; CAUSE: a reason; not asked: does not count now\n",
           out);
-    wrap_print(out, "verdict: ", 9, show_member(why, "verdict", room));
 }
 
 /* In the words of the file: "3s". */

@@ -31,8 +31,14 @@ void show_log_line(const json_t *line, FILE *out);
 /* Is it among what a person asks the log for: decisions, fences with their proof, epochs,
  * promotions, the sync set, what was held or failed, operators' acts? */
 bool show_log_is_told(const json_t *line);
-/* The same in short: when, what, by which rule. */
-void show_log_told(const json_t *line, bool with_group, FILE *out);
+/* The last failure that was told; all zero before the first. */
+struct show_log_memory {
+    char group[SHOW_TEXT_SIZE], failed[1024];
+};
+/* The same in short: when, what, by which rule; a failure that says again what the last one
+ * said is not spelt out. */
+void show_log_told(const json_t *line, bool with_group, struct show_log_memory *m,
+                   FILE *out);
 void show_diff(const json_t *diff, FILE *out);
 /* Returns the number of findings at level "fail". */
 unsigned show_doctor(const json_t *doctor, FILE *out);

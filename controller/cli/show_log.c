@@ -49,12 +49,14 @@ static bool is_restart(const json_t *line)
     return strstr(text_of(line), "(restart)") != NULL;
 }
 
-/* Failed, or done with something to say: what was left behind, say. */
+/* Failed, or done with something to say: what was left behind, say; or a crash that is
+ * over.
+ */
 static bool says_something(const json_t *line)
 {
     const char *done = strstr(text_of(line), " done");
 
-    return done == NULL || strstr(done, ": ") != NULL;
+    return done == NULL || strstr(done, ": ") != NULL || is_restart(line);
 }
 
 /* Kinds of entries that this does not know are told: better too much than nothing. */
@@ -87,7 +89,28 @@ static const char *short_time(const char *time, char room[SHOW_TEXT_SIZE])
     return room;
 }
 
-void show_log_told(const json_t *line, bool with_group, FILE *out)
+/* A step that goes on failing says the same each time; who reads it needs it once. */
+static void write_text(const json_t *line, struct show_log_memory *m, FILE *out)
+{
+    char group[SHOW_TEXT_SIZE];
+    const char *text = text_of(line), *failed = strstr(text, " failed: ");
+    int known = failed != NULL ? (int)(failed - text) : 0;
+
+    if (failed == NULL) {
+        fputs(text, out);
+        return;
+    }
+    show_member(line, "group", group);
+    if (strcmp(m->failed, text) == 0 && strcmp(m->group, group) == 0)
+        fprintf(out, "%.*s failed again, as before", known, text);
+    else
+        fputs(text, out);
+    snprintf(m->failed, sizeof m->failed, "%s", text);
+    snprintf(m->group, sizeof m->group, "%s", group);
+}
+
+void show_log_told(const json_t *line, bool with_group, struct show_log_memory *m,
+                   FILE *out)
 {
     char room[5][SHOW_TEXT_SIZE], time[SHOW_TEXT_SIZE], first[4 * SHOW_TEXT_SIZE];
     const char *result = show_member(line, "result", room[0]);
@@ -101,7 +124,8 @@ void show_log_told(const json_t *line, bool with_group, FILE *out)
 
     if (whole == NULL)
         return;
-    fprintf(whole, "%s%s%s%s", text_of(line), strcmp(rule, "-") == 0 ? "" : " [",
+    write_text(line, m, whole);
+    fprintf(whole, "%s%s%s", strcmp(rule, "-") == 0 ? "" : " [",
             strcmp(rule, "-") == 0 ? "" : rule, strcmp(rule, "-") == 0 ? "" : "]");
     if (fclose(whole) == 0) {
         snprintf(first, sizeof first, "%s  %s%s%-11s  %s%s%s",

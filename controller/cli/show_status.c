@@ -61,6 +61,14 @@ static void show_controllers(const json_t *s, FILE *out)
     if (i > 0)
         fputc('\n', out);
     table_print(t, "", out);
+    json_array_foreach(json_object_get(s, "controllers"), i, c)
+    {
+        if (!is_true(c, "up"))
+            fprintf(out,
+                    "!! controller %s is DOWN: start ringfenced there, or mend the way to "
+                    "it (`ringfence doctor` says who reaches whom)\n",
+                    text_of(c, "name"));
+    }
 }
 
 static void show_agents(const json_t *s, FILE *out)
@@ -90,6 +98,15 @@ static void show_agents(const json_t *s, FILE *out)
     if (i > 0)
         fputc('\n', out);
     table_print(t, "", out);
+    json_array_foreach(json_object_get(s, "agents"), i, a)
+    {
+        if (!is_true(a, "connected"))
+            fprintf(
+                out,
+                "!! agent %s (%s) is DOWN: start ringfence-agent there, or mend its way "
+                "to the controllers\n",
+                text_of(a, "name"), text_of(a, "address"));
+    }
 }
 
 static bool any_true(json_t *object)
@@ -229,8 +246,9 @@ static void add_instance(struct table *t, const json_t *i, bool with_lsn)
     table_add(t, cells);
 }
 
-/* " (5 times; again in 12s)" */
-static const char *again_of(const json_t *step, char room[SHOW_TEXT_SIZE])
+/* " (5 times; again in 12s, now by `ringfence retry orders`)" */
+static const char *again_of(const json_t *step, const char *group,
+                            char room[SHOW_TEXT_SIZE])
 {
     const json_t *retry = json_object_get(step, "retry_ms");
     json_int_t times = json_integer_value(json_object_get(step, "failures"));
@@ -243,12 +261,13 @@ static const char *again_of(const json_t *step, char room[SHOW_TEXT_SIZE])
     if (json_integer_value(retry) == 0)
         snprintf(room, SHOW_TEXT_SIZE, " (%sagain now)", often);
     else
-        snprintf(room, SHOW_TEXT_SIZE, " (%sagain in %.40s)", often,
-                 show_duration(retry, in));
+        snprintf(room, SHOW_TEXT_SIZE,
+                 " (%sagain in %.40s, now by `ringfence retry %.40s`)", often,
+                 show_duration(retry, in), group);
     return room;
 }
 
-static void show_problems(const json_t *instances, FILE *out)
+static void show_problems(const json_t *instances, const char *group, FILE *out)
 {
     char first[2 * SHOW_TEXT_SIZE], again[SHOW_TEXT_SIZE];
     const json_t *i;
@@ -265,7 +284,7 @@ static void show_problems(const json_t *instances, FILE *out)
         }
         if (strcmp(text_of(step, "state"), "failed") == 0 && !is_over(i)) {
             snprintf(first, sizeof first, "  !! %s: step %s failed%s: ", text_of(i, "name"),
-                     text_of(step, "kind"), again_of(step, again));
+                     text_of(step, "kind"), again_of(step, group, again));
             wrap_print(out, first, HANG, text);
         }
     }
@@ -341,8 +360,19 @@ static const char *hold_label(const json_t *g)
     const char *phase = text_of(g, "phase");
     bool under_way = strcmp(phase, "steady") != 0 && strcmp(phase, "-") != 0;
 
+    if (strncmp(text_of(g, "hold"), "no leader", 9) == 0)
+        return "  !! ";
     return !under_way || strstr(text_of(g, "hold"), "held") != NULL ? "  !! HELD: "
                                                                     : "  >> ";
+}
+
+/* Nothing is wrong yet, and nobody would take over if it were; a hold may have said so. */
+static void show_unprotected(const json_t *g, const char *hold, FILE *out)
+{
+    const char *why = text_of(g, "unprotected");
+
+    if (strcmp(why, "-") != 0 && strstr(hold, "target-ready") == NULL)
+        wrap_print(out, "  !! NO FAILOVER POSSIBLE: ", HANG, why);
 }
 
 static void show_instances(const json_t *instances, bool with_lsn, FILE *out)
@@ -377,8 +407,9 @@ static void show_group(const json_t *g, FILE *out)
             show_member(g, "failovers", fails), show_member(g, "switchovers", switches));
     if (strcmp(hold, "-") != 0)
         wrap_print(out, hold_label(g), HANG, hold);
+    show_unprotected(g, hold, out);
     show_run(g, out);
-    show_problems(instances, out);
+    show_problems(instances, text_of(g, "name"), out);
     show_instances(instances,
                    strcmp(text_of(g, "phase"), "steady") != 0 || is_true(g, "suspect"),
                    out);

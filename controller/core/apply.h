@@ -44,7 +44,8 @@
     X(REFUSE_FIXED, 25, "fixed-in-place")                                                  \
     X(REFUSE_ALREADY_MEMBER, 26, "already-member")                                         \
     X(REFUSE_HEALTHY, 27, "healthy")                                                       \
-    X(REFUSE_ID_USED, 28, "id-used")
+    X(REFUSE_ID_USED, 28, "id-used")                                                       \
+    X(REFUSE_NOT_READY, 29, "target-not-ready")
 
 enum refusal {
 #define X(name, number, text) name = (number),

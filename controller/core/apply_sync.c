@@ -60,6 +60,19 @@ void apply_sync_shrink(struct applying *a)
     g->index = a->index;
 }
 
+/* What stood in a data directory may have been moved away, and the primary copied there
+ * since: then the identifier on record names a server that is gone, and would keep a member
+ * out of every failover for ever (I11). It gives way to one only: that of the active
+ * instance, on the word of a step of this epoch that ended well (an activation forgets all
+ * older ones). So no server of another history becomes a candidate by it (I8). */
+static void learn_system(struct applying *a, struct instance *i)
+{
+    uint64_t system_id = a->g->instances[a->g->active].system_id;
+
+    if (system_id != 0 && system_in_other_group(a->s, a->g, i, system_id) == NULL)
+        i->system_id = system_id;
+}
+
 /* A member joins only after a step, started under this very generation, found that it had
  * flushed a position taken while waiting was already in force (facts.md section 3). */
 void apply_sync_join(struct applying *a)
@@ -83,6 +96,8 @@ void apply_sync_join(struct applying *a)
         refuse(a, REFUSE_ALREADY_MEMBER, "%s is a member", g->instances[c->instance].agent);
         return;
     }
+    /* It has flushed the primary's own log: a standby of another server could not. */
+    learn_system(a, &g->instances[c->instance]);
     g->sync_set = (member_set)(g->sync_set | 1u << c->instance);
     g->sync_generation = a->index;
     g->index = a->index;
@@ -218,10 +233,16 @@ static void note_loss(struct group *g, uint8_t instance, const struct entry_step
 static void note_system(struct applying *a, struct instance *i)
 {
     uint64_t system_id = a->e->step_end.system_id;
+    const struct step *step = &i->step;
     const struct group *other;
 
-    if (i->system_id != 0)
+    if (i->system_id != 0) {
+        if (step->state == STEP_DONE &&
+            (step->kind == STEP_FOLLOW || step->kind == STEP_CLONE) &&
+            system_id == a->g->instances[a->g->active].system_id)
+            learn_system(a, i);
         return;
+    }
     other = system_in_other_group(a->s, a->g, i, system_id);
     if (other == NULL) {
         i->system_id = system_id;

@@ -31,7 +31,7 @@ const struct observed_instance *active_seen(const struct look *l)
     return &l->og->instances[l->g->active];
 }
 
-static uint64_t fresh_ms(const struct look *l)
+uint64_t fresh_ms(const struct look *l)
 {
     uint64_t four = 4ull * l->g->policy.renew_ms;
 
@@ -237,12 +237,17 @@ static bool may_reside(const struct look *l, uint8_t instance, char why[TEXT_SIZ
     return false;
 }
 
-static bool is_same_system(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
+bool system_differs(const struct look *l, uint8_t instance)
 {
     uint64_t own = l->g->instances[instance].system_id, active = active_of(l)->system_id;
     uint64_t seen = l->og->instances[instance].seen.system_id;
 
-    if (active == 0 || ((own == 0 || own == active) && (seen == 0 || seen == active)))
+    return active != 0 && ((own != 0 && own != active) || (seen != 0 && seen != active));
+}
+
+static bool is_same_system(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
+{
+    if (!system_differs(l, instance))
         return true;
     snprintf(why, TEXT_SIZE, "its server has another system identifier");
     return false;
@@ -322,6 +327,16 @@ static void say_too(struct reasons *r, const char *why)
         text_mark_cut(r->out, r->size);
 }
 
+static void say_unable(struct reasons *r, const struct look *l, uint8_t instance)
+{
+    bool here = agent_present(l, instance);
+    char why[TEXT_SIZE];
+
+    for (unsigned i = 0; i < ARRAY_LEN(able); i++)
+        if ((here || !able[i].by_report) && !able[i].holds(l, instance, why))
+            say_too(r, why);
+}
+
 bool candidate_explain(const struct look *l, uint8_t instance, char *out, unsigned size)
 {
     bool binding = l->g->policy.sync == SYNC_REQUIRED || l->g->policy.sync == SYNC_STRICT;
@@ -330,12 +345,19 @@ bool candidate_explain(const struct look *l, uint8_t instance, char *out, unsign
     char why[TEXT_SIZE];
 
     out[0] = '\0';
-    for (unsigned i = 0; i < ARRAY_LEN(able); i++)
-        if ((here || !able[i].by_report) && !able[i].holds(l, instance, why))
-            say_too(&reasons, why);
+    say_unable(&reasons, l, instance);
     /* Who is a member is in the log; how far it lags was in its report. */
     if ((here || binding) && !holds_enough(l, instance, why))
         say_too(&reasons, why);
+    return reasons.count == 0;
+}
+
+bool candidate_able(const struct look *l, uint8_t instance, char *out, unsigned size)
+{
+    struct reasons reasons = {.out = out, .size = size};
+
+    out[0] = '\0';
+    say_unable(&reasons, l, instance);
     return reasons.count == 0;
 }
 

@@ -113,6 +113,22 @@ bool failover_waits_for_word(const struct state *s, const struct observations *o
 bool group_is_healthy(const struct state *s, const struct observations *o, uint8_t group,
                       struct mono now);
 
+/* Can a switchover to `instance` come to its end, by the conditions that explain() shows?
+ * False: `out` says what it lacks and what to do. How far it lags does not count: a planned
+ * move waits for the last byte before its fence; who is a member is asked by apply(). */
+bool switchover_may_begin(const struct state *s, const struct observations *o,
+                          uint8_t group, uint8_t instance, struct mono now, char *out,
+                          unsigned size);
+
+/* True if this leader has listened, the group is in service, and nobody could take over
+ * from the active instance: `out` says why, and what to do. */
+bool group_is_unprotected(const struct state *s, const struct observations *o,
+                          uint8_t group, struct mono now, char *out, unsigned size);
+
+/* What it means for a group that this controller, `name`, knows no leader: one sentence. */
+void explain_leaderless(const struct state *s, const struct observations *o, uint8_t group,
+                        struct mono now, const char *name, char *out, unsigned size);
+
 /* In how many ms the failed step on record of the instance is tried again, 0: at once.
  * False: it is none, or nothing tries it again by itself. */
 bool step_retry_in(const struct state *s, const struct observations *o, uint8_t group,

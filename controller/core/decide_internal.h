@@ -37,6 +37,9 @@ const struct observed_instance *active_seen(const struct look *l);
 /* The agent of the instance is connected and its last report is fresh. */
 bool agent_present(const struct look *l, uint8_t instance);
 
+/* How old a report may be to tell of now. */
+uint64_t fresh_ms(const struct look *l);
+
 /* A step may be started on the instance now: none is under way, and after a failure of
  * `kind` the pause has passed. */
 bool step_may_start(const struct look *l, uint8_t instance, enum step_kind kind);
@@ -45,6 +48,11 @@ bool step_may_start(const struct look *l, uint8_t instance, enum step_kind kind)
 bool candidate_ok(const struct look *l, uint8_t instance);
 /* The same, and every reason why not is written to `out`. */
 bool candidate_explain(const struct look *l, uint8_t instance, char *out, unsigned size);
+
+/* The same, whatever it holds of the log. */
+bool candidate_able(const struct look *l, uint8_t instance, char *out, unsigned size);
+/* Another cluster's server than the active instance's, as seen or on record. */
+bool system_differs(const struct look *l, uint8_t instance);
 
 /* It could lead but for what it holds of the log. While the primary answers it catches up;
  * without the primary, only an attested loss would let it lead (I8). */
@@ -104,6 +112,10 @@ bool target_ready(const struct look *l);  /* candidate_best() is somebody */
 bool active_down(const struct look *l);   /* its agent says that the server is gone */
 bool active_hung(const struct look *l);
 bool restarts_left(const struct look *l);
+
+/* Nothing is wrong with the server, and no client gets in: its agent could not open the
+ * gate under a lease that holds. No reason for a failover; people have to look. */
+bool active_shut(const struct look *l);
 
 /* I12: the agent of the instance has begun another life while the lease of its former
  * one is not proven over: no renewal is granted to it, in no phase, until that is done. */

@@ -75,7 +75,9 @@ static void summary_of_step(const struct entry *e, const char *name, char *text,
                             unsigned size)
 {
     if (e->kind == ENTRY_STEP_START)
-        snprintf(text, size, "%s begins %s%s in epoch %" PRIu64, name,
+        /* No server is started anew in its epoch but one that was seen down. */
+        snprintf(text, size, "%s%s begins %s%s in epoch %" PRIu64, name,
+                 e->step_start.restart ? " is down:" : "",
                  step_kind_name(e->step_start.kind),
                  e->step_start.restart ? " (restart)" : "", e->step_start.epoch);
     else if (e->step_end.position != 0)

@@ -185,6 +185,7 @@ struct entry_attach {
 
 struct entry_refused {
     char text[TEXT_SIZE];
+    uint64_t hold; /* which one (daemon/holds.h); 0: not a hold */
 };
 
 struct entry {

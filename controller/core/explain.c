@@ -406,7 +406,9 @@ static void say_failed_step(const struct look *l, struct explanation *out)
 
     go_on(out, "step %s failed: %s", step_kind_name(step->kind), step->text);
     if (step_retry_in(l->s, l->o, l->group, l->g->active, l->now, &ms))
-        go_on(out, "; it is tried again in %" PRIu64 " s", (ms + 999) / 1000);
+        go_on(out,
+              "; it is tried again in %" PRIu64 " s, or now by `ringfence retry %.23s`",
+              (ms + 999) / 1000, l->g->name);
 }
 
 static void verdict_promoting(const struct look *l, struct explanation *out)
@@ -525,6 +527,11 @@ static void verdict(const struct look *l, struct explanation *out)
     }
     if (out->would_fail_over) {
         SET(out->verdict, "a failover begins now");
+    } else if (!cause && active_shut(l)) {
+        SET(out->verdict,
+            "writes are held: the gate of %.23s is closed though its lease "
+            "holds: %s",
+            active_of(l)->agent, active_seen(l)->seen.problem);
     } else if (cause && !due && !l->g->paused) {
         verdict_restart(l, out);
     } else if (blocks(out)) {
@@ -544,7 +551,10 @@ static void verdict(const struct look *l, struct explanation *out)
     out->held = due && !out->would_fail_over;
     if (out->held)
         verdict_attested(l, out);
-    say_remedies(out, NULL);
+    if (cause || !active_shut(l))
+        say_remedies(out, NULL);
+    else
+        out->held = true;
 }
 
 void explain(const struct state *s, const struct observations *o, uint8_t group,

@@ -43,6 +43,24 @@ static bool remedy_problem(const struct look *l, uint8_t instance, char text[TEX
     return true;
 }
 
+/* What its agent cannot look at it may not be able to mend either, as where files are gone:
+ * while a primary answers a new copy of it can be had. Of an agent whose own sentence says
+ * what to do that is the other way out. */
+static void remedy_unknown(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
+{
+    char host[HOST_SIZE], problem[TEXT_SIZE / 2];
+
+    text_set(problem, sizeof problem, "%s", l->og->instances[instance].seen.problem);
+    if (!agent_present(l, l->g->active))
+        (void)remedy_problem(l, instance, text);
+    else
+        SAY("on %s: %s; if that cannot be mended, stop its server and move %s away, and "
+            "its "
+            "agent copies %s's anew",
+            host_of(l, instance, host), problem, l->g->instances[instance].data,
+            active_of(l)->agent);
+}
+
 static void remedy_server(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
 {
     const struct seen_instance *seen = &l->og->instances[instance].seen;
@@ -55,8 +73,29 @@ static void remedy_server(const struct look *l, uint8_t instance, char text[TEXT
         SAY("wait until %s is a standby again: its agent sees to it while a primary "
             "answers",
             name);
+    else if (seen->server == SERVER_UNKNOWN && seen->problem[0] != '\0')
+        remedy_unknown(l, instance, text);
     else if (!remedy_problem(l, instance, text))
         SAY("see in the log of %s's agent why its server cannot be looked at", name);
+}
+
+/* Seen there now: it has to go. On record only: a step that ends well corrects it, and
+ * attaching begins one. */
+static void remedy_system(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
+{
+    const struct instance *i = &l->g->instances[instance];
+    uint64_t seen = l->og->instances[instance].seen.system_id;
+    char host[HOST_SIZE];
+
+    if (seen != 0 && seen != active_of(l)->system_id)
+        SAY("on %s: %s is another cluster's: check `data`, or stop that server and move "
+            "the "
+            "directory away, and its agent copies %s's",
+            host_of(l, instance, host), i->data, active_of(l)->agent);
+    else
+        SAY("another cluster stood in %s of %s before: wait until it has followed %s anew, "
+            "or have it do so by `ringfence detach %s`, then `ringfence attach %s`",
+            i->data, i->agent, active_of(l)->agent, l->g->name, l->g->name);
 }
 
 /* The first thing that it lacks, in the order of candidate.c. */
@@ -73,6 +112,8 @@ static void remedy_candidate(const struct look *l, uint8_t instance, char text[T
     else if (!group_may_reside(l->g, instance))
         SAY("give region %s one of the tags of `residency`, or use another region",
             group_region_name(l->g, instance));
+    else if (system_differs(l, instance))
+        remedy_system(l, instance, text);
     else if (stands_also_in(l, instance) != NULL)
         SAY("move the data directory of %s to another path: it is another group's",
             host_of(l, instance, host));

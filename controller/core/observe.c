@@ -149,8 +149,7 @@ static void note_declared(struct observations *o, const struct state *s,
     if (g == NULL)
         return;
     og = &o->groups[g - s->groups];
-    for (unsigned k = 0; k < g->instance_count; k++)
-        og->instances[k].corrected = true;
+    observe_retry(o, s, (uint8_t)(g - s->groups));
     if (g->phase != PHASE_FORMING)
         return;
     forget_position(og);
@@ -250,6 +249,12 @@ void observe_agent_anew(struct observations *o, const struct state *s, const cha
         if (k != NO_INSTANCE)
             o->groups[i].instances[k].corrected = true;
     }
+}
+
+void observe_retry(struct observations *o, const struct state *s, uint8_t group)
+{
+    for (unsigned k = 0; k < s->groups[group].instance_count; k++)
+        o->groups[group].instances[k].corrected = true;
 }
 
 static void note_since(struct mono *since, bool holds, struct mono at)

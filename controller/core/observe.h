@@ -167,6 +167,9 @@ void observe_report(struct observations *o, const struct state *s, uint8_t group
  * is tried at once. */
 void observe_agent_anew(struct observations *o, const struct state *s, const char *agent);
 
+/* Whatever step failed in the group is tried at once: an operator has mended its cause. */
+void observe_retry(struct observations *o, const struct state *s, uint8_t group);
+
 /* Another controller heard the primary. Kept if it says more than what we have ourselves:
  * a position further on, or the same one later. Of another epoch than ours: dropped. */
 void observe_position(struct observations *o, const struct state *s, uint8_t group,

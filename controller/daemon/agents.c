@@ -15,9 +15,12 @@
 #include "controller/daemon/reports.h"
 #include "controller/daemon/runner.h"
 
-/* An agent counts its reports on from its boot clock in microseconds (keeper.c): what leaps
- * by so much was said by a program that was started anew. */
-enum { TICK_MS = 250, REPORTS_OF_ONE_PROGRAM = 100000 };
+/* A program of an agent numbers its reports from the microseconds of its boot clock on
+ * (keeper.c), one by one, some ten a second. So its successor's first number is ahead by
+ * the microseconds that this one lived, less its reports; that many reports of one program
+ * are never missed in a row. Where one lived for less, its successor goes unnoticed here,
+ * and all that is lost is that what failed is not tried at once. */
+enum { TICK_MS = 250, ANEW_LEAP_US = 100000 };
 
 /* ---- who is known -------------------------------------------------------------------- */
 
@@ -283,7 +286,7 @@ void agents_observe(struct agents *a, const char *name, const Rf__AgentReport *r
     /* The same one may come by several ways, and an older one later. */
     if (incarnation_equal(&k->report_of, &who) && report->seq <= k->report_seq)
         return;
-    if (report->seq - k->report_seq > REPORTS_OF_ONE_PROGRAM)
+    if (report->seq - k->report_seq > ANEW_LEAP_US)
         observe_agent_anew(node_seen(a->d->node), node_state(a->d->node), name);
     k->report_of = who;
     k->report_seq = report->seq;

@@ -16,8 +16,9 @@ static void name_step(const struct group *g, const struct entry *e,
     size_t used = strlen(ret->instance);
 
     if (step != NULL && step->id == e->step_end.step)
-        (void)snprintf(ret->instance + used, sizeof ret->instance - used, ": %s",
-                       step_kind_name(step->kind));
+        (void)snprintf(ret->instance + used, sizeof ret->instance - used, "%s: %s%s",
+                       step->restart && e->step_end.done ? " runs again" : "",
+                       step_kind_name(step->kind), step->restart ? " (restart)" : "");
     else
         (void)snprintf(ret->instance + used, sizeof ret->instance - used, ", step %" PRIu64,
                        e->step_end.step);

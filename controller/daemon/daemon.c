@@ -36,6 +36,8 @@ static void on_applied(void *owner, const struct entry *e, const struct apply_re
         return; /* still opening: agents_applied(NULL) follows */
     if (r == NULL || r->refusal == ACCEPTED)
         agents_applied(d->agents, e);
+    if (e != NULL && !node_is_replaying(d->node))
+        runner_applied(d->runner, e);
     runner_wake(d->runner);
 }
 

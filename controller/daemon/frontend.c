@@ -175,6 +175,14 @@ static void on_want_failover(void *owner, uint8_t group, bool wanted, uint8_t ta
     runner_wake(fe->d->runner);
 }
 
+static void on_want_retry(void *owner, uint8_t group)
+{
+    const struct frontend *fe = owner;
+
+    observe_retry(node_seen(fe->d->node), node_state(fe->d->node), group);
+    runner_wake(fe->d->runner);
+}
+
 /* api_reply takes void bytes, peers_api_reply octets. */
 struct forwarded {
     api_reply *done;
@@ -253,6 +261,7 @@ int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *
                                       .dry = on_dry,
                                       .note_refused = on_refused,
                                       .want_failover = on_want_failover,
+                                      .want_retry = on_want_retry,
                                       .forward = on_forward,
                                       .query_log = on_query_log};
     if (api_open(&f->api, d->loop, &at, &f->backend, err) != 0) {

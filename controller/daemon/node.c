@@ -10,6 +10,7 @@
 #include "controller/base/mutant.h"
 #include "controller/base/text.h"
 #include "controller/daemon/audit.h"
+#include "controller/daemon/bucket.h"
 #include "proto/entry_codec.h"
 #include "proto/snapshot_codec.h"
 
@@ -41,8 +42,8 @@ struct node {
     struct entry decoded; /* being proposed */
     struct buf bytes;     /* being proposed */
 
-    unsigned refused_tokens; /* node_note_refused() */
-    struct mono refused_at;
+    uint64_t replay_to;    /* end of the log when it was opened */
+    struct bucket refused; /* node_note_refused() */
 };
 
 /* One proposal whose fate is not known yet. */
@@ -226,11 +227,13 @@ int node_open(struct node **ret_node, struct uv_loop_s *loop,
                                            .on_kin = on_kin,
                                            .on_members = on_members,
                                            .owner = n};
+    struct driver_status status;
 
     if (n == NULL)
         return err_set(err, ERR_NOMEM, "the replicated state");
     n->events = *events;
-    n->refused_tokens = NODE_REFUSED_BURST;
+    n->refused =
+        (struct bucket){.burst = NODE_REFUSED_BURST, .each_ms = NODE_REFUSED_EACH_MS};
     n->commits = histogram_make(commit_bounds_us, ARRAY_LEN(commit_bounds_us));
     (void)snprintf(n->name, sizeof n->name, "%s", config->name);
     state_init(&n->state, config->cluster);
@@ -240,6 +243,8 @@ int node_open(struct node **ret_node, struct uv_loop_s *loop,
         free(n);
         return err->code;
     }
+    node_status(n, &status);
+    n->replay_to = status.last_index;
     *ret_node = n;
     return 0;
 }
@@ -282,6 +287,8 @@ uint64_t node_leader(const struct node *n)
 }
 
 uint64_t node_applied(const struct node *n) { return n->applied; }
+
+bool node_is_replaying(const struct node *n) { return n->applied <= n->replay_to; }
 
 /* ---- proposals ----------------------------------------------------------------------- */
 
@@ -383,40 +390,35 @@ int node_propose(struct node *n, const struct entry *e, node_done *on_done, void
     return 0;
 }
 
-static void note(struct node *n, const char *group, const char *rule, const char *text)
+static int note(struct node *n, const char *group, const char *rule,
+                const struct entry_refused *what, struct err *err)
 {
     struct entry *e = &n->decoded; /* node_propose() reads it before it writes it */
-    struct mono now = mono_now();
-    struct err err = {0};
-    uint64_t earned = mono_since_ms(n->refused_at, now) / NODE_REFUSED_EACH_MS;
-
-    if (earned > 0) {
-        uint64_t tokens = n->refused_tokens + earned;
-
-        n->refused_tokens =
-            tokens > NODE_REFUSED_BURST ? NODE_REFUSED_BURST : (unsigned)tokens;
-        n->refused_at = now;
-    }
-    if (n->refused_tokens == 0)
-        return;
-    n->refused_tokens--;
 
     *e = (struct entry){.kind = ENTRY_REFUSED};
     (void)snprintf(e->rule, sizeof e->rule, "%s", rule);
     (void)snprintf(e->group, sizeof e->group, "%s", group);
-    text_set(e->refused.text, sizeof e->refused.text, "%s", text);
-    if (node_propose(n, e, NULL, NULL, NULL, &err) != 0)
-        log_debug("summary of a refused request not logged: %s", err.text);
+    text_set(e->refused.text, sizeof e->refused.text, "%s", what->text);
+    e->refused.hold = what->hold;
+    return node_propose(n, e, NULL, NULL, NULL, err);
 }
 
 void node_note_refused(struct node *n, const char *group, const char *text)
 {
-    note(n, group, "operator", text);
+    struct entry_refused what = {.hold = 0};
+    struct err err = {0};
+
+    if (!bucket_take(&n->refused, mono_now()))
+        return;
+    text_set(what.text, sizeof what.text, "%s", text);
+    if (note(n, group, "operator", &what, &err) != 0)
+        log_debug("summary of a refused request not logged: %s", err.text);
 }
 
-void node_note_held(struct node *n, const char *group, const char *text)
+int node_note_held(struct node *n, const char *group, const struct entry_refused *what,
+                   struct err *err)
 {
-    note(n, group, "hold", text);
+    return note(n, group, "hold", what, err);
 }
 
 int node_receive(struct node *n, uint64_t from, const uint8_t *data, size_t len,

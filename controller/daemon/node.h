@@ -63,6 +63,8 @@ const struct histogram *node_commits(const struct node *n);
 bool node_leads(const struct node *n);
 uint64_t node_leader(const struct node *n); /* 0: not known */
 uint64_t node_applied(const struct node *n);
+/* What is applied was in the log when it was opened, and may be of any age. */
+bool node_is_replaying(const struct node *n);
 
 /* status 0: committed and applied at `index`, `r` is what apply() said of it. Else `r` is
  * NULL and the outcome is unknown: it may yet be committed. */
@@ -85,8 +87,9 @@ MUST_USE int node_propose(struct node *n, const struct entry *e, node_done *on_d
  */
 enum { NODE_REFUSED_BURST = 5, NODE_REFUSED_EACH_MS = 1000 };
 void node_note_refused(struct node *n, const char *group, const char *text);
-/* The same of what a group is held by (holds.h). */
-void node_note_held(struct node *n, const char *group, const char *text);
+/* The same of what a group is held by; holds.h says how often. An error: try it again. */
+MUST_USE int node_note_held(struct node *n, const char *group,
+                            const struct entry_refused *what, struct err *err);
 
 /* As raftnode's. */
 MUST_USE int node_receive(struct node *n, uint64_t from, const uint8_t *data, size_t len,

@@ -219,6 +219,13 @@ static void on_soon(uv_prepare_t *prepare)
         (void)uv_idle_start(&r->again_now, on_again_now);
 }
 
+void runner_applied(struct runner *r, const struct entry *e)
+{
+    if (r != NULL && e->kind == ENTRY_REFUSED)
+        holds_told(&r->holds, node_state(r->d->node), e->group, e->refused.hold,
+                   mono_now());
+}
+
 void runner_wake(struct runner *r)
 {
     if (r != NULL)

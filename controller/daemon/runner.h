@@ -24,6 +24,10 @@ enum { RUNNER_SOONEST_MS = 10, RUNNER_LATEST_MS = 500, RUNNER_TRANSFER_MS = 1000
 MUST_USE int runner_open(struct runner **ret_runner, struct daemon *d, struct err *err);
 void runner_close(struct runner *r); /* NULL is fine */
 
+struct entry;
+/* It is in the log: a hold that is told there is not to be told again. NULL is fine. */
+void runner_applied(struct runner *r, const struct entry *e);
+
 /* Something was seen: ask decide() before the loop waits again. NULL is fine: not open yet,
  * or not any more. */
 void runner_wake(struct runner *r);

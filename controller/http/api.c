@@ -51,7 +51,8 @@ void api_facts(const struct api *a, struct api_facts *ret)
 /* ---- at the leader, or of this node alone ----------------------------------------------
  */
 
-static void serve_why(struct api *a, const struct route *r, const struct asker *who)
+static void serve_why(struct api *a, const struct route *r, const struct asker *who,
+                      bool stale)
 {
     struct api_facts f;
     const struct group *g;
@@ -62,7 +63,8 @@ static void serve_why(struct api *a, const struct route *r, const struct asker *
         answer_error(who, 404, "unknown-group", "there is no group %s", r->group);
         return;
     }
-    answer_json(who, 200, why_document(&f, (uint8_t)(g - f.state->groups), mono_now()));
+    answer_json(who, stale ? 503 : 200,
+                why_document(&f, (uint8_t)(g - f.state->groups), mono_now(), stale));
 }
 
 static void serve_group(struct api *a, const struct route *r, const struct asker *who)
@@ -93,7 +95,7 @@ static void serve(struct api *a, const struct route *r, const struct api_request
         serve_group(a, r, who);
         return;
     case ROUTE_WHY:
-        serve_why(a, r, who);
+        serve_why(a, r, who, false);
         return;
     case ROUTE_DOCTOR:
         api_facts(a, &f);
@@ -113,6 +115,7 @@ static void serve(struct api *a, const struct route *r, const struct api_request
     case ROUTE_ABORT:
     case ROUTE_PAUSE:
     case ROUTE_RESUME:
+    case ROUTE_RETRY:
     case ROUTE_DETACH:
     case ROUTE_ATTACH:
     case ROUTE_REPLACE:
@@ -142,10 +145,14 @@ static void without_leader(struct api *a, const struct route *r, const struct as
 {
     struct api_facts f;
 
+    if (r->kind == ROUTE_WHY) {
+        serve_why(a, r, who, true);
+        return;
+    }
     if (r->kind != ROUTE_STATUS) {
         answer_error(who, 503, "no-leader",
                      "%s: nothing was done; a majority of the controllers must reach each "
-                     "other",
+                     "other (`ringfence status` says what is down)",
                      why);
         return;
     }

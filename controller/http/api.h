@@ -5,7 +5,8 @@
  * the daemon fills in: so it can be tested without one.
  *
  * A controller that does not lead passes requests on to the leader, one hop at most;
- * without a leader `GET /v1/status` is answered 503 from its own state with "stale": true,
+ * without a leader `GET /v1/status` and `why` are answered 503 from its own state with
+ * "stale": true,
  * anything else 503. What only this node knows (log, doctor, version) is answered here.
  *
  * Owner:   api_open() to api_close().
@@ -83,6 +84,8 @@ struct api_backend {
     void (*note_refused)(void *owner, const char *group, const char *text);
     /* An operator's failover is (not) wanted; decide() takes it up. */
     void (*want_failover)(void *owner, uint8_t group, bool wanted, uint8_t target);
+    /* What failed in this group is tried again now: observe_retry(). */
+    void (*want_retry)(void *owner, uint8_t group);
     /* To the leader; `done` exactly once after success. ERR_NOTLEADER, ERR_FULL. */
     int (*forward)(void *owner, const char *method, const char *path, const uint8_t *body,
                    size_t len, api_reply *done, void *ctx, struct err *err);

@@ -61,6 +61,10 @@ void requests_close(struct api *a);
 void request_replace(struct api *a, const struct route *r, const struct api_request *raw,
                      const struct asker *who);
 
+/* requests_retry.c */
+void request_retry(struct api *a, const struct group *g, const struct api_request *raw,
+                   const struct asker *who);
+
 /* requests_declare.c; `keep_active` of the route that is proposed: the document has roles
  * that did not count. */
 void request_declare(struct api *a, const struct route *r, const struct api_request *raw,

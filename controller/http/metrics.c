@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "controller/http/status.h"
 
@@ -152,6 +153,69 @@ static void groups(struct page *p, const struct api_facts *f, struct mono now)
     for (unsigned i = 0; i < s->group_count; i++)
         line(p, "ringfence_group_failovers_total{group=\"%s\"} %" PRIu32 "\n",
              s->groups[i].name, s->groups[i].failovers);
+    head(p, "ringfence_group_paused", "gauge", "1 while automatic decisions are paused.");
+    for (unsigned i = 0; i < s->group_count; i++)
+        line(p, "ringfence_group_paused{group=\"%s\"} %d\n", s->groups[i].name,
+             s->groups[i].paused);
+}
+
+/* A group that is let go, or that nothing is wrong with, is held by nothing. */
+static void explain_group(const struct api_facts *f, uint8_t i, struct mono now,
+                          struct explanation *why)
+{
+    why->held = false;
+    why->count = 0;
+    if (f->state->groups[i].phase != PHASE_DETACHED &&
+        !group_is_healthy(f->state, f->seen, i, now))
+        explain(f->state, f->seen, i, now, why);
+}
+
+/* Only the leader knows: no samples from the others. */
+static void holds(struct page *p, const struct api_facts *f, struct mono now)
+{
+    AUTO(auto_free) struct explanation *why = malloc(sizeof *why);
+    const struct state *s = f->state;
+
+    if (why == NULL) {
+        p->status = err_set(p->err, ERR_NOMEM, "metrics");
+        return;
+    }
+    head(p, "ringfence_group_held", "gauge",
+         "1 while what is due in the group, or under way, is held; from the leader only.");
+    for (uint8_t i = 0; f->leads && i < s->group_count; i++) {
+        explain_group(f, i, now, why);
+        line(p, "ringfence_group_held{group=\"%s\"} %d\n", s->groups[i].name, why->held);
+    }
+    head(p, "ringfence_group_held_by", "gauge",
+         "1 for each condition that holds the group; from the leader only.");
+    for (uint8_t i = 0; f->leads && i < s->group_count; i++) {
+        explain_group(f, i, now, why);
+        for (unsigned k = 0; why->held && k < why->count; k++)
+            if (why->list[k].blocks)
+                line(p, "ringfence_group_held_by{group=\"%s\",reason=\"%s\"} 1\n",
+                     s->groups[i].name, why->list[k].name);
+    }
+}
+
+static void runs(struct page *p, const struct api_facts *f)
+{
+    const struct state *s = f->state;
+
+    head(p, "ringfence_group_last_run", "gauge",
+         "1 for kind and result of the last failover, switchover or forming.");
+    for (unsigned i = 0; i < s->group_count; i++) {
+        const struct run *r = &s->groups[i].run;
+
+        if (r->id != 0)
+            line(p, "ringfence_group_last_run{group=\"%s\",kind=\"%s\",result=\"%s\"} 1\n",
+                 s->groups[i].name, run_kind_name(r->kind), run_result_name(r->result));
+    }
+    head(p, "ringfence_group_last_open_timestamp_seconds", "gauge",
+         "When the last run had opened the group for writes; no sample where it has not.");
+    for (unsigned i = 0; i < s->group_count; i++)
+        if (s->groups[i].run.open_wall_ms != 0)
+            line(p, "ringfence_group_last_open_timestamp_seconds{group=\"%s\"} %.3f\n",
+                 s->groups[i].name, (double)s->groups[i].run.open_wall_ms / 1e3);
 }
 
 static void instances(struct page *p, const struct api_facts *f, struct mono now)
@@ -175,6 +239,53 @@ static void instances(struct page *p, const struct api_facts *f, struct mono now
                  k == s->groups[i].active);
 }
 
+static void sample(struct page *p, const char *name, const struct group *g, uint8_t k,
+                   double value)
+{
+    line(p, "%s{group=\"%s\",instance=\"%s\"} %.17g\n", name, g->name,
+         g->instances[k].agent, value);
+}
+
+static void checksums(struct page *p, const struct api_facts *f)
+{
+    static const char name[] = "ringfence_instance_checksum_failures_total";
+    const struct state *s = f->state;
+
+    head(p, name, "counter",
+         "Data page checksum failures that the server has counted; no sample before its "
+         "agent's first report.");
+    for (unsigned i = 0; i < s->group_count; i++)
+        for (uint8_t k = 0; k < s->groups[i].instance_count; k++) {
+            const struct seen_instance *seen = &f->seen->groups[i].instances[k].seen;
+
+            if (mono_is_set(seen->at))
+                sample(p, name, &s->groups[i], k, (double)seen->checksum_failures);
+        }
+}
+
+static void replication(struct page *p, const struct api_facts *f)
+{
+    static const char lag[] = "ringfence_instance_replication_lag_bytes";
+    static const char member[] = "ringfence_instance_sync_member";
+    const struct state *s = f->state;
+    uint64_t bytes;
+
+    head(p, lag, "gauge",
+         "How far the instance's log is behind the active one's, as last seen; no sample "
+         "where either is not known.");
+    for (unsigned i = 0; i < s->group_count; i++)
+        for (uint8_t k = 0; k < s->groups[i].instance_count; k++)
+            if (k != s->groups[i].active &&
+                status_lag_bytes(&f->seen->groups[i], k, &bytes))
+                sample(p, lag, &s->groups[i], k, (double)bytes);
+    head(p, member, "gauge",
+         "1 for a member of the sync set, which holds all that was acknowledged; no sample "
+         "before the first activation.");
+    for (unsigned i = 0; i < s->group_count; i++)
+        for (uint8_t k = 0; k < s->groups[i].instance_count && s->groups[i].sync_known; k++)
+            sample(p, member, &s->groups[i], k, s->groups[i].sync_set >> k & 1);
+}
+
 int metrics_text(const struct api_facts *f, struct mono now, struct buf *out,
                  struct err *err)
 {
@@ -189,6 +300,10 @@ int metrics_text(const struct api_facts *f, struct mono now, struct buf *out,
     links(&p, f);
     leases(&p, f);
     groups(&p, f, now);
+    holds(&p, f, now);
+    runs(&p, f);
     instances(&p, f, now);
+    checksums(&p, f);
+    replication(&p, f);
     return p.status;
 }

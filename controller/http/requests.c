@@ -18,6 +18,7 @@ struct proposed {
     struct asker who;
     enum route_kind kind;
     bool roles_ignored; /* DECLARE */
+    bool as_it_was;     /* PAUSE, RESUME */
     const char *what;   /* name of the entry */
     char group[NAME_SIZE];
 };
@@ -40,7 +41,8 @@ static json_t *outcome(const struct proposed *p, uint64_t index)
     if (p->kind == ROUTE_SWITCHOVER)
         return json_pack("{s:I}", "run", (json_int_t)index);
     if (p->kind == ROUTE_PAUSE || p->kind == ROUTE_RESUME)
-        return json_pack("{s:I, s:b}", "index", (json_int_t)index, "changed", 1);
+        return json_pack("{s:I, s:b}", "index", (json_int_t)index, "changed",
+                         !p->as_it_was);
     return json_pack("{s:I}", "index", (json_int_t)index);
 }
 
@@ -85,6 +87,17 @@ static void answer_unproposed(struct api *a, const struct proposed *p,
     }
 }
 
+/* Asked again, it is as it was asked for, as with `apply`. */
+static bool is_paused_so(struct api *a, const struct entry *e)
+{
+    const struct group *g;
+    struct api_facts f;
+
+    api_facts(a, &f);
+    g = state_group_const(f.state, e->group);
+    return g != NULL && g->paused == (e->kind == ENTRY_PAUSE);
+}
+
 void request_propose(struct api *a, const struct route *r, struct entry *e,
                      const struct asker *who)
 {
@@ -100,6 +113,7 @@ void request_propose(struct api *a, const struct route *r, struct entry *e,
     p->who = *who;
     p->kind = r->kind;
     p->roles_ignored = r->keep_active;
+    p->as_it_was = is_paused_so(a, e);
     p->what = entry_kind_name(e->kind);
     (void)snprintf(p->group, sizeof p->group, "%s", e->group);
     (void)snprintf(e->rule, sizeof e->rule, "operator");
@@ -180,6 +194,29 @@ static bool read_reason(const json_t *body, char reason[TEXT_SIZE], const struct
 /* ---- groups ----------------------------------------------------------------------------
  */
 
+/* One that stops the primary, fences it and then waits for a target that cannot lead costs
+ * the writes of a whole promote_deadline. What apply() refuses, it says better itself.
+ * False: answered. */
+static bool target_is_ready(struct api *a, const struct group *g, const struct entry *e,
+                            const struct asker *who)
+{
+    struct apply_result would = {.refusal = ACCEPTED};
+    char text[ERR_TEXT_SIZE];
+    struct api_facts f;
+
+    api_facts(a, &f);
+    a->backend->dry(a->backend->owner, e, &would);
+    if (would.refusal != ACCEPTED ||
+        switchover_may_begin(f.state, f.seen, (uint8_t)(g - f.state->groups),
+                             e->switchover.target, mono_now(), text, sizeof text))
+        return true;
+    request_note(a, g->name, refusal_name(REFUSE_NOT_READY), "switchover", text);
+    answer_error(who, 409, refusal_name(REFUSE_NOT_READY),
+                 "no switchover of group %s: %s (`ringfence why %s` has the rest)", g->name,
+                 text, g->name);
+    return false;
+}
+
 static void switchover(struct api *a, const struct route *r, const struct group *g,
                        const struct api_request *raw, const struct asker *who)
 {
@@ -194,7 +231,8 @@ static void switchover(struct api *a, const struct route *r, const struct group 
     if (read_region(g, body, "to", &e.switchover.target, who) &&
         read_reason(body, e.switchover.reason, who)) {
         name_instance(g, e.switchover.target, e.switchover.target_name);
-        request_propose(a, r, &e, who);
+        if (target_is_ready(a, g, &e, who))
+            request_propose(a, r, &e, who);
     }
     json_decref(body);
 }
@@ -233,23 +271,12 @@ static void simple(struct api *a, const struct route *r, enum entry_kind kind,
     request_propose(a, r, &e, who);
 }
 
-/* Asked again, it is as it was asked for, as with `apply`: nothing is to be committed. */
-static void pause_or_resume(struct api *a, const struct route *r, const struct group *g,
+/* Also where it is so already: a leader that was deposed and does not know it yet would
+ * confirm a pause that its successor has ended. What is committed is confirmed. */
+static void pause_or_resume(struct api *a, const struct route *r,
                             const struct api_request *raw, const struct asker *who)
 {
-    bool pause = r->kind == ROUTE_PAUSE;
-    json_t *body;
-
-    if (g->paused != pause) {
-        simple(a, r, pause ? ENTRY_PAUSE : ENTRY_RESUME, raw, who);
-        return;
-    }
-    body = request_read_body(raw, (const char *const[]){NULL}, who);
-    if (body == NULL)
-        return;
-    json_decref(body);
-    answer_json(who, 200,
-                json_pack("{s:I, s:b}", "index", (json_int_t)g->index, "changed", 0));
+    simple(a, r, r->kind == ROUTE_PAUSE ? ENTRY_PAUSE : ENTRY_RESUME, raw, who);
 }
 
 /* With its group an agent loses the word that it may let the port go, and a gate without
@@ -385,6 +412,33 @@ static const char *other_region(const struct group *g, uint8_t target)
                                   : "REGION";
 }
 
+/* To where it would be moved in good order: not recommended where that would be refused. */
+static void say_healthy(const struct api_facts *f, const struct group *g, uint8_t target,
+                        char text[ERR_TEXT_SIZE])
+{
+    uint8_t to = target;
+    char why[ERR_TEXT_SIZE];
+
+    if (to == NO_INSTANCE && g->instance_count == 2)
+        to = (uint8_t)(1 - g->active);
+    if (to != NO_INSTANCE &&
+        !switchover_may_begin(f->state, f->seen, (uint8_t)(g - f->state->groups), to,
+                              mono_now(), why, sizeof why)) {
+        text_set(text, ERR_TEXT_SIZE,
+                 "nothing is wrong with %s, where group %s is active, and %s",
+                 group_region_name(g, g->active), g->name, why);
+        return;
+    }
+    text_set(
+        text, ERR_TEXT_SIZE,
+        "nothing is wrong with %s, where group %s is active: to move it in good order, "
+        "`ringfence switchover %s --to %s`; to fence it all the same, which breaks its "
+        "connections and cannot be taken back, `ringfence failover %s "
+        "--even-if-healthy`",
+        group_region_name(g, g->active), g->name, g->name, other_region(g, target),
+        g->name);
+}
+
 /* What speaks against it before anything is begun. False: answered. */
 static bool failover_may_begin(struct api *a, const struct group *g,
                                const struct failover_ask *ask, const struct asker *who)
@@ -411,14 +465,7 @@ static bool failover_may_begin(struct api *a, const struct group *g,
     if (ask->even_if_healthy ||
         !group_is_healthy(f.state, f.seen, (uint8_t)(g - f.state->groups), mono_now()))
         return true;
-    text_set(
-        text, sizeof text,
-        "nothing is wrong with %s, where group %s is active: to move it in good order, "
-        "`ringfence switchover %s --to %s`; to fence it all the same, which breaks its "
-        "connections and cannot be taken back, `ringfence failover %s "
-        "--even-if-healthy`",
-        group_region_name(g, g->active), g->name, g->name, other_region(g, ask->target),
-        g->name);
+    say_healthy(&f, g, ask->target, text);
     request_note(a, g->name, refusal_name(REFUSE_HEALTHY), "failover", text);
     answer_error(who, 409, refusal_name(REFUSE_HEALTHY), "%s", text);
     return false;
@@ -543,8 +590,10 @@ static void of_a_group(struct api *a, const struct route *r, const struct api_re
         attach(a, r, g, raw, who);
     else if (r->kind == ROUTE_REMOVE)
         remove_group(a, r, g, raw, who);
+    else if (r->kind == ROUTE_RETRY)
+        request_retry(a, g, raw, who);
     else if (r->kind == ROUTE_PAUSE || r->kind == ROUTE_RESUME)
-        pause_or_resume(a, r, g, raw, who);
+        pause_or_resume(a, r, raw, who);
     else
         simple(a, r, ENTRY_DETACH, raw, who);
 }

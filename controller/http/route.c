@@ -21,6 +21,7 @@ static const struct {
     {ROUTE_ABORT, "POST", "/v1/runs/*/abort"},
     {ROUTE_PAUSE, "POST", "/v1/groups/*/pause"},
     {ROUTE_RESUME, "POST", "/v1/groups/*/resume"},
+    {ROUTE_RETRY, "POST", "/v1/groups/*/retry"},
     {ROUTE_DETACH, "POST", "/v1/groups/*/detach"},
     {ROUTE_ATTACH, "POST", "/v1/groups/*/attach"},
     {ROUTE_REPLACE, "POST", "/v1/controllers/*/replace"},
@@ -110,7 +111,7 @@ unsigned route_match(const char *method, const char *path, struct route *ret,
                       "paths begin with /v1/; what load balancers ask (/primary, "
                       "/read-write, /replica, /health) is answered by an agent, at `http` "
                       "of its agent.yaml or on its socket, by default "
-                      "/run/ringfence/ringfence-agent.sock",
+                      "/run/ringfence-agent/ringfence-agent.sock",
                       path);
     return 404;
 }

@@ -177,14 +177,23 @@ static json_t *probes(const struct api_facts *f, const struct group *g,
     return out;
 }
 
+bool status_lag_bytes(const struct observed_group *og, uint8_t i, uint64_t *ret_bytes)
+{
+    const struct seen_instance *seen = &og->instances[i].seen;
+
+    if (!mono_is_set(og->primary_lsn_at) || !mono_is_set(seen->at) || seen->flush_lsn == 0)
+        return false;
+    *ret_bytes = og->primary_lsn > seen->flush_lsn ? og->primary_lsn - seen->flush_lsn : 0;
+    return true;
+}
+
 static json_t *lag_bytes(const struct observed_group *og, const struct observed_instance *o)
 {
-    if (!mono_is_set(og->primary_lsn_at) || !mono_is_set(o->seen.at) ||
-        o->seen.flush_lsn == 0)
-        return json_null();
-    return json_integer(og->primary_lsn > o->seen.flush_lsn
-                            ? (json_int_t)(og->primary_lsn - o->seen.flush_lsn)
-                            : 0);
+    uint64_t bytes;
+
+    return status_lag_bytes(og, (uint8_t)(o - og->instances), &bytes)
+               ? json_integer((json_int_t)bytes)
+               : json_null();
 }
 
 /* What an agent that holds no lease reports as its margin. */
@@ -221,11 +230,12 @@ static const char *gate_name(const struct api_facts *f, uint8_t group, uint8_t i
 {
     const struct seen_instance *seen = &f->seen->groups[group].instances[i].seen;
     bool open = strcmp(seen->gate_mode, "open") == 0;
+    bool closed = strcmp(seen->gate_mode, "closed") == 0;
     int64_t margin;
 
     if (!mono_is_set(seen->at))
         return "";
-    if (open && lease_counted_out(f->state, f->seen, group, i, now))
+    if ((open || closed) && lease_counted_out(f->state, f->seen, group, i, now))
         return "closed";
     if (!report_is_fresh(f->state, f->seen, group, i, now))
         return "unknown";
@@ -280,20 +290,36 @@ static json_t *instances(const struct api_facts *f, uint8_t group, struct mono n
 }
 
 /* "Why nothing happens", and what to do: only where something might be expected to. */
-static json_t *hold(const struct api_facts *f, uint8_t group, bool suspect, struct mono now)
+static json_t *hold(const struct api_facts *f, uint8_t group, struct mono now, bool stale)
 {
     const struct group *g = &f->state->groups[group];
+    bool suspect = group_is_suspect(f->state, f->seen, group, now);
     struct explanation e;
 
     bool quiet = !suspect && g->phase == PHASE_STEADY && !g->paused;
 
+    if (stale) {
+        explain_leaderless(f->state, f->seen, group, now, f->name, e.verdict,
+                           sizeof e.verdict);
+        return json_string(e.verdict);
+    }
     if (quiet && group_is_healthy(f->state, f->seen, group, now))
         return json_string("");
     explain(f->state, f->seen, group, now, &e);
-    return json_string(quiet && !e.cause ? "" : e.verdict);
+    return json_string(quiet && !e.cause && !e.held ? "" : e.verdict);
 }
 
-static json_t *group_document(const struct api_facts *f, uint8_t group, struct mono now)
+/* Of a group in service that could not fail over: why, and what to do. */
+static json_t *unprotected(const struct api_facts *f, uint8_t group, struct mono now)
+{
+    char text[VERDICT_SIZE];
+
+    (void)group_is_unprotected(f->state, f->seen, group, now, text, sizeof text);
+    return json_string(text);
+}
+
+static json_t *group_document(const struct api_facts *f, uint8_t group, struct mono now,
+                              bool stale)
 {
     const struct group *g = &f->state->groups[group];
     bool suspect = group_is_suspect(f->state, f->seen, group, now);
@@ -303,7 +329,7 @@ static json_t *group_document(const struct api_facts *f, uint8_t group, struct m
         (json_int_t)g->epoch, "active", instance_name(g, g->active), "active_region",
         g->active < g->instance_count ? group_region_name(g, g->active) : "", "sync",
         sync_mode_name(g->policy.sync), "sync_set", members(g), "paused", (int)g->paused,
-        "hold", hold(f, group, suspect, now), "failovers", (json_int_t)g->failovers,
+        "hold", hold(f, group, now, stale), "failovers", (json_int_t)g->failovers,
         "switchovers", (json_int_t)g->switchovers, "ttl_ms",
         (json_int_t)g->policy.lease.ttl_ms);
 
@@ -311,6 +337,7 @@ static json_t *group_document(const struct api_facts *f, uint8_t group, struct m
         return NULL;
     (void)json_object_set_new(out, "lease_ttl_ms",
                               json_integer((json_int_t)status_lease_ttl_ms(g)));
+    (void)json_object_set_new(out, "unprotected", unprotected(f, group, now));
     (void)json_object_set_new(out, "run", run(g));
     (void)json_object_set_new(out, "instances", instances(f, group, now));
     return out;
@@ -331,7 +358,7 @@ json_t *status_document(const struct api_facts *f, struct mono now, uint64_t wal
     json_t *groups = json_array();
 
     for (uint8_t i = 0; i < f->state->group_count; i++)
-        (void)json_array_append_new(groups, group_document(f, i, now));
+        (void)json_array_append_new(groups, group_document(f, i, now, stale));
     wall_format(wall_ms, time);
     return json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:o, s:o, s:o}", "cluster",
                      f->cluster, "controller", f->name, "leader", name_of(f, f->leader_id),
@@ -357,7 +384,9 @@ static void mix_group(uint64_t *hash, const struct api_facts *f, uint8_t group,
                       struct mono now)
 {
     const struct group *g = &f->state->groups[group];
+    char text[VERDICT_SIZE];
 
+    mix(hash, group_is_unprotected(f->state, f->seen, group, now, text, sizeof text));
     mix(hash, g->index);
     mix(hash, (uint64_t)g->phase);
     mix(hash, group_is_suspect(f->state, f->seen, group, now));

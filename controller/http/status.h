@@ -22,11 +22,15 @@ uint64_t status_fingerprint(const struct api_facts *f, struct mono now);
 bool status_lease_margin(const struct api_facts *f, uint8_t group, uint8_t i,
                          struct mono now, int64_t *ret_ms);
 
+/* How far the instance's log is behind what was seen of the primary's. False: not known. */
+bool status_lag_bytes(const struct observed_group *og, uint8_t i, uint64_t *ret_bytes);
+
 /* That leases are granted for in this epoch: a shorter one in the policy counts from the
  * next epoch only (I4). */
 uint32_t status_lease_ttl_ms(const struct group *g);
 
-json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now);
+/* `stale` as above: the verdict begins with that. */
+json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now, bool stale);
 json_t *doctor_document(const struct api_facts *f, const char *host);
 json_t *version_document(const struct api_facts *f);
 

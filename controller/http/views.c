@@ -21,12 +21,15 @@ static const char *role_name(enum condition_role role)
     return "?";
 }
 
-json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now)
+json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now, bool stale)
 {
     struct explanation e;
     json_t *conditions = json_array();
 
     explain(f->state, f->seen, group, now, &e);
+    if (stale)
+        explain_leaderless(f->state, f->seen, group, now, f->name, e.verdict,
+                           sizeof e.verdict);
     for (unsigned i = 0; i < e.count; i++) {
         const struct condition *c = &e.list[i];
 
@@ -36,9 +39,10 @@ json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now)
                       role_name(c->role), "holds", (int)c->holds, "blocks", (int)c->blocks,
                       "value", c->value, "limit", c->limit, "remedy", c->remedy));
     }
-    return json_pack("{s:s, s:b, s:s, s:o}", "group", f->state->groups[group].name,
-                     "would_fail_over", (int)e.would_fail_over, "verdict", e.verdict,
-                     "conditions", conditions);
+    return json_pack("{s:s, s:b, s:b, s:s, s:o}", "group", f->state->groups[group].name,
+                     "stale", (int)stale, "would_fail_over",
+                     (int)(e.would_fail_over && !stale), "verdict", e.verdict, "conditions",
+                     conditions);
 }
 
 json_t *version_document(const struct api_facts *f)

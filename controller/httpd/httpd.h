@@ -43,7 +43,9 @@ typedef void http_handler(void *owner, struct http_request *req);
 
 /* Where to listen: `socket_path`, or `address` and `port`. */
 struct httpd_listen {
-    const char *socket_path; /* made with mode 0660; a dead process's one is replaced */
+    /* Made with mode 0660; a dead process's one is replaced. ERR_REFUSED: its directory is
+     * another user's, or others may write in it. */
+    const char *socket_path;
     const char *group;       /* the socket's group, by name; NULL: our own */
     const char *address;     /* numeric, v4 or v6 */
     uint16_t port;           /* 0: the kernel chooses */

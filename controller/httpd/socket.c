@@ -1,5 +1,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -130,17 +131,75 @@ static int group_of(const char *name, gid_t *ret_gid, struct err *err)
     return 0;
 }
 
+/* Where the socket is bound. Who else may write there could put a link in its place between
+ * one call of ours and the next, and have root give away what the link points at. */
+struct place {
+    int dir;
+    const char *name, *path;
+};
+
+static void place_close(struct place *p)
+{
+    if (p->dir >= 0)
+        close(p->dir);
+}
+
+static int place_check(const struct place *p, struct err *err)
+{
+    struct stat st;
+
+    if (fstat(p->dir, &st) != 0)
+        return err_errno(err, errno, "the directory of the socket %s", p->path);
+    if (st.st_uid != 0 && st.st_uid != geteuid())
+        return err_set(err, ERR_REFUSED,
+                       "the directory of the socket %s belongs to uid %u, who could put "
+                       "something else in its place: give it to uid %u, or configure "
+                       "another `socket`",
+                       p->path, st.st_uid, geteuid());
+    /* With the sticky bit others make files, and touch none that is not theirs. */
+    if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (st.st_mode & S_ISVTX) == 0)
+        return err_set(err, ERR_REFUSED,
+                       "others than its owner may write in the directory of the socket %s "
+                       "(mode %04o): `chmod go-w` it, or configure another `socket`",
+                       p->path, st.st_mode & 07777);
+    return 0;
+}
+
+static int place_open(struct place *p, const char *path, struct err *err)
+{
+    char dir[HTTPD_PATH_SIZE];
+    const char *slash = strrchr(path, '/');
+    size_t len = slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
+
+    memcpy(dir, slash == NULL ? "." : path, len == 0 ? 1 : len);
+    dir[len == 0 ? 1 : len] = '\0';
+    p->path = path;
+    p->name = slash == NULL ? path : slash + 1;
+    p->dir = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (p->dir < 0)
+        return err_errno(err, errno, "the directory of the socket %s", path);
+    return place_check(p, err);
+}
+
+/* Nothing that lies elsewhere is touched: both act on the name in the directory that was
+ * checked, and follow no link. */
+static int give_to_group(const struct place *p, gid_t gid)
+{
+    if (fchownat(p->dir, p->name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) != 0)
+        return -1;
+    return fchmodat(p->dir, p->name, SOCKET_MODE, AT_SYMLINK_NOFOLLOW);
+}
+
 /* The mode of the descriptor becomes the file's, less the umask: at no moment is it wider
  * than SOCKET_MODE. */
-static int bind_file(int fd, const char *path, const struct sockaddr_un *sa, gid_t gid,
+static int bind_file(int fd, const struct place *p, const struct sockaddr_un *sa, gid_t gid,
                      struct err *err)
 {
     if (fchmod(fd, 0600) != 0 || bind(fd, (const struct sockaddr *)sa, sizeof *sa) != 0)
-        return err_errno(err, errno, "make the socket %s", path);
-    if (chown(path, (uid_t)-1, gid) != 0 || chmod(path, SOCKET_MODE) != 0 ||
-        listen(fd, BACKLOG) != 0) {
-        err_errno(err, errno, "the socket %s", path);
-        unlink(path);
+        return err_errno(err, errno, "make the socket %s", p->path);
+    if (give_to_group(p, gid) != 0 || listen(fd, BACKLOG) != 0) {
+        err_errno(err, errno, "the socket %s", p->path);
+        (void)unlinkat(p->dir, p->name, 0);
         return err != NULL ? err->code : ERR_IO;
     }
     return 0;
@@ -151,6 +210,7 @@ static int unix_socket(struct httpd *h, const struct httpd_listen *at, int *ret_
 {
     AUTO(auto_close) int fd = -1;
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    AUTO(place_close) struct place place = {.dir = -1};
     const size_t len = strlen(at->socket_path);
     struct stat st;
     gid_t gid;
@@ -162,11 +222,13 @@ static int unix_socket(struct httpd *h, const struct httpd_listen *at, int *ret_
     memcpy(sa.sun_path, at->socket_path, len);
     status = group_of(at->group, &gid, err);
     if (status == 0)
+        status = place_open(&place, at->socket_path, err);
+    if (status == 0)
         status = clear_stale(at->socket_path, &sa, err);
     if (status == 0)
         status = new_socket(AF_UNIX, &fd, err);
     if (status == 0)
-        status = bind_file(fd, at->socket_path, &sa, gid, err);
+        status = bind_file(fd, &place, &sa, gid, err);
     if (status != 0)
         return status;
     memcpy(h->socket_path, at->socket_path, len + 1);

@@ -16,7 +16,6 @@
 #include "controller/base/auto.h"
 #include "controller/base/err.h"
 #include "controller/base/findings.h"
-#include "controller/base/findings.h"
 #include "controller/net/identity.h"
 
 struct tls;

@@ -280,14 +280,14 @@ static void free_reply(Rf__ProviderReply **reply)
 }
 
 static void say_unit(const struct step_record *r, const Rf__ProviderReply *reply,
-                     bool starting, struct findings *f)
+                     struct findings *f)
 {
     for (size_t i = 0; i < reply->n_findings; i++) {
         const Rf__Finding *found = reply->findings[i];
 
         if (strcmp(found->level, "ok") == 0)
             continue;
-        if (strcmp(found->level, "fail") == 0 && !starting)
+        if (strcmp(found->level, "fail") == 0)
             findings_error(f, "postgres", "group %s: %s", r->group, found->text);
         else
             findings_warn(f, "postgres", "group %s: %s", r->group, found->text);
@@ -295,7 +295,7 @@ static void say_unit(const struct step_record *r, const Rf__ProviderReply *reply
 }
 
 /* The provider's own look, which needs no server. */
-static void check_unit(const struct step_record *r, bool starting, struct findings *f)
+static void check_unit(const struct step_record *r, struct findings *f)
 {
     AUTO(free_reply) Rf__ProviderReply *reply = malloc(sizeof *reply);
     Rf__ServerSpec spec = RF__SERVER_SPEC__INIT;
@@ -311,11 +311,11 @@ static void check_unit(const struct step_record *r, bool starting, struct findin
     spec.start = start;
     if (provider_postgres.open(&p, &spec, NULL) == 0 &&
         provider_postgres.checks(p, checks, ARRAY_LEN(checks), reply, NULL) == 0)
-        say_unit(r, reply, starting, f);
+        say_unit(r, reply, f);
     provider_postgres.close(p);
 }
 
-void agent_check_units(const struct agent_settings *s, bool starting, struct findings *f)
+void agent_check_units(const struct agent_settings *s, struct findings *f)
 {
     static struct step_records records; /* large, and for one thread */
     AUTO(auto_close) int fd = open(s->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -326,5 +326,5 @@ void agent_check_units(const struct agent_settings *s, bool starting, struct fin
         return;
     for (uint8_t i = 0; i < records.count; i++)
         if (strncmp(records.of[i].start, "systemd:", 8) == 0)
-            check_unit(&records.of[i], starting, f);
+            check_unit(&records.of[i], f);
 }

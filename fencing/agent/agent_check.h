@@ -22,9 +22,9 @@ void agent_check_host(const struct agent_settings *s, bool starting, struct find
 void agent_check_server(const struct agent_settings *s, bool starting, struct findings *f);
 
 /* Are the units there that are to start the servers of the groups on record (`start` of
- * their files)? Errors for `--check`; at the start only warnings, since whoever mends it
- * mends a group's file, and an agent that runs shows it as the instance's problem. Runs
- * systemctl, for up to two seconds each. */
-void agent_check_units(const struct agent_settings *s, bool starting, struct findings *f);
+ * their files)? For `--check` alone: it runs systemctl, for up to a second each, and a
+ * lease that a successor is to take over runs on meanwhile. An agent that runs looks in a
+ * process beside it and shows what it finds as the instance's problem (steps.h). */
+void agent_check_units(const struct agent_settings *s, struct findings *f);
 
 #endif

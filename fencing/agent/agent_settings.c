@@ -272,7 +272,7 @@ static void set_defaults(struct agent_settings *s, const char *path)
     *s = (struct agent_settings){.driver = GATE_AUTO, .courtesy = true};
     snprintf(s->path, sizeof s->path, "%s", path);
     snprintf(s->state_dir, sizeof s->state_dir, "/var/lib/ringfence/agent");
-    snprintf(s->socket, sizeof s->socket, "/run/ringfence/ringfence-agent.sock");
+    snprintf(s->socket, sizeof s->socket, "/run/ringfence-agent/ringfence-agent.sock");
     snprintf(s->cgroup, sizeof s->cgroup, "auto");
     s->postgres = (struct agent_postgres){
         .bin_dir = "/usr/lib/postgresql/15/bin",

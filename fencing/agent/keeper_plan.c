@@ -468,6 +468,19 @@ static void note_failed(struct keeper_core *k, const struct keeper_effect *e, in
         s->retry[e->kind].ns = now.ns + (uint64_t)retry_ms(e->kind) * NS_PER_MS;
 }
 
+/* We arm for the highest epoch that we remember: what the kernel remembers beyond it was
+ * put there by an agent whose state is gone, and is not ours to overrule (I6). A detach
+ * lets the port go, gate and all (I11). */
+static void say_left_over(struct keeper_slot *s, const char *group)
+{
+    size_t used = strlen(s->problem);
+
+    text_set(s->problem + used, sizeof s->problem - used,
+             "; that gate was left in the kernel by an agent whose state_dir is gone: to "
+             "take it away, `ringfence detach %s`, then `ringfence attach %s`",
+             group, group);
+}
+
 void keeper_done(struct keeper_core *k, const struct keeper_effect *e,
                  const struct err *result, struct boot now)
 {
@@ -483,5 +496,7 @@ void keeper_done(struct keeper_core *k, const struct keeper_effect *e,
     }
     text_set(s->problem, sizeof s->problem, "%s: %s", keeper_effect_name(e->kind),
              result->text);
+    if (e->kind == KEEPER_ARM && result->code == ERR_STALE)
+        say_left_over(s, k->want.of[e->slot].group);
     note_failed(k, e, result->code, now);
 }

@@ -44,7 +44,7 @@ static const struct help_pair files[] = {
     {"/var/lib/ringfence/agent/agent.state",
      "incarnation, epochs and fence marks: never copy it to another host"},
     {"/var/lib/ringfence/agent/steps.state", "which servers and steps are this agent's"},
-    {"/run/ringfence/ringfence-agent.sock", "for `ringfence doctor`"},
+    {"/run/ringfence-agent/ringfence-agent.sock", "for `ringfence doctor`"},
     {NULL, NULL},
 };
 
@@ -97,7 +97,7 @@ static int check(const struct agent_settings *s, const struct config *config)
 
     agent_check_host(s, false, &f);
     agent_check_server(s, false, &f);
-    agent_check_units(s, false, &f);
+    agent_check_units(s, &f);
     check_certificate(s, &f);
     if (f.errors != 0)
         return EXIT_CONFIG;
@@ -107,6 +107,9 @@ static int check(const struct agent_settings *s, const struct config *config)
     return EXIT_OK;
 }
 
+/* What a start waits for here, a lease that still runs waits for: so nothing that runs a
+ * program. The start units are looked at by each group's observer, once the keeper renews.
+ */
 static int run(const struct agent_settings *s, const struct config *config)
 {
     struct config_teller teller = {config, NULL};
@@ -118,7 +121,6 @@ static int run(const struct agent_settings *s, const struct config *config)
     agent_check_host(s, true, &host);
     check_certificate(s, &host);
     agent_check_server(s, true, &server);
-    agent_check_units(s, true, &server);
     if (host.errors != 0)
         return EXIT_CONFIG;
     status = agent_run(s, server.errors == 0, &err);

@@ -121,6 +121,22 @@ static double observer_deaths(const struct keeper_view *v, const struct steps_vi
     return (double)s->observer_deaths;
 }
 
+static double checksum_failures(const struct keeper_view *v, const struct steps_view *s,
+                                struct boot now)
+{
+    (void)v;
+    (void)now;
+    return s->seen != NULL ? (double)s->seen->checksum_failures : 0;
+}
+
+static double has_problem(const struct keeper_view *v, const struct steps_view *s,
+                          struct boot now)
+{
+    (void)v;
+    (void)now;
+    return s->problem[0] != 0;
+}
+
 static const struct metric metrics[] = {
     {"lease_margin_seconds", "gauge",
      "Time until the lease ends; negative when it is over.", lease_margin},
@@ -134,6 +150,10 @@ static const struct metric metrics[] = {
     {"server_ready", "gauge", "1 if the server may be opened in this epoch.", ready},
     {"server_hung", "gauge", "1 if no canary write is accepted.", hung},
     {"replay_lag_seconds", "gauge", "Age of the last replayed commit.", replay_lag},
+    {"server_checksum_failures_total", "counter",
+     "Data page checksum failures that the server has counted.", checksum_failures},
+    {"instance_problem", "gauge", "1 while the instance has a problem, as `status` shows.",
+     has_problem},
     {"observation_age_seconds", "gauge", "Age of the last observation.", observation_age},
     {"observations_total", "counter", "Observations of the server.", observations},
     {"observer_deaths_total", "counter", "Provider processes killed or lost.",

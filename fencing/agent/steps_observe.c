@@ -65,12 +65,14 @@ static uint32_t observe_each_ms(const struct inst *i, struct mono now)
 }
 
 /* A unit that is not there is found out now, and not at 3 a.m. by the step that needs it.
- * Not while a step is under way: it has the cores. */
+ * Not while a step is under way: it has the cores. Nor before the server itself was looked
+ * at, which the leader of a group waits for after a restart. */
 static bool wants_start_look(const struct inst *i, struct mono now)
 {
     uint32_t each = i->cannot_start[0] != 0 ? START_LOOK_BAD_MS : START_LOOK_MS;
 
     return strncmp(i->a->server->start, "systemd:", 8) == 0 && !i->run.busy &&
+           mono_is_set(i->asked_at) &&
            (!mono_is_set(i->start_looked_at) ||
             mono_since_ms(i->start_looked_at, now) >= each);
 }
@@ -201,7 +203,7 @@ static void carry_over(const Rf__Observation *before, Rf__Observation *now)
     if (before == NULL || before->postmaster_pid != now->postmaster_pid ||
         before->postmaster_start_ms != now->postmaster_start_ms)
         return;
-    if (now->error[0] != 0 && now->sync_generation == 0)
+    if (now->error[0] != 0 && now->weak_commit[0] == 0 && now->sync_generation == 0)
         now->sync_generation = before->sync_generation;
     /* A step's worker looks seldom, and knows no recent rate; the observer does (I9). */
     if (now->wal_bytes_per_s == WAL_RATE_UNKNOWN &&

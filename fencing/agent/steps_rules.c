@@ -307,11 +307,36 @@ static bool watch_is_stale(const struct shrink_watch *w, const Rf__Assignment *a
     return false;
 }
 
+/* I8: a member leaves before the primary may acknowledge without it. Here it does so
+ * already (synchronous_commit was lowered), so there is nothing to wait for: until a join
+ * has found that it holds everything, no failover may count on it (I9). The look that says
+ * so has read the server's settings; what else it did not see makes no difference, nor does
+ * a primary that hangs by now. */
+static bool members_are_passed_by(const Rf__Assignment *a, const Rf__Observation *seen,
+                                  bool held)
+{
+    return held && a->role == RF__ROLE__ROLE_PRIMARY && a->opened &&
+           strcmp(a->sync_mode, "off") != 0 && seen->weak_commit[0] != 0 &&
+           seen->server == RF__SERVER_STATE__SERVER_PRIMARY;
+}
+
+static uint32_t all_members(const Rf__Assignment *a)
+{
+    uint32_t out = 0;
+
+    for (size_t i = 0; i < a->n_peers && i < SHRINK_PEERS_MAX; i++)
+        if (a->peers[i]->member)
+            out |= 1u << i;
+    return out;
+}
+
 uint32_t shrink_look(struct shrink_watch *w, const Rf__Assignment *a,
                      const Rf__Observation *seen, bool held, struct mono now)
 {
     uint32_t out = 0;
 
+    if (members_are_passed_by(a, seen, held))
+        return all_members(a);
     /* A look that failed in part may have seen no replicas because it saw nothing: a hung
      * primary must not disqualify the standby that is to replace it. */
     if (!held || a->role != RF__ROLE__ROLE_PRIMARY || !a->opened || seen->error[0] != 0 ||

@@ -138,7 +138,8 @@ enum { STANDBY_CURRENT_MS = 1500 };
 bool standby_keeps_up(const struct shrink_watch *w, const char *name, struct mono now);
 
 /* `now`: when `seen` was taken. Bit i of the answer: a->peers[i] has not flushed what the
- * primary had for shrink_after. `held`: we hold the write lease of this epoch now. */
+ * primary had for shrink_after, or the primary acknowledges without it (weak_commit).
+ * `held`: we hold the write lease of this epoch now. */
 uint32_t shrink_look(struct shrink_watch *w, const Rf__Assignment *a,
                      const Rf__Observation *seen, bool held, struct mono now);
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "controller/base/clock.h"
+#include "providers/postgres/commit.h"
 #include "providers/postgres/child.h"
 #include "providers/postgres/control.h"
 #include "providers/postgres/files.h"
@@ -91,19 +92,12 @@ static const struct setting_check setting_checks[] = {
      " 'fsync ' || current_setting('fsync') || ', full_page_writes '"
      " || current_setting('full_page_writes')",
      "both on: a lease does not bring back what a disk never had"},
-    {"synchronous_commit", "fail",
-     "SELECT coalesce(bool_and(reset_val NOT IN ('off', 'local')), true),"
-     " coalesce(min(reset_val), '') FROM pg_settings WHERE name = 'synchronous_commit'"
-     " AND source <> 'client'",
-     "on, remote_apply or remote_write in the configuration"},
     {"synchronous_commit_overrides", "fail",
      "SELECT count(*) = 0, coalesce(string_agg(coalesce(r.rolname, 'every role') || ' in '"
-     " || coalesce(d.datname, 'every database') || ': ' || c, '; '), 'none')"
-     " FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) c"
-     " LEFT JOIN pg_roles r ON r.oid = s.setrole"
-     " LEFT JOIN pg_database d ON d.oid = s.setdatabase"
-     " WHERE c IN ('synchronous_commit=off', 'synchronous_commit=local')",
-     "none: such sessions are acknowledged by a primary that stands alone"},
+     " || coalesce(d.datname, 'every database') || ': ' || c, '; '), "
+     "'none')" PG_COMMIT_LOWERED,
+     "none: such sessions are acknowledged without the standby's flush, so none joins the "
+     "sync set: ALTER ROLE or DATABASE ... RESET synchronous_commit"},
     {"wal_keep_size", "warn",
      "SELECT current_setting('wal_keep_size') <> '0' OR current_setting('archive_mode')"
      " <> 'off', current_setting('wal_keep_size')",
@@ -136,6 +130,33 @@ static void check_setting(struct pg *pg, const struct setting_check *row,
     else
         find(reply, row->check, row->level, "is: %s; wanted: %s", PQgetvalue(r, 0, 1),
              row->wanted);
+}
+
+/* With names in force a weaker value breaks what their mode promises (I8). Without, it is
+ * the owner's business in `off`, and in the other modes the agent raises it when a standby
+ * joins. */
+static void check_commit(struct pg *pg, struct mono deadline, Rf__ProviderReply *reply)
+{
+    static const char check[] = "synchronous_commit";
+    AUTO(pg_clear) PGresult *r = NULL;
+    char value[32];
+    struct err err;
+
+    if (pg_ask(&pg->main, pg_commit_effective, deadline, value, sizeof value, &err) != 0 ||
+        pg_exec(&pg->main, "SELECT current_setting('synchronous_standby_names') <> ''",
+                deadline, &r, &err) != 0) {
+        find(reply, check, "fail", "could not be read: %s", err.text);
+        return;
+    }
+    if (pg_commit_waits(value))
+        find(reply, check, "ok", "%s", value);
+    else
+        find(
+            reply, check, PQgetvalue(r, 0, 0)[0] == 't' ? "fail" : "warn",
+            "is: %s; wanted: on or remote_apply, unless the group's sync is off: "
+            "remote_write does not wait for the standby's flush, off and local for nothing "
+            "of it (the agent sets on when a standby joins)",
+            value);
 }
 
 static void check_listen(struct pg *pg, struct mono deadline, Rf__ProviderReply *reply)
@@ -211,6 +232,7 @@ static void check_settings(struct pg *pg, struct mono deadline, Rf__ProviderRepl
     find(reply, "session", "ok", "over %s", pg->spec->socket_dir);
     for (size_t i = 0; i < ARRAY_LEN(setting_checks); i++)
         check_setting(pg, &setting_checks[i], deadline, reply);
+    check_commit(pg, deadline, reply);
     check_listen(pg, deadline, reply);
     check_replication_user(pg, deadline, reply);
 }

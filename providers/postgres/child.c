@@ -182,15 +182,19 @@ int pg_run_ok(const struct pg *pg, const struct pg_tool *tool, struct mono deadl
               char **ret_output, struct err *err)
 {
     AUTO(auto_free) char *output = NULL;
-    char words[256];
+    size_t named = strlen(tool->program);
     int exit_status = 0;
+    char words[256];
+    bool skip; /* most of them say their own name */
 
     if (pg_run(pg, tool, deadline, &output, &exit_status, err) != 0)
         return err->code;
     ASSERT(output != NULL);
     if (exit_status != 0) {
         pg_last_words(output, words, sizeof words);
-        return err_set(err, ERR_REFUSED, "%s: %s (exit status %d)", tool->program, words,
+        skip = strncmp(words, tool->program, named) == 0 && words[named] == ':';
+        return err_set(err, ERR_REFUSED, "%s: %s (exit status %d)", tool->program,
+                       words + (skip ? named + 1 + strspn(words + named + 1, " ") : 0),
                        exit_status);
     }
     if (ret_output != NULL)

@@ -16,8 +16,10 @@
 
 /* Settings of every session of ours: they win over what a role or a database sets. */
 #define MAIN_OPTIONS                                                                       \
-    "-c statement_timeout=0 -c lock_timeout=0 -c synchronous_commit=local "                \
+    "-c statement_timeout=0 -c lock_timeout=0 "                                            \
     "-c default_transaction_read_only=off -c idle_session_timeout=0"
+/* Not among the options: those would hide the server's value in pg_settings (commit.c). */
+#define MAIN_COMMITS_ALONE "SET synchronous_commit = local"
 
 /* A statement gets this long even at the end of a deadline: who polls would else lose the
  * session with the last look. */
@@ -395,5 +397,14 @@ int pg_ask_lsn(struct pg_conn *c, const char *sql, struct mono deadline, uint64_
 
 int pg_main(struct pg *pg, struct mono deadline, struct err *err)
 {
-    return pg_conn_open(pg, &pg->main, MAIN_OPTIONS, deadline, err);
+    if (pg->main.ready && PQstatus(pg->main.conn) == CONNECTION_OK)
+        return 0;
+    if (pg_conn_open(pg, &pg->main, MAIN_OPTIONS, deadline, err) != 0)
+        return err->code;
+    /* A session of which it is not known whether its commits wait is none. */
+    if (pg_exec(&pg->main, MAIN_COMMITS_ALONE, deadline, NULL, err) != 0) {
+        pg_conn_close(&pg->main);
+        return err->code;
+    }
+    return 0;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controller/base/clock.h"
+#include "providers/postgres/commit.h"
 #include "providers/postgres/control.h"
 #include "providers/postgres/files.h"
 #include "providers/postgres/mark.h"
@@ -226,6 +227,11 @@ static int verify(struct pg *pg, const Rf__StepRequest *rq, struct mono deadline
         if (pg_exec(&pg->main, PG_CANARY_SQL, deadline, NULL, err) != 0)
             return err->code;
         return pg_sync_apply(pg, rq->members, rq->n_members, rq->generation, deadline, err);
+    }
+    if (rq->synchronous) {
+        pg_commit_try(pg, deadline);
+        if (pg_main(pg, deadline, err) != 0) /* the try may have cost it */
+            return err->code;
     }
     if (pg_write_once(pg, deadline, err) != 0)
         return err->code;

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "controller/base/clock.h"
+#include "providers/postgres/commit.h"
 #include "providers/postgres/control.h"
 #include "providers/postgres/files.h"
 #include "providers/postgres/mark.h"
@@ -210,6 +211,28 @@ static void take_replicas(const PGresult *r, Rf__Observation *out)
     }
 }
 
+/* I8, I9: where commits are acknowledged without the members' flush, the names that stand
+ * promise nothing, and what a member holds is not all that was acknowledged. So the look
+ * says so (its agent asks to let the members go), and knows of no generation in force (the
+ * leader has the names set again, which raises the setting). Without names nobody is
+ * promised anything: the group may be in `off`, and a join looks for itself. */
+static int look_commits(struct pg *pg, struct mono deadline, Rf__Observation *out,
+                        struct err *err)
+{
+    char text[PG_COMMIT_TEXT];
+
+    if (out->sync_names[0] == '\0')
+        return 0;
+    if (pg_commit_look(pg, deadline, text, err) != 0)
+        return err->code;
+    if (text[0] == '\0')
+        return 0;
+    provider_text(&out->weak_commit, "%s", text);
+    provider_text(&out->error, "%s", text);
+    out->sync_generation = 0;
+    return 0;
+}
+
 /* With an open session. */
 static int look_inside(struct pg *pg, const struct pg_postmaster *pm, struct mono deadline,
                        Rf__Observation *out, struct err *err)
@@ -239,7 +262,7 @@ static int look_inside(struct pg *pg, const struct pg_postmaster *pm, struct mon
     if (pg_exec(&pg->main, LOOK_REPLICAS, deadline, &replicas, err) != 0)
         return err->code;
     take_replicas(replicas, out);
-    return 0;
+    return look_commits(pg, deadline, out, err);
 }
 
 static int64_t control_changed_ns(const struct pg *pg)

@@ -81,7 +81,9 @@ struct pg {
     uint64_t role_start_ms;
     uint32_t role_timeline; /* the highest that this postmaster has shown */
     struct pg_down down;
-    unsigned bin_major; /* of bin_dir's postgres; 0: not asked yet */
+    bool commit_undrained;  /* synchronous_commit was raised; older statements may go on */
+    char commit_raised[48]; /* since then, by the server's clock; "": not in force yet */
+    unsigned bin_major;     /* of bin_dir's postgres; 0: not asked yet */
 };
 
 /* Time until `deadline`, rounded up; 0 when it has passed. */

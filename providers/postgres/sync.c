@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "controller/base/clock.h"
+#include "providers/postgres/commit.h"
 #include "providers/postgres/mark.h"
 #include "providers/postgres/names.h"
 #include "providers/postgres/observe.h"
@@ -241,13 +242,17 @@ int pg_sync_apply(struct pg *pg, char *const *members, size_t n, uint64_t genera
     AUTO(auto_free) char *names = NULL;
     struct pg_postmaster pm;
     char shown[2048];
+    bool raised = false;
 
+    if (n > 0 && pg_commit_require(pg, deadline, &raised, err) != 0)
+        return err->code;
     if (pg_names_format(members, n, &names, err) != 0 ||
         pg_ask(&pg->main, NAMES_SHOWN, deadline, shown, sizeof shown, err) != 0)
         return err->code;
     pg_postmaster_find(pg, &pm);
-    if (strcmp(shown, names) != 0 || pg_sync_record_read(pg, &pm, names) == 0) {
-        if (!only_shrinks(pg, &pm, shown, members, n) &&
+    /* What was proven while commits did not wait was proven of our own session only. */
+    if (raised || strcmp(shown, names) != 0 || pg_sync_record_read(pg, &pm, names) == 0) {
+        if ((raised || !only_shrinks(pg, &pm, shown, members, n)) &&
             block_commits(pg, members, n, generation, deadline, err) != 0)
             return err->code;
         if (pg_names_apply(pg, names, deadline, err) != 0)
@@ -336,6 +341,7 @@ int pg_step_join(struct pg *pg, const Rf__StepRequest *rq, struct mono deadline,
     AUTO(auto_free) char *before = NULL;
     struct mono restore;
     struct err second;
+    bool raised;
 
     if (rq->n_members + 1 >= PG_NAMES_MAX)
         return err_set(err, ERR_INVAL, "join: %zu members, limit %d", rq->n_members,
@@ -343,6 +349,9 @@ int pg_step_join(struct pg *pg, const Rf__StepRequest *rq, struct mono deadline,
     if (pg_name_check(rq->joining, err) != 0 ||
         pg_names_format(rq->members, rq->n_members, &before, err) != 0 ||
         pg_main(pg, deadline, err) != 0)
+        return err_wrap(err, "join");
+    /* Before any name changes: whoever is waited for in vain does not join (I8). */
+    if (pg_commit_require(pg, deadline, &raised, err) != 0)
         return err_wrap(err, "join");
     if (join(pg, rq, deadline, out, err) == 0)
         return 0;

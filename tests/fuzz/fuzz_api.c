@@ -92,6 +92,19 @@ static int on_log(void *owner, const struct audit_query *q, store_audit_reply *r
     return 0;
 }
 
+static void on_retry(void *owner, uint8_t group)
+{
+    (void)owner;
+    (void)group;
+}
+
+static void on_dry(void *owner, const struct entry *e, struct apply_result *ret)
+{
+    (void)owner;
+    (void)e;
+    *ret = (struct apply_result){.refusal = ACCEPTED};
+}
+
 static void on_reply(void *owner, unsigned status, const void *body, size_t len)
 {
     uint8_t *answers = owner;
@@ -109,6 +122,8 @@ static void once(void)
                                                .propose = on_propose,
                                                .note_refused = on_note,
                                                .want_failover = on_want,
+                                               .want_retry = on_retry,
+                                               .dry = on_dry,
                                                .forward = on_forward,
                                                .query_log = on_log};
     static char socket[64];

@@ -25,6 +25,8 @@ static void older_report(Rf__AgentReport *m)
         r->seen->looked_ns = 0;
         if (r->seen->denied[0] != 0) /* the empty string is nobody's to write to */
             r->seen->denied[0] = 0;
+        if (r->seen->weak_commit[0] != 0)
+            r->seen->weak_commit[0] = 0;
     }
 }
 

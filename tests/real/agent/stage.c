@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/stat.h>
@@ -225,6 +227,33 @@ pid_t stage_agent(struct stage *s, const char *state_dir)
     snprintf(own, sizeof own, "%s/state", s->dir);
     write_config(s, s->config, state_dir != NULL ? state_dir : own);
     return run_agent(s, NULL);
+}
+
+void stage_slow_systemctl(const struct stage *s)
+{
+    char command[512];
+
+    snprintf(command, sizeof command,
+             "printf '#!/bin/sh\\ntouch %s/asked\\nexec sleep 5\\n' > %s/systemctl && "
+             "chmod 755 %s/systemctl && "
+             "mount --bind %s/systemctl \"$(command -v systemctl)\"",
+             s->dir, s->dir, s->dir, s->dir);
+    assert_int_equal(unshare(CLONE_NEWNS), 0);
+    assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    assert_int_equal(system(command), 0);
+}
+
+bool stage_asked_systemctl(const struct stage *s)
+{
+    char path[96];
+
+    snprintf(path, sizeof path, "%s/asked", s->dir);
+    return access(path, F_OK) == 0;
+}
+
+void stage_own_systemctl(void)
+{
+    assert_int_equal(system("umount \"$(command -v systemctl)\""), 0);
 }
 
 static pid_t awaited;

@@ -47,6 +47,11 @@ void stage_kill(struct stage *s, pid_t agent, int signal);
 bool stage_log_has(const struct stage *s, const char *text);
 unsigned stage_log_count(const struct stage *s, const char *text); /* how often */
 
+/* From here on `systemctl` takes five seconds, in this process's mounts; and was it run? */
+void stage_slow_systemctl(const struct stage *s);
+bool stage_asked_systemctl(const struct stage *s);
+void stage_own_systemctl(void); /* the host's again */
+
 /* Run the loop until `until` holds; fails the test after STAGE_WAIT_MS. */
 typedef bool stage_condition(const struct stage *s);
 void stage_until(struct stage *s, stage_condition *until, const char *what);

@@ -428,6 +428,34 @@ static void a_start_unit_that_is_not_there_is_reported(void **state)
     assert_string_equal(stage_report(&stage)->problem, "");
 }
 
+/* Whatever systemctl takes: a successor takes over the lease first, and the unit is looked
+ * at beside its renewals. With one look of a second before, three groups' leases were over.
+ */
+static void a_slow_systemctl_delays_no_take_over(void **state)
+{
+    static char unit[] = "systemd:rf-slow";
+    struct stage_assignment a;
+
+    (void)state;
+    start();
+    stage_assignment(&stage, &a, RF__ROLE__ROLE_PRIMARY, 1);
+    a.server.start = unit;
+    stage_assign(&stage, &a, NULL);
+    stage_until(&stage, is_unfit, "the unit that is not there");
+    stage_kill(&stage, agent, SIGKILL);
+    stage_slow_systemctl(&stage);
+    seen = stage.hellos;
+    start();
+    assert_false(stage_asked_systemctl(&stage));
+    seen = stage.renews;
+    stage_assign(&stage, &a, NULL);
+    stage_until(&stage, stage_asked_systemctl, "a look at the unit");
+    stage_until(&stage, has_renewed, "renewals");
+    stage_kill(&stage, agent, SIGKILL);
+    agent = 0;
+    stage_own_systemctl();
+}
+
 /* Garbage, a frame that only agents may send, half a message: the stream ends, nothing is
  * acted upon, the agent comes back. */
 static void garbage_ends_the_stream_only(void **state)
@@ -546,6 +574,7 @@ int main(void)
         ON_STAGE(a_step_that_fails_says_why),
         ON_STAGE(a_full_state_dir_is_reported),
         ON_STAGE(a_start_unit_that_is_not_there_is_reported),
+        ON_STAGE(a_slow_systemctl_delays_no_take_over),
         ON_STAGE(garbage_ends_the_stream_only),
         ON_STAGE(who_says_nothing_keeps_nobody_out),
         ON_STAGE(a_second_agent_ends_with_a_clear_error),

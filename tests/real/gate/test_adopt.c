@@ -142,6 +142,37 @@ static void a_live_port_is_adopted_without_a_gap(void **state)
     (void)close(listener);
 }
 
+/* An agent that lost its memory begins at epoch 1 over a gate that remembers 5: it never
+ * opens that one, and a detach takes it out of the kernel. */
+static void a_gate_of_a_forgotten_life_is_let_go(void **state)
+{
+    struct gate *gate = lab_gate(GATE_BPF, "east", false);
+    const struct gate_lease first = {
+        .epoch = 1, .mode = GATE_OPEN, .deadline = {boot_now().ns + 60000ull * NS_PER_MS}};
+    struct err err;
+    uint16_t port;
+    const int listener = lab_listen(AF_INET, &port);
+    struct lab_pair pair;
+
+    (void)state;
+    assert_int_equal(gate_manage(gate, port, NULL, 0, &err), 0);
+    (void)lab_open(gate, port, 5, 50);
+    gate_free(gate); /* it stays in the kernel */
+    gate = lab_gate(GATE_BPF, "east", false);
+    assert_int_equal(gate_manage(gate, port, NULL, 0, &err), 0);
+    assert_int_equal(gate_arm(gate, port, &first, GATE_REOPEN, &err), ERR_STALE);
+    assert_non_null(strstr(err.text, "epoch 1 is older than the gate's 5"));
+    assert_int_equal(gate_unmanage(gate, port, &err), 0);
+    assert_int_equal(gate_manage(gate, port, NULL, 0, &err), 0);
+    assert_int_equal(lab_call(NULL, "127.0.0.1", port, LAB_SILENCE_MS), -ETIMEDOUT);
+    assert_int_equal(gate_arm(gate, port, &first, GATE_REOPEN, &err), 0);
+    pair = lab_connect(listener, NULL, "127.0.0.1", port);
+    assert_true(lab_echo(&pair, LAB_ANSWER_MS));
+    assert_int_equal(gate_detach(gate, &err), 0);
+    lab_hang_up(&pair);
+    (void)close(listener);
+}
+
 static void hold_a_gate(void *arg) { (void)lab_gate(GATE_BPF, arg, false); }
 
 static int try_open(const char *agent, const char *cgroup, struct err *err)
@@ -297,6 +328,7 @@ int main(void)
         cmocka_unit_test(a_restart_is_not_noticed),
         cmocka_unit_test(what_cannot_be_adopted_is_replaced_closed),
         cmocka_unit_test(a_live_port_is_adopted_without_a_gap),
+        cmocka_unit_test(a_gate_of_a_forgotten_life_is_let_go),
         cmocka_unit_test(overlapping_gates_are_refused),
         cmocka_unit_test(bad_configurations_are_refused),
         cmocka_unit_test(a_fallback_is_never_silent),

@@ -369,11 +369,37 @@ static void a_port_in_use_is_told(void **state)
     assert_int_equal(result->seen->server, RF__SERVER_STATE__SERVER_DOWN);
 }
 
+/* I9: alone in its set a primary acknowledges what is on its disk. In `off` the setting is
+ * the owner's. */
+static void alone_it_commits_to_its_disk(void **state)
+{
+    static const char *const wanted[] = {"off", "on"};
+    struct world *w = *state;
+    char conf[200], value[256];
+
+    snprintf(conf, sizeof conf, "%s/postgresql.conf", w->east.data);
+    append_line(conf, "synchronous_commit = off");
+    for (int synchronous = 0; synchronous <= 1; synchronous++) {
+        struct step s = step_make(RF__STEP_KIND__STEP_LEAD, 10000);
+        AUTO(result_free) Rf__StepResult *result = NULL;
+        PGconn *c;
+
+        s.request.synchronous = synchronous != 0;
+        result = step_do(&w->east, &s);
+        ASSERT_OK(result);
+        c = client(&w->east);
+        client_ask(c, "SHOW synchronous_commit", value);
+        PQfinish(c);
+        assert_string_equal(value, wanted[synchronous]);
+    }
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, world_begin, world_end)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(alone_it_commits_to_its_disk),
         T(a_server_that_is_down_starts_and_leads),
         T(a_standby_leads_quickly),
         T(blocking_names_hold_a_rogue_until_it_leads),

@@ -10,6 +10,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <poll.h>
+
 #include <cmocka.h>
 
 #include "controller/base/clock.h"
@@ -114,6 +116,7 @@ static void the_control_file_of_a_server_that_stays_down_is_read_once(void **sta
     AUTO(see_free) Rf__Observation *read = NULL;
     AUTO(see_free) Rf__Observation *kept = NULL;
     AUTO(see_free) Rf__Observation *changed = NULL;
+    AUTO(see_free) Rf__Observation *gone = NULL;
     char tools[128];
 
     snprintf(tools, sizeof tools, "%s/tools", w->dir);
@@ -131,6 +134,13 @@ static void the_control_file_of_a_server_that_stays_down_is_read_once(void **sta
     assert_int_equal(run("touch %s/global/pg_control", w->east.data), 0);
     changed = see(&w->east, false);
     assert_int_equal(changed->server, RF__SERVER_STATE__SERVER_UNKNOWN);
+    assert_int_equal(run("mkdir -m 755 %s && ln -s %s/p* %s && rm %s/global/pg_control",
+                         tools, w->bin, tools, w->east.data),
+                     0);
+    gone = see(&w->east, false);
+    assert_int_equal(gone->server, RF__SERVER_STATE__SERVER_UNKNOWN);
+    assert_non_null(strstr(gone->error, "pg_controldata: error: could not open file"));
+    assert_null(strstr(gone->error, "pg_controldata: pg_controldata")); /* once is enough */
 }
 
 /* Both roles, with all that decisions are taken on. */
@@ -441,8 +451,8 @@ static void the_doctor_finds_what_is_wrong(void **state)
 
     lead(&w->east);
     c = client(&w->east);
-    assert_true(
-        client_run(c, "CREATE ROLE app; ALTER ROLE app SET synchronous_commit = local"));
+    assert_true(client_run(
+        c, "CREATE ROLE app LOGIN; ALTER ROLE app SET synchronous_commit = local"));
     PQfinish(c);
     rf__provider_reply__init(reply);
     assert_int_equal(provider_postgres.checks(w->east.observer, checks, 3, reply, NULL), 0);
@@ -460,6 +470,41 @@ static void the_doctor_finds_what_is_wrong(void **state)
     for (size_t i = 0; i < reply->n_findings; i++)
         assert_null(strstr(reply->findings[i]->text, "could not be read"));
     rf__provider_reply__free_unpacked(reply, NULL);
+}
+
+/* It names the server's value, not that of the agent's own sessions; `remote_write` does
+ * not wait for the standby's flush. */
+static void the_doctor_sees_a_weaker_commit(void **state)
+{
+    static const char *const rows[][3] = {
+        {"off", "", "warn"},  {"remote_write", "", "warn"}, {"remote_write", "x", "fail"},
+        {"off", "x", "fail"}, {"remote_apply", "x", "ok"},
+    };
+    static char settings[] = "settings";
+    char *checks[] = {settings};
+    struct world *w = *state;
+    char sql[120];
+
+    lead(&w->east);
+    for (size_t i = 0; i < 5; i++) {
+        Rf__ProviderReply *reply = malloc(sizeof *reply);
+        PGconn *c = client(&w->east);
+
+        snprintf(sql, sizeof sql, "ALTER SYSTEM SET synchronous_commit = %s", rows[i][0]);
+        assert_true(client_run(c, sql));
+        snprintf(sql, sizeof sql, "ALTER SYSTEM SET synchronous_standby_names = '%s'",
+                 rows[i][1]);
+        assert_true(client_run(c, sql));
+        assert_true(client_run(c, "SELECT pg_reload_conf()"));
+        PQfinish(c);
+        poll(NULL, 0, 100); /* until every session has been told */
+        rf__provider_reply__init(reply);
+        assert_int_equal(provider_postgres.checks(w->east.observer, checks, 1, reply, NULL),
+                         0);
+        if (strcmp(level_of(reply, "synchronous_commit"), rows[i][2]) != 0)
+            fail_msg("row %zu: %s", i, level_of(reply, "synchronous_commit"));
+        rf__provider_reply__free_unpacked(reply, NULL);
+    }
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, world_begin, world_end)
@@ -482,6 +527,7 @@ int main(void)
         T(a_refused_login_is_not_hung),
         T(a_stale_pid_file_is_not_a_server),
         T(a_server_started_by_hand_is_seen),
+        T(the_doctor_sees_a_weaker_commit),
         T(the_doctor_finds_what_is_wrong),
     };
 

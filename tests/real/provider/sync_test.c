@@ -199,15 +199,207 @@ static void a_star_is_refused(void **state)
     assert_string_equal(result->seen->sync_names, "");
 }
 
+/* --- a server that acknowledges without waiting (I8, I9)
+ * ---------------------------------- */
+
+/* As an administrator does in the server's file. */
+static void set_in_file(struct node *n, const char *line)
+{
+    char conf[200];
+    PGconn *c = client(n);
+
+    snprintf(conf, sizeof conf, "%s/postgresql.conf", n->data);
+    append_line(conf, line);
+    assert_true(client_run(c, "SELECT pg_reload_conf()"));
+    PQfinish(c);
+}
+
+static void shown_to_a_client(struct node *n, const char *wanted)
+{
+    char value[256];
+    PGconn *c = client(n);
+
+    client_ask(c, "SHOW synchronous_commit", value);
+    assert_string_equal(value, wanted);
+    PQfinish(c);
+}
+
+/* A join whose commits are acknowledged without the standby's flush is none. */
+static void a_join_makes_commits_wait(void **state)
+{
+    static const char *const weaker[] = {"off", "local", "remote_write"};
+    struct world *w = *state;
+    char line[64];
+
+    pair(w);
+    for (size_t i = 0; i < 3; i++) {
+        struct step out = step_make(RF__STEP_KIND__STEP_SYNC, 3000);
+        AUTO(result_free) Rf__StepResult *result = NULL;
+        PGconn *c = client(&w->east);
+
+        assert_true(client_run(c, "ALTER SYSTEM RESET synchronous_commit"));
+        PQfinish(c);
+        snprintf(line, sizeof line, "synchronous_commit = %s", weaker[i]);
+        set_in_file(&w->east, line);
+        /* In `off` it is the owner's. */
+        out.request.synchronous = false;
+        result = step_do(&w->east, &out);
+        ASSERT_OK(result);
+        shown_to_a_client(&w->east, weaker[i]);
+        join(&w->east, &w->west);
+        shown_to_a_client(&w->east, "on");
+    }
+    signal_all(&w->west, SIGSTOP);
+    {
+        PGconn *c = client(&w->east);
+
+        assert_false(client_write(&c, 1, 300));
+    }
+    signal_all(&w->west, SIGCONT);
+}
+
+static void stronger_stays(void **state)
+{
+    struct world *w = *state;
+
+    pair(w);
+    set_in_file(&w->east, "synchronous_commit = remote_apply");
+    join(&w->east, &w->west);
+    shown_to_a_client(&w->east, "remote_apply");
+}
+
+static void lowered_later(struct world *w, const char *sql)
+{
+    PGconn *c = client(&w->east);
+
+    assert_true(client_run(c, sql));
+    assert_true(client_run(c, "SELECT pg_reload_conf()"));
+    PQfinish(c);
+}
+
+/* The look says so, the names that stand mean nothing meanwhile (generation 0), and the
+ * step that sets them puts the setting right. */
+static void a_setting_that_was_lowered_is_seen_and_mended(void **state)
+{
+    struct world *w = *state;
+    struct step s = step_make(RF__STEP_KIND__STEP_SYNC, 5000);
+    AUTO(see_free) Rf__Observation *before = NULL;
+    AUTO(see_free) Rf__Observation *weak = NULL;
+    AUTO(see_free) Rf__Observation *after = NULL;
+    AUTO(result_free) Rf__StepResult *result = NULL;
+
+    pair(w);
+    join(&w->east, &w->west);
+    before = see(&w->east, false);
+    assert_string_equal(before->weak_commit, "");
+    assert_true(before->sync_generation != 0);
+    lowered_later(w, "ALTER SYSTEM SET synchronous_commit = remote_write");
+    weak = see(&w->east, false);
+    print_message("%s\n", weak->weak_commit);
+    assert_non_null(strstr(weak->weak_commit, "synchronous_commit is remote_write"));
+    assert_non_null(strstr(weak->error, "synchronous_commit is remote_write"));
+    assert_true(weak->sync_generation == 0);
+    step_add_member(&s, &w->west);
+    result = step_do(&w->east, &s);
+    ASSERT_OK(result);
+    after = see(&w->east, false);
+    assert_string_equal(after->weak_commit, "");
+    assert_true(after->sync_generation == s.request.generation);
+    shown_to_a_client(&w->east, "on");
+}
+
+/* What a role or a database sets outweighs what the agent can set: it says who, and the
+ * SQL that mends it. */
+static void what_a_role_lowers_lets_nobody_join(void **state)
+{
+    struct world *w = *state;
+    struct step s = step_make(RF__STEP_KIND__STEP_JOIN, 3000);
+    AUTO(result_free) Rf__StepResult *result = NULL;
+    AUTO(see_free) Rf__Observation *weak = NULL;
+
+    pair(w);
+    lowered_later(w,
+                  "CREATE ROLE app LOGIN; ALTER ROLE app SET synchronous_commit = FALSE");
+    step_add_member(&s, &w->west);
+    result = step_do(&w->east, &s);
+    assert_int_equal(result->outcome, RF__STEP_OUTCOME__OUTCOME_FAILED);
+    print_message("%s\n", result->text);
+    assert_non_null(strstr(result->text, "ALTER ROLE app RESET synchronous_commit"));
+    assert_string_equal(result->seen->sync_names, "");
+    lowered_later(w, "ALTER ROLE app RESET synchronous_commit");
+    join(&w->east, &w->west);
+    lowered_later(w, "ALTER DATABASE postgres SET synchronous_commit = local");
+    weak = see(&w->east, false);
+    print_message("%s\n", weak->weak_commit);
+    assert_non_null(
+        strstr(weak->weak_commit, "ALTER DATABASE postgres RESET synchronous_commit"));
+}
+
+/* The command line outweighs it too. */
+static void what_the_command_line_lowers_lets_nobody_join(void **state)
+{
+    struct world *w = *state;
+    struct step s = step_make(RF__STEP_KIND__STEP_JOIN, 3000);
+    AUTO(result_free) Rf__StepResult *result = NULL;
+    struct err err;
+
+    snprintf(w->east.options, sizeof w->east.options, "-c synchronous_commit=off");
+    provider_postgres.close(
+        w->east.provider); /* it has a copy of what it was opened with */
+    assert_int_equal(provider_postgres.open(&w->east.provider, &w->east.spec, &err), 0);
+    pair(w);
+    step_add_member(&s, &w->west);
+    result = step_do(&w->east, &s);
+    assert_int_equal(result->outcome, RF__STEP_OUTCOME__OUTCOME_FAILED);
+    print_message("%s\n", result->text);
+    assert_non_null(strstr(result->text, "command line"));
+    assert_string_equal(result->seen->sync_names, "");
+}
+
+/* A statement that began before the setting was raised commits as it began. */
+static void a_statement_from_before_is_waited_for(void **state)
+{
+    struct world *w = *state;
+    struct step s = step_make(RF__STEP_KIND__STEP_JOIN, 1500);
+    AUTO(result_free) Rf__StepResult *result = NULL;
+    PGconn *c;
+
+    pair(w);
+    set_in_file(&w->east, "synchronous_commit = off");
+    c = client(&w->east);
+    assert_int_equal(
+        PQsendQuery(c, "INSERT INTO rows SELECT 1 FROM (SELECT pg_sleep(4)) s"), 1);
+    PQflush(c);
+    poll(NULL, 0, 200);
+    step_add_member(&s, &w->west);
+    result = step_do(&w->east, &s);
+    assert_int_equal(result->outcome, RF__STEP_OUTCOME__OUTCOME_FAILED);
+    print_message("%s\n", result->text);
+    assert_non_null(strstr(result->text, "began before"));
+    PQclear(PQgetResult(c));
+    PQfinish(c);
+    join(&w->east, &w->west);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, world_begin, world_end)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(after_a_join_commits_wait),           T(a_stopped_checkpointer_lets_nobody_join),
-        T(a_slow_checkpointer_delays_the_join), T(a_frozen_standby_does_not_join),
-        T(without_members_writes_go_on),        T(members_that_are_away_are_waited_for),
-        T(syncing_twice_is_harmless),           T(a_star_is_refused),
+        T(after_a_join_commits_wait),
+        T(a_stopped_checkpointer_lets_nobody_join),
+        T(a_slow_checkpointer_delays_the_join),
+        T(a_frozen_standby_does_not_join),
+        T(without_members_writes_go_on),
+        T(members_that_are_away_are_waited_for),
+        T(syncing_twice_is_harmless),
+        T(a_star_is_refused),
+        T(a_join_makes_commits_wait),
+        T(stronger_stays),
+        T(a_setting_that_was_lowered_is_seen_and_mended),
+        T(what_a_role_lowers_lets_nobody_join),
+        T(what_the_command_line_lowers_lets_nobody_join),
+        T(a_statement_from_before_is_waited_for),
     };
 
     return cmocka_run_group_tests(tests, world_group_setup, world_group_teardown);

@@ -382,6 +382,29 @@ static void a_refused_write_is_no_closed_gate(void **state)
     assert_int_equal(w.k.slots[0].gate.mode, GATE_OPEN);
 }
 
+/* What nobody who is alive remembers: it is not opened, and the way out is said. */
+static void a_left_over_gate_says_how_it_goes(void **state)
+{
+    (void)state;
+    for (int stale = 0; stale < 2; stale++) {
+        struct keeper_ack ack;
+        struct world w;
+
+        start(&w);
+        assign(&w, primary(3));
+        serve(&w, KEEPER_SERVER_PRIMARY, 3);
+        run(&w);
+        w.gate_code = stale ? ERR_STALE : ERR_IO;
+        ack = answer(&w, 3, true);
+        (void)keeper_ack(&w.k, &ack, w.now);
+        run(&w);
+        assert_non_null(find(&w, KEEPER_ARM));
+        assert_int_equal(strstr(w.k.slots[0].problem, "`ringfence detach orders`, then "
+                                                      "`ringfence attach orders`") != NULL,
+                         stale);
+    }
+}
+
 /* Unanswered until any controller has answered the last renewal. */
 static void unanswered_renewals_are_known(void **state)
 {
@@ -447,6 +470,7 @@ int main(void)
         cmocka_unit_test(demotion_closes_before_the_disk),
         cmocka_unit_test(a_late_write_reopens_only_with_a_fresh_lease),
         cmocka_unit_test(a_refused_write_is_no_closed_gate),
+        cmocka_unit_test(a_left_over_gate_says_how_it_goes),
         cmocka_unit_test(unanswered_renewals_are_known),
         cmocka_unit_test(a_failed_detach_voids_the_trial),
     };

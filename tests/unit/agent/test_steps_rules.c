@@ -512,6 +512,18 @@ static void doubtful_looks_let_nobody_go(void **state)
     }
 }
 
+/* I8, I9: they lack what was acknowledged without them, also when it hangs by now. */
+static void members_that_are_not_waited_for_go_at_once(void **state)
+{
+    Rf__Assignment a = assignment(P, 3);
+    Rf__Observation o = primary_seen(2000, "orders_pg-west_3", 2000);
+    (void)state;
+    o.weak_commit = o.error = wire_text("synchronous_commit is off");
+    o.canary = RF__CANARY_STATE__CANARY_HUNG;
+    assert_int_equal(shrink_look(&(struct shrink_watch){0}, &a, &o, false, at(0)), 0);
+    assert_int_equal(shrink_look(&(struct shrink_watch){0}, &a, &o, true, at(0)), 1);
+}
+
 /* A standby that was let go since it does not flush is not waited for again until it does,
  * whatever the leader has heard of it. */
 static void nobody_waits_for_one_who_does_not_keep_up(void **state)
@@ -579,6 +591,7 @@ int main(void)
         cmocka_unit_test(a_replica_keeps_within_max_lag),
         cmocka_unit_test(trouble_is_told_apart_by_its_words),
         cmocka_unit_test(a_silent_member_is_let_go_in_time),
+        cmocka_unit_test(members_that_are_not_waited_for_go_at_once),
         cmocka_unit_test(doubtful_looks_let_nobody_go),
         cmocka_unit_test(nobody_waits_for_one_who_does_not_keep_up),
     };

@@ -54,6 +54,7 @@ static const struct request_row requests[] = {
     {{"abort", "77"}, "POST /v1/runs/77/abort", ""},
     {{"pause", "orders"}, "POST /v1/groups/orders/pause", ""},
     {{"resume", "orders"}, "POST /v1/groups/orders/resume", ""},
+    {{"retry", "orders"}, "POST /v1/groups/orders/retry", ""},
     {{"detach", "orders"}, "POST /v1/groups/orders/detach", ""},
     {{"attach", "orders"}, "POST /v1/groups/orders/attach", "{}"},
     {{"attach", "orders", "--active", "west"},
@@ -264,6 +265,8 @@ static const struct answer_row answers[] = {
      CLI_NO,
      "wrong-phase: is detached\n"},
     {{"why", "g"}, FAKE_ANSWER, 404, ERROR("unknown-group", "no g"), CLI_NO, "no g\n"},
+    {{"why", "g"}, FAKE_ANSWER, 503, "{}", CLI_UNREACHABLE, "answered with status 503"},
+    {{"why", "g"}, FAKE_ANSWER, 200, "oops", CLI_UNREACHABLE, "the answer is not JSON"},
     {{"pause", "g"},
      FAKE_ANSWER,
      400,
@@ -437,7 +440,7 @@ static void test_nobody_there(void **unused)
 /* A controller without a leader shows what it last knew, and the status says that. */
 static void test_stale_status(void **unused)
 {
-    AUTO(outcome_free) struct outcome o = {0};
+    AUTO(outcome_free) struct outcome o = {0}, why = {0};
 
     (void)unused;
     server.end = FAKE_ANSWER;
@@ -447,6 +450,10 @@ static void test_stale_status(void **unused)
     o = run(WORDS("status"));
     assert_int_equal(o.exit, CLI_UNREACHABLE);
     assert_non_null(strstr(o.out, "!! STALE: controller east knows no leader"));
+    server.body = "{\"group\": \"g\", \"verdict\": \"no leader\", \"conditions\": []}";
+    why = run(WORDS("why", "g"));
+    assert_int_equal(why.exit, CLI_UNREACHABLE);
+    assert_non_null(strstr(why.out, "no leader"));
 }
 
 /* Every command has help, and the man page names every command and option. */

@@ -57,8 +57,15 @@ static const struct trail_row trail[] = {
      "fence-begin  failover of epoch 1 [silent-holder]"},
     {"proof", "proof-by-expiry", "pg-east proven by lease-expiry", "accepted",
      "proof        pg-east proven by lease-expiry [proof-by-expiry]"},
-    {"step-start", "crash-restarts-here", "pg-east begins lead (restart)", "accepted",
-     "step-start   pg-east begins lead (restart) [crash-restarts-here]"},
+    {"step-end", "record-outcome", "pg-west: follow failed: no room", "accepted",
+     "step-end     pg-west: follow failed again, as before [record-outcome]"},
+    {"step-end", "record-outcome", "pg-west: follow failed: no room at all", "accepted",
+     "step-end     pg-west: follow failed: no room at all [record-outcome]"},
+    {"step-start", "crash-restarts-here", "pg-east is down: begins lead (restart)",
+     "accepted",
+     "step-start   pg-east is down: begins lead (restart) [crash-restarts-here]"},
+    {"step-end", "record-outcome", "pg-east runs again: lead (restart) done", "accepted",
+     "step-end     pg-east runs again: lead (restart) done [record-outcome]"},
     {"step-end", "record-outcome", "pg-west: follow done: 12 bytes kept", "accepted",
      "step-end     pg-west: follow done: 12 bytes kept [record-outcome]"},
     {"a-new-kind", "x", "y", "accepted", "a-new-kind   y [x]"},
@@ -105,13 +112,13 @@ static void test_log_in_short(void **unused)
     assert_int_equal(o.exit, CLI_OK);
     make_told(told, sizeof told, 0, "");
     assert_string_equal(o.out, told);
-    all = run(WORDS("log", "--json", "-n", "15"));
+    all = run(WORDS("log", "--json", "-n", "18"));
     for (const char *line = all.out; (line = strchr(line, '\n')) != NULL; line++)
         lines++;
     assert_int_equal(lines, ARRAY_LEN(trail));
     assert_non_null(strstr(all.out, "\"kind\":\"renew\""));
     last = run(WORDS("log", "-n", "2"));
-    make_told(told, sizeof told, 12, "orders  ");
+    make_told(told, sizeof told, 15, "orders  ");
     assert_string_equal(last.out, told);
 }
 

@@ -35,15 +35,21 @@ static const char status[] =
     "\"controllers\": [{\"name\": \"east\", \"region\": \"east\", \"id\": 1, \"role\": "
     "\"follower\", \"up\": true, \"caught_up\": false, \"version\": \"0.1.0\"},"
     "{\"name\": \"witness\", \"region\": \"witness\", \"id\": 3, \"role\": \"leader\", "
-    "\"up\": true, \"caught_up\": true, \"version\": \"0.1.0\"}],"
-    "\"agents\": [{\"name\": \"pg-east\", \"region\": \"east\", \"address\": \"10.0.1.2\", "
+    "\"up\": true, \"caught_up\": true, \"version\": \"0.1.0\"},"
+    "{\"name\": \"west\", \"region\": \"west\", \"id\": 2, \"role\": \"follower\", "
+    "\"up\": false, \"caught_up\": false, \"version\": \"0.1.0\"}],"
+    "\"agents\": [{\"name\": \"pg-west\", \"region\": \"west\", \"address\": "
+    "\"10.0.2.2\", \"connected\": false, \"via\": \"\", \"heard_ms\": 12000, \"lives\": 1, "
+    "\"version\": \"0.1.0\"},"
+    "{\"name\": \"pg-east\", \"region\": \"east\", \"address\": \"10.0.1.2\", "
     "\"connected\": true, \"via\": \"east\", \"heard_ms\": 12, \"lives\": 1, \"version\": "
     "\"0.1.0\"}],"
     "\"groups\": [{\"name\": \"orders\", \"phase\": \"steady\", \"suspect\": true, "
     "\"epoch\": "
     "4, \"active\": \"pg-east\", \"active_region\": \"east\", \"sync\": \"required\", "
     "\"sync_set\": [\"pg-east\", \"pg-west\"], \"paused\": true, \"hold\": \"paused by an "
-    "operator\", \"failovers\": 1, \"switchovers\": 0, \"ttl_ms\": 1000,"
+    "operator\", \"unprotected\": \"nobody could take over: pg-west: disk\", "
+    "\"failovers\": 1, \"switchovers\": 0, \"ttl_ms\": 1000,"
     "\"run\": {\"id\": 77, \"kind\": \"failover\", \"result\": \"done\", \"from\": "
     "\"pg-west\", \"to\": \"pg-east\", \"epoch_before\": 3, \"epoch_after\": 4, \"rule\": "
     "\"silent-holder\", \"reason\": \"\", \"proof\": \"lease-expiry\", "
@@ -70,13 +76,20 @@ static const char status_text[] =
     "CONTROLLER  REGION   ROLE      LINK  LOG      VERSION\n"
     "east        east     follower  up    BEHIND   0.1.0\n"
     "witness     witness  leader    up    current  0.1.0\n"
+    "west        west     follower  DOWN  BEHIND   0.1.0\n"
+    "!! controller west is DOWN: start ringfenced there, or mend the way to it (`ringfence "
+    "doctor` says who reaches whom)\n"
     "\n"
     "AGENT    REGION  ADDRESS   LINK  VIA   HEARD  LIVES  VERSION\n"
+    "pg-west  west    10.0.2.2  DOWN  -     12s    1      0.1.0\n"
     "pg-east  east    10.0.1.2  up    east  12ms   1      0.1.0\n"
+    "!! agent pg-west (10.0.2.2) is DOWN: start ringfence-agent there, or mend its way to "
+    "the controllers\n"
     "\n"
     "GROUP orders   steady, SUSPECTED, PAUSED   epoch 4   active east (pg-east)\n"
     "  sync required, set {pg-east,pg-west}   ttl 1s   failovers 1, switchovers 0\n"
     "  !! HELD: paused by an operator\n"
+    "  !! NO FAILOVER POSSIBLE: nobody could take over: pg-west: disk\n"
     "  last run 77: failover, pg-west -> pg-east, epoch 3 -> 4, rule silent-holder, proof "
     "lease-expiry, lost - (forecast 0)\n"
     "  !! pg-west: disk is full\n"
@@ -233,6 +246,7 @@ static void test_step_over(void **unused)
 static void test_step_again(void **unused)
 {
 #define AGAIN(more)                                                                        \
+    "\"name\": \"orders\", "                                                               \
     "\"instances\": [{\"name\": \"w\", \"step\": {\"kind\": \"lead\", \"state\": "         \
     "\"failed\", \"text\": \"no room\"" more "}}]"
     AUTO(auto_free) char *never = shown_group(AGAIN(", \"retry_ms\": null"));
@@ -242,8 +256,8 @@ static void test_step_again(void **unused)
 
     (void)unused;
     assert_non_null(strstr(never, "!! w: step lead failed: no room\n"));
-    assert_non_null(
-        strstr(later, "!! w: step lead failed (5 times; again in 12s): no room\n"));
+    assert_non_null(strstr(later, "!! w: step lead failed (5 times; again in 12s, now by "
+                                  "`ringfence retry orders`): no room\n"));
     assert_non_null(strstr(now, "!! w: step lead failed (again now): no room\n"));
 }
 
@@ -344,20 +358,20 @@ static void test_why(void **unused)
 
     (void)unused;
     assert_string_equal(
-        out, "group orders: an automatic failover would not begin now\n"
-             "  STATE      CONDITION          VALUE   LIMIT\n"
-             "  permits    lease counted out  1020ms  1020ms\n"
-             "  BLOCKS     cooldown           3min    10min\n"
-             "  no cause   server-down        -       -\n"
-             "  CAUSE      server-hung        -       -\n"
-             "  ready      candidate-a        -       -\n"
-             "  NOT READY  candidate-b        -       -\n"
-             "  not asked  proof-a            -       -\n"
-             "  proven     proof-b            -       -\n"
-             "  BLOCKS     proof-c            -       -\n"
-             "permits: a failover needs it, and has it; BLOCKS: keeps one from beginning;\n"
-             "no cause: no reason for one; CAUSE: a reason; not asked: does not count now\n"
-             "verdict: held by cooldown\n");
+        out,
+        "group orders: held by cooldown\n"
+        "  STATE      CONDITION          VALUE   LIMIT\n"
+        "  permits    lease counted out  1020ms  1020ms\n"
+        "  BLOCKS     cooldown           3min    10min\n"
+        "  no cause   server-down        -       -\n"
+        "  CAUSE      server-hung        -       -\n"
+        "  ready      candidate-a        -       -\n"
+        "  NOT READY  candidate-b        -       -\n"
+        "  not asked  proof-a            -       -\n"
+        "  proven     proof-b            -       -\n"
+        "  BLOCKS     proof-c            -       -\n"
+        "permits: a failover needs it, and has it; BLOCKS: keeps one from beginning;\n"
+        "no cause: no reason for one; CAUSE: a reason; not asked: does not count now\n");
 }
 
 static unsigned doctor_failures;

@@ -7,7 +7,7 @@
 
 static struct world w;
 
-enum { CLONED = 77, BILL_EAST = 0, BILL_WEST = 1 };
+enum { CLONED = 77, FOREIGN = 5, BILL_EAST = 0, BILL_WEST = 1 };
 
 static const char *const bill_agents[] = {"bill-east", "bill-west"};
 
@@ -274,9 +274,83 @@ static void a_dry_run_looks_at_the_invariants(void **state)
     assert_non_null(strstr(r.text, "I8"));
 }
 
+/* East leads; west's directory held another cluster when it was first looked at. */
+static struct instance *with_foreign_west(void)
+{
+    struct instance *west;
+
+    world_steady(&w, SYNC_REQUIRED);
+    west = &world_group(&w)->instances[WEST];
+    west->system_id = 0;
+    world_group(&w)->sync_set = 1u << EAST;
+    world_report(&w, WEST, SERVER_DOWN);
+    assert_string_equal(world_step(&w), "follow-active");
+    world_outcome(&w, WEST, false);
+    world_seen(&w)->instances[WEST].outcome.system_id = FOREIGN;
+    assert_string_equal(world_step(&w), "record-outcome");
+    assert_true(west->system_id == FOREIGN);
+    world_pass_ms(&w, 60000);
+    world_report(&w, EAST, SERVER_PRIMARY);
+    world_report(&w, WEST, SERVER_ABSENT);
+    assert_string_equal(world_step(&w), "follow-active");
+    return west;
+}
+
+static bool west_can_lead(void)
+{
+    static struct explanation why;
+
+    explain(&w.s, &w.o, 0, w.now, &why);
+    for (unsigned i = 0; i < why.count; i++)
+        if (strcmp(why.list[i].name, "candidate-pg-west") == 0)
+            return why.list[i].holds;
+    fail_msg("west is no candidate at all");
+    return false;
+}
+
+/* Moved away, and the primary copied there instead: it is the primary's server now. Nothing
+ * but a copy of the primary that was finished says so. */
+static void a_finished_copy_has_the_primarys_identifier(void **state)
+{
+    static const struct {
+        bool done;
+        uint64_t seen, then;
+    } table[] = {
+        {true, CLONED, CLONED},
+        {false, CLONED, FOREIGN},
+        {true, FOREIGN + 1, FOREIGN},
+        {true, 0, FOREIGN},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct instance *west = with_foreign_west();
+
+        world_outcome(&w, WEST, table[i].done);
+        world_seen(&w)->instances[WEST].outcome.system_id = table[i].seen;
+        assert_string_equal(world_step(&w), "record-outcome");
+        assert_true(west->system_id == table[i].then);
+        world_report(&w, WEST, SERVER_STANDBY);
+        assert_false(west_can_lead()); /* no member yet */
+        assert_string_equal(world_step(&w), "join-standby");
+        world_outcome(&w, EAST, true);
+        assert_string_equal(world_step(&w), "record-outcome");
+        assert_true(west->system_id == table[i].then);
+        assert_string_equal(world_step(&w), "join-flushed-member");
+        assert_true(west->system_id == CLONED); /* it has flushed the primary's log */
+        world_report(&w, EAST, SERVER_PRIMARY);
+        world_report(&w, WEST, SERVER_STANDBY);
+        assert_true(west_can_lead());
+        /* And no word of an agent makes another server a candidate. */
+        world_seen(&w)->instances[WEST].seen.system_id = FOREIGN;
+        assert_false(west_can_lead());
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_finished_copy_has_the_primarys_identifier),
         cmocka_unit_test(a_cloned_server_is_not_activated),
         cmocka_unit_test(a_clone_found_by_a_step_fails_the_step),
         cmocka_unit_test(an_address_of_another_groups_host_is_refused),

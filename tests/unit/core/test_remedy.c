@@ -65,6 +65,24 @@ static void agent_fence_only(void)
     lose_east();
 }
 
+static void be_unreadable(void)
+{
+    struct seen_instance *seen = &world_seen(&w)->instances[WEST].seen;
+
+    seen->server = SERVER_UNKNOWN;
+    snprintf(seen->problem, sizeof seen->problem, "pg_controldata: no pg_control");
+}
+
+static void be_foreign(void) { world_seen(&w)->instances[WEST].seen.system_id = 5; }
+
+static void be_foreign_on_record(void) { world_group(&w)->instances[WEST].system_id = 5; }
+
+static void lead_just_now(void)
+{
+    world_seen(&w)->instances[WEST].seen.at.ns = 0;
+    w.o.leading_since = w.now;
+}
+
 static void be_detached(void)
 {
     struct entry detach = entry_of(ENTRY_DETACH);
@@ -198,7 +216,8 @@ static const struct {
     {"attached, no standby there", attach_with_a_silent_standby,
      "start ringfence-agent on pg-west (10.0.2.2)"},
     {"a promotion that fails", fail_to_promote,
-     "step lead failed: no room; it is tried again in 8 s"},
+     "step lead failed: no room; it is tried again in 8 s, or now by `ringfence retry "
+     "orders`"},
     {"a promotion of nobody", promote_a_silent_one,
      "start ringfence-agent on pg-west (10.0.2.2)"},
 };
@@ -274,11 +293,127 @@ static void a_failed_step_is_tried_again(void **state)
     }
 }
 
+/* Nothing is wrong, and nobody could take over: told in service only, once the leader has
+ * listened, with why and what to do; and it ends when somebody can. */
+static void a_pair_without_a_target_is_told(void **state)
+{
+    static const struct {
+        const char *name;
+        void (*spoil)(void);
+        const char *says; /* NULL: it is not told */
+    } table[] =
+        {
+            {"in good health", NULL, NULL},
+            {"its agent is dead", silent_west,
+             "nobody could take over: pg-west: its agent does not answer. To do: start "
+             "ringfence-agent on pg-west (10.0.2.2)"},
+            {"not in the set", leave_the_set,
+             "nobody could take over: pg-west: it is not in the sync set. To do: wait "
+             "until "
+             "pg-west has caught up"},
+            {"its files are gone", be_unreadable,
+             "To do: on pg-west (10.0.2.2): pg_controldata: no pg_control; if that cannot "
+             "be "
+             "mended, stop its server and move /srv/pg away, and its agent copies "
+             "pg-east's "
+             "anew"},
+            {"another cluster's", be_foreign,
+             "pg-west: its server has another system identifier. To do: on pg-west "
+             "(10.0.2.2): "
+             "/srv/pg is another cluster's: check `data`, or stop that server and move the "
+             "directory away"},
+            {"another cluster's, before", be_foreign_on_record,
+             "`ringfence detach orders`, then `ringfence attach orders`"},
+            {"no longer in service", be_detached, NULL},
+            {"a leader of just now", lead_just_now, NULL},
+        },
+      *row;
+    char text[VERDICT_SIZE];
+
+    (void)state;
+    EACH (row, table) {
+        bool told;
+
+        world_steady(&w, SYNC_REQUIRED);
+        world_pass_ms(&w, 2000);
+        world_report(&w, EAST, SERVER_PRIMARY);
+        world_report(&w, WEST, SERVER_STANDBY);
+        if (row->spoil != NULL)
+            row->spoil();
+        told = group_is_unprotected(&w.s, &w.o, 0, w.now, text, sizeof text);
+        if (told != (row->says != NULL) || (told && strstr(text, row->says) == NULL) ||
+            told != (text[0] != '\0'))
+            fail_msg("%s: %s", row->name, text);
+        assert_int_equal(
+            switchover_may_begin(&w.s, &w.o, 0, WEST, w.now, text, sizeof text),
+            row->spoil != lead_just_now &&
+                (row->says == NULL || row->spoil == leave_the_set));
+    }
+}
+
+/* Its lease holds, and no client gets in: that is told, with the agent's own words. */
+static void a_gate_that_does_not_open_is_told(void **state)
+{
+    struct seen_instance *seen;
+
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    world_report(&w, EAST, SERVER_PRIMARY);
+    seen = &world_seen(&w)->instances[EAST].seen;
+    seen->lease_margin_ms = 500;
+    snprintf(seen->gate_mode, sizeof seen->gate_mode, "closed");
+    assert_true(group_is_healthy(&w.s, &w.o, 0, w.now)); /* it is about to open */
+    snprintf(seen->problem, sizeof seen->problem, "arm: epoch 1 is older");
+    assert_false(group_is_healthy(&w.s, &w.o, 0, w.now));
+    explain(&w.s, &w.o, 0, w.now, &why);
+    assert_true(why.held);
+    assert_false(why.would_fail_over);
+    assert_string_equal(why.verdict,
+                        "writes are held: the gate of pg-east is closed though "
+                        "its lease holds: arm: epoch 1 is older");
+    snprintf(seen->gate_mode, sizeof seen->gate_mode, "open");
+    explain(&w.s, &w.o, 0, w.now, &why);
+    assert_false(why.held);
+}
+
+/* I7: what a controller without a leader can say of writes, and that others may know more.
+ */
+static void without_a_leader_the_lease_is_told(void **state)
+{
+    char text[VERDICT_SIZE];
+
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    world_pass_ms(&w, 21);
+    explain_leaderless(&w.s, &w.o, 0, w.now, "west", text, sizeof text);
+    assert_string_equal(
+        text,
+        "no leader: controller west knows none, nothing can be decided, and unless "
+        "the others have one, no writes are possible once the lease of pg-east is over "
+        "(in 1000 ms). To do: start the controllers that are down, or mend the ways "
+        "between them, until a majority has a leader (`ringfence doctor` says who "
+        "reaches whom)");
+    world_pass_ms(&w, 2000);
+    explain_leaderless(&w.s, &w.o, 0, w.now, "west", text, sizeof text);
+    assert_non_null(strstr(text, "no writes are possible: the lease of pg-east is over "
+                                 "(since 1000 ms)"));
+    be_detached();
+    explain_leaderless(&w.s, &w.o, 0, w.now, "west", text, sizeof text);
+    assert_non_null(strstr(text, "the group is detached, its servers go on"));
+    world_init(&w);
+    world_declare(&w, SYNC_REQUIRED);
+    explain_leaderless(&w.s, &w.o, 0, w.now, "west", text, sizeof text);
+    assert_non_null(strstr(text, "no lease has been granted: no writes are possible"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hold_says_what_ends_it),
         cmocka_unit_test(a_candidate_says_what_it_lacks),
+        cmocka_unit_test(a_pair_without_a_target_is_told),
+        cmocka_unit_test(without_a_leader_the_lease_is_told),
+        cmocka_unit_test(a_gate_that_does_not_open_is_told),
         cmocka_unit_test(a_failed_step_is_tried_again),
     };
 

@@ -85,6 +85,24 @@ static void instances_are_named(void **state)
     }
 }
 
+/* What an operator asks after a crash: that it was one, and when it was over. */
+static void a_crash_has_a_beginning_and_an_end(void **state)
+{
+    struct entry start = {.kind = ENTRY_STEP_START, .group = "orders"};
+    struct entry end = {.kind = ENTRY_STEP_END, .group = "orders"};
+
+    (void)state;
+    start.step_start = (struct entry_step_start){
+        .instance = 1, .kind = STEP_LEAD, .epoch = 5, .restart = true};
+    expect(&start, "pg-west is down: begins lead (restart) in epoch 5");
+    s.groups[0].instances[1].step.kind = STEP_LEAD;
+    s.groups[0].instances[1].step.restart = true;
+    end.step_end = (struct entry_step_end){.instance = 1, .step = 8, .text = "no room"};
+    expect(&end, "pg-west: lead (restart) failed: no room");
+    end.step_end.done = true;
+    expect(&end, "pg-west runs again: lead (restart) done");
+}
+
 /* Of a group or instance that is not there, the number is all there is. */
 static void a_number_stays_where_there_is_no_name(void **state)
 {
@@ -280,6 +298,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(instances_are_named, setup),
+        cmocka_unit_test_setup(a_crash_has_a_beginning_and_an_end, setup),
         cmocka_unit_test_setup(a_number_stays_where_there_is_no_name, setup),
         cmocka_unit_test_setup(a_refusal_names_its_code, setup),
         cmocka_unit_test_setup(a_declaration_says_what_it_changes, setup),

@@ -81,6 +81,13 @@ static void on_want(void *owner, uint8_t group, bool wanted, uint8_t target)
     }
 }
 
+static void on_retry(void *owner, uint8_t group)
+{
+    (void)owner;
+    b.retries++;
+    observe_retry(&b.seen, &b.state, group);
+}
+
 static int on_forward(void *owner, const char *method, const char *path,
                       const uint8_t *body, size_t len, api_reply *done, void *ctx,
                       struct err *err)
@@ -143,6 +150,7 @@ int served_setup(void **state)
                                  .dry = on_dry,
                                  .note_refused = on_note,
                                  .want_failover = on_want,
+                                 .want_retry = on_retry,
                                  .forward = on_forward,
                                  .query_log = on_log};
     if (api_open(&b.served, &b.loop, &at, &b.api, &err) != 0)

@@ -30,7 +30,7 @@ struct backend {
     enum refusal dry, applied;
     int propose_code, done_status;
     struct entry proposed, tried;
-    unsigned proposals, notes, forwards;
+    unsigned proposals, notes, forwards, retries;
     char forwarded[96], note[600];
     struct { /* a proposal whose fate is told at the next turn */
         api_proposed *done;

@@ -4,6 +4,18 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The standby in r1 answers, streams and could lead. */
+static void be_ready(void)
+{
+    struct seen_instance *seen = &b.seen.groups[0].instances[1].seen;
+
+    b.state.agent_count = 1;
+    snprintf(b.state.agents[0].name, NAME_SIZE, "pg-1");
+    b.seen.agents[0].connected = true;
+    seen->at = seen->said = mono_now();
+    seen->server = SERVER_STANDBY;
+}
+
 /* ---- claims ----------------------------------------------------------------------------
  */
 
@@ -32,6 +44,7 @@ static void words_become_entries(void **state)
     };
 
     (void)state;
+    be_ready();
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         b.state.groups[0].paused = table[i].kind == ENTRY_RESUME;
         assert_int_equal(ask(table[i].method, table[i].path, table[i].body), 200);
@@ -57,10 +70,11 @@ static void words_become_entries(void **state)
     assert_int_equal(b.proposals, 9);
 }
 
-/* As `apply` of a file that changes nothing. */
+/* As `apply` of a file that changes nothing; but the log confirms it, and not this leader's
+ * own idea of the state: it may be deposed and not know it. */
 static void asked_again_it_is_as_it_was(void **state)
 {
-    static const char as_it_was[] = "{\"index\":30,\"changed\":false}";
+    static const char as_it_was[] = "{\"index\":42,\"changed\":false}";
 
     (void)state;
     assert_int_equal(ask("POST", "/v1/groups/orders/resume", NULL), 200);
@@ -69,6 +83,65 @@ static void asked_again_it_is_as_it_was(void **state)
     assert_int_equal(ask("POST", "/v1/groups/orders/pause", NULL), 200);
     assert_string_equal(call.text, as_it_was);
     assert_int_equal(ask("POST", "/v1/groups/orders/pause", "{\"x\": 1}"), 400);
+    assert_int_equal(b.proposals, 2);
+    b.done_status = ERR_NOTLEADER;
+    assert_int_equal(ask("POST", "/v1/groups/orders/pause", NULL), 503);
+    assert_non_null(strstr(call.text, "outcome-unknown"));
+    b.done_status = 0;
+    b.propose_code = ERR_NOTLEADER;
+    assert_int_equal(ask("POST", "/v1/groups/orders/pause", NULL), 503);
+}
+
+/* It would stop and fence the primary, and wait behind the fence for nobody. How far it
+ * lags is no matter: a planned move waits for that before the fence. */
+static void a_switchover_needs_a_target_that_is_ready(void **state)
+{
+    static const char path[] = "/v1/groups/orders/switchover", body[] = "{\"to\": \"r1\"}";
+    struct group *g = &b.state.groups[0];
+
+    (void)state;
+    assert_int_equal(ask("POST", path, body), 409);
+    assert_true(says("\"code\":\"target-not-ready\""));
+    assert_true(says("pg-1 could not take over: its agent does not answer. To do: start "
+                     "ringfence-agent on pg-1"));
+    assert_non_null(strstr(b.note, "refused (target-not-ready): switchover: pg-1 could"));
+    be_ready();
+    g->instances[0].system_id = 7;
+    g->instances[1].system_id = 8;
+    assert_int_equal(ask("POST", path, body), 409);
+    assert_true(says("its server has another system identifier. To do: another cluster"));
+    assert_int_equal(b.proposals, 0);
+    g->instances[1].system_id = 7;
+    be_ready();
+    b.seen.groups[0].instances[1].seen.replay_lag_ms = 10u * g->policy.max_lag_ms;
+    assert_int_equal(ask("POST", path, body), 200);
+    assert_int_equal(b.proposals, 1);
+    b.dry = REFUSE_PHASE; /* what the state machine refuses keeps its own words */
+    b.seen.agents[0].connected = false;
+    assert_int_equal(ask("POST", path, body), 409);
+    assert_true(says("\"code\":\"wrong-phase\""));
+}
+
+/* Who has mended the cause does not wait for the rest of the pause. */
+static void what_failed_is_tried_again_now(void **state)
+{
+    struct step *step = &b.state.groups[0].instances[1].step;
+    uint64_t ms;
+
+    (void)state;
+    assert_int_equal(ask("POST", "/v1/groups/orders/retry", NULL), 200);
+    assert_string_equal(call.text, "{\"changed\":false,\"steps\":[]}");
+    *step = (struct step){.state = STEP_FAILED, .kind = STEP_FOLLOW, .failures = 8};
+    b.seen.groups[0].instances[1].step_ended = mono_now();
+    assert_true(step_retry_in(&b.state, &b.seen, 0, 1, mono_now(), &ms));
+    assert_true(ms > 50000);
+    assert_int_equal(ask("POST", "/v1/groups/orders/retry", "{\"x\": 1}"), 400);
+    assert_int_equal(b.retries, 0);
+    assert_int_equal(ask("POST", "/v1/groups/orders/retry", NULL), 200);
+    assert_string_equal(call.text, "{\"changed\":true,\"steps\":[\"follow of pg-1\"]}");
+    assert_int_equal(b.retries, 1);
+    assert_true(step_retry_in(&b.state, &b.seen, 0, 1, mono_now(), &ms));
+    assert_int_equal(ms, 0);
     assert_int_equal(b.proposals, 0);
 }
 
@@ -213,6 +286,40 @@ static void a_follower_asks_the_leader(void **state)
     assert_int_equal(b.proposals, 0);
 }
 
+/* Who asks why nothing happens gets the reason, and how long writes go on. */
+static void why_is_answered_without_a_leader(void **state)
+{
+    struct group *g = &b.state.groups[0];
+
+    (void)state;
+    b.leads = false;
+    b.leader_id = 0;
+    g->instances[0].proof.last_grant = 29;
+    g->instances[0].holder_epoch = 3;
+    g->terms = g->policy.lease;
+    b.seen.groups[0].instances[0].granted = mono_now();
+    assert_int_equal(ask("GET", "/v1/groups/orders/why", NULL), 503);
+    assert_true(says("\"stale\":true"));
+    assert_true(says("\"verdict\":\"no leader: controller east knows none, nothing can be "
+                     "decided, and unless the others have one, no writes are possible once "
+                     "the lease of pg-0 is over (in "));
+    assert_true(says("\"name\":\"leader\""));
+    assert_int_equal(ask("GET", "/v1/status", NULL), 503);
+    assert_true(says("\"hold\":\"no leader: controller east knows none"));
+    /* Once the lease is over its gate is closed, and stays so, whoever fell silent (I3). */
+    b.seen.groups[0].instances[0].seen.at = mono_now();
+    snprintf(b.seen.groups[0].instances[0].seen.gate_mode, 16, "closed");
+    assert_int_equal(ask("GET", "/v1/status", NULL), 503);
+    assert_true(says("\"gate\":\"unknown\"")); /* it may have opened it again since */
+    b.seen.groups[0].instances[0].granted.ns -= 3600000ull * NS_PER_MS;
+    assert_int_equal(ask("GET", "/v1/status", NULL), 503);
+    assert_true(says("\"gate\":\"closed\""));
+    b.leader_id = 1;
+    b.leads = true;
+    assert_int_equal(ask("GET", "/v1/groups/orders/why", NULL), 200);
+    assert_true(says("\"stale\":false"));
+}
+
 static void keep(void *owner, unsigned status, const void *body, size_t len)
 {
     long *kept = owner;
@@ -285,9 +392,10 @@ static void be_healthy(void)
     struct observed_instance *oi = &b.seen.groups[0].instances[0];
     struct mono now = mono_now();
 
-    b.state.agent_count = 1;
-    snprintf(b.state.agents[0].name, NAME_SIZE, "pg-0");
-    b.seen.agents[0].connected = true;
+    be_ready();
+    b.state.agent_count = 2;
+    snprintf(b.state.agents[1].name, NAME_SIZE, "pg-0");
+    b.seen.agents[1].connected = true;
     b.seen.leading = true;
     b.seen.leading_since = now;
     oi->granted = oi->seen.at = oi->seen.said = now;
@@ -308,6 +416,13 @@ static void a_healthy_region_is_not_fenced_by_mistake(void **state)
     assert_non_null(
         strstr(b.note, "refused (healthy): failover: nothing is wrong with r0"));
     assert_false(b.failover_wanted);
+    be_healthy();
+    b.seen.agents[0].connected = false; /* a switchover would be refused as well */
+    assert_int_equal(ask("POST", "/v1/groups/orders/failover", "{\"to\": \"r1\"}"), 409);
+    assert_true(
+        says("where group orders is active, and pg-1 could not take over: its agent "
+             "does not answer. To do: start ringfence-agent on pg-1"));
+    assert_null(strstr(call.text, "`ringfence switchover"));
     be_healthy();
     assert_int_equal(ask("POST", "/v1/groups/orders/failover", "{\"even_if_healthy\": 1}"),
                      400);
@@ -342,13 +457,16 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SERVED(words_become_entries),
+        SERVED(a_switchover_needs_a_target_that_is_ready),
         SERVED(asked_again_it_is_as_it_was),
         SERVED(a_healthy_region_is_not_fenced_by_mistake),
+        SERVED(what_failed_is_tried_again_now),
         SERVED(a_group_goes_after_its_gates),
         SERVED(a_silent_controller_is_replaced),
         SERVED(what_is_wrong_is_answered),
         SERVED(fates_are_told_apart),
         SERVED(a_follower_asks_the_leader),
+        SERVED(why_is_answered_without_a_leader),
         SERVED(one_hop_is_enough),
         SERVED(a_failover_is_answered_when_it_has_begun),
         SERVED(a_failover_in_flight_is_not_denied),

@@ -421,6 +421,7 @@ static void routes_are_found_and_formatted(void **state)
         {"POST", "/v1/runs/77/abort", 0, ROUTE_ABORT, ""},
         {"POST", "/v1/groups/orders/pause", 0, ROUTE_PAUSE, "orders"},
         {"POST", "/v1/groups/orders/resume", 0, ROUTE_RESUME, "orders"},
+        {"POST", "/v1/groups/orders/retry", 0, ROUTE_RETRY, "orders"},
         {"POST", "/v1/groups/orders/detach", 0, ROUTE_DETACH, "orders"},
         {"POST", "/v1/groups/orders/attach", 0, ROUTE_ATTACH, "orders"},
         {"GET", "/v1/doctor", 0, ROUTE_DOCTOR, ""},

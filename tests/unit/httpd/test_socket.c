@@ -78,6 +78,34 @@ static void unix_socket_serves(void **state)
     assert_int_equal(rmdir(names.dir), 0);
 }
 
+/* Owner and mode are set by name: so nobody else may write there, nor own the place. */
+static void no_socket_where_others_may_write(void **state)
+{
+    struct bench b = {0};
+    struct names names;
+    struct httpd_listen at = {0};
+    struct httpd *h = NULL;
+    struct err err;
+
+    (void)state;
+    make_names(&names);
+    assert_int_equal(uv_loop_init(&b.loop), 0);
+    at.socket_path = names.path;
+    assert_int_equal(chmod(names.dir, 0775), 0);
+    assert_int_equal(httpd_open(&h, &b.loop, &at, bench_handle, &b, &err), ERR_REFUSED);
+    assert_non_null(strstr(err.text, "(mode 0775): `chmod go-w` it"));
+    assert_int_equal(access(names.path, F_OK), -1);
+    if (getuid() == 0) {
+        assert_int_equal(chmod(names.dir, 0755), 0);
+        assert_int_equal(chown(names.dir, 65534, 65534), 0);
+        assert_int_equal(httpd_open(&h, &b.loop, &at, bench_handle, &b, &err), ERR_REFUSED);
+        assert_non_null(strstr(err.text, "belongs to uid 65534"));
+    }
+    assert_null(h);
+    assert_int_equal(uv_loop_close(&b.loop), 0);
+    assert_int_equal(rmdir(names.dir), 0);
+}
+
 /* A socket file that nobody listens on is replaced; one that answers is not. */
 static void stale_socket_is_replaced_a_live_one_is_not(void **state)
 {
@@ -147,6 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(port_in_use),
         cmocka_unit_test(unix_socket_serves),
+        cmocka_unit_test(no_socket_where_others_may_write),
         cmocka_unit_test(stale_socket_is_replaced_a_live_one_is_not),
         cmocka_unit_test(wrong_socket_paths),
     };

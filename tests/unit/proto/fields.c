@@ -42,7 +42,7 @@ static const struct entry_corruption corruption = {"", 0};
 static const struct entry_switchover switchover = {0, "", 0, ""};
 static const struct entry_run_abort run_abort = {0, ""};
 static const struct entry_attach attach = {0, ""};
-static const struct entry_refused refused = {""};
+static const struct entry_refused refused = {"", 0};
 static const struct entry_controller_replace controller_replace = {"", 0, 0};
 /* clang-format on */
 

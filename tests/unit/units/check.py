@@ -59,6 +59,16 @@ def main(top, controller, agent):
         example = f.read()
     with open(os.path.join(top, "fencing/agent/agent_settings.c")) as f:
         source = f.read()
+    shown = re.search(r"^socket:\s*(\S+)", example, re.M).group(1)
+    socket = re.search(r's->socket, "([^"]+)"|s->socket,\s*sizeof s->socket, "([^"]+)"',
+                       source)
+    socket = next(filter(None, socket.groups()))
+    if shown != socket:
+        trouble.append(f"socket: the example says {shown}, the default is {socket}")
+    if not any(inside(socket, p) for p in dirs["ringfence-agent.service"]):
+        trouble.append(f"socket {socket}: lies in no directory of the agent's own unit")
+    trouble += [f"socket {socket} is root's, but lies in {p}, where the controller's user may "
+                f"write" for p in dirs["ringfenced.service"] if inside(socket, p)]
     for key in ("socket_dir", "tail_dir"):
         shown = re.search(rf"^\s*{key}:\s*(\S+)", example, re.M).group(1)
         default = re.search(rf'\.{key} = "([^"]+)"', source).group(1)

@@ -1,0 +1,118 @@
+/* Whether somebody could take over: asked before a planned move, and for the operator's eye
+ * while nothing is wrong yet. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/base/text.h"
+#include "controller/core/decide_internal.h"
+
+static void PRINTF_LIKE(3, 4) add_text(char *out, unsigned size, const char *fmt, ...)
+{
+    size_t used = strlen(out);
+    va_list args;
+
+    va_start(args, fmt);
+    if (vsnprintf(out + used, size - used, fmt, args) >= (int)(size - used))
+        text_mark_cut(out, size);
+    va_end(args);
+}
+
+static void add_remedy(const struct look *l, const char *condition, char *out,
+                       unsigned size)
+{
+    char remedy[TEXT_SIZE];
+
+    remedy_of(l, condition, remedy);
+    if (remedy[0] != '\0')
+        add_text(out, size, ". To do: %s", remedy);
+}
+
+/* Behind the fence a target that cannot lead would only be waited for, with nobody open:
+ * the move is not begun. It says nothing of what comes later, so the run asks again. */
+bool switchover_may_begin(const struct state *s, const struct observations *o,
+                          uint8_t group, uint8_t instance, struct mono now, char *out,
+                          unsigned size)
+{
+    struct look l = look_at(s, o, group, now);
+    const char *name = l.g->instances[instance].agent;
+    char why[WHY_SIZE], condition[NAME_SIZE + sizeof "candidate-"];
+
+    out[0] = '\0';
+    if (candidate_able(&l, instance, why, sizeof why))
+        return true;
+    add_text(out, size, "%s could not take over: %s", name, why);
+    snprintf(condition, sizeof condition, "candidate-%s", name);
+    add_remedy(&l, condition, out, size);
+    return false;
+}
+
+bool active_shut(const struct look *l)
+{
+    const struct seen_instance *seen = &active_seen(l)->seen;
+
+    return l->g->phase == PHASE_STEADY && agent_present(l, l->g->active) &&
+           seen->epoch == l->g->epoch && seen->server == SERVER_PRIMARY &&
+           seen->lease_margin_ms > 0 && seen->problem[0] != '\0' &&
+           strcmp(seen->gate_mode, "closed") == 0;
+}
+
+/* Others may have a leader, and be granting leases that we do not hear of: what is said of
+ * the lease holds only if they have none (I7). */
+void explain_leaderless(const struct state *s, const struct observations *o, uint8_t group,
+                        struct mono now, const char *name, char *out, unsigned size)
+{
+    struct look l = look_at(s, o, group, now);
+    uint64_t left = holder_wait_left_ns(&l), wait = lease_wait_ns(l.g->terms);
+    uint64_t gone = mono_since_ns(active_seen(&l)->granted, now);
+
+    out[0] = '\0';
+    add_text(out, size, "no leader: controller %s knows none, nothing can be decided",
+             name);
+    if (l.g->phase == PHASE_DETACHED)
+        add_text(out, size, "; the group is detached, its servers go on as they are");
+    else if (left == UINT64_MAX || active_of(&l)->holder_epoch != l.g->epoch)
+        add_text(out, size, ", and no lease has been granted: no writes are possible");
+    else if (left > 0)
+        add_text(out, size,
+                 ", and unless the others have one, no writes are possible once the lease "
+                 "of %s is over (in %" PRIu64 " ms)",
+                 active_of(&l)->agent, (left + NS_PER_MS - 1) / NS_PER_MS);
+    else
+        add_text(out, size,
+                 ", and unless the others have one, no writes are possible: the lease of "
+                 "%s is over (since %" PRIu64 " ms)",
+                 active_of(&l)->agent, (gone - wait) / NS_PER_MS);
+    add_text(out, size,
+             ". To do: start the controllers that are down, or mend the ways between them, "
+             "until a majority has a leader (`ringfence doctor` says who reaches whom)");
+}
+
+/* A new leader has heard nobody yet, which is no news. */
+static bool has_listened(const struct look *l)
+{
+    return l->o->leading && mono_since_ms(l->o->leading_since, l->now) >= fresh_ms(l);
+}
+
+bool group_is_unprotected(const struct state *s, const struct observations *o,
+                          uint8_t group, struct mono now, char *out, unsigned size)
+{
+    struct look l = look_at(s, o, group, now);
+    char why[WHY_SIZE];
+    const char *comma = "";
+
+    out[0] = '\0';
+    if ((l.g->phase != PHASE_STEADY && l.g->phase != PHASE_SWITCHING) ||
+        !has_listened(&l) || target_ready(&l) || active_reborn(&l))
+        return false;
+    add_text(out, size, "nobody could take over: ");
+    for (uint8_t k = 0; k < l.g->instance_count; k++) {
+        if (k == l.g->active || candidate_explain(&l, k, why, sizeof why))
+            continue;
+        add_text(out, size, "%s%s: %s", comma, l.g->instances[k].agent, why);
+        comma = "; ";
+    }
+    add_remedy(&l, "target-ready", out, size);
+    return true;
+}
