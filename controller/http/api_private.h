@@ -54,6 +54,13 @@ void request_note(struct api *a, const char *group, const char *code, const char
 /* An object with these keys only; nothing at all is an empty one. NULL: answered. */
 json_t *request_read_body(const struct api_request *raw, const char *const *keys,
                           const struct asker *who);
+/* The instance in the region that `key` names. False: answered. */
+bool request_read_region(const struct group *g, const json_t *body, const char *key,
+                         uint8_t *ret_instance, const struct asker *who);
+
+/* requests_failover.c */
+void request_failover(struct api *a, const struct group *g, const struct api_request *raw,
+                      const struct asker *who);
 void requests_look(struct api *a, struct mono now);
 void requests_close(struct api *a);
 
