@@ -216,7 +216,9 @@ static void write_region(const struct cluster *c, enum site s,
     AUTO(auto_free) char *controller = path_in(c, s, "controller");
     AUTO(auto_free) char *agent = path_in(c, s, "agent");
 
-    make_dir(top, 0755, postgres->pw_uid, postgres->pw_gid); /* the clone is made here */
+    /* The server's user makes its directory here, and cannot touch root's files beside it:
+     * an agent refuses a configuration that others could replace. */
+    make_dir(top, 01775, 0, postgres->pw_gid);
     make_dir(controller, 0700, 0, 0);
     write_in(c, s, "ringfenced.yaml", file_controller(c, s));
     if (s == WITNESS)

@@ -114,16 +114,18 @@ void lab_print_hints(const char *id, const char *bin, FILE *out)
     const char *dir = "/var/tmp/ringfence-lab";
 
     fprintf(out,
-            "\nLaboratory %s is left running. To look (any region's socket will do):\n"
+            "\nLaboratory %s is left running, below %s/%s.\n"
+            "To look (any region's socket will do):\n"
             "  %s/ringfence --socket %s/%s/witness/ringfenced.sock status --watch\n"
-            "  %s/ringfence --socket %s/%s/witness/ringfenced.sock log " GROUP_NAME "\n"
-            "  %s/ringfence --socket %s/%s/witness/ringfenced.sock why " GROUP_NAME "\n"
+            "  the same with: log " GROUP_NAME ", why " GROUP_NAME ", doctor\n"
+            "  of an agent (also west):\n"
+            "  %s/ringfence --socket %s/%s/east/ringfence-agent.sock doctor\n"
             "  ip netns exec rf-%s-client psql \"host=%s,%s port=5432 dbname=postgres "
             "user=writer target_session_attrs=read-write\"\n"
-            "  logs: %s/%s/log\n"
+            "  logs: %s/%s/log; the group's file, to change and apply: %s/%s/group.yaml\n"
             "To break something: `pgrep -af %s/%s/east` shows whom to kill.\n",
-            id, bin, dir, id, bin, dir, id, bin, dir, id, id, site_address(EAST),
-            site_address(WEST), dir, id, dir, id);
+            id, dir, id, bin, dir, id, bin, dir, id, id, site_address(EAST),
+            site_address(WEST), dir, id, dir, id, dir, id);
     print_restart(id, bin, out);
     fprintf(out,
             "To end all of it and remove it:\n"

@@ -117,10 +117,14 @@ static bool one_laboratory(const struct options *o, const char *id,
     if (o->logs != NULL)
         copy_logs(o, id, first);
     kept = o->keep && progress->stands && !interrupted;
+    if (interrupted)
+        fprintf(stderr, "\nringfence-lab: interrupted: removing laboratory %s\n", id);
     if (kept)
         ground_keep(id);
     else
         ground_remove(id);
+    if (interrupted)
+        fprintf(stderr, "ringfence-lab: laboratory %s is removed\n", id);
     close(lock);
     return progress->stands;
 }

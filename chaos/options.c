@@ -19,8 +19,10 @@ static const char usage[] =
     "  --scenario NAME[,NAME]  what to play (default region-loss), or `all`:\n";
 
 static const char usage_rest[] =
-    "  --ttl MS                500, 1000 (default) or 3000: the fastest, fast and default\n"
-    "                          profile; another value scales the next lower one\n"
+    "  --ttl MS                500, 1000 (what is taken without --ttl) or 3000 (what a "
+    "group\n"
+    "                          has by default), 300 to 60000; another value scales the\n"
+    "                          timing of the next lower of these three\n"
     "  --sync MODE             off, preferred, required (default) or strict\n"
     "  --json                  one JSON object per scenario and line on standard output\n"
     "  --keep                  leave the laboratory running and say what to try\n"
@@ -28,7 +30,7 @@ static const char usage_rest[] =
     "  --seed N                of the moments at which things break\n"
     "  --logs DIR              copy the logs there before the laboratory is removed\n"
     "  --bin DIR               programs to use (default: beside ringfence-lab)\n"
-    "  --help\n"
+    "  -h, --help\n"
     "\n"
     "Exit status: 0 every scenario is ok, 1 one is not, 2 the laboratory could not be "
     "made,\n"
@@ -159,7 +161,7 @@ int options_read(struct options *o, int argc, char **argv)
                           .ttl_ms = 1000,
                           .seed = (unsigned)time(NULL),
                           .sync = SYNC_REQUIRED};
-    while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
         int status = take_option(o, option);
 
         if (status >= 0)

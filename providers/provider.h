@@ -44,6 +44,10 @@ struct provider_ops {
      * Nothing that was started for the step is left running but the server itself. */
     void (*step)(struct provider *p, const Rf__StepRequest *request, Rf__StepResult *out);
 
+    /* The server is nobody's from now on. What was made for it here (a cgroup) is removed.
+     * False: not yet, it is still used; ask again. Does not block. */
+    bool (*let_go)(struct provider *p);
+
     /* `checks` names groups of checks ("settings", "disk"); findings are added to
      * `reply`. */
     MUST_USE int (*checks)(struct provider *p, char *const *checks, size_t n,

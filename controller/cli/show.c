@@ -245,6 +245,21 @@ static void show_links(const json_t *links, FILE *out)
     }
 }
 
+/* Whose doctor has looked: of a controller, of an agent; before 0.1.0 it said a host only.
+ */
+static void show_doctor_whose(const json_t *doctor, FILE *out)
+{
+    const char *program = json_string_value(json_object_get(doctor, "program"));
+    char room[2][SHOW_TEXT_SIZE];
+
+    if (program == NULL)
+        fprintf(out, "host %s\n", show_member(doctor, "host", room[0]));
+    else
+        fprintf(out, "%s %s (host %s)\n",
+                strcmp(program, "ringfenced") == 0 ? "controller" : "agent",
+                show_member(doctor, "name", room[0]), show_member(doctor, "host", room[1]));
+}
+
 unsigned show_doctor(const json_t *doctor, FILE *out)
 {
     static const char *const titles[] = {"LEVEL", "CHECK", "FINDING", NULL};
@@ -254,7 +269,7 @@ unsigned show_doctor(const json_t *doctor, FILE *out)
     unsigned failures = 0;
     size_t i;
 
-    fprintf(out, "host %s\n", show_member(doctor, "host", room[0]));
+    show_doctor_whose(doctor, out);
     json_array_foreach(json_object_get(doctor, "findings"), i, finding)
     {
         const char *level = show_member(finding, "level", room[0]);

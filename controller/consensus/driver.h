@@ -51,7 +51,7 @@ struct voter {
 
 /* For tests only: show that each filter is needed. The daemon leaves it 0. */
 enum driver_without {
-    WITHOUT_VOTE_TERM_FILTER = 1,   /* facts.md: pre-vote deadlock */
+    WITHOUT_VOTE_TERM_FILTER = 1,   /* pre-vote deadlock */
     WITHOUT_REJECTION_FILTER = 2,   /* replication stall */
     WITHOUT_VOTE_STATE_FILTER = 4,  /* stale union read */
     WITHOUT_STALE_REPLY_FILTER = 8, /* a refusal of an old term read as success */

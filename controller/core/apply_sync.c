@@ -74,7 +74,8 @@ static void learn_system(struct applying *a, struct instance *i)
 }
 
 /* A member joins only after a step, started under this very generation, found that it had
- * flushed a position taken while waiting was already in force (facts.md section 3). */
+ * flushed a position taken while waiting was already in force (join() in
+ * providers/postgres/sync.c). */
 void apply_sync_join(struct applying *a)
 {
     const struct entry_sync *c = &a->e->sync;

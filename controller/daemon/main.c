@@ -1,8 +1,11 @@
 /* ringfenced -- the controller: one per region. */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "controller/base/findings.h"
@@ -14,6 +17,7 @@
 #include "controller/config/tell.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
+#include "controller/net/host.h"
 #include "controller/net/tls.h"
 
 #define DEFAULT_CONFIG "/etc/ringfence/ringfenced.yaml"
@@ -27,7 +31,9 @@ static const struct help_option options[] = {
      "read the configuration and the certificate, look whether this host has what they "
      "name, say all that is wrong, and end. A running controller is not disturbed, and "
      "what "
-     "it holds itself is not wrong. What other hosts' files say is not looked at"},
+     "it holds itself is not wrong. What other hosts' files say is not looked at. Root "
+     "looks with the eyes of the owner of `data_dir`, who is the unit's user"},
+    {"user", 0, "NAME", "with --check: look with this user's eyes (root can)"},
     {"bootstrap", 0, NULL,
      "this cluster is being made now: begin with an empty log if `data_dir` is empty.\n"
      "For the very first start of each controller, and never again. Nothing is decided "
@@ -179,19 +185,60 @@ static void check_certificate(const struct settings *s, struct findings *f)
     tls_check(&pem, &node, f);
 }
 
-static int check(const struct settings *s, const struct config *config)
+/* For whom all has to be right: the unit's user, to whom `data_dir` belongs. Root, who runs
+ * a check as a rule, can read and write everything, and so would find all good. */
+static int take_eyes(const struct settings *s, const char *user)
 {
+    struct err err = {0};
+
+    if ((user != NULL ? host_look_as(user, &err) : host_look_as_owner(s->data_dir, &err)) ==
+        0)
+        return EXIT_OK;
+    (void)fprintf(stderr, "ringfenced: %s\n", err.text);
+    return 2;
+}
+
+static void check_config_file(const char *path, struct findings *f)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct err err = {0};
+
+    if (fd < 0) {
+        (void)host_unreadable(&err, errno, "this file", path, false);
+        findings_error(f, "", "%s", err.text);
+        return;
+    }
+    (void)close(fd);
+}
+
+static int check(const struct settings *s, const struct config *config, const char *path)
+{
+    char user[HOST_USER_SIZE], group[HOST_USER_SIZE];
     struct config_teller teller = {config, "ringfenced"};
     struct findings f = {.say = config_tell, .owner = &teller};
 
+    check_config_file(path, &f);
     settings_check(s, false, &f);
     check_certificate(s, &f);
     if (f.errors != 0)
         return EXIT_CONFIG;
-    (void)printf("controller %s of cluster %s: configuration and certificate are good%s\n",
-                 s->name, s->cluster,
+    host_user(user, group);
+    (void)printf("controller %s of cluster %s: configuration and certificate are good for "
+                 "user %s%s\n",
+                 s->name, s->cluster, user,
                  f.warnings != 0 ? ", but for the warnings above" : "");
     return EXIT_OK;
+}
+
+static int check_as(const struct settings *s, const struct config *config, const char *path,
+                    const char *user)
+{
+    int code = take_eyes(s, user);
+
+    if (code == EXIT_OK)
+        code = check(s, config, path);
+    host_look_back();
+    return code;
 }
 
 int main(int argc, char **argv)
@@ -210,8 +257,8 @@ int main(int argc, char **argv)
     if (status >= 0)
         return status;
     path = help_value(&parsed, "config");
-    if (settings_load(&settings, path != NULL ? path : DEFAULT_CONFIG, &config, &err) !=
-        0) {
+    path = path != NULL ? path : DEFAULT_CONFIG;
+    if (settings_load(&settings, path, &config, &err) != 0) {
         (void)fprintf(stderr, "ringfenced: %s\n", err.text);
         return EXIT_CONFIG;
     }
@@ -225,7 +272,13 @@ int main(int argc, char **argv)
     if (help_value(&parsed, "join") != NULL)
         mode = START_JOIN;
     if (help_value(&parsed, "check") != NULL)
-        return check(&settings, config);
+        return check_as(&settings, config, path, help_value(&parsed, "user"));
+    if (help_value(&parsed, "user") != NULL) {
+        (void)fprintf(stderr,
+                      "ringfenced: --user belongs to --check; a start is the unit's "
+                      "user's own (`runuser -u NAME -- ringfenced ...`)\n");
+        return 2;
+    }
     log_begin("ringfenced", settings.name);
     teller.config = config;
     settings_check(&settings, true, &found);

@@ -99,7 +99,7 @@ static int check_roles(const json_t *list, const struct roles *roles, struct err
                        i);
     if (roles->active < 0)
         return err_set(err, ERR_INVAL,
-                       "regions: none is active; exactly one needs \"role\": \"active\"");
+                       "regions: none is active; exactly one needs `role: active`");
     return 0;
 }
 

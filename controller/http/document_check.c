@@ -23,15 +23,30 @@ static int check_agent(const struct group *spec, uint8_t n, const struct state *
     return 0;
 }
 
+/* What is wrong with a region of the group. The short form of a file gives regions no tags,
+ * and who wrote it has not forgotten one. */
+static int refuse_region(const struct group *spec, uint8_t n, struct err *err)
+{
+    const char *region = group_region_name(spec, n);
+
+    if (spec->regions[spec->instances[n].region].tag_count == 0)
+        return err_set(err, ERR_INVAL,
+                       "residency: region %s has no tags, so the data must not be there: "
+                       "write its tags beside its name (%s: {tags: [%s]}), which a list of "
+                       "names (regions: [...]) has no room for, or leave residency out",
+                       region, region, spec->policy.residency[0]);
+    return err_set(err, ERR_INVAL,
+                   "residency: region %s carries none of these tags, so the data "
+                   "must not be there: give the region the tag, or take its "
+                   "instance out",
+                   region);
+}
+
 static int check_residency(const struct group *spec, struct err *err)
 {
     for (uint8_t n = 0; n < spec->instance_count; n++)
         if (!group_may_reside(spec, n))
-            return err_set(err, ERR_INVAL,
-                           "residency: region %s carries none of these tags, so the data "
-                           "must not be there: give the region the tag, or take its "
-                           "instance out",
-                           group_region_name(spec, n));
+            return refuse_region(spec, n, err);
     return 0;
 }
 

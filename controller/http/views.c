@@ -343,6 +343,6 @@ json_t *doctor_document(const struct api_facts *f, const char *host)
     check_disk(findings, f);
     check_clock(findings, f);
     check_loop(findings, f);
-    return json_pack("{s:s, s:o, s:o}", "host", host, "findings", findings, "links",
-                     between);
+    return json_pack("{s:s, s:s, s:s, s:o, s:o}", "program", "ringfenced", "name", f->name,
+                     "host", host, "findings", findings, "links", between);
 }

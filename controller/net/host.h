@@ -34,6 +34,28 @@ MUST_USE int host_try_port(const struct address *at, struct host_holder *ret_hol
 MUST_USE int host_try_socket(const char *path, struct host_holder *ret_holder,
                              struct err *err);
 
+/* ---- users ----------------------------------------------------------------------------
+ */
+
+enum { HOST_USER_SIZE = 64 };
+
+/* By name, or by number where there is no name. */
+void host_user(char ret_user[HOST_USER_SIZE], char ret_group[HOST_USER_SIZE]);
+
+/* From here to host_look_back() this process looks with that user's eyes (its effective
+ * ids; for a process with one thread). The owner's: as it is, where nobody can tell, or for
+ * all but root.
+ *   ERR_NOTFOUND  no such user
+ *   ERR_REFUSED   this user may not */
+MUST_USE int host_look_as(const char *name, struct err *err);
+MUST_USE int host_look_as_owner(const char *path, struct err *err);
+void host_look_back(void);
+
+/* Says why a file could not be opened, and who may not and how to let him (`secret`: him
+ * alone). Returns the error's code. */
+int host_unreadable(struct err *err, int error, const char *what, const char *path,
+                    bool secret);
+
 /* Has that process opened this very file? */
 bool host_process_has(int pid, const char *path);
 

@@ -26,7 +26,7 @@ static void say_held(const struct host_check *c, const char *key, const char *wh
         findings_error(c->f, key,
                        "%s is in use by %s (pid %d): stop that one, or configure another",
                        what, by->program, by->pid);
-    else if (c->starting || geteuid() == 0)
+    else if (c->starting || getuid() == 0)
         findings_error(c->f, key,
                        "%s is in use (`ss -lntxp` shows by whom): stop that one, or "
                        "configure another",
@@ -94,6 +94,22 @@ static int nearest(const char *path, char near[PATH_ROOM], unsigned *ret_missing
     return 0;
 }
 
+static void say_unwritable(const struct host_check *c, const char *key, const char *dir,
+                           int error)
+{
+    char user[HOST_USER_SIZE], group[HOST_USER_SIZE];
+
+    host_user(user, group);
+    if (error == EACCES)
+        findings_error(c->f, key,
+                       "%s cannot be written by user %s: make one of its own there "
+                       "(`install -d -o %s`), or `chown %s` it, or configure another",
+                       dir, user, user, user);
+    else
+        findings_error(c->f, key, "%s cannot be written by user %s: %s: configure another",
+                       dir, user, strerror(error));
+}
+
 enum host_dir host_check_dir(const struct host_check *c, const char *key, const char *path,
                              bool made, bool parents)
 {
@@ -122,10 +138,7 @@ enum host_dir host_check_dir(const struct host_check *c, const char *key, const 
     }
     if ((missing == 0 || missing <= may_miss) &&
         faccessat(AT_FDCWD, near, W_OK | X_OK, AT_EACCESS) != 0) {
-        findings_error(c->f, key,
-                       "%s cannot be written by this user: %s: correct its owner "
-                       "or mode, or configure another",
-                       near, strerror(errno));
+        say_unwritable(c, key, near, errno);
         return HOST_DIR_WRONG;
     }
     if (missing > 0 && !c->starting)

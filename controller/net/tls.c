@@ -12,6 +12,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include "controller/net/host.h"
 #include "controller/net/tls_session.h"
 
 /* A chain longer than this, in certificates or in bytes, is an attack. */
@@ -130,14 +131,20 @@ static void drop_file(FILE **file)
 
 static void drop_key(EVP_PKEY **key) { EVP_PKEY_free(*key); }
 
+static int unreadable(struct err *err, int error, const char *what, const char *path,
+                      bool secret)
+{
+    if (error == EACCES)
+        return host_unreadable(err, error, what, path, secret);
+    return err_errno(err, error, "%s %s (make one with `ringfence pki`)", what, path);
+}
+
 static int check_readable(const char *what, const char *path, struct err *err)
 {
     AUTO(drop_file) FILE *file = fopen(path, "re");
     int saved = errno;
 
-    if (file == NULL)
-        return err_errno(err, saved, "%s %s (make one with `ringfence pki`)", what, path);
-    return 0;
+    return file != NULL ? 0 : unreadable(err, saved, what, path, false);
 }
 
 static int load_ca(SSL_CTX *ctx, const char *path, struct err *err)
@@ -187,8 +194,7 @@ static int load_key(SSL_CTX *ctx, const struct tls_files *files, struct err *err
     int saved = errno, status;
 
     if (file == NULL)
-        return err_errno(err, saved, "the key %s (make one with `ringfence pki`)",
-                         files->key);
+        return unreadable(err, saved, "the key", files->key, true);
     status = check_key_mode(file, files->key, err);
     if (status != 0)
         return status;

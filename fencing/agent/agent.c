@@ -98,11 +98,13 @@ static int check_use(const struct agent *a, struct err *err)
     if (a->contents.epochs.count == 0)
         return err_set(err, ERR_INVAL,
                        "no server is in this agent's care yet, so it does not start over "
-                       "what is wrong with `postgres` in %s (above): correct that first",
+                       "what is wrong with %s (above): correct that first",
                        a->settings->path);
-    log_error("this agent has servers in its care and goes on, but steps of theirs will "
-              "fail: correct `postgres` in %s (above) and restart the agent",
-              a->settings->path);
+    log_error(
+        "this agent has servers in its care and goes on, but is not safe, or steps of "
+        "theirs will fail: correct what is wrong with %s (above) and restart the "
+        "agent",
+        a->settings->path);
     return 0;
 }
 

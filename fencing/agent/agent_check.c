@@ -13,6 +13,7 @@
 #include "controller/net/host.h"
 #include "fencing/agent/steps_state.h"
 #include "fencing/gate/cgroup.h"
+#include "providers/postgres/passfile.h"
 #include "providers/provider.h"
 
 /* The server listens on SOCKET_DIR/.s.PGSQL.PORT. */
@@ -130,6 +131,51 @@ static const struct passwd *find_user(const struct agent_settings *s, struct fin
     return pw != NULL && pw->pw_uid != 0 ? pw : NULL;
 }
 
+/* Where the data hosts are the file does not say, but as a rule controllers run on them. */
+static bool fits_a_controller(const struct agent_settings *s)
+{
+    for (unsigned i = 0; i < s->controller_count; i++) {
+        const char *host = s->controllers[i].at.host;
+        struct pg_passfile seen;
+
+        if (strcmp(host, s->address) != 0 &&
+            pg_passfile_look(&seen, s->postgres.passfile, host, 0,
+                             s->postgres.replication_user, NULL) == 0 &&
+            seen.fits)
+            return true;
+    }
+    return false;
+}
+
+/* What libpq passes over it passes over in silence. */
+static void check_passwords(const struct agent_settings *s, struct findings *f)
+{
+    static const char key[] = "postgres.passfile";
+    const struct agent_postgres *p = &s->postgres;
+    struct pg_passfile seen;
+    struct err err = {0};
+
+    if (pg_passfile_look(&seen, p->passfile, "*", 0, p->replication_user, &err) != 0)
+        return; /* this process may not read it; the server's user may */
+    if (seen.bad_line != 0)
+        findings_error(f, key,
+                       "%s: line %u is none of ADDRESS:PORT:DATABASE:USER:PASSWORD, and "
+                       "libpq passes over it: correct it, or begin it with #",
+                       p->passfile, seen.bad_line);
+    else if (seen.of_user == 0)
+        findings_error(
+            f, key,
+            "%s has no line for user %s: \"ADDRESS:PORT:*:%s:PASSWORD\" for each "
+            "other host is expected in it (or no passfile, if none is asked "
+            "for)",
+            p->passfile, p->replication_user, p->replication_user);
+    else if (!fits_a_controller(s))
+        findings_warn(f, key,
+                      "%s has a line of user %s for no other host of `controllers`: right "
+                      "only if the other data hosts have other addresses than those",
+                      p->passfile, p->replication_user);
+}
+
 /* libpq takes no password from a file that others may read, and says so nowhere. */
 static void check_passfile(const struct agent_settings *s, const struct passwd *pw,
                            struct findings *f)
@@ -166,6 +212,8 @@ static void check_passfile(const struct agent_settings *s, const struct passwd *
                       path, st.st_uid, pw->pw_name);
     else
         check_way(pw, key, path, f);
+    if (S_ISREG(st.st_mode) && (st.st_mode & 0477) == 0400)
+        check_passwords(s, f);
 }
 
 /* ---- programs -------------------------------------------------------------------------
@@ -237,6 +285,28 @@ static bool check_place(const struct agent_settings *s, const char *key, const c
     return true;
 }
 
+/* The agent makes it private: gives it to the server's user, with mode 0700. Of one that
+ * others use too that would be the end. */
+static void check_shared(const char *path, const struct passwd *pw, struct findings *f)
+{
+    static const char key[] = "postgres.socket_dir";
+    struct stat st;
+
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+        return;
+    if ((st.st_mode & (S_IWGRP | S_IWOTH | S_ISVTX)) != 0)
+        findings_error(f, key,
+                       "%s has mode %04o, so others use it too: one that is %s's alone is "
+                       "expected, as /run/ringfence-pg, which the agent makes",
+                       path, st.st_mode & 07777, pw->pw_name);
+    else if (st.st_uid == 0 && st.st_nlink > 2)
+        findings_error(
+            f, key,
+            "%s belongs to root and has other directories in it: one that is "
+            "%s's alone is expected, as /run/ringfence-pg, which the agent makes",
+            path, pw->pw_name);
+}
+
 static void check_places(const struct agent_settings *s, const struct host_check *c,
                          const struct passwd *pw)
 {
@@ -254,8 +324,10 @@ static void check_places(const struct agent_settings *s, const struct host_check
     if (check_place(s, "postgres.socket_dir", p->socket_dir, c->f) &&
         host_check_dir(c, "postgres.socket_dir", p->socket_dir, true, true) !=
             HOST_DIR_WRONG &&
-        pw != NULL)
+        pw != NULL) {
         check_way(pw, "postgres.socket_dir", p->socket_dir, c->f);
+        check_shared(p->socket_dir, pw, c->f);
+    }
     if (check_place(s, "postgres.tail_dir", p->tail_dir, c->f))
         (void)host_check_dir(c, "postgres.tail_dir", p->tail_dir, true, true);
 }

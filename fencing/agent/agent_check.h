@@ -21,6 +21,11 @@ void agent_check_host(const struct agent_settings *s, bool starting, struct find
  * one that has none yet does not start. */
 void agent_check_server(const struct agent_settings *s, bool starting, struct findings *f);
 
+/* May somebody else than root write the file, the certificates, or a directory they lie in?
+ * Whoever can tells this agent, which is root, what to run. The same goes for it as for
+ * agent_check_server(): no agent is stopped under a server that it holds a lease for. */
+void agent_check_trust(const struct agent_settings *s, struct findings *f);
+
 /* Are the units there that are to start the servers of the groups on record (`start` of
  * their files)? For `--check` alone: it runs systemctl, for up to a second each, and a
  * lease that a successor is to take over runs on meanwhile. An agent that runs looks in a

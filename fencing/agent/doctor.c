@@ -18,6 +18,7 @@
 
 enum {
     PEERS_MAX = 16,
+    HOST_SIZE = 256,
     DISK_WRITES = 5,
     DISK_SLOW_US = 20000,   /* a sync stands before each new epoch and each proof */
     RATE_WANTED_PPM = 1000, /* chrony: maxslewrate 1000 */
@@ -34,7 +35,7 @@ struct peer_try {
     uv_connect_t connect;
     char name[AGENT_NAME_SIZE], at[96];
     struct mono since;
-    bool open;
+    bool out; /* its answer is waited for */
 };
 
 struct doctor {
@@ -45,11 +46,12 @@ struct doctor {
     unsigned pending; /* callbacks that still come: handles, the disk, the provider */
     uv_work_t disk;
     bool disk_out;
+    char disk_path[AGENT_PATH_SIZE + 24]; /* for its thread, which may outlive `all` */
     uint32_t disk_us;
     int disk_errno;
     unsigned checks_out;
     struct peer_try peers[PEERS_MAX];
-    unsigned peer_count;
+    unsigned peer_count, peers_out;
 };
 
 PRINTF_LIKE(4, 5)
@@ -83,13 +85,14 @@ static void on_limit_closed(uv_handle_t *handle) { release(handle->data); }
 
 static void answer(struct doctor *d)
 {
+    char *text, host[HOST_SIZE] = "?";
     json_t *all;
-    char *text;
 
     if (d->req == NULL)
         return;
-    all = json_pack("{s:s, s:O}", "host", d->all->parts.settings->name, "findings",
-                    d->findings);
+    (void)gethostname(host, sizeof host - 1);
+    all = json_pack("{s:s, s:s, s:s, s:O}", "program", "ringfence-agent", "name",
+                    d->all->parts.settings->name, "host", host, "findings", d->findings);
     text = json_dumps(all, JSON_COMPACT);
     if (text != NULL)
         http_reply(d->req, 200, "application/json", text, strlen(text));
@@ -111,7 +114,7 @@ static void answer(struct doctor *d)
 
 static void answer_if_complete(struct doctor *d)
 {
-    if (d->req != NULL && !d->disk_out && d->checks_out == 0 && d->peer_count == 0)
+    if (d->req != NULL && !d->disk_out && d->checks_out == 0 && d->peers_out == 0)
         answer(d);
 }
 
@@ -125,51 +128,69 @@ static void on_peer_closed(uv_handle_t *handle)
     release(p->d);
 }
 
+/* The one place that closes a try: libuv aborts the program over a second uv_close(). */
+static void end_peer(struct peer_try *p)
+{
+    ASSERT(p->out);
+    p->out = false;
+    p->d->peers_out--;
+    uv_close((uv_handle_t *)&p->tcp, on_peer_closed);
+}
+
+static void say_unreached(struct doctor *d, const struct peer_try *p, int status)
+{
+    add(d, "peer-port", "warn",
+        "%s does not answer at %s (%s): fine while its server is down or its gate is "
+        "closed; else look at routes and firewalls",
+        p->name, p->at, uv_strerror(status));
+}
+
 static void on_connected(uv_connect_t *connect, int status)
 {
     struct peer_try *p = CONTAINER_OF(connect, struct peer_try, connect);
     struct doctor *d = p->d;
 
+    if (!p->out)
+        return; /* given up at the limit: closing the handle ends the request, too */
     if (d->req != NULL && status == 0)
         add(d, "peer-port", "ok", "%s answers at %s after %" PRIu64 " us", p->name, p->at,
             mono_since_ns(p->since, mono_now()) / 1000);
     else if (d->req != NULL)
-        add(d, "peer-port", "warn",
-            "%s does not answer at %s (%s): fine while its server is down or its gate is "
-            "closed; else look at routes and firewalls",
-            p->name, p->at, uv_strerror(status));
-    p->open = false;
-    uv_close((uv_handle_t *)&p->tcp, on_peer_closed);
-    d->peer_count--;
+        say_unreached(d, p, status);
+    end_peer(p);
     answer_if_complete(d);
 }
 
 static void try_peer(struct doctor *d, const Rf__PeerInstance *peer)
 {
-    struct peer_try *p = &d->peers[d->peer_count];
     struct address at = {.port = (uint16_t)peer->port};
     struct sockaddr_storage sa;
+    struct peer_try *p;
     struct err err = {0};
+    int status;
 
     if (d->peer_count == PEERS_MAX || peer->address[0] == 0)
         return;
     snprintf(at.host, sizeof at.host, "%s", peer->address);
     if (address_numeric(&sa, &at, &err) != 0)
         return;
+    p = &d->peers[d->peer_count];
     p->d = d;
     snprintf(p->name, sizeof p->name, "%s", peer->instance);
     snprintf(p->at, sizeof p->at, "%.60s:%u", peer->address, peer->port);
     p->since = mono_now();
     if (uv_tcp_init(d->all->parts.loop, &p->tcp) != 0)
         return;
+    d->peer_count++; /* its place is taken until the handle is closed, tried or not */
     d->pending++;
-    if (uv_tcp_connect(&p->connect, &p->tcp, (const struct sockaddr *)&sa, on_connected) !=
-        0) {
-        uv_close((uv_handle_t *)&p->tcp, on_peer_closed);
+    d->peers_out++;
+    p->out = true;
+    status =
+        uv_tcp_connect(&p->connect, &p->tcp, (const struct sockaddr *)&sa, on_connected);
+    if (status == 0)
         return;
-    }
-    p->open = true;
-    d->peer_count++;
+    say_unreached(d, p, status);
+    end_peer(p);
 }
 
 /* ---- the disk -------------------------------------------------------------------------
@@ -178,11 +199,8 @@ static void try_peer(struct doctor *d, const Rf__PeerInstance *peer)
 static void measure_disk(uv_work_t *work)
 {
     struct doctor *d = work->data;
-    char path[AGENT_PATH_SIZE + 24];
-    int fd;
+    int fd = open(d->disk_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
-    snprintf(path, sizeof path, "%s/doctor.tmp", d->all->parts.settings->state_dir);
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0) {
         d->disk_errno = errno;
         return;
@@ -198,7 +216,7 @@ static void measure_disk(uv_work_t *work)
             d->disk_us = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
     }
     close(fd);
-    unlink(path);
+    unlink(d->disk_path);
 }
 
 static void on_disk(uv_work_t *work, int status)
@@ -224,6 +242,8 @@ static void on_disk(uv_work_t *work, int status)
 static void ask_disk(struct doctor *d)
 {
     d->disk.data = d;
+    snprintf(d->disk_path, sizeof d->disk_path, "%s/doctor.tmp",
+             d->all->parts.settings->state_dir);
     if (uv_queue_work(d->all->parts.loop, &d->disk, measure_disk, on_disk) != 0)
         return;
     d->disk_out = true;
@@ -303,11 +323,13 @@ static void look_at_configuration(struct doctor *d)
 {
     struct findings f = {.say = on_misfit, .owner = d};
 
+    agent_check_trust(d->all->parts.settings, &f);
     agent_check_server(d->all->parts.settings, true, &f);
     if (f.errors == 0)
         add(d, "configuration", "ok",
-            "PostgreSQL's programs, user, passfile and places "
-            "are as %s says",
+            "PostgreSQL's programs, user, passfile and places are as %s says, and only "
+            "root "
+            "can write that",
             d->all->parts.settings->path);
 }
 
@@ -369,7 +391,7 @@ static void on_limit(uv_timer_t *limit)
     if (d->checks_out > 0)
         add(d, "provider", "fail", "the provider has not answered for %d ms", DOCTOR_MS);
     for (unsigned i = 0; i < PEERS_MAX; i++)
-        if (d->peers[i].open)
+        if (d->peers[i].out)
             add(d, "peer-port", "warn",
                 "%s is silent at %s: fine while its gate is closed; else look at routes "
                 "and "
@@ -377,10 +399,8 @@ static void on_limit(uv_timer_t *limit)
                 d->peers[i].name, d->peers[i].at);
     answer(d);
     for (unsigned i = 0; i < PEERS_MAX; i++)
-        if (d->peers[i].open) {
-            d->peers[i].open = false;
-            uv_close((uv_handle_t *)&d->peers[i].tcp, on_peer_closed);
-        }
+        if (d->peers[i].out)
+            end_peer(&d->peers[i]);
 }
 
 /* ---- life -----------------------------------------------------------------------------

@@ -4,7 +4,7 @@
  * without blocking, and what has not answered by DOCTOR_MS is said to be silent.
  *
  * Owner:   one struct doctor per request, from doctor_ask() until its answer was given; at
- *          the end of the program doctor_end_all() gives up those that are under way.
+ *          the end of the program doctors_close() gives up those that are under way.
  * Threads: the main thread.
  */
 #ifndef RF_AGENT_DOCTOR_H

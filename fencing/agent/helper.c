@@ -15,6 +15,7 @@
 #include "controller/base/log.h"
 #include "fencing/agent/durable.h"
 #include "proto/frame.h"
+#include "providers/provider.h"
 
 enum { HEAD_SIZE = 4, RESPAWN_MS = 200, WORKER_FD = 3 };
 
@@ -410,4 +411,17 @@ uint64_t process_start_ms(int32_t pid)
     text[n] = 0;
     after = strrchr(text, ')');
     return after != NULL && after[1] == ' ' ? parse_start_ms(after + 2) : 0;
+}
+
+bool helper_let_go(const Rf__ServerSpec *server)
+{
+    const struct provider_ops *ops = provider_find(server->provider);
+    struct provider *p = NULL;
+    bool gone;
+
+    if (ops == NULL || ops->open(&p, server, NULL) != 0)
+        return true; /* nothing was ever made for it */
+    gone = ops->let_go(p);
+    ops->close(p);
+    return gone;
 }

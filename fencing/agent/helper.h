@@ -44,4 +44,9 @@ void helper_kill(struct helper *h);
 /* The kernel's start time of a living process in the provider's unit, 0: none such. */
 uint64_t process_start_ms(int32_t pid);
 
+/* The server is nobody's from now on: what a provider made for it on this host is removed.
+ * In no process of its own, since it only removes an empty directory. False: not yet, it is
+ * still used. */
+bool helper_let_go(const Rf__ServerSpec *server);
+
 #endif

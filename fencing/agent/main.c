@@ -22,7 +22,10 @@ static const struct help_option options[] = {
      "read the configuration and the certificate, look whether this host has what they "
      "name, say all that is wrong, and end. A running agent is not disturbed, and what it "
      "holds itself is not wrong. The units that start the servers of its groups are looked "
-     "for as far as it remembers the groups. What other hosts' files say is not looked at"},
+     "for as far as it remembers the groups. What other hosts' files say is not looked at. "
+     "The file, its certificates and the directories above them have to be root's, and "
+     "written by nobody else: who can write them is root on this host. A passfile is read "
+     "as libpq does, which passes over in silence what it does not understand"},
     {"help", 'h', NULL, "print this"},
     {"version", 'V', NULL, "print the version"},
     {"man", 0, NULL, "print the manual page, to be read with `man -l -`"},
@@ -96,6 +99,7 @@ static int check(const struct agent_settings *s, const struct config *config)
     struct findings f = {.say = config_tell, .owner = &teller};
 
     agent_check_host(s, false, &f);
+    agent_check_trust(s, &f);
     agent_check_server(s, false, &f);
     agent_check_units(s, &f);
     check_certificate(s, &f);
@@ -120,6 +124,7 @@ static int run(const struct agent_settings *s, const struct config *config)
     log_begin("ringfence-agent", s->name);
     agent_check_host(s, true, &host);
     check_certificate(s, &host);
+    agent_check_trust(s, &server);
     agent_check_server(s, true, &server);
     if (host.errors != 0)
         return EXIT_CONFIG;

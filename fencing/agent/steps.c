@@ -10,6 +10,8 @@
 #include "controller/base/text.h"
 #include "fencing/agent/steps_private.h"
 
+enum { LEAVE_EACH_MS = 1000 };
+
 /* Each text once; a disk that is full stays full for hours. */
 static void note_disk(struct steps *st, const struct err *why)
 {
@@ -139,6 +141,7 @@ static bool take_assignment(struct inst *i)
     }
     i->a = a;
     i->shrink_bits = 0; /* I8: places among the peers of before; the next look says anew */
+    i->let_go = i->let_go && a->role == RF__ROLE__ROLE_DETACHED;
     if (!i->used) {
         i->used = true;
         snprintf(i->group, sizeof i->group, "%s", a->group);
@@ -206,12 +209,26 @@ static uint64_t lateness_ns(struct steps *st, struct mono now)
     return since > (uint64_t)(STEPS_TICK_MS + LATE_MS) * NS_PER_MS ? since : 0;
 }
 
+/* A detached server goes on in the cgroup that was made for it, until it is stopped. */
+static void leave_nothing(struct inst *i)
+{
+    Rf__ServerSpec server;
+
+    if (i->let_go || i->run.busy)
+        return;
+    inst_fill_server(i, &server);
+    i->let_go = helper_let_go(&server);
+}
+
 static void on_tick(uv_timer_t *tick)
 {
     struct steps *st = tick->data;
     struct mono now = mono_now();
     uint64_t late_ns = lateness_ns(st, now);
+    bool due = mono_since_ms(st->left_at, now) >= LEAVE_EACH_MS;
 
+    if (due)
+        st->left_at = now;
     for (unsigned s = 0; s < AGENT_GROUPS_MAX; s++) {
         struct inst *i = &st->insts[s];
 
@@ -224,6 +241,8 @@ static void on_tick(uv_timer_t *tick)
             inst_consider(i);
         if (i->alien)
             inst_stop_alien(i);
+        if (i->a->role == RF__ROLE__ROLE_DETACHED && due)
+            leave_nothing(i);
         inst_consider_order(i);
     }
 }

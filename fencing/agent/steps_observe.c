@@ -1,4 +1,5 @@
 /* Looking at a server, in a process that may hang without hanging us. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,13 +110,50 @@ static void note_start(struct inst *i, const Rf__ProviderReply *reply)
         log_info("%s: the server can be started again", i->group);
 }
 
+enum { DOCTOR_CHECKS_MAX = 40 };
+
+/* All that the doctor asks of a provider. pg_hba.conf is asked for this host and each other
+ * one, since a server's copy leads with the file it was copied with; the passfile for the
+ * others only. */
+struct all_checks {
+    char *names[DOCTOR_CHECKS_MAX];
+    size_t n;
+    char of_hosts[DOCTOR_CHECKS_MAX + 1][80];
+};
+
+/* `port` 0: a host's right to come, else a password to go there. */
+static void add_host_check(struct all_checks *c, const char *address, uint32_t port)
+{
+    char *name = c->of_hosts[c->n];
+
+    if (address[0] == 0 || c->n == DOCTOR_CHECKS_MAX)
+        return;
+    if (port == 0)
+        (void)snprintf(name, sizeof c->of_hosts[0], "hba %s", address);
+    else
+        (void)snprintf(name, sizeof c->of_hosts[0], "pass %s %" PRIu32, address, port);
+    c->names[c->n++] = name;
+}
+
+static void fill_checks(struct all_checks *c, const struct inst *i,
+                        const Rf__ServerSpec *server)
+{
+    *c = (struct all_checks){
+        .names = {wire_text("settings"), wire_text("disk"), wire_text("host")}, .n = 3};
+    add_host_check(c, server->address, 0);
+    for (size_t p = 0; p < i->a->n_peers; p++) {
+        add_host_check(c, i->a->peers[p]->address, 0);
+        add_host_check(c, i->a->peers[p]->address, i->a->peers[p]->port);
+    }
+}
+
 void inst_observe(struct inst *i)
 {
     struct mono now = mono_now();
     uint32_t each = observe_each_ms(i, now);
     Rf__ProviderRequest request = RF__PROVIDER_REQUEST__INIT;
-    char *checks[] = {wire_text("settings"), wire_text("disk"), wire_text("host")};
     Rf__ServerSpec server;
+    struct all_checks checks;
     struct err err = {0};
 
     if (i->a == NULL || i->observer == NULL || helper_is_busy(i->observer) ||
@@ -131,8 +169,9 @@ void inst_observe(struct inst *i)
         return;
     }
     if (i->checks_wanted) {
-        request.checks = checks;
-        request.n_checks = ARRAY_LEN(checks);
+        fill_checks(&checks, i, &server);
+        request.checks = checks.names;
+        request.n_checks = checks.n;
     } else {
         request.canary = wants_canary(i, now);
     }

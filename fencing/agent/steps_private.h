@@ -74,6 +74,7 @@ struct inst {
     struct buf result_packed;
     struct buf said; /* the last report, without what changes at each look */
     bool alive, opening, crashed, hung, alien, stopped;
+    bool let_go; /* detached, and nothing of ours is left beside the server */
     enum keeper_server_state state;
     struct keeper_server told;
     struct shrink_watch shrink;
@@ -96,6 +97,7 @@ struct steps {
     uv_timer_t tick;
     struct step_records records;
     struct mono ticked;
+    struct mono left_at; /* when it was last looked what detached servers have left */
     struct disk_probe *probe;
     bool save_failed, disk_hangs;
     char disk_problem[KEEPER_PROBLEM_SIZE]; /* nothing can be begun: state_dir, and why */

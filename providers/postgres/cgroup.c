@@ -105,3 +105,10 @@ void pg_cgroup_remove(const struct pg *pg)
     if (cgroup_path(pg, path, sizeof path))
         (void)rmdir(path);
 }
+
+bool pg_cgroup_let_go(const struct pg *pg)
+{
+    char path[512];
+
+    return !cgroup_path(pg, path, sizeof path) || rmdir(path) == 0 || errno != EBUSY;
+}

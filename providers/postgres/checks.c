@@ -26,9 +26,8 @@ enum {
     FINDINGS_MAX = 64,
 };
 
-PRINTF_LIKE(4, 5)
-static void find(Rf__ProviderReply *reply, const char *check, const char *level,
-                 const char *fmt, ...)
+void pg_find(Rf__ProviderReply *reply, const char *check, const char *level,
+             const char *fmt, ...)
 {
     Rf__Finding **list = reply->findings;
     Rf__Finding *finding = malloc(sizeof *finding);
@@ -122,14 +121,14 @@ static void check_setting(struct pg *pg, const struct setting_check *row,
     struct err err;
 
     if (pg_exec(&pg->main, row->sql, deadline, &r, &err) != 0) {
-        find(reply, row->check, "fail", "could not be read: %s", err.text);
+        pg_find(reply, row->check, "fail", "could not be read: %s", err.text);
         return;
     }
     if (PQgetvalue(r, 0, 0)[0] == 't')
-        find(reply, row->check, "ok", "%s", PQgetvalue(r, 0, 1));
+        pg_find(reply, row->check, "ok", "%s", PQgetvalue(r, 0, 1));
     else
-        find(reply, row->check, row->level, "is: %s; wanted: %s", PQgetvalue(r, 0, 1),
-             row->wanted);
+        pg_find(reply, row->check, row->level, "is: %s; wanted: %s", PQgetvalue(r, 0, 1),
+                row->wanted);
 }
 
 /* With names in force a weaker value breaks what their mode promises (I8). Without, it is
@@ -145,13 +144,13 @@ static void check_commit(struct pg *pg, struct mono deadline, Rf__ProviderReply 
     if (pg_ask(&pg->main, pg_commit_effective, deadline, value, sizeof value, &err) != 0 ||
         pg_exec(&pg->main, "SELECT current_setting('synchronous_standby_names') <> ''",
                 deadline, &r, &err) != 0) {
-        find(reply, check, "fail", "could not be read: %s", err.text);
+        pg_find(reply, check, "fail", "could not be read: %s", err.text);
         return;
     }
     if (pg_commit_waits(value))
-        find(reply, check, "ok", "%s", value);
+        pg_find(reply, check, "ok", "%s", value);
     else
-        find(
+        pg_find(
             reply, check, PQgetvalue(r, 0, 0)[0] == 't' ? "fail" : "warn",
             "is: %s; wanted: on or remote_apply, unless the group's sync is off: "
             "remote_write does not wait for the standby's flush, off and local for nothing "
@@ -168,73 +167,41 @@ static void check_listen(struct pg *pg, struct mono deadline, Rf__ProviderReply 
                sizeof listen, &err) != 0 ||
         pg_ask(&pg->main, "SELECT current_setting('port')", deadline, port, sizeof port,
                &err) != 0) {
-        find(reply, "listen_addresses", "fail", "could not be read: %s", err.text);
+        pg_find(reply, "listen_addresses", "fail", "could not be read: %s", err.text);
         return;
     }
     if ((strcmp(listen, "*") == 0 || strstr(listen, pg->spec->address) != NULL) &&
         strtoul(port, NULL, 10) == pg->spec->port)
-        find(reply, "listen_addresses", "ok", "%s port %s", listen, port);
+        pg_find(reply, "listen_addresses", "ok", "%s port %s", listen, port);
     else
-        find(reply, "listen_addresses", "fail",
-             "is: %s port %s; the group names %s port %" PRIu32, listen, port,
-             pg->spec->address, pg->spec->port);
-}
-
-static void check_replication_user(struct pg *pg, struct mono deadline,
-                                   Rf__ProviderReply *reply)
-{
-    static const char sql[] =
-        "SELECT r.rolreplication OR r.rolsuper, r.rolsuper OR ("
-        " has_function_privilege(r.oid, 'pg_ls_dir(text, boolean, boolean)', 'EXECUTE') AND"
-        " has_function_privilege(r.oid, 'pg_stat_file(text, boolean)', 'EXECUTE') AND"
-        " has_function_privilege(r.oid, 'pg_read_binary_file(text)', 'EXECUTE') AND"
-        " has_function_privilege(r.oid, 'pg_read_binary_file(text, bigint, bigint, "
-        "boolean)',"
-        " 'EXECUTE')) FROM pg_roles r WHERE r.rolname = %s";
-    AUTO(pg_clear) PGresult *r = NULL;
-    char statement[900];
-    const char *user = pg->spec->replication_user;
-    char *literal = PQescapeLiteral(pg->main.conn, user, strlen(user));
-    struct err err;
-
-    snprintf(statement, sizeof statement, sql, literal != NULL ? literal : "''");
-    PQfreemem(literal);
-    if (pg_exec(&pg->main, statement, deadline, &r, &err) != 0)
-        find(reply, "replication_user", "fail", "could not be read: %s", err.text);
-    else if (PQntuples(r) == 0)
-        find(reply, "replication_user", "fail",
-             "role %s does not exist: CREATE ROLE %s LOGIN REPLICATION", user, user);
-    else if (PQgetvalue(r, 0, 0)[0] != 't')
-        find(reply, "replication_user", "fail",
-             "role %s is not allowed to replicate: ALTER "
-             "ROLE %s REPLICATION",
-             user, user);
-    else if (PQgetvalue(r, 0, 1)[0] != 't')
-        find(reply, "replication_user", "fail",
-             "role %s cannot be used by pg_rewind: GRANT EXECUTE ON FUNCTION "
-             "pg_ls_dir(text, "
-             "boolean, boolean), pg_stat_file(text, boolean), pg_read_binary_file(text), "
-             "pg_read_binary_file(text, bigint, bigint, boolean) TO %s",
-             user, user);
-    else
-        find(reply, "replication_user", "ok", "%s", user);
+        pg_find(reply, "listen_addresses", "fail",
+                "is: %s port %s; the group names %s port %" PRIu32, listen, port,
+                pg->spec->address, pg->spec->port);
 }
 
 static void check_settings(struct pg *pg, struct mono deadline, Rf__ProviderReply *reply)
 {
     struct err err;
 
-    if (pg_main(pg, deadline, &err) != 0) {
-        find(reply, "session", "fail", "PostgreSQL on %s gives no session: %s",
-             pg->spec->data, err.text);
+    if (pg_data_absent(pg)) {
+        pg_find(
+            reply, "data", "warn",
+            "%s is not there, or empty: right on a standby, whose agent makes the copy; "
+            "a primary's would be expected there",
+            pg->spec->data);
         return;
     }
-    find(reply, "session", "ok", "over %s", pg->spec->socket_dir);
+    if (pg_main(pg, deadline, &err) != 0) {
+        pg_find(reply, "session", "fail", "PostgreSQL on %s gives no session: %s",
+                pg->spec->data, err.text);
+        return;
+    }
+    pg_find(reply, "session", "ok", "over %s", pg->spec->socket_dir);
     for (size_t i = 0; i < ARRAY_LEN(setting_checks); i++)
         check_setting(pg, &setting_checks[i], deadline, reply);
     check_commit(pg, deadline, reply);
     check_listen(pg, deadline, reply);
-    check_replication_user(pg, deadline, reply);
+    pg_check_role(pg, deadline, reply);
 }
 
 /* --- disk ------------------------------------------------------------------------------
@@ -246,12 +213,12 @@ static void check_room(Rf__ProviderReply *reply, const char *check, const char *
     struct err err;
 
     if (pg_free_bytes(path, &room, &err) != 0) {
-        find(reply, check, "fail", "%s", err.text);
+        pg_find(reply, check, "fail", "%s", err.text);
         return;
     }
     room >>= 20;
-    find(reply, check, room >= ROOM_WANTED_MIB ? "ok" : "warn",
-         "%" PRIu64 " MiB free on %s; wanted: %d or more", room, path, ROOM_WANTED_MIB);
+    pg_find(reply, check, room >= ROOM_WANTED_MIB ? "ok" : "warn",
+            "%" PRIu64 " MiB free on %s; wanted: %d or more", room, path, ROOM_WANTED_MIB);
 }
 
 /* Median of some 4 KiB writes, each synced as a commit is. */
@@ -266,8 +233,8 @@ static void check_sync_latency(const struct pg *pg, Rf__ProviderReply *reply)
              ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)
              : -1;
     if (fd < 0) {
-        find(reply, "sync_latency", "fail", "cannot write to %s: %s", pg->spec->data,
-             strerror(errno));
+        pg_find(reply, "sync_latency", "fail", "cannot write to %s: %s", pg->spec->data,
+                strerror(errno));
         return;
     }
     (void)unlink(path);
@@ -277,8 +244,8 @@ static void check_sync_latency(const struct pg *pg, Rf__ProviderReply *reply)
 
         if (pwrite(fd, page, sizeof page, 0) != (ssize_t)sizeof page ||
             fdatasync(fd) != 0) {
-            find(reply, "sync_latency", "fail", "cannot sync on %s: %s", pg->spec->data,
-                 strerror(errno));
+            pg_find(reply, "sync_latency", "fail", "cannot sync on %s: %s", pg->spec->data,
+                    strerror(errno));
             return;
         }
         us[i] = mono_since_ns(before, mono_now()) / 1000;
@@ -289,10 +256,21 @@ static void check_sync_latency(const struct pg *pg, Rf__ProviderReply *reply)
             us[at - 1] = swap;
         }
     }
-    find(reply, "sync_latency", us[SYNC_TRIES / 2] > SYNC_SLOW_US ? "warn" : "ok",
-         "a 4 KiB write and fdatasync takes %" PRIu64
-         " us (median of %d), at most %" PRIu64,
-         us[SYNC_TRIES / 2], SYNC_TRIES, us[SYNC_TRIES - 1]);
+    pg_find(reply, "sync_latency", us[SYNC_TRIES / 2] > SYNC_SLOW_US ? "warn" : "ok",
+            "a 4 KiB write and fdatasync takes %" PRIu64
+            " us (median of %d), at most %" PRIu64,
+            us[SYNC_TRIES / 2], SYNC_TRIES, us[SYNC_TRIES - 1]);
+}
+
+/* What is there of a path: where it will be made. */
+static char *nearest(const char *path)
+{
+    char *near = strdup(path), *slash;
+
+    while (near != NULL && access(near, F_OK) != 0 && errno == ENOENT &&
+           (slash = strrchr(near, '/')) != NULL)
+        slash[slash == near ? 1 : 0] = '\0'; /* "/" is always there */
+    return near;
 }
 
 static void check_version(struct pg *pg, struct mono deadline, Rf__ProviderReply *reply)
@@ -302,22 +280,26 @@ static void check_version(struct pg *pg, struct mono deadline, Rf__ProviderReply
     if (pg_data_absent(pg))
         return;
     if (pg_version_fits(pg, deadline, &err) != 0)
-        find(reply, "bin_dir", "fail", "%s", err.text);
+        pg_find(reply, "bin_dir", "fail", "%s", err.text);
     else
-        find(reply, "bin_dir", "ok", "%s is of PostgreSQL %u, as %s is", pg->spec->bin_dir,
-             pg->bin_major, pg->spec->data);
+        pg_find(reply, "bin_dir", "ok", "%s is of PostgreSQL %u, as %s is",
+                pg->spec->bin_dir, pg->bin_major, pg->spec->data);
 }
 
 static void check_disk(struct pg *pg, struct mono deadline, Rf__ProviderReply *reply)
 {
+    AUTO(auto_free) char *data = nearest(pg->spec->data);
+
     check_version(pg, deadline, reply);
-    check_room(reply, "room_data", pg->spec->data);
+    check_room(reply, "room_data", data != NULL ? data : "/");
     if (access(pg->spec->tail_dir, F_OK) == 0)
         check_room(reply, "room_tail", pg->spec->tail_dir);
     else
-        find(reply, "room_tail", "warn",
-             "%s is not there yet: it is made when it is needed", pg->spec->tail_dir);
-    check_sync_latency(pg, reply);
+        pg_find(reply, "room_tail", "warn",
+                "%s is not there yet: it is made when it is needed", pg->spec->tail_dir);
+    if (!pg_data_absent(
+            pg)) /* the copy may begin at any moment, in a directory of its own */
+        check_sync_latency(pg, reply);
 }
 
 /* --- host ------------------------------------------------------------------------------
@@ -329,17 +311,17 @@ static void check_passfile(const struct pg *pg, Rf__ProviderReply *reply)
     struct stat st;
 
     if (path[0] == '\0')
-        find(reply, "passfile", "warn",
-             "none is named: replication works without a password "
-             "only");
+        pg_find(reply, "passfile", "warn",
+                "none is named: replication works without a password "
+                "only");
     else if (stat(path, &st) != 0)
-        find(reply, "passfile", "fail", "%s: %s", path, strerror(errno));
+        pg_find(reply, "passfile", "fail", "%s: %s", path, strerror(errno));
     else if (st.st_uid != pg->uid || (st.st_mode & 077) != 0 || (st.st_mode & 0400) == 0)
-        find(reply, "passfile", "fail",
-             "%s must belong to %s and have mode 0600: libpq ignores it else", path,
-             pg->user);
+        pg_find(reply, "passfile", "fail",
+                "%s must belong to %s and have mode 0600: libpq ignores it else", path,
+                pg->user);
     else
-        find(reply, "passfile", "ok", "%s", path);
+        pg_find(reply, "passfile", "ok", "%s", path);
 }
 
 static void check_socket(const struct pg *pg, Rf__ProviderReply *reply)
@@ -347,15 +329,15 @@ static void check_socket(const struct pg *pg, Rf__ProviderReply *reply)
     struct stat st;
 
     if (lstat(pg->spec->socket_dir, &st) != 0)
-        find(reply, "socket_dir", "warn",
-             "%s is not there yet: it is made at the next start", pg->spec->socket_dir);
+        pg_find(reply, "socket_dir", "warn",
+                "%s is not there yet: it is made at the next start", pg->spec->socket_dir);
     else if (!S_ISDIR(st.st_mode) || st.st_uid != pg->uid || (st.st_mode & 0777) != 0700)
-        find(
+        pg_find(
             reply, "socket_dir", "fail",
             "%s must be a directory of %s with mode 0700: a pooler could go round the gate",
             pg->spec->socket_dir, pg->user);
     else
-        find(reply, "socket_dir", "ok", "%s", pg->spec->socket_dir);
+        pg_find(reply, "socket_dir", "ok", "%s", pg->spec->socket_dir);
 }
 
 /* Debian's start.conf of .../VERSION/CLUSTER. */
@@ -372,12 +354,12 @@ static void check_start_conf(const struct pg *pg, Rf__ProviderReply *reply)
     if (pg_file_read(path, 1 << 16, &text, NULL) != 0)
         return;
     if (strstr(text, "\nauto") != NULL || strncmp(text, "auto", 4) == 0)
-        find(reply, "autostart", "fail",
-             "%s says auto; wanted: manual. Only the agent starts "
-             "PostgreSQL",
-             path);
+        pg_find(reply, "autostart", "fail",
+                "%s says auto; wanted: manual. Only the agent starts "
+                "PostgreSQL",
+                path);
     else
-        find(reply, "autostart", "ok", "%s", path);
+        pg_find(reply, "autostart", "ok", "%s", path);
 }
 
 static void check_unit(const struct pg *pg, struct mono deadline, Rf__ProviderReply *reply)
@@ -393,21 +375,21 @@ static void check_unit(const struct pg *pg, struct mono deadline, Rf__ProviderRe
     struct err err;
 
     if (pg_run_ok(pg, &tool, deadline, &output, &err) != 0) {
-        find(reply, "unit", "fail", "%s: %s", unit, err.text);
+        pg_find(reply, "unit", "fail", "%s: %s", unit, err.text);
         return;
     }
     if (strstr(output, "Restart=no\n") == NULL)
-        find(reply, "unit_restart", "fail",
-             "%s restarts PostgreSQL by itself; wanted: "
-             "Restart=no",
-             unit);
+        pg_find(reply, "unit_restart", "fail",
+                "%s restarts PostgreSQL by itself; wanted: "
+                "Restart=no",
+                unit);
     else
-        find(reply, "unit_restart", "ok", "Restart=no");
+        pg_find(reply, "unit_restart", "ok", "Restart=no");
     if (strstr(output, "UnitFileState=enabled\n") != NULL)
-        find(reply, "autostart", "fail", "%s starts at boot: systemctl disable %s", unit,
-             unit);
+        pg_find(reply, "autostart", "fail", "%s starts at boot: systemctl disable %s", unit,
+                unit);
     else
-        find(reply, "autostart", "ok", "%s is not enabled", unit);
+        pg_find(reply, "autostart", "ok", "%s is not enabled", unit);
 }
 
 static void check_start(const struct pg *pg, Rf__ProviderReply *reply)
@@ -416,13 +398,13 @@ static void check_start(const struct pg *pg, Rf__ProviderReply *reply)
 
     switch (pg_unit_look(pg, mono_plus_ms(mono_now(), START_MS), &err)) {
     case PG_UNIT_GOOD:
-        find(reply, "start", "ok", "%s", pg->spec->start);
+        pg_find(reply, "start", "ok", "%s", pg->spec->start);
         return;
     case PG_UNIT_BAD:
-        find(reply, "start", "fail", "%s", err.text);
+        pg_find(reply, "start", "fail", "%s", err.text);
         return;
     case PG_UNIT_UNKNOWN:
-        find(reply, "start", "warn", "%s", err.text);
+        pg_find(reply, "start", "warn", "%s", err.text);
     }
 }
 
@@ -448,7 +430,7 @@ int pg_checks(struct pg *pg, char *const *checks, size_t n, Rf__ProviderReply *r
         return 0;
     }
     if (pg_find_user(pg, &why) != 0) {
-        find(reply, "server_user", "fail", "%s", why.text);
+        pg_find(reply, "server_user", "fail", "%s", why.text);
         return 0;
     }
     for (size_t i = 0; i < n; i++) {
@@ -456,6 +438,10 @@ int pg_checks(struct pg *pg, char *const *checks, size_t n, Rf__ProviderReply *r
             check_start(pg, reply);
         else if (strcmp(checks[i], "settings") == 0)
             check_settings(pg, deadline, reply);
+        else if (strncmp(checks[i], PG_CHECK_HBA, strlen(PG_CHECK_HBA)) == 0)
+            pg_check_hba(pg, checks[i] + strlen(PG_CHECK_HBA), deadline, reply);
+        else if (strncmp(checks[i], PG_CHECK_PASS, strlen(PG_CHECK_PASS)) == 0)
+            pg_check_pass(pg, checks[i] + strlen(PG_CHECK_PASS), reply);
         else if (strcmp(checks[i], "disk") == 0)
             check_disk(pg, deadline, reply);
         else if (strcmp(checks[i], "host") == 0)

@@ -200,6 +200,11 @@ int pg_make_dir(const struct pg *pg, const char *path, struct err *err)
         return err_errno(err, errno, "make directory %s", path);
     if (!S_ISDIR(st.st_mode))
         return err_set(err, ERR_CONFLICT, "%s is not a directory", path);
+    if ((st.st_mode & (S_ISVTX | S_IWOTH)) != 0)
+        return err_set(err, ERR_CONFLICT,
+                       "%s has mode %04o, so every user of this host uses it: it is not "
+                       "made %s's; name a directory of its own",
+                       path, st.st_mode & 07777, pg->user);
     if (st.st_uid != pg->uid && st.st_uid != 0 && !is_ours_by_content(pg, path))
         return err_set(err, ERR_CONFLICT,
                        "%s belongs to uid %u, not to %s: `chown %s %s`, and if that does "

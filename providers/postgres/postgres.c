@@ -173,6 +173,8 @@ static void pg_provider_step(struct provider *p, const Rf__StepRequest *rq,
     pg_observe(&p->pg, false, PROVIDER_OBSERVE_MS, out->seen);
 }
 
+static bool pg_provider_let_go(struct provider *p) { return pg_cgroup_let_go(&p->pg); }
+
 static int pg_provider_checks(struct provider *p, char *const *checks, size_t n,
                               Rf__ProviderReply *reply, struct err *err)
 {
@@ -185,5 +187,6 @@ const struct provider_ops provider_postgres = {
     .close = pg_provider_close,
     .observe = pg_provider_observe,
     .step = pg_provider_step,
+    .let_go = pg_provider_let_go,
     .checks = pg_provider_checks,
 };

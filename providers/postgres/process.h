@@ -54,6 +54,8 @@ bool pg_cgroup(const struct pg *pg, char *path, size_t size);
 bool pg_cgroup_make(const struct pg *pg, char *path, size_t size);
 /* Removes it when it is empty. */
 void pg_cgroup_remove(const struct pg *pg);
+/* False: somebody is in it. */
+bool pg_cgroup_let_go(const struct pg *pg);
 
 /* The environment variable that marks our tools. */
 #define PG_TOOL_MARK "RINGFENCE_TOOL_OF"

@@ -309,7 +309,10 @@ static int wait_joined(struct pg *pg, const char *joining, uint64_t lsn,
     }
 }
 
-/* (1) to (4) of facts.md section 3; (5), the log entry, is the controller's. */
+/* PostgreSQL shows a standby as synchronous before its commits wait for it: the flag is the
+ * checkpointer's, who may be slow. So: names that nobody has; a commit is seen waiting; the
+ * real names, and a position flushed after that; the newcomer has flushed it. Only then
+ * does the log take it into the sync set, which is the controller's to propose (I8). */
 static int join(struct pg *pg, const Rf__StepRequest *rq, struct mono deadline,
                 Rf__StepResult *out, struct err *err)
 {

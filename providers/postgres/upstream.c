@@ -37,6 +37,7 @@ static int dial(struct pg *pg, const Rf__Upstream *up, const char *extra,
                 struct mono deadline, struct pg_conn *c, struct err *err)
 {
     AUTO(auto_free) char *conninfo = NULL;
+    const char *user = pg->spec->replication_user;
 
     if (pg_upstream_conninfo(pg, up, "ringfence", extra, &conninfo, err) != 0)
         return err->code;
@@ -45,11 +46,13 @@ static int dial(struct pg *pg, const Rf__Upstream *up, const char *extra,
     if (c->why == PG_WHY_PASSWORD)
         return err_set(
             err, ERR_REFUSED,
-            "upstream %s (%s:%" PRIu32 ") does not let user %s in: put \"%s:%" PRIu32
-            ":*:%s:PASSWORD\" into the passfile '%s' here, and a line for it into "
-            "pg_hba.conf there (%s)",
-            up->instance, up->address, up->port, pg->spec->replication_user, up->address,
-            up->port, pg->spec->replication_user, pg->spec->passfile, err->text);
+            "upstream %s (%s:%" PRIu32 ") does not let user %s in: that needs \"%s:%" PRIu32
+            ":*:%s:PASSWORD\" in the passfile '%s' here, a line in pg_hba.conf there, and "
+            "the role (CREATE ROLE %s LOGIN REPLICATION PASSWORD '...'): `ringfence "
+            "doctor` "
+            "there says what is missing (%s)",
+            up->instance, up->address, up->port, user, up->address, up->port, user,
+            pg->spec->passfile, user, err->text);
     return err_wrap(err, "upstream %s (%s:%" PRIu32 ")", up->instance, up->address,
                     up->port);
 }

@@ -279,7 +279,8 @@ static uint64_t join(struct work *w, const Rf__StepRequest *rq)
         pg_show_names(s, names, rq->n_members + 1, rq->generation);
         return next(w, 1, 2, 30);
     }
-    /* That they are shown says nothing of the walsenders yet (facts.md section 3). */
+    /* That they are shown says nothing of the walsenders yet (prove_blocking() in
+     * providers/postgres/sync.c). */
     if (w->stage == 1 && MUTANT(join_view_lies, sim.now >= s->in_force_at, true)) {
         w->position = end_of(s);
         w->stage = 2;

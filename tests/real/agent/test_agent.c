@@ -17,6 +17,7 @@
 
 #include "controller/base/clock.h"
 #include "fencing/agent/wire_text.h"
+#include "providers/postgres/process.h"
 #include "tests/real/agent/stage.h"
 #include "tests/real/gate/lab.h"
 
@@ -269,6 +270,41 @@ static void detach_lets_the_port_go(void **state)
     stage_until(&stage, is_replication, "the standby's gate");
     assign(RF__ROLE__ROLE_DETACHED, 3);
     stage_until(&stage, is_unmanaged, "unmanaged");
+}
+
+static char left[512]; /* a cgroup */
+
+static bool is_left_no_more(const struct stage *s)
+{
+    (void)s;
+    return access(left, F_OK) != 0;
+}
+
+static struct mono began;
+
+static bool a_while_is_over(const struct stage *s)
+{
+    (void)s;
+    return mono_since_ms(began, mono_now()) > 1500;
+}
+
+/* What the agent made for a server goes with it, and is nobody's after a detach. */
+static void detach_leaves_no_cgroup(void **state)
+{
+    struct stage_assignment a;
+    struct pg pg = {.spec = &a.server};
+
+    (void)state;
+    start();
+    stage_assignment(&stage, &a, RF__ROLE__ROLE_STANDBY, 2);
+    assert_true(pg_cgroup_make(&pg, left, sizeof left)); /* this test's cgroup is its own */
+    stage_assign(&stage, &a, NULL);
+    stage_until(&stage, is_replication, "the standby's gate");
+    began = mono_now();
+    stage_until(&stage, a_while_is_over, "a look or two");
+    assert_int_equal(access(left, F_OK), 0); /* held */
+    assign(RF__ROLE__ROLE_DETACHED, 3);
+    stage_until(&stage, is_left_no_more, "the end of the server's cgroup");
 }
 
 /* "Installed, closed, tried" is said until the log has it (I2). */
@@ -569,6 +605,7 @@ int main(void)
         ON_STAGE(a_successor_adopts_after_sigkill),
         ON_STAGE(a_lost_state_is_another_life),
         ON_STAGE(detach_lets_the_port_go),
+        ON_STAGE(detach_leaves_no_cgroup),
         ON_STAGE(the_gate_is_proven_when_the_log_asks),
         ON_STAGE(stale_hands_are_harmless),
         ON_STAGE(a_step_that_fails_says_why),

@@ -1,9 +1,12 @@
 /* What must not get in, and what must not start: each says what is wrong and what to do. */
 #include <arpa/inet.h>
+#include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "controller/base/clock.h"
@@ -371,6 +374,47 @@ static void a_certificate_error_has_its_line(void **state)
     assert_says(text, ": tls.key: ");
 }
 
+/* Root could read and write everything; the unit's user could not. */
+static void check_looks_for_the_units_user(void **state)
+{
+    struct cluster *c = *state;
+    char config[CLUSTER_PATH], data[CLUSTER_PATH], key[CLUSTER_PATH];
+    char pki[CLUSTER_PATH], text[TEXT];
+    const char *check[] = {"--check", "--config", config, NULL},
+               *nobody[] = {"--check", "--user", "nobody", "--config", config, NULL},
+               *unknown[] = {"--check", "--user", "rf-nobody", "--config", config, NULL};
+    const struct passwd *pw = getpwnam("nobody");
+
+    if (geteuid() != 0)
+        skip(); /* only root has two pairs of eyes */
+    assert_non_null(pw);
+    cluster_config(c, EAST, config);
+    snprintf(data, sizeof data, "%.100s/east", c->dir);
+    snprintf(key, sizeof key, "%.100s/pki/controller-east.key", c->dir);
+    snprintf(pki, sizeof pki, "%.100s/pki", c->dir);
+    assert_int_equal(chmod(c->dir, 0777), 0);
+    assert_int_equal(chmod(pki, 0755), 0);
+    assert_true(mkdir(data, 0700) == 0 || errno == EEXIST);
+    assert_int_equal(cluster_run(c, unknown, text, sizeof text), 2);
+    assert_says(text, "there is no user 'rf-nobody'");
+    assert_int_equal(cluster_run(c, check, text, sizeof text), 0);
+    assert_says(text, "good for user root");
+    assert_int_equal(cluster_run(c, nobody, text, sizeof text), EX_CONFIG_);
+    assert_says(text, "cannot be written by user nobody");
+    assert_int_equal(chown(data, pw->pw_uid, pw->pw_gid), 0);
+    assert_int_equal(cluster_run(c, check, text, sizeof text), EX_CONFIG_);
+    assert_says(text, "tls.key: the key ");
+    assert_says(text, "cannot be read by user nobody: `chown root:");
+    assert_int_equal(chown(key, 0, pw->pw_gid), 0);
+    assert_int_equal(chmod(key, 0640), 0);
+    if (cluster_run(c, check, text, sizeof text) != 0)
+        fail_msg("%s", text);
+    assert_says(text, "good for user nobody");
+    assert_int_equal(chmod(config, 0600), 0);
+    assert_int_equal(cluster_run(c, check, text, sizeof text), EX_CONFIG_);
+    assert_says(text, "cannot be read by user nobody");
+}
+
 /* Words that it does not know, and those that only print. */
 static void wrong_words_on_the_command_line(void **state)
 {
@@ -378,7 +422,8 @@ static void wrong_words_on_the_command_line(void **state)
     const char *unknown[] = {"--frobnicate", NULL}, *version[] = {"--version", NULL},
                *man[] = {"--man", NULL}, *none[] = {"--config", "/nonexistent", NULL};
     char text[TEXT], config[CLUSTER_PATH];
-    const char *check[] = {"--check", "--config", config, NULL};
+    const char *check[] = {"--check", "--config", config, NULL},
+               *user[] = {"--user", "nobody", "--config", config, NULL};
 
     assert_int_equal(cluster_run(c, unknown, text, sizeof text), 2);
     assert_says(text, "frobnicate");
@@ -389,6 +434,8 @@ static void wrong_words_on_the_command_line(void **state)
     assert_int_equal(cluster_run(c, none, text, sizeof text), EX_CONFIG_);
     assert_says(text, "/nonexistent");
     cluster_config(c, EAST, config);
+    assert_int_equal(cluster_run(c, user, text, sizeof text), 2);
+    assert_says(text, "--user belongs to --check");
     assert_int_equal(cluster_run(c, check, text, sizeof text), 0);
 }
 
@@ -407,6 +454,7 @@ int main(void)
         EACH_ALONE(files_that_disagree_are_named_once),
         EACH_ALONE(another_nodes_certificate_is_refused),
         EACH_ALONE(a_certificate_error_has_its_line),
+        EACH_ALONE(check_looks_for_the_units_user),
         EACH_ALONE(a_rogue_holder_is_not_the_agent),
         EACH_ALONE(wrong_words_on_the_command_line),
     };

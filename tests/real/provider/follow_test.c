@@ -460,6 +460,7 @@ static void a_missing_password_is_told(void **state)
     assert_int_equal(result->outcome, RF__STEP_OUTCOME__OUTCOME_FAILED);
     print_message("%s\n", result->text);
     assert_non_null(strstr(result->text, w->passfile));
+    assert_non_null(strstr(result->text, "CREATE ROLE postgres LOGIN REPLICATION"));
     assert_int_equal(result->seen->server, RF__SERVER_STATE__SERVER_ABSENT);
 }
 

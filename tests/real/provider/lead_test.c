@@ -268,6 +268,34 @@ static void a_stop_drains_to_the_standby(void **state)
         0);
 }
 
+static bool has_let_go(void *owner)
+{
+    struct node *n = owner;
+
+    return provider_postgres.let_go(n->observer);
+}
+
+/* Of a detached server the cgroup goes as soon as it is empty, and not before. */
+static void a_cgroup_is_left_with_its_server(void **state)
+{
+    static const char there[] =
+        "ls -d /sys/fs/cgroup/unified/ringfence-%s-db-east-* >/dev/null 2>&1";
+    struct world *w = *state;
+    PGconn *c;
+
+    lead(&w->east);
+    if (run(there, w->group) != 0)
+        skip(); /* no cgroup v2 at that place here */
+    assert_false(provider_postgres.let_go(w->east.observer));
+    c = client(&w->east);
+    assert_true(client_run(c, "SELECT 1"));
+    PQfinish(c);
+    signal_all(&w->east, SIGKILL);
+    eventually(has_let_go, &w->east, 5000);
+    assert_int_not_equal(run(there, w->group), 0);
+    assert_true(provider_postgres.let_go(w->east.observer));
+}
+
 /* Frozen processes are stopped too, in time, and the log's end is told all the same. */
 static void a_frozen_server_is_stopped_in_time(void **state)
 {
@@ -313,6 +341,20 @@ static void a_socket_directory_is_taken_back(void **state)
     assert_int_equal(r->outcome, RF__STEP_OUTCOME__OUTCOME_FAILED);
     assert_non_null(strstr(r->text, w->east.socket));
     assert_non_null(strstr(r->text, "chown"));
+}
+
+/* `socket_dir: /tmp` would have taken /tmp from everybody. */
+static void a_directory_of_all_is_not_taken(void **state)
+{
+    struct world *w = *state;
+    struct step s = step_make(RF__STEP_KIND__STEP_LEAD, 5000);
+    AUTO(result_free) Rf__StepResult *r = NULL;
+
+    assert_int_equal(run("install -d -m 1777 %s", w->east.socket), 0);
+    r = step_do(&w->east, &s);
+    assert_int_equal(r->outcome, RF__STEP_OUTCOME__OUTCOME_FAILED);
+    assert_non_null(strstr(r->text, "every user of this host uses it"));
+    assert_int_equal(run("test \"$(stat -c %%u:%%a %s)\" = 0:1777", w->east.socket), 0);
 }
 
 /* A zombie of the server's user: process 1 of a container may be slow to reap. */
@@ -412,6 +454,8 @@ int main(void)
         T(a_stop_drains_to_the_standby),
         T(a_frozen_server_is_stopped_in_time),
         T(a_socket_directory_is_taken_back),
+        T(a_cgroup_is_left_with_its_server),
+        T(a_directory_of_all_is_not_taken),
         T(a_dead_servers_locks_are_no_bar),
         T(a_port_in_use_is_told),
     };

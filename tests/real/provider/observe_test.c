@@ -432,81 +432,6 @@ static void a_server_started_by_hand_is_seen(void **state)
     assert_int_equal(seen->sync_generation, 0);
 }
 
-static const char *level_of(const Rf__ProviderReply *reply, const char *check)
-{
-    for (size_t i = 0; i < reply->n_findings; i++)
-        if (strcmp(reply->findings[i]->check, check) == 0)
-            return reply->findings[i]->level;
-    return "none";
-}
-
-/* The doctor finds what would break a promise, and is content with what does not. */
-static void the_doctor_finds_what_is_wrong(void **state)
-{
-    static char settings[] = "settings", disk[] = "disk", host[] = "host";
-    char *checks[] = {settings, disk, host};
-    struct world *w = *state;
-    Rf__ProviderReply *reply = malloc(sizeof *reply);
-    PGconn *c;
-
-    lead(&w->east);
-    c = client(&w->east);
-    assert_true(client_run(
-        c, "CREATE ROLE app LOGIN; ALTER ROLE app SET synchronous_commit = local"));
-    PQfinish(c);
-    rf__provider_reply__init(reply);
-    assert_int_equal(provider_postgres.checks(w->east.observer, checks, 3, reply, NULL), 0);
-    assert_string_equal(level_of(reply, "session"), "ok");
-    assert_string_equal(level_of(reply, "wal_log_hints"), "ok");
-    assert_string_equal(level_of(reply, "restart_after_crash"), "ok");
-    assert_string_equal(level_of(reply, "synchronous_commit"), "ok");
-    assert_string_equal(level_of(reply, "synchronous_commit_overrides"), "fail");
-    assert_string_equal(level_of(reply, "durability"), "fail"); /* fsync = off here */
-    assert_string_equal(level_of(reply, "listen_addresses"), "ok");
-    assert_string_equal(level_of(reply, "replication_user"), "ok");
-    assert_string_equal(level_of(reply, "passfile"), "ok");
-    assert_string_equal(level_of(reply, "socket_dir"), "ok");
-    assert_string_not_equal(level_of(reply, "sync_latency"), "none");
-    for (size_t i = 0; i < reply->n_findings; i++)
-        assert_null(strstr(reply->findings[i]->text, "could not be read"));
-    rf__provider_reply__free_unpacked(reply, NULL);
-}
-
-/* It names the server's value, not that of the agent's own sessions; `remote_write` does
- * not wait for the standby's flush. */
-static void the_doctor_sees_a_weaker_commit(void **state)
-{
-    static const char *const rows[][3] = {
-        {"off", "", "warn"},  {"remote_write", "", "warn"}, {"remote_write", "x", "fail"},
-        {"off", "x", "fail"}, {"remote_apply", "x", "ok"},
-    };
-    static char settings[] = "settings";
-    char *checks[] = {settings};
-    struct world *w = *state;
-    char sql[120];
-
-    lead(&w->east);
-    for (size_t i = 0; i < 5; i++) {
-        Rf__ProviderReply *reply = malloc(sizeof *reply);
-        PGconn *c = client(&w->east);
-
-        snprintf(sql, sizeof sql, "ALTER SYSTEM SET synchronous_commit = %s", rows[i][0]);
-        assert_true(client_run(c, sql));
-        snprintf(sql, sizeof sql, "ALTER SYSTEM SET synchronous_standby_names = '%s'",
-                 rows[i][1]);
-        assert_true(client_run(c, sql));
-        assert_true(client_run(c, "SELECT pg_reload_conf()"));
-        PQfinish(c);
-        poll(NULL, 0, 100); /* until every session has been told */
-        rf__provider_reply__init(reply);
-        assert_int_equal(provider_postgres.checks(w->east.observer, checks, 1, reply, NULL),
-                         0);
-        if (strcmp(level_of(reply, "synchronous_commit"), rows[i][2]) != 0)
-            fail_msg("row %zu: %s", i, level_of(reply, "synchronous_commit"));
-        rf__provider_reply__free_unpacked(reply, NULL);
-    }
-}
-
 #define T(f) cmocka_unit_test_setup_teardown(f, world_begin, world_end)
 
 int main(void)
@@ -527,8 +452,6 @@ int main(void)
         T(a_refused_login_is_not_hung),
         T(a_stale_pid_file_is_not_a_server),
         T(a_server_started_by_hand_is_seen),
-        T(the_doctor_sees_a_weaker_commit),
-        T(the_doctor_finds_what_is_wrong),
     };
 
     return cmocka_run_group_tests(tests, world_group_setup, world_group_teardown);

@@ -58,6 +58,28 @@ static void make_file(const char *name, mode_t mode)
     close(fd);
 }
 
+static void fill_file(const char *name, const char *text)
+{
+    FILE *f = fopen(in_dir(name), "w");
+
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* What libpq reads, and what it only passes over. */
+static const struct {
+    const char *name, *text;
+} passfiles[] = {
+    {"pgpass", "# of the laboratory\n\n192.0.2.7:5432:*:ringfence:a:b\\:c\n"},
+    {"garbage", "# none\n10.0.0.1 5432 secret\n"},
+    {"unrelated", "192.0.2.7:5432:*:somebody:secret\n"},
+    {"elsewhere", "192.0.2.99:5432:*:ringfence:secret\n"},
+    {"one-database", "192.0.2.7:5432:replication:ringfence:secret\n"},
+    {"escaped", "192.0.2.\\7:5432:*:ring\\fence:secret\n"},
+    {"everything", "*:*:*:*:secret\n"},
+};
+
 static const char *const programs[] = {"postgres", "pg_controldata", "pg_basebackup",
                                        "pg_rewind", "pg_waldump"};
 
@@ -84,7 +106,14 @@ static int new_host(void **state)
         snprintf(name, sizeof name, "bin/%s", programs[i]);
         make_file(name, 0755);
     }
-    make_file("pgpass", 0600);
+    for (unsigned i = 0; i < ARRAY_LEN(passfiles); i++) {
+        make_file(passfiles[i].name, 0600);
+        fill_file(passfiles[i].name, passfiles[i].text);
+    }
+    assert_int_equal(mkdir(in_dir("conf"), 0755), 0);
+    assert_int_equal(mkdir(in_dir("shared"), 01777), 0);
+    assert_int_equal(chmod(in_dir("shared"), 01777), 0);
+    fill_file("conf/agent.yaml", "name: pg-east\n");
     make_file("open", 0644);
     make_file("unreadable", 0000);
     return 0;
@@ -92,8 +121,8 @@ static int new_host(void **state)
 
 static int remove_host(void **state)
 {
-    static const char *const names[] = {"pgpass", "open", "unreadable"};
-    static const char *const dirs[] = {"bin", "state", "closed"};
+    static const char *const names[] = {"open", "unreadable", "conf/agent.yaml"};
+    static const char *const dirs[] = {"bin", "state", "closed", "conf", "shared"};
 
     (void)state;
     for (unsigned i = 0; i < ARRAY_LEN(programs); i++) {
@@ -102,6 +131,8 @@ static int remove_host(void **state)
         snprintf(name, sizeof name, "bin/%s", programs[i]);
         (void)unlink(in_dir(name));
     }
+    for (unsigned i = 0; i < ARRAY_LEN(passfiles); i++)
+        (void)unlink(in_dir(passfiles[i].name));
     for (unsigned i = 0; i < ARRAY_LEN(names); i++)
         (void)unlink(in_dir(names[i]));
     for (unsigned i = 0; i < ARRAY_LEN(dirs); i++)
@@ -113,6 +144,10 @@ static struct agent_settings good(void)
 {
     struct agent_settings s = {.driver = GATE_NFTABLES};
 
+    snprintf(s.path, sizeof s.path, "%s", in_dir("conf/agent.yaml"));
+    s.controller_count = 2;
+    snprintf(s.controllers[0].at.host, sizeof s.controllers[0].at.host, "127.0.0.1");
+    snprintf(s.controllers[1].at.host, sizeof s.controllers[1].at.host, "192.0.2.7");
     snprintf(s.address, sizeof s.address, "127.0.0.1");
     snprintf(s.state_dir, sizeof s.state_dir, "%s", in_dir("state"));
     snprintf(s.socket, sizeof s.socket, "%s", in_dir("agent.sock"));
@@ -132,6 +167,7 @@ static struct said look(const struct agent_settings *s, bool starting)
     struct findings f = {.say = on_finding, .owner = &said};
 
     agent_check_host(s, starting, &f);
+    agent_check_trust(s, &f);
     agent_check_server(s, starting, &f);
     assert_int_equal(f.errors, said.errors);
     return said;
@@ -174,6 +210,12 @@ static void what_is_wrong_is_said(void **state)
         ROW(postgres.passfile, "@open", "has mode 0644", "chmod 0600"),
         ROW(postgres.passfile, "@unreadable", "cannot be read by user", "chmod 0600"),
         ROW(postgres.passfile, "@bin", "is not a file", ""),
+        ROW(postgres.passfile, "@garbage",
+            "garbage: line 2 is none of ADDRESS:", "correct"),
+        ROW(postgres.passfile, "@unrelated", "has no line for user ringfence", "ADDRESS:"),
+        ROW(postgres.socket_dir, "/var/tmp", "postgres.socket_dir: /var/tmp has mode 1777",
+            "/run/ringfence-pg"),
+        ROW(postgres.socket_dir, "@shared", "shared has mode 1777", "/run/ringfence-pg"),
         ROW(postgres.socket_dir, "@pgpass", "is not a directory", "another path"),
         ROW(postgres.socket_dir, "@state/pg",
             "postgres.socket_dir: ", "a place of its own"),
@@ -206,6 +248,75 @@ static void what_is_wrong_is_said(void **state)
             strstr(said.of[0], table[i].mend) == NULL)
             fail_msg("%s: %u errors: %s", table[i].says, said.errors, said.of[0]);
     }
+}
+
+/* Which hosts will be asked is not known from the file; where controllers run is. */
+static void a_passfile_for_nobody_we_know_is_a_warning(void **state)
+{
+    static const struct {
+        const char *name;
+        unsigned warnings;
+    } table[] = {{"pgpass", 0},
+                 {"elsewhere", 1},
+                 {"one-database", 1},
+                 {"escaped", 0},
+                 {"everything", 0}};
+    struct agent_settings s = good();
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(table); i++) {
+        struct said said;
+
+        snprintf(s.postgres.passfile, sizeof s.postgres.passfile, "%s",
+                 in_dir(table[i].name));
+        said = look(&s, true);
+        assert_int_equal(said.errors, 0);
+        assert_int_equal(said.warnings, table[i].warnings);
+        if (said.warnings != 0)
+            assert_non_null(strstr(said.of[0], "no other host of `controllers`"));
+    }
+}
+
+/* Whoever can write agent.yaml, or put another one in its place, is root as good. */
+static void a_file_that_others_can_write_is_not_trusted(void **state)
+{
+    static const struct {
+        const char *part;
+        mode_t mode, good;
+        const char *says;
+    } table[] = {
+        {"conf", 0777, 0755, "every user can write"},
+        {"conf", 0775, 0755, "its group can write"},
+        {"conf/agent.yaml", 0666, 0644, "every user can write"},
+        {"conf/agent.yaml", 0664, 0640, "its group can write"},
+        {"conf", 01777, 0755, NULL}, /* as /tmp: nobody replaces what is another's */
+    };
+    struct agent_settings s = good();
+    struct said said;
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(table); i++) {
+        const char *part = in_dir(table[i].part);
+
+        if (geteuid() == 0)
+            assert_int_equal(chown(part, 0, user.pw_gid), 0); /* group root is root's */
+        assert_int_equal(chmod(part, table[i].mode), 0);
+        said = look(&s, true);
+        assert_int_equal(chmod(part, table[i].good), 0);
+        assert_int_equal(said.errors, table[i].says != NULL);
+        if (table[i].says == NULL)
+            continue;
+        assert_non_null(strstr(said.of[0], table[i].says));
+        assert_non_null(strstr(said.of[0], "chmod go-w"));
+    }
+    if (geteuid() != 0)
+        return;
+    assert_int_equal(chown(in_dir("conf"), user.pw_uid, 0), 0);
+    said = look(&s, true);
+    assert_int_equal(chown(in_dir("conf"), 0, 0), 0);
+    assert_int_equal(said.errors, 1);
+    assert_non_null(strstr(said.of[0], user.pw_name));
+    assert_non_null(strstr(said.of[0], "chown root:root"));
 }
 
 /* Where its user may not pass, the server cannot go. Root may pass everywhere. */
@@ -249,6 +360,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_said_of_what_is_right),
         cmocka_unit_test(what_is_wrong_is_said),
+        cmocka_unit_test(a_passfile_for_nobody_we_know_is_a_warning),
+        cmocka_unit_test(a_file_that_others_can_write_is_not_trusted),
         cmocka_unit_test(a_closed_way_is_named),
         cmocka_unit_test(all_that_is_wrong_is_said),
     };

@@ -41,7 +41,7 @@ static void expect_json(json_t *document, const char *expected)
 /* docs/design.md section 7, word for word. */
 static const char design[] =
     "group: orders\n"
-    "regions: {east: active, west: standby}\n"
+    "regions: {east: {role: active, tags: [eu]}, west: {role: standby, tags: [eu]}}\n"
     "residency: [eu]                      # both regions carry this tag\n"
     "lease: {ttl: 3s, renew: 300ms}\n"
     "sync: required\n"
@@ -69,8 +69,9 @@ static void test_design(void **unused)
     expect_json(
         document,
         "{\"group\":\"orders\",\"regions\":[{\"name\":\"east\",\"role\":\"active\","
-        "\"tags\":[]"
-        "},{\"name\":\"west\",\"role\":\"standby\",\"tags\":[]}],\"sync\":\"required\","
+        "\"tags\":[\"eu\"]"
+        "},{\"name\":\"west\",\"role\":\"standby\",\"tags\":[\"eu\"]}],\"sync\":"
+        "\"required\","
         "\"residency\":[\"eu\"],\"fence\":[\"agent\",\"lease_expiry\"],\"decide\":{"
         "\"automatic\":true,\"local_restarts\":1,\"cooldown_ms\":600000},\"components\":[{"
         "\"name\":\"db\",\"provider\":\"postgres\",\"instances\":[{\"agent\":\"pg-east\","

@@ -386,7 +386,8 @@ static void test_doctor(void **unused)
     AUTO(auto_free)
     char *out = shown(
         show_doctor_too,
-        "{\"host\": \"east\", \"findings\": [{\"check\": \"quorum\", \"level\": \"ok\", "
+        "{\"program\": \"ringfenced\", \"name\": \"east\", \"host\": \"vm\", \"findings\": "
+        "[{\"check\": \"quorum\", \"level\": \"ok\", "
         "\"text\": \"3 of 3\"}, {\"check\": \"link-b-c\", \"level\": \"fail\", \"text\": "
         "\"b does not reach c\"}], \"links\": ["
         "{\"from\": \"a\", \"to\": \"b\", \"state\": \"up\", \"rtt_ms\": 1.25},"
@@ -396,10 +397,14 @@ static void test_doctor(void **unused)
         "{\"from\": \"c\", \"to\": \"a\", \"state\": \"up\", \"rtt_ms\": 0.5},"
         "{\"from\": \"c\", \"to\": \"b\", \"state\": \"unknown\", \"rtt_ms\": null}]}");
     AUTO(auto_free)
-    char *agent = shown(show_doctor_too, "{\"host\": \"pg\", \"findings\": []}");
+    char *agent =
+        shown(show_doctor_too, "{\"program\": \"ringfence-agent\", \"name\": \"pg-east\", "
+                               "\"host\": \"vm\", \"findings\": []}");
+    AUTO(auto_free)
+    char *older = shown(show_doctor_too, "{\"host\": \"pg\", \"findings\": []}");
 
     (void)unused;
-    assert_string_equal(out, "host east\n"
+    assert_string_equal(out, "controller east (host vm)\n"
                              "  LEVEL  CHECK     FINDING\n"
                              "  ok     quorum    3 of 3\n"
                              "  FAIL   link-b-c  b does not reach c\n"
@@ -409,6 +414,8 @@ static void test_doctor(void **unused)
                              "  b          up 12.0ms  -         DOWN\n"
                              "  c          up 0.5ms   ?         -\n");
     assert_null(strstr(agent, "FROM"));
+    assert_string_equal(strtok(agent, "\n"), "agent pg-east (host vm)");
+    assert_string_equal(strtok(older, "\n"), "host pg");
     assert_int_equal(doctor_failures, 0);
 }
 

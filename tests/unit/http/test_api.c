@@ -276,6 +276,8 @@ static void a_follower_asks_the_leader(void **state)
     assert_string_equal(b.forwarded, "POST /v1/groups?dry=1");
     assert_int_equal(b.forwards, 3);
     assert_int_equal(ask("GET", "/v1/version", NULL), 200); /* of this very node */
+    assert_int_equal(ask("GET", "/v1/doctor", NULL), 200);
+    assert_true(says("\"program\":\"ringfenced\",\"name\":\"east\",\"host\":\""));
     assert_int_equal(b.forwards, 3);
 
     b.leader_id = 0;

@@ -238,7 +238,8 @@ static const struct {
     {"\"group\": \"orders\"", "\"group\": 7", "group: is something else"},
     {"\"group\": \"orders\"", "\"gruop\": \"orders\"", "gruop: unknown key"},
     {"\"group\": \"orders\",", "\"group\": \"a\", \"group\": \"b\",", "duplicate"},
-    {"\"role\": \"active\"", "\"role\": \"standby\"", "regions: none is active"},
+    {"\"role\": \"active\"", "\"role\": \"standby\"",
+     "regions: none is active; exactly one needs `role: active`"},
     {"\"role\": \"standby\"", "\"role\": \"active\"", "regions[1].role: east is active"},
     {"\"role\": \"standby\"", "\"role\": \"third\"", "regions[1].role: \"active\" or"},
     {"\"role\": \"active\",", "",
@@ -333,7 +334,11 @@ static void what_does_not_fit_is_named(void **state)
     s.controllers[0].election_ms = 300;
     snprintf(g.regions[1].tags[0], NAME_SIZE, "us");
     assert_int_equal(document_check(&g, &around, &err), ERR_INVAL);
-    assert_non_null(strstr(err.text, "residency: region west"));
+    assert_non_null(strstr(err.text, "residency: region west carries none of these tags"));
+    g.regions[1].tag_count = 0; /* regions: [east, west] */
+    assert_int_equal(document_check(&g, &around, &err), ERR_INVAL);
+    assert_non_null(strstr(err.text, "residency: region west has no tags"));
+    assert_non_null(strstr(err.text, "west: {tags: ["));
 }
 
 /* Who is active is the log's to know: a document without roles leaves it alone, and so
