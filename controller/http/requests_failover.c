@@ -1,6 +1,5 @@
 /* An operator's failover: taken up by decide(), so that one table decides; answered when
  * its fence has begun, or when it is known why not. */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -46,9 +46,9 @@ struct httpd_listen {
     /* Made with mode 0660; a dead process's one is replaced. ERR_REFUSED: its directory is
      * another user's, or others may write in it. */
     const char *socket_path;
-    const char *group;       /* the socket's group, by name; NULL: our own */
-    const char *address;     /* numeric, v4 or v6 */
-    uint16_t port;           /* 0: the kernel chooses */
+    const char *group;   /* the socket's group, by name; NULL: our own */
+    const char *address; /* numeric, v4 or v6 */
+    uint16_t port;       /* 0: the kernel chooses */
 };
 
 /*   ERR_BUSY     the port is in use (the text says how to find out by whom), or a living
