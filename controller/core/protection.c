@@ -39,6 +39,7 @@ bool switchover_may_begin(const struct state *s, const struct observations *o,
     const char *name = l.g->instances[instance].agent;
     char why[WHY_SIZE], condition[NAME_SIZE + sizeof "candidate-"];
 
+    l.asked = true;
     out[0] = '\0';
     if (candidate_able(&l, instance, why, sizeof why))
         return true;

@@ -54,16 +54,19 @@ void request_note(struct api *a, const char *group, const char *code, const char
 /* An object with these keys only; nothing at all is an empty one. NULL: answered. */
 json_t *request_read_body(const struct api_request *raw, const char *const *keys,
                           const struct asker *who);
+/* The instance in the region that `key` names. False: answered. */
+bool request_read_region(const struct group *g, const json_t *body, const char *key,
+                         uint8_t *ret_instance, const struct asker *who);
+
+/* requests_failover.c */
+void request_failover(struct api *a, const struct group *g, const struct api_request *raw,
+                      const struct asker *who);
 void requests_look(struct api *a, struct mono now);
 void requests_close(struct api *a);
 
 /* requests_replace.c */
 void request_replace(struct api *a, const struct route *r, const struct api_request *raw,
                      const struct asker *who);
-
-/* requests_healthy.c: why not, and what else; `target` NO_INSTANCE: none was named. */
-void request_say_healthy(const struct api_facts *f, const struct group *g, uint8_t target,
-                         char text[ERR_TEXT_SIZE]);
 
 /* requests_retry.c */
 void request_retry(struct api *a, const struct group *g, const struct api_request *raw,

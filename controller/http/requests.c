@@ -148,9 +148,8 @@ json_t *request_read_body(const struct api_request *raw, const char *const *keys
     return body;
 }
 
-/* The instance in the region that `key` names. False: answered. */
-static bool read_region(const struct group *g, const json_t *body, const char *key,
-                        uint8_t *ret_instance, const struct asker *who)
+bool request_read_region(const struct group *g, const json_t *body, const char *key,
+                         uint8_t *ret_instance, const struct asker *who)
 {
     char name[NAME_SIZE];
     struct err err = {0};
@@ -228,7 +227,7 @@ static void switchover(struct api *a, const struct route *r, const struct group 
         return;
     (void)snprintf(e.group, sizeof e.group, "%s", g->name);
     e.switchover.epoch = g->epoch;
-    if (read_region(g, body, "to", &e.switchover.target, who) &&
+    if (request_read_region(g, body, "to", &e.switchover.target, who) &&
         read_reason(body, e.switchover.reason, who)) {
         name_instance(g, e.switchover.target, e.switchover.target_name);
         if (target_is_ready(a, g, &e, who))
@@ -250,7 +249,7 @@ static void attach(struct api *a, const struct route *r, const struct group *g,
     (void)snprintf(e.group, sizeof e.group, "%s", g->name);
     e.attach.active = g->active; /* who was active when it was detached */
     if (active == NULL || json_is_null(active) ||
-        read_region(g, body, "active", &e.attach.active, who)) {
+        request_read_region(g, body, "active", &e.attach.active, who)) {
         name_instance(g, e.attach.active, e.attach.active_name);
         request_propose(a, r, &e, who);
     }
@@ -338,200 +337,6 @@ static void abort_run(struct api *a, const struct route *r, const struct api_req
     json_decref(body);
 }
 
-/* ---- failover: taken up by decide(), so that one table decides -------------------------
- */
-
-struct failover_wait {
-    struct failover_wait *next;
-    struct asker who;
-    char group[NAME_SIZE];
-    uint64_t run_before, epoch_before;
-    struct mono since;
-};
-
-static void why_not(struct api *a, const struct api_facts *f, const struct group *g,
-                    const struct asker *who)
-{
-    char text[ERR_TEXT_SIZE] = "";
-    struct explanation e;
-    size_t used = 0;
-
-    explain(f->state, f->seen, (uint8_t)(g - f->state->groups), mono_now(), &e);
-    for (unsigned i = 0; i < e.count && used < sizeof text; i++) {
-        const struct condition *c = &e.list[i];
-
-        /* A pause, a cooldown and the like hold only what nobody asked for. */
-        if (c->holds || (strncmp(c->name, "candidate-", 10) != 0 &&
-                         strcmp(c->name, "target-ready") != 0))
-            continue;
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s: %s",
-                                 used > 0 ? "; " : "", c->name, c->value);
-    }
-    if (text[0] == '\0')
-        text_set(text, sizeof text, "%s", e.verdict);
-    request_note(a, g->name, "not-possible-now", "failover", text);
-    answer_error(who, 409, "not-possible-now",
-                 "no failover of group %s: %s (`ringfence why %s` has the rest)", g->name,
-                 text, g->name);
-}
-
-struct failover_ask {
-    uint8_t target;
-    bool even_if_healthy;
-};
-
-/* False: answered. */
-static bool read_failover(const struct group *g, const struct api_request *raw,
-                          struct failover_ask *ret, const struct asker *who)
-{
-    static const char *const keys[] = {"to", "reason", "even_if_healthy", NULL};
-    json_t *body = request_read_body(raw, keys, who);
-    struct err err = {0};
-    bool good;
-
-    if (body == NULL)
-        return false;
-    *ret = (struct failover_ask){.target = NO_INSTANCE};
-    good = reader_bool(body, "", "even_if_healthy", &ret->even_if_healthy, &err) == 0;
-    if (!good)
-        answer_error(who, 400, "bad-request", "%s", err.text);
-    else
-        good = json_object_get(body, "to") == NULL ||
-               json_is_null(json_object_get(body, "to")) ||
-               read_region(g, body, "to", &ret->target, who);
-    json_decref(body);
-    return good;
-}
-
-/* What speaks against it before anything is begun. False: answered. */
-static bool failover_may_begin(struct api *a, const struct group *g,
-                               const struct failover_ask *ask, const struct asker *who)
-{
-    char text[ERR_TEXT_SIZE];
-    struct api_facts f;
-
-    api_facts(a, &f);
-    if (failover_waits_for_word(f.state, f.seen, (uint8_t)(g - f.state->groups),
-                                mono_now()))
-        return true;
-    if (g->phase != PHASE_STEADY) {
-        answer_error(who, 409, refusal_name(REFUSE_PHASE),
-                     "group %s is %s: a failover begins from steady", g->name,
-                     phase_name(g->phase));
-        return false;
-    }
-    if (ask->target == g->active) {
-        answer_error(who, 409, refusal_name(REFUSE_ALREADY_ACTIVE),
-                     "group %s is active in %s already", g->name,
-                     group_region_name(g, g->active));
-        return false;
-    }
-    if (ask->even_if_healthy ||
-        !group_is_healthy(f.state, f.seen, (uint8_t)(g - f.state->groups), mono_now()))
-        return true;
-    request_say_healthy(&f, g, ask->target, text);
-    request_note(a, g->name, refusal_name(REFUSE_HEALTHY), "failover", text);
-    answer_error(who, 409, refusal_name(REFUSE_HEALTHY), "%s", text);
-    return false;
-}
-
-static void failover(struct api *a, const struct group *g, const struct api_request *raw,
-                     const struct asker *who)
-{
-    struct failover_ask ask;
-    struct failover_wait *w;
-    struct api_facts f;
-
-    if (!read_failover(g, raw, &ask, who) || !failover_may_begin(a, g, &ask, who))
-        return;
-    w = calloc(1, sizeof *w);
-    if (w == NULL) {
-        answer_error(who, 503, "no-memory", "out of memory");
-        return;
-    }
-    api_facts(a, &f);
-    w->who = *who;
-    w->run_before = g->run.id;
-    w->epoch_before = g->epoch;
-    w->since = mono_now();
-    (void)snprintf(w->group, sizeof w->group, "%s", g->name);
-    w->next = a->waits;
-    a->waits = w;
-    api_need_tick(a);
-    a->backend->want_failover(a->backend->owner, (uint8_t)(g - f.state->groups), true,
-                              ask.target);
-}
-
-/* I5: what is proposed cannot be called back. While the fate of an entry for the group is
- * not known (a slow link, a full disk), a fence_begin may still be committed: a "no" would
- * have somebody believe that nothing happens. */
-static void give_up(struct api *a, const struct api_facts *f, const struct group *g,
-                    const struct asker *who)
-{
-    uint8_t group = (uint8_t)(g - f->state->groups);
-
-    if (f->seen->groups[group].busy)
-        answer_error(
-            who, 503, "outcome-unknown",
-            "an entry for group %s is proposed and not decided yet: its failover "
-            "may or may not begin; look at `ringfence status` before you repeat it",
-            g->name);
-    else
-        why_not(a, f, g, who);
-    a->backend->want_failover(a->backend->owner, group, false, NO_INSTANCE);
-}
-
-/* True: answered. */
-static bool look_at(struct api *a, const struct failover_wait *w, struct mono now)
-{
-    const struct group *g;
-    struct api_facts f;
-
-    api_facts(a, &f);
-    g = state_group_const(f.state, w->group);
-    if (g == NULL) {
-        answer_error(&w->who, 404, "unknown-group", "group %s has been removed", w->group);
-    } else if (g->run.kind == RUN_FAILOVER &&
-               (g->run.id != w->run_before || g->epoch != w->epoch_before)) {
-        answer_json(&w->who, 200, json_pack("{s:I}", "run", (json_int_t)g->run.id));
-    } else if (!f.leads) {
-        answer_error(&w->who, 503, "outcome-unknown",
-                     "leadership has changed: look at `ringfence status`");
-    } else if (mono_since_ms(w->since, now) > API_FAILOVER_MS) {
-        give_up(a, &f, g, &w->who);
-    } else {
-        return false;
-    }
-    return true;
-}
-
-void requests_look(struct api *a, struct mono now)
-{
-    struct failover_wait **at = &a->waits;
-
-    while (*at != NULL) {
-        struct failover_wait *w = *at;
-
-        if (!look_at(a, w, now)) {
-            at = &w->next;
-            continue;
-        }
-        *at = w->next;
-        free(w);
-    }
-}
-
-void requests_close(struct api *a)
-{
-    while (a->waits != NULL) {
-        struct failover_wait *w = a->waits;
-
-        a->waits = w->next;
-        answer_error(&w->who, 503, "outcome-unknown", "this controller is stopping");
-        free(w);
-    }
-}
-
 /* ---- which one -------------------------------------------------------------------------
  */
 
@@ -549,7 +354,7 @@ static void of_a_group(struct api *a, const struct route *r, const struct api_re
     else if (r->kind == ROUTE_SWITCHOVER)
         switchover(a, r, g, raw, who);
     else if (r->kind == ROUTE_FAILOVER)
-        failover(a, g, raw, who);
+        request_failover(a, g, raw, who);
     else if (r->kind == ROUTE_ATTACH)
         attach(a, r, g, raw, who);
     else if (r->kind == ROUTE_REMOVE)

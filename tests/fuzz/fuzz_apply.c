@@ -147,6 +147,18 @@ static void make_fence(struct choice *c, struct entry *e)
     e->fence_begin.target = bytes_next(c->b) < 0x80 ? NO_INSTANCE : choose_instance(c);
 }
 
+static void make_activate(struct choice *c, struct entry *e)
+{
+    e->activate.epoch = bytes_near(c->b, c->g != NULL ? group_next_epoch(c->g) : 1);
+    e->activate.instance = choose_instance(c);
+}
+
+static void make_switchover(struct choice *c, struct entry *e)
+{
+    e->switchover.epoch = bytes_near(c->b, epoch_of(c));
+    e->switchover.target = choose_instance(c);
+}
+
 static void make_opened(struct choice *c, struct entry *e)
 {
     e->opened.epoch = bytes_near(c->b, epoch_of(c));
@@ -231,17 +243,6 @@ static enum entry_kind choose_kind(struct choice *c)
     return kind == ENTRY_REFUSED && c->group != 0 ? ENTRY_CONTROLLER_REPLACE : kind;
 }
 
-static void make_move(struct choice *c, struct entry *e)
-{
-    if (e->kind == ENTRY_SWITCHOVER) {
-        e->switchover.epoch = bytes_near(c->b, epoch_of(c));
-        e->switchover.target = choose_instance(c);
-        return;
-    }
-    e->activate.epoch = bytes_near(c->b, c->g != NULL ? group_next_epoch(c->g) : 1);
-    e->activate.instance = choose_instance(c);
-}
-
 static void make_entry(struct choice *c, struct entry *e)
 {
     memset(e, 0, sizeof *e);
@@ -265,21 +266,21 @@ static void make_entry(struct choice *c, struct entry *e)
         make_fence(c, e);
         break;
     case ENTRY_ACTIVATE:
-    case ENTRY_SWITCHOVER:
-        make_move(c, e);
+        make_activate(c, e);
         break;
     case ENTRY_OPENED:
         make_opened(c, e);
+        break;
+    case ENTRY_SWITCHOVER:
+        make_switchover(c, e);
         break;
     case ENTRY_SYNC_SHRINK:
     case ENTRY_SYNC_JOIN:
         make_sync(c, e);
         break;
     case ENTRY_STEP_START:
-        make_step_start(c, e);
-        break;
     case ENTRY_STEP_END:
-        make_step_end(c, e);
+        (e->kind == ENTRY_STEP_START ? make_step_start : make_step_end)(c, e);
         break;
     case ENTRY_RUN_ABORT:
         e->run_abort.run = bytes_near(c->b, c->g != NULL ? c->g->run.id : 0);

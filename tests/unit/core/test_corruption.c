@@ -76,6 +76,7 @@ static void a_new_leader_knows_of_them(void **state)
 static void a_damaged_standby_is_no_target(void **state)
 {
     struct entry sw = entry_of(ENTRY_SWITCHOVER);
+    char ignored[TEXT_SIZE];
 
     (void)state;
     steady_with(WEST, SYNC_REQUIRED);
@@ -93,6 +94,7 @@ static void a_damaged_standby_is_no_target(void **state)
     assert_int_equal(world_group(&w)->active, WEST);
 
     steady_with(WEST, SYNC_REQUIRED);
+    assert_true(switchover_may_begin(&w.s, &w.o, 0, WEST, w.now, ignored, sizeof ignored));
     sw.switchover = (struct entry_switchover){.target = WEST, .epoch = 1};
     assert_int_equal(world_apply(&w, &sw), ACCEPTED);
     assert_int_equal(world_fence(&w), ACCEPTED);
