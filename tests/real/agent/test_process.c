@@ -18,39 +18,14 @@
 #include "controller/base/clock.h"
 #include "fencing/agent/wire_text.h"
 #include "providers/postgres/process.h"
-#include "tests/real/agent/stage.h"
+#include "tests/real/agent/act.h"
 #include "tests/real/gate/lab.h"
-
-static struct stage stage;
-static pid_t agent;
-static unsigned seen; /* a count at the time that a test remembers */
-
-static int set_up(void **state)
-{
-    (void)state;
-    stage_open(&stage);
-    agent = 0;
-    seen = 0;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    if (agent != 0)
-        stage_kill(&stage, agent, SIGKILL);
-    stage_close(&stage);
-    return 0;
-}
 
 /* ---- what is waited for ----------------------------------------------------------------
  */
 
-static bool has_greeted(const struct stage *s) { return s->hellos > seen; }
-static bool has_renewed(const struct stage *s) { return s->renews > seen + 2; }
 static bool has_proven(const struct stage *s) { return s->proofs > seen; }
 static bool has_result(const struct stage *s) { return s->results > seen; }
-static bool has_reported(const struct stage *s) { return s->reports > seen + 3; }
 
 static bool gate_is(const struct stage *s, const char *mode)
 {
@@ -69,20 +44,6 @@ static bool holds_a_lease(const struct stage *s)
 static bool lease_is_over(const struct stage *s)
 {
     return stage_report(s) != NULL && stage_report(s)->lease_margin_ms <= 0;
-}
-
-static void start(void)
-{
-    agent = stage_agent(&stage, NULL);
-    stage_until(&stage, has_greeted, "hello");
-}
-
-static void assign(Rf__Role role, uint64_t epoch)
-{
-    struct stage_assignment a;
-
-    stage_assignment(&stage, &a, role, epoch);
-    stage_assign(&stage, &a, NULL);
 }
 
 /* ---- the tests -------------------------------------------------------------------------
@@ -395,103 +356,6 @@ static void a_step_that_fails_says_why(void **state)
     assert_int_equal(stage_log_count(&stage, "(lead) of epoch 3 begins"), 1);
 }
 
-static bool is_unfit(const struct stage *s)
-{
-    return stage_report(s) != NULL && stage_report(s)->unfit;
-}
-
-static bool is_fit(const struct stage *s)
-{
-    return stage_report(s) != NULL && !stage_report(s)->unfit;
-}
-
-/* A full state_dir is found out before any order comes, named once, and over when there is
- * room again. */
-static void a_full_state_dir_is_reported(void **state)
-{
-    char dir[96], command[400];
-
-    (void)state;
-    snprintf(dir, sizeof dir, "%s/state", stage.dir);
-    snprintf(command, sizeof command,
-             "mkdir -p %s && mount -t tmpfs -o size=128k,mode=700 rf-agent-state %s", dir,
-             dir);
-    assert_int_equal(system(command), 0);
-    start();
-    assign(RF__ROLE__ROLE_STANDBY, 1);
-    stage_until(&stage, is_fit, "a report");
-    snprintf(command, sizeof command,
-             "dd if=/dev/zero of=%s/fill bs=4k count=64 status=none 2>/dev/null", dir);
-    assert_int_not_equal(system(command), 0);
-    stage_until(&stage, is_unfit, "a report that says so");
-    assert_non_null(strstr(stage_report(&stage)->problem, "state_dir not writable"));
-    assert_non_null(strstr(stage_report(&stage)->problem, dir));
-    seen = stage.reports;
-    stage_until(&stage, has_reported, "more reports");
-    assert_int_equal(stage_log_count(&stage, "state_dir not writable"), 1);
-    snprintf(command, sizeof command, "rm %s/fill", dir);
-    assert_int_equal(system(command), 0);
-    stage_until(&stage, is_fit, "room again");
-    stage_kill(&stage, agent, SIGKILL);
-    agent = 0;
-    snprintf(command, sizeof command, "umount %s", dir);
-    assert_int_equal(system(command), 0);
-}
-
-/* A unit that is not there is the instance's problem before anything is to be started by
- * it, and `--check` remembers it; corrected, it is over at once. */
-static void a_start_unit_that_is_not_there_is_reported(void **state)
-{
-    static char nobody[] = "systemd:rf-no-such", by_us[] = "pg_ctl";
-    struct stage_assignment a;
-
-    (void)state;
-    start();
-    stage_assignment(&stage, &a, RF__ROLE__ROLE_STANDBY, 1);
-    a.server.start = nobody;
-    stage_assign(&stage, &a, NULL);
-    stage_until(&stage, is_unfit, "a report that says so");
-    assert_non_null(strstr(stage_report(&stage)->problem, "start: systemd:rf-no-such: "));
-    seen = stage.reports;
-    stage_until(&stage, has_reported, "more reports");
-    assert_int_equal(stage_log_count(&stage, "start: systemd:rf-no-such: "), 1);
-    assert_int_equal(stage_check(&stage), 78);
-    assert_true(stage_log_has(&stage, ": postgres: group orders: start: systemd:rf-no-"));
-    a.a.index++;
-    a.server.start = by_us;
-    stage_assign(&stage, &a, NULL);
-    stage_until(&stage, is_fit, "a report that it is over");
-    assert_string_equal(stage_report(&stage)->problem, "");
-}
-
-/* Whatever systemctl takes: a successor takes over the lease first, and the unit is looked
- * at beside its renewals. With one look of a second before, three groups' leases were over.
- */
-static void a_slow_systemctl_delays_no_take_over(void **state)
-{
-    static char unit[] = "systemd:rf-slow";
-    struct stage_assignment a;
-
-    (void)state;
-    start();
-    stage_assignment(&stage, &a, RF__ROLE__ROLE_PRIMARY, 1);
-    a.server.start = unit;
-    stage_assign(&stage, &a, NULL);
-    stage_until(&stage, is_unfit, "the unit that is not there");
-    stage_kill(&stage, agent, SIGKILL);
-    stage_slow_systemctl(&stage);
-    seen = stage.hellos;
-    start();
-    assert_false(stage_asked_systemctl(&stage));
-    seen = stage.renews;
-    stage_assign(&stage, &a, NULL);
-    stage_until(&stage, stage_asked_systemctl, "a look at the unit");
-    stage_until(&stage, has_renewed, "renewals");
-    stage_kill(&stage, agent, SIGKILL);
-    agent = 0;
-    stage_own_systemctl();
-}
-
 /* Garbage, a frame that only agents may send, half a message: the stream ends, nothing is
  * acted upon, the agent comes back. */
 static void garbage_ends_the_stream_only(void **state)
@@ -594,7 +458,6 @@ static void refused_for_good(void **state)
 
 int main(void)
 {
-#define ON_STAGE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         ON_STAGE(a_primary_renews_and_stays_closed_without_a_server),
         ON_STAGE(what_is_a_controllers_is_sent_there),
@@ -609,9 +472,6 @@ int main(void)
         ON_STAGE(the_gate_is_proven_when_the_log_asks),
         ON_STAGE(stale_hands_are_harmless),
         ON_STAGE(a_step_that_fails_says_why),
-        ON_STAGE(a_full_state_dir_is_reported),
-        ON_STAGE(a_start_unit_that_is_not_there_is_reported),
-        ON_STAGE(a_slow_systemctl_delays_no_take_over),
         ON_STAGE(garbage_ends_the_stream_only),
         ON_STAGE(who_says_nothing_keeps_nobody_out),
         ON_STAGE(a_second_agent_ends_with_a_clear_error),
