@@ -179,14 +179,14 @@ static void on_bell(void *owner)
 {
     struct steps *st = owner;
 
-    for (uint8_t s = 0; s < AGENT_GROUPS_MAX; s++) {
+    for (unsigned s = 0; s < AGENT_GROUPS_MAX; s++) {
         struct inst *i = &st->insts[s];
         bool news = take_assignment(i);
 
         if (!i->used)
             continue;
         news = take_order(i) || news;
-        news = board_view_is_news(st->parts.board, s) || news;
+        news = board_view_is_news(st->parts.board, (uint8_t)s) || news;
         if (!news)
             continue;
         inst_observe(i);
