@@ -109,30 +109,46 @@ static bool find_condition(const json_t *why, const char *name, bool *ret_blocks
     return false;
 }
 
+/* `*ret_why` (to be released) is what a leader says of the group. False: nobody could tell.
+ */
+static bool look_at_why(const struct cli *cli, const char *group, json_t **ret_why)
+{
+    AUTO(http_answer_free) struct http_answer answer = {0};
+    char path[PATH_MAX_BYTES];
+    struct http_request request = {"GET", path, NULL};
+
+    snprintf(path, sizeof path, "/v1/groups/%s/why", group);
+    if (http_ask(&cli->http, &request, &answer, NULL) != 0 || answer.status != 200)
+        return false;
+    *ret_why = json_loadb((const char *)answer.body.data, answer.body.len, 0, NULL);
+    return *ret_why != NULL;
+}
+
 /* A group that forms is looked after for a moment: agents look at servers only now, and
  * find a primary that the file has overlooked, say. Whoever typed the command is told why
- * it waits, at once if another one runs as the primary, else if it goes on waiting. */
+ * it waits, at once if another one runs as the primary, else if it goes on waiting. The
+ * file is applied: that nobody leads just now, or that who does so since has not read of
+ * the group yet, is no error. */
 static void show_forming(struct cli *cli, const json_t *answer, const char *group)
 {
     const char *phase = json_string_value(json_object_get(answer, "phase"));
     struct mono begun = mono_now();
-    char path[PATH_MAX_BYTES], room[SHOW_TEXT_SIZE];
+    char room[SHOW_TEXT_SIZE];
     bool forming = phase != NULL && strcmp(phase, "forming") == 0;
 
     fflush(cli->out);
-    snprintf(path, sizeof path, "/v1/groups/%s/why", group);
     while (forming) {
         bool late = mono_since_ms(begun, mono_now()) >= FORMING_MS, blocks = false;
         json_t *why = NULL;
 
-        if (cli_ask(cli, "GET", path, NULL, &why) != CLI_OK)
-            return;
-        /* Only a group that forms has this condition. */
-        forming = find_condition(why, "only-primary", &blocks);
-        if (forming && (blocks || late))
-            fprintf(cli->out, "%s\n", show_member(why, "verdict", room));
+        if (look_at_why(cli, group, &why)) {
+            /* Only a group that forms has this condition. */
+            forming = find_condition(why, "only-primary", &blocks);
+            if (forming && (blocks || late))
+                fprintf(cli->out, "%s\n", show_member(why, "verdict", room));
+            json_decref(why);
+        }
         forming = forming && !blocks && !late;
-        json_decref(why);
         if (forming)
             (void)poll(NULL, 0, LOOK_AGAIN_MS);
     }

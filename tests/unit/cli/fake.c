@@ -60,14 +60,19 @@ static bool well_formed(const struct exchange *x, const char *body)
 
 static void reply(const struct fake *f, int fd, bool ok)
 {
+    static const char unknown[] =
+        "{\"error\": {\"code\": \"unknown-group\", \"text\": \"there is none\"}}";
+    bool refuse = f->refuses == f->asked;
+    const char *body = refuse ? unknown : f->body;
+    unsigned status = refuse ? 404 : f->status;
     char head[200];
-    size_t len = strlen(f->body);
+    size_t len = strlen(body);
 
     snprintf(head, sizeof head,
              "HTTP/1.1 %u X\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
-             ok ? f->status : 400, len + (f->end == FAKE_CUT ? 10 : 0));
+             ok ? status : 400, len + (f->end == FAKE_CUT ? 10 : 0));
     (void)send(fd, head, strlen(head), MSG_NOSIGNAL);
-    (void)send(fd, f->body, len, MSG_NOSIGNAL);
+    (void)send(fd, body, len, MSG_NOSIGNAL);
 }
 
 static void serve(struct fake *f, int fd)

@@ -177,55 +177,6 @@ static void test_apply_and_diff(void **unused)
     assert_string_equal(q.out, "");
 }
 
-/* What a group that forms waits for is told to whoever made it form; a group that forms no
- * more, or a script, is not kept waiting. The fake gives one answer to all that it is
- * asked.
- */
-static void test_a_held_group_is_told(void **unused)
-{
-    static const char file[] = EXAMPLES "/group-orders.yaml";
-    static const struct {
-        const char *phase, *condition, *tail;
-        unsigned asked;
-    } table[] = {
-        {"forming", "only-primary", "forming, and held: pg-east runs\n", 2},
-        {"forming", "another", "", 2},
-        {"promoting", "only-primary", "", 1},
-    };
-
-    (void)unused;
-    server.end = FAKE_ANSWER;
-    server.status = 200;
-    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-        AUTO(outcome_free) struct outcome o = {0}, p = {0}, q = {0};
-        unsigned before = server.asked;
-        static char body[300]; /* the fake keeps it */
-        char expected[200];
-
-        snprintf(body, sizeof body,
-                 "{\"group\": \"orders\", \"index\": 812, \"changed\": true, \"phase\": "
-                 "\"%s\", \"verdict\": \"forming, and held: pg-east runs\", "
-                 "\"conditions\": [{\"name\": \"leader\", \"blocks\": true}, {\"name\": "
-                 "\"%s\", \"blocks\": true}]}",
-                 table[i].phase, table[i].condition);
-        server.body = body;
-        o = run(WORDS("apply", "-f", file));
-        snprintf(expected, sizeof expected, "group orders: applied\n%s", table[i].tail);
-        assert_int_equal(o.exit, CLI_OK);
-        assert_string_equal(o.out, expected);
-        assert_int_equal(server.asked, before + table[i].asked);
-        if (table[i].asked == 2)
-            assert_string_equal(server.line, "GET /v1/groups/orders/why HTTP/1.1");
-        p = run(WORDS("attach", "orders", "--active", "west"));
-        snprintf(expected, sizeof expected, "attached, entry 812\n%s", table[i].tail);
-        assert_string_equal(p.out, expected);
-        before = server.asked;
-        q = run(WORDS("apply", "-f", file, "--json"));
-        assert_int_equal(q.exit, CLI_OK);
-        assert_int_equal(server.asked, before + 1);
-    }
-}
-
 struct answer_row {
     const char *words[WORDS_MAX];
     enum fake_end end;
@@ -576,19 +527,12 @@ static int stop(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),
-        cmocka_unit_test(test_pause_again),
-        cmocka_unit_test(test_apply_and_diff),
-        cmocka_unit_test(test_a_held_group_is_told),
-        cmocka_unit_test(test_exits),
-        cmocka_unit_test(test_usage),
-        cmocka_unit_test(test_patience),
-        cmocka_unit_test(test_nobody_there),
-        cmocka_unit_test(test_stale_status),
-        cmocka_unit_test(test_help),
-        cmocka_unit_test(test_pki),
-        cmocka_unit_test(test_family),
-        cmocka_unit_test(test_version),
+        cmocka_unit_test(test_requests),       cmocka_unit_test(test_pause_again),
+        cmocka_unit_test(test_apply_and_diff), cmocka_unit_test(test_exits),
+        cmocka_unit_test(test_usage),          cmocka_unit_test(test_patience),
+        cmocka_unit_test(test_nobody_there),   cmocka_unit_test(test_stale_status),
+        cmocka_unit_test(test_help),           cmocka_unit_test(test_pki),
+        cmocka_unit_test(test_family),         cmocka_unit_test(test_version),
     };
 
     return cmocka_run_group_tests(tests, start, stop);
