@@ -74,6 +74,7 @@ void state_copy(struct state *to, const struct state *from)
 {
     memcpy(to->cluster, from->cluster, sizeof to->cluster);
     to->applied = from->applied;
+    to->controller_id_max = from->controller_id_max;
     to->group_count = from->group_count;
     to->agent_count = from->agent_count;
     to->controller_count = from->controller_count;

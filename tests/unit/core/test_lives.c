@@ -221,10 +221,34 @@ static void a_controllers_id_is_used_once(void **state)
     assert_string_equal(w.s.controllers[0].version, old.version);
 }
 
+/* A trial is of the state as it is, not of what an earlier trial left in its scratch. */
+static void a_trial_knows_the_highest_id(void **state)
+{
+    static struct state scratch;
+    struct entry replace = entry_of(ENTRY_CONTROLLER_REPLACE);
+    struct entry_controller_replace *r = &replace.controller_replace;
+    struct apply_result result;
+
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    snprintf(r->name, sizeof r->name, "%s", w.s.controllers[0].name);
+    r->former = w.s.controllers[0].id;
+    r->id = w.s.controller_id_max + 100;
+    apply_dry(&w.s, &replace, &scratch, &result);
+    assert_int_equal(result.refusal, ACCEPTED);
+    r->id--;
+    apply_dry(&w.s, &replace, &scratch, &result);
+    assert_int_equal(result.refusal, ACCEPTED);
+    r->id = w.s.controller_id_max;
+    apply_dry(&w.s, &replace, &scratch, &result);
+    assert_int_equal(result.refusal, REFUSE_ID_USED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_controllers_id_is_used_once),
+        cmocka_unit_test(a_trial_knows_the_highest_id),
         cmocka_unit_test(a_host_that_was_proven_anew_may_lead_again),
         cmocka_unit_test(a_proof_from_before_the_detach_is_void),
         cmocka_unit_test(a_forming_group_is_in_the_epoch_that_agents_know),
