@@ -30,16 +30,23 @@ static bool leader_has_stored(void)
     return after.operations - before.operations >= 30;
 }
 
-/* Submissions of one turn share the disk's syncs. */
+/* Submissions of one turn share the disk's syncs. A busy machine may run the store's thread
+ * after each of them: then they are tried again; a store that never shares does not pass.
+ */
 static void a_turn_shares_syncs(void **state)
 {
+    enum { TRIES = 20 };
+    unsigned tried = 0;
+
     (void)state;
     lab_open_all(true);
-    leader = lab_leader();
-    raftnode_stats(lab.app[leader].node, &before);
-    lab_submit_many(30);
-    lab_wait_for(leader_has_stored, "the leader's own store");
-    assert_true(after.commits - before.commits < 25);
+    do {
+        assert_in_range(++tried, 1, TRIES);
+        leader = lab_leader();
+        raftnode_stats(lab.app[leader].node, &before);
+        lab_submit_many(30);
+        lab_wait_for(leader_has_stored, "the leader's own store");
+    } while (after.commits - before.commits >= 25);
 }
 
 /* Everything acknowledged is there after all nodes restart, and the trail has no doubles.
