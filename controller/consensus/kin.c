@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "controller/base/bytes.h"
+
 enum { KIN_FORMAT = 1, KIN_HEAD = 24, KIN_ROW = 24 };
 
 #define CURE                                                                               \
@@ -213,21 +215,6 @@ enum kin_verdict kin_hear(struct kin *k, const char *name, uint64_t mark,
 }
 
 /* ---- bytes --------------------------------------------------------------------------- */
-
-static void put64(uint8_t *to, uint64_t value)
-{
-    for (unsigned i = 0; i < 8; i++)
-        to[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t get64(const uint8_t *from)
-{
-    uint64_t value = 0;
-
-    for (unsigned i = 0; i < 8; i++)
-        value |= (uint64_t)from[i] << (8 * i);
-    return value;
-}
 
 int kin_encode(const struct kin *k, struct buf *out, struct err *err)
 {

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/base/bytes.h"
+
 /* libraft's format (configuration.c): version, number of servers, and of each id, text and
  * role; filled up with zeros to a multiple of 8. */
 enum { FORMAT = 1, ROLE_STANDBY = 0, ROLE_VOTER = 1, HEAD_SIZE = 9, TEXT_ROOM = 160 };
@@ -86,21 +88,6 @@ bool members_is_step(const struct members *from, const struct members *to)
 }
 
 /* ---- bytes --------------------------------------------------------------------------- */
-
-static void put64(uint8_t *to, uint64_t value)
-{
-    for (unsigned i = 0; i < 8; i++)
-        to[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t get64(const uint8_t *from)
-{
-    uint64_t value = 0;
-
-    for (unsigned i = 0; i < 8; i++)
-        value |= (uint64_t)from[i] << (8 * i);
-    return value;
-}
 
 _Static_assert(HEAD_SIZE + CONSENSUS_VOTERS_MAX * (9 + TEXT_ROOM) + 8 <= MEMBERS_BYTES_MAX,
                "room for all members");

@@ -6,16 +6,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "controller/base/bytes.h"
 #include "controller/consensus/store_db.h"
 #include "proto/envelope.h"
 
 static const char columns[] = "SELECT seq, idx, term, wall_ms, leader, kind, grp, rule,"
                               " text, prev, hash FROM audit ";
 
-static size_t put64(uint8_t *to, uint64_t value)
+static size_t put_number(uint8_t *to, uint64_t value)
 {
-    for (unsigned i = 0; i < 8; i++)
-        to[i] = (uint8_t)(value >> (8 * i));
+    put64(to, value);
     return 8;
 }
 
@@ -36,11 +36,11 @@ static void row_hash(const struct audit_row *r, uint8_t ret[CHAIN_SIZE])
     size_t n = CHAIN_SIZE;
 
     memcpy(b, r->prev_hash, CHAIN_SIZE);
-    n += put64(b + n, r->seq);
-    n += put64(b + n, r->index);
-    n += put64(b + n, r->term);
-    n += put64(b + n, r->wall_ms);
-    n += put64(b + n, r->leader_id);
+    n += put_number(b + n, r->seq);
+    n += put_number(b + n, r->index);
+    n += put_number(b + n, r->term);
+    n += put_number(b + n, r->wall_ms);
+    n += put_number(b + n, r->leader_id);
     n += put_text(b + n, r->kind);
     n += put_text(b + n, r->group);
     n += put_text(b + n, r->rule);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "controller/base/bytes.h"
 #include "proto/envelope.h"
 
 static const char schema[] =
@@ -112,12 +113,6 @@ int db_run(struct db *db, sqlite3_stmt *stmt, const char *what, struct err *err)
 
 /* ---- checksums ----------------------------------------------------------------------- */
 
-static void put64(uint8_t *to, uint64_t value)
-{
-    for (unsigned i = 0; i < 8; i++)
-        to[i] = (uint8_t)(value >> (8 * i));
-}
-
 uint32_t db_vote_crc(uint64_t term, uint64_t vote)
 {
     uint8_t b[16];
@@ -192,15 +187,6 @@ int db_mark_sync(struct db *db, struct err *err)
     if (fdatasync(db->mark_fd) != 0)
         return mark_error(db, errno, "sync", err);
     return 0;
-}
-
-static uint64_t get64(const uint8_t *from)
-{
-    uint64_t value = 0;
-
-    for (unsigned i = 0; i < 8; i++)
-        value |= (uint64_t)from[i] << (8 * i);
-    return value;
 }
 
 int db_mark_read(struct db *db, uint64_t *ret_commits, struct err *err)
