@@ -368,7 +368,7 @@ bool keeper_wants_lease(const struct keeper_core *k, uint8_t slot)
     /* I6: the disk knows the epoch; I2: the gate was seen to work; I4: the clock is fit. */
     if (MUTANT(epoch_unsynced, k->disk.of[slot].highest != epoch, false) || !s->managed ||
         !k->want.of[slot].tried || !k->clock_same ||
-        !lease_clock_rate_ok(k->clock_rate_ppm, s->a.rho_ppm))
+        !MUTANT(any_clock_rate, lease_clock_rate_ok(k->clock_rate_ppm, s->a.rho_ppm), true))
         return false;
     if (s->a.role == ROLE_PRIMARY)
         return true;

@@ -1,9 +1,11 @@
 /* Faults: what each kind does, and how it is made good again at its end, or when all of
  * them end. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
+#include "fencing/rules/lease.h"
 #include "tests/sim/gates.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/kernel.h"
@@ -287,6 +289,24 @@ static void heal_clock(void *arg, uint64_t number)
 {
     (void)arg;
     machines[number].slew_ppm = 0;
+    clock_slew(&sim.procs[number].clock, 0);
+}
+
+/* Within the bound it stays there, as is assumed of what may be leased by; beyond it the
+ * clock runs off. */
+static void steer(void *arg, uint64_t number)
+{
+    struct ticking *c = &sim.procs[number].clock;
+    int64_t ppm = machines[number].slew_ppm;
+
+    (void)arg;
+    if (lease_clock_rate_ok(ppm, RHO_PPM) && c->ppm + ppm > RHO_PPM)
+        ppm = RHO_PPM - c->ppm;
+    if (lease_clock_rate_ok(ppm, RHO_PPM) && c->ppm + ppm < -RHO_PPM)
+        ppm = -RHO_PPM - c->ppm;
+    sim_note("the clock of %s is off by %" PRId64 " ppm, and %" PRId64 " of steering",
+             node_name((uint8_t)number), c->ppm, ppm);
+    clock_slew(c, ppm);
 }
 
 static void jump(const struct fault *f)
@@ -294,10 +314,24 @@ static void jump(const struct fault *f)
     machines[f->a % sim.nodes].wall_offset_ms += (int64_t)(f->number % 7200000) - 3600000;
 }
 
+/* adjtimex() shows it, and a TTL later, the longest that there may be, it has an effect: a
+ * lease that was taken before it could be seen is over by then (the assumption of
+ * docs/safety.md is about those). Up to three times rho, in either direction. */
 static void slew(const struct fault *f)
 {
-    machines[agent_of(f)].slew_ppm = (int32_t)(f->number % 20000) - 10000;
-    at_end(f, heal_clock, agent_of(f));
+    uint8_t node = agent_of(f);
+    uint64_t ttl_ns = plan.ttl_ms * 3ull / 2 * NS_PER_MS;
+    uint64_t at = sim.now + ttl_ns + ttl_ns / 50;
+    int32_t most = f->number % 3 == 0 ? RHO_PPM / 2 : 3 * RHO_PPM;
+    struct fault longer = *f;
+
+    if (machines[node].slew_ppm != 0)
+        return; /* it is steered already */
+    machines[node].slew_ppm = (int32_t)(f->number / 3 % (2 * (uint64_t)most + 1)) - most;
+    longer.lasts += at - sim.now;
+    at_end(&longer, heal_clock, node);
+    if (at < sim.heal_at)
+        sim_at(at, NULL, steer, NULL)->number = node;
 }
 
 /* ---- servers ----------------------------------------------------------------------------

@@ -63,7 +63,7 @@ static void fill_policy(uint8_t group, struct policy *p)
 {
     policy_defaults(p);
     p->sync = plan.sync[group];
-    p->lease = (struct lease_terms){plan.ttl_ms, 10000};
+    p->lease = (struct lease_terms){plan.ttl_ms, RHO_PPM};
     p->renew_ms = plan.renew_ms;
     p->hung_after_ms = 1500;
     p->promote_deadline_ms = 3000 + plan.ttl_ms;

@@ -68,10 +68,10 @@ static void choose_group(uint8_t g)
 /* A clock may be off by the whole bound, in either direction. */
 static int64_t any_rate(void)
 {
-    static const int64_t edge[] = {-10000, 10000, 0};
+    static const int64_t edge[] = {-RHO_PPM, RHO_PPM, 0};
 
     return sim_chance(700) ? edge[sim_between(0, 2)]
-                           : (int64_t)sim_between(0, 20000) - 10000;
+                           : (int64_t)sim_between(0, 2 * RHO_PPM) - RHO_PPM;
 }
 
 static void choose_terms(void)
@@ -84,7 +84,8 @@ static void choose_terms(void)
     for (uint8_t g = 0; g < WORLD_GROUPS_MAX; g++)
         choose_group(g);
     for (uint8_t n = 0; n < NODES_MAX; n++) {
-        sim.procs[n].clock = (struct ticking){any_rate(), sim_between(1, 1u << 30) * 1000};
+        sim.procs[n].clock = (struct ticking){
+            .ppm = any_rate(), .offset = sim_between(1, 1u << 30) * 1000};
         machines[n].wall_offset_ms = (int64_t)sim_between(0, 2000) - 1000;
     }
     sim.heal_at = (15000 + 4ull * plan.ttl_ms) * NS_PER_MS;

@@ -60,7 +60,7 @@ enum fault_kind {
         FAULT_KINDS
 };
 
-enum { FAULTS_MAX = 48 };
+enum { FAULTS_MAX = 48, RHO_PPM = 10000 /* of all policies */ };
 
 struct fault {
     enum fault_kind kind;
