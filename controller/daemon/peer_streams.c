@@ -201,6 +201,7 @@ static bool take_hello(struct incoming *in, const Rf__ControllerHello *h)
     peer->heard = mono_now();
     peer->asked = (struct pinged){0}; /* may be of its former life */
     in->greeted = true;
+    in->id = h->id;
     if (!h->assembled && node_is_assembled(in->p->d->node))
         peers_say_hello(in->p, in->position); /* it waits for that */
     return true;
@@ -208,10 +209,20 @@ static bool take_hello(struct incoming *in, const Rf__ControllerHello *h)
 
 static bool take_frame(struct incoming *in, const Rf__Frame *f)
 {
+    uint64_t newest = membership_id(in->p->d, in->position);
+    struct err err = {0};
+
     if (f->body_case == RF__FRAME__BODY_CONTROLLER_HELLO)
         return take_hello(in, f->controller_hello);
     if (!in->greeted) {
         refuse(in, "the first frame must be controller_hello");
+        return false;
+    }
+    /* It was replaced since. What it acknowledges and how far its store is would be taken
+     * for the newcomer's (I7). */
+    if (in->id != newest) {
+        (void)check_id(&in->p->d->settings.controllers[in->position], in->id, newest, &err);
+        refuse(in, err.text);
         return false;
     }
     peers_handle(in->p, in->position, f);
