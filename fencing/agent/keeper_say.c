@@ -23,8 +23,8 @@ void keeper_say_hello(struct uplink *u)
     h.region = wire_text(s->region);
     h.address = wire_text(s->address);
     h.version = wire_text(RF_VERSION);
-    h.format_min = ENTRY_FORMAT_MIN;
-    h.format_max = ENTRY_FORMAT_MAX;
+    h.format_min = entry_formats().min;
+    h.format_max = entry_formats().max;
     frame_incarnation_put(&k->core.me, &incarnation);
     h.incarnation = &incarnation;
     /* What is on disk: an epoch that we only heard of may be forgotten again. */

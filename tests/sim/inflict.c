@@ -175,8 +175,10 @@ static void move_leader(void *arg, uint64_t number)
 
 static void replace_ctl(const struct fault *f)
 {
-    if (replace_lose(ctl_of(f), f->number % 2 == 0))
-        proc_restart_in(ctl_of(f), (end_of(f) - sim.now) / NS_PER_MS);
+    if (!replace_lose(ctl_of(f), f->number % 2 == 0))
+        return;
+    older[ctl_of(f)] = OLDER_NOT; /* who installs anew installs what there is today */
+    proc_restart_in(ctl_of(f), (end_of(f) - sim.now) / NS_PER_MS);
 }
 
 /* Who leads when the host comes back has perhaps not heard that it was away. */
@@ -249,6 +251,9 @@ static void upgraded(void *arg, uint64_t number)
     uint8_t node = (uint8_t)number;
 
     (void)arg;
+    if (older[node] == OLDER_NOT)
+        return; /* it was replaced */
+    sim_note("%s is upgraded", node_name(node));
     older[node] = OLDER_NOT;
     if (!sim.procs[node].up)
         return;
@@ -266,6 +271,18 @@ static void downgrade(const struct fault *f)
     proc_kill(node);
     proc_restart_in(node, 300);
     at_end(f, upgraded, node);
+}
+
+/* Whatever else happens, one after the other. */
+static void upgrade_all(const struct fault *f)
+{
+    uint8_t left = 0;
+
+    for (uint8_t n = 0; n < sim.nodes; n++)
+        left = (uint8_t)(left + (older[n] == OLDER_FORMAT));
+    for (uint8_t n = 0, i = 0; n < sim.nodes; n++)
+        if (older[n] == OLDER_FORMAT)
+            sim_at(sim.now + f->lasts * ++i / left, NULL, upgraded, NULL)->number = n;
 }
 
 /* ---- disks and clocks -------------------------------------------------------------------
@@ -457,6 +474,9 @@ static void begin_process(const struct fault *f)
         break;
     case FAULT_UPGRADE:
         downgrade(f);
+        break;
+    case FAULT_FORMAT:
+        upgrade_all(f);
         break;
     case FAULT_DISK_SLOW:
         spoil_disk(f, DISK_SLOW);

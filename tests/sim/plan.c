@@ -6,6 +6,7 @@
 
 #include "tests/sim/judge.h"
 #include "tests/sim/kernel.h"
+#include "tests/sim/older.h"
 
 enum { FIRST_MS = 500, LATE_MS = 8000 };
 
@@ -84,8 +85,8 @@ static void choose_terms(void)
     for (uint8_t g = 0; g < WORLD_GROUPS_MAX; g++)
         choose_group(g);
     for (uint8_t n = 0; n < NODES_MAX; n++) {
-        sim.procs[n].clock = (struct ticking){
-            .ppm = any_rate(), .offset = sim_between(1, 1u << 30) * 1000};
+        sim.procs[n].clock =
+            (struct ticking){.ppm = any_rate(), .offset = sim_between(1, 1u << 30) * 1000};
         machines[n].wall_offset_ms = (int64_t)sim_between(0, 2000) - 1000;
     }
     sim.heal_at = (15000 + 4ull * plan.ttl_ms) * NS_PER_MS;
@@ -143,6 +144,28 @@ static void choose_replacement(void)
                                            .lasts = (50 + (dice >> 36) % 5000) * NS_PER_MS};
 }
 
+/* In every third world some nodes begin with an older program, and are upgraded one by one
+ * while faults go on: all of them by `lasts` after `at`. */
+static void choose_formats(void)
+{
+    uint64_t dice = (sim.opt.seed + 3) * UINT64_C(2862933555777941757);
+    uint64_t ms = sim.heal_at / NS_PER_MS - FIRST_MS - 1000,
+             at = FIRST_MS + (dice >> 20) % ms;
+    struct fault *f = &plan.of[plan.count];
+
+    if ((dice >> 60) % 3 != 0 || plan.count == 0 || plan.count == FAULTS_MAX)
+        return;
+    *f = (struct fault){.kind = FAULT_FORMAT,
+                        .a = (uint8_t)(dice >> 40),
+                        .at = at * NS_PER_MS,
+                        .lasts = (dice >> 30) % (FIRST_MS + ms - at) * NS_PER_MS};
+    plan.count++;
+    for (uint8_t n = 0; n < sim.nodes; n++)
+        if ((f->a >> n & 1) != 0 &&
+            (sim.opt.without == NULL || !sim.opt.without[f - plan.of]))
+            older[n] = OLDER_FORMAT;
+}
+
 void plan_make(void)
 {
     memset(&plan, 0, sizeof plan);
@@ -155,6 +178,7 @@ void plan_make(void)
     for (unsigned i = 0; i < plan.count; i++)
         choose_fault(&plan.of[i]);
     choose_replacement();
+    choose_formats();
     for (unsigned i = 0; i < plan.count; i++)
         plan.of[i].left_out = sim.opt.without != NULL && sim.opt.without[i];
 }
