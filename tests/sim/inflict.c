@@ -337,7 +337,7 @@ static void jump(const struct fault *f)
 static void slew(const struct fault *f)
 {
     uint8_t node = agent_of(f);
-    uint64_t ttl_ns = plan.ttl_ms * 3ull / 2 * NS_PER_MS;
+    uint64_t ttl_ns = plan.longest_ttl_ms * (uint64_t)NS_PER_MS;
     uint64_t at = sim.now + ttl_ns + ttl_ns / 50;
     int32_t most = f->number % 3 == 0 ? RHO_PPM / 2 : 3 * RHO_PPM;
     struct fault longer = *f;

@@ -94,11 +94,12 @@ static void judge_lasts(uint8_t host, uint8_t group, const struct gate_lease *le
                        ttl_ns * 1000000u / (1000000 - RHO_PPM) + NS_PER_MS;
 
     if (left != 0 && end > counted)
-        sim_fail("I4: the gate of group %s on %s is armed %" PRIu64
-                 " us past the end of anybody's count, by a clock that is steered by %" PRId64
-                 " ppm",
-                 group_name(group), node_name((uint8_t)(CTLS + host)),
-                 (end - counted) / 1000, c->slew_ppm);
+        sim_fail(
+            "I4: the gate of group %s on %s is armed %" PRIu64
+            " us past the end of anybody's count, by a clock that is steered by %" PRId64
+            " ppm",
+            group_name(group), node_name((uint8_t)(CTLS + host)), (end - counted) / 1000,
+            c->slew_ppm);
 }
 
 void judge_armed(uint8_t host, uint8_t group, const struct gate_lease *lease)

@@ -75,9 +75,25 @@ static int64_t any_rate(void)
                            : (int64_t)sim_between(0, 2 * RHO_PPM) - RHO_PPM;
 }
 
+/* Groups of one host differ, as those of different owners do; by dice of their own. */
+static void choose_lengths(void)
+{
+    uint64_t dice = (sim.opt.seed + 7) * UINT64_C(3935559000370003845);
+    uint8_t most = 1;
+
+    for (uint8_t g = 0; g < WORLD_GROUPS_MAX; g++) {
+        dice = dice * UINT64_C(6364136223846793005) + 1442695040888963407u;
+        plan.slower[g] = sim.groups > 1 ? (uint8_t)(1 + (dice >> 60) % 3) : 1;
+        if (g < sim.groups && plan.slower[g] > most)
+            most = plan.slower[g];
+    }
+    plan.longest_ttl_ms = most * plan.ttl_ms * 3 / 2;
+}
+
 static void choose_terms(void)
 {
     choose_profile();
+    choose_lengths();
     plan.snapshot_every = sim_chance(250) ? sim_between(1, 4) : sim_between(5, 200);
     plan.trailing = sim_between(4, 60);
     plan.cooldown_ms = sim_chance(250) ? 10000 : 0;

@@ -79,6 +79,8 @@ struct plan {
     unsigned count;
     struct fault of[FAULTS_MAX];
     uint32_t ttl_ms, renew_ms, election_ms, heartbeat_ms;
+    uint32_t longest_ttl_ms;          /* that any group may come to */
+    uint8_t slower[WORLD_GROUPS_MAX]; /* so many times the world's TTL */
     uint64_t snapshot_every, trailing;
     enum sync_mode sync[WORLD_GROUPS_MAX];
     bool standby_reads[WORLD_GROUPS_MAX], manual[WORLD_GROUPS_MAX];
