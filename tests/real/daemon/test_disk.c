@@ -348,6 +348,34 @@ static void an_old_copy_is_not_let_in(void **state)
     load_end(&load);
 }
 
+/* All are down, and the old copy is the first to start: alone it decides nothing, and the
+ * first of the others that comes back remembers more of it, from its own disk. */
+static void an_old_copy_that_starts_first_is_found_out(void **state)
+{
+    struct cluster *c = *state;
+
+    make_both_files_count(c);
+    comes_back(c, WITNESS);
+    cluster_turn_ms(c, 3000);
+    for (int i = 0; i < NODES; i++)
+        cluster_kill(c, i);
+    cluster_shell(c, "mv witness newest && mv whole witness");
+    start_anew(c, WITNESS);
+    cluster_turn_ms(c, 1500);
+    assert_int_equal(cluster_leader_seen_by(c, WITNESS), -1);
+    cluster_start(c, WEST, false);
+    assert_int_equal(cluster_wait_end(c, WITNESS, END_MS, "the old copy"), EXIT_FAIL_STOP_);
+    cluster_log_says(c, WITNESS, "controller west remembers");
+    cluster_log_says(c, WITNESS, "an old copy was put back");
+    assert_int_equal(cluster_leader_seen_by(c, WEST), -1);
+    cluster_start(c, EAST, false);
+    two_go_on(c, WITNESS);
+
+    cluster_shell(c, "rm -rf witness && mv newest witness");
+    comes_back(c, WITNESS);
+    load_end(&load);
+}
+
 /* ---- damage at random -------------------------------------------------------------------
  */
 
@@ -519,6 +547,7 @@ int main(void)
         EACH_ALONE(a_damaged_directory_is_not_started),
         EACH_ALONE(damage_stops_a_running_one),
         EACH_ALONE(an_old_copy_is_not_let_in),
+        EACH_ALONE(an_old_copy_that_starts_first_is_found_out),
         EACH_ALONE(no_damage_makes_it_forget),
     };
 
