@@ -107,7 +107,8 @@ ssize_t pread64(int fd, void *data, size_t len, off_t at) { return get(fd, data,
 
 static int open_path(const char *path, int flags, va_list rest)
 {
-    int mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(rest, int) : 0;
+    bool makes = (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
+    int mode = makes ? va_arg(rest, int) : 0;
     struct fault f;
 
     if (are_faulty("open", &f) && ends_with(path, f.where))
