@@ -4,10 +4,11 @@
 #include <string.h>
 
 #include "controller/base/assert.h"
+#include "proto/whole.h"
 
 /* No message of ours has more fields; a static table per level keeps the walk off the heap.
  */
-enum { FIELD_MAX = 64 };
+enum { FIELD_MAX = 64, NEAR = 8 };
 
 /* I10: what we do not know stops us, and the reader of the log line can end that. */
 #define OF_A_NEWER_VERSION " (of a newer version? then upgrade the one that cannot read it)"
@@ -26,14 +27,10 @@ struct walk {
 static int walk_message(struct walk *w, const ProtobufCMessageDescriptor *type,
                         const uint8_t *data, size_t len);
 
-static bool read_varint(struct reader *r, uint64_t *ret_value)
+static bool read_long_varint(struct reader *r, uint64_t *ret_value)
 {
     uint64_t value = 0;
 
-    if (r->at != r->end && *r->at < 0x80) { /* most of them */
-        *ret_value = *r->at++;
-        return true;
-    }
     for (unsigned shift = 0; shift < 64; shift += 7) {
         uint8_t byte;
 
@@ -51,6 +48,14 @@ static bool read_varint(struct reader *r, uint64_t *ret_value)
     return false;
 }
 
+static inline bool read_varint(struct reader *r, uint64_t *ret_value)
+{
+    if (r->at == r->end || *r->at >= 0x80)
+        return read_long_varint(r, ret_value);
+    *ret_value = *r->at++; /* most of them */
+    return true;
+}
+
 static int refuse(struct walk *w, const ProtobufCMessageDescriptor *type,
                   const ProtobufCFieldDescriptor *f, const char *why)
 {
@@ -60,30 +65,28 @@ static int refuse(struct walk *w, const ProtobufCMessageDescriptor *type,
 
 static unsigned wire_type_of(const ProtobufCFieldDescriptor *f)
 {
-    switch (f->type) {
-    case PROTOBUF_C_TYPE_INT32:
-    case PROTOBUF_C_TYPE_SINT32:
-    case PROTOBUF_C_TYPE_INT64:
-    case PROTOBUF_C_TYPE_SINT64:
-    case PROTOBUF_C_TYPE_UINT32:
-    case PROTOBUF_C_TYPE_UINT64:
-    case PROTOBUF_C_TYPE_BOOL:
-    case PROTOBUF_C_TYPE_ENUM:
-        return PROTOBUF_C_WIRE_TYPE_VARINT;
-    case PROTOBUF_C_TYPE_SFIXED32:
-    case PROTOBUF_C_TYPE_FIXED32:
-    case PROTOBUF_C_TYPE_FLOAT:
-        return PROTOBUF_C_WIRE_TYPE_32BIT;
-    case PROTOBUF_C_TYPE_SFIXED64:
-    case PROTOBUF_C_TYPE_FIXED64:
-    case PROTOBUF_C_TYPE_DOUBLE:
-        return PROTOBUF_C_WIRE_TYPE_64BIT;
-    case PROTOBUF_C_TYPE_STRING:
-    case PROTOBUF_C_TYPE_BYTES:
-    case PROTOBUF_C_TYPE_MESSAGE:
-        return PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
-    }
-    return UINT32_MAX;
+    static const uint8_t of_type[] = {
+        [PROTOBUF_C_TYPE_INT32] = PROTOBUF_C_WIRE_TYPE_VARINT,
+        [PROTOBUF_C_TYPE_SINT32] = PROTOBUF_C_WIRE_TYPE_VARINT,
+        [PROTOBUF_C_TYPE_INT64] = PROTOBUF_C_WIRE_TYPE_VARINT,
+        [PROTOBUF_C_TYPE_SINT64] = PROTOBUF_C_WIRE_TYPE_VARINT,
+        [PROTOBUF_C_TYPE_UINT32] = PROTOBUF_C_WIRE_TYPE_VARINT,
+        [PROTOBUF_C_TYPE_UINT64] = PROTOBUF_C_WIRE_TYPE_VARINT,
+        [PROTOBUF_C_TYPE_BOOL] = PROTOBUF_C_WIRE_TYPE_VARINT,
+        [PROTOBUF_C_TYPE_ENUM] = PROTOBUF_C_WIRE_TYPE_VARINT,
+        [PROTOBUF_C_TYPE_SFIXED32] = PROTOBUF_C_WIRE_TYPE_32BIT,
+        [PROTOBUF_C_TYPE_FIXED32] = PROTOBUF_C_WIRE_TYPE_32BIT,
+        [PROTOBUF_C_TYPE_FLOAT] = PROTOBUF_C_WIRE_TYPE_32BIT,
+        [PROTOBUF_C_TYPE_SFIXED64] = PROTOBUF_C_WIRE_TYPE_64BIT,
+        [PROTOBUF_C_TYPE_FIXED64] = PROTOBUF_C_WIRE_TYPE_64BIT,
+        [PROTOBUF_C_TYPE_DOUBLE] = PROTOBUF_C_WIRE_TYPE_64BIT,
+        [PROTOBUF_C_TYPE_STRING] = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED,
+        [PROTOBUF_C_TYPE_BYTES] = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED,
+        [PROTOBUF_C_TYPE_MESSAGE] = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED,
+    };
+
+    ASSERT(f->type < ARRAY_LEN(of_type));
+    return of_type[f->type];
 }
 
 /* protobuf-c keeps the low bits of a number that is too large for its type. */
@@ -234,22 +237,35 @@ static int walk_value(struct walk *w, const ProtobufCMessageDescriptor *type,
     return walk_prefixed(w, type, f, value);
 }
 
-/* Counts of each field of one message. Members of one oneof share their first's count. */
-static int count_field(struct walk *w, const ProtobufCMessageDescriptor *type,
-                       const ProtobufCFieldDescriptor *f, uint32_t counts[FIELD_MAX])
+/* What was there of one message's fields, by position. A count is set when its field is
+ * first seen. Members of one oneof share the first one's place. */
+struct fields_seen {
+    uint64_t bits;
+    uint32_t counts[FIELD_MAX];
+};
+
+static int note_field(struct walk *w, const ProtobufCMessageDescriptor *type,
+                      const ProtobufCFieldDescriptor *f, struct fields_seen *seen)
 {
     size_t slot = (size_t)(f - type->fields);
+    uint64_t bit;
 
-    if (f->label == PROTOBUF_C_LABEL_REPEATED)
-        return ++counts[slot] > w->limits.repeated_max
-                   ? refuse(w, type, f, "too many of them")
-                   : 0;
     if ((f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0)
         while (slot > 0 &&
                type->fields[slot - 1].quantifier_offset == f->quantifier_offset &&
                (type->fields[slot - 1].flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0)
             slot--;
-    return ++counts[slot] > 1 ? refuse(w, type, f, "given twice") : 0;
+    bit = (uint64_t)1 << slot;
+    if ((seen->bits & bit) == 0) {
+        seen->bits |= bit;
+        seen->counts[slot] = 1;
+        return 0;
+    }
+    if (f->label != PROTOBUF_C_LABEL_REPEATED)
+        return refuse(w, type, f, "given twice");
+    return ++seen->counts[slot] > w->limits.repeated_max
+               ? refuse(w, type, f, "too many of them")
+               : 0;
 }
 
 /* NULL: no such field. They mostly come as they are packed: in order, `*next` being where
@@ -259,7 +275,7 @@ static const ProtobufCFieldDescriptor *find_field(const ProtobufCMessageDescript
 {
     const ProtobufCFieldDescriptor *f;
 
-    for (unsigned i = *next; i < type->n_fields && i < *next + 2; i++)
+    for (unsigned i = *next; i < type->n_fields && i < *next + NEAR; i++)
         if (type->fields[i].id == number) {
             *next = i;
             return &type->fields[i];
@@ -271,7 +287,7 @@ static const ProtobufCFieldDescriptor *find_field(const ProtobufCMessageDescript
 }
 
 static int walk_field(struct walk *w, const ProtobufCMessageDescriptor *type,
-                      struct reader *r, uint32_t counts[FIELD_MAX], unsigned *next)
+                      struct reader *r, struct fields_seen *seen, unsigned *next)
 {
     const ProtobufCFieldDescriptor *f;
     uint64_t tag;
@@ -285,7 +301,7 @@ static int walk_field(struct walk *w, const ProtobufCMessageDescriptor *type,
                        type->name, (unsigned)(tag >> 3));
     if ((tag & 7) != wire_type_of(f))
         return refuse(w, type, f, "of another type");
-    status = count_field(w, type, f, counts);
+    status = note_field(w, type, f, seen);
     return status != 0 ? status : walk_value(w, type, f, r);
 }
 
@@ -294,17 +310,17 @@ static int walk_message(struct walk *w, const ProtobufCMessageDescriptor *type,
 {
     /* An empty message may come without an address, and NULL + 0 is undefined in C17. */
     struct reader r = {data, len > 0 ? data + len : data};
-    uint32_t counts[FIELD_MAX];
+    struct fields_seen seen;
     unsigned next = 0;
     int status = 0;
 
     ASSERT(type->n_fields <= FIELD_MAX);
-    memset(counts, 0, type->n_fields * sizeof counts[0]);
+    seen.bits = 0;
     if (w->depth == CHECK_DEPTH_MAX)
         return err_set(w->err, ERR_BADMSG, "%s: nested too deeply", type->name);
     w->depth++;
     while (status == 0 && r.at < r.end)
-        status = walk_field(w, type, &r, counts, &next);
+        status = walk_field(w, type, &r, &seen, &next);
     w->depth--;
     return status;
 }
@@ -346,16 +362,8 @@ int check_unpack(const ProtobufCMessageDescriptor *type, const uint8_t *data, si
                  struct err *err)
 {
     int status = check_bytes(type, data, len, limits, err);
-    ProtobufCMessage *message;
 
-    if (status != 0)
-        return status;
-    message = protobuf_c_message_unpack(type, NULL, len, data);
-    /* The walk has seen every byte, so what is left to fail is memory. */
-    if (message == NULL)
-        return err_set(err, ERR_NOMEM, "unpack %s of %zu bytes", type->name, len);
-    *ret_message = message;
-    return 0;
+    return status != 0 ? status : whole_unpack(type, data, len, ret_message, err);
 }
 
 int check_pack(const ProtobufCMessage *message, const struct check_limits *limits,

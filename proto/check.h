@@ -42,7 +42,7 @@ struct check_limits {
 MUST_USE int check_bytes(const ProtobufCMessageDescriptor *type, const uint8_t *data,
                          size_t len, const struct check_limits *limits, struct err *err);
 
-/* Check, then unpack. Owner: protobuf_c_message_free_unpacked(*ret_message, NULL).
+/* Check, then unpack. Owner: whole_free(*ret_message) (whole.h).
  *   ERR_NOMEM too */
 MUST_USE int check_unpack(const ProtobufCMessageDescriptor *type, const uint8_t *data,
                           size_t len, const struct check_limits *limits,

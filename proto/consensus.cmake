@@ -21,7 +21,7 @@ rf_consensus_proto(log_envelope)
 rf_consensus_proto(raft)
 
 add_library(rf_check STATIC ${CMAKE_CURRENT_LIST_DIR}/check.c
-    ${CMAKE_CURRENT_LIST_DIR}/strict.c)
+    ${CMAKE_CURRENT_LIST_DIR}/strict.c ${CMAKE_CURRENT_LIST_DIR}/whole.c)
 target_link_libraries(rf_check PUBLIC rf_base PkgConfig::PROTOBUFC)
 
 add_library(rf_envelope STATIC ${CMAKE_CURRENT_LIST_DIR}/envelope.c

@@ -6,6 +6,8 @@
 #include "proto/check.h"
 #include "proto/entry_map.h"
 #include "proto/log.pb-c.h"
+#include "proto/strict.h"
+#include "proto/whole.h"
 
 static const struct check_limits limits = {.message_max = ENTRY_BYTES_MAX};
 
@@ -14,6 +16,8 @@ static void message_free(ProtobufCMessage **message)
     if (*message != NULL)
         protobuf_c_message_free_unpacked(*message, NULL);
 }
+
+static void read_free(ProtobufCMessage **message) { whole_free(*message); }
 
 /* I10: a kind that this version does not know is refused, not skipped. */
 static const struct entry_body *known_kind(enum entry_kind kind, struct err *err)
@@ -105,19 +109,15 @@ static int from_message(const Rf__Log__Entry *message, struct entry *e, struct e
 static int check_canonical(const struct entry *e, const uint8_t *data, size_t len,
                            struct err *err)
 {
-    AUTO(buf_free) struct buf again = {0};
-    int status = entry_encode(e, &again, err);
+    AUTO(message_free) ProtobufCMessage *again = NULL;
+    int status = to_message(e, &again, err);
 
-    if (status == ERR_NOMEM)
-        return status;
-    if (status != 0 || again.len != len || memcmp(again.data, data, len) != 0)
-        return err_set(err, ERR_BADMSG, "rf.log.Entry is not encoded canonically");
-    return 0;
+    return status != 0 ? status : strict_compare(again, data, len, err);
 }
 
 int entry_decode(const uint8_t *data, size_t len, struct entry *ret_entry, struct err *err)
 {
-    AUTO(message_free) ProtobufCMessage *message = NULL;
+    AUTO(read_free) ProtobufCMessage *message = NULL;
     struct entry e;
     int status =
         check_unpack(&rf__log__entry__descriptor, data, len, &limits, &message, err);

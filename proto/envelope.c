@@ -6,6 +6,7 @@
 
 #include "proto/log_envelope.pb-c.h"
 #include "proto/strict.h"
+#include "proto/whole.h"
 
 /* A tag byte and four bytes: the crc field, always last. */
 enum { CRC_FIELD_SIZE = 5 };
@@ -49,10 +50,7 @@ static ProtobufCBinaryData bytes(const void *data, size_t len)
     return b;
 }
 
-static void drop_message(ProtobufCMessage **msg)
-{
-    protobuf_c_message_free_unpacked(*msg, NULL);
-}
+static void drop_message(ProtobufCMessage **msg) { whole_free(*msg); }
 
 /* The first field is the version and the last the checksum, in every version to come: so
  * damage is told from an upgrade that is missing, before anything else is looked at. */

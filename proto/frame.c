@@ -4,6 +4,7 @@
 
 #include "controller/base/assert.h"
 #include "proto/check.h"
+#include "proto/whole.h"
 
 enum { PART = INCARNATION_BYTES / 3, THIRD_AT = 2 * PART };
 
@@ -128,8 +129,23 @@ int frame_encode(const Rf__Frame *frame, struct buf *out, struct err *err)
 
 void frame_free(Rf__Frame **frame)
 {
-    rf__frame__free_unpacked(*frame, NULL);
+    whole_free(*frame != NULL ? &(*frame)->base : NULL);
     *frame = NULL;
+}
+
+/* Agent and worker take these messages apart, and keep parts of them. */
+static int unpack_pieces(const ProtobufCMessageDescriptor *type, const uint8_t *data,
+                         size_t len, ProtobufCMessage **ret_message, struct err *err)
+{
+    int status = check_bytes(type, data, len, &provider_limits, err);
+
+    if (status != 0)
+        return status;
+    *ret_message = protobuf_c_message_unpack(type, NULL, len, data);
+    /* The walk has seen every byte, so what is left to fail is memory. */
+    return *ret_message != NULL
+               ? 0
+               : err_set(err, ERR_NOMEM, "unpack %s of %zu bytes", type->name, len);
 }
 
 int provider_request_decode(const uint8_t *data, size_t len,
@@ -137,8 +153,7 @@ int provider_request_decode(const uint8_t *data, size_t len,
 {
     AUTO(provider_request_free) Rf__ProviderRequest *request = NULL;
     ProtobufCMessage *message;
-    int status = check_unpack(&rf__provider_request__descriptor, data, len,
-                              &provider_limits, &message, err);
+    int status = unpack_pieces(&rf__provider_request__descriptor, data, len, &message, err);
 
     if (status != 0)
         return status;
@@ -167,8 +182,7 @@ int provider_reply_decode(const uint8_t *data, size_t len, Rf__ProviderReply **r
                           struct err *err)
 {
     ProtobufCMessage *message;
-    int status = check_unpack(&rf__provider_reply__descriptor, data, len, &provider_limits,
-                              &message, err);
+    int status = unpack_pieces(&rf__provider_reply__descriptor, data, len, &message, err);
 
     if (status == 0)
         *ret_reply = (Rf__ProviderReply *)message;

@@ -6,6 +6,8 @@
 #include "proto/check.h"
 #include "proto/log.pb-c.h"
 #include "proto/state_map.h"
+#include "proto/strict.h"
+#include "proto/whole.h"
 
 static const struct check_limits limits = {.message_max = SNAPSHOT_BYTES_MAX};
 
@@ -15,17 +17,28 @@ static void message_free(ProtobufCMessage **message)
         protobuf_c_message_free_unpacked(*message, NULL);
 }
 
+static void read_free(ProtobufCMessage **message) { whole_free(*message); }
+
+static int to_message(const struct state *s, ProtobufCMessage **ret_message,
+                      struct err *err)
+{
+    int status = map_to_message(&map_state, s, ret_message, err);
+
+    if (status == 0)
+        ((Rf__Log__Snapshot *)*ret_message)->format = SNAPSHOT_FORMAT;
+    return status;
+}
+
 int snapshot_encode(const struct state *s, struct buf *out, struct err *err)
 {
     AUTO(message_free) ProtobufCMessage *message = NULL;
-    int status = map_to_message(&map_state, s, &message, err);
+    int status = to_message(s, &message, err);
 
     if (status != 0) {
         if (status == ERR_BADMSG && err != NULL)
             err->code = ERR_INVAL;
         return status == ERR_BADMSG ? ERR_INVAL : status;
     }
-    ((Rf__Log__Snapshot *)message)->format = SNAPSHOT_FORMAT;
     return check_pack(message, &limits, out, err);
 }
 
@@ -34,20 +47,16 @@ int snapshot_encode(const struct state *s, struct buf *out, struct err *err)
 static int check_canonical(const struct state *s, const uint8_t *data, size_t len,
                            struct err *err)
 {
-    AUTO(buf_free) struct buf again = {0};
-    int status = snapshot_encode(s, &again, err);
+    AUTO(message_free) ProtobufCMessage *again = NULL;
+    int status = to_message(s, &again, err);
 
-    if (status == ERR_NOMEM)
-        return status;
-    if (status != 0 || again.len != len || memcmp(again.data, data, len) != 0)
-        return err_set(err, ERR_BADMSG, "rf.log.Snapshot is not encoded canonically");
-    return 0;
+    return status != 0 ? status : strict_compare(again, data, len, err);
 }
 
 int snapshot_decode(const uint8_t *data, size_t len, struct state *ret_state,
                     struct err *err)
 {
-    AUTO(message_free) ProtobufCMessage *message = NULL;
+    AUTO(read_free) ProtobufCMessage *message = NULL;
     AUTO(auto_free) struct state *s = NULL;
     uint32_t format;
     int status =

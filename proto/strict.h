@@ -5,7 +5,7 @@
  * entry would have two of them.
  *
  * Pure:    no I/O, no clock.
- * Owner:   protobuf_c_message_free_unpacked(*ret_msg, NULL).
+ * Owner:   whole_free(*ret_msg) (whole.h).
  * Threads: any; no shared state.
  * Errors:  ERR_BADMSG, ERR_NOMEM.
  */
@@ -18,5 +18,9 @@
 
 MUST_USE int strict_unpack(const ProtobufCMessageDescriptor *type, const uint8_t *data,
                            size_t len, ProtobufCMessage **ret_msg, struct err *err);
+
+/* 0 if packing `msg` gives these bytes. */
+MUST_USE int strict_compare(const ProtobufCMessage *msg, const uint8_t *data, size_t len,
+                            struct err *err);
 
 #endif

@@ -7,6 +7,7 @@
 #include "controller/base/assert.h"
 #include "proto/raft.pb-c.h"
 #include "proto/strict.h"
+#include "proto/whole.h"
 
 enum { WIRE_VERSION = 1 };
 
@@ -190,7 +191,7 @@ void consensus_msg_free(struct consensus_msg *msg)
     if (msg == NULL || msg->owner == NULL)
         return;
     d = TAKE(msg->owner);
-    protobuf_c_message_free_unpacked(&d->msg->base, NULL);
+    whole_free(&d->msg->base);
     free(d);
 }
 
@@ -357,12 +358,12 @@ int consensus_msg_decode(const uint8_t *data, size_t len, struct consensus_msg *
         return err_wrap(err, "raft message");
     d = calloc(1, sizeof *d);
     if (d == NULL) {
-        protobuf_c_message_free_unpacked(base, NULL);
+        whole_free(base);
         return err_set(err, ERR_NOMEM, "raft message");
     }
     d->msg = (Rf__RaftMsg *)(void *)base;
     if (get_message(d, &msg, err) != 0) {
-        protobuf_c_message_free_unpacked(base, NULL);
+        whole_free(base);
         free(d);
         return err_wrap(err, "raft message");
     }

@@ -37,10 +37,10 @@ struct node {
     unsigned waiting; /* proposals, NODE_WAITING_MAX at most */
     struct histogram commits;
 
-    struct state scratch; /* of dry runs, and of a snapshot until it is known to be good */
-    struct entry entry;   /* being applied */
-    struct entry decoded; /* being proposed */
-    struct buf bytes;     /* being proposed */
+    struct state *scratch; /* of dry runs, and of a snapshot until it is known to be good */
+    struct entry entry;    /* being applied */
+    struct entry decoded;  /* being proposed */
+    struct buf bytes;      /* being proposed */
 
     uint64_t replay_to;    /* end of the log when it was opened */
     struct bucket refused; /* node_note_refused() */
@@ -134,20 +134,20 @@ static int on_restore(void *owner, const struct order_restore *snapshot, struct 
     struct node *n = owner;
     const char *broken;
 
-    if (snapshot_decode(snapshot->body, snapshot->len, &n->scratch, err) != 0)
+    if (snapshot_decode(snapshot->body, snapshot->len, n->scratch, err) != 0)
         return err_wrap(err,
                         "the snapshot of entry %" PRIu64 " cannot be read: a newer version "
                         "may have written it; install the version that the others run",
                         snapshot->index);
-    if (strcmp(n->scratch.cluster, n->state.cluster) != 0)
+    if (strcmp(n->scratch->cluster, n->state.cluster) != 0)
         return err_set(err, ERR_CONFLICT, "snapshot is of cluster %s, this node's is %s",
-                       n->scratch.cluster, n->state.cluster);
-    broken = state_invariant_broken(&n->scratch);
+                       n->scratch->cluster, n->state.cluster);
+    broken = state_invariant_broken(n->scratch);
     if (broken != NULL)
         return err_set(err, ERR_CORRUPT, "in the snapshot an invariant does not hold: %s",
                        broken);
 
-    n->state = n->scratch;
+    n->state = *n->scratch;
     for (unsigned i = 0; MUTANT(snapshot_without_leases, false, i < n->state.group_count);
          i++)
         n->state.groups[i].instances[0].holder_epoch = 0;
@@ -229,8 +229,12 @@ int node_open(struct node **ret_node, struct uv_loop_s *loop,
                                            .owner = n};
     struct driver_status status;
 
-    if (n == NULL)
+    if (n != NULL)
+        n->scratch = malloc(sizeof *n->scratch);
+    if (n == NULL || n->scratch == NULL) {
+        free(n);
         return err_set(err, ERR_NOMEM, "the replicated state");
+    }
     n->events = *events;
     n->refused =
         (struct bucket){.burst = NODE_REFUSED_BURST, .each_ms = NODE_REFUSED_EACH_MS};
@@ -240,6 +244,7 @@ int node_open(struct node **ret_node, struct uv_loop_s *loop,
     observations_init(&n->seen, config->id);
 
     if (raftnode_open(&n->raft, loop, &rc, &callbacks, err) != 0) {
+        free(n->scratch);
         free(n);
         return err->code;
     }
@@ -255,6 +260,7 @@ void node_close(struct node *n)
         return;
     raftnode_close(n->raft);
     buf_free(&n->bytes);
+    free(n->scratch);
     free(n);
 }
 
@@ -342,7 +348,7 @@ static int check_formats(const struct state *s, const struct entry *e, struct er
 
 void node_dry(struct node *n, const struct entry *e, struct apply_result *ret)
 {
-    apply_dry(&n->state, e, &n->scratch, ret);
+    apply_dry(&n->state, e, n->scratch, ret);
 }
 
 /* I10: what goes into the log is what came out of our own decoder. */
@@ -356,7 +362,7 @@ static int encode_and_try(struct node *n, const struct entry *e,
         entry_decode(n->bytes.data, n->bytes.len, &n->decoded, err) != 0)
         return err_wrap(err, "propose %s", entry_kind_name(e->kind));
 
-    apply_dry(&n->state, &n->decoded, &n->scratch, &result);
+    apply_dry(&n->state, &n->decoded, n->scratch, &result);
     if (result.refusal == ACCEPTED)
         return 0;
     if (ret_refused != NULL)

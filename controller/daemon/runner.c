@@ -25,7 +25,7 @@ struct runner {
     struct mono transferred; /* last try to hand leadership over */
     struct err last;         /* refusal that was logged last */
     struct mono last_at;
-    struct actions actions;
+    struct actions *actions; /* megabytes; decide() writes what is read of it */
     struct holds holds;
 };
 
@@ -190,16 +190,16 @@ static void turn(struct runner *r)
         return;
     look_at_voters(r);
     /* I4: a fresh reading; nothing is counted from the loop's cached time. */
-    decide(node_state(r->d->node), node_seen(r->d->node), mono_now(), &r->actions);
+    decide(node_state(r->d->node), node_seen(r->d->node), mono_now(), r->actions);
     /* What the log says goes first: an order is judged by it. */
     agents_flush(r->d->agents);
-    for (unsigned i = 0; i < r->actions.held_count; i++)
-        tell_held(r, &r->actions.held[i]);
-    for (unsigned i = 0; i < r->actions.count; i++)
-        carry_out(r, &r->actions.list[i]);
+    for (unsigned i = 0; i < r->actions->held_count; i++)
+        tell_held(r, &r->actions->held[i]);
+    for (unsigned i = 0; i < r->actions->count; i++)
+        carry_out(r, &r->actions->list[i]);
     holds_look(&r->holds, r->d->node, mono_now());
     frontend_changed(r->d->frontend);
-    ask_again_at(r, r->actions.again);
+    ask_again_at(r, r->actions->again);
 }
 
 static void on_again(uv_timer_t *timer) { turn(timer->data); }
@@ -238,16 +238,22 @@ static void on_closed(uv_handle_t *handle)
 {
     struct runner *r = handle->data;
 
-    if (--r->handles == 0)
-        free(r);
+    if (--r->handles > 0)
+        return;
+    free(r->actions);
+    free(r);
 }
 
 int runner_open(struct runner **ret_runner, struct daemon *d, struct err *err)
 {
     struct runner *r = calloc(1, sizeof *r);
 
-    if (r == NULL)
+    if (r != NULL)
+        r->actions = malloc(sizeof *r->actions);
+    if (r == NULL || r->actions == NULL) {
+        free(r);
         return err_set(err, ERR_NOMEM, "decisions");
+    }
     r->d = d;
     (void)uv_prepare_init(d->loop, &r->soon); /* these cannot fail */
     (void)uv_idle_init(d->loop, &r->again_now);

@@ -73,20 +73,29 @@ static bool take_mail(struct keeper *k, uint8_t slot)
     return news;
 }
 
+/* Where news have just told everything, the tick has nothing to add: a controller then
+ * hears of us after one and a half periods at the latest, and takes four for silence. */
+static bool has_just_told_all(const struct keeper *k)
+{
+    return boot_now().ns - k->told_all.ns < (uint64_t)k->tick_ms * NS_PER_MS / 2;
+}
+
 static void on_tick(uv_timer_t *tick)
 {
     struct keeper *k = tick->data;
     struct err warning = {0};
+    bool news = false;
 
     measure_lag(k);
     check_clock(k);
     if (gate_warning(k->gate, &warning) != 0)
         log_warn("courtesy resets: %s", warning.text);
     for (uint8_t i = 0; i < k->core.want.count; i++)
-        (void)take_mail(k, i); /* for which nobody was woken */
+        news = take_mail(k, i) || news; /* for which nobody was woken */
     keeper_tick(&k->core);
     keeper_pump(k);
-    keeper_say_report(k, KEEPER_ALL);
+    if (news || !has_just_told_all(k))
+        keeper_say_report(k, KEEPER_ALL);
     keeper_links_tick(k);
 }
 

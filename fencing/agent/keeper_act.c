@@ -157,6 +157,9 @@ static void act(struct keeper *k, struct keeper_effect *e)
     case KEEPER_UNMANAGE:
     case KEEPER_CLOSE:
     case KEEPER_TRY:
+        k->told_all.ns = 0; /* the next tick tells what has become of it */
+        act_on_gate(k, e);
+        break;
     case KEEPER_ARM:
         act_on_gate(k, e);
         break;

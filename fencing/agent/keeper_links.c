@@ -296,9 +296,9 @@ void keeper_links_health(struct keeper *k)
                                        .welcomed = u->welcomed,
                                        .leader = leader == u,
                                        .rtt_us = u->rtt_us};
-        snprintf(c->name, sizeof c->name, "%s", u->to->name);
+        memcpy(c->name, u->to->name, sizeof c->name);
         if (u->problem[0] != 0)
-            snprintf(c->problem, sizeof c->problem, "%s", u->problem);
+            memcpy(c->problem, u->problem, sizeof c->problem);
         else if (last != NULL && last->code != 0)
             text_set(c->problem, sizeof c->problem, "%s", last->text);
     }

@@ -77,6 +77,7 @@ struct keeper {
     struct kept_report reports[AGENT_GROUPS_MAX];
     uint64_t report_seq;
     struct boot reported; /* when the last one was sent */
+    struct boot told_all; /* when one about all slots was */
     uint64_t news;        /* slots by bit, to be reported by the news_timer */
     struct boot pinged;
     struct board_health health;

@@ -198,6 +198,14 @@ static void send_dated(struct keeper *k, Rf__Frame *frame)
     }
 }
 
+static bool says_all(const struct keeper *k, uint64_t slots)
+{
+    for (uint8_t i = 0; i < k->core.want.count; i++)
+        if (k->core.slots[i].assigned && (slots >> i & 1) == 0)
+            return false;
+    return true;
+}
+
 void keeper_say_report(struct keeper *k, uint64_t slots)
 {
     struct outgoing o;
@@ -207,6 +215,8 @@ void keeper_say_report(struct keeper *k, uint64_t slots)
     struct boot now = boot_now();
 
     k->reported = now;
+    if (says_all(k, slots))
+        k->told_all = now;
     k->news &= ~slots;
     memset(o.unpacked, 0, sizeof o.unpacked);
     frame_incarnation_put(&k->core.me, &incarnation);

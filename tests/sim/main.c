@@ -192,9 +192,8 @@ int main(int argc, char **argv)
     uint64_t failed = 0, digest = 0, n;
     double began = cpu_s(), took;
 
-    /* Processes come and go: their memory is kept for the next ones; but of the large
-     * pieces, most of which is never touched, the kernel's zeroed pages are cheaper. */
-    (void)mallopt(M_MMAP_THRESHOLD, 256 << 10);
+    /* Processes come and go: their memory is kept for the next ones. */
+    (void)mallopt(M_MMAP_MAX, 0);
     (void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
     (void)mallopt(M_TOP_PAD, 16 << 20);
     setvbuf(stdout, NULL, _IOLBF, 0);

@@ -385,7 +385,7 @@ void net_echo(uint8_t from, uint64_t ns)
     size_t n = sim.heap_count;
 
     for (size_t i = 0; i < n; i++) {
-        const struct moment *e = sim.heap[i];
+        const struct moment *e = sim.heap[i].e; /* on their way: none comes now */
         const struct frame *f = e->arg;
 
         if (e->fn != deliver || e->dead || conn_node(f->conn, 1u - f->to) != from)

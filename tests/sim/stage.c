@@ -3,6 +3,7 @@
  * and leave to chance what else goes on. */
 #include "tests/sim/stage.h"
 
+#include "controller/daemon/agents.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
 #include "tests/sim/judge.h"
@@ -152,11 +153,11 @@ static void shorter(const struct fault *f)
     then(ms + 1 + f->number % 20, declare_anew, c);
 }
 
-/* ---- an answer for the life before
- * -------------------------------------------------------
+/* ---- an answer for the life before ------------------------------------------------------
  *
- * The leader's answers go by another controller, and are held there while the agent loses
- * its state and comes back as somebody else. */
+ * The holder reaches the leader by one other controller only, and that passes the answers
+ * on a second time: when the agent has lost its state, has come back as somebody else, and
+ * has been taken in, which takes as long as its former life is held to be alive. */
 
 static void lose_state(void *arg, uint64_t number)
 {
@@ -170,21 +171,28 @@ static void lose_state(void *arg, uint64_t number)
     proc_restart_in(c.agent, 20);
 }
 
+static void cut_both(uint8_t a, uint8_t b, uint64_t ms)
+{
+    cut_for(a, b, ms);
+    cut_for(b, a, ms);
+}
+
 static void reborn(const struct fault *f)
 {
-    uint64_t held = 2ull * plan.renew_ms + 150 + f->number % 400;
+    uint64_t lost = 3ull * plan.renew_ms + 50, taken_in = AGENTS_ALIVE_MS + 350;
+    uint64_t spare = plan.ttl_ms > taken_in + 300 ? plan.ttl_ms - taken_in - 300 : 100;
     struct cast c;
 
     if (!cast_of(f, &c))
         return;
-    cut_for(c.leader, c.agent, 2ull * plan.ttl_ms);
-    cut_for(c.agent, c.leader, 2ull * plan.ttl_ms);
-    cut_for(c.leader, c.other, held);
-    then(2ull * plan.renew_ms, lose_state, c);
+    cut_both(c.leader, c.agent, 2ull * plan.ttl_ms);
+    cut_both((uint8_t)(CTLS - c.leader - c.other), c.agent, lost);
+    net_repeat(c.leader, c.other, lost * NS_PER_MS,
+               (lost + taken_in + f->number % spare) * NS_PER_MS);
+    then(lost, lose_state, c);
 }
 
-/* ---- an order that comes late
- * -------------------------------------------------------------
+/* ---- an order that comes late -----------------------------------------------------------
  *
  * The standby was told to follow, and is the primary when it is told so once more. */
 

@@ -73,40 +73,76 @@ void sim_note(const char *fmt, ...)
 /* ---- events ---------------------------------------------------------------------------
  */
 
-static bool earlier(const struct moment *a, const struct moment *b)
+static bool earlier(const struct due *a, const struct due *b)
 {
     return a->at != b->at ? a->at < b->at : a->seq < b->seq;
 }
 
 static void heap_push(struct moment *e)
 {
+    struct due x = {e->at, e->seq, e};
     size_t i = sim.heap_count++;
 
     if (sim.heap_count > sim.heap_cap) {
         sim.heap_cap = 2 * sim.heap_cap + 256;
-        sim.heap = reallocarray(sim.heap, sim.heap_cap, sizeof(struct moment *));
+        sim.heap = reallocarray(sim.heap, sim.heap_cap, sizeof *sim.heap);
         ASSERT(sim.heap != NULL);
     }
-    for (; i > 0 && earlier(e, sim.heap[(i - 1) / 2]); i = (i - 1) / 2)
+    for (; i > 0 && earlier(&x, &sim.heap[(i - 1) / 2]); i = (i - 1) / 2)
         sim.heap[i] = sim.heap[(i - 1) / 2];
-    sim.heap[i] = e;
+    sim.heap[i] = x;
 }
 
 static struct moment *heap_pop(void)
 {
-    struct moment *top = sim.heap[0], *x = sim.heap[--sim.heap_count];
+    struct moment *top = sim.heap[0].e;
+    struct due x = sim.heap[--sim.heap_count];
     size_t i = 0, c;
 
     while ((c = 2 * i + 1) < sim.heap_count) {
-        if (c + 1 < sim.heap_count && earlier(sim.heap[c + 1], sim.heap[c]))
+        if (c + 1 < sim.heap_count && earlier(&sim.heap[c + 1], &sim.heap[c]))
             c++;
-        if (!earlier(sim.heap[c], x))
+        if (!earlier(&sim.heap[c], &x))
             break;
         sim.heap[i] = sim.heap[c];
         i = c;
     }
     sim.heap[i] = x;
     return top;
+}
+
+/* A third of all events are for this very moment: a queue, since each comes after those
+ * that were asked for before it. */
+static void push(struct moment *e)
+{
+    if (e->at > sim.now) {
+        heap_push(e);
+        return;
+    }
+    e->next = NULL;
+    if (sim.now_last != NULL)
+        sim.now_last->next = e;
+    else
+        sim.now_first = e;
+    sim.now_last = e;
+}
+
+/* The next event if it comes before `until`, taken out, or NULL. */
+static struct moment *pop_before(uint64_t until)
+{
+    struct moment *e = sim.now_first;
+    const struct due *top = sim.heap_count > 0 ? &sim.heap[0] : NULL;
+
+    if (e != NULL &&
+        (top == NULL || e->at < top->at || (e->at == top->at && e->seq < top->seq))) {
+        if (e->at >= until)
+            return NULL;
+        sim.now_first = e->next;
+        if (sim.now_first == NULL)
+            sim.now_last = NULL;
+        return e;
+    }
+    return top != NULL && top->at < until ? heap_pop() : NULL;
 }
 
 static struct moment *moment_new(void)
@@ -138,7 +174,7 @@ struct moment *sim_at(uint64_t at, struct task *task, sim_fn *fn, void *arg)
                          .life = task != NULL ? task->proc->life : 0,
                          .fn = fn,
                          .arg = arg};
-    heap_push(e);
+    push(e);
     return e;
 }
 
@@ -153,7 +189,7 @@ void sim_push_again(struct moment *e, uint64_t at)
     e->at = at > sim.now ? at : sim.now;
     e->seq = sim.seq++;
     e->dead = false;
-    heap_push(e);
+    push(e);
 }
 
 /* ---- running --------------------------------------------------------------------------
@@ -219,9 +255,8 @@ static void drop(struct moment *e)
     sim.limbo = e;
 }
 
-static void run_one(void)
+static void run_one(struct moment *e)
 {
-    struct moment *e = heap_pop();
     struct task *t = e->task;
     struct scope s;
 
@@ -248,18 +283,21 @@ static void run_one(void)
 
 void sim_run_events(void)
 {
-    while (!sim.over && sim.heap_count > 0 && sim.heap[0]->at < sim.end_at)
-        run_one();
+    struct moment *e;
+
+    while (!sim.over && (e = pop_before(sim.end_at)) != NULL)
+        run_one(e);
 }
 
 static void run_until(uint64_t until)
 {
     uint64_t before = sim.inner_until;
+    struct moment *e;
 
     sim.depth++;
     sim.inner_until = until;
-    while (!sim.over && sim.heap_count > 0 && sim.heap[0]->at < until)
-        run_one();
+    while (!sim.over && (e = pop_before(until)) != NULL)
+        run_one(e);
     sim.depth--;
     sim.inner_until = before;
     if (!sim.over && sim.now < until)
@@ -319,7 +357,8 @@ uint64_t clock_of(const struct ticking *c)
 
 void sim_begin(const struct sim_options *opt)
 {
-    struct moment **pool = sim.pool, **heap = sim.heap;
+    struct moment **pool = sim.pool;
+    struct due *heap = sim.heap;
     size_t pool_count = sim.pool_count, pool_cap = sim.pool_cap, heap_cap = sim.heap_cap;
 
     memset(&sim, 0, sizeof sim);
@@ -338,15 +377,16 @@ void sim_begin(const struct sim_options *opt)
 
 void sim_end(void)
 {
+    struct moment *left;
+
     sim.over = true;
     for (uint8_t n = 0; n < sim.nodes; n++)
         proc_kill(n);
-    for (size_t i = 0; i < sim.heap_count; i++) {
-        if (sim.heap[i]->drop != NULL)
-            sim.heap[i]->drop(sim.heap[i]->arg);
-        moment_free(sim.heap[i]);
+    while ((left = pop_before(UINT64_MAX)) != NULL) {
+        if (left->drop != NULL)
+            left->drop(left->arg);
+        moment_free(left);
     }
-    sim.heap_count = 0;
     while (sim.limbo != NULL) {
         struct moment *e = sim.limbo;
 

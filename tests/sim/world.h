@@ -43,7 +43,7 @@ typedef void sim_fn(void *arg, uint64_t number);
 struct task;
 
 struct moment {
-    struct moment *next; /* in limbo */
+    struct moment *next; /* in limbo, or of those that come now */
     uint64_t at, seq;
     struct task *task; /* NULL: the world's own */
     uint32_t life;     /* of the task's process; another one: dropped */
@@ -53,6 +53,12 @@ struct moment {
     void *arg;
     uint64_t number;
     void (*drop)(void *arg); /* what it owns, if it never happens */
+};
+
+/* The order is read far more often than what is ordered. */
+struct due {
+    uint64_t at, seq;
+    struct moment *e;
 };
 
 struct ticking {
@@ -105,8 +111,9 @@ struct sim_options {
 struct sim {
     struct sim_options opt;
     uint64_t random, now, seq, events, heal_at, settle_at, end_at;
-    struct moment **heap;
+    struct due *heap; /* what comes later */
     size_t heap_count, heap_cap, pool_count, pool_cap;
+    struct moment *now_first, *now_last; /* what comes now, after what came before it */
     struct moment **pool, *limbo;
     struct task *cur;     /* whose code runs; NULL: the world's */
     unsigned depth;       /* calls of the kernel that the world goes on inside of */
