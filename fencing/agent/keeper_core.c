@@ -31,6 +31,17 @@ void keeper_core_init(struct keeper_core *k, const struct incarnation *me,
     }
 }
 
+void keeper_doubt_disk(struct keeper_core *k)
+{
+    k->disk = (struct epoch_table){0};
+    k->doubted = true;
+}
+
+const struct epoch_table *keeper_remembers(const struct keeper_core *k)
+{
+    return k->doubted ? &k->want : &k->disk;
+}
+
 void keeper_count_from(struct keeper_core *k, uint64_t seq)
 {
     ASSERT(k->counts.sent == 0);
@@ -478,6 +489,7 @@ void keeper_synced(struct keeper_core *k, bool ok, struct boot now)
 
     ASSERT(k->syncing);
     k->syncing = false;
+    k->doubted = k->doubted && !ok;
     if (ok)
         k->disk = k->in_flight;
     else

@@ -13,6 +13,7 @@ void keeper_say_hello(struct uplink *u)
 {
     struct keeper *k = u->k;
     const struct agent_settings *s = k->parts.settings;
+    const struct epoch_table *known = keeper_remembers(&k->core);
     Rf__AgentHello h = RF__AGENT_HELLO__INIT;
     Rf__Frame frame = RF__FRAME__INIT;
     Rf__Incarnation incarnation;
@@ -28,11 +29,11 @@ void keeper_say_hello(struct uplink *u)
     frame_incarnation_put(&k->core.me, &incarnation);
     h.incarnation = &incarnation;
     /* What is on disk: an epoch that we only heard of may be forgotten again. */
-    for (uint8_t i = 0; i < k->core.disk.count; i++) {
+    for (uint8_t i = 0; i < known->count; i++) {
         rf__epoch_seen__init(&seen[i]);
-        seen[i].group = k->core.disk.of[i].group;
-        seen[i].highest = k->core.disk.of[i].highest;
-        seen[i].fenced = k->core.disk.of[i].fenced;
+        seen[i].group = (char *)known->of[i].group;
+        seen[i].highest = known->of[i].highest;
+        seen[i].fenced = known->of[i].fenced;
         list[h.n_epochs++] = &seen[i];
     }
     h.epochs = list;

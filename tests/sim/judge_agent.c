@@ -17,7 +17,7 @@
 static bool read_record(uint8_t host, uint8_t group, uint64_t *ret_highest,
                         uint64_t *ret_fenced)
 {
-    const char *text = machines[CTLS + host].files[0];
+    const char *text = machines[CTLS + host].synced[0];
     char key[32];
     const char *line;
 
@@ -108,8 +108,9 @@ void judge_armed(uint8_t host, uint8_t group, const struct gate_lease *lease)
     uint64_t until = g->at + longest[group].ttl_ms * (uint64_t)NS_PER_MS;
     struct incarnation me;
 
-    if (lease->deadline.ns == GATE_FOREVER.ns)
-        return;
+    if (lease->deadline.ns == GATE_FOREVER.ns ||
+        lease->deadline.ns <= clock_of(&sim.procs[CTLS + host].clock))
+        return; /* one that is over, of an epoch before perhaps, opens nothing */
     proc_incarnation((uint8_t)(CTLS + host), &me);
     if (!incarnation_equal(&g->to, &me))
         sim_fail("I12: %s arms the gate of group %s for a lease of another life",

@@ -8,7 +8,7 @@
 #include "tests/sim/kernel.h"
 #include "tests/sim/older.h"
 
-enum { FIRST_MS = 500, LATE_MS = 8000 };
+enum { FIRST_MS = 500 };
 
 struct plan plan;
 
@@ -238,18 +238,4 @@ void plan_note_entry(uint8_t group, enum entry_kind kind)
         if (f->on == kind && f->group == group && f->nth == nth && f->began == 0)
             arm(f, sim.now + f->at);
     }
-}
-
-uint64_t faults_of_late(uint8_t group)
-{
-    uint64_t set = 0;
-
-    (void)group;
-    for (unsigned i = 0; i < plan.count; i++) {
-        const struct fault *f = &plan.of[i];
-
-        if (f->began != 0 && sim.now < f->began + f->lasts + (uint64_t)LATE_MS * NS_PER_MS)
-            set |= UINT64_C(1) << f->kind;
-    }
-    return set;
 }

@@ -96,7 +96,9 @@ void plan_start(void);
 void plan_note_entry(uint8_t group, enum entry_kind kind);
 const char *fault_name(enum fault_kind kind);
 void fault_describe(const struct fault *f, char *text, size_t size);
-/* Bit by kind: goes on, or was there a moment ago. */
+/* strikes.c. Bit by kind: it strikes the group, its hosts, or controllers, and goes on, or
+ * ended less than a TTL and a second ago: what a fault of that length makes of a group, it
+ * has made of it by then. */
 uint64_t faults_of_late(uint8_t group);
 
 /* inflict.c */
