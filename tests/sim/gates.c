@@ -117,10 +117,13 @@ static int sim_manage(struct gate *gate, struct gate_port *p,
                       const struct gate_state *state, struct err *err)
 {
     struct cell *c = cell_of(gate, p);
+    struct server *s = pg_server(host_of(gate), group_of(p));
     int status;
 
     if (!may_write(&status, err))
         return status;
+    if (!c->managed && s->state == SERVER_PRIMARY)
+        s->shown_pid = s->pid; /* it has run without a gate: clients could see it */
     c->managed = true;
     c->st = *state;
     judge_group(group_of(p));

@@ -368,6 +368,18 @@ static void hang(const struct fault *f)
     at_end(f, unhang, (uint64_t)host_of(f) << 8 | f->group);
 }
 
+static void heal_servers_disk(void *arg, uint64_t number)
+{
+    (void)arg;
+    machines[number].servers_disk = DISK_GOOD;
+}
+
+static void spoil_servers_disk(const struct fault *f, enum disk_state state)
+{
+    machines[agent_of(f)].servers_disk = state;
+    at_end(f, heal_servers_disk, agent_of(f));
+}
+
 static void promote_by_hand(const struct fault *f)
 {
     struct server *s = pg_server(host_of(f), f->group);
@@ -427,6 +439,12 @@ static void begin_outside(const struct fault *f)
         break;
     case FAULT_PROVIDER:
         provider_crash(host_of(f));
+        break;
+    case FAULT_PG_FULL:
+        spoil_servers_disk(f, DISK_FULL);
+        break;
+    case FAULT_PG_FAILING:
+        spoil_servers_disk(f, DISK_FAILING);
         break;
     default:
         break;

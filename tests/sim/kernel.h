@@ -17,7 +17,7 @@ enum { FILES = 3, FAKE_FD = 100000 };
 enum disk_state { DISK_GOOD, DISK_SLOW, DISK_STALLED, DISK_FAILING, DISK_FULL };
 
 struct machine {
-    enum disk_state disk;
+    enum disk_state disk, servers_disk;
     char *files[FILES];  /* NULL: not there */
     char *synced[FILES]; /* as they are after a loss of power */
     uint64_t boots, randoms;

@@ -85,7 +85,22 @@ void pg_crash(uint8_t host, uint8_t group)
     pg_stop(host, group, false);
 }
 
-/* Whoever started it may be gone by then. */
+static enum disk_state disk_of(uint8_t host) { return machines[CTLS + host].servers_disk; }
+
+/* A sync of the WAL that fails is a PANIC; where there is no room, transactions fail, and
+ * a PANIC comes when no segment can be made either. True: nothing is written. */
+static bool disk_refuses(uint8_t host, uint8_t group)
+{
+    enum disk_state d = disk_of(host);
+
+    if (d != DISK_FAILING && d != DISK_FULL)
+        return false;
+    if (d == DISK_FAILING || sim_chance(100))
+        pg_crash(host, group);
+    return true;
+}
+
+/* Whoever started it may be gone by then. Recovery ends with a checkpoint. */
 static void on_started(void *arg, uint64_t number)
 {
     uint8_t host = (uint8_t)(number & 255), group = (uint8_t)(number >> 8 & 255);
@@ -94,6 +109,10 @@ static void on_started(void *arg, uint64_t number)
     (void)arg;
     if (s->state != SERVER_STARTING || s->pid != (int32_t)(number >> 16))
         return;
+    if (disk_of(host) == DISK_FAILING || (disk_of(host) == DISK_FULL && sim_chance(700))) {
+        pg_crash(host, group);
+        return;
+    }
     s->state = s->standby_dir ? SERVER_STANDBY : SERVER_PRIMARY;
     judge_group(group);
 }
@@ -212,7 +231,7 @@ void pg_stream_once(uint8_t host, uint8_t group)
         s->hung || !pg_flows(group, s->upstream, host))
         return;
     up = pg_server(s->upstream, group);
-    if (pg_common(s, up) != s->len)
+    if (pg_common(s, up) != s->len || (up->len > s->len && disk_refuses(host, group)))
         return;
     s->streaming = true;
     if (sim.noisy && sim_chance(100))
@@ -283,6 +302,8 @@ static void write_something(uint8_t host, uint8_t group)
         s->waiting_count == CLIENTS_WAIT_MAX || sim.now < s->next_write)
         return;
     s->next_write = sim.now + (uint64_t)WRITE_EACH_MS * NS_PER_MS;
+    if (disk_refuses(host, group))
+        return;
     id = pg_append(host, group);
     s->waiting[s->waiting_count++] =
         (struct waiting){id, s->len, c->managed ? c->st.epoch : 0};

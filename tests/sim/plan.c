@@ -182,6 +182,22 @@ static void choose_formats(void)
             older[n] = OLDER_FORMAT;
 }
 
+/* The disk that the servers of a host write to, in every third world. */
+static void choose_server_disk(void)
+{
+    uint64_t dice = (sim.opt.seed + 5) * UINT64_C(3202034522624059733);
+    uint64_t ms = sim.heal_at / NS_PER_MS - FIRST_MS - 1000;
+
+    if ((dice >> 60) % 3 != 0 || plan.count == 0 || plan.count == FAULTS_MAX)
+        return;
+    plan.of[plan.count++] =
+        (struct fault){.kind = (dice >> 50) % 2 == 0 ? FAULT_PG_FULL : FAULT_PG_FAILING,
+                       .a = (uint8_t)(dice >> 40),
+                       .group = (uint8_t)((dice >> 48) % sim.groups),
+                       .at = (FIRST_MS + (dice >> 20) % ms) * NS_PER_MS,
+                       .lasts = (100 + (dice >> 33) % 6000) * NS_PER_MS};
+}
+
 void plan_make(void)
 {
     memset(&plan, 0, sizeof plan);
@@ -195,6 +211,7 @@ void plan_make(void)
         choose_fault(&plan.of[i]);
     choose_replacement();
     choose_formats();
+    choose_server_disk();
     for (unsigned i = 0; i < plan.count; i++)
         plan.of[i].left_out = sim.opt.without != NULL && sim.opt.without[i];
 }

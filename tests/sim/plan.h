@@ -53,7 +53,9 @@
     X(FAULT_LATE_ORDER, "late-order-after-switchover")                                     \
     /* From here on chosen apart. */                                                       \
     X(FAULT_CTL_REPLACED, "controller-replaced")                                           \
-    X(FAULT_FORMAT, "older-format")
+    X(FAULT_FORMAT, "older-format")                                                        \
+    X(FAULT_PG_FULL, "server-disk-full")                                                   \
+    X(FAULT_PG_FAILING, "server-disk-failing")
 
 enum fault_kind {
 #define X(name, text) name,
