@@ -7,6 +7,8 @@
 
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
+#include "controller/daemon/peers.h"
+#include "proto/entry_codec.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/pg.h"
 #include "tests/sim/plan.h"
@@ -46,6 +48,50 @@ static bool propose(uint8_t node, struct daemon *d, const struct entry *e)
         sim_note("operator: %s of %s: %s", entry_kind_name(e->kind), e->group, err.text);
     scope_leave(s);
     return status == 0;
+}
+
+static void on_answer(void *owner, unsigned status, const uint8_t *body, size_t len)
+{
+    (void)owner;
+    (void)status;
+    (void)body;
+    (void)len;
+}
+
+/* To one that does not lead, as far as it knows: it hands it on. */
+static void ask_follower(uint8_t node, const struct entry *e)
+{
+    struct daemon *d = ctl_daemon(node);
+    struct peers_api_request r = {.method = "POST", .path = "/entry"};
+    AUTO(buf_free) struct buf body = {0};
+    struct err err = {0};
+    struct scope s;
+
+    if (d == NULL || d->node == NULL || sim.procs[node].frozen_until > sim.now ||
+        sim.procs[node].tasks[TASK_MAIN].on_stack > 0 || node_leads(d->node))
+        return;
+    s = scope_enter(&sim.procs[node].tasks[TASK_MAIN]);
+    if (entry_encode(e, &body, &err) == 0) {
+        r.body = body.data;
+        r.len = body.len;
+        if (peers_api(d->peers, &r, on_answer, NULL, &err) != 0)
+            sim_note("operator: %s of %s by %s: %s", entry_kind_name(e->kind), e->group,
+                     node_name(node), err.text);
+    }
+    scope_leave(s);
+}
+
+/* Impatient people ask two controllers, and the leader hears of it by one way or by all. */
+static void ask_several(uint8_t node, struct daemon *d, const struct entry *e,
+                        uint64_t number)
+{
+    unsigned how = (unsigned)(number >> 40) % 4;
+
+    for (uint8_t n = 0; n < CTLS; n++)
+        if (how != 0 && n != node && (how != 1 || n == (node + 1) % CTLS))
+            ask_follower(n, e);
+    if (how != 1)
+        (void)propose(node, d, e);
 }
 
 static void entry_of(uint8_t group, enum entry_kind kind, struct entry *e)
@@ -155,6 +201,7 @@ static void want_failover(uint8_t group, uint8_t node, struct daemon *d)
 void operator_propose(uint8_t group, enum entry_kind kind, uint64_t number)
 {
     struct operator_of *o = &operators[group];
+    uint64_t dice = (sim.opt.seed + sim.now) * UINT64_C(6364136223846793005);
     uint8_t node;
     struct daemon *d = ask_whom(&node);
     const struct group *g =
@@ -195,7 +242,7 @@ void operator_propose(uint8_t group, enum entry_kind kind, uint64_t number)
         declare(group, node, d);
         return;
     }
-    (void)propose(node, d, &e);
+    ask_several(node, d, &e, dice);
 }
 
 /* The operator names what serves; if nothing does, what could. */

@@ -12,6 +12,8 @@
 #include "controller/daemon/prober.h"
 #include "fencing/agent/keeper.h"
 #include "fencing/agent/steps.h"
+#include "controller/daemon/node.h"
+#include "proto/entry_codec.h"
 #include "tests/sim/kernel.h"
 #include "tests/sim/net.h"
 #include "tests/sim/plan.h"
@@ -77,14 +79,22 @@ void frontend_close(struct frontend *f) { (void)f; }
 
 void frontend_changed(struct frontend *f) { (void)f; }
 
+/* What a follower has handed on (operator.c): the entry itself. */
 void frontend_serve(struct frontend *f, const Rf__ApiRequest *r,
                     void (*reply)(void *owner, unsigned status, const void *body,
                                   size_t len),
                     void *owner)
 {
+    struct daemon *d = ctl_daemon(sim_self()->node);
+    struct apply_result refused;
+    struct err err;
+    struct entry e;
+    bool proposed = d != NULL && d->node != NULL &&
+                    entry_decode(r->body.data, r->body.len, &e, &err) == 0 &&
+                    node_propose(d->node, &e, NULL, NULL, &refused, &err) == 0;
+
     (void)f;
-    (void)r;
-    reply(owner, 503, "", 0);
+    reply(owner, proposed ? 202 : 503, "", 0);
 }
 
 int prober_open(struct prober **ret_prober, struct daemon *d, struct err *err)
