@@ -40,7 +40,8 @@ static void run_dry(void)
 {
     uv_unref((uv_handle_t *)&t.bench.alarm);
     listener_close(TAKE(t.bench.listener));
-    uv_run(&t.bench.loop, UV_RUN_DEFAULT);
+    while (uv_run(&t.bench.loop, UV_RUN_DEFAULT) != 0)
+        ; /* a store's thread that found no memory has stopped the loop */
 }
 
 static void turn(void)
@@ -166,7 +167,7 @@ static int try_daemon(struct err *err)
     return status;
 }
 
-static const struct heap_case whole[] = {{"daemon_open", try_daemon, false}};
+static const struct heap_case whole[] = {{"daemon_open", try_daemon, true}};
 
 static void the_whole_controller(void **state)
 {
