@@ -203,8 +203,9 @@ int db_identify(struct db *db, const struct store_config *c, struct err *err)
         return bootstrap(db, c, err);
     if (strtoull(format, NULL, 10) > STORE_FORMAT_VERSION)
         return err_set(err, ERR_UNSUPPORTED,
-                       "%s has format %s, this build knows %d: upgrade it (or, if no newer "
-                       "one has run here, raft.db is damaged: " ADVICE ")",
+                       "%s/raft.db has format %s, this version knows %d: install the "
+                       "version that wrote it, or a newer one (if none has run here, it is "
+                       "damaged: " ADVICE ")",
                        db->dir, format, STORE_FORMAT_VERSION);
     if (check_identity(db, err) != 0 ||
         check_number(db, "format", STORE_FORMAT_VERSION, err) != 0 ||
