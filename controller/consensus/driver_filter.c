@@ -28,28 +28,18 @@ static int check_other_leader(const struct driver *d, const struct consensus_msg
     return 0;
 }
 
-/* What came in a message stops nobody: it is dropped and logged. */
-static int check_members(const uint8_t *data, size_t len, struct err *err)
-{
-    struct members m;
-    int status = members_decode(data, len, &m, err);
-
-    if (status == ERR_UNSUPPORTED)
-        return err_set(err, ERR_BADMSG, "%s", err->text);
-    return status;
-}
-
 /* The engine decodes lists of members without looking at their length. (It also tracks one
  * in the middle of a batch at the wrong index: driver_receive.c.) */
 static int check_append(const struct driver *d, const struct consensus_msg *msg,
                         struct err *err)
 {
     const struct cmsg_append_entries *a = &msg->append_entries;
+    struct members m;
 
     for (unsigned i = 0; i < a->n_entries; i++) {
         const struct consensus_entry *e = &a->entries[i];
 
-        if (e->kind == ENTRY_VOTERS && check_members(e->data, e->len, err) != 0)
+        if (e->kind == ENTRY_VOTERS && members_decode(e->data, e->len, &m, err) != 0)
             return err->code;
         if (a->prev_log_index + i == 0 && e->kind != ENTRY_VOTERS)
             return err_set(err, ERR_BADMSG, "entry 1 is no list of members");
@@ -64,19 +54,21 @@ static int check_install(const struct driver *d, const struct consensus_msg *msg
 {
     const struct cmsg_install_snapshot *s = &msg->install_snapshot;
     struct snapshot_envelope e;
+    struct members m;
 
     if (check_other_leader(d, msg, err) != 0)
         return err->code;
     if (d->installing)
         return 1;
     if (snapshot_open(s->data, s->len, &e, err) != 0) {
-        err->code = ERR_BADMSG;
+        if (err->code != ERR_NOMEM)
+            err->code = ERR_BADMSG;
         return err_wrap(err, "snapshot from %" PRIu64, msg->from);
     }
     if (e.index != s->last_index || e.term != s->last_term)
         return err_set(err, ERR_BADMSG, "snapshot of %" PRIu64 " holds %" PRIu64,
                        s->last_index, e.index);
-    return check_members(e.members, e.members_len, err);
+    return members_decode(e.members, e.members_len, &m, err);
 }
 
 /* Stale union read: in 0.22.1 the first thing that a vote result touches is the candidate's

@@ -17,8 +17,11 @@ static int load_snapshot(struct driver *d, const struct driver_state *s, struct 
     if (e.index != s->snapshot_index || e.term != s->snapshot_term)
         return err_set(err, ERR_CORRUPT, "stored snapshot of %" PRIu64 " holds %" PRIu64,
                        s->snapshot_index, e.index);
-    if (stored_snapshot_take(&d->snapshot, &e, err) != 0)
-        return err->code = ERR_CORRUPT;
+    if (stored_snapshot_take(&d->snapshot, &e, err) != 0) {
+        if (err->code == ERR_BADMSG)
+            err->code = ERR_CORRUPT; /* on the disk; neither memory nor a newer format is */
+        return err_wrap(err, "stored snapshot of %" PRIu64, s->snapshot_index);
+    }
     return buf_append(&d->snapshot.sealed, s->snapshot, s->snapshot_len, err);
 }
 
