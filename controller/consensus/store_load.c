@@ -424,17 +424,19 @@ static int load_entries(struct db *db, struct db_loaded *loaded, struct err *err
 static int load_note(struct db *db, const char *key, struct buf *ret, struct err *err)
 {
     sqlite3_stmt *s = NULL;
-    const uint8_t *value;
+    const uint8_t *value = NULL;
     uint64_t crc = 0;
-    size_t len;
+    size_t len = 0;
     int status;
 
     if (db_prepare(db, "SELECT value FROM meta WHERE key = ?1", &s, err) != 0)
         return err->code;
     sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
     status = sqlite3_step(s);
-    value = sqlite3_column_blob(s, 0);
-    len = (size_t)sqlite3_column_bytes(s, 0);
+    if (status == SQLITE_ROW) { /* a column of no row would replace the error */
+        value = sqlite3_column_blob(s, 0);
+        len = (size_t)sqlite3_column_bytes(s, 0);
+    }
     if (status == SQLITE_DONE)
         status = 0;
     else if (status != SQLITE_ROW)
