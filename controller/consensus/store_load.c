@@ -42,15 +42,17 @@ static int get_meta(struct db *db, const char *key, char *ret, size_t size, stru
 {
     sqlite3_stmt *s = NULL;
     int code, status = 0;
-    const void *value;
-    size_t len;
+    const void *value = NULL;
+    size_t len = 0;
 
     if (db_prepare(db, "SELECT value FROM meta WHERE key = ?1", &s, err) != 0)
         return err->code;
     sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
     code = sqlite3_step(s);
-    value = sqlite3_column_blob(s, 0); /* NULL where there is nothing in it */
-    len = (size_t)sqlite3_column_bytes(s, 0);
+    if (code == SQLITE_ROW) {              /* a column of no row would replace the error */
+        value = sqlite3_column_blob(s, 0); /* NULL where there is nothing in it */
+        len = (size_t)sqlite3_column_bytes(s, 0);
+    }
     if (code == SQLITE_ROW && len < size) {
         if (len != 0)
             memcpy(ret, value, len);
