@@ -215,7 +215,8 @@ static bool agent_answers(const struct look *l, uint8_t instance, char why[TEXT_
 {
     if (agent_present(l, instance))
         return true;
-    snprintf(why, TEXT_SIZE, "its agent does not answer");
+    snprintf(why, TEXT_SIZE, "%s",
+             l->o->leading ? "its agent does not answer" : NOT_KNOWN_HERE);
     return false;
 }
 

@@ -61,11 +61,30 @@ static void remedy_unknown(const struct look *l, uint8_t instance, char text[TEX
             active_of(l)->agent);
 }
 
+/* Waiting helps nothing where what has to be done there, or by the primary for it, has
+ * failed: status shows with what. */
+static bool remedy_failed_step(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
+{
+    const struct step *own = &l->g->instances[instance].step, *join = &active_of(l)->step;
+    bool joins = join->kind == STEP_JOIN && join->subject == instance;
+    const struct step *failed = own->state == STEP_FAILED ? own : joins ? join : NULL;
+
+    if (failed == NULL || failed->state != STEP_FAILED)
+        return false;
+    SAY("mend what step %s of %s fails with (`ringfence status` shows it), then "
+        "`ringfence retry %s`",
+        step_kind_name(failed->kind),
+        failed == own ? l->g->instances[instance].agent : active_of(l)->agent, l->g->name);
+    return true;
+}
+
 static void remedy_server(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
 {
     const struct seen_instance *seen = &l->og->instances[instance].seen;
     const char *name = l->g->instances[instance].agent;
 
+    if (seen->server != SERVER_UNKNOWN && remedy_failed_step(l, instance, text))
+        return;
     if (seen->server == SERVER_ABSENT || seen->server == SERVER_REWINDING)
         SAY("wait until %s has its copy of the data, once a primary is there to copy from",
             name);
@@ -98,6 +117,17 @@ static void remedy_system(const struct look *l, uint8_t instance, char text[TEXT
             i->data, i->agent, active_of(l)->agent, l->g->name, l->g->name);
 }
 
+void remedy_member(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
+{
+    char host[HOST_SIZE];
+
+    if (!agent_present(l, instance))
+        remedy_start_agent(l, instance, text);
+    else if (!remedy_failed_step(l, instance, text) && !remedy_problem(l, instance, text))
+        SAY("see on %s why it does not flush: its log, its disk, the way from %s",
+            host_of(l, instance, host), active_of(l)->agent);
+}
+
 /* The first thing that it lacks, in the order of candidate.c. */
 static void remedy_candidate(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
 {
@@ -125,7 +155,8 @@ static void remedy_candidate(const struct look *l, uint8_t instance, char text[T
             host_of(l, instance, host), l->g->name);
     else if (!candidate_lacks_log(l, instance))
         remedy_server(l, instance, text);
-    else if (agent_present(l, l->g->active))
+    else if (agent_present(l, l->g->active) && !remedy_failed_step(l, instance, text) &&
+             !remedy_problem(l, instance, text))
         SAY("wait until %s has caught up, `ringfence status` shows its lag", name);
 }
 
@@ -160,13 +191,20 @@ static void remedy_proof(const struct look *l, uint8_t instance, char text[TEXT_
             l->g->instances[instance].agent);
 }
 
+/* Recommended only where it would not be refused. */
+static bool failover_helps(const struct look *l)
+{
+    return target_ready(l) && !group_is_healthy(l->s, l->o, l->group, l->now);
+}
+
 static void remedy_cooldown(const struct look *l, char text[TEXT_SIZE])
 {
-    uint64_t gone = mono_since_ms(l->og->last_failover, l->now);
-    uint64_t left = gone < l->g->policy.cooldown_ms ? l->g->policy.cooldown_ms - gone : 0;
+    uint64_t left = group_cooldown_left_ms(l->s, l->o, l->group, l->now);
 
-    SAY("wait %" PRIu64 " s more, or `ringfence failover %s`", (left + 999) / 1000,
-        l->g->name);
+    SAY("wait %" PRIu64 " s more", (left + 999) / 1000);
+    if (failover_helps(l))
+        text_set(text + strlen(text), TEXT_SIZE - strlen(text),
+                 ", or `ringfence failover %s`", l->g->name);
 }
 
 static uint8_t instance_behind(const struct look *l, const char *name, const char *prefix)
@@ -195,9 +233,11 @@ void remedy_of(const struct look *l, const char *name, char text[TEXT_SIZE])
         remedy_cooldown(l, text);
     else if (strcmp(name, "not-paused") == 0)
         SAY("`ringfence resume %s`", l->g->name);
-    else if (strcmp(name, "automatic") == 0)
+    else if (strcmp(name, "automatic") == 0 && failover_helps(l))
         SAY("`ringfence failover %s`, or apply its file with `decide.automatic: true`",
             l->g->name);
+    else if (strcmp(name, "automatic") == 0)
+        SAY("apply its file with `decide.automatic: true`");
     else if (strcmp(name, "leader") == 0)
         SAY("start the controllers that are down, until a majority has a leader");
     else if (strcmp(name, "no-corruption") == 0)

@@ -104,6 +104,7 @@ static void read_observation(struct seen_instance *v, const Rf__Observation *see
     v->sync_generation = seen->sync_generation;
     v->checksum_failures = seen->checksum_failures;
     v->streaming = seen->streaming;
+    v->waits_sync = seen->canary == RF__CANARY_STATE__CANARY_WAITS_SYNC;
     v->private_socket = seen->private_socket;
     v->clean_shutdown = seen->clean_shutdown;
 }

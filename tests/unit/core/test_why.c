@@ -313,6 +313,50 @@ static void a_silent_switchover_fails_over(void **state)
     assert_string_equal(world_decide(&w), "switchover-silent-holder");
 }
 
+/* Not "nothing is wrong" while nobody could take over; and no command that is refused. */
+static void well_is_said_of_who_is(void **state)
+{
+    (void)state;
+    make_trouble(UNFIT, NO_CAUSE);
+    ask();
+    assert_true(says(why.verdict,
+                     "the active side is well, and nobody could take over from "
+                     "it; a failover would be held by: target-ready. To do: "));
+    make_trouble(CORRUPT, NO_CAUSE);
+    ask();
+    assert_true(says(why.verdict, "its data had checksum failures; a failover would be "
+                                  "held by: no-corruption"));
+    make_trouble(COOLING, NO_CAUSE);
+    assert_int_equal(world_renew(&w, EAST, 1, LEASE_WRITE), ACCEPTED);
+    ask();
+    assert_string_equal(why.verdict, "nothing is wrong; a failover would be held by: "
+                                     "cooldown-over. To do: wait 595 s more");
+    make_trouble(COOLING | MANUAL | UNFIT, CRASHED);
+    ask();
+    assert_false(says(why.verdict, "ringfence failover"));
+    make_trouble(COOLING | MANUAL, CRASHED);
+    ask();
+    assert_true(says(why.verdict, "more, or `ringfence failover orders`"));
+}
+
+/* What was probed before the gate was opened is no sign of who leads since. */
+static void a_probe_of_before_is_no_suspicion(void **state)
+{
+    struct seen_probe *probes;
+
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    probes = world_seen(&w)->instances[EAST].probes;
+    world_pass_ms(&w, 10);
+    probes[1] = probes[2] = (struct seen_probe){.at = w.now, .answered = false};
+    assert_false(group_is_suspect(&w.s, &w.o, 0, w.now));
+    world_pass_ms(&w, 2000);
+    assert_int_equal(world_renew(&w, EAST, 1, LEASE_WRITE), ACCEPTED);
+    assert_false(group_is_suspect(&w.s, &w.o, 0, w.now));
+    probes[1] = probes[2] = (struct seen_probe){.at = w.now, .answered = false};
+    assert_true(group_is_suspect(&w.s, &w.o, 0, w.now));
+}
+
 /* Reasons that are too long together say that they were cut, at a word. */
 static void reasons_that_are_cut_say_so(void **state)
 {
@@ -350,6 +394,8 @@ int main(void)
         cmocka_unit_test(a_restart_is_no_failover),
         cmocka_unit_test(a_fence_waits_for_all_that_it_names),
         cmocka_unit_test(a_silent_switchover_fails_over),
+        cmocka_unit_test(well_is_said_of_who_is),
+        cmocka_unit_test(a_probe_of_before_is_no_suspicion),
         cmocka_unit_test(reasons_that_are_cut_say_so),
     };
 

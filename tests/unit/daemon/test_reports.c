@@ -139,11 +139,13 @@ static void a_delayed_report_is_as_old_as_its_look(void **state)
     v.seen_age_ms = 8000;
     look.server = RF__SERVER_STATE__SERVER_PRIMARY;
     look.flush_lsn = 77;
+    look.canary = RF__CANARY_STATE__CANARY_WAITS_SYNC;
     r.n_instances = 1;
     r.instances = reports;
     assert_true(reports_take(&s, &o, "pg-east", &r, said));
     assert_true(seen_now->at.ns >= now.ns);
     assert_int_equal(seen_now->said.ns, said.ns);
+    assert_true(seen_now->waits_sync);
     assert_true(seen_now->taken.ns <= said.ns - 8000ull * NS_PER_MS);
     assert_true(seen_now->taken.ns >= said.ns - 9100ull * NS_PER_MS);
     assert_true(seen_now->latest.ns >= now.ns - 8000ull * NS_PER_MS);
