@@ -122,6 +122,11 @@ bool switchover_may_begin(const struct state *s, const struct observations *o,
                           uint8_t group, uint8_t instance, struct mono now, char *out,
                           unsigned size);
 
+/* Can the active server be stopped in good order, and say where its log ends? False: `out`
+ * says why not, and what moves the group instead. */
+bool switchover_source_ready(const struct state *s, const struct observations *o,
+                             uint8_t group, struct mono now, char *out, unsigned size);
+
 /* True if this leader has listened, the group is in service, and nobody could take over
  * from the active instance: `out` says why, and what to do. */
 bool group_is_unprotected(const struct state *s, const struct observations *o,

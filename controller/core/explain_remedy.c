@@ -191,20 +191,38 @@ static void remedy_proof(const struct look *l, uint8_t instance, char text[TEXT_
             l->g->instances[instance].agent);
 }
 
-/* Recommended only where it would not be refused. */
-static bool failover_helps(const struct look *l)
+/* What an operator's failover takes; "" where it would be refused. */
+static const char *failover_by_hand(const struct look *l, char room[TEXT_SIZE])
 {
-    return target_ready(l) && !group_is_healthy(l->s, l->o, l->group, l->now);
+    room[0] = '\0';
+    if (!target_ready(l) || group_is_healthy(l->s, l->o, l->group, l->now))
+        return room;
+    if (l->g->phase == PHASE_SWITCHING)
+        text_set(room, TEXT_SIZE,
+                 "`ringfence abort %" PRIu64 "`, then `ringfence failover %s`",
+                 l->g->run.id, l->g->name);
+    else
+        text_set(room, TEXT_SIZE, "`ringfence failover %s`", l->g->name);
+    return room;
 }
 
 static void remedy_cooldown(const struct look *l, char text[TEXT_SIZE])
 {
     uint64_t left = group_cooldown_left_ms(l->s, l->o, l->group, l->now);
+    char room[TEXT_SIZE];
+    const char *hand = failover_by_hand(l, room);
 
-    SAY("wait %" PRIu64 " s more", (left + 999) / 1000);
-    if (failover_helps(l))
-        text_set(text + strlen(text), TEXT_SIZE - strlen(text),
-                 ", or `ringfence failover %s`", l->g->name);
+    SAY("wait %" PRIu64 " s more%s%s", (left + 999) / 1000, hand[0] != '\0' ? ", or " : "",
+        hand);
+}
+
+static void remedy_automatic(const struct look *l, char text[TEXT_SIZE])
+{
+    char room[TEXT_SIZE];
+    const char *hand = failover_by_hand(l, room);
+
+    SAY("%s%sapply its file with `decide.automatic: true`", hand,
+        hand[0] != '\0' ? ", or " : "");
 }
 
 static uint8_t instance_behind(const struct look *l, const char *name, const char *prefix)
@@ -233,11 +251,8 @@ void remedy_of(const struct look *l, const char *name, char text[TEXT_SIZE])
         remedy_cooldown(l, text);
     else if (strcmp(name, "not-paused") == 0)
         SAY("`ringfence resume %s`", l->g->name);
-    else if (strcmp(name, "automatic") == 0 && failover_helps(l))
-        SAY("`ringfence failover %s`, or apply its file with `decide.automatic: true`",
-            l->g->name);
     else if (strcmp(name, "automatic") == 0)
-        SAY("apply its file with `decide.automatic: true`");
+        remedy_automatic(l, text);
     else if (strcmp(name, "leader") == 0)
         SAY("start the controllers that are down, until a majority has a leader");
     else if (strcmp(name, "no-corruption") == 0)

@@ -49,6 +49,35 @@ bool switchover_may_begin(const struct state *s, const struct observations *o,
     return false;
 }
 
+/* It would be waited for until 2 x stop_deadline has passed, with a failover refused all
+ * the while. */
+bool switchover_source_ready(const struct state *s, const struct observations *o,
+                             uint8_t group, struct mono now, char *out, unsigned size)
+{
+    struct look l = look_at(s, o, group, now);
+    const struct seen_instance *seen = &active_seen(&l)->seen;
+    const char *name = active_of(&l)->agent, *why = "";
+    char back[TEXT_SIZE];
+
+    text_set(back, sizeof back, "wait until it runs again");
+    if (!agent_present(&l, l.g->active)) {
+        why = "its agent does not answer";
+        remedy_start_agent(&l, l.g->active, back);
+    } else if (seen->server != SERVER_PRIMARY || seen->crashed) {
+        why = "it does not run";
+    } else if (seen->hung) {
+        why = "it hangs";
+    }
+    out[0] = '\0';
+    if (why[0] == '\0')
+        return true;
+    add_text(out, size,
+             "the server of %s cannot be stopped in good order: %s. To do: `ringfence "
+             "failover %s`, which needs nothing of it; or %s",
+             name, why, l.g->name, back);
+    return false;
+}
+
 bool active_shut(const struct look *l)
 {
     const struct seen_instance *seen = &active_seen(l)->seen;

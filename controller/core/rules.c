@@ -104,7 +104,7 @@ static const struct row rows[] = {
      guard_standby_strays},
 
     {{"switchover-fence", PHASE_SWITCHING, PHASE_FENCING,
-      "stopped, and the target has flushed the shutdown checkpoint"},
+      "stopped, and the target has flushed its log to the end"},
      false,
      guard_stopped_and_flushed},
     {{"switchover-silent-holder", PHASE_SWITCHING, PHASE_FENCING,
