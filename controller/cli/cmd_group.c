@@ -399,6 +399,11 @@ enum cli_exit cli_controller_replace(struct cli *cli)
     result = cli_ask(cli, "POST", path, body, &answer);
     if (result == CLI_OK && cli->json)
         cli_print_json(cli, answer);
+    else if (result == CLI_OK && json_is_false(json_object_get(answer, "changed")))
+        fprintf(cli->out,
+                "controller %s: id %llu has its place already: unchanged; `ringfence "
+                "status` shows whether it is there\n",
+                name, number);
     else if (result == CLI_OK)
         fprintf(cli->out,
                 "controller %s: id %llu takes its place as soon as it is there "

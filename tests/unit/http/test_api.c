@@ -230,6 +230,8 @@ static void a_silent_controller_is_replaced(void **state)
     b.east_answers = true;
     assert_int_equal(ask("POST", path, "{\"id\": 4}"), 409);
     assert_true(says("still-there"));
+    assert_int_equal(ask("POST", path, "{\"id\": 1}"), 200); /* asked again: it is so */
+    assert_true(says("\"changed\":false"));
     assert_int_equal(ask("POST", path, "{\"id\": 0}"), 400);
     assert_int_equal(ask("POST", path, "{\"id\": \"4\"}"), 400);
     assert_int_equal(ask("POST", path, "{}"), 400);
