@@ -390,7 +390,10 @@ static const char *hold_label(const json_t *g)
     if (strncmp(hold, "no leader", 9) == 0 || strncmp(hold, "writes wait", 11) == 0 ||
         strstr(hold, "a failover would find") != NULL)
         return "  !! ";
-    return !under_way || strstr(hold, "held") != NULL ? "  !! HELD: " : "  >> ";
+    return !under_way || strstr(hold, "held") != NULL ||
+                   strncmp(hold, "not activated yet", 17) == 0
+               ? "  !! HELD: "
+               : "  >> ";
 }
 
 /* Nothing is wrong yet, and nobody would take over if it were; a hold may have said so. */

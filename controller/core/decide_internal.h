@@ -65,6 +65,8 @@ bool candidate_lacks_log(const struct look *l, uint8_t instance);
 /* Not proven; its agent does not answer, and no lease of it can be counted out: only an
  * attested proof would do (design section 4, level 5). */
 bool proof_is_out_of_reach(const struct look *l, uint8_t instance);
+/* By policy: a lease that was counted out proves nothing in this group. */
+bool proof_needs_agent(const struct look *l);
 
 /* I1: the server seen there is one of another group: same system identifier, same data
  * directory. It is not led, not joined and no candidate until that has ended. */

@@ -108,7 +108,8 @@ static const char *canary(const struct look *l)
 static void explain_cause(const struct look *l, struct explanation *out)
 {
     uint64_t left = holder_wait_left_ns(l);
-    struct condition *c = add(out, "holder-silent", holder_silent(l), false);
+    bool managed = l->g->phase != PHASE_DETACHED; /* else it has no lease to renew */
+    struct condition *c = add(out, "holder-silent", managed && holder_silent(l), false);
 
     c->role = COND_CAUSE;
 
@@ -168,8 +169,10 @@ static void explain_candidates(const struct look *l, struct explanation *out)
         c = add(out, name, ok, false);
         c->role = COND_CANDIDATE;
         SET(c->value, "%s", ok ? "can take over" : why);
-        SET(c->limit, "%s of the sync set%s",
-            candidate_is_member(l, k) ? "a member" : "not a member",
+        SET(c->limit, "%s%s",
+            !l->g->sync_known           ? "nothing is known of a sync set now"
+            : candidate_is_member(l, k) ? "a member of the sync set"
+                                        : "not a member of the sync set",
             candidate_lacks_log(l, k)
                 ? "; it goes on when it has caught up, or on an attested loss"
                 : "");
@@ -183,8 +186,10 @@ static void explain_reach(const struct look *l, struct explanation *out)
     struct condition *c = add(out, "proof-reachable", within, l->g->phase == PHASE_STEADY);
 
     SET(c->value, "%s",
-        within ? "by its agent, or by counting its lease out"
-               : "only its agent, which is silent, could prove it");
+        !within ? "only its agent, which is silent, could prove it"
+        : proof_needs_agent(l)
+            ? "by its agent alone: if the region is lost, nothing can take over from it"
+            : "by its agent, or by counting its lease out");
     SET(c->limit, "a fence that nobody could end is not begun%s",
         within ? ""
                : "; the exit is its agent's return, or an attested proof " ATTESTED_BY);

@@ -120,9 +120,10 @@ static void verdict_forming(const struct look *l, struct explanation *out)
         if (waits[i].is_over(l, why))
             continue;
         if (said++ == 0)
-            SET(out->verdict, "forming, and held: %s", why);
+            SET(out->verdict, "not activated yet: %s", why);
         else
-            go_on(out, "%s%s", said == 2 ? "; also by: " : ", ", waits[i].name);
+            go_on(out, "%s%s", said == 2 ? "; and for these, which `why` has: " : ", ",
+                  waits[i].name);
     }
     out->held = said > 0;
     if (said == 0)

@@ -75,7 +75,7 @@ static const struct row rows[] = {
      false,
      guard_restart_stuck},
     {{"crash-without-target", PHASE_STEADY, PHASE_STEADY,
-      "the server has crashed and nobody else can take over"},
+      "the server has crashed and nobody else can take over, or may now"},
      false,
      guard_crashed_stays},
     {{"hung-fails-over", PHASE_STEADY, PHASE_FENCING,

@@ -1,5 +1,6 @@
 #include "controller/daemon/reports.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -190,6 +191,11 @@ bool reports_take_outcome(const struct state *s, struct observations *o, const c
         .cloned = r->cloned,
     };
     text_set(out->text, sizeof out->text, "%s", r->text);
+    if (r->tail != NULL && r->tail[0] != '\0')
+        text_set(out->text + strlen(out->text), sizeof out->text - strlen(out->text),
+                 "%s%" PRIu64
+                 " bytes of its log that the new primary does not have are kept in %s",
+                 out->text[0] != '\0' ? "; " : "", r->divergent_bytes, r->tail);
     return true;
 }
 

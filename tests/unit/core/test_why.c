@@ -1,5 +1,6 @@
 /* `ringfence why`: all that blocks is named, and what ends it. I11 in words: where only
  * people could resolve it, `why` says so, and nowhere else. */
+#include "controller/core/decide_internal.h"
 #include "tests/unit/core/world.h"
 
 #include <stdio.h>
@@ -339,6 +340,52 @@ static void well_is_said_of_who_is(void **state)
     assert_true(says(why.verdict, "more, or `ringfence failover orders`"));
 }
 
+/* A group whose leases prove nothing says so before its region is lost. */
+static void a_proof_by_the_agent_alone_is_told_before(void **state)
+{
+    (void)state;
+    make_trouble(0, NO_CAUSE);
+    ask();
+    assert_string_equal(condition("proof-reachable")->value,
+                        "by its agent, or by counting its lease out");
+    make_trouble(AGENT_ONLY, NO_CAUSE);
+    ask();
+    assert_false(condition("proof-reachable")->blocks);
+    assert_string_equal(condition("proof-reachable")->value,
+                        "by its agent alone: if the region is lost, nothing can take over "
+                        "from it");
+}
+
+/* Nobody renews a lease that nobody grants, and its set was forgotten. */
+static void a_detached_group_has_no_cause(void **state)
+{
+    struct entry detach = entry_of(ENTRY_DETACH);
+
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    assert_int_equal(world_apply(&w, &detach), ACCEPTED);
+    lose_east();
+    ask();
+    assert_false(condition("holder-silent")->holds);
+    assert_string_equal(condition("candidate-pg-west")->limit,
+                        "nothing is known of a sync set now");
+}
+
+/* Who does not lead has not heard the agents: that is no news of them. */
+static void who_does_not_lead_says_so(void **state)
+{
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    observe_leading(&w.o, false, w.now);
+    world_pass_ms(&w, SILENT_MS);
+    ask();
+    assert_string_equal(condition("server-hung")->value, NOT_KNOWN_HERE);
+    assert_string_equal(condition("server-down")->value, NOT_KNOWN_HERE);
+    assert_string_equal(condition("target-ready")->value, NOT_KNOWN_HERE);
+    assert_true(says(condition("candidate-pg-west")->value, NOT_KNOWN_HERE));
+    assert_true(says(condition("holder-silent")->value, "it does not lead"));
+}
+
 /* What was probed before the gate was opened is no sign of who leads since. */
 static void a_probe_of_before_is_no_suspicion(void **state)
 {
@@ -395,6 +442,9 @@ int main(void)
         cmocka_unit_test(a_fence_waits_for_all_that_it_names),
         cmocka_unit_test(a_silent_switchover_fails_over),
         cmocka_unit_test(well_is_said_of_who_is),
+        cmocka_unit_test(a_proof_by_the_agent_alone_is_told_before),
+        cmocka_unit_test(a_detached_group_has_no_cause),
+        cmocka_unit_test(who_does_not_lead_says_so),
         cmocka_unit_test(a_probe_of_before_is_no_suspicion),
         cmocka_unit_test(reasons_that_are_cut_say_so),
     };
