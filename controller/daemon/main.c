@@ -209,6 +209,7 @@ static int start(const struct settings *s, const struct config *config,
                  enum start_mode mode)
 {
     char user[HOST_USER_SIZE];
+
     log_begin("ringfenced", s->name);
     if (host_is_of_another(s->data_dir, user)) {
         log_error("this is root, and %s is user %s's, who could not use what root leaves "

@@ -342,47 +342,6 @@ static void a_switchover_that_fails_goes_back(void **state)
     assert_int_equal(world_group(&w)->epoch, 1);
 }
 
-/* What it has waited for is said, and not only that it was too long. */
-static void a_switchover_that_takes_too_long_says_why(void **state)
-{
-    enum { NOTHING, CHECKPOINT_FAILED, STOP_GOES_ON, NO_FLUSH };
-    static const char *const says[] = {
-        "nothing was begun on pg-east in 20000 ms, and its agent is silent",
-        "step checkpoint of pg-east failed, 20000 ms have passed, and its agent is silent: "
-        "no way in",
-        "step stop of pg-east has not ended in 20000 ms, and its agent is silent",
-        "pg-west has not flushed the log to its end in 20000 ms (2 x stop_deadline)"};
-
-    (void)state;
-    for (int what = NOTHING; what <= NO_FLUSH; what++) {
-        struct step *step;
-
-        ask_for_switchover();
-        step = &world_group(&w)->instances[EAST].step;
-        if (what == NOTHING)
-            step->id = 1;
-        if (what == CHECKPOINT_FAILED) {
-            step->kind = STEP_CHECKPOINT;
-            snprintf(step->text, sizeof step->text, "no way in");
-        }
-        step->state = what == STOP_GOES_ON        ? STEP_STARTED
-                      : what == CHECKPOINT_FAILED ? STEP_FAILED
-                                                  : STEP_DONE;
-        step->position = 900;
-        for (int ms = 0; ms <= 20000; ms += 100) {
-            world_pass_ms(&w, 100);
-            assert_int_equal(world_renew(&w, EAST, 1, LEASE_WRITE), ACCEPTED);
-        }
-        world_report(&w, WEST, SERVER_STANDBY);
-        world_seen(&w)->instances[WEST].seen.flush_lsn = 1;
-        if (what == NO_FLUSH)
-            world_report(&w, EAST, SERVER_DOWN);
-        world_seen(&w)->instances[WEST].seen.streaming = what == NO_FLUSH;
-        assert_string_equal(world_step(&w), "switchover-goes-back");
-        assert_string_equal(world_group(&w)->run.reason, says[what]);
-    }
-}
-
 /* Fenced, and the target does not come up: after promote_deadline the old region counts as
  * a candidate again. */
 static void the_old_region_is_activated_again_when_nobody_else_can(void **state)
@@ -596,7 +555,6 @@ int main(void)
         cmocka_unit_test(an_operator_overrides_holds_but_not_the_set),
         cmocka_unit_test(a_switchover_fences_after_the_flush),
         cmocka_unit_test(a_switchover_to_an_unfit_target_goes_back),
-        cmocka_unit_test(a_switchover_that_takes_too_long_says_why),
         cmocka_unit_test(a_switchover_that_fails_goes_back),
         cmocka_unit_test(the_old_region_is_activated_again_when_nobody_else_can),
         cmocka_unit_test(a_stuck_promotion_moves_on),

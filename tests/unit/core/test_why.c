@@ -404,6 +404,60 @@ static void a_probe_of_before_is_no_suspicion(void **state)
     assert_true(group_is_suspect(&w.s, &w.o, 0, w.now));
 }
 
+static void ask_for_switchover(void)
+{
+    struct entry sw = entry_of(ENTRY_SWITCHOVER);
+
+    world_steady(&w, SYNC_REQUIRED);
+    sw.switchover = (struct entry_switchover){.target = WEST, .epoch = 1};
+    assert_int_equal(world_apply(&w, &sw), ACCEPTED);
+    assert_string_equal(world_step(&w), "switchover-checkpoint");
+    world_outcome(&w, EAST, true);
+    assert_string_equal(world_step(&w), "record-outcome");
+    assert_string_equal(world_step(&w), "switchover-stop");
+}
+
+/* What it has waited for is said, and not only that it was too long. */
+static void a_switchover_that_takes_too_long_says_why(void **state)
+{
+    enum { NOTHING, CHECKPOINT_FAILED, STOP_GOES_ON, NO_FLUSH };
+    static const char *const reasons[] = {
+        "nothing was begun on pg-east in 20000 ms, and its agent is silent",
+        "step checkpoint of pg-east failed, 20000 ms have passed, and its agent is silent: "
+        "no way in",
+        "step stop of pg-east has not ended in 20000 ms, and its agent is silent",
+        "pg-west has not flushed the log to its end in 20000 ms (2 x stop_deadline)"};
+
+    (void)state;
+    for (int what = NOTHING; what <= NO_FLUSH; what++) {
+        struct step *step;
+
+        ask_for_switchover();
+        step = &world_group(&w)->instances[EAST].step;
+        if (what == NOTHING)
+            step->id = 1;
+        if (what == CHECKPOINT_FAILED) {
+            step->kind = STEP_CHECKPOINT;
+            snprintf(step->text, sizeof step->text, "no way in");
+        }
+        step->state = what == STOP_GOES_ON        ? STEP_STARTED
+                      : what == CHECKPOINT_FAILED ? STEP_FAILED
+                                                  : STEP_DONE;
+        step->position = 900;
+        for (int ms = 0; ms <= 20000; ms += 100) {
+            world_pass_ms(&w, 100);
+            assert_int_equal(world_renew(&w, EAST, 1, LEASE_WRITE), ACCEPTED);
+        }
+        world_report(&w, WEST, SERVER_STANDBY);
+        world_seen(&w)->instances[WEST].seen.flush_lsn = 1;
+        if (what == NO_FLUSH)
+            world_report(&w, EAST, SERVER_DOWN);
+        world_seen(&w)->instances[WEST].seen.streaming = what == NO_FLUSH;
+        assert_string_equal(world_step(&w), "switchover-goes-back");
+        assert_string_equal(world_group(&w)->run.reason, reasons[what]);
+    }
+}
+
 /* Reasons that are too long together say that they were cut, at a word. */
 static void reasons_that_are_cut_say_so(void **state)
 {
@@ -446,6 +500,7 @@ int main(void)
         cmocka_unit_test(a_detached_group_has_no_cause),
         cmocka_unit_test(who_does_not_lead_says_so),
         cmocka_unit_test(a_probe_of_before_is_no_suspicion),
+        cmocka_unit_test(a_switchover_that_takes_too_long_says_why),
         cmocka_unit_test(reasons_that_are_cut_say_so),
     };
 
