@@ -50,7 +50,7 @@ struct seen_instance {
     bool streaming;
     bool follows_active; /* streams from the active instance under its present name */
     bool crashed, hung, ready, gate_proven, private_socket;
-    bool waits_sync; /* its test write is in its own log, and waits for a standby */
+    bool waits_sync; /* its last test write is in its own log, and waits for a standby */
     bool clean_shutdown;
     member_set shrink; /* members that a current holder asks to let go */
     uint64_t step;     /* being carried out by the agent; 0: none */

@@ -110,6 +110,16 @@ static void read_observation(struct seen_instance *v, const Rf__Observation *see
     v->clean_shutdown = seen->clean_shutdown;
 }
 
+/* Not each look tries a write, and the one that waits is still out meanwhile: what the last
+ * try found stands until the next one. */
+static bool still_waits(const struct seen_instance *before, const struct seen_instance *now,
+                        const Rf__InstanceReport *r)
+{
+    return r->seen != NULL && r->seen->canary == RF__CANARY_STATE__CANARY_NONE &&
+           now->server == SERVER_PRIMARY && before->waits_sync &&
+           before->epoch == now->epoch;
+}
+
 static struct seen_instance read_report(const struct state *s, const struct group *g,
                                         uint8_t i, const Rf__InstanceReport *r,
                                         struct mono said)
@@ -156,6 +166,8 @@ bool reports_take(const struct state *s, struct observations *o, const char *age
         if (!find(s, agent, r->group, r->instance, at))
             continue;
         v = read_report(s, &s->groups[at[0]], at[1], r, said);
+        if (still_waits(&o->groups[at[0]].instances[at[1]].seen, &v, r))
+            v.waits_sync = true;
         had = mono_is_set(o->groups[at[0]].primary_lsn_at);
         observe_report(o, s, at[0], at[1], &v);
         first = first || (!had && mono_is_set(o->groups[at[0]].primary_lsn_at));

@@ -146,6 +146,12 @@ static void a_delayed_report_is_as_old_as_its_look(void **state)
     assert_true(seen_now->at.ns >= now.ns);
     assert_int_equal(seen_now->said.ns, said.ns);
     assert_true(seen_now->waits_sync);
+    look.canary = RF__CANARY_STATE__CANARY_NONE; /* not each look asks: no news of it */
+    (void)reports_take(&s, &o, "pg-east", &r, said);
+    assert_true(seen_now->waits_sync);
+    look.canary = RF__CANARY_STATE__CANARY_OK;
+    (void)reports_take(&s, &o, "pg-east", &r, said);
+    assert_false(seen_now->waits_sync);
     assert_true(seen_now->taken.ns <= said.ns - 8000ull * NS_PER_MS);
     assert_true(seen_now->taken.ns >= said.ns - 9100ull * NS_PER_MS);
     assert_true(seen_now->latest.ns >= now.ns - 8000ull * NS_PER_MS);
