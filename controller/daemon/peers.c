@@ -286,8 +286,8 @@ bool peers_announcement(const struct peers *p, uint8_t position, struct controll
     const struct settings_controller *c = &own->controllers[position];
     const struct controller *r;
     struct controller said = {.id = c->id,
-                              .format_min = ENTRY_FORMAT_MIN,
-                              .format_max = ENTRY_FORMAT_MAX,
+                              .format_min = entry_formats().min,
+                              .format_max = entry_formats().max,
                               .election_ms = own->election_ms,
                               .heartbeat_ms = own->heartbeat_ms};
 

@@ -233,11 +233,12 @@ static void nothing_is_proposed_that_a_controller_cannot_read(void **state)
         const char *text; /* NULL: it reads ours */
     } table[] = {
         {2, 3,
-         "controller west knows formats 2 to 3, this controller writes 1: upgrade this "
-         "controller"},
+         "propose enrol: controller west knows formats 2 to 3, the others 1 to 1: upgrade "
+         "the others"},
         {1, 2, NULL},
         {0, 0,
-         "controller west knows formats 0 to 0, this controller writes 1: upgrade west"},
+         "propose enrol: controller west knows formats 0 to 0, the others 1 to 1: upgrade "
+         "west"},
         {0, 1, NULL},
     };
 
@@ -268,8 +269,8 @@ static void nothing_is_proposed_about_an_agent_that_cannot_read_it(void **state)
     applies(&north);
     applies(&orders); /* nobody's yet when it is proposed */
     applies(&users);
-    is_refused(&pause, "agent pg-east knows formats 0 to 0, this controller writes 1: "
-                       "upgrade pg-east");
+    is_refused(&pause, "propose pause: agent pg-east knows formats 0 to 0, the others 1 to "
+                       "1: upgrade pg-east");
     snprintf(pause.group, NAME_SIZE, "users");
     applies(&pause);
     again = agent("pg-east", 3, 1, 1);
