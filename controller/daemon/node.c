@@ -318,6 +318,16 @@ static bool knows_format(uint32_t min, uint32_t max)
     return min <= ENTRY_FORMAT_MAX && ENTRY_FORMAT_MAX <= max;
 }
 
+static int unreadable(const char *what, const char *name, uint32_t min, uint32_t max,
+                      struct err *err)
+{
+    return err_set(err, ERR_UNSUPPORTED,
+                   "%s %s knows formats %" PRIu32 " to %" PRIu32
+                   ", this controller writes %d: upgrade %s",
+                   what, name, min, max, ENTRY_FORMAT_MAX,
+                   min > ENTRY_FORMAT_MAX ? "this controller" : name);
+}
+
 /* I10: every controller on record, and every agent that the entry is about, must be able to
  * read what it leads to. A voter that has never announced itself cannot have dropped the
  * first format: formats are dropped only by versions that a running cluster announced. */
@@ -329,19 +339,13 @@ static int check_formats(const struct state *s, const struct entry *e, struct er
         const struct controller *c = &s->controllers[i];
 
         if (e->kind != ENTRY_CONTROLLER && !knows_format(c->format_min, c->format_max))
-            return err_set(err, ERR_UNSUPPORTED,
-                           "controller %s knows formats %" PRIu32 " to %" PRIu32
-                           ", this one writes %d: upgrade it",
-                           c->name, c->format_min, c->format_max, ENTRY_FORMAT_MAX);
+            return unreadable("controller", c->name, c->format_min, c->format_max, err);
     }
     for (unsigned i = 0; g != NULL && i < g->instance_count; i++) {
         const struct agent *a = state_agent(s, g->instances[i].agent);
 
         if (a != NULL && !knows_format(a->format_min, a->format_max))
-            return err_set(err, ERR_UNSUPPORTED,
-                           "agent %s knows formats %" PRIu32 " to %" PRIu32
-                           ", this controller writes %d: upgrade it",
-                           a->name, a->format_min, a->format_max, ENTRY_FORMAT_MAX);
+            return unreadable("agent", a->name, a->format_min, a->format_max, err);
     }
     return 0;
 }
