@@ -20,11 +20,10 @@ static int say_whom(const char *what, const char *name, struct format_range one,
                     struct format_range all, struct err *err)
 {
     return err_set(err, ERR_UNSUPPORTED,
-                   "%s %s knows formats %" PRIu32 " to %" PRIu32
-                   ", this controller and all before it %" PRIu32 " to %" PRIu32
-                   ": upgrade %s",
+                   "%s %s knows formats %" PRIu32 " to %" PRIu32 ", the others %" PRIu32
+                   " to %" PRIu32 ": upgrade %s",
                    what, name, one.min, one.max, all.min, all.max,
-                   one.max < all.min ? "it" : "the older ones");
+                   one.max < all.min ? name : "the others");
 }
 
 int format_choose(const struct state *s, const struct entry *e, struct format_range own,

@@ -360,6 +360,7 @@ void peers_facts(const struct peers *p, uint8_t position, struct peer_facts *ret
         ret->out_up = ret->in_up = true;
         return;
     }
+    memcpy(ret->refused, peer->we_refused, sizeof ret->refused);
     silent_ms = mono_since_ms(peer->answered, mono_now());
     /* A stopped process keeps its connections. Its answers come on the stream that it has
      * dialled: without that one, their absence says nothing about our own link. */

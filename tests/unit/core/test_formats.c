@@ -81,7 +81,7 @@ static void it_is_said_whom_to_upgrade(void **state)
     assert_int_equal(choose(ENTRY_FENCE_BEGIN, own, true, &format, &err), ERR_UNSUPPORTED);
     assert_int_equal(format, 77);
     assert_non_null(strstr(err.text, "controller ctl1 knows formats 1 to 1"));
-    assert_non_null(strstr(err.text, "upgrade it"));
+    assert_non_null(strstr(err.text, "upgrade ctl1"));
     assert_int_equal(choose(ENTRY_CONTROLLER, own, true, &format, &err), 0);
     assert_int_equal(format, 2);
     record(1, 1, 2); /* upgraded */
@@ -101,7 +101,7 @@ static void an_old_leader_says_so(void **state)
     assert_int_equal(choose(ENTRY_RENEW, (struct format_range){1, 1}, true, &format, &err),
                      ERR_UNSUPPORTED);
     assert_int_equal(format, 77);
-    assert_non_null(strstr(err.text, "upgrade the older ones"));
+    assert_non_null(strstr(err.text, "upgrade the others"));
 }
 
 /* Agents count for the groups that they serve in, and for no others. */
