@@ -80,6 +80,10 @@ struct plan {
     uint64_t snapshot_every, trailing;
     enum sync_mode sync[WORLD_GROUPS_MAX];
     bool standby_reads[WORLD_GROUPS_MAX], manual[WORLD_GROUPS_MAX];
+    /* What may be lost where the mode allows it; 0: the default. A standby replays so late.
+     */
+    uint32_t max_lag_bytes[WORLD_GROUPS_MAX], max_lag_ms[WORLD_GROUPS_MAX];
+    uint32_t replay_late_ms[WORLD_GROUPS_MAX];
     uint32_t cooldown_ms, local_restarts;
     uint32_t entries[WORLD_GROUPS_MAX][ENTRY_KIND_COUNT];
 };
