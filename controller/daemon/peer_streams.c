@@ -201,8 +201,24 @@ static bool take_hello(struct incoming *in, const Rf__ControllerHello *h)
     peer->heard = mono_now();
     peer->asked = (struct pinged){0}; /* may be of its former life */
     in->greeted = true;
+    in->id = h->id;
     if (!h->assembled && node_is_assembled(in->p->d->node))
         peers_say_hello(in->p, in->position); /* it waits for that */
+    return true;
+}
+
+/* I7: what a replaced controller has said may come behind the hello of its successor, on a
+ * stream that nobody has closed. Its commits would be held against the successor's store,
+ * which would be condemned as an old copy of itself. */
+static bool was_succeeded(const struct incoming *in)
+{
+    const struct peer *peer = &in->p->peers[in->position];
+
+    if (in->id == peer->hello.id)
+        return false;
+    log_info("controller %s: id %" PRIu64 " is not heard any more, it has id %" PRIu64
+             " now",
+             peer->hello.name, in->id, peer->hello.id);
     return true;
 }
 
@@ -214,6 +230,8 @@ static bool take_frame(struct incoming *in, const Rf__Frame *f)
         refuse(in, "the first frame must be controller_hello");
         return false;
     }
+    if (was_succeeded(in))
+        return false;
     peers_handle(in->p, in->position, f);
     return true;
 }
