@@ -6,6 +6,7 @@
 #include "controller/base/assert.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
+#include "tests/sim/apart.h"
 #include "tests/sim/coverage.h"
 #include "tests/sim/gates.h"
 #include "tests/sim/judge_log.h"
@@ -91,8 +92,12 @@ static void judge_calm(void)
     }
 }
 
+static void judge_writable(void);
+
 void judge_step(void)
 {
+    bool settled;
+
     if (sim.noisy && sim.now > sim.heal_at) {
         sim.noisy = false;
         for (uint8_t g = 0; g < sim.groups; g++)
@@ -103,7 +108,11 @@ void judge_step(void)
     looked_at = sim.now + (uint64_t)LOOK_EACH_MS * NS_PER_MS;
     if (sim.opt.calm)
         judge_calm();
-    if (judge_is_settled())
+    settled = judge_is_settled();
+    judge_writable();
+    if (apart_goes_on())
+        apart_step(settled);
+    else if (settled)
         sim.over = true;
 }
 
@@ -135,6 +144,12 @@ void judge_sent(uint8_t host, uint8_t group, int id)
     remember(group, EVENT_BEGIN, (uint8_t)(CLIENT_PROBE + host), (uint64_t)id);
 }
 
+static void after_healing(uint8_t host, uint8_t group)
+{
+    pgs[group].acks_healed++;
+    apart_ack(host, group);
+}
+
 void judge_ack(uint8_t host, uint8_t group, int id, uint64_t sent_in)
 {
     uint64_t epoch = gates[host].cells[group].st.epoch;
@@ -155,7 +170,7 @@ void judge_ack(uint8_t host, uint8_t group, int id, uint64_t sent_in)
     p->acks++;
     judged.acks++;
     if (sim.now > sim.heal_at + (uint64_t)SETTLE_MS * NS_PER_MS)
-        p->acks_healed++;
+        after_healing(host, group);
     remember(group, EVENT_ACK, (uint8_t)(CLIENT_WRITER + host), (uint64_t)id);
     remember(group, EVENT_ACK, (uint8_t)(CLIENT_PROBE + host), (uint64_t)id);
 }
@@ -380,12 +395,24 @@ static void explain_stuck(uint8_t group)
             (struct mono){clock_of(&sim.procs[node].clock)}, &out);
     sim_note("why, says %s: %s", node_name(node), out.verdict);
     sim_fail("I11: group %s is stuck: %s, epoch %" PRIu64 ", active %s, set %x, servers "
-             "%s and %s, steps %s/%d and %s/%d, acks %" PRIu64 ": %s",
+             "%s and %s, steps %s/%d and %s/%d, acks %" PRIu64 "%s: %s",
              group_name(group), phase_name(g->phase), g->epoch,
              host_name(host_of(group, g->active)), g->sync_set, server_state_name(a->state),
              server_state_name(b->state), step_kind_name(g->instances[0].step.kind),
              (int)g->instances[0].step.state, step_kind_name(g->instances[1].step.kind),
-             (int)g->instances[1].step.state, pgs[group].acks_healed, out.verdict);
+             (int)g->instances[1].step.state, pgs[group].acks_healed, apart_who(),
+             out.verdict);
+}
+
+/* After healing a group is open again within the bound, whoever stays away. */
+static void judge_writable(void)
+{
+    if (sim.opt.calm || sim.now < sim.writable_by)
+        return;
+    for (uint8_t g = 0; g < sim.groups && !sim.failed; g++)
+        if (apart_lacks_acks(g))
+            explain_stuck(g);
+    sim.writable_by = UINT64_MAX;
 }
 
 static void judge_history(uint8_t group)
@@ -439,7 +466,7 @@ void judge_last(void)
     if (sim.failed)
         return;
     for (uint8_t g = 0; g < sim.groups && !sim.failed; g++)
-        if (!is_settled(g))
+        if (apart_lacks(g, is_settled(g)))
             explain_stuck(g);
         else {
             judge_history(g);
@@ -457,6 +484,7 @@ void judge_begin(void)
     judge_log_begin();
     judge_agent_begin();
     loss_begin();
+    apart_begin();
 }
 
 void judge_end(void) { judge_log_end(); }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/sim/apart.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/kernel.h"
 
@@ -114,6 +115,8 @@ static void choose_terms(void)
     }
     sim.heal_at = (15000 + 4ull * plan.ttl_ms) * NS_PER_MS;
     sim.settle_at = sim.heal_at + 1500ull * NS_PER_MS;
+    sim.writable_by = sim.heal_at + (25000 + 4ull * plan.ttl_ms) * NS_PER_MS;
+    /* A step that failed again and again is tried a minute later (decide_internal.h). */
     sim.end_at = sim.heal_at + (100000 + 10ull * plan.ttl_ms) * NS_PER_MS;
 }
 
@@ -179,6 +182,7 @@ void plan_make(void)
     for (unsigned i = 0; i < plan.count; i++)
         choose_fault(&plan.of[i]);
     choose_replacement();
+    apart_plan(own_dice(0xa9a7));
     for (unsigned i = 0; i < plan.count; i++)
         plan.of[i].left_out = sim.opt.without != NULL && sim.opt.without[i];
 }
@@ -189,7 +193,7 @@ static void on_due(void *arg, uint64_t number)
     char text[160];
 
     (void)number;
-    if (sim.now >= sim.heal_at)
+    if (sim.now >= sim.heal_at && !apart_is(f->kind))
         return;
     fault_describe(f, text, sizeof text);
     sim_note("FAULT %s", text);
