@@ -15,6 +15,7 @@
 #include "tests/sim/pg.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/replace.h"
+#include "tests/sim/trail.h"
 
 enum { WRITES_WANTED = 3, SETTLE_MS = 1000, CHANGES_MAX = 128, LOOK_EACH_MS = 50 };
 
@@ -465,6 +466,7 @@ void judge_last(void)
     judged.seconds += sim.now / 1000000000u;
     if (sim.failed)
         return;
+    trail_last();
     for (uint8_t g = 0; g < sim.groups && !sim.failed; g++)
         if (apart_lacks(g, is_settled(g)))
             explain_stuck(g);
@@ -487,4 +489,8 @@ void judge_begin(void)
     apart_begin();
 }
 
-void judge_end(void) { judge_log_end(); }
+void judge_end(void)
+{
+    judge_log_end();
+    trail_end();
+}
