@@ -231,14 +231,15 @@ static int compare(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
+static double in_s(size_t at) { return (double)times[at] / 1e9; }
+
 void apart_times(FILE *out)
 {
     if (time_count == 0)
         return;
     qsort(times, time_count, sizeof *times, compare);
     fprintf(out, "writable again after p50 %.1f s, p99 %.1f s, at most %.1f s\n",
-            (double)times[time_count / 2] / 1e9, (double)times[time_count * 99 / 100] / 1e9,
-            (double)times[time_count - 1] / 1e9);
+            in_s(time_count / 2), in_s(time_count * 99 / 100), in_s(time_count - 1));
     free(times);
     times = NULL;
     time_count = time_cap = 0;
