@@ -17,7 +17,7 @@
 static bool read_record(uint8_t host, uint8_t group, uint64_t *ret_highest,
                         uint64_t *ret_fenced)
 {
-    const char *text = machines[CTLS + host].files[0];
+    const char *text = machines[CTLS + host].synced[0];
     char key[32];
     const char *line;
 
@@ -43,7 +43,7 @@ void judge_on_disk(uint8_t host, uint8_t group, uint64_t epoch, bool fenced)
  */
 
 static struct grant {
-    uint64_t at; /* by its host's clock */
+    uint64_t at, at_ns; /* by its host's clock; in truth */
     struct incarnation to;
 } grants[WORLD_GROUPS_MAX][2];
 
@@ -77,19 +77,40 @@ void judge_granted(uint8_t group, uint8_t instance, const struct incarnation *to
 {
     const struct proc *p = &sim.procs[CTLS + pgs[group].hosts[instance]];
 
-    grants[group][instance] = (struct grant){clock_of(&p->clock), *to};
+    grants[group][instance] = (struct grant){clock_of(&p->clock), sim.now, *to};
 }
 
 /* Nobody is granted what he has not asked for before: so his count, from when he asked, is
  * over first. */
+/* I4: by a clock that is steered too far, a lease lasts for longer than the fastest clock
+ * of a controller counts. */
+static void judge_lasts(uint8_t host, uint8_t group, const struct gate_lease *lease)
+{
+    const struct ticking *c = &sim.procs[CTLS + host].clock;
+    uint64_t ttl_ns = longest[group].ttl_ms * (uint64_t)NS_PER_MS, clock = clock_of(c);
+    uint64_t left = lease->deadline.ns > clock ? lease->deadline.ns - clock : 0;
+    uint64_t end = sim.now + left * 1000000u / (uint64_t)(1000000 + c->ppm + c->slew_ppm);
+    uint64_t counted = grants[group][instance_on(host, group)].at_ns +
+                       ttl_ns * 1000000u / (1000000 - RHO_PPM) + NS_PER_MS;
+
+    if (left != 0 && end > counted)
+        sim_fail(
+            "I4: the gate of group %s on %s is armed %" PRIu64
+            " us past the end of anybody's count, by a clock that is steered by %" PRId64
+            " ppm",
+            group_name(group), node_name((uint8_t)(CTLS + host)), (end - counted) / 1000,
+            c->slew_ppm);
+}
+
 void judge_armed(uint8_t host, uint8_t group, const struct gate_lease *lease)
 {
     const struct grant *g = &grants[group][instance_on(host, group)];
     uint64_t until = g->at + longest[group].ttl_ms * (uint64_t)NS_PER_MS;
     struct incarnation me;
 
-    if (lease->deadline.ns == GATE_FOREVER.ns)
-        return;
+    if (lease->deadline.ns == GATE_FOREVER.ns ||
+        lease->deadline.ns <= clock_of(&sim.procs[CTLS + host].clock))
+        return; /* one that is over, of an epoch before perhaps, opens nothing */
     proc_incarnation((uint8_t)(CTLS + host), &me);
     if (!incarnation_equal(&g->to, &me))
         sim_fail("I12: %s arms the gate of group %s for a lease of another life",
@@ -98,6 +119,8 @@ void judge_armed(uint8_t host, uint8_t group, const struct gate_lease *lease)
         sim_fail("I3: the gate of group %s on %s is armed %" PRIu64 " us past its lease",
                  group_name(group), node_name((uint8_t)(CTLS + host)),
                  (lease->deadline.ns - until) / 1000);
+    else
+        judge_lasts(host, group, lease);
 }
 
 void judge_acts(uint8_t host, uint8_t group)

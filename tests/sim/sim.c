@@ -22,7 +22,7 @@ static void begin(const struct sim_options *opt)
     kernel_begin();
     store_begin();
     trail_begin();
-    memset(older, 0, sizeof older);
+    older_start();
     process_begin();
     plan_make();
     net_begin();
