@@ -1,4 +1,4 @@
-/* The audit trail: append-only rows, chained by SHA-256 over every field (I9). */
+/* The audit trail: append-only rows, chained (audit_chain.h). */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -6,81 +6,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "controller/base/bytes.h"
+#include "controller/consensus/audit_chain.h"
 #include "controller/consensus/store_db.h"
-#include "proto/envelope.h"
 
 static const char columns[] = "SELECT seq, idx, term, wall_ms, leader, kind, grp, rule,"
                               " text, prev, hash FROM audit ";
 
-static size_t put_number(uint8_t *to, uint64_t value)
-{
-    put64(to, value);
-    return 8;
-}
-
-static size_t put_text(uint8_t *to, const char *text)
-{
-    size_t len = strlen(text);
-
-    put64(to, len); /* so that no two rows are spelt alike */
-    for (size_t i = 0; i < len; i++)
-        to[8 + i] = (uint8_t)text[i];
-    return 8 + len;
-}
-
-static void row_hash(const struct audit_row *r, uint8_t ret[CHAIN_SIZE])
-{
-    uint8_t b[CHAIN_SIZE + 9 * 8 + AUDIT_KIND_SIZE + AUDIT_GROUP_SIZE + AUDIT_RULE_SIZE +
-              AUDIT_TEXT_SIZE];
-    size_t n = CHAIN_SIZE;
-
-    memcpy(b, r->prev_hash, CHAIN_SIZE);
-    n += put_number(b + n, r->seq);
-    n += put_number(b + n, r->index);
-    n += put_number(b + n, r->term);
-    n += put_number(b + n, r->wall_ms);
-    n += put_number(b + n, r->leader_id);
-    n += put_text(b + n, r->kind);
-    n += put_text(b + n, r->group);
-    n += put_text(b + n, r->rule);
-    n += put_text(b + n, r->text);
-    envelope_hash(b, n, ret);
-}
-
 /* ---- writing ------------------------------------------------------------------------- */
-
-/* A caller's text may fill its array without an end. */
-static void copy_text(char *to, const char *from, size_t size)
-{
-    size_t len = strnlen(from, size - 1);
-
-    memcpy(to, from, len);
-    to[len] = '\0';
-}
-
-static void number_row(const struct db *db, const struct audit_row *from,
-                       struct audit_row *to)
-{
-    *to = (struct audit_row){.index = from->index,
-                             .term = from->term,
-                             .wall_ms = from->wall_ms,
-                             .leader_id = from->leader_id,
-                             .seq = db->tail.audit_seq + 1};
-    copy_text(to->kind, from->kind, sizeof to->kind);
-    copy_text(to->group, from->group, sizeof to->group);
-    copy_text(to->rule, from->rule, sizeof to->rule);
-    copy_text(to->text, from->text, sizeof to->text);
-    memcpy(to->prev_hash, db->tail.audit_hash, CHAIN_SIZE);
-    row_hash(to, to->hash);
-}
 
 static int put_row(struct db *db, const struct audit_row *from, struct err *err)
 {
     sqlite3_stmt *s = db->stmt[DB_PUT_AUDIT];
     struct audit_row r;
 
-    number_row(db, from, &r);
+    audit_chain_row(from, db->tail.audit_seq, db->tail.audit_hash, &r);
     sqlite3_bind_int64(s, 1, (sqlite3_int64)r.seq);
     sqlite3_bind_int64(s, 2, (sqlite3_int64)r.index);
     sqlite3_bind_int64(s, 3, (sqlite3_int64)r.term);
@@ -132,7 +71,7 @@ static void get_text(sqlite3_stmt *s, int column, char *to, size_t size)
 {
     const unsigned char *text = sqlite3_column_text(s, column);
 
-    copy_text(to, text != NULL ? (const char *)text : "", size);
+    audit_copy_text(to, text != NULL ? (const char *)text : "", size);
 }
 
 static void get_hash(sqlite3_stmt *s, int column, uint8_t to[CHAIN_SIZE])
@@ -226,16 +165,12 @@ static int check_index_size(struct db *db, uint64_t rows, struct err *err)
 static int verify_row(struct db *db, const struct audit_row *r, uint64_t *before,
                       uint8_t hash[CHAIN_SIZE], struct err *err)
 {
-    uint8_t computed[CHAIN_SIZE];
-
-    row_hash(r, computed);
-    if (r->seq != *before + 1 || memcmp(r->prev_hash, hash, CHAIN_SIZE) != 0 ||
-        memcmp(r->hash, computed, CHAIN_SIZE) != 0)
+    if (!audit_chain_continues(r, *before, hash))
         return audit_damaged(db->dir, r->seq, err);
     if (check_indexed(db, r, err) != 0)
         return err->code;
     *before = r->seq;
-    memcpy(hash, computed, CHAIN_SIZE);
+    memcpy(hash, r->hash, CHAIN_SIZE);
     return 0;
 }
 

@@ -223,7 +223,7 @@ static void note_loss(struct group *g, uint8_t instance, const struct entry_step
     if (!end->loss_known || run->loss_known || run->from != instance ||
         (run->kind != RUN_FAILOVER && run->kind != RUN_SWITCHOVER))
         return;
-    run->loss_known = true;
+    run->loss_known = MUTANT(loss_untold, true, false);
     run->loss_bytes = end->loss_bytes;
 }
 

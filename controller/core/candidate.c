@@ -183,6 +183,8 @@ static bool lag_allows(const struct look *l, uint8_t instance, char why[TEXT_SIZ
     const struct seen_instance *seen = &l->og->instances[instance].seen;
     uint64_t bytes;
 
+    if (MUTANT(lag_allows_all, false, true))
+        return true;
     if (!loss_forecast(l->s, l->o, l->group, instance, l->now, &bytes)) {
         snprintf(why, TEXT_SIZE, "how far it lags is not known");
         return false;
@@ -192,7 +194,7 @@ static bool lag_allows(const struct look *l, uint8_t instance, char why[TEXT_SIZ
                  bytes, l->g->policy.max_lag_bytes);
         return false;
     }
-    if (seen->replay_lag_ms > l->g->policy.max_lag_ms) {
+    if (MUTANT(lag_time_ignored, seen->replay_lag_ms > l->g->policy.max_lag_ms, false)) {
         snprintf(why, TEXT_SIZE, "it lags %" PRIu64 " ms, max_lag allows %u ms",
                  seen->replay_lag_ms, l->g->policy.max_lag_ms);
         return false;

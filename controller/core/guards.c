@@ -485,7 +485,8 @@ bool guard_lease_expired(const struct look *l, struct entry *e)
                                      .prover = i->proof.holder};
 
         if (instance_is_proven(l->s, i) || !incarnation_is_set(&i->proof.holder) ||
-            !lease_counted_out(l->s, l->o, l->group, k, l->now))
+            !lease_counted_out(l->s, l->o, l->group, k, l->now) ||
+            MUTANT(only_agents_prove, false, true))
             continue;
         return propose_proof(l, e, k, PROOF_LEASE_EXPIRY, &counted);
     }

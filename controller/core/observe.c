@@ -344,6 +344,7 @@ bool loss_forecast(const struct state *s, const struct observations *o, uint8_t 
     reach = og->primary_lsn +
             (uint64_t)((double)og->wal_rate * LOSS_RATE_HEADROOM *
                        (double)mono_since_ns(og->primary_lsn_at, until) / 1e9);
-    *ret_bytes = reach > seen->flush_lsn ? reach - seen->flush_lsn : 0;
+    *ret_bytes =
+        MUTANT(forecast_zero, reach > seen->flush_lsn, false) ? reach - seen->flush_lsn : 0;
     return true;
 }

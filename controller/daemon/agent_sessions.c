@@ -154,6 +154,17 @@ bool sessions_refuse(struct agents *a, const char *name,
     return false;
 }
 
+/* Of the sessions that sessions_refuse() would take. */
+static bool newest_is_on_record(const struct agents *a, const char *name)
+{
+    const struct agent *r = state_agent(node_state(a->d->node), name);
+
+    for (const struct session *se = a->sessions; r != NULL && se != NULL; se = se->next)
+        if (is_usable(se, name))
+            return incarnation_equal(&se->incarnation, &r->incarnation);
+    return false;
+}
+
 static void welcome(struct session *se)
 {
     const struct daemon *d = se->a->d;
@@ -453,8 +464,10 @@ void agents_deliver(struct agents *a, const char *agent, const uint8_t *data, si
     }
     if (f->body_case == RF__FRAME__BODY_REFUSAL)
         /* It does not say whom of two lives it is for; the one that came last asked last.
-         */
-        (void)sessions_refuse(a, agent, NULL, f->refusal->reason, f->refusal->final);
+         * If that one is on record, it may as well be for the one before it, whose hello
+         * was long on the way: then it must not keep the living one away for good (I11). */
+        (void)sessions_refuse(a, agent, NULL, f->refusal->reason,
+                              f->refusal->final && !newest_is_on_record(a, agent));
     else
         (void)sessions_send(a, agent, NULL, data, len);
 }

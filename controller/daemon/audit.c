@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/base/mutant.h"
 #include "controller/base/text.h"
 
 /* The entry has the number of the step only; what it was is on record. */
@@ -84,6 +85,9 @@ bool audit_make(const struct entry *e, const struct apply_result *r,
     char summary[SUMMARY_SIZE];
 
     if (e->kind == ENTRY_RENEW && !(before->first_grant && any_granted(e, r)))
+        return false;
+
+    if (MUTANT(opened_unrecorded, false, e->kind == ENTRY_OPENED))
         return false;
 
     *ret_row = (struct audit_row){0};

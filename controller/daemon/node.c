@@ -66,7 +66,8 @@ static int audit(struct node *n, const struct order_apply *o,
 {
     struct audit_row row;
 
-    if (!audit_make(&n->entry, result_at(n, o->index), before, &row))
+    if (!audit_make(&n->entry, result_at(n, o->index), before, &row) ||
+        MUTANT(leader_keeps_trail, false, !n->seen.leading))
         return 0;
     row.index = o->index;
     row.term = o->term;

@@ -6,6 +6,7 @@
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
 #include "fencing/rules/lease.h"
+#include "tests/sim/apart.h"
 #include "tests/sim/gates.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/kernel.h"
@@ -538,5 +539,7 @@ void fault_begin(struct fault *f)
         begin_outside(f);
         begin_process(f);
         stage_begin(f);
+        if (apart_is(f->kind))
+            apart_start(f);
     }
 }

@@ -6,21 +6,18 @@
 #include "controller/base/assert.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
+#include "tests/sim/apart.h"
 #include "tests/sim/coverage.h"
 #include "tests/sim/gates.h"
 #include "tests/sim/judge_log.h"
+#include "tests/sim/judge_loss.h"
 #include "tests/sim/net.h"
 #include "tests/sim/pg.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/replace.h"
+#include "tests/sim/trail.h"
 
-enum {
-    WRITES_WANTED = 3,
-    SETTLE_MS = 1000,
-    CHANGES_MAX = 128,
-    LOOK_EACH_MS = 50,
-    ROUNDING = 2
-};
+enum { WRITES_WANTED = 3, SETTLE_MS = 1000, CHANGES_MAX = 128, LOOK_EACH_MS = 50 };
 
 /* The group went from one instance to another. */
 struct change {
@@ -31,9 +28,7 @@ struct change {
 static struct {
     uint64_t epoch_acked, epoch_seen; /* highest */
     uint8_t active;                   /* host; NOBODY: none yet */
-    unsigned unopened;                /* activations since the last opening */
     bool was_open;                    /* in the calm world */
-    uint64_t lost_of_run;             /* acknowledged, and not on the new side */
     unsigned changes;
     struct change change[CHANGES_MAX];
 } of_group[WORLD_GROUPS_MAX];
@@ -98,8 +93,12 @@ static void judge_calm(void)
     }
 }
 
+static void judge_writable(void);
+
 void judge_step(void)
 {
+    bool settled;
+
     if (sim.noisy && sim.now > sim.heal_at) {
         sim.noisy = false;
         for (uint8_t g = 0; g < sim.groups; g++)
@@ -110,7 +109,11 @@ void judge_step(void)
     looked_at = sim.now + (uint64_t)LOOK_EACH_MS * NS_PER_MS;
     if (sim.opt.calm)
         judge_calm();
-    if (judge_is_settled())
+    settled = judge_is_settled();
+    judge_writable();
+    if (apart_goes_on())
+        apart_step(settled);
+    else if (settled)
         sim.over = true;
 }
 
@@ -142,6 +145,12 @@ void judge_sent(uint8_t host, uint8_t group, int id)
     remember(group, EVENT_BEGIN, (uint8_t)(CLIENT_PROBE + host), (uint64_t)id);
 }
 
+static void after_healing(uint8_t host, uint8_t group)
+{
+    pgs[group].acks_healed++;
+    apart_ack(host, group);
+}
+
 void judge_ack(uint8_t host, uint8_t group, int id, uint64_t sent_in)
 {
     uint64_t epoch = gates[host].cells[group].st.epoch;
@@ -162,7 +171,7 @@ void judge_ack(uint8_t host, uint8_t group, int id, uint64_t sent_in)
     p->acks++;
     judged.acks++;
     if (sim.now > sim.heal_at + (uint64_t)SETTLE_MS * NS_PER_MS)
-        p->acks_healed++;
+        after_healing(host, group);
     remember(group, EVENT_ACK, (uint8_t)(CLIENT_WRITER + host), (uint64_t)id);
     remember(group, EVENT_ACK, (uint8_t)(CLIENT_PROBE + host), (uint64_t)id);
 }
@@ -214,30 +223,16 @@ static uint64_t excuse_missing(uint8_t host, uint8_t group, int *ret_first)
 static void judge_loss(uint8_t group, const struct group *g)
 {
     uint8_t host = host_of(group, g->active);
-    int first = 0;
-    uint64_t lost;
+    struct missing missing = {0};
 
     if (pg_server(host, group)->state != SERVER_PRIMARY)
         return; /* it has gone since; what it had stays, and the next one is looked at */
-    lost = excuse_missing(host, group, &first);
-    of_group[group].lost_of_run = lost;
-    judged.lost += lost;
-    /* One that was activated behind another that never opened was judged with that one. */
-    if (lost == 0 || (may_lose(group) && of_group[group].unopened > 1)) {
-        of_group[group].unopened = 0;
-        return;
-    }
-    of_group[group].unopened = 0;
-    if (!may_lose(group))
-        sim_fail("I8: write %d of group %s was acknowledged and is missing on %s", first,
-                 group_name(group), host_name(host));
-    else if (!g->run.loss_forecast_known && !g->run.requested)
-        sim_fail("I9: %" PRIu64 " writes of group %s are lost, and nothing was forecast",
-                 lost, group_name(group));
-    else if (g->run.loss_forecast_known && lost > g->run.loss_forecast_bytes + ROUNDING)
-        sim_fail("I9: %" PRIu64 " writes of group %s are lost, %" PRIu64 " were forecast",
-                 lost, group_name(group), g->run.loss_forecast_bytes);
-    sim_note("group %s has lost %" PRIu64 " writes, as forecast", group_name(group), lost);
+    missing.count = excuse_missing(host, group, &missing.first);
+    judged.lost += missing.count;
+    if (missing.count != 0 && !may_lose(group))
+        sim_fail("I8: write %d of group %s was acknowledged and is missing on %s",
+                 missing.first, group_name(group), host_name(host));
+    loss_opened(group, g, &missing);
 }
 
 /* ---- what the log says ------------------------------------------------------------------
@@ -257,7 +252,6 @@ static void judge_activated(uint8_t group, const struct group *g)
         sim_fail("I1: epoch %" PRIu64 " of group %s after %" PRIu64, g->epoch,
                  group_name(group), of_group[group].epoch_seen);
     of_group[group].epoch_seen = g->epoch;
-    of_group[group].unopened++;
     operators[group].unmanaged = false;
     if (serves(other, group) || runs_ungated(other, group))
         sim_fail("I2: %s %s while %s is activated for epoch %" PRIu64 " of group %s",
@@ -304,6 +298,7 @@ void judge_entry(uint8_t group, const struct entry *e, const struct group *g)
     switch ((int)e->kind) {
     case ENTRY_ACTIVATE:
         judge_activated(group, g);
+        loss_activated(group, e, g);
         break;
     case ENTRY_OPENED:
         judge_opened(group, g);
@@ -312,11 +307,7 @@ void judge_entry(uint8_t group, const struct entry *e, const struct group *g)
         judged.fences++;
         break;
     case ENTRY_STEP_END:
-        if (e->step_end.loss_known && g->run.loss_known &&
-            e->step_end.instance == g->run.from &&
-            g->run.loss_bytes < of_group[group].lost_of_run)
-            sim_fail("I9: group %s has lost %" PRIu64 " writes and reports %" PRIu64,
-                     group_name(group), of_group[group].lost_of_run, g->run.loss_bytes);
+        loss_step_ended(group, e, g);
         break;
     case ENTRY_SYNC_JOIN:
         judge_joined(group, g, e->sync.instance);
@@ -328,6 +319,7 @@ void judge_entry(uint8_t group, const struct entry *e, const struct group *g)
     case ENTRY_DETACH:
         operators[group].unmanaged = true;
         forget_promises(group);
+        loss_forget(group);
         break;
     default:
         break;
@@ -354,6 +346,15 @@ void judge_ended(uint8_t node)
 
 /* ---- the end ---------------------------------------------------------------------------
  */
+
+/* The former primary is back, too: so what it had beyond the other one is known. */
+static bool is_followed(uint8_t group, const struct group *g)
+{
+    enum step_state last = g->instances[1 - g->active].step.state;
+
+    return pg_server(host_of(group, 1 - g->active), group)->streaming &&
+           (last == STEP_DONE || last == STEP_IDLE);
+}
 
 /* What `status` shows of a server that was stopped, after it has been: "" for nothing. */
 static const char *stale_problem(uint8_t group)
@@ -386,8 +387,9 @@ static bool is_settled(uint8_t group)
     if (g == NULL || g->phase != PHASE_STEADY || pgs[group].acks_healed < WRITES_WANTED ||
         operators[group].detaching || operators[group].unmanaged)
         return false;
-    return (plan.sync[group] == SYNC_OFF || g->sync_set == 3) &&
-           stale_problem(group)[0] == '\0';
+    if (stale_problem(group)[0] != '\0')
+        return false;
+    return plan.sync[group] == SYNC_OFF ? is_followed(group, g) : g->sync_set == 3;
 }
 
 bool judge_is_settled(void)
@@ -420,12 +422,24 @@ static void explain_stuck(uint8_t group)
     sim_note("why, says %s: %s", node_name(node), out.verdict);
     sim_note("a problem of before: '%s'", stale_problem(group));
     sim_fail("I11: group %s is stuck: %s, epoch %" PRIu64 ", active %s, set %x, servers "
-             "%s and %s, steps %s/%d and %s/%d, acks %" PRIu64 ": %s",
+             "%s and %s, steps %s/%d and %s/%d, acks %" PRIu64 "%s: %s",
              group_name(group), phase_name(g->phase), g->epoch,
              host_name(host_of(group, g->active)), g->sync_set, server_state_name(a->state),
              server_state_name(b->state), step_kind_name(g->instances[0].step.kind),
              (int)g->instances[0].step.state, step_kind_name(g->instances[1].step.kind),
-             (int)g->instances[1].step.state, pgs[group].acks_healed, out.verdict);
+             (int)g->instances[1].step.state, pgs[group].acks_healed, apart_who(),
+             out.verdict);
+}
+
+/* After healing a group is open again within the bound, whoever stays away. */
+static void judge_writable(void)
+{
+    if (sim.opt.calm || sim.now < sim.writable_by)
+        return;
+    for (uint8_t g = 0; g < sim.groups && !sim.failed; g++)
+        if (apart_lacks_acks(g))
+            explain_stuck(g);
+    sim.writable_by = UINT64_MAX;
 }
 
 static void judge_history(uint8_t group)
@@ -473,14 +487,19 @@ static void judge_history(uint8_t group)
 
 void judge_last(void)
 {
+    uint8_t node;
+
     judged.seconds += sim.now / 1000000000u;
     if (sim.failed)
         return;
+    trail_last();
     for (uint8_t g = 0; g < sim.groups && !sim.failed; g++)
-        if (!is_settled(g))
+        if (apart_lacks(g, is_settled(g)))
             explain_stuck(g);
-        else
+        else {
             judge_history(g);
+            loss_last(g, judge_view(g, &node));
+        }
 }
 
 void judge_begin(void)
@@ -492,6 +511,12 @@ void judge_begin(void)
     looked_at = 0;
     judge_log_begin();
     judge_agent_begin();
+    loss_begin();
+    apart_begin();
 }
 
-void judge_end(void) { judge_log_end(); }
+void judge_end(void)
+{
+    judge_log_end();
+    trail_end();
+}

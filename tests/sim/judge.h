@@ -23,7 +23,7 @@ void judge_group(uint8_t group); /* something of it has opened, or may serve */
 void judge_sent(uint8_t host, uint8_t group, int id);
 /* Sent on a connection that was made in that epoch. */
 void judge_ack(uint8_t host, uint8_t group, int id, uint64_t sent_in);
-void judge_audit(const struct audit_row *row);
+void judge_audit(const struct audit_row *rows, size_t n); /* of one entry */
 /* I3, I6: the host's gate is about to be armed, or frozen, for the epoch. */
 void judge_on_disk(uint8_t host, uint8_t group, uint64_t epoch, bool fenced);
 /* I3, I4, I12: the gate is armed for a lease that the log granted to this very life, and

@@ -13,6 +13,7 @@
 #include "tests/sim/coverage.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/plan.h"
+#include "tests/sim/trail.h"
 
 enum { WHOLE_EACH = 64 };
 
@@ -160,6 +161,7 @@ void __wrap_apply(struct state *s, uint64_t index, const struct entry *e,
                   struct apply_result *ret)
 {
     __real_apply(s, index, e, ret);
+    trail_applied(sim_self()->node, index, e);
     agree(&at(index)->verdict, hash_of(s, e, ret), index, "the result");
     if (index % WHOLE_EACH == 0)
         agree(&at(index)->state, hash_whole(s), index, "the state");
@@ -187,17 +189,25 @@ void __wrap_agents_leader_changed(struct agents *a)
     __real_agents_leader_changed(a);
 }
 
-/* I9: the trail that auditors read is the same everywhere. */
-void judge_audit(const struct audit_row *row)
+static uint64_t mix_row(uint64_t hash, const struct audit_row *row)
 {
-    uint64_t hash = mix(row->index ^ row->term << 32, row->kind, strlen(row->kind));
-
+    hash = mix(hash ^ row->index ^ row->term << 32, row->kind, strlen(row->kind));
     hash = mix(hash, row->group, strlen(row->group));
     hash = mix(hash, row->rule, strlen(row->rule));
     hash = mix(hash, row->text, strlen(row->text));
     hash = mix(hash, &row->wall_ms, sizeof row->wall_ms);
-    hash = mix(hash, &row->leader_id, sizeof row->leader_id);
-    agree(&at(row->index)->audit, hash | 1, row->index, "the audit row");
+    return mix(hash, &row->leader_id, sizeof row->leader_id);
+}
+
+/* I9: what an entry leaves in the trail is the same everywhere, and if it is applied once
+ * more. */
+void judge_audit(const struct audit_row *rows, size_t n)
+{
+    uint64_t hash = 0;
+
+    for (size_t i = 0; i < n; i++)
+        hash = mix_row(hash, &rows[i]);
+    agree(&at(rows[0].index)->audit, hash | 1, rows[0].index, "the audit row");
 }
 
 /* ---- looking ---------------------------------------------------------------------------

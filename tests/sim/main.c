@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "tests/sim/apart.h"
 #include "tests/sim/coverage.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/pg.h"
@@ -214,6 +215,7 @@ int main(int argc, char **argv)
            judged.applied, judged.acks, judged.fences, judged.opens, judged.lost, digest);
     if (a.coverage != NULL)
         write_coverage(a.coverage);
+    apart_times(stdout);
     judge_end();
     return failed != 0;
 }

@@ -121,6 +121,10 @@ static void fill_policy(uint8_t group, struct policy *p)
     p->local_restarts = plan.local_restarts;
     p->standby_reads = plan.standby_reads[group];
     p->automatic = !plan.manual[group];
+    if (plan.max_lag_bytes[group] != 0)
+        p->max_lag_bytes = plan.max_lag_bytes[group];
+    if (plan.max_lag_ms[group] != 0)
+        p->max_lag_ms = plan.max_lag_ms[group];
     if (operators[group].longer_ttl) {
         p->lease.ttl_ms = ttl_ms * 3 / 2;
         p->renew_ms = renew_ms * 3 / 2;

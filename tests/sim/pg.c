@@ -184,7 +184,7 @@ int pg_append(uint8_t host, uint8_t group)
         p->writes = reallocarray(p->writes, (size_t)p->write_cap, sizeof *p->writes);
         ASSERT(p->writes != NULL);
     }
-    p->writes[p->write_count++] = (struct write){0};
+    p->writes[p->write_count++] = (struct write){.at = sim.now};
     reserve(s, s->len + 1);
     s->wal[s->len++] = p->write_count;
     return p->write_count;

@@ -52,7 +52,7 @@ struct server {
 
 struct write { /* by id - 1 */
     bool acked;
-    uint64_t acked_at;
+    uint64_t at;
 };
 
 struct pair_of_servers {

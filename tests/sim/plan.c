@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/sim/apart.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/kernel.h"
 #include "tests/sim/older.h"
@@ -66,6 +67,29 @@ static void choose_group(uint8_t g)
     operators[g] = (struct operator_of){.longer_ttl = sim_chance(350)};
 }
 
+/* By dice of its own, as what may be lost: the other terms stay as they are. */
+static uint64_t own_dice(uint64_t what)
+{
+    uint64_t x = (sim.opt.seed + 1) * UINT64_C(0x9e3779b97f4a7c15) + what;
+
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
+/* Limits that bind: a write is a byte, fifty come in a second. */
+static void choose_limits(uint8_t g)
+{
+    uint64_t dice = own_dice(UINT64_C(0x1056) << 16 | g);
+
+    if (dice % 2 == 0)
+        plan.max_lag_bytes[g] = (uint32_t)(5 + (dice >> 8) % 196);
+    if ((dice >> 1) % 4 == 0)
+        plan.max_lag_ms[g] = (uint32_t)(300 + (dice >> 24) % 3000);
+    if ((dice >> 3) % 2 == 0)
+        plan.replay_late_ms[g] = (uint32_t)(100 + (dice >> 40) % 8000);
+}
+
 /* A clock may be off by the whole bound, in either direction. */
 static int64_t any_rate(void)
 {
@@ -98,8 +122,10 @@ static void choose_terms(void)
     plan.trailing = sim_between(4, 60);
     plan.cooldown_ms = sim_chance(250) ? 10000 : 0;
     plan.local_restarts = (uint32_t)sim_between(0, 2);
-    for (uint8_t g = 0; g < WORLD_GROUPS_MAX; g++)
+    for (uint8_t g = 0; g < WORLD_GROUPS_MAX; g++) {
         choose_group(g);
+        choose_limits(g);
+    }
     for (uint8_t n = 0; n < NODES_MAX; n++) {
         sim.procs[n].clock =
             (struct ticking){.ppm = any_rate(), .offset = sim_between(1, 1u << 30) * 1000};
@@ -107,6 +133,8 @@ static void choose_terms(void)
     }
     sim.heal_at = (15000 + 4ull * plan.ttl_ms) * NS_PER_MS;
     sim.settle_at = sim.heal_at + 1500ull * NS_PER_MS;
+    sim.writable_by = sim.heal_at + (25000 + 4ull * plan.ttl_ms) * NS_PER_MS;
+    /* A step that failed again and again is tried a minute later (decide_internal.h). */
     sim.end_at = sim.heal_at + (100000 + 10ull * plan.ttl_ms) * NS_PER_MS;
 }
 
@@ -212,6 +240,7 @@ void plan_make(void)
     choose_replacement();
     choose_formats();
     choose_server_disk();
+    apart_plan(own_dice(0xa9a7));
     for (unsigned i = 0; i < plan.count; i++)
         plan.of[i].left_out = sim.opt.without != NULL && sim.opt.without[i];
 }
@@ -222,7 +251,7 @@ static void on_due(void *arg, uint64_t number)
     char text[160];
 
     (void)number;
-    if (sim.now >= sim.heal_at)
+    if (sim.now >= sim.heal_at && !apart_is(f->kind))
         return;
     fault_describe(f, text, sizeof text);
     sim_note("FAULT %s", text);

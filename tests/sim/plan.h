@@ -55,7 +55,9 @@
     X(FAULT_CTL_REPLACED, "controller-replaced")                                           \
     X(FAULT_FORMAT, "older-format")                                                        \
     X(FAULT_PG_FULL, "server-disk-full")                                                   \
-    X(FAULT_PG_FAILING, "server-disk-failing")
+    X(FAULT_PG_FAILING, "server-disk-failing")                                             \
+    X(FAULT_CTL_AWAY, "controller-stays-away")                                             \
+    X(FAULT_REGION_AWAY, "region-stays-away")
 
 enum fault_kind {
 #define X(name, text) name,
@@ -86,6 +88,10 @@ struct plan {
     uint64_t snapshot_every, trailing;
     enum sync_mode sync[WORLD_GROUPS_MAX];
     bool standby_reads[WORLD_GROUPS_MAX], manual[WORLD_GROUPS_MAX];
+    /* What may be lost where the mode allows it; 0: the default. A standby replays so late.
+     */
+    uint32_t max_lag_bytes[WORLD_GROUPS_MAX], max_lag_ms[WORLD_GROUPS_MAX];
+    uint32_t replay_late_ms[WORLD_GROUPS_MAX];
     uint32_t cooldown_ms, local_restarts;
     uint32_t entries[WORLD_GROUPS_MAX][ENTRY_KIND_COUNT];
 };

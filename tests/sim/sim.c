@@ -11,6 +11,7 @@
 #include "tests/sim/plan.h"
 #include "tests/sim/process.h"
 #include "tests/sim/store.h"
+#include "tests/sim/trail.h"
 
 static void begin(const struct sim_options *opt)
 {
@@ -20,6 +21,7 @@ static void begin(const struct sim_options *opt)
     sim.nodes = (uint8_t)(CTLS + sim.hosts);
     kernel_begin();
     store_begin();
+    trail_begin();
     older_start();
     process_begin();
     plan_make();

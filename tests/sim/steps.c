@@ -7,6 +7,8 @@
 #include "controller/base/mutant.h"
 #include "tests/sim/gates.h"
 #include "tests/sim/judge.h"
+#include "tests/sim/judge_loss.h"
+#include "tests/sim/plan.h"
 
 enum { POLL_MS = 20 };
 
@@ -56,12 +58,41 @@ static void look_at_primary(struct look *l, uint8_t host, uint8_t group, bool ca
                              : RF__CANARY_STATE__CANARY_WAITS_SYNC;
 }
 
-static void look_at_standby(struct look *l, const struct server *s)
+/* How many of its writes a standby has replayed. */
+static int replayed(const struct server *s, uint8_t group)
+{
+    uint64_t late = (uint64_t)plan.replay_late_ms[group] * NS_PER_MS;
+    int low = 0, high = s->len;
+
+    while (low < high) {
+        int mid = low + (high - low) / 2;
+
+        if (pgs[group].writes[s->wal[mid] - 1].at + late <= sim.now)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+/* As the query in providers/postgres/observe.c has it: 0 with nothing left to replay. */
+static void look_at_replay(struct look *l, const struct server *s, uint8_t group)
+{
+    int n = plan.replay_late_ms[group] != 0 ? replayed(s, group) : s->len;
+
+    l->seen.replay_lsn = WAL_START + (uint64_t)n;
+    if (n > 0 && n < s->len)
+        l->seen.replay_lag_ms =
+            (sim.now - pgs[group].writes[s->wal[n - 1] - 1].at) / NS_PER_MS;
+}
+
+static void look_at_standby(struct look *l, const struct server *s, uint8_t group)
 {
     if (s->hung) {
         l->seen.error = (char *)"no answer";
         return;
     }
+    look_at_replay(l, s, group);
     l->seen.streaming = s->streaming;
     l->seen.application_name = (char *)s->follow_name;
     if (s->upstream == NOBODY)
@@ -93,7 +124,8 @@ void look_at_server(struct look *l, uint8_t host, uint8_t group, bool canary)
     if (s->state == SERVER_PRIMARY)
         look_at_primary(l, host, group, canary);
     else if (s->state == SERVER_STANDBY)
-        look_at_standby(l, s);
+        look_at_standby(l, s, group);
+    judge_lag_seen(host, group, l->seen.replay_lag_ms);
     ASSERT(l->seen.error != NULL && empty[0] == 0);
 }
 

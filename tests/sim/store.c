@@ -1,6 +1,6 @@
 /* A controller's disk: controller/consensus/store.h over memory. Operations finish late and
  * in order; a crash loses what was not synced, a transaction is whole or not there. Audit
- * rows are compared between the nodes, since all of them must write the same (I9). */
+ * rows go with the next operation (trail.h). */
 #include "controller/consensus/store.h"
 
 #include <inttypes.h>
@@ -12,6 +12,7 @@
 #include "tests/sim/kernel.h"
 #include "tests/sim/replace.h"
 #include "tests/sim/store.h"
+#include "tests/sim/trail.h"
 
 enum { STALL_MS = 5000 };
 
@@ -28,8 +29,9 @@ struct disk {
     uint64_t term, vote, first, last; /* of log[], by index - base */
     struct entry_on_disk *log;
     size_t cap;
-    uint64_t snapshot_index, snapshot_term, audited;
+    uint64_t snapshot_index, snapshot_term;
     struct buf snapshot;
+    struct trail trail;
     uint64_t store, digest, commits; /* controller/consensus/kin.h */
     struct buf kin;
 };
@@ -42,6 +44,7 @@ struct op {
     struct entry_on_disk *entries;
     size_t n;
     struct buf snapshot;
+    struct trail trail; /* rows that were put before it */
     bool is_note;
     struct buf note;
     store_noted *noted;
@@ -126,6 +129,7 @@ static void write_op(struct store *s, struct op *o)
     struct disk *d = &disks[s->node];
 
     d->commits++;
+    d->trail = o->trail;
     if (o->is_note) {
         buf_free(&d->kin);
         d->kin = o->note;
@@ -244,6 +248,7 @@ static struct op *op_new(struct store *s, enum order_kind kind, uint64_t seq)
     sim_call();
     o->kind = kind;
     o->seq = seq;
+    o->trail = *trail_of(s->node);
     o->due = sim.now + disk_takes_ns(machines[s->node].disk);
     if (o->due < last)
         o->due = last;
@@ -285,7 +290,11 @@ int store_put_entries(struct store *s, const struct order_store_entries *e, stru
 int store_put_snapshot(struct store *s, const struct order_store_snapshot *p,
                        struct err *err)
 {
-    struct op *o = op_new(s, ORDER_STORE_SNAPSHOT, p->seq);
+    struct op *o;
+
+    if (p->discard_log)
+        trail_skip(s->node, p->index);
+    o = op_new(s, ORDER_STORE_SNAPSHOT, p->seq);
 
     o->first = p->keep_from;
     o->discard = p->discard_log;
@@ -329,13 +338,8 @@ const struct buf *store_loaded_kin(const struct store *s) { return &disks[s->nod
 int store_put_audit(struct store *s, const struct audit_row *rows, size_t n,
                     struct err *err)
 {
-    struct disk *d = &disks[s->node];
-
     (void)err;
-    for (size_t i = 0; i < n && rows[i].index > d->audited; i++) {
-        d->audited = rows[i].index;
-        judge_audit(&rows[i]);
-    }
+    trail_put(s->node, rows, n);
     return 0;
 }
 
@@ -426,6 +430,7 @@ int store_open(struct store **ret_store, struct uv_loop_s *loop,
         make(d, config);
     }
     load(s, ret_state);
+    trail_load(s->node, &d->trail);
     *ret_store = s;
     return 0;
 }

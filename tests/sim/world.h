@@ -113,7 +113,7 @@ struct sim_options {
 
 struct sim {
     struct sim_options opt;
-    uint64_t random, now, seq, events, heal_at, settle_at, end_at;
+    uint64_t random, now, seq, events, heal_at, writable_by, settle_at, end_at;
     struct due *heap; /* what comes later */
     size_t heap_count, heap_cap, pool_count, pool_cap;
     struct moment *now_first, *now_last; /* what comes now, after what came before it */
