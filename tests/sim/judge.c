@@ -10,6 +10,7 @@
 #include "tests/sim/gates.h"
 #include "tests/sim/judge_lease.h"
 #include "tests/sim/judge_log.h"
+#include "tests/sim/judge_steps.h"
 #include "tests/sim/net.h"
 #include "tests/sim/pg.h"
 #include "tests/sim/plan.h"
@@ -469,6 +470,7 @@ void judge_begin(void)
     looked_at = 0;
     judge_log_begin();
     judge_lease_begin();
+    judge_steps_begin();
 }
 
 void judge_end(void) { judge_log_end(); }

@@ -13,6 +13,7 @@
 #include "tests/sim/coverage.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/judge_lease.h"
+#include "tests/sim/judge_steps.h"
 #include "tests/sim/plan.h"
 
 enum { WHOLE_EACH = 64 };
@@ -145,6 +146,7 @@ static void first_time(const struct state *s, const struct entry *e,
         return;
     coverage_note(e, group);
     judge_lease_entry(group, s->applied, e, g);
+    judge_steps_entry(group, s->applied, e, g);
     if (g != NULL) {
         judge_terms(group, g);
         judge_entry(group, e, g);
