@@ -5,6 +5,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "controller/base/starting.h"
 #include "controller/consensus/store_db.h"
 
 #define ADVICE                                                                             \
@@ -41,14 +42,19 @@ static int get_meta(struct db *db, const char *key, char *ret, size_t size, stru
 {
     sqlite3_stmt *s = NULL;
     int code, status = 0;
+    const void *value;
+    size_t len;
 
     if (db_prepare(db, "SELECT value FROM meta WHERE key = ?1", &s, err) != 0)
         return err->code;
     sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
     code = sqlite3_step(s);
-    if (code == SQLITE_ROW && (size_t)sqlite3_column_bytes(s, 0) < size) {
-        memcpy(ret, sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0));
-        ret[sqlite3_column_bytes(s, 0)] = '\0';
+    value = sqlite3_column_blob(s, 0); /* NULL where there is nothing in it */
+    len = (size_t)sqlite3_column_bytes(s, 0);
+    if (code == SQLITE_ROW && len < size) {
+        if (len != 0)
+            memcpy(ret, value, len);
+        ret[len] = '\0';
     } else if (code == SQLITE_DONE) {
         status = 1;
     } else {
@@ -187,7 +193,10 @@ int db_identify(struct db *db, const struct store_config *c, struct err *err)
 {
     char format[24] = "";
     uint64_t commits = 0;
-    int status = get_meta(db, "format", format, sizeof format, err);
+    int status;
+
+    starting_at("read %s/raft.db (with raft.db-wal) and %s/mark", db->dir, db->dir);
+    status = get_meta(db, "format", format, sizeof format, err);
 
     if (status < 0)
         return status;
@@ -484,6 +493,7 @@ int db_check_head(struct db *db, struct err *err)
 int db_load(struct db *db, struct driver_state *ret, struct db_loaded *loaded,
             struct err *err)
 {
+    starting_at("read and check the log in %s/raft.db (with raft.db-wal)", db->dir);
     *ret = (struct driver_state){0};
     if (check_condemned(db, err) != 0 || load_note(db, "kin", &loaded->kin, err) != 0 ||
         load_vote(db, ret, err) != 0 || load_tail(db, err) != 0 ||
@@ -495,6 +505,7 @@ int db_load(struct db *db, struct driver_state *ret, struct db_loaded *loaded,
     ret->first_index = db->tail.first;
     ret->entries = loaded->entries;
     ret->n_entries = loaded->n_entries;
+    starting_at("check the audit trail in %s/raft.db (with raft.db-wal)", db->dir);
     return db_load_audit(db, err);
 }
 
