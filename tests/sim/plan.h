@@ -51,7 +51,8 @@
     X(FAULT_SHORTER_TTL, "shorter-ttl-holder-alone")                                       \
     X(FAULT_REBORN, "answers-held-agent-reborn")                                           \
     X(FAULT_LATE_ORDER, "late-order-after-switchover")                                     \
-    X(FAULT_CTL_REPLACED, "controller-replaced") /* chosen apart */
+    X(FAULT_CTL_REPLACED, "controller-replaced") /* chosen apart */                        \
+    X(FAULT_CTL_ALONE, "controller-alone")       /* only where one is away at a time */
 
 enum fault_kind {
 #define X(name, text) name,
@@ -88,6 +89,8 @@ extern struct plan plan;
 
 void plan_make(void);
 void plan_start(void);
+/* One way, so that the round trip is what the TTL rule (fencing/rules/lease.h) allows. */
+uint32_t plan_latency_us(void);
 /* An entry of the group has been committed and accepted, for the first time. */
 void plan_note_entry(uint8_t group, enum entry_kind kind);
 const char *fault_name(enum fault_kind kind);
