@@ -11,6 +11,7 @@
 #include "tests/sim/judge_calm.h"
 #include "tests/sim/judge_lease.h"
 #include "tests/sim/judge_log.h"
+#include "tests/sim/judge_raft.h"
 #include "tests/sim/judge_steps.h"
 #include "tests/sim/net.h"
 #include "tests/sim/pg.h"
@@ -461,10 +462,12 @@ void judge_begin(void)
     judge_log_begin();
     judge_calm_begin();
     judge_lease_begin();
+    judge_raft_begin();
     judge_steps_begin();
 }
 
 void judge_end(void)
 {
     judge_log_end();
+    judge_raft_end();
 }
