@@ -440,6 +440,9 @@ static void begin_process(const struct fault *f)
     case FAULT_UPGRADE:
         downgrade(f);
         break;
+    case FAULT_NEWER:
+        newer_until[f->a % sim.nodes] = end_of(f);
+        break;
     case FAULT_DISK_SLOW:
         spoil_disk(f, DISK_SLOW);
         break;

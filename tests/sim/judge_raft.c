@@ -6,7 +6,9 @@
 
 #include "controller/base/assert.h"
 #include "proto/entry_codec.h"
+#include "proto/frame.h"
 #include "tests/sim/judge.h"
+#include "tests/sim/older.h"
 
 /* Of each index, as the first node had it; 0: nobody has applied it yet. */
 static struct place {
@@ -98,6 +100,23 @@ void judge_read(const struct entry *e)
         sim_fail("I10: entry %" PRIu64 " (%s) is acted on by %s, which has not read all of "
                  "it",
                  o->index, entry_kind_name(e->kind), node_name(sim_self()->node));
+}
+
+int __real_frame_decode(const uint8_t *data, size_t len, Rf__Frame **ret_frame,
+                        struct err *err);
+int __wrap_frame_decode(const uint8_t *data, size_t len, Rf__Frame **ret_frame,
+                        struct err *err);
+
+/* I10: whoever takes up a frame knows all that is in it. */
+int __wrap_frame_decode(const uint8_t *data, size_t len, Rf__Frame **ret_frame,
+                        struct err *err)
+{
+    int status = __real_frame_decode(data, len, ret_frame, err);
+
+    if (status == 0 && is_newer(data, len) && sim_self() != NULL)
+        sim_fail("I10: %s acts on a frame with a field that it does not know",
+                 node_name(sim_self()->node));
+    return status;
 }
 
 /* I7: what earlier leaders decided is known to the next one before it decides. */

@@ -15,14 +15,18 @@ static struct known_step {
     bool ended;   /* its outcome is in the log */
     bool done;    /* some worker has done it */
     bool at_work; /* some worker is at it */
+    bool tried;   /* some worker has begun it, last of this life of the agent's process: */
+    uint32_t life;
     bool dropped; /* its run was aborted, or its group let go: nobody waits for it */
 } steps[WORLD_GROUPS_MAX][2][STEPS_KEPT];
 static unsigned begun[WORLD_GROUPS_MAX][2];
+static uint64_t newest[WORLD_GROUPS_MAX][2]; /* that a worker has begun */
 
 void judge_steps_begin(void)
 {
     memset(steps, 0, sizeof steps);
     memset(begun, 0, sizeof begun);
+    memset(newest, 0, sizeof newest);
 }
 
 static const char *name_of(uint8_t group, uint8_t instance)
@@ -114,6 +118,7 @@ static uint8_t instance_on(uint8_t host, uint8_t group)
 void judge_step_begins(uint8_t host, uint8_t group, const Rf__StepRequest *rq)
 {
     uint8_t k = instance_on(host, group);
+    uint32_t life = sim.procs[CTLS + host].life;
     struct known_step *s = find(group, k, rq->step);
 
     if (rq->step == 0 && rq->kind == RF__STEP_KIND__STEP_STOP)
@@ -125,10 +130,19 @@ void judge_step_begins(uint8_t host, uint8_t group, const Rf__StepRequest *rq)
                  rq->epoch, group_name(group));
         return;
     }
-    if (s->ended)
+    /* A process that was started again knows which step was its last, not how it ended: a
+     * copy of that order makes it look and do once more what is missing. */
+    if (rq->step < newest[group][k])
+        sim_fail("I6: %s begins step %" PRIu64 " (%s) of group %s after step %" PRIu64,
+                 name_of(group, k), s->id, step_kind_name(s->kind), group_name(group),
+                 newest[group][k]);
+    else if (s->ended && s->tried && s->life == life)
         sim_fail("I5, I6: %s begins step %" PRIu64 " (%s) of group %s, whose outcome is in "
                  "the log",
                  name_of(group, k), s->id, step_kind_name(s->kind), group_name(group));
+    newest[group][k] = s->id;
+    s->tried = true;
+    s->life = life;
     s->at_work = true;
 }
 

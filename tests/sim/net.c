@@ -190,7 +190,8 @@ static struct frame *frame_of(struct conn *c, unsigned side, const void *data, s
     struct older_bytes bytes;
     struct frame *f;
 
-    if (!older_codec(conn_node(c, side), data, len, &bytes))
+    if (!older_codec(conn_node(c, side), data, len, &bytes) &&
+        !newer_codec(conn_node(c, side), data, len, &bytes))
         return frame_new(c, side, data, len);
     f = frame_new(c, side, bytes.data, bytes.len);
     free(bytes.data);

@@ -150,6 +150,20 @@ static void choose_replacement(void)
                                            .lasts = (50 + (dice >> 36) % 5000) * NS_PER_MS};
 }
 
+/* I10: likewise. */
+static void choose_newer(void)
+{
+    uint64_t dice = (sim.opt.seed + 7) * UINT64_C(2862933555777941757);
+    uint64_t ms = sim.heal_at / NS_PER_MS - FIRST_MS - 1000;
+
+    if ((dice >> 60) % 4 != 0 || plan.count == 0 || plan.count == FAULTS_MAX)
+        return;
+    plan.of[plan.count++] = (struct fault){.kind = FAULT_NEWER,
+                                           .a = (uint8_t)(dice >> 52),
+                                           .at = (FIRST_MS + (dice >> 20) % ms) * NS_PER_MS,
+                                           .lasts = (50 + (dice >> 36) % 3000) * NS_PER_MS};
+}
+
 /* I7: one controller at a time is killed, stands still or is alone, mostly the leader; the
  * next one when this one is back and has caught up. Nothing else is wrong. */
 static void choose_absences(void)
@@ -188,6 +202,7 @@ void plan_make(void)
     for (unsigned i = 0; i < plan.count; i++)
         choose_fault(&plan.of[i]);
     choose_replacement();
+    choose_newer();
     if (sim.opt.one_away)
         choose_absences();
     for (unsigned i = 0; i < plan.count; i++)

@@ -52,7 +52,8 @@
     X(FAULT_REBORN, "answers-held-agent-reborn")                                           \
     X(FAULT_LATE_ORDER, "late-order-after-switchover")                                     \
     X(FAULT_CTL_REPLACED, "controller-replaced") /* chosen apart */                        \
-    X(FAULT_CTL_ALONE, "controller-alone")       /* only where one is away at a time */
+    X(FAULT_CTL_ALONE, "controller-alone")       /* only where one is away at a time */    \
+    X(FAULT_NEWER, "newer-version")              /* chosen apart */
 
 enum fault_kind {
 #define X(name, text) name,

@@ -21,6 +21,7 @@ static void begin(const struct sim_options *opt)
     kernel_begin();
     store_begin();
     memset(older, 0, sizeof older);
+    memset(newer_until, 0, sizeof newer_until);
     process_begin();
     plan_make();
     net_begin();
