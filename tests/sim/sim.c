@@ -20,7 +20,7 @@ static void begin(const struct sim_options *opt)
     sim.nodes = (uint8_t)(CTLS + sim.hosts);
     kernel_begin();
     store_begin();
-    memset(older, 0, sizeof older);
+    older_start();
     memset(newer_until, 0, sizeof newer_until);
     process_begin();
     plan_make();
