@@ -420,6 +420,9 @@ static void begin_outside(const struct fault *f)
     case FAULT_LINK_SLOW:
         slow_link(f);
         break;
+    case FAULT_NEWER:
+        newer_until[f->a % sim.nodes] = end_of(f);
+        break;
     case FAULT_ECHO:
         echo(f);
         break;
@@ -490,9 +493,6 @@ static void begin_process(const struct fault *f)
         break;
     case FAULT_UPGRADE:
         downgrade(f);
-        break;
-    case FAULT_NEWER:
-        newer_until[f->a % sim.nodes] = end_of(f);
         break;
     case FAULT_FORMAT:
         upgrade_all(f);
