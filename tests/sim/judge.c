@@ -9,15 +9,25 @@
 #include "tests/sim/apart.h"
 #include "tests/sim/coverage.h"
 #include "tests/sim/gates.h"
+#include "tests/sim/judge_calm.h"
+#include "tests/sim/judge_lease.h"
 #include "tests/sim/judge_log.h"
 #include "tests/sim/judge_loss.h"
+#include "tests/sim/judge_raft.h"
+#include "tests/sim/judge_steps.h"
 #include "tests/sim/net.h"
 #include "tests/sim/pg.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/replace.h"
 #include "tests/sim/trail.h"
 
-enum { WRITES_WANTED = 3, SETTLE_MS = 1000, CHANGES_MAX = 128, LOOK_EACH_MS = 50 };
+enum {
+    WRITES_WANTED = 3,
+    SETTLE_MS = 1000,
+    CHANGES_MAX = 128,
+    LOOK_EACH_MS = 50,
+    LOOK_CLOSE_MS = 5
+};
 
 /* The group went from one instance to another. */
 struct change {
@@ -28,7 +38,6 @@ struct change {
 static struct {
     uint64_t epoch_acked, epoch_seen; /* highest */
     uint8_t active;                   /* host; NOBODY: none yet */
-    bool was_open;                    /* in the calm world */
     unsigned changes;
     struct change change[CHANGES_MAX];
 } of_group[WORLD_GROUPS_MAX];
@@ -80,19 +89,6 @@ void judge_follows(uint8_t host, uint8_t group)
                  host_name(host), group_name(group));
 }
 
-/* I7: with nothing wrong no lease runs out, however many groups are new on its host. */
-static void judge_calm(void)
-{
-    for (uint8_t g = 0; g < sim.groups; g++) {
-        bool open = of_group[g].active != NOBODY && gate_is_open(of_group[g].active, g);
-
-        if (of_group[g].was_open && !open)
-            sim_fail("I7: the gate of group %s on %s has closed, and nothing was wrong",
-                     group_name(g), host_name(of_group[g].active));
-        of_group[g].was_open = open;
-    }
-}
-
 static void judge_writable(void);
 
 void judge_step(void)
@@ -106,9 +102,11 @@ void judge_step(void)
     }
     if (sim.noisy || sim.now < looked_at)
         return;
-    looked_at = sim.now + (uint64_t)LOOK_EACH_MS * NS_PER_MS;
+    looked_at =
+        sim.now + (uint64_t)(sim.opt.one_away ? LOOK_CLOSE_MS : LOOK_EACH_MS) * NS_PER_MS;
     if (sim.opt.calm)
-        judge_calm();
+        for (uint8_t g = 0; g < sim.groups; g++)
+            judge_calm(g, of_group[g].active);
     settled = judge_is_settled();
     judge_writable();
     if (apart_goes_on())
@@ -166,6 +164,7 @@ void judge_ack(uint8_t host, uint8_t group, int id, uint64_t sent_in)
         sim_fail("I3: a connection of epoch %" PRIu64
                  " of group %s lives in epoch %" PRIu64,
                  sent_in, group_name(group), epoch);
+    judge_members_have(host, group, id, epoch);
     of_group[group].epoch_acked = epoch;
     p->writes[id - 1].acked = true;
     p->acks++;
@@ -510,7 +509,10 @@ void judge_begin(void)
         of_group[g].active = NOBODY;
     looked_at = 0;
     judge_log_begin();
-    judge_agent_begin();
+    judge_calm_begin();
+    judge_lease_begin();
+    judge_raft_begin();
+    judge_steps_begin();
     loss_begin();
     apart_begin();
 }
@@ -519,4 +521,5 @@ void judge_end(void)
 {
     judge_log_end();
     trail_end();
+    judge_raft_end();
 }

@@ -1,6 +1,7 @@
 #include "tests/sim/judge_log.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,11 @@
 #include "proto/snapshot_codec.h"
 #include "tests/sim/coverage.h"
 #include "tests/sim/judge.h"
+#include "tests/sim/judge_lease.h"
+#include "tests/sim/judge_raft.h"
+#include "tests/sim/judge_steps.h"
 #include "tests/sim/plan.h"
+#include "tests/shadow/apply_shadow.h"
 #include "tests/sim/trail.h"
 
 enum { WHOLE_EACH = 64 };
@@ -24,6 +29,7 @@ static struct agreed {
 static size_t agreed_cap;
 static uint64_t highest;
 static char last_error[300];
+static struct shadow shadow;
 
 static uint64_t mix(uint64_t hash, const void *data, size_t len)
 {
@@ -126,7 +132,7 @@ static void note_grants(const struct entry *e, const struct apply_result *r)
         uint8_t group = group_number(item->group);
 
         if (r->verdicts[k] == ACCEPTED && group != NOBODY)
-            judge_granted(group, item->instance, &item->incarnation);
+            judge_granted(group, item);
     }
 }
 
@@ -144,11 +150,24 @@ static void first_time(const struct state *s, const struct entry *e,
     if (r->refusal != ACCEPTED || e->kind == ENTRY_RENEW || group == NOBODY)
         return;
     coverage_note(e, group);
+    judge_lease_entry(group, s->applied, e, g);
+    judge_steps_entry(group, s->applied, e, g);
     if (g != NULL) {
         judge_terms(group, g);
         judge_entry(group, e, g);
     }
     plan_note_entry(group, e->kind);
+}
+
+void shadow_broken(const char *claim, const char *fmt, ...)
+{
+    char text[256];
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    sim_fail("%s (by the books of tests/shadow: %s)", text, claim);
 }
 
 void __real_apply(struct state *s, uint64_t index, const struct entry *e,
@@ -160,6 +179,15 @@ void __wrap_apply(struct state *s, uint64_t index, const struct entry *e,
 void __wrap_apply(struct state *s, uint64_t index, const struct entry *e,
                   struct apply_result *ret)
 {
+    static struct group kept;
+    const struct group *before = NULL;
+
+    if (index > highest && e->kind != ENTRY_RENEW)
+        before = state_group_const(s, e->group);
+    if (before != NULL) {
+        kept = *before;
+        before = &kept;
+    }
     __real_apply(s, index, e, ret);
     trail_applied(sim_self()->node, index, e);
     agree(&at(index)->verdict, hash_of(s, e, ret), index, "the result");
@@ -168,6 +196,8 @@ void __wrap_apply(struct state *s, uint64_t index, const struct entry *e,
     if (index <= highest)
         return;
     highest = index;
+    judge_read(e);
+    shadow_follow(&shadow, before, s, e, ret);
     first_time(s, e, ret);
 }
 
@@ -185,6 +215,7 @@ void __wrap_agents_leader_changed(struct agents *a)
         node_status(d->node, &st);
         if (st.role == ROLE_LEADER)
             agree(&at(st.term)->leader, node + 1u, st.term, "the leader of the term");
+        judge_barrier(node, &st);
     }
     __real_agents_leader_changed(a);
 }
@@ -260,6 +291,7 @@ void judge_log_begin(void)
     if (agreed_cap > 0)
         memset(agreed, 0, agreed_cap * sizeof *agreed);
     highest = 0;
+    shadow.count = 0;
     last_error[0] = 0;
 }
 

@@ -15,7 +15,7 @@
 
 static const char usage[] =
     "sim --seed N | --seeds A-B [--groups N] [--trace]... [--minimise] [--history FILE]\n"
-    "    [--coverage FILE] [--mutant NAME] [--calm]\n"
+    "    [--coverage FILE] [--mutant NAME] [--calm] [--one-away]\n"
     "\n"
     "  --seed N         play one seed; the same seed is the same history, byte for byte\n"
     "  --seeds A-B      play these, and say how it went\n"
@@ -25,6 +25,8 @@ static const char usage[] =
     "  --history FILE   write what the clients saw (chaos/history.h)\n"
     "  --coverage FILE  write how often each row fired under each kind of fault\n"
     "  --calm           without faults, half of the groups later: no open gate may close\n"
+    "  --one-away       the same, but one controller at a time is killed, stopped or "
+    "alone\n"
     "  --mutant NAME    in sim_mutants: with this planted bug, until a seed fails\n"
     "\n"
     "The exit status is 1 if a seed failed, 2 if the arguments are wrong.\n";
@@ -73,6 +75,8 @@ static bool read_arguments(int argc, char **argv, struct arguments *a)
             a->minimise = true;
         else if (strcmp(argv[i], "--calm") == 0)
             a->opt.calm = true;
+        else if (strcmp(argv[i], "--one-away") == 0)
+            a->opt.calm = a->opt.one_away = true;
         else if (i + 1 == argc || !read_value(argv[i], argv[i + 1], a))
             return false;
         else

@@ -1,7 +1,9 @@
 #include "tests/sim/older.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "controller/base/assert.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
 #include "proto/entry_codec.h"
@@ -11,6 +13,7 @@
 enum { NEWEST = ENTRY_FORMAT_MAX + 1 };
 
 enum older older[NODES_MAX];
+uint64_t newer_until[NODES_MAX];
 
 void older_start(void) { memset(older, 0, sizeof older); }
 
@@ -112,6 +115,27 @@ bool older_codec(uint8_t node, const uint8_t *data, size_t len, struct older_byt
     }
     *ret = (struct older_bytes){out.data, out.len};
     return true;
+}
+
+/* Field 500 of a frame, a text. */
+static const uint8_t newer_field[] = {0xa2, 0x1f, 5, 'n', 'e', 'w', 'e', 'r'};
+
+bool newer_codec(uint8_t node, const uint8_t *data, size_t len, struct older_bytes *ret)
+{
+    if (sim.now >= newer_until[node] || !sim_chance(125))
+        return false;
+    ret->len = len + sizeof newer_field;
+    ret->data = malloc(ret->len);
+    ASSERT(ret->data != NULL);
+    memcpy(ret->data, data, len);
+    memcpy(ret->data + len, newer_field, sizeof newer_field);
+    return true;
+}
+
+bool is_newer(const uint8_t *data, size_t len)
+{
+    return len > sizeof newer_field &&
+           memcmp(data + len - sizeof newer_field, newer_field, sizeof newer_field) == 0;
 }
 
 /* ---- what they know of the log ----------------------------------------------------------

@@ -9,7 +9,7 @@
 #include "tests/sim/kernel.h"
 #include "tests/sim/older.h"
 
-enum { FIRST_MS = 500 };
+enum { FIRST_MS = 500, ABSENCES = 8 };
 
 struct plan plan;
 
@@ -138,6 +138,14 @@ static void choose_terms(void)
     sim.end_at = sim.heal_at + (100000 + 10ull * plan.ttl_ms) * NS_PER_MS;
 }
 
+/* The network adds up to a half and 200 us to it (delay_ns()). */
+uint32_t plan_latency_us(void)
+{
+    uint32_t spare_ms = plan.ttl_ms - 2 * plan.renew_ms - 2 * plan.election_ms;
+
+    return (spare_ms * 1000 / 12 - 200) * 2 / 3;
+}
+
 /* ---- the schedule ----------------------------------------------------------------------
  */
 
@@ -226,6 +234,46 @@ static void choose_server_disk(void)
                        .lasts = (100 + (dice >> 33) % 6000) * NS_PER_MS};
 }
 
+/* I10: in another fourth of them. */
+static void choose_newer(void)
+{
+    uint64_t dice = (sim.opt.seed + 7) * UINT64_C(2862933555777941757);
+    uint64_t ms = sim.heal_at / NS_PER_MS - FIRST_MS - 1000;
+
+    if ((dice >> 60) % 4 != 0 || plan.count == 0 || plan.count == FAULTS_MAX)
+        return;
+    plan.of[plan.count++] = (struct fault){.kind = FAULT_NEWER,
+                                           .a = (uint8_t)(dice >> 52),
+                                           .at = (FIRST_MS + (dice >> 20) % ms) * NS_PER_MS,
+                                           .lasts = (50 + (dice >> 36) % 3000) * NS_PER_MS};
+}
+
+/* I7: one controller at a time is killed, stands still or is alone, mostly the leader; the
+ * next one when this one is back and has caught up. Nothing else is wrong. */
+static void choose_absences(void)
+{
+    static const enum fault_kind kinds[] = {FAULT_CTL_KILLED, FAULT_CTL_STOPPED,
+                                            FAULT_CTL_ALONE};
+    uint64_t at = FIRST_MS + 4000 + 4ull * plan.ttl_ms;
+
+    for (plan.count = 0; plan.count < ABSENCES; plan.count++) {
+        uint64_t ms =
+            sim_chance(500) ? sim_between(50, plan.ttl_ms) : sim_between(50, 6000);
+
+        plan.of[plan.count] =
+            (struct fault){.kind = kinds[sim_between(0, ARRAY_LEN(kinds) - 1)],
+                           .a = (uint8_t)sim_between(0, CTLS - 1),
+                           .number = sim_between(0, 3), /* 0: whoever `a` is */
+                           .at = at * NS_PER_MS,
+                           .lasts = ms * NS_PER_MS};
+        at += ms + sim_between(2000, 3000) + 4ull * plan.election_ms;
+    }
+    sim.heal_at = at * NS_PER_MS;
+    sim.settle_at = sim.heal_at + 1500ull * NS_PER_MS;
+    sim.end_at = sim.heal_at + (100000 + 10ull * plan.ttl_ms) * NS_PER_MS;
+    sim.noisy = false;
+}
+
 void plan_make(void)
 {
     memset(&plan, 0, sizeof plan);
@@ -240,7 +288,11 @@ void plan_make(void)
     choose_replacement();
     choose_formats();
     choose_server_disk();
-    apart_plan(own_dice(0xa9a7));
+    choose_newer();
+    if (sim.opt.one_away)
+        choose_absences();
+    else
+        apart_plan(own_dice(0xa9a7));
     for (unsigned i = 0; i < plan.count; i++)
         plan.of[i].left_out = sim.opt.without != NULL && sim.opt.without[i];
 }

@@ -57,7 +57,9 @@
     X(FAULT_PG_FULL, "server-disk-full")                                                   \
     X(FAULT_PG_FAILING, "server-disk-failing")                                             \
     X(FAULT_CTL_AWAY, "controller-stays-away")                                             \
-    X(FAULT_REGION_AWAY, "region-stays-away")
+    X(FAULT_REGION_AWAY, "region-stays-away")                                              \
+    X(FAULT_NEWER, "newer-version")                                                        \
+    X(FAULT_CTL_ALONE, "controller-alone") /* only where one is away at a time */
 
 enum fault_kind {
 #define X(name, text) name,
@@ -100,6 +102,8 @@ extern struct plan plan;
 
 void plan_make(void);
 void plan_start(void);
+/* One way, so that the round trip is what the TTL rule (fencing/rules/lease.h) allows. */
+uint32_t plan_latency_us(void);
 /* An entry of the group has been committed and accepted, for the first time. */
 void plan_note_entry(uint8_t group, enum entry_kind kind);
 const char *fault_name(enum fault_kind kind);

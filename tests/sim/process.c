@@ -14,6 +14,7 @@
 #include "fencing/agent/steps.h"
 #include "controller/daemon/node.h"
 #include "proto/entry_codec.h"
+#include "tests/sim/judge_raft.h"
 #include "tests/sim/kernel.h"
 #include "tests/sim/net.h"
 #include "tests/sim/plan.h"
@@ -122,12 +123,13 @@ int __wrap_raftnode_open(struct raftnode **ret_node, struct uv_loop_s *loop,
                          const struct raftnode_config *config,
                          const struct raftnode_callbacks *callbacks, struct err *err)
 {
+    struct raftnode_callbacks watched = judge_raft_watch(callbacks);
     struct raftnode_config c = *config;
 
     c.snapshot_every = daemons[sim_self()->node].snapshot_every;
     c.driver.trailing = daemons[sim_self()->node].trailing;
     c.driver.seed = (uint32_t)(sim_random() >> 33) | 1;
-    return __real_raftnode_open(ret_node, loop, &c, callbacks, err);
+    return __real_raftnode_open(ret_node, loop, &c, &watched, err);
 }
 
 static void fill_settings(uint8_t node, struct settings *s)

@@ -23,6 +23,7 @@ static void begin(const struct sim_options *opt)
     store_begin();
     trail_begin();
     older_start();
+    memset(newer_until, 0, sizeof newer_until);
     process_begin();
     plan_make();
     net_begin();

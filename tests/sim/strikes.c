@@ -56,6 +56,10 @@ static bool strikes(const struct fault *f, uint8_t group)
     case FAULT_LEADER_MOVED:
     case FAULT_CTL_REPLACED:
     case FAULT_FORMAT:
+    case FAULT_NEWER:
+    case FAULT_CTL_ALONE:
+    case FAULT_CTL_AWAY:
+    case FAULT_REGION_AWAY:
         return true;
     case FAULT_UPGRADE:
     case FAULT_DISK_SLOW:

@@ -109,6 +109,7 @@ struct sim_options {
     const bool *without; /* faults of the schedule that are left out, by position */
     bool history;        /* keep it */
     bool calm;           /* no faults: then no gate that has opened closes */
+    bool one_away;       /* but for one controller at a time: the same */
 };
 
 struct sim {
