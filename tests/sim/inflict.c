@@ -4,6 +4,7 @@
 
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
+#include "tests/sim/forge.h"
 #include "tests/sim/gates.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/kernel.h"
@@ -466,5 +467,6 @@ void fault_begin(struct fault *f)
         begin_outside(f);
         begin_process(f);
         stage_begin(f);
+        forge_begin(f);
     }
 }

@@ -467,6 +467,7 @@ void judge_begin(void)
     looked_at = 0;
     judge_log_begin();
     judge_agent_begin();
+    judge_once_begin();
 }
 
 void judge_end(void) { judge_log_end(); }

@@ -14,7 +14,7 @@
 
 static const char usage[] =
     "sim --seed N | --seeds A-B [--groups N] [--trace]... [--minimise] [--history FILE]\n"
-    "    [--coverage FILE] [--mutant NAME] [--calm]\n"
+    "    [--coverage FILE] [--mutant NAME] [--only LIST] [--calm]\n"
     "\n"
     "  --seed N         play one seed; the same seed is the same history, byte for byte\n"
     "  --seeds A-B      play these, and say how it went\n"
@@ -24,6 +24,8 @@ static const char usage[] =
     "  --history FILE   write what the clients saw (chaos/history.h)\n"
     "  --coverage FILE  write how often each row fired under each kind of fault\n"
     "  --calm           without faults, half of the groups later: no open gate may close\n"
+    "  --only LIST      I2,I3: look past what breaks another invariant; a failure that names\n"
+    "                   none goes by its first letters (I8,history)\n"
     "  --mutant NAME    in sim_mutants: with this planted bug, until a seed fails\n"
     "\n"
     "The exit status is 1 if a seed failed, 2 if the arguments are wrong.\n";
@@ -58,6 +60,8 @@ static bool read_value(const char *name, const char *value, struct arguments *a)
         a->coverage = value;
     else if (strcmp(name, "--mutant") == 0)
         mutant_name = value;
+    else if (strcmp(name, "--only") == 0)
+        a->opt.only = value;
     else
         return false;
     return true;

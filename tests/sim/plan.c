@@ -142,6 +142,27 @@ static void choose_replacement(void)
                                            .lasts = (50 + (dice >> 36) % 5000) * NS_PER_MS};
 }
 
+/* Likewise, in every second world. */
+static void choose_forgers(void)
+{
+    uint64_t dice = (sim.opt.seed + 7) * UINT64_C(2862933555777941757);
+    uint64_t ms = sim.heal_at / NS_PER_MS - FIRST_MS - 3000;
+
+    if ((dice >> 61) % 2 != 0 || plan.count == 0)
+        return;
+    for (unsigned i = 0; i < 2 && plan.count < FAULTS_MAX; i++) {
+        dice = dice * UINT64_C(6364136223846793005) + 1442695040888963407u;
+        plan.of[plan.count++] =
+            (struct fault){.kind = i == 0 ? FAULT_FORGED_FRAMES : FAULT_FORGED_ENTRIES,
+                           .group = (uint8_t)((dice >> 56) % sim.groups),
+                           .a = (uint8_t)(dice >> 48),
+                           .b = (uint8_t)(dice >> 40),
+                           .number = dice >> 16,
+                           .at = (FIRST_MS + 2000 + (dice >> 33) % ms) * NS_PER_MS,
+                           .lasts = 2ull * plan.ttl_ms * NS_PER_MS};
+    }
+}
+
 void plan_make(void)
 {
     memset(&plan, 0, sizeof plan);
@@ -154,6 +175,7 @@ void plan_make(void)
     for (unsigned i = 0; i < plan.count; i++)
         choose_fault(&plan.of[i]);
     choose_replacement();
+    choose_forgers();
     for (unsigned i = 0; i < plan.count; i++)
         plan.of[i].left_out = sim.opt.without != NULL && sim.opt.without[i];
 }

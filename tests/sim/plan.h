@@ -51,7 +51,9 @@
     X(FAULT_SHORTER_TTL, "shorter-ttl-holder-alone")                                       \
     X(FAULT_REBORN, "answers-held-agent-reborn")                                           \
     X(FAULT_LATE_ORDER, "late-order-after-switchover")                                     \
-    X(FAULT_CTL_REPLACED, "controller-replaced") /* chosen apart */
+    X(FAULT_CTL_REPLACED, "controller-replaced") /* chosen apart, and so are these: */     \
+    X(FAULT_FORGED_FRAMES, "forged-frames")                                                \
+    X(FAULT_FORGED_ENTRIES, "forged-entries")
 
 enum fault_kind {
 #define X(name, text) name,

@@ -106,6 +106,7 @@ struct sim_options {
     const bool *without; /* faults of the schedule that are left out, by position */
     bool history;        /* keep it */
     bool calm;           /* no faults: then no gate that has opened closes */
+    const char *only;    /* NULL: all; else "I2,I3": other judgements are looked past */
 };
 
 struct sim {
@@ -137,6 +138,7 @@ struct moment *sim_at(uint64_t at, struct task *task, sim_fn *fn, void *arg);
 void sim_cancel(struct moment *e);                  /* NULL is fine */
 void sim_push_again(struct moment *e, uint64_t at); /* from within its own fn */
 void sim_fail(const char *fmt, ...) PRINTF_LIKE(1, 2);
+bool sim_wants(const char *text); /* by opt.only */
 void sim_note(const char *fmt, ...) PRINTF_LIKE(1, 2); /* with --trace */
 void sim_run_events(void);                             /* to the end, or a failure */
 void sim_begin(const struct sim_options *opt);
