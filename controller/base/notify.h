@@ -10,6 +10,6 @@
 #ifndef RF_BASE_NOTIFY_H
 #define RF_BASE_NOTIFY_H
 
-void notify_systemd(const char *state); /* "READY=1", "WATCHDOG=1", "STOPPING=1" */
+void notify_systemd(const char *state); /* "READY=1", "WATCHDOG=1", "STATUS=..." */
 
 #endif

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "controller/base/assert.h"
+#include "controller/base/starting.h"
 #include "controller/consensus/store_thread.h"
 
 enum { STALL_DEFAULT_MS = 5000, STALL_TICKS = 5, SCRUB_DEFAULT_MS = 1000 };
@@ -19,8 +20,10 @@ enum { STALL_DEFAULT_MS = 5000, STALL_TICKS = 5, SCRUB_DEFAULT_MS = 1000 };
 
 static int sync_dir(const char *dir, struct err *err)
 {
-    AUTO(auto_close) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    AUTO(auto_close) int fd = -1;
 
+    starting_at("sync %s", dir);
+    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) != 0)
         return err_errno(err, errno, "sync %s", dir);
     return 0;
@@ -33,9 +36,10 @@ static int lock_dir(struct store *s, const char *dir, struct err *err)
 
     if (strlen(dir) >= DB_PATH_SIZE)
         return err_set(err, ERR_INVAL, "data directory: path too long");
+    snprintf(path, sizeof path, "%s/lock", dir);
+    starting_at("open %s", path);
     if (mkdir(dir, 0700) != 0 && errno != EEXIST)
         return err_errno(err, errno, "make data directory %s", dir);
-    snprintf(path, sizeof path, "%s/lock", dir);
     s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (s->lock_fd < 0)
         return errno == EACCES
@@ -71,9 +75,14 @@ static int load(struct store *s, const struct store_config *c, struct driver_sta
         db_open(&s->db, c, err) != 0 || db_identify(&s->db, c, err) != 0 ||
         sync_dir(c->dir, err) != 0)
         return err->code;
+    starting_at("sync %s/mark", c->dir);
     if (db_mark_sync(&s->db, err) != 0 || db_load(&s->db, ret, &s->loaded, err) != 0)
         return err->code;
-    if (db_make_room(&s->db, c->wal_pages, err) != 0 || db_mark_write(&s->db, err) != 0)
+    starting_at("write and sync %s/raft.db-wal", c->dir);
+    if (db_make_room(&s->db, c->wal_pages, err) != 0)
+        return err->code;
+    starting_at("write and sync %s/mark", c->dir);
+    if (db_mark_write(&s->db, err) != 0)
         return err->code;
     return db_mark_sync(&s->db, err);
 }
@@ -222,6 +231,7 @@ int store_open(struct store **ret_store, struct uv_loop_s *loop,
         release(s);
         return err->code;
     }
+    starting_at("take up the state that was read from %s", config->dir);
     s->mark = s->db.tail.commits;
     if (open_handles(s, loop, err) != 0)
         return err->code;

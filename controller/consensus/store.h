@@ -9,11 +9,12 @@
  * It fails stop. Any error, and a disk that has not finished within stall_ms, calls
  * on_fatal once with a text for people; nothing is reported complete afterwards. Loading
  * checks every row's CRC and the chain of row hashes from the oldest entry to the recorded
- * end, and every row of the audit trail (100,000 of them take a second): damage, a missing
- * row or a lost end is ERR_CORRUPT with the index and what to do, never a silently shorter
- * log. What is loaded is on the disk then, though a former life's sync of it had failed
- * (store_wal.c). While it runs the same is checked again, a few rows each second and all of
- * them in turn: damage stops the node before the row is needed.
+ * end, and every row of the audit trail, and that the index by group has each of them
+ * (100,000 take one to two seconds): damage, a missing row or a lost end is ERR_CORRUPT
+ * with the index and what to do, never a silently shorter log. What is loaded is on the
+ * disk then, though a former life's sync of it had failed (store_wal.c). While it runs the
+ * same is checked again, a few rows each second and all of them in turn: damage stops the
+ * node before the row is needed.
  *
  * A voter with an empty directory must never rejoin under its old id: it has forgotten
  * whom it voted for and what it acknowledged, so a committed entry could be lost. No node

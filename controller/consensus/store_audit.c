@@ -166,25 +166,94 @@ static int audit_damaged(const char *dir, uint64_t seq, struct err *err)
                    dir, seq);
 }
 
+static int index_damaged(const char *dir, const char *how, struct err *err)
+{
+    return err_set(
+        err, ERR_CORRUPT,
+        "%s/raft.db: the index of the audit trail by group %s, so a log of one "
+        "group could miss rows: keep the directory for analysis, check the disk, "
+        "and replace this controller: `ringfence controller replace` gives it a "
+        "new id",
+        dir, how);
+}
+
+/* The index has no checksum, and a log of one group is what it finds (I9). So each row is
+ * looked for by it, and when all were found, it must have as many as the trail. That is
+ * enough: where each of them is found by halving they lie in order, and with nothing else
+ * between them none of a group is passed by. */
+static int check_indexed(struct db *db, const struct audit_row *r, struct err *err)
+{
+    sqlite3_stmt *s = db->stmt[DB_AUDIT_BY_GROUP];
+    char how[64];
+    int code, status = 0;
+
+    sqlite3_bind_text(s, 1, r->group, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 2, (sqlite3_int64)r->seq);
+    code = sqlite3_step(s);
+    /* SQLite compares an index row from its front, and takes the row it leads to from its
+     * end: where its length is damaged these are two. */
+    if (code == SQLITE_DONE ||
+        (code == SQLITE_ROW && (uint64_t)sqlite3_column_int64(s, 0) != r->seq)) {
+        snprintf(how, sizeof how, "lacks audit row %" PRIu64, r->seq);
+        status = index_damaged(db->dir, how, err);
+    } else if (code != SQLITE_ROW) {
+        status = db_error(db, err, "look for an audit row by its group");
+    }
+    sqlite3_reset(s);
+    sqlite3_clear_bindings(s);
+    return status;
+}
+
+static int check_index_size(struct db *db, uint64_t rows, struct err *err)
+{
+    sqlite3_stmt *s = db->stmt[DB_COUNT_BY_GROUP];
+    uint64_t found = 0;
+    char how[64];
+    int status = 0;
+
+    if (sqlite3_step(s) == SQLITE_ROW)
+        found = (uint64_t)sqlite3_column_int64(s, 0);
+    else
+        status = db_error(db, err, "count the index of the audit trail by group");
+    sqlite3_reset(s);
+    if (status != 0 || found == rows)
+        return status;
+    snprintf(how, sizeof how, "has %" PRIu64 " rows, the trail has %" PRIu64, found, rows);
+    return index_damaged(db->dir, how, err);
+}
+
+/* It continues `before`, whose place it takes, and the index has it. */
+static int verify_row(struct db *db, const struct audit_row *r, uint64_t *before,
+                      uint8_t hash[CHAIN_SIZE], struct err *err)
+{
+    uint8_t computed[CHAIN_SIZE];
+
+    row_hash(r, computed);
+    if (r->seq != *before + 1 || memcmp(r->prev_hash, hash, CHAIN_SIZE) != 0 ||
+        memcmp(r->hash, computed, CHAIN_SIZE) != 0)
+        return audit_damaged(db->dir, r->seq, err);
+    if (check_indexed(db, r, err) != 0)
+        return err->code;
+    *before = r->seq;
+    memcpy(hash, computed, CHAIN_SIZE);
+    return 0;
+}
+
 /* Every row from the first on; *ret_last is the newest one, seq 0 if there is none. */
-static int verify_rows(sqlite3_stmt *s, const char *dir, struct audit_row *ret_last,
+static int verify_rows(struct db *db, sqlite3_stmt *s, struct audit_row *ret_last,
                        struct err *err)
 {
-    uint8_t hash[CHAIN_SIZE];
+    uint8_t hash[CHAIN_SIZE] = {0};
+    uint64_t seq = 0;
+    int code;
 
     *ret_last = (struct audit_row){0};
-    while (sqlite3_step(s) == SQLITE_ROW) {
-        struct audit_row r;
-
-        get_row(s, &r);
-        row_hash(&r, hash);
-        if (r.seq != ret_last->seq + 1 ||
-            memcmp(r.prev_hash, ret_last->hash, CHAIN_SIZE) != 0 ||
-            memcmp(r.hash, hash, CHAIN_SIZE) != 0)
-            return audit_damaged(dir, r.seq, err);
-        *ret_last = r;
+    while ((code = sqlite3_step(s)) == SQLITE_ROW) {
+        get_row(s, ret_last);
+        if (verify_row(db, ret_last, &seq, hash, err) != 0)
+            return err->code;
     }
-    return 0;
+    return code == SQLITE_DONE ? 0 : db_error(db, err, "read the audit trail");
 }
 
 static int verify_all(struct db *db, struct audit_row *ret_last, struct err *err)
@@ -196,23 +265,34 @@ static int verify_all(struct db *db, struct audit_row *ret_last, struct err *err
     snprintf(sql, sizeof sql, "%s ORDER BY seq", columns);
     if (db_prepare(db, sql, &s, err) != 0)
         return err->code;
-    status = verify_rows(s, db->dir, ret_last, err);
-    if (status == 0 && sqlite3_errcode(db->handle) != SQLITE_DONE)
-        status = db_error(db, err, "read the audit trail");
+    status = verify_rows(db, s, ret_last, err);
     sqlite3_finalize(s);
-    return status;
+    return status != 0 ? status : check_index_size(db, ret_last->seq, err);
 }
 
 /* A chain alone does not tell that its last rows are gone: the log's end names them. */
+static int check_newest(const struct db *db, uint64_t seq, const uint8_t hash[CHAIN_SIZE],
+                        struct err *err)
+{
+    if (seq == db->tail.audit_seq && memcmp(hash, db->tail.audit_hash, CHAIN_SIZE) == 0)
+        return 0;
+    return audit_damaged(db->dir, seq + 1, err);
+}
+
+int db_check_audit_end(struct db *db, uint64_t seq, const uint8_t hash[CHAIN_SIZE],
+                       struct err *err)
+{
+    if (check_newest(db, seq, hash, err) != 0)
+        return err->code;
+    return check_index_size(db, seq, err);
+}
+
 int db_load_audit(struct db *db, struct err *err)
 {
     struct audit_row last = {0};
 
-    if (verify_all(db, &last, err) != 0)
+    if (verify_all(db, &last, err) != 0 || check_newest(db, last.seq, last.hash, err) != 0)
         return err->code;
-    if (last.seq != db->tail.audit_seq ||
-        memcmp(last.hash, db->tail.audit_hash, CHAIN_SIZE) != 0)
-        return audit_damaged(db->dir, last.seq + 1, err);
     db->audit_index = last.index;
     return 0;
 }
@@ -276,16 +356,9 @@ int db_query_audit(struct db *db, const struct audit_query *q, struct audit_row 
 int db_check_audit(struct db *db, const struct audit_row *rows, size_t n, uint64_t *seq,
                    uint8_t hash[CHAIN_SIZE], struct err *err)
 {
-    uint8_t computed[CHAIN_SIZE];
-
-    for (size_t i = 0; i < n; i++) {
-        row_hash(&rows[i], computed);
-        if (rows[i].seq != *seq + 1 || memcmp(rows[i].prev_hash, hash, CHAIN_SIZE) != 0 ||
-            memcmp(rows[i].hash, computed, CHAIN_SIZE) != 0)
-            return audit_damaged(db->dir, rows[i].seq, err);
-        *seq = rows[i].seq;
-        memcpy(hash, computed, CHAIN_SIZE);
-    }
+    for (size_t i = 0; i < n; i++)
+        if (verify_row(db, &rows[i], seq, hash, err) != 0)
+            return err->code;
     return 0;
 }
 

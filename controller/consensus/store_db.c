@@ -11,6 +11,7 @@
 #include <zlib.h>
 
 #include "controller/base/bytes.h"
+#include "controller/base/starting.h"
 #include "proto/envelope.h"
 
 static const char schema[] =
@@ -45,6 +46,9 @@ static const char *const statements[DB_STMT_MAX] = {
     [DB_PUT_SNAPSHOT] = "INSERT OR REPLACE INTO snapshot VALUES (1, ?1, ?2, ?3, ?4)",
     [DB_PUT_META] = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
     [DB_PUT_AUDIT] = "INSERT INTO audit VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
+    [DB_AUDIT_BY_GROUP] = "SELECT seq FROM audit INDEXED BY audit_by_group "
+                          "WHERE grp = ?1 AND seq = ?2",
+    [DB_COUNT_BY_GROUP] = "SELECT count(*) FROM audit INDEXED BY audit_by_group",
 };
 
 /* ---- errors -------------------------------------------------------------------------- */
@@ -218,6 +222,7 @@ static int mark_open(struct db *db, struct err *err)
     char path[DB_PATH_SIZE + 8];
 
     snprintf(path, sizeof path, "%s/mark", db->dir);
+    starting_at("open %s", path);
     db->mark_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (db->mark_fd < 0)
         return err_errno(err, errno, "open %s", path);
@@ -297,6 +302,7 @@ int db_open(struct db *db, const struct store_config *config, struct err *err)
         return err_set(err, ERR_INVAL, "data directory: path too long");
     memcpy(db->dir, config->dir, strlen(config->dir) + 1);
     snprintf(path, sizeof path, "%s/raft.db", db->dir);
+    starting_at("open and read %s (with raft.db-wal)", path);
     make_private(path);
     if (sqlite3_open_v2(path, &db->handle, flags, config->vfs) != SQLITE_OK)
         return db_error(db, err, "open");

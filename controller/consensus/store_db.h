@@ -35,6 +35,8 @@ enum db_stmt {
     DB_PUT_TAIL,
     DB_PUT_SNAPSHOT,
     DB_PUT_AUDIT,
+    DB_AUDIT_BY_GROUP,
+    DB_COUNT_BY_GROUP,
     DB_PUT_META,
     DB_STMT_MAX
 };
@@ -158,6 +160,9 @@ MUST_USE int db_load_audit(struct db *db, struct err *err);
 /* `n` rows that follow the one of `*seq` and `hash`; both move on. */
 MUST_USE int db_check_audit(struct db *db, const struct audit_row *rows, size_t n,
                             uint64_t *seq, uint8_t hash[CHAIN_SIZE], struct err *err);
+/* Every row up to the one of `seq` and `hash` was checked: is it the newest? */
+MUST_USE int db_check_audit_end(struct db *db, uint64_t seq, const uint8_t hash[CHAIN_SIZE],
+                                struct err *err);
 /* *ret_rows from malloc(). */
 MUST_USE int db_query_audit(struct db *db, const struct audit_query *q,
                             struct audit_row **ret_rows, size_t *ret_n, struct err *err);

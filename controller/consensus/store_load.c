@@ -5,6 +5,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "controller/base/starting.h"
 #include "controller/consensus/store_db.h"
 
 #define ADVICE                                                                             \
@@ -187,7 +188,10 @@ int db_identify(struct db *db, const struct store_config *c, struct err *err)
 {
     char format[24] = "";
     uint64_t commits = 0;
-    int status = get_meta(db, "format", format, sizeof format, err);
+    int status;
+
+    starting_at("read %s/raft.db (with raft.db-wal) and %s/mark", db->dir, db->dir);
+    status = get_meta(db, "format", format, sizeof format, err);
 
     if (status < 0)
         return status;
@@ -484,6 +488,7 @@ int db_check_head(struct db *db, struct err *err)
 int db_load(struct db *db, struct driver_state *ret, struct db_loaded *loaded,
             struct err *err)
 {
+    starting_at("read and check the log in %s/raft.db (with raft.db-wal)", db->dir);
     *ret = (struct driver_state){0};
     if (check_condemned(db, err) != 0 || load_note(db, "kin", &loaded->kin, err) != 0 ||
         load_vote(db, ret, err) != 0 || load_tail(db, err) != 0 ||
@@ -495,6 +500,7 @@ int db_load(struct db *db, struct driver_state *ret, struct db_loaded *loaded,
     ret->first_index = db->tail.first;
     ret->entries = loaded->entries;
     ret->n_entries = loaded->n_entries;
+    starting_at("check the audit trail in %s/raft.db (with raft.db-wal)", db->dir);
     return db_load_audit(db, err);
 }
 

@@ -44,6 +44,7 @@ static int scrub_audit(struct db *db, struct err *err)
     status = db_check_audit(db, rows, n, &db->scrub.audit_seq, db->scrub.audit_hash, err);
     free(rows);
     if (n == 0) { /* all of them: once more from the first one on */
+        status = db_check_audit_end(db, db->scrub.audit_seq, db->scrub.audit_hash, err);
         db->scrub.audit_seq = 0;
         memset(db->scrub.audit_hash, 0, CHAIN_SIZE);
     }

@@ -13,6 +13,7 @@
 #include "controller/base/log.h"
 #include "controller/base/notify.h"
 #include "controller/base/punctual.h"
+#include "controller/base/starting.h"
 #include "controller/config/config.h"
 #include "controller/config/tell.h"
 #include "controller/daemon/daemon.h"
@@ -74,7 +75,8 @@ static const struct help_pair files[] = {
 
 static const struct help_pair environment[] = {
     {"RINGFENCE_LOG", "\"debug\" for more lines on standard error"},
-    {"NOTIFY_SOCKET", "where systemd is told that the controller is ready"},
+    {"NOTIFY_SOCKET", "where systemd is told that the controller is ready, or which file a "
+                      "start waits for that hangs on its disk"},
     {NULL, NULL},
 };
 
@@ -159,7 +161,9 @@ static int run(const struct settings *s, enum start_mode mode)
     if (daemon_open(&r.d, loop, s, mode, &err) != 0) {
         log_error("%s", err.text);
         r.d.exit_code = EXIT_CONFIG;
+        starting_end();
     } else {
+        starting_end();
         log_info("controller %s of cluster %s runs, version %s", s->name, s->cluster,
                  RF_VERSION);
         notify_systemd("READY=1");
@@ -183,6 +187,33 @@ static void check_certificate(const struct settings *s, struct findings *f)
     const struct tls_node node = {IDENTITY_CONTROLLER, s->cluster, s->name};
 
     tls_check(&pem, &node, f);
+}
+
+/* As far as a look from outside tells; what opens it all says the rest. */
+static bool fits_host(const struct settings *s, const struct config *config)
+{
+    struct config_teller teller = {config, NULL};
+    struct findings found = {.say = config_tell, .owner = &teller};
+
+    starting_at("look whether this host has what the configuration names: %s and others",
+                s->data_dir);
+    settings_check(s, true, &found);
+    starting_at("read %s, %s and %s", s->ca, s->cert, s->key);
+    check_certificate(s, &found);
+    return found.errors == 0;
+}
+
+static int start(const struct settings *s, const struct config *config,
+                 enum start_mode mode)
+{
+    log_begin("ringfenced", s->name);
+    starting_begin();
+    if (!fits_host(s, config)) {
+        starting_end();
+        return EXIT_CONFIG;
+    }
+    punctual_begin("this controller", true); /* the store's thread too */
+    return run(s, mode);
 }
 
 /* For whom all has to be right: the unit's user, to whom `data_dir` belongs. Root, who runs
@@ -245,8 +276,6 @@ int main(int argc, char **argv)
 {
     static struct settings settings;
     AUTO(config_free) struct config *config = NULL;
-    struct config_teller teller = {0};
-    struct findings found = {.say = config_tell, .owner = &teller};
     struct help_parsed parsed;
     struct err err = {0};
     const char *path;
@@ -279,12 +308,5 @@ int main(int argc, char **argv)
                       "user's own (`runuser -u NAME -- ringfenced ...`)\n");
         return 2;
     }
-    log_begin("ringfenced", settings.name);
-    teller.config = config;
-    settings_check(&settings, true, &found);
-    check_certificate(&settings, &found);
-    if (found.errors != 0)
-        return EXIT_CONFIG;
-    punctual_begin("this controller", true); /* the store's thread too */
-    return run(&settings, mode);
+    return start(&settings, config, mode);
 }

@@ -3,7 +3,7 @@
  *
  * The file that RF_FAULTY names says what fails now, if it is there, in one line:
  *
- *     sync|write  EIO|ENOSPC|torn|hang  END-OF-PATH
+ *     sync|write|read|open  EIO|ENOSPC|torn|hang  END-OF-PATH
  *
  * "torn" writes the first half and then fails; "hang" never comes back. A shim of our own
  * and not libfiu or a FUSE file system: it fails one file among others, from one moment to
@@ -16,6 +16,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,18 +37,29 @@ static bool ends_with(const char *text, const char *end)
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
+/* True: such calls fail now, on the file that *ret names. By the kernel's own calls: those
+ * of the C library are ours. */
+static bool are_faulty(const char *what, struct fault *ret)
+{
+    const char *control = getenv("RF_FAULTY");
+    char text[TEXT] = "";
+    long file = control != NULL
+                    ? syscall(SYS_openat, AT_FDCWD, control, O_RDONLY | O_CLOEXEC, 0)
+                    : -1;
+    long n = file >= 0 ? syscall(SYS_read, file, text, sizeof text - 1) : -1;
+
+    if (file >= 0)
+        close((int)file);
+    return n > 0 && sscanf(text, "%15s %15s %127s", ret->what, ret->how, ret->where) == 3 &&
+           strcmp(ret->what, what) == 0;
+}
+
 /* True: this call on this file is to fail, and how. */
 static bool is_faulty(const char *what, int fd, struct fault *ret)
 {
-    const char *control = getenv("RF_FAULTY");
-    char link[64], path[TEXT] = "", text[TEXT] = "";
-    int file = control != NULL ? open(control, O_RDONLY | O_CLOEXEC) : -1;
-    ssize_t n = file >= 0 ? read(file, text, sizeof text - 1) : -1;
+    char link[64], path[TEXT] = "";
 
-    if (file >= 0)
-        close(file);
-    if (n <= 0 || sscanf(text, "%15s %15s %127s", ret->what, ret->how, ret->where) != 3 ||
-        strcmp(ret->what, what) != 0)
+    if (!are_faulty(what, ret))
         return false;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     return readlink(link, path, sizeof path - 1) > 0 && ends_with(path, ret->where);
@@ -80,6 +92,50 @@ ssize_t pwrite(int fd, const void *data, size_t len, off_t at)
 ssize_t pwrite64(int fd, const void *data, size_t len, off_t at)
 {
     return put(fd, data, len, at);
+}
+
+static ssize_t get(int fd, void *data, size_t len, off_t at)
+{
+    struct fault f;
+
+    return is_faulty("read", fd, &f) ? fail(&f) : syscall(SYS_pread64, fd, data, len, at);
+}
+
+ssize_t pread(int fd, void *data, size_t len, off_t at) { return get(fd, data, len, at); }
+
+ssize_t pread64(int fd, void *data, size_t len, off_t at) { return get(fd, data, len, at); }
+
+static int open_path(const char *path, int flags, va_list rest)
+{
+    bool makes = (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
+    int mode = makes ? va_arg(rest, int) : 0;
+    struct fault f;
+
+    if (are_faulty("open", &f) && ends_with(path, f.where))
+        return fail(&f);
+    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+int open(const char *path, int flags, ...)
+{
+    va_list rest;
+    int fd;
+
+    va_start(rest, flags);
+    fd = open_path(path, flags, rest);
+    va_end(rest);
+    return fd;
+}
+
+int open64(const char *path, int flags, ...)
+{
+    va_list rest;
+    int fd;
+
+    va_start(rest, flags);
+    fd = open_path(path, flags, rest);
+    va_end(rest);
+    return fd;
 }
 
 int fsync(int fd)

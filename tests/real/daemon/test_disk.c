@@ -171,6 +171,74 @@ static void a_failing_disk_stops_one_and_loses_nothing(void **state)
     load_end(&load);
 }
 
+/* ---- the disk hangs while it starts -----------------------------------------------------
+ */
+
+static const struct {
+    const char *fault, *file, *says;
+} hangs[] = {
+    {"open hang", "raft.db", "waits for: open and read "},
+    {"read hang", "raft.db-wal", "waits for: "},
+    {"write hang", "raft.db-wal", "waits for: write and sync "},
+    {"sync hang", "mark", "waits for: sync "},
+};
+
+struct said {
+    struct cluster *c;
+    int node;
+    const char *words;
+};
+
+static bool is_said(void *owner)
+{
+    const struct said *s = owner;
+    static char text[20000];
+
+    cluster_log(s->c, s->node, text, sizeof text);
+    return strstr(text, s->words) != NULL;
+}
+
+static bool log_has(struct cluster *c, int node, const char *words)
+{
+    struct said s = {c, node, words};
+
+    return is_said(&s);
+}
+
+static void one_hang(struct cluster *c, size_t i)
+{
+    struct said not_started = {c, WEST, "not started yet"};
+
+    set_fault(c, WEST, hangs[i].fault, hangs[i].file);
+    start_anew(c, WEST);
+    cluster_until(c, is_said, &not_started, END_MS, hangs[i].fault);
+    cluster_log_says(c, WEST, hangs[i].says);
+    cluster_log_says(c, WEST, strcmp(hangs[i].file, "mark") == 0 ? "west/" : hangs[i].file);
+    cluster_log_says(c, WEST, "look at dmesg");
+    cluster_until(c, load_east_serves, &load, BACK_MS, "east serves by the other two");
+    assert_true(cluster_leader_seen_by(c, WITNESS) != WEST);
+    assert_false(log_has(c, WEST, " runs, version")); /* nor READY=1, said just behind */
+    assert_int_equal(cluster_stop(c, WEST), 0);
+    cluster_log_says(c, WEST, "before it had started");
+    cluster_shell(c, "rm fault");
+}
+
+/* It says what it waits for, is ended like any other, and is none the worse for it. */
+static void a_start_that_hangs_says_on_what(void **state)
+{
+    struct cluster *c = *state;
+
+    setenv("LD_PRELOAD", FAULTY_DISK, 1);
+    load_begin(&load, c);
+    cluster_until(c, load_all_up, &load, BACK_MS, "all are there");
+    for (size_t i = 0; i < ARRAY_LEN(hangs); i++) {
+        cluster_kill(c, WEST); /* so that there is a write-ahead log to be read */
+        one_hang(c, i);
+        comes_back(c, WEST);
+    }
+    load_end(&load);
+}
+
 /* ---- the directory is damaged -----------------------------------------------------------
  */
 
@@ -274,6 +342,34 @@ static void an_old_copy_is_not_let_in(void **state)
     assert_int_equal(cluster_wait_end(c, WITNESS, END_MS, "the old copy again"),
                      EX_CONFIG_);
     cluster_log_says(c, WITNESS, "an old copy was put back");
+
+    cluster_shell(c, "rm -rf witness && mv newest witness");
+    comes_back(c, WITNESS);
+    load_end(&load);
+}
+
+/* All are down, and the old copy is the first to start: alone it decides nothing, and the
+ * first of the others that comes back remembers more of it, from its own disk. */
+static void an_old_copy_that_starts_first_is_found_out(void **state)
+{
+    struct cluster *c = *state;
+
+    make_both_files_count(c);
+    comes_back(c, WITNESS);
+    cluster_turn_ms(c, 3000);
+    for (int i = 0; i < NODES; i++)
+        cluster_kill(c, i);
+    cluster_shell(c, "mv witness newest && mv whole witness");
+    start_anew(c, WITNESS);
+    cluster_turn_ms(c, 1500);
+    assert_int_equal(cluster_leader_seen_by(c, WITNESS), -1);
+    cluster_start(c, WEST, false);
+    assert_int_equal(cluster_wait_end(c, WITNESS, END_MS, "the old copy"), EXIT_FAIL_STOP_);
+    cluster_log_says(c, WITNESS, "controller west remembers");
+    cluster_log_says(c, WITNESS, "an old copy was put back");
+    assert_int_equal(cluster_leader_seen_by(c, WEST), -1);
+    cluster_start(c, EAST, false);
+    two_go_on(c, WITNESS);
 
     cluster_shell(c, "rm -rf witness && mv newest witness");
     comes_back(c, WITNESS);
@@ -447,9 +543,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EACH_ALONE(a_full_disk_stops_one_and_loses_nothing),
         EACH_ALONE(a_failing_disk_stops_one_and_loses_nothing),
+        EACH_ALONE(a_start_that_hangs_says_on_what),
         EACH_ALONE(a_damaged_directory_is_not_started),
         EACH_ALONE(damage_stops_a_running_one),
         EACH_ALONE(an_old_copy_is_not_let_in),
+        EACH_ALONE(an_old_copy_that_starts_first_is_found_out),
         EACH_ALONE(no_damage_makes_it_forget),
     };
 

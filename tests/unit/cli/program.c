@@ -9,10 +9,26 @@ void outcome_free(struct outcome *o)
     free(o->errors);
 }
 
-struct outcome program_run(const struct fake *server, const char *const *words)
+struct fake server;
+
+int server_start(void **unused)
+{
+    (void)unused;
+    fake_start(&server);
+    return 0;
+}
+
+int server_stop(void **unused)
+{
+    (void)unused;
+    fake_stop(&server);
+    return 0;
+}
+
+struct outcome run(const char *const *words)
 {
     struct outcome o = {0};
-    char *argv[WORDS_MAX + 5] = {"ringfence", "--socket", (char *)(uintptr_t)server->socket,
+    char *argv[WORDS_MAX + 5] = {"ringfence", "--socket", (char *)(uintptr_t)server.socket,
                                  "--timeout=300ms"};
     int argc = 4;
     size_t size;

@@ -1,4 +1,5 @@
-/* tests/unit/cli/program.h -- the program `ringfence`, run within the test against a fake.
+/* tests/unit/cli/program.h -- the program `ringfence`, run within the test against a fake,
+ * of which there is one.
  *
  * Owner:   outcome_free() what came out.
  */
@@ -17,8 +18,14 @@ struct outcome {
 
 void outcome_free(struct outcome *o); /* for AUTO */
 
+extern struct fake server;
+
+/* The fake's life, as cmocka calls them around all tests of a program. */
+int server_start(void **unused);
+int server_stop(void **unused);
+
 /* `words` without the program and --socket; NULL ends them. */
-struct outcome program_run(const struct fake *server, const char *const *words);
+struct outcome run(const char *const *words);
 
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 

@@ -15,10 +15,6 @@
 #include "tests/unit/cli/fake.h"
 #include "tests/unit/cli/program.h"
 
-static struct fake server;
-
-static struct outcome run(const char *const *words) { return program_run(&server, words); }
-
 struct request_row {
     const char *words[WORDS_MAX];
     const char *line, *body;
@@ -510,20 +506,6 @@ static void test_pki(void **unused)
     assert_int_equal(rmdir(dir), 0);
 }
 
-static int start(void **unused)
-{
-    (void)unused;
-    fake_start(&server);
-    return 0;
-}
-
-static int stop(void **unused)
-{
-    (void)unused;
-    fake_stop(&server);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -535,5 +517,5 @@ int main(void)
         cmocka_unit_test(test_family),         cmocka_unit_test(test_version),
     };
 
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, server_start, server_stop);
 }

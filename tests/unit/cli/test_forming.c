@@ -12,10 +12,6 @@
 #include "tests/unit/cli/fake.h"
 #include "tests/unit/cli/program.h"
 
-static struct fake server;
-
-static struct outcome run(const char *const *words) { return program_run(&server, words); }
-
 /* What a group that forms waits for is told to whoever made it form; a group that forms no
  * more, or a script, is not kept waiting. The fake gives one answer to all that it is
  * asked.
@@ -93,10 +89,6 @@ int main(void)
         cmocka_unit_test(test_a_held_group_is_told),
         cmocka_unit_test(test_a_group_not_heard_of_yet_is_no_error),
     };
-    int failed;
 
-    fake_start(&server);
-    failed = cmocka_run_group_tests(tests, NULL, NULL);
-    fake_stop(&server);
-    return failed;
+    return cmocka_run_group_tests(tests, server_start, server_stop);
 }

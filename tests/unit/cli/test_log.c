@@ -10,10 +10,6 @@
 #include "tests/unit/cli/fake.h"
 #include "tests/unit/cli/program.h"
 
-static struct fake server;
-
-static struct outcome run(const char *const *words) { return program_run(&server, words); }
-
 static void test_log_lines(void **unused)
 {
     AUTO(outcome_free) struct outcome o = {0};
@@ -122,20 +118,6 @@ static void test_log_in_short(void **unused)
     assert_string_equal(last.out, told);
 }
 
-static int start(void **unused)
-{
-    (void)unused;
-    fake_start(&server);
-    return 0;
-}
-
-static int stop(void **unused)
-{
-    (void)unused;
-    fake_stop(&server);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,5 +125,5 @@ int main(void)
         cmocka_unit_test(test_log_in_short),
     };
 
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, server_start, server_stop);
 }

@@ -185,6 +185,96 @@ static void old_copy_is_found_out(void **state)
     assert_int_equal(say(3, 1, &err), KIN_FINE); /* it does not remember */
 }
 
+/* ---- an old copy, and who starts when --------------------------------------------------
+ */
+
+enum { COPY_MARK = 40, KNOWN_MARK = 5000 };
+
+/* All were stopped, and east's directory is one of long ago: as each finds it on its disk,
+ * east the old copy with what it had heard by then. `remember`: who heard of more. */
+static void all_stopped(unsigned remember)
+{
+    static const unsigned heard[] = {COPY_MARK - 1, KNOWN_MARK};
+    struct buf b = {0};
+    struct err err;
+
+    (void)setup(NULL);
+    assert_int_equal(greet(ALL, &from, &to), KIN_FINE);
+    for (unsigned id = 1; id <= NODES; id++) {
+        if (id != 1)
+            (void)kin_note_mark(&nodes[id].k, 1, heard[(remember >> id) & 1]);
+        assert_int_equal(kin_encode(&nodes[id].k, &b, &err), 0);
+        assert_int_equal(kin_decode(b.data, b.len, &nodes[id].k, &err), 0);
+        nodes[id].mark = id == 1 ? COPY_MARK : KNOWN_MARK;
+        buf_free(&b);
+    }
+}
+
+/* Both say hello, `first` first, as two streams do of which one was quicker. Whoever is
+ * refused is not counted by the other; whoever hears that it must stop says no more. True:
+ * each counts the other. */
+static bool meet(unsigned first, unsigned second, unsigned *up)
+{
+    bool counted = true;
+    unsigned pair[] = {first, second};
+    struct err err;
+
+    for (unsigned i = 0; i < 2; i++) {
+        enum kin_verdict v = say(pair[i], pair[1 - i], &err);
+
+        counted = counted && (v == KIN_FINE || v == KIN_CHANGED);
+        if (v != KIN_STOP)
+            continue;
+        assert_int_equal(pair[1 - i], 1); /* nobody but the old copy */
+        *up &= ~(unsigned)EAST;
+        return false;
+    }
+    return counted;
+}
+
+/* One start after the other. True: east was found out. */
+static bool start_in_order(const unsigned order[NODES], unsigned remember, bool old_first)
+{
+    unsigned up = 0;
+
+    all_stopped(remember);
+    for (unsigned n = 0; n < NODES; n++) {
+        const unsigned one = order[n];
+
+        up |= 1u << one;
+        for (unsigned other = 1; other <= NODES && (up & 1u << one) != 0; other++) {
+            bool counted;
+
+            if (other == one || (up & 1u << other) == 0)
+                continue;
+            counted = meet(old_first ? other : one, old_first ? one : other, &up);
+            if (one == 1 || other == 1)
+                assert_int_equal(counted, (remember & 1u << (one ^ other ^ 1)) == 0);
+            else
+                assert_true(counted);
+        }
+        if ((up & remember) != 0) /* from the moment on that both have met */
+            assert_int_equal(up & EAST, 0);
+    }
+    return (up & EAST) == 0;
+}
+
+/* Whoever starts first, the copy alone too: it is never counted by one who remembers more
+ * of it nor counts that one, and stops when it hears it. Where nobody remembers more, or as
+ * long as nobody who does is up, nobody can tell: that is what is not covered. */
+static void an_old_copy_is_found_out_in_any_order_of_starts(void **state)
+{
+    static const unsigned orders[][NODES] = {{1, 2, 3}, {1, 3, 2}, {2, 1, 3},
+                                             {3, 1, 2}, {2, 3, 1}, {3, 2, 1}};
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(orders); i++)
+        for (unsigned remember = 0; remember <= ALL; remember += WEST)
+            for (int old_first = 0; old_first <= 1; old_first++)
+                assert_int_equal(start_in_order(orders[i], remember, old_first),
+                                 remember != 0);
+}
+
 /* What is under way: a link that comes up, over which the speaker then says what it knows,
  * or a hello. */
 struct under_way {
@@ -322,6 +412,7 @@ int main(void)
         cmocka_unit_test_setup(during_bootstrap_the_last_store_counts, setup),
         cmocka_unit_test_setup(agreement_is_with_the_present_table, setup),
         cmocka_unit_test_setup(old_copy_is_found_out, setup),
+        cmocka_unit_test(an_old_copy_is_found_out_in_any_order_of_starts),
         cmocka_unit_test_setup(newcomer_waits_until_it_is_listed, setup),
         cmocka_unit_test_setup(any_order_of_hellos_assembles, setup),
         cmocka_unit_test_setup(survives_as_bytes, setup),

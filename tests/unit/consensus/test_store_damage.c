@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 #include <uv.h>
 
 #include "controller/base/clock.h"
@@ -227,6 +228,243 @@ static void damage_is_found_while_it_runs(void **state)
         fail_msg("%u of %u were found", found, tried);
 }
 
+/* ---- the index of the audit trail by group ------------------------------------------- */
+
+enum { TRAIL_ENTRIES = 300, TRAIL_ROWS = 2 * TRAIL_ENTRIES, INDEX_PAGES_MAX = 40 };
+
+static sqlite3 *open_closed(void)
+{
+    char path[80];
+    sqlite3 *db;
+
+    snprintf(path, sizeof path, "%s/raft.db", rig_dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    return db;
+}
+
+static unsigned index_pages(unsigned ret[INDEX_PAGES_MAX])
+{
+    sqlite3 *db = open_closed();
+    sqlite3_stmt *s;
+    unsigned n = 0;
+
+    assert_int_equal(sqlite3_prepare_v2(db,
+                                        "SELECT pageno FROM dbstat WHERE name = "
+                                        "'audit_by_group' ORDER BY path",
+                                        -1, &s, NULL),
+                     SQLITE_OK);
+    while (sqlite3_step(s) == SQLITE_ROW && n < INDEX_PAGES_MAX)
+        ret[n++] = (unsigned)sqlite3_column_int(s, 0);
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    return n; /* the root is the first */
+}
+
+/* The index's pages as a table of their own, so that the rows that it is of stay as they
+ * are. */
+static void change_index(const char *sql)
+{
+    unsigned pages[INDEX_PAGES_MAX];
+    sqlite3 *db;
+
+    assert_true(index_pages(pages) > 0);
+    db = open_closed();
+    sqlite3_test_control(SQLITE_TESTCTRL_IMPOSTER, db, "main", 1, (int)pages[0]);
+    assert_int_equal(sqlite3_exec(db,
+                                  "CREATE TABLE by_group (grp, seq, row, PRIMARY KEY (grp, "
+                                  "seq, row)) WITHOUT ROWID",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_test_control(SQLITE_TESTCTRL_IMPOSTER, db, "main", 0, 0);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_true(sqlite3_total_changes(db) > 0);
+    sqlite3_close(db);
+}
+
+/* A log of one group is read by the index: a row that it lacks would be missed there,
+ * though the trail itself is whole. */
+static void an_index_that_lacks_rows_is_named(void **state)
+{
+    static const struct {
+        const char *sql, *says;
+    } table[] = {
+        {"DELETE FROM by_group WHERE seq = 1", "audit row 1"},
+        {"DELETE FROM by_group WHERE seq = 2", "audit row 2"},
+        {"DELETE FROM by_group", "audit row 1"},
+        {"UPDATE by_group SET grp = 'carts' WHERE seq = 1", "audit row 1"},
+        {"UPDATE by_group SET grp = CAST(grp AS BLOB) WHERE seq = 1", "audit row 1"},
+        {"UPDATE by_group SET seq = 3 WHERE seq = 2", "audit row 2"},
+        {"UPDATE by_group SET row = 3 WHERE seq = 2", "audit row 2"},
+        {"INSERT INTO by_group VALUES ('orders', 99, 99)", "3 rows, the trail has 2"},
+        {"INSERT INTO by_group VALUES ('orders', 1, 2)", "3 rows, the trail has 2"},
+        {"INSERT INTO by_group VALUES (NULL, 1, 1)", "3 rows, the trail has 2"},
+    };
+    char found[DUMP_SIZE];
+    uint64_t rows;
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        rig_history(8);
+        change_index(table[i].sql);
+        assert_int_equal(rig_load(false, found, &err), ERR_CORRUPT);
+        if (strstr(err.text, table[i].says) == NULL || strstr(err.text, rig_dir) == NULL ||
+            strstr(err.text, "index of the audit trail by group") == NULL ||
+            strstr(err.text, "ringfence controller replace") == NULL)
+            fail_msg("%s: %s", table[i].sql, err.text);
+        assert_int_equal(store_verify_audit(rig_dir, &rows, &err), ERR_CORRUPT);
+        rig_clean();
+    }
+    rig_history(8);
+    rig_change("DROP INDEX audit_by_group");
+    assert_int_equal(rig_load(false, found, &err), ERR_CORRUPT);
+    assert_non_null(strstr(err.text, "audit_by_group"));
+    assert_non_null(strstr(err.text, "ringfence controller replace"));
+}
+
+static void write_trail(void)
+{
+    struct store_config c = rig_config(true, NULL);
+    struct driver_state s;
+    struct err err;
+
+    if (rig_open(&c, &s, &err) != 0)
+        fail_msg("%s", err.text);
+    store_loaded_free(rig.store);
+    for (unsigned i = 0; i < TRAIL_ENTRIES; i++)
+        assert_int_equal(rig_audit(2 + i), 0);
+    assert_int_equal(rig_vote(1, 2, 1), 0); /* brings them to the disk */
+    rig_wait(1);
+    rig_close();
+}
+
+static void change_bit(unsigned page, unsigned at, unsigned bit)
+{
+    char path[80];
+    uint8_t byte;
+    int fd;
+
+    snprintf(path, sizeof path, "%s/raft.db", rig_dir);
+    fd = open(path, O_RDWR);
+    assert_int_equal(pread(fd, &byte, 1, (off_t)(page - 1) * 4096 + at), 1);
+    byte ^= (uint8_t)(1u << bit);
+    assert_int_equal(pwrite(fd, &byte, 1, (off_t)(page - 1) * 4096 + at), 1);
+    close(fd);
+}
+
+static struct {
+    uint64_t last; /* its seq */
+    size_t n;
+    bool answered, in_order;
+} answer;
+
+static void on_rows(void *owner, const struct audit_row *rows, size_t n, int status)
+{
+    (void)owner;
+    answer.answered = true;
+    answer.in_order = status == 0;
+    answer.n = n;
+    for (size_t i = 0; i < n && answer.in_order; i++) {
+        answer.in_order =
+            rows[i].seq == answer.last + 2 && strcmp(rows[i].group, "orders") == 0;
+        answer.last = rows[i].seq;
+    }
+}
+
+static bool has_answered(void) { return answer.answered || rig.fatal != 0; }
+
+/* Each second row, 1 to TRAIL_ROWS - 1, is one of orders. */
+static bool page_is_whole(uint64_t after, unsigned limit)
+{
+    struct audit_query q = {.group = "orders", .after_seq = after, .limit = limit};
+    size_t left = (TRAIL_ROWS - after) / 2;
+
+    answer.answered = false;
+    answer.last = after + after % 2 - 1;
+    assert_int_equal(store_query_audit(rig.store, &q, on_rows, NULL, NULL), 0);
+    turn_until(has_answered, WAIT_MS);
+    return answer.answered && answer.in_order && answer.n == (left < limit ? left : limit);
+}
+
+/* True: refused by name. False: it opened, and what it says of a group is whole. */
+static bool is_refused_or_whole(unsigned page, unsigned at)
+{
+    struct store_config c = rig_config(false, NULL);
+    struct driver_state s;
+    bool whole = true;
+    struct err err;
+
+    if (rig_open(&c, &s, &err) != 0) {
+        if (err.code != ERR_CORRUPT || strstr(err.text, rig_dir) == NULL ||
+            strstr(err.text, "ringfence controller replace") == NULL)
+            fail_msg("page %u at %u: %s", page, at, err.text);
+        return true;
+    }
+    store_loaded_free(rig.store);
+    for (uint64_t after = 0; after < TRAIL_ROWS && whole; after += 60)
+        whole = page_is_whole(after, after == 0 ? STORE_AUDIT_PAGE_MAX : 30);
+    rig_close();
+    if (!whole)
+        fail_msg("page %u at %u: rows of a group are missed", page, at);
+    return false;
+}
+
+/* Bits of the index's pages alone, wherever they are: a damage is refused, or does not
+ * matter. */
+static void no_bit_of_the_index_hides_a_row(void **state)
+{
+    const char *more = getenv("RF_TRIALS"); /* for a long search */
+    const unsigned trials = more != NULL ? (unsigned)strtoul(more, NULL, 10) : 240;
+    unsigned pages[INDEX_PAGES_MAX], n, refused = 0, tried = 0;
+    uint64_t dice = trials;
+
+    (void)state;
+    write_trail();
+    n = index_pages(pages);
+    assert_true(n > 3); /* a root, and pages under it */
+    for (; tried < trials; tried++) {
+        unsigned page = pages[tried % n], at;
+
+        dice = dice * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        at = (dice >> 60) % 4 == 0 ? (unsigned)(dice >> 33) % 64 /* its head */
+                                   : (unsigned)(dice >> 33) % 4096;
+        change_bit(page, at, (unsigned)(dice >> 50) % 8);
+        if (is_refused_or_whole(page, at))
+            refused++;
+        change_bit(page, at, (unsigned)(dice >> 50) % 8);
+    }
+    print_message("%u of %u were refused\n", refused, tried);
+    assert_in_range(refused, tried / 3, tried - 1);
+    assert_false(is_refused_or_whole(0, 0)); /* as it was */
+}
+
+/* And while it runs, though nobody asks for that group. */
+static void a_damaged_index_is_found_while_it_runs(void **state)
+{
+    struct store_config c = rig_config(false, NULL);
+    unsigned pages[INDEX_PAGES_MAX], n;
+    struct driver_state s;
+    struct err err;
+
+    (void)state;
+    c.scrub_ms = 1;
+    write_trail();
+    n = index_pages(pages);
+    for (unsigned i = 1; i < n; i++) {
+        assert_int_equal(rig_open(&c, &s, &err), 0);
+        store_loaded_free(rig.store);
+        turn_until(two_passes, 5000);
+        assert_int_equal(rig.fatal, 0);
+        change_bit(pages[i], 4090, 2); /* cells lie at the end of a page */
+        turn_until(has_stopped, 10000);
+        assert_int_equal(rig.fatal, ERR_CORRUPT);
+        assert_non_null(strstr(rig.text, rig_dir));
+        assert_non_null(strstr(rig.text, "ringfence controller replace"));
+        rig_close();
+        change_bit(pages[i], 4090, 2);
+    }
+}
+
 #define CLAIM(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 
 int main(void)
@@ -236,6 +474,9 @@ int main(void)
         CLAIM(lost_files_are_no_new_directory),
         CLAIM(damage_is_found_while_it_runs),
         CLAIM(damaged_write_ahead_log_is_noticed),
+        CLAIM(an_index_that_lacks_rows_is_named),
+        CLAIM(no_bit_of_the_index_hides_a_row),
+        CLAIM(a_damaged_index_is_found_while_it_runs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
