@@ -6,6 +6,7 @@
 
 #include "tests/sim/judge.h"
 #include "tests/sim/kernel.h"
+#include "tests/sim/schedule.h"
 
 enum { FIRST_MS = 500, LATE_MS = 8000 };
 
@@ -74,6 +75,13 @@ static int64_t any_rate(void)
                            : (int64_t)sim_between(0, 20000) - 10000;
 }
 
+static void choose_times(void)
+{
+    sim.heal_at = (15000 + 4ull * plan.ttl_ms) * NS_PER_MS;
+    sim.settle_at = sim.heal_at + 1500ull * NS_PER_MS;
+    sim.end_at = sim.heal_at + (100000 + 10ull * plan.ttl_ms) * NS_PER_MS;
+}
+
 static void choose_terms(void)
 {
     choose_profile();
@@ -87,9 +95,7 @@ static void choose_terms(void)
         sim.procs[n].clock = (struct ticking){any_rate(), sim_between(1, 1u << 30) * 1000};
         machines[n].wall_offset_ms = (int64_t)sim_between(0, 2000) - 1000;
     }
-    sim.heal_at = (15000 + 4ull * plan.ttl_ms) * NS_PER_MS;
-    sim.settle_at = sim.heal_at + 1500ull * NS_PER_MS;
-    sim.end_at = sim.heal_at + (100000 + 10ull * plan.ttl_ms) * NS_PER_MS;
+    choose_times();
 }
 
 /* ---- the schedule ----------------------------------------------------------------------
@@ -143,17 +149,20 @@ static void choose_replacement(void)
 }
 
 /* Likewise, in every second world. */
-static void choose_forgers(void)
+static void choose_plays(void)
 {
     uint64_t dice = (sim.opt.seed + 7) * UINT64_C(2862933555777941757);
     uint64_t ms = sim.heal_at / NS_PER_MS - FIRST_MS - 3000;
 
     if ((dice >> 61) % 2 != 0 || plan.count == 0)
         return;
-    for (unsigned i = 0; i < 2 && plan.count < FAULTS_MAX; i++) {
+    for (unsigned i = 0; i < 3 && plan.count < FAULTS_MAX; i++) {
+        static const enum fault_kind kinds[] = {FAULT_FORGED_FRAMES, FAULT_FORGED_ENTRIES,
+                                                FAULT_BLIND_RESTART};
+
         dice = dice * UINT64_C(6364136223846793005) + 1442695040888963407u;
         plan.of[plan.count++] =
-            (struct fault){.kind = i == 0 ? FAULT_FORGED_FRAMES : FAULT_FORGED_ENTRIES,
+            (struct fault){.kind = kinds[i],
                            .group = (uint8_t)((dice >> 56) % sim.groups),
                            .a = (uint8_t)(dice >> 48),
                            .b = (uint8_t)(dice >> 40),
@@ -175,7 +184,10 @@ void plan_make(void)
     for (unsigned i = 0; i < plan.count; i++)
         choose_fault(&plan.of[i]);
     choose_replacement();
-    choose_forgers();
+    choose_plays();
+    schedule_note_dice();
+    if (schedule_apply())
+        choose_times();
     for (unsigned i = 0; i < plan.count; i++)
         plan.of[i].left_out = sim.opt.without != NULL && sim.opt.without[i];
 }

@@ -53,7 +53,8 @@
     X(FAULT_LATE_ORDER, "late-order-after-switchover")                                     \
     X(FAULT_CTL_REPLACED, "controller-replaced") /* chosen apart, and so are these: */     \
     X(FAULT_FORGED_FRAMES, "forged-frames")                                                \
-    X(FAULT_FORGED_ENTRIES, "forged-entries")
+    X(FAULT_FORGED_ENTRIES, "forged-entries")                                              \
+    X(FAULT_BLIND_RESTART, "agent-restarted-server-hung")
 
 enum fault_kind {
 #define X(name, text) name,

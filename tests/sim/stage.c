@@ -12,6 +12,7 @@
 #include "tests/sim/pg.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/process.h"
+#include "tests/sim/steps.h"
 
 /* A cast is packed into the number that an event carries. */
 uint64_t stage_pack(struct cast c)
@@ -217,6 +218,40 @@ static void late_order(const struct fault *f)
     stage_then(WHILE_MS, switch_over, c);
 }
 
+/* ---- a restart that cannot see its server ----------------------------------------------
+ *
+ * The server hangs, so that no look at it ends, while the agent comes back under a lease
+ * that runs: what may it do with the gate that it finds open? */
+
+static void wake_server(void *arg, uint64_t number)
+{
+    struct cast c = stage_unpack(number);
+
+    (void)arg;
+    pg_server((uint8_t)(c.agent - CTLS), c.group)->hung = false;
+}
+
+static void blind_restart(const struct fault *f)
+{
+    struct server *s;
+    struct cast c;
+
+    if (!stage_cast(f, &c) || !sim.procs[c.agent].up)
+        return;
+    s = pg_server((uint8_t)(c.agent - CTLS), f->group);
+    if (s->state == SERVER_PRIMARY) {
+        uint64_t end = sim.now + 1500ull * NS_PER_MS;
+
+        s->hung = true;
+        sim_at(end < sim.heal_at ? end : sim.heal_at, NULL, wake_server, NULL)->number =
+            stage_pack(c);
+    }
+    proc_kill(c.agent);
+    proc_restart_in(c.agent, f->number % (plan.ttl_ms * 3 / 4));
+    if (f->number % 3 == 0)
+        provider_crash((uint8_t)(c.agent - CTLS));
+}
+
 void stage_begin(const struct fault *f)
 {
     if (f->kind == FAULT_LATE_FOLLOWER)
@@ -227,4 +262,6 @@ void stage_begin(const struct fault *f)
         reborn(f);
     else if (f->kind == FAULT_LATE_ORDER)
         late_order(f);
+    else if (f->kind == FAULT_BLIND_RESTART)
+        blind_restart(f);
 }

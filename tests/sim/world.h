@@ -102,6 +102,7 @@ struct proc {
 struct sim_options {
     uint64_t seed;
     unsigned groups;     /* 1: the pair; else the world of many */
+    uint8_t hosts;       /* 0: as the seed has it */
     int trace;           /* 1: what happens; 2: the programs' own lines, too */
     const bool *without; /* faults of the schedule that are left out, by position */
     bool history;        /* keep it */
