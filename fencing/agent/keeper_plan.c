@@ -454,7 +454,7 @@ static void note_failed(struct keeper_core *k, const struct keeper_effect *e, in
         s->managed = false;
     /* Half of it may be done: should the group want the port again, its gate is set up and
      * tried anew before anything is said of it (I2). */
-    if (e->kind == KEEPER_UNMANAGE)
+    if (MUTANT(half_detached, e->kind == KEEPER_UNMANAGE, false))
         s->peers_set = k->want.of[e->slot].tried = false;
     /* A former life put it there, and left no record: from here on like any other. */
     if (code == ERR_CONFLICT && e->kind == KEEPER_ADOPT)

@@ -38,7 +38,7 @@ struct arguments {
     struct sim_options opt;
     uint64_t first, last;
     bool minimise, print;
-    const char *history, *coverage;
+    const char *history, *coverage, *schedule;
 };
 
 static bool read_range(const char *text, struct arguments *a)
@@ -61,6 +61,7 @@ static bool read_value(const char *name, const char *value, struct arguments *a)
     if (strcmp(name, "--schedule") == 0) {
         if (!schedule_read(value, &a->opt))
             return false;
+        a->schedule = value;
         a->first = a->last = a->opt.seed;
     } else if (strcmp(name, "--history") == 0)
         a->history = value;
@@ -203,9 +204,11 @@ static bool play_one(const struct arguments *a, uint64_t seed, uint64_t *digest)
     sim_clear();
     if (!r.failed)
         return true;
-    printf("seed %" PRIu64 ": %s\n  repeat with: sim --groups %u --seed %" PRIu64
-           " --trace\n",
-           seed, r.why, a->opt.groups, seed);
+    printf("seed %" PRIu64 ": %s\n  repeat with: sim ", seed, r.why);
+    if (a->schedule != NULL)
+        printf("--schedule %s --trace\n", a->schedule);
+    else
+        printf("--groups %u --seed %" PRIu64 " --trace\n", a->opt.groups, seed);
     if (a->minimise)
         print_fewest(&one, &r);
     return false;
