@@ -13,6 +13,7 @@
 #include "fencing/gate/gate_internal.h"
 #include "fencing/gate/sockdestroy.h"
 #include "tests/sim/judge.h"
+#include "tests/sim/judge_lease.h"
 #include "tests/sim/kernel.h"
 #include "tests/sim/pg.h"
 
@@ -208,6 +209,7 @@ static int sim_fence(struct gate *gate, struct gate_port *p, struct err *err)
     judge_on_disk(host_of(gate), group_of(p), c->st.epoch, true);
     shut(c);
     c->st.fenced = true;
+    judge_froze(host_of(gate), group_of(p), c->st.epoch);
     sim_block(sim_between(1, 12) * NS_PER_MS);
     return 0;
 }

@@ -8,6 +8,7 @@
 #include "controller/daemon/node.h"
 #include "tests/sim/coverage.h"
 #include "tests/sim/gates.h"
+#include "tests/sim/judge_lease.h"
 #include "tests/sim/judge_log.h"
 #include "tests/sim/net.h"
 #include "tests/sim/pg.h"
@@ -157,6 +158,7 @@ void judge_ack(uint8_t host, uint8_t group, int id, uint64_t sent_in)
         sim_fail("I3: a connection of epoch %" PRIu64
                  " of group %s lives in epoch %" PRIu64,
                  sent_in, group_name(group), epoch);
+    judge_members_have(host, group, id, epoch);
     of_group[group].epoch_acked = epoch;
     p->writes[id - 1].acked = true;
     p->acks++;
@@ -466,7 +468,7 @@ void judge_begin(void)
         of_group[g].active = NOBODY;
     looked_at = 0;
     judge_log_begin();
-    judge_agent_begin();
+    judge_lease_begin();
     judge_once_begin();
 }
 

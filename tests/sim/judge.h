@@ -16,7 +16,6 @@
 #include "tests/sim/world.h"
 
 void judge_begin(void);
-void judge_agent_begin(void); /* by judge_begin() */
 void judge_end(void);
 void judge_step(void);           /* after each event */
 void judge_group(uint8_t group); /* something of it has opened, or may serve */
@@ -29,9 +28,6 @@ void judge_on_disk(uint8_t host, uint8_t group, uint64_t epoch, bool fenced);
 /* I3, I4, I12: the gate is armed for a lease that the log granted to this very life, and
  * ends before anybody can have counted it out. */
 void judge_armed(uint8_t host, uint8_t group, const struct gate_lease *lease);
-/* The log has granted it, now. */
-void judge_granted(uint8_t group, uint8_t instance, const struct incarnation *to);
-void judge_terms(uint8_t group, const struct group *g); /* after each entry */
 /* I6: a step begins: the life that carries it out is the one on record. */
 void judge_acts(uint8_t host, uint8_t group);
 /* I6: a step begins that makes the server a standby: stopped, and rewound. */
@@ -39,8 +35,8 @@ void judge_follows(uint8_t host, uint8_t group);
 /* judge_once.c. I5: its outcome has been told to its agent; it begins, step 0 is the agent's
  * own. */
 void judge_once_begin(void); /* by judge_begin() */
-void judge_step_told(uint8_t host, uint8_t group, uint64_t step);
-void judge_step_begins(uint8_t host, uint8_t group, uint64_t step);
+void judge_order_told(uint8_t host, uint8_t group, uint64_t step);
+void judge_order_begins(uint8_t host, uint8_t group, uint64_t step);
 /* I6: a lead step begins to make a primary. */
 void judge_leads(uint8_t host, uint8_t group, uint64_t epoch);
 /* I9: what a restarted server recovered is visible from its opening on. */

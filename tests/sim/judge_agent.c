@@ -1,4 +1,4 @@
-/* What an agent may do, seen from outside (I3, I6, I9). */
+/* What an agent may do, seen from outside (I3, I6, I9, I12). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,67 +39,6 @@ void judge_on_disk(uint8_t host, uint8_t group, uint64_t epoch, bool fenced)
                  group_name(group), epoch, highest, mark);
 }
 
-/* ---- grants ----------------------------------------------------------------------------
- */
-
-static struct grant {
-    uint64_t at; /* by its host's clock */
-    struct incarnation to;
-} grants[WORLD_GROUPS_MAX][2];
-
-/* All count by the longest TTL that an epoch has had, whenever a lease was granted; and an
- * answer names what that is by now. */
-static struct longest {
-    uint64_t epoch;
-    uint32_t ttl_ms;
-} longest[WORLD_GROUPS_MAX];
-
-void judge_agent_begin(void)
-{
-    memset(grants, 0, sizeof grants);
-    memset(longest, 0, sizeof longest);
-}
-
-void judge_terms(uint8_t group, const struct group *g)
-{
-    struct longest *l = &longest[group];
-
-    if (g->epoch != l->epoch || g->terms.ttl_ms > l->ttl_ms)
-        *l = (struct longest){g->epoch, g->terms.ttl_ms};
-}
-
-static uint8_t instance_on(uint8_t host, uint8_t group)
-{
-    return pgs[group].hosts[1] == host;
-}
-
-void judge_granted(uint8_t group, uint8_t instance, const struct incarnation *to)
-{
-    const struct proc *p = &sim.procs[CTLS + pgs[group].hosts[instance]];
-
-    grants[group][instance] = (struct grant){clock_of(&p->clock), *to};
-}
-
-/* Nobody is granted what he has not asked for before: so his count, from when he asked, is
- * over first. */
-void judge_armed(uint8_t host, uint8_t group, const struct gate_lease *lease)
-{
-    const struct grant *g = &grants[group][instance_on(host, group)];
-    uint64_t until = g->at + longest[group].ttl_ms * (uint64_t)NS_PER_MS;
-    struct incarnation me;
-
-    if (lease->deadline.ns == GATE_FOREVER.ns)
-        return;
-    proc_incarnation((uint8_t)(CTLS + host), &me);
-    if (!incarnation_equal(&g->to, &me))
-        sim_fail("I12: %s arms the gate of group %s for a lease of another life",
-                 node_name((uint8_t)(CTLS + host)), group_name(group));
-    else if (lease->deadline.ns > until)
-        sim_fail("I3: the gate of group %s on %s is armed %" PRIu64 " us past its lease",
-                 group_name(group), node_name((uint8_t)(CTLS + host)),
-                 (lease->deadline.ns - until) / 1000);
-}
-
 void judge_acts(uint8_t host, uint8_t group)
 {
     uint8_t node, n = (uint8_t)(CTLS + host);
@@ -130,6 +69,11 @@ void judge_leads(uint8_t host, uint8_t group, uint64_t epoch)
         sim_fail("I6: %s is made the primary of group %s for epoch %" PRIu64
                  ", and was never granted a lease of it",
                  node_name((uint8_t)(CTLS + host)), group_name(group), epoch);
+}
+
+static uint8_t instance_on(uint8_t host, uint8_t group)
+{
+    return pgs[group].hosts[1] == host;
 }
 
 /* I9: a commit that no member has becomes visible by the end of recovery, so the gate waits

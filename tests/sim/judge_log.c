@@ -12,6 +12,7 @@
 #include "proto/snapshot_codec.h"
 #include "tests/sim/coverage.h"
 #include "tests/sim/judge.h"
+#include "tests/sim/judge_lease.h"
 #include "tests/sim/plan.h"
 
 enum { WHOLE_EACH = 64 };
@@ -125,7 +126,7 @@ static void note_grants(const struct entry *e, const struct apply_result *r)
         uint8_t group = group_number(item->group);
 
         if (r->verdicts[k] == ACCEPTED && group != NOBODY)
-            judge_granted(group, item->instance, &item->incarnation);
+            judge_granted(group, item);
     }
 }
 
@@ -143,6 +144,7 @@ static void first_time(const struct state *s, const struct entry *e,
     if (r->refusal != ACCEPTED || e->kind == ENTRY_RENEW || group == NOBODY)
         return;
     coverage_note(e, group);
+    judge_lease_entry(group, s->applied, e, g);
     if (g != NULL) {
         judge_terms(group, g);
         judge_entry(group, e, g);

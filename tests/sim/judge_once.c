@@ -16,14 +16,14 @@ static struct told {
 
 void judge_once_begin(void) { memset(told, 0, sizeof told); }
 
-void judge_step_told(uint8_t host, uint8_t group, uint64_t step)
+void judge_order_told(uint8_t host, uint8_t group, uint64_t step)
 {
     told[host][group] = (struct told){step, sim.procs[CTLS + host].life};
 }
 
 /* Orders are repeated until the log has the outcome. Whoever knows it says it again; only a
  * life that does not know it may look once more what there is to do. */
-void judge_step_begins(uint8_t host, uint8_t group, uint64_t step)
+void judge_order_begins(uint8_t host, uint8_t group, uint64_t step)
 {
     const struct told *t = &told[host][group];
 

@@ -1,0 +1,293 @@
+/* Leases, fences, proofs and sets, as the accepted entries say, against the world as it is
+ * in the moment in which somebody first applies them (I1, I2, I4, I8, I12).
+ *
+ * The books here are kept from the entries alone: what apply() made of them is compared. */
+#include "tests/sim/judge_lease.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "tests/sim/gates.h"
+#include "tests/sim/judge.h"
+#include "tests/sim/pg.h"
+#include "tests/sim/plan.h"
+#include "tests/sim/process.h"
+
+static struct books {
+    bool managed; /* activated, and not let go since */
+    bool opened;
+    bool formed; /* by the activation in force: a primary that ran may have been adopted */
+    uint64_t epoch, fence_at; /* index of the fence_begin in force; 0: none */
+    uint8_t active;           /* instance */
+    member_set set;
+} books[WORLD_GROUPS_MAX];
+
+static struct grant {
+    uint64_t at; /* by its host's clock */
+    struct incarnation to;
+    bool over; /* that life has proven it, or the group was let go */
+} grants[WORLD_GROUPS_MAX][2];
+
+/* All count by the longest TTL that an epoch has had, whenever a lease was granted; and an
+ * answer names what that is by now. */
+static struct longest {
+    uint64_t epoch;
+    uint32_t ttl_ms;
+} longest[WORLD_GROUPS_MAX];
+
+/* Which lives froze the gate for which epochs; the newest first. */
+enum { FROZEN_KEPT = 4 };
+static struct frozen {
+    uint64_t epoch;
+    struct incarnation by;
+} frozen[WORLD_GROUPS_MAX][HOSTS_MAX][FROZEN_KEPT];
+
+void judge_lease_begin(void)
+{
+    memset(books, 0, sizeof books);
+    memset(grants, 0, sizeof grants);
+    memset(longest, 0, sizeof longest);
+    memset(frozen, 0, sizeof frozen);
+}
+
+static uint8_t host_of(uint8_t group, uint8_t instance)
+{
+    return pgs[group].hosts[instance];
+}
+
+static const char *host_name(uint8_t host) { return node_name((uint8_t)(CTLS + host)); }
+
+static uint8_t instance_on(uint8_t host, uint8_t group)
+{
+    return pgs[group].hosts[1] == host;
+}
+
+static uint64_t clock_on(uint8_t host) { return clock_of(&sim.procs[CTLS + host].clock); }
+
+/* ---- grants ----------------------------------------------------------------------------
+ */
+
+static uint64_t until(uint8_t group, const struct grant *g)
+{
+    return g->at + longest[group].ttl_ms * (uint64_t)NS_PER_MS;
+}
+
+void judge_terms(uint8_t group, const struct group *g)
+{
+    struct longest *l = &longest[group];
+
+    if (g->epoch != l->epoch || g->terms.ttl_ms > l->ttl_ms)
+        *l = (struct longest){g->epoch, g->terms.ttl_ms};
+}
+
+/* I12: the former life's lease is over by its own host's clock, or that life has said so.
+ */
+static void judge_other_life(uint8_t group, const struct renew_item *item)
+{
+    const struct grant *g = &grants[group][item->instance];
+    uint8_t host = host_of(group, item->instance);
+
+    if (incarnation_is_set(&g->to) && !g->over &&
+        !incarnation_equal(&g->to, &item->incarnation) && clock_on(host) < until(group, g))
+        sim_fail("I12: group %s grants a lease to another life on %s, and the former one's "
+                 "may run for %" PRIu64 " us",
+                 group_name(group), host_name(host),
+                 (until(group, g) - clock_on(host)) / 1000);
+}
+
+void judge_granted(uint8_t group, const struct renew_item *item)
+{
+    const struct books *b = &books[group];
+    uint8_t host;
+
+    if (item->instance > 1)
+        return;
+    host = host_of(group, item->instance);
+    if (b->fence_at != 0)
+        sim_fail("I4: group %s grants a lease of epoch %" PRIu64
+                 " to %s, and fence_begin at %" PRIu64 " is in force",
+                 group_name(group), item->epoch, host_name(host), b->fence_at);
+    else if (!b->managed || item->epoch != b->epoch)
+        sim_fail(
+            "I4: group %s grants a lease of epoch %" PRIu64 " to %s, activated is %" PRIu64,
+            group_name(group), item->epoch, host_name(host), b->managed ? b->epoch : 0);
+    else if (item->kind == LEASE_WRITE && item->instance != b->active)
+        sim_fail("I1: group %s grants a lease to write to %s, which is not active",
+                 group_name(group), host_name(host));
+    judge_other_life(group, item);
+    grants[group][item->instance] =
+        (struct grant){.at = clock_on(host), .to = item->incarnation};
+}
+
+/* Nobody is granted what he has not asked for before: so his count, from when he asked, is
+ * over first. */
+void judge_armed(uint8_t host, uint8_t group, const struct gate_lease *lease)
+{
+    const struct grant *g = &grants[group][instance_on(host, group)];
+    uint64_t end = until(group, g);
+    struct incarnation me;
+
+    if (lease->deadline.ns == GATE_FOREVER.ns)
+        return;
+    proc_incarnation((uint8_t)(CTLS + host), &me);
+    if (!incarnation_equal(&g->to, &me))
+        sim_fail("I12: %s arms the gate of group %s for a lease of another life",
+                 host_name(host), group_name(group));
+    else if (lease->deadline.ns > end)
+        sim_fail("I3: the gate of group %s on %s is armed %" PRIu64 " us past its lease",
+                 group_name(group), host_name(host), (lease->deadline.ns - end) / 1000);
+}
+
+/* ---- proofs ----------------------------------------------------------------------------
+ */
+
+void judge_froze(uint8_t host, uint8_t group, uint64_t epoch)
+{
+    struct frozen *f = frozen[group][host];
+
+    memmove(f + 1, f, (FROZEN_KEPT - 1) * sizeof *f);
+    f->epoch = epoch;
+    proc_incarnation((uint8_t)(CTLS + host), &f->by);
+}
+
+static bool has_frozen(uint8_t host, uint8_t group, const struct entry_proof *p)
+{
+    for (unsigned i = 0; i < FROZEN_KEPT; i++) {
+        const struct frozen *f = &frozen[group][host][i];
+
+        if (f->epoch == p->epoch && incarnation_equal(&f->by, &p->prover))
+            return true;
+    }
+    return false;
+}
+
+/* What a host lets through: by an open gate, or, after a boot, by none. */
+static bool lets_through(uint8_t host, uint8_t group)
+{
+    return gate_is_open(host, group) &&
+           (gates[host].cells[group].managed || pg_server(host, group)->pid != 0);
+}
+
+/* I2: it is as the proof says, before anybody is activated on it. */
+static void judge_proof(uint8_t group, const struct entry_proof *p)
+{
+    uint8_t host = host_of(group, p->instance);
+
+    if (p->kind == PROOF_INSTALLED)
+        return;
+    if (lets_through(host, group))
+        sim_fail("I2: %s is proven over for epoch %" PRIu64
+                 " of group %s (%s), and its gate is open",
+                 host_name(host), p->epoch, group_name(group), proof_kind_name(p->kind));
+    if (p->kind != PROOF_AGENT)
+        return;
+    if (!has_frozen(host, group, p))
+        sim_fail("I2: the agent's word that %s is over for epoch %" PRIu64
+                 " of group %s counts, and that life has frozen no such gate",
+                 host_name(host), p->epoch, group_name(group));
+    if (incarnation_equal(&p->prover, &grants[group][p->instance].to))
+        grants[group][p->instance].over = true;
+}
+
+/* ---- the books -------------------------------------------------------------------------
+ */
+
+static void let_go(uint8_t group)
+{
+    struct books *b = &books[group];
+
+    b->managed = b->opened = false;
+    b->fence_at = 0;
+    /* Nobody promises anything any more; a late answer may still arm a gate. */
+    grants[group][0].over = grants[group][1].over = true;
+}
+
+static void keep_set(struct books *b, const struct entry *e)
+{
+    member_set one = (member_set)(1u << e->sync.instance);
+
+    if (e->kind == ENTRY_SYNC_JOIN)
+        b->set = (member_set)(b->set | one);
+    else
+        b->set = (member_set)(b->set & ~one);
+}
+
+static void keep_books(struct books *b, uint64_t index, const struct entry *e)
+{
+    switch ((int)e->kind) {
+    case ENTRY_FENCE_BEGIN:
+        b->fence_at = index;
+        break;
+    case ENTRY_ACTIVATE:
+        b->formed = !b->managed;
+        if (b->formed)
+            b->set = (member_set)(1u << e->activate.instance);
+        b->epoch = e->activate.epoch;
+        b->active = e->activate.instance;
+        b->managed = true;
+        b->opened = false;
+        b->fence_at = 0;
+        break;
+    case ENTRY_OPENED:
+        b->opened = true;
+        b->set = (member_set)(1u << b->active);
+        break;
+    case ENTRY_SYNC_JOIN:
+    case ENTRY_SYNC_SHRINK:
+        keep_set(b, e);
+        break;
+    default:
+        break;
+    }
+}
+
+void judge_lease_entry(uint8_t group, uint64_t index, const struct entry *e,
+                       const struct group *g)
+{
+    struct books *b = &books[group];
+
+    if (e->kind == ENTRY_PROOF && e->proof.instance < 2)
+        judge_proof(group, &e->proof);
+    if (b->fence_at != 0 && (e->kind == ENTRY_SYNC_JOIN || e->kind == ENTRY_SYNC_SHRINK))
+        sim_fail("I4: the set of group %s changes, and fence_begin at %" PRIu64
+                 " is in force",
+                 group_name(group), b->fence_at);
+    keep_books(b, index, e);
+    if (e->kind == ENTRY_DETACH || e->kind == ENTRY_REMOVE)
+        let_go(group);
+    if (g != NULL && b->managed && g->sync_set != b->set)
+        sim_fail("I8: the set of group %s is %x after %s, by the log it is %x",
+                 group_name(group), g->sync_set, entry_kind_name(e->kind), b->set);
+}
+
+/* ---- acknowledgements ------------------------------------------------------------------
+ */
+
+static bool has_write(const struct server *s, int id)
+{
+    int at = s->len;
+
+    while (at > 0 && s->wal[at - 1] > id)
+        at--;
+    return at > 0 && s->wal[at - 1] == id;
+}
+
+/* I8: a write is acknowledged when every other member of the set on record has it; after
+ * fence_begin too, while the lease lasts: they are the candidates. */
+void judge_members_have(uint8_t host, uint8_t group, int id, uint64_t epoch)
+{
+    const struct books *b = &books[group];
+    uint8_t other = (uint8_t)(1 - instance_on(host, group));
+
+    if (!b->managed || epoch != b->epoch)
+        return; /* let go, or of an epoch before, which the gate judges */
+    if (b->active == other || (!b->opened && !b->formed))
+        sim_fail("I8: %s acknowledges write %d in epoch %" PRIu64
+                 " of group %s, which is not opened there",
+                 host_name(host), id, epoch, group_name(group));
+    else if (plan.sync[group] != SYNC_OFF && (b->set & 1u << other) != 0 &&
+             !has_write(pg_server(host_of(group, other), group), id))
+        sim_fail("I8: write %d of group %s is acknowledged by %s, and %s, which is in the "
+                 "set, does not have it",
+                 id, group_name(group), host_name(host), host_name(host_of(group, other)));
+}
