@@ -7,7 +7,6 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
-#include "controller/base/mutant.h"
 #include "controller/daemon/agents_private.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
@@ -255,9 +254,7 @@ static void accept_hello(struct agents *a, struct known *k, uint8_t route,
 
     /* Only its own wait is over: the stream of a life that is gone may be passed on behind
      * the hello of the next one, which would then wait for ever. */
-    if (MUTANT(waiting_forgotten,
-               incarnation_equal(&k->waiting_hello.agent.incarnation, &h.agent.incarnation),
-               true))
+    if (incarnation_equal(&k->waiting_hello.agent.incarnation, &h.agent.incarnation))
         k->waiting = false;
     /* Enrolled only if no other life comes in between, whoever leads by then (I12). */
     if (state_agent(node_state(a->d->node), k->name) != NULL)

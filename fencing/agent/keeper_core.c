@@ -381,8 +381,8 @@ bool keeper_wants_lease(const struct keeper_core *k, uint8_t slot)
  * and fenced before anybody looked at it again. */
 bool keeper_may_read(const struct keeper_slot *s)
 {
-    return s->server.state == KEEPER_SERVER_STANDBY &&
-           MUTANT(reads_unlooked, s->server.looked >= s->since, true) && !s->server.barred;
+    return s->server.state == KEEPER_SERVER_STANDBY && s->server.looked >= s->since &&
+           !s->server.barred;
 }
 
 static bool some_lease_is_new(const struct keeper_core *k)
