@@ -7,6 +7,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/units.h"
+#include "controller/cli/answer.h"
 #include "controller/cli/group_file.h"
 
 enum { PATIENCE_MS = 3000, AGAIN_MS = 100 };
@@ -73,8 +74,7 @@ static enum cli_exit exit_of(long status, const char *code)
 
 enum cli_exit cli_refused(const struct cli *cli, const struct http_answer *answer)
 {
-    json_t *document =
-        json_loadb((const char *)answer->body.data, answer->body.len, 0, NULL);
+    json_t *document = answer_read(answer->body.data, answer->body.len, false);
     const json_t *error = json_object_get(document, "error");
     const char *code = json_string_value(json_object_get(error, "code"));
     const char *text = json_string_value(json_object_get(error, "text"));
@@ -145,7 +145,7 @@ enum cli_exit cli_ask(struct cli *cli, const char *method, const char *path, jso
         return cli_fail(cli, &err);
     if (answer.status < 200 || answer.status > 299)
         return cli_refused(cli, &answer);
-    *ret = json_loadb((const char *)answer.body.data, answer.body.len, 0, NULL);
+    *ret = answer_read(answer.body.data, answer.body.len, cli->json);
     if (*ret != NULL)
         return CLI_OK;
     /* It was accepted, but what came of it cannot be read. */

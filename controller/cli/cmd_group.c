@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "controller/base/clock.h"
+#include "controller/cli/answer.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/group_file.h"
 #include "controller/cli/group_yaml.h"
@@ -120,7 +121,7 @@ static bool look_at_why(const struct cli *cli, const char *group, json_t **ret_w
     snprintf(path, sizeof path, "/v1/groups/%s/why", group);
     if (http_ask(&cli->http, &request, &answer, NULL) != 0 || answer.status != 200)
         return false;
-    *ret_why = json_loadb((const char *)answer.body.data, answer.body.len, 0, NULL);
+    *ret_why = answer_read(answer.body.data, answer.body.len, cli->json);
     return *ret_why != NULL;
 }
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/cli/answer.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/show.h"
 
@@ -57,7 +58,7 @@ static bool on_log_line(void *owner, const char *text, size_t len)
 
     if (len == 0)
         return true;
-    line = json_loadb(text, len, 0, NULL);
+    line = answer_read(text, len, v->cli->json);
     if (line == NULL)
         fprintf(v->cli->errors, "ringfence: a line of the log is not JSON\n");
     else

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "controller/cli/answer.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/show.h"
 
@@ -28,7 +29,7 @@ static void print_status(const struct cli *cli, const json_t *document, bool red
 static bool on_status(void *owner, const char *line, size_t len)
 {
     const struct cli *cli = owner;
-    json_t *document = json_loadb(line, len, 0, NULL);
+    json_t *document = answer_read(line, len, cli->json);
 
     if (document != NULL)
         print_status(cli, document, true);
@@ -60,8 +61,7 @@ static enum cli_exit watch(struct cli *cli)
 /* Without a leader the controller answers 503 with what it last knew. */
 static enum cli_exit stale_status(const struct cli *cli, const struct http_answer *answer)
 {
-    json_t *document =
-        json_loadb((const char *)answer->body.data, answer->body.len, 0, NULL);
+    json_t *document = answer_read(answer->body.data, answer->body.len, cli->json);
     bool is_status = json_is_array(json_object_get(document, "groups"));
 
     if (is_status)
@@ -83,7 +83,7 @@ enum cli_exit cli_status(struct cli *cli)
         return cli_fail(cli, &err);
     if (answer.status != 200)
         return stale_status(cli, &answer);
-    document = json_loadb((const char *)answer.body.data, answer.body.len, 0, NULL);
+    document = answer_read(answer.body.data, answer.body.len, cli->json);
     if (document == NULL) {
         err_set(&err, ERR_BADMSG, "%s: the answer is not JSON", cli->http.socket);
         return cli_fail(cli, &err);
@@ -113,7 +113,7 @@ enum cli_exit cli_why(struct cli *cli)
     request.path = path;
     if (http_ask(&cli->http, &request, &answer, &err) != 0)
         return cli_fail(cli, &err);
-    document = json_loadb((const char *)answer.body.data, answer.body.len, 0, NULL);
+    document = answer_read(answer.body.data, answer.body.len, cli->json);
     known = answer.status == 200 ? document != NULL
                                  : json_is_array(json_object_get(document, "conditions"));
     if (known && cli->json)
@@ -197,7 +197,7 @@ enum cli_exit cli_version(struct cli *cli)
 
     /* That nobody answers is no failure: the question was for our version. */
     if (http_ask(&cli->http, &request, &answer, NULL) == 0 && answer.status == 200)
-        there = json_loadb((const char *)answer.body.data, answer.body.len, 0, NULL);
+        there = answer_read(answer.body.data, answer.body.len, cli->json);
     if (cli->json) {
         all = json_pack("{s:s, s:s, s:O?}", "program", "ringfence", "version", RF_VERSION,
                         "controller", there);

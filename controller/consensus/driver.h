@@ -57,7 +57,9 @@ enum driver_without {
     WITHOUT_STALE_REPLY_FILTER = 8, /* a refusal of an old term read as success */
     WITHOUT_REWRITE_GUARD = 16,     /* acknowledges entries that a queued write undoes */
     WITHOUT_LIST_ALONE =
-        32 /* lists of members tracked at the wrong index, or two at once */
+        32, /* lists of members tracked at the wrong index, or two at once */
+    WITHOUT_KNOWN_CUT = 64,    /* what a snapshot has replaced is appended once more */
+    WITHOUT_COMMIT_BOUND = 128 /* a late message takes back what is committed */
 };
 
 struct driver_config {

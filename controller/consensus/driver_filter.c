@@ -28,10 +28,47 @@ static int check_other_leader(const struct driver *d, const struct consensus_msg
     return 0;
 }
 
+/* Entries that a snapshot has replaced count for the engine as entries that we lack, and at
+ * prev_log_index 0 it compares nothing: it would put entry 1 behind our last one. An honest
+ * leader comes to that point when our answers are lost, or a copy of its message is late;
+ * and what begins behind entry 1 the engine refuses, with a rejection that such a leader
+ * takes for an old one (amend_append_result).
+ *
+ * So what the snapshot holds is cut off. That is safe, since it is committed: who leads
+ * this term or a later one has all of it (leader completeness), and if the message has the
+ * snapshot's last entry, it must be of the term that it has here, which makes everything
+ * before it the same (log matching). A message that ends before it is a heartbeat at that
+ * entry. What is acknowledged is the snapshot, which is on our disk, and what the engine
+ * then compares and stores (I7). A leader of an older term may well differ: it is answered
+ * as ever, with our term and nothing else. */
+static int cut_known(const struct driver *d, struct consensus_msg *msg, struct err *err)
+{
+    struct cmsg_append_entries *a = &msg->append_entries;
+    uint64_t index = d->snapshot.index, known;
+
+    if (d->installing || a->prev_log_index >= index || d->log.first == 1 ||
+        a->prev_log_index >= d->log.first || msg->term < raft_current_term(&d->raft) ||
+        without(d, WITHOUT_KNOWN_CUT))
+        return 0;
+    known = index - a->prev_log_index;
+    if (known <= a->n_entries && a->entries[known - 1].term != d->snapshot.term)
+        return err_set(err, ERR_BADMSG,
+                       "entry %" PRIu64 " of term %" PRIu64 " from %" PRIu64
+                       ", committed here in term %" PRIu64
+                       ": one of the two data directories is damaged, compare them",
+                       index, a->entries[known - 1].term, msg->from, d->snapshot.term);
+    if (known > a->n_entries)
+        known = a->n_entries;
+    a->entries += known;
+    a->n_entries -= (unsigned)known;
+    a->prev_log_index = index;
+    a->prev_log_term = d->snapshot.term;
+    return 0;
+}
+
 /* The engine decodes lists of members without looking at their length. (It also tracks one
  * in the middle of a batch at the wrong index: driver_receive.c.) */
-static int check_append(const struct driver *d, const struct consensus_msg *msg,
-                        struct err *err)
+static int check_append(const struct driver *d, struct consensus_msg *msg, struct err *err)
 {
     const struct cmsg_append_entries *a = &msg->append_entries;
     struct members m;
@@ -41,10 +78,31 @@ static int check_append(const struct driver *d, const struct consensus_msg *msg,
 
         if (e->kind == ENTRY_VOTERS && members_decode(e->data, e->len, &m, err) != 0)
             return err->code;
-        if (a->prev_log_index + i == 0 && e->kind != ENTRY_VOTERS)
-            return err_set(err, ERR_BADMSG, "entry 1 is no list of members");
+        if (a->prev_log_index + i == 0 && (e->kind != ENTRY_VOTERS || e->term != 1))
+            return err_set(err, ERR_BADMSG, "entry 1 is not the bootstrap's list");
     }
-    return check_other_leader(d, msg, err);
+    if (check_other_leader(d, msg, err) != 0)
+        return err->code;
+    return cut_known(d, msg, err);
+}
+
+/* The engine replaces its log by a snapshot whose last entry differs from its own, also if
+ * its own is committed, and what was applied here would be taken back. No leader of this
+ * term or a later one has such a snapshot. */
+static int check_undecided(const struct driver *d, const struct consensus_msg *msg,
+                           struct err *err)
+{
+    const struct cmsg_install_snapshot *s = &msg->install_snapshot;
+    const struct consensus_entry *e = dlog_get(&d->log, s->last_index);
+
+    if (e == NULL || e->term == s->last_term || s->last_index > d->ordered_index ||
+        msg->term < raft_current_term(&d->raft))
+        return 0;
+    return err_set(err, ERR_BADMSG,
+                   "snapshot of entry %" PRIu64 " of term %" PRIu64 " from %" PRIu64
+                   ", committed here in term %" PRIu64
+                   ": one of the two data directories is damaged, compare them",
+                   s->last_index, s->last_term, msg->from, e->term);
 }
 
 /* While one is being installed the engine would take a second one's memory and forget it.
@@ -67,6 +125,11 @@ static int check_install(const struct driver *d, const struct consensus_msg *msg
     if (e.index != s->last_index || e.term != s->last_term)
         return err_set(err, ERR_BADMSG, "snapshot of %" PRIu64 " holds %" PRIu64,
                        s->last_index, e.index);
+    if (e.members_index == 0 || e.members_index > e.index)
+        return err_set(err, ERR_BADMSG, "snapshot of %" PRIu64 " with members of %" PRIu64,
+                       e.index, e.members_index);
+    if (check_undecided(d, msg, err) != 0)
+        return err->code;
     return members_decode(e.members, e.members_len, &m, err);
 }
 

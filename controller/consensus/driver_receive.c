@@ -4,10 +4,23 @@
 #include "controller/consensus/driver_internal.h"
 #include "proto/envelope.h"
 
+/* Lost commitment: what is committed reaches as far as the leader says, but no further than
+ * the message's last entry. The engine compares only the leader's word with what it knows,
+ * and so a late message, or one that begins far back, takes back what was committed: an
+ * entry that contradicts it then cut off what is applied. */
+static uint64_t commit_of(const struct driver *d, const struct cmsg_append_entries *a)
+{
+    uint64_t last = a->prev_log_index + a->n_entries;
+
+    if ((d->config.without_filter & (unsigned)WITHOUT_COMMIT_BOUND) != 0)
+        return a->leader_commit;
+    return a->leader_commit < last ? a->leader_commit : last;
+}
+
 /* The engine wants one allocation per batch, which it frees or gives back; the bytes stay
  * where they are, in the message. */
-static int append_event(const struct consensus_msg *m, struct raft_message *r,
-                        struct raft_entry *entries, struct err *err)
+static int append_event(const struct driver *d, const struct consensus_msg *m,
+                        struct raft_message *r, struct raft_entry *entries, struct err *err)
 {
     const struct cmsg_append_entries *a = &m->append_entries;
     void *token = NULL;
@@ -16,7 +29,7 @@ static int append_event(const struct consensus_msg *m, struct raft_message *r,
     r->append_entries = (struct raft_append_entries){.term = m->term,
                                                      .prev_log_index = a->prev_log_index,
                                                      .prev_log_term = a->prev_log_term,
-                                                     .leader_commit = a->leader_commit,
+                                                     .leader_commit = commit_of(d, a),
                                                      .entries = entries,
                                                      .n_entries = a->n_entries};
     if (a->n_entries == 0)
@@ -73,7 +86,7 @@ static int to_raft(struct driver *d, const struct consensus_msg *m, struct raft_
     r->server_address = from != NULL ? from->name : "leader";
     switch (m->type) {
     case CMSG_APPEND_ENTRIES:
-        return append_event(m, r, entries, err);
+        return append_event(d, m, r, entries, err);
     case CMSG_INSTALL_SNAPSHOT:
         return install_event(m, r, err);
     case CMSG_APPEND_ENTRIES_RESULT:
@@ -128,11 +141,27 @@ static int step_message(struct driver *d, const struct consensus_msg *m, struct 
     return driver_step(d, &ev, err);
 }
 
-/* Two defects of 0.22.1 around lists of members. One that is not the first new entry of its
- * message is tracked at the wrong index. And a list that is committed by the very message
- * that brings the next one is not taken for the committed one, so that, should the next one
- * be cut off again, the engine falls back to the one before both. So what comes before a
- * list is a message of its own, though it be empty: it commits, and the list follows. */
+/* The newest list before this one is committed, whatever the leader's word on it is (a new
+ * leader does not know yet how far): a list is proposed only when the one before it is
+ * committed (check_change() in driver_input.c), so whose log has this one has that one for
+ * good. It counts only if this log's agrees with the leader's up to there: it is not
+ * behind the entry that the engine compares, or it is the first entry of this very part. */
+static uint64_t list_before(const struct driver *d, const struct cmsg_append_entries *part)
+{
+    uint64_t tracked = d->raft.configuration_uncommitted_index;
+
+    if (part->n_entries > 0 && part->entries[0].kind == ENTRY_VOTERS)
+        return part->prev_log_index + 1;
+    return tracked <= part->prev_log_index ? tracked : 0;
+}
+
+/* Three defects of 0.22.1 around lists of members. One that is not the first new entry of
+ * its message is tracked at the wrong index. A list that is committed by the very message
+ * that brings the next one is not taken for the committed one, and one that is not known to
+ * be committed is forgotten when the next one comes: should the next one be cut off again,
+ * the engine falls back to the one before both, or, on a node that joins, to none. So what
+ * comes before a list is a message of its own, though it be empty: it commits the list
+ * before, and the list follows. */
 static int step_append(struct driver *d, const struct consensus_msg *m, struct err *err)
 {
     const struct cmsg_append_entries *a = &m->append_entries;
@@ -152,6 +181,8 @@ static int step_append(struct driver *d, const struct consensus_msg *m, struct e
         }
         p->entries = a->entries + from;
         p->n_entries = i - from;
+        if (i < a->n_entries && list_before(d, p) > p->leader_commit)
+            p->leader_commit = list_before(d, p);
         from = i;
         status = step_message(d, &part, err);
         if (status != 0)

@@ -167,17 +167,14 @@ static int order_entries(struct driver *d, const struct raft_update *u, struct e
                       .last_term = u->entries.batch[u->entries.n - 1].term};
     struct order o = {.kind = ORDER_STORE_ENTRIES};
     struct consensus_entry *list;
-    int status;
 
     if (first <= d->ordered_index || first > dlog_last(&d->log) + 1)
         return err_set(err, ERR_CORRUPT,
                        "entries from %" PRIu64 ", applied %" PRIu64 ", last %" PRIu64,
                        first, d->ordered_index, dlog_last(&d->log));
     dlog_truncate(&d->log, first);
-    status = copy_entries(d, u, err);
-    raft_free(u->entries.batch[0].batch); /* one batch each, ours since the update */
-    if (status != 0)
-        return status;
+    if (copy_entries(d, u, err) != 0)
+        return err->code;
     /* The array moves when the log grows, the bytes do not: the order gets its own array.
      */
     list = calloc(u->entries.n, sizeof *list);
@@ -192,15 +189,13 @@ static int order_entries(struct driver *d, const struct raft_update *u, struct e
 
 /* ---- a snapshot from the leader ------------------------------------------------------ */
 
-static int order_install(struct driver *d, struct raft_update *u, struct err *err)
+static int order_install(struct driver *d, struct err *err)
 {
     const struct cmsg_install_snapshot *s = &d->incoming->install_snapshot;
     struct snapshot_envelope e;
     struct write w = {.seq = ++d->last_seq, .kind = WRITE_INSTALL};
     struct order o = {.kind = ORDER_STORE_SNAPSHOT};
 
-    raft_free(u->snapshot.chunk.base); /* a token; the bytes are in the message */
-    raft_configuration_close(&u->snapshot.metadata.configuration);
     if (snapshot_open(s->data, s->len, &e, err) != 0)
         return err_wrap(err, "snapshot");
     stored_snapshot_free(&d->coming); /* one of our own that was not stored yet is older */
@@ -428,7 +423,7 @@ static int order_applies(struct driver *d, struct err *err)
     return 0;
 }
 
-static int carry_out(struct driver *d, struct raft_update *u, struct err *err)
+static int order_all(struct driver *d, const struct raft_update *u, struct err *err)
 {
     if (driver_follow_members(d, err) != 0)
         return err->code;
@@ -439,7 +434,7 @@ static int carry_out(struct driver *d, struct raft_update *u, struct err *err)
         return err->code;
     if ((u->flags & (RAFT_UPDATE_ENTRIES)) != 0 && order_entries(d, u, err) != 0)
         return err->code;
-    if ((u->flags & (RAFT_UPDATE_SNAPSHOT)) != 0 && order_install(d, u, err) != 0)
+    if ((u->flags & (RAFT_UPDATE_SNAPSHOT)) != 0 && order_install(d, err) != 0)
         return err->code;
     if ((u->flags & (RAFT_UPDATE_MESSAGES)) != 0)
         for (unsigned i = 0; i < u->messages.n; i++)
@@ -448,6 +443,21 @@ static int carry_out(struct driver *d, struct raft_update *u, struct err *err)
     if (order_role(d, err) != 0)
         return err->code;
     return order_applies(d, err);
+}
+
+/* What comes with the update is ours, whether its orders could be made or not: tokens, for
+ * the bytes are in our log and in the message. */
+static int carry_out(struct driver *d, struct raft_update *u, struct err *err)
+{
+    int status = order_all(d, u, err);
+
+    if ((u->flags & (RAFT_UPDATE_ENTRIES)) != 0)
+        raft_free(u->entries.batch[0].batch); /* one batch each */
+    if ((u->flags & (RAFT_UPDATE_SNAPSHOT)) != 0) {
+        raft_free(u->snapshot.chunk.base);
+        raft_configuration_close(&u->snapshot.metadata.configuration);
+    }
+    return status;
 }
 
 int driver_submit_entry(struct driver *d, enum consensus_entry_kind kind, const void *data,

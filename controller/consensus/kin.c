@@ -236,8 +236,11 @@ int kin_encode(const struct kin *k, struct buf *out, struct err *err)
 
 int kin_decode(const uint8_t *data, size_t len, struct kin *ret, struct err *err)
 {
-    if (len < KIN_HEAD || data[0] != KIN_FORMAT || data[1] > 1 ||
-        data[2] > CONSENSUS_VOTERS_MAX || len != KIN_HEAD + (size_t)data[2] * KIN_ROW)
+    static const uint8_t unused[5];
+
+    if (len < KIN_HEAD || memcmp(data + 3, unused, sizeof unused) != 0 ||
+        data[0] != KIN_FORMAT || data[1] > 1 || data[2] > CONSENSUS_VOTERS_MAX ||
+        len != KIN_HEAD + (size_t)data[2] * KIN_ROW)
         return err_set(err, ERR_CORRUPT, "table of the voters' stores, %zu bytes", len);
     *ret = (struct kin){.self = get64(data + 8),
                         .digest = get64(data + 16),

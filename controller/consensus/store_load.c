@@ -42,14 +42,19 @@ static int get_meta(struct db *db, const char *key, char *ret, size_t size, stru
 {
     sqlite3_stmt *s = NULL;
     int code, status = 0;
+    const void *value;
+    size_t len;
 
     if (db_prepare(db, "SELECT value FROM meta WHERE key = ?1", &s, err) != 0)
         return err->code;
     sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
     code = sqlite3_step(s);
-    if (code == SQLITE_ROW && (size_t)sqlite3_column_bytes(s, 0) < size) {
-        memcpy(ret, sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0));
-        ret[sqlite3_column_bytes(s, 0)] = '\0';
+    value = sqlite3_column_blob(s, 0); /* NULL where there is nothing in it */
+    len = (size_t)sqlite3_column_bytes(s, 0);
+    if (code == SQLITE_ROW && len < size) {
+        if (len != 0)
+            memcpy(ret, value, len);
+        ret[len] = '\0';
     } else if (code == SQLITE_DONE) {
         status = 1;
     } else {

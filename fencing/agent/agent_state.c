@@ -80,6 +80,10 @@ static bool parse_group(char *line, struct epoch_table *t)
         !durable_number(&line, UINT16_MAX, &port) || !durable_number(&line, 1, &tried) ||
         line != NULL)
         return false;
+    /* I3: of two records the older one might be found first. */
+    for (unsigned i = 0; i < t->count; i++)
+        if (strcmp(t->of[i].group, r.group) == 0)
+            return false;
     r.port = (uint16_t)port;
     r.tried = tried == 1;
     t->of[t->count++] = r;

@@ -38,6 +38,14 @@ static bool parse_postmaster(char **line, struct postmaster *ret)
     return true;
 }
 
+static bool has_record(const struct step_records *r, const char *group)
+{
+    for (uint8_t i = 0; i < r->count; i++)
+        if (strcmp(r->of[i].group, group) == 0)
+            return true;
+    return false;
+}
+
 static bool parse_record(char *line, struct step_records *out)
 {
     struct step_record r = {0};
@@ -52,7 +60,7 @@ static bool parse_record(char *line, struct step_records *out)
         !durable_number(&line, UINT64_MAX, &r.ready_epoch) ||
         !durable_number(&line, UINT64_MAX, &r.last_step) ||
         !durable_number(&line, UINT32_MAX, &running) ||
-        !parse_postmaster(&line, &r.worker) || line != NULL)
+        !parse_postmaster(&line, &r.worker) || line != NULL || has_record(out, r.group))
         return false;
     r.ever_known = ever != 0;
     r.running_kind = (uint32_t)running;

@@ -74,8 +74,21 @@ static bool parse_name(const char **text, char name[PG_NAME_MAX + 1])
     return len > 0;
 }
 
+/* PostgreSQL takes more for the same, and a quoted `*` for everybody (I8). */
+static bool is_ours(struct pg_names *names, const char *text)
+{
+    AUTO(auto_free) char *again = NULL;
+    char *list[PG_NAMES_MAX];
+    struct err err = {0};
+
+    for (size_t i = 0; i < names->n; i++)
+        list[i] = names->of[i];
+    return pg_names_format(list, names->n, &again, &err) == 0 && strcmp(again, text) == 0;
+}
+
 bool pg_names_parse(const char *text, struct pg_names *ret)
 {
+    const char *whole = text;
     struct pg_names names = {0};
     unsigned long wanted;
     char *after;
@@ -96,7 +109,7 @@ bool pg_names_parse(const char *text, struct pg_names *ret)
         if (strncmp(text, ", ", 2) != 0)
             break;
     }
-    if (strcmp(text, ")") != 0 || wanted != names.n)
+    if (strcmp(text, ")") != 0 || wanted != names.n || !is_ours(&names, whole))
         return false;
     *ret = names;
     return true;

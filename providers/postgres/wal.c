@@ -20,16 +20,20 @@ bool pg_segment_parse(const char *name, uint32_t segment_bytes, uint32_t *ret_ti
                       uint64_t *ret_lsn)
 {
     char timeline[9] = "";
+    uint64_t segment;
 
     if (strlen(name) != PG_SEGMENT_NAME - 1 ||
         strspn(name, "0123456789ABCDEF") != PG_SEGMENT_NAME - 1)
         return false;
     memcpy(timeline, name, 8);
+    segment = strtoul(name + 16, NULL, 16);
+    if (segment >= (UINT64_C(1) << 32) / segment_bytes)
+        return false; /* no server has written it */
     *ret_timeline = (uint32_t)strtoul(timeline, NULL, 16);
     /* The high and the low half of a 64-bit number; the low one counts segments. */
     memcpy(timeline, name + 8, 8);
     *ret_lsn = (uint64_t)strtoul(timeline, NULL, 16) << 32;
-    *ret_lsn += (uint64_t)strtoul(name + 16, NULL, 16) * segment_bytes;
+    *ret_lsn += segment * segment_bytes;
     return true;
 }
 

@@ -1,8 +1,10 @@
 #include "tests/fuzz/fuzz.h"
 
+#include <dirent.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 void fuzz_claim_broken(const char *claim, const char *fmt, ...)
 {
@@ -23,6 +25,32 @@ bool fuzz_is_traced(void)
     if (traced < 0)
         traced = getenv("FUZZ_TRACE") != NULL;
     return traced;
+}
+
+static char scratch[64];
+
+/* Its files only: nobody makes directories in it. */
+static void remove_scratch(void)
+{
+    DIR *dir = opendir(scratch);
+    struct dirent *e;
+
+    while (dir != NULL && (e = readdir(dir)) != NULL)
+        (void)unlinkat(dirfd(dir), e->d_name, 0);
+    if (dir != NULL)
+        closedir(dir);
+    (void)rmdir(scratch);
+}
+
+const char *fuzz_scratch(void)
+{
+    if (scratch[0] != '\0')
+        return scratch;
+    snprintf(scratch, sizeof scratch, "%s/ringfence-fuzz-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    CLAIM(mkdtemp(scratch) != NULL, "no scratch directory");
+    atexit(remove_scratch);
+    return scratch;
 }
 
 bool bytes_left(const struct bytes *b) { return b->at < b->end; }

@@ -27,6 +27,9 @@ __attribute__((noreturn, format(printf, 2, 3))) void fuzz_claim_broken(const cha
 /* True if FUZZ_TRACE is set: a target then tells what it does, for a person who replays. */
 bool fuzz_is_traced(void);
 
+/* A directory of this process, gone at its end; in memory where there is /dev/shm. */
+const char *fuzz_scratch(void);
+
 /* Choices out of bytes; past the end all are 0. */
 struct bytes {
     const uint8_t *at, *end;

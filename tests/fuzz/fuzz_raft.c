@@ -1,7 +1,7 @@
 /* What one controller's engine says to another's: any bytes, then any message that could be
- * decoded, to a node that follows, votes or leads. A peer's mistake is dropped or stops the
- * node with a sentence (driver.h); it never trips an assertion of the engine, whose release
- * build would go on in silence. */
+ * decoded, to a node that joins, follows, votes or leads. A peer's mistake is dropped or
+ * stops the node with a sentence (driver.h); it never trips an assertion of the engine,
+ * whose release build would go on in silence. */
 #include <string.h>
 
 #include "controller/base/auto.h"
@@ -14,6 +14,7 @@ static const struct voter voters[] = {{1, "a"}, {2, "b"}, {3, "c"}};
 struct node {
     struct driver *d;
     struct orders o;
+    struct buf list; /* the bootstrap's members */
     uint64_t now, cluster, stored;
     bool stopped;
 };
@@ -50,7 +51,8 @@ static void carry_out(struct node *n, int status, const struct err *err)
     }
 }
 
-static void start(struct node *n)
+/* One of three voters, with the first entry; or one that joins, with nothing. */
+static void start(struct node *n, bool joins)
 {
     struct driver_config c = {.id = 1,
                               .cluster = "fuzz",
@@ -63,16 +65,18 @@ static void start(struct node *n)
                               .seed = 1};
     struct consensus_entry first = {.term = 1, .kind = ENTRY_VOTERS};
     struct driver_state state = {
-        .term = 1, .first_index = 1, .entries = &first, .n_entries = 1};
-    AUTO(buf_free) struct buf b = {0};
+        .term = 1, .first_index = 1, .entries = &first, .n_entries = joins ? 0 : 1};
     struct err err = {0};
 
     n->now = 1000;
-    CLAIM(driver_bootstrap_entry(&c, &b, &err) == 0, "%s", err.text);
-    first.data = b.data;
-    first.len = b.len;
+    CLAIM(driver_bootstrap_entry(&c, &n->list, &err) == 0, "%s", err.text);
+    CLAIM(driver_digest(&c, &n->cluster, &err) == 0, "%s", err.text);
+    first.data = n->list.data;
+    first.len = n->list.len;
+    if (joins)
+        c.n_voters = 0;
     CLAIM(driver_new(&n->d, &c, &err) == 0, "%s", err.text);
-    n->cluster = driver_cluster_digest(n->d);
+    driver_set_digest(n->d, n->cluster);
     carry_out(n, driver_start(n->d, n->now, &state, &n->o, &err), &err);
     CLAIM(!n->stopped, "%s", err.text);
 }
@@ -133,6 +137,54 @@ static void receive_append(struct node *n, struct bytes *b, struct consensus_msg
     m->append_entries.entries = NULL;
     for (unsigned i = 0; i < 3; i++)
         buf_free(&bodies[i]);
+}
+
+/* Entries from near the beginning on, with lists of members: what a leader repeats whose
+ * log is whole. */
+static void receive_repeated(struct node *n, struct bytes *b)
+{
+    static const uint8_t nothing[8];
+    struct consensus_entry entries[12];
+    struct consensus_msg m = {.type = CMSG_APPEND_ENTRIES, .to = 1, .cluster = n->cluster};
+    uint8_t prev = bytes_pick(b, 5), lists = bytes_next(b);
+    uint64_t term = 1 + bytes_pick(b, 3);
+
+    m.from = 2u + bytes_pick(b, 2);
+    m.term = small(b);
+    m.append_entries = (struct cmsg_append_entries){
+        prev, prev != 0 ? term : 0, small(b) + small(b), entries, bytes_pick(b, 13)};
+    for (unsigned i = 0; i < m.append_entries.n_entries; i++) {
+        entries[i] = (struct consensus_entry){term, ENTRY_BARRIER, nothing, 8};
+        if (prev + i == 0 || (i < 8 && (lists >> i & 1) != 0))
+            entries[i] = (struct consensus_entry){term, ENTRY_VOTERS, n->list.data, 0};
+        if (entries[i].kind == ENTRY_VOTERS)
+            entries[i].len = n->list.len;
+        if (bytes_pick(b, 8) == 7)
+            term++;
+    }
+    send_made(n, &m);
+}
+
+static void receive_snapshot(struct node *n, struct bytes *b)
+{
+    struct consensus_msg m = {.type = CMSG_INSTALL_SNAPSHOT, .to = 1, .from = 2};
+    struct snapshot_envelope e = {.taken_by = 2, .body = (const uint8_t *)"x", .len = 1};
+    AUTO(buf_free) struct buf sealed = {0};
+    struct driver_status st;
+    struct err err = {0};
+
+    driver_status(n->d, &st);
+    m.term = small(b);
+    e.index = bytes_near(b, st.last_index) + small(b);
+    e.term = small(b);
+    e.members_index = bytes_near(b, 1);
+    e.members = n->list.data;
+    e.members_len = n->list.len;
+    memcpy(e.chain, st.chain, sizeof e.chain);
+    CLAIM(snapshot_seal(&e, &sealed, &err) == 0, "%s", err.text);
+    m.install_snapshot =
+        (struct cmsg_install_snapshot){e.index, e.term, sealed.data, sealed.len};
+    send_made(n, &m);
 }
 
 static void receive_made(struct node *n, struct bytes *b)
@@ -196,6 +248,12 @@ static void play(struct node *n, struct bytes *b)
         len = bytes_part(b, &part);
         receive_bytes(n, part, len);
         return;
+    case 5:
+        receive_repeated(n, b);
+        return;
+    case 6:
+        receive_snapshot(n, b);
+        return;
     default:
         receive_made(n, b);
         return;
@@ -207,10 +265,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bytes b = {data, data + size};
     struct node n = {0};
 
-    start(&n);
+    start(&n, (bytes_next(&b) & 1) != 0);
     while (bytes_left(&b) && !n.stopped)
         play(&n, &b);
     orders_free(&n.o);
     driver_free(n.d);
+    buf_free(&n.list);
     return 0;
 }

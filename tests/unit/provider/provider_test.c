@@ -259,6 +259,10 @@ static void other_peoples_names_are_not_understood(void **state)
 {
     static const char *const table[] = {
         "*",
+        "FIRST 1 (\"*\")",
+        "FIRST  1 (\"a\")",
+        "FIRST +1 (\"a\")",
+        "FIRST 01 (\"a\")",
         "a, b",
         "ANY 1 (\"a\", \"b\")",
         "FIRST 1 (\"a\", \"b\")",
@@ -331,6 +335,7 @@ static void names_segments(void **state)
     assert_true(pg_segment_parse(name, 16 << 20, &timeline, &lsn));
     assert_true(timeline == 2 && lsn == 0x1234000000);
     assert_false(pg_segment_parse("00000002.history", 16 << 20, &timeline, &lsn));
+    assert_false(pg_segment_parse("000000020000001200000100", 16 << 20, &timeline, &lsn));
     assert_false(
         pg_segment_parse("000000020000001200000034.partial", 16 << 20, &timeline, &lsn));
 }
