@@ -225,7 +225,9 @@ static void begin(struct inst *i, Rf__StepRequest *rq, bool own)
     }
     i->run = (struct running){
         .busy = true, .own = own, .kind = rq->kind, .step = rq->step, .epoch = rq->epoch};
-    if (rq->step != i->result)
+    /* A stop of our own ends no step of the log: a copy of the last order that comes after
+     * it is answered with the result, and not carried out once more (I6). */
+    if (!own && rq->step != i->result)
         i->result = 0;
     log_at(is_again(i, rq->kind) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
            "%s: step %" PRIu64 " (%s) of epoch %" PRIu64 " begins", i->group, rq->step,

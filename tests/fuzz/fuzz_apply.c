@@ -1,14 +1,15 @@
 /* Any entries in any order: apply() keeps the invariants whoever proposed what (I1, I2, I4,
  * I8, I12). Bytes choose entries that are mostly right for the state as it is, so that the
  * search gets far; a wrong part stands for a stale leader, a buggy rule, another life. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "controller/core/decide.h"
 #include "proto/entry_codec.h"
-#include "tests/fuzz/apply_shadow.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/scene.h"
+#include "tests/shadow/apply_shadow.h"
 
 /* Each entry is chosen by as many bytes, so that a change of one leaves the others alone.
  */
@@ -18,6 +19,17 @@ static struct state s, before, scratch;
 static struct shadow shadow;
 static struct observations seen;
 static struct actions actions;
+
+void shadow_broken(const char *claim, const char *fmt, ...)
+{
+    char text[256];
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    fuzz_claim_broken(claim, "%s", text);
+}
 
 struct choice {
     struct bytes *b;
@@ -351,7 +363,7 @@ static void play(const struct entry *e)
         CLAIM(is_as_before(), "%s was refused and left a trace", entry_kind_name(e->kind));
         CLAIM(r.text[0] != '\0', "%s refused without a word", entry_kind_name(e->kind));
     }
-    shadow_follow(&shadow, &before, &s, e, &r);
+    shadow_follow(&shadow, state_group_const(&before, e->group), &s, e, &r);
     observe_applied(&seen, &s, e, &r, (struct mono){s.applied * 10 * NS_PER_MS});
 }
 
@@ -369,7 +381,7 @@ static void ask_leader(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     scene_begin(&s);
-    memset(&shadow, 0, sizeof shadow);
+    shadow.count = 0;
     observations_init(&seen, 3);
     observe_leading(&seen, true, (struct mono){NS_PER_MS});
     for (size_t at = 0; at < size && at < ENTRIES_MAX * ENTRY_BYTES; at += ENTRY_BYTES) {

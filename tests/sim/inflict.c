@@ -157,6 +157,22 @@ static void kill_agent(const struct fault *f, bool fresh)
     proc_restart_in(node, (end_of(f) - sim.now) / NS_PER_MS);
 }
 
+/* I7: one of them is away, and nothing else is wrong. */
+static void send_away(const struct fault *f)
+{
+    uint8_t c = leader(), node = f->number == 0 || c == NOBODY ? ctl_of(f) : c;
+
+    sim_note("controller %s is away", node_name(node));
+    if (f->kind == FAULT_CTL_KILLED)
+        kill_ctl(f, node, f->lasts / NS_PER_MS);
+    else if (f->kind == FAULT_CTL_STOPPED)
+        sim.procs[node].frozen_until = end_of(f);
+    for (uint8_t n = 0; n < sim.nodes && f->kind == FAULT_CTL_ALONE; n++) {
+        cut(f, node, n);
+        cut(f, n, node);
+    }
+}
+
 static void move_leader(void *arg, uint64_t number)
 {
     uint8_t c = leader();
@@ -444,6 +460,10 @@ static void begin_process(const struct fault *f)
 
 void fault_begin(struct fault *f)
 {
+    if (sim.opt.one_away) {
+        send_away(f);
+        return;
+    }
     switch ((int)f->kind) {
     case FAULT_SWITCHOVER:
         operator_propose(f->group, ENTRY_SWITCHOVER, f->a % 2);

@@ -1,6 +1,7 @@
 #include "tests/sim/judge_log.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,10 @@
 #include "tests/sim/coverage.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/judge_lease.h"
+#include "tests/sim/judge_raft.h"
+#include "tests/sim/judge_steps.h"
 #include "tests/sim/plan.h"
+#include "tests/shadow/apply_shadow.h"
 
 enum { WHOLE_EACH = 64 };
 
@@ -24,6 +28,7 @@ static struct agreed {
 static size_t agreed_cap;
 static uint64_t highest;
 static char last_error[300];
+static struct shadow shadow;
 
 static uint64_t mix(uint64_t hash, const void *data, size_t len)
 {
@@ -145,11 +150,23 @@ static void first_time(const struct state *s, const struct entry *e,
         return;
     coverage_note(e, group);
     judge_lease_entry(group, s->applied, e, g);
+    judge_steps_entry(group, s->applied, e, g);
     if (g != NULL) {
         judge_terms(group, g);
         judge_entry(group, e, g);
     }
     plan_note_entry(group, e->kind);
+}
+
+void shadow_broken(const char *claim, const char *fmt, ...)
+{
+    char text[256];
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    sim_fail("%s (by the books of tests/shadow: %s)", text, claim);
 }
 
 void __real_apply(struct state *s, uint64_t index, const struct entry *e,
@@ -161,6 +178,15 @@ void __wrap_apply(struct state *s, uint64_t index, const struct entry *e,
 void __wrap_apply(struct state *s, uint64_t index, const struct entry *e,
                   struct apply_result *ret)
 {
+    static struct group kept;
+    const struct group *before = NULL;
+
+    if (index > highest && e->kind != ENTRY_RENEW)
+        before = state_group_const(s, e->group);
+    if (before != NULL) {
+        kept = *before;
+        before = &kept;
+    }
     __real_apply(s, index, e, ret);
     agree(&at(index)->verdict, hash_of(s, e, ret), index, "the result");
     if (index % WHOLE_EACH == 0)
@@ -168,6 +194,8 @@ void __wrap_apply(struct state *s, uint64_t index, const struct entry *e,
     if (index <= highest)
         return;
     highest = index;
+    judge_read(e);
+    shadow_follow(&shadow, before, s, e, ret);
     first_time(s, e, ret);
 }
 
@@ -185,6 +213,7 @@ void __wrap_agents_leader_changed(struct agents *a)
         node_status(d->node, &st);
         if (st.role == ROLE_LEADER)
             agree(&at(st.term)->leader, node + 1u, st.term, "the leader of the term");
+        judge_barrier(node, &st);
     }
     __real_agents_leader_changed(a);
 }
@@ -252,6 +281,7 @@ void judge_log_begin(void)
     if (agreed_cap > 0)
         memset(agreed, 0, agreed_cap * sizeof *agreed);
     highest = 0;
+    shadow.count = 0;
     last_error[0] = 0;
 }
 

@@ -14,8 +14,9 @@
 #include "tests/sim/sim.h"
 
 static const char usage[] =
-    "sim --seed N | --seeds A-B | --schedule FILE [--groups N] [--trace]... [--minimise] [--history FILE]\n"
-    "    [--coverage FILE] [--mutant NAME] [--only LIST] [--calm]\n"
+    "sim --seed N | --seeds A-B | --schedule FILE [--groups N] [--trace]... [--minimise]\n"
+    "    [--print] [--history FILE] [--coverage FILE] [--mutant NAME] [--only LIST] [--calm]\n"
+    "    [--one-away]\n"
     "\n"
     "  --seed N         play one seed; the same seed is the same history, byte for byte\n"
     "  --seeds A-B      play these, and say how it went\n"
@@ -28,6 +29,8 @@ static const char usage[] =
     "  --history FILE   write what the clients saw (chaos/history.h)\n"
     "  --coverage FILE  write how often each row fired under each kind of fault\n"
     "  --calm           without faults, half of the groups later: no open gate may close\n"
+    "  --one-away       the same, but one controller at a time is killed, stopped or "
+    "alone\n"
     "  --only LIST      I2,I3: look past what breaks another invariant; a failure that names\n"
     "                   none goes by its first letters (I8,history)\n"
     "  --mutant NAME    in sim_mutants: with this planted bug, until a seed fails\n"
@@ -87,6 +90,8 @@ static bool read_arguments(int argc, char **argv, struct arguments *a)
             a->print = true;
         else if (strcmp(argv[i], "--calm") == 0)
             a->opt.calm = true;
+        else if (strcmp(argv[i], "--one-away") == 0)
+            a->opt.calm = a->opt.one_away = true;
         else if (i + 1 == argc || !read_value(argv[i], argv[i + 1], a))
             return false;
         else

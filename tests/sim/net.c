@@ -10,6 +10,7 @@
 #include "proto/frame.h"
 #include "tests/sim/conn.h"
 #include "tests/sim/older.h"
+#include "tests/sim/plan.h"
 
 struct network net;
 
@@ -27,6 +28,12 @@ void net_begin(void)
             net.latency_us[a][b] = net.latency_us[b][a] =
                 (uint32_t)(sim_chance(700) ? sim_between(100, 3000)
                                            : sim_between(3000, 12000));
+    for (unsigned i = 0; i < NODES_MAX * NODES_MAX && sim.opt.one_away; i++) {
+        uint32_t *us = &net.latency_us[i / NODES_MAX][i % NODES_MAX];
+
+        if (*us > plan_latency_us())
+            *us = plan_latency_us();
+    }
     net.lose = net.twice = net.overtake = level;
     net.late = sim_chance(500) ? 20 : 2;
 }

@@ -8,7 +8,7 @@
 #include "tests/sim/kernel.h"
 #include "tests/sim/schedule.h"
 
-enum { FIRST_MS = 500, LATE_MS = 8000 };
+enum { FIRST_MS = 500, LATE_MS = 8000, ABSENCES = 8 };
 
 struct plan plan;
 
@@ -98,6 +98,14 @@ static void choose_terms(void)
     choose_times();
 }
 
+/* The network adds up to a half and 200 us to it (delay_ns()). */
+uint32_t plan_latency_us(void)
+{
+    uint32_t spare_ms = plan.ttl_ms - 2 * plan.renew_ms - 2 * plan.election_ms;
+
+    return (spare_ms * 1000 / 12 - 200) * 2 / 3;
+}
+
 /* ---- the schedule ----------------------------------------------------------------------
  */
 
@@ -172,6 +180,32 @@ static void choose_plays(void)
     }
 }
 
+/* I7: one controller at a time is killed, stands still or is alone, mostly the leader; the
+ * next one when this one is back and has caught up. Nothing else is wrong. */
+static void choose_absences(void)
+{
+    static const enum fault_kind kinds[] = {FAULT_CTL_KILLED, FAULT_CTL_STOPPED,
+                                            FAULT_CTL_ALONE};
+    uint64_t at = FIRST_MS + 4000 + 4ull * plan.ttl_ms;
+
+    for (plan.count = 0; plan.count < ABSENCES; plan.count++) {
+        uint64_t ms =
+            sim_chance(500) ? sim_between(50, plan.ttl_ms) : sim_between(50, 6000);
+
+        plan.of[plan.count] =
+            (struct fault){.kind = kinds[sim_between(0, ARRAY_LEN(kinds) - 1)],
+                           .a = (uint8_t)sim_between(0, CTLS - 1),
+                           .number = sim_between(0, 3), /* 0: whoever `a` is */
+                           .at = at * NS_PER_MS,
+                           .lasts = ms * NS_PER_MS};
+        at += ms + sim_between(2000, 3000) + 4ull * plan.election_ms;
+    }
+    sim.heal_at = at * NS_PER_MS;
+    sim.settle_at = sim.heal_at + 1500ull * NS_PER_MS;
+    sim.end_at = sim.heal_at + (100000 + 10ull * plan.ttl_ms) * NS_PER_MS;
+    sim.noisy = false;
+}
+
 void plan_make(void)
 {
     memset(&plan, 0, sizeof plan);
@@ -185,6 +219,8 @@ void plan_make(void)
         choose_fault(&plan.of[i]);
     choose_replacement();
     choose_plays();
+    if (sim.opt.one_away)
+        choose_absences();
     schedule_note_dice();
     if (schedule_apply())
         choose_times();

@@ -54,7 +54,8 @@
     X(FAULT_CTL_REPLACED, "controller-replaced") /* chosen apart, and so are these: */     \
     X(FAULT_FORGED_FRAMES, "forged-frames")                                                \
     X(FAULT_FORGED_ENTRIES, "forged-entries")                                              \
-    X(FAULT_BLIND_RESTART, "agent-restarted-server-hung")
+    X(FAULT_BLIND_RESTART, "agent-restarted-server-hung")                                  \
+    X(FAULT_CTL_ALONE, "controller-alone") /* only where one is away at a time */
 
 enum fault_kind {
 #define X(name, text) name,
@@ -91,6 +92,8 @@ extern struct plan plan;
 
 void plan_make(void);
 void plan_start(void);
+/* One way, so that the round trip is what the TTL rule (fencing/rules/lease.h) allows. */
+uint32_t plan_latency_us(void);
 /* An entry of the group has been committed and accepted, for the first time. */
 void plan_note_entry(uint8_t group, enum entry_kind kind);
 const char *fault_name(enum fault_kind kind);

@@ -12,6 +12,7 @@
 #include "controller/daemon/prober.h"
 #include "fencing/agent/keeper.h"
 #include "fencing/agent/steps.h"
+#include "tests/sim/judge_raft.h"
 #include "tests/sim/kernel.h"
 #include "tests/sim/net.h"
 #include "tests/sim/plan.h"
@@ -114,12 +115,13 @@ int __wrap_raftnode_open(struct raftnode **ret_node, struct uv_loop_s *loop,
                          const struct raftnode_config *config,
                          const struct raftnode_callbacks *callbacks, struct err *err)
 {
+    struct raftnode_callbacks watched = judge_raft_watch(callbacks);
     struct raftnode_config c = *config;
 
     c.snapshot_every = daemons[sim_self()->node].snapshot_every;
     c.driver.trailing = daemons[sim_self()->node].trailing;
     c.driver.seed = (uint32_t)(sim_random() >> 33) | 1;
-    if (__real_raftnode_open(ret_node, loop, &c, callbacks, err) != 0)
+    if (__real_raftnode_open(ret_node, loop, &c, &watched, err) != 0)
         return err->code;
     rafts[sim_self()->node] = *ret_node;
     return 0;

@@ -8,6 +8,7 @@
 #include "fencing/agent/helper.h"
 #include "proto/frame.h"
 #include "tests/sim/judge.h"
+#include "tests/sim/judge_steps.h"
 #include "tests/sim/kernel.h"
 #include "tests/sim/steps.h"
 
@@ -75,6 +76,8 @@ int helper_open(struct helper **ret_helper, struct uv_loop_s *loop, helper_reply
 
 static void forget_work(struct helper *h)
 {
+    if (h->act != NULL)
+        judge_step_ends(h->host, h->group, h->request->step, 0);
     sim_cancel(h->act);
     sim_cancel(h->answer);
     sim_cancel(h->deadline);
@@ -206,11 +209,12 @@ static void on_act(void *arg, uint64_t number)
     (void)number;
     h->act = NULL;
     ns = work_go_on(&h->work, h->request->step);
-    if (h->work.outcome == 0)
+    if (h->work.outcome == 0) {
         h->act = sim_at(sim.now + ns, NULL, on_act, h);
-    else
-        h->answer =
-            sim_at(sim.now + sim_between(1, 6) * NS_PER_MS, h->task, on_step_told, h);
+        return;
+    }
+    judge_step_ends(h->host, h->group, h->request->step, h->work.outcome);
+    h->answer = sim_at(sim.now + sim_between(1, 6) * NS_PER_MS, h->task, on_step_told, h);
 }
 
 static void begin_step(struct helper *h, const Rf__ProviderRequest *request)
@@ -227,6 +231,7 @@ static void begin_step(struct helper *h, const Rf__ProviderRequest *request)
     if (h->request == NULL)
         return;
     judge_order_begins(h->host, h->group, request->step->step);
+    judge_step_begins(h->host, h->group, request->step);
     if (request->step->kind != RF__STEP_KIND__STEP_STOP) /* that it does of its own, too */
         judge_acts(h->host, h->group);
     if (request->step->kind == RF__STEP_KIND__STEP_FOLLOW ||

@@ -108,6 +108,7 @@ struct sim_options {
     bool history;        /* keep it */
     bool calm;           /* no faults: then no gate that has opened closes */
     const char *only;    /* NULL: all; else "I2,I3": other judgements are looked past */
+    bool one_away;       /* but for one controller at a time: the same */
 };
 
 struct sim {

@@ -1,4 +1,5 @@
-/* tests/fuzz/apply_shadow.h -- a second opinion on what apply() accepted.
+/* tests/shadow/apply_shadow.h -- a second opinion on what apply() accepted, for the fuzzer
+ * and the simulator.
  *
  * It keeps its own books, by names and log indexes, from the entries that were accepted
  * alone, and knows nothing of phases or of the code in controller/core. What it claims:
@@ -10,12 +11,12 @@
  *  - I8: in `strict` and `required` what is activated was a member, and a member leaves
  *    only by an entry that says so.
  */
-#ifndef RF_TEST_FUZZ_APPLY_SHADOW_H
-#define RF_TEST_FUZZ_APPLY_SHADOW_H
+#ifndef RF_TEST_APPLY_SHADOW_H
+#define RF_TEST_APPLY_SHADOW_H
 
 #include "controller/core/apply.h"
 
-enum { SHADOW_INSTANCES = 8 };
+enum { SHADOW_INSTANCES = 8, SHADOW_GROUPS = 50 };
 
 struct shadow_instance {
     char agent[NAME_SIZE];
@@ -33,11 +34,17 @@ struct shadow_group {
 };
 
 struct shadow {
-    struct shadow_group groups[2];
+    unsigned count;
+    struct shadow_group groups[SHADOW_GROUPS];
 };
 
-/* `before` is the state that `e` was applied to at `index`, `after` what became of it. */
-void shadow_follow(struct shadow *w, const struct state *before, const struct state *after,
+/* `before` is the entry's group before `e` was applied (NULL: there was none, or `e` is a
+ * batch of renewals), `after` the state that came of it. */
+void shadow_follow(struct shadow *w, const struct group *before, const struct state *after,
                    const struct entry *e, const struct apply_result *r);
+
+/* A claim does not hold. Whoever uses this has it; it may return. */
+__attribute__((format(printf, 2, 3))) void shadow_broken(const char *claim, const char *fmt,
+                                                         ...);
 
 #endif

@@ -1,0 +1,116 @@
+#include "tests/sim/judge_raft.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/base/assert.h"
+#include "proto/entry_codec.h"
+#include "tests/sim/judge.h"
+
+/* Of each index, as the first node had it; 0: nobody has applied it yet. */
+static struct place {
+    uint64_t term, chain;
+} * places;
+static size_t cap;
+static uint64_t top;
+
+/* Of each controller: its own callback, and the entry that it is at. */
+static int (*inner[CTLS])(void *owner, const struct order_apply *entry, struct err *err);
+static const struct order_apply *at_hand[CTLS];
+
+void judge_raft_begin(void)
+{
+    if (cap > 0)
+        memset(places, 0, cap * sizeof *places);
+    memset(at_hand, 0, sizeof at_hand);
+    top = 0;
+}
+
+void judge_raft_end(void)
+{
+    free(places);
+    places = NULL;
+    cap = 0;
+}
+
+static struct place *place_of(uint64_t index)
+{
+    if (index >= cap) {
+        size_t more = (size_t)index + cap + 1024;
+
+        places = reallocarray(places, more, sizeof *places);
+        ASSERT(places != NULL);
+        memset(places + cap, 0, (more - cap) * sizeof *places);
+        cap = more;
+    }
+    return &places[index];
+}
+
+/* I7: one sequence. The chain is over the bytes of all entries up to this one. */
+static void note_place(uint8_t node, const struct order_apply *o)
+{
+    struct place *p = place_of(o->index);
+    uint64_t chain;
+
+    memcpy(&chain, o->chain, sizeof chain);
+    if (p->term == 0)
+        *p = (struct place){o->term, chain};
+    else if (p->term != o->term || p->chain != chain)
+        sim_fail("I7: entry %" PRIu64 " of term %" PRIu64 " on %s is not what another node "
+                 "has applied there",
+                 o->index, o->term, node_name(node));
+    if (o->index > top)
+        top = o->index;
+}
+
+static int on_apply(void *owner, const struct order_apply *o, struct err *err)
+{
+    uint8_t node = sim_self()->node;
+    int status;
+
+    note_place(node, o);
+    at_hand[node] = o;
+    status = inner[node](owner, o, err);
+    at_hand[node] = NULL;
+    return status;
+}
+
+struct raftnode_callbacks judge_raft_watch(const struct raftnode_callbacks *callbacks)
+{
+    struct raftnode_callbacks watched = *callbacks;
+
+    inner[sim_self()->node] = callbacks->apply;
+    watched.apply = on_apply;
+    return watched;
+}
+
+/* I10: nothing in the entry's bytes was passed over. */
+void judge_read(const struct entry *e)
+{
+    const struct order_apply *o = at_hand[sim_self()->node];
+    AUTO(buf_free) struct buf bytes = {0};
+
+    if (o == NULL)
+        return;
+    if (entry_encode(e, &bytes, NULL) != 0 || bytes.len != o->len ||
+        memcmp(bytes.data, o->body, o->len) != 0)
+        sim_fail("I10: entry %" PRIu64 " (%s) is acted on by %s, which has not read all of "
+                 "it",
+                 o->index, entry_kind_name(e->kind), node_name(sim_self()->node));
+}
+
+/* I7: what earlier leaders decided is known to the next one before it decides. */
+void judge_barrier(uint8_t node, const struct driver_status *st)
+{
+    uint64_t index = top;
+
+    if (!st->authoritative)
+        return;
+    while (index > 0 && (places[index].term == 0 || places[index].term >= st->term))
+        index--;
+    if (index > st->applied_index)
+        sim_fail("I7: %s leads in term %" PRIu64 " with entry %" PRIu64
+                 " applied, and entry %" PRIu64 " of term %" PRIu64 " was applied before",
+                 node_name(node), st->term, st->applied_index, index, places[index].term);
+}
