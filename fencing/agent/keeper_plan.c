@@ -231,10 +231,11 @@ static enum verdict wanted_as_primary(const struct keeper_slot *s, struct boot n
      * the last life knew of the server is told before long, or a look at it. */
     if (s->server.state == KEEPER_SERVER_UNKNOWN && !s->server.barred &&
         s->gate.epoch == s->a.epoch && s->gate.mode == GATE_OPEN)
-        return MUTANT(reopens_at_restart, LEAVE,
-                      (*ret = (struct gate_lease){
-                           s->a.epoch, GATE_OPEN, {now.ns + 1000ull * NS_PER_MS}},
-                       ARM));
+        return MUTANT(
+            reopens_at_restart, LEAVE,
+            (*ret =
+                 (struct gate_lease){s->a.epoch, GATE_OPEN, {now.ns + 1000ull * NS_PER_MS}},
+             ARM));
     /* I9: closed when the server is gone or hung; it may open again in this epoch. */
     if (s->server.barred || s->server.state == KEEPER_SERVER_DOWN)
         return SHUT;

@@ -18,8 +18,9 @@ enum { MOMENTS = 60 };
 
 /* What the forger sees: all that the leader has applied. */
 struct scene {
-    uint8_t leader, holder, other; /* nodes; the agents of the active instance and the next */
-    uint8_t active, standby;       /* instances */
+    uint8_t leader, holder,
+        other;               /* nodes; the agents of the active instance and the next */
+    uint8_t active, standby; /* instances */
     const struct state *s;
     const struct group *g;
     const struct agent *holder_life, *other_life;
@@ -228,13 +229,12 @@ static void forge_activation(const struct scene *v, struct entry *e)
                   instance_is_proven(v->s, &v->g->instances[v->active])))
         return;
     e->kind = ENTRY_ACTIVATE;
-    e->activate =
-        (struct entry_activate){.epoch = same ? v->g->epoch : group_next_epoch(v->g),
-                                .instance = v->standby};
+    e->activate = (struct entry_activate){
+        .epoch = same ? v->g->epoch : group_next_epoch(v->g), .instance = v->standby};
 }
 
-/* For whom there is no lease: behind the fence, in another's life, of another epoch, for the
- * one that is not active. */
+/* For whom there is no lease: behind the fence, in another's life, of another epoch, for
+ * the one that is not active. */
 static void forge_grant(const struct scene *v, struct entry *e)
 {
     struct renew_item *item = &e->renew.items[0];
@@ -267,12 +267,11 @@ static void forge_stale(const struct scene *v, struct entry *e)
 {
     if (sim_chance(500)) {
         e->kind = ENTRY_STEP_START;
-        e->step_start =
-            (struct entry_step_start){.instance = v->standby,
-                                      .kind = STEP_FOLLOW,
-                                      .epoch = other_epoch(v->g),
-                                      .subject = NO_INSTANCE,
-                                      .generation = v->g->sync_generation};
+        e->step_start = (struct entry_step_start){.instance = v->standby,
+                                                  .kind = STEP_FOLLOW,
+                                                  .epoch = other_epoch(v->g),
+                                                  .subject = NO_INSTANCE,
+                                                  .generation = v->g->sync_generation};
         return;
     }
     e->kind = ENTRY_SYNC_JOIN;

@@ -15,15 +15,15 @@
 
 static const char usage[] =
     "sim --seed N | --seeds A-B | --schedule FILE [--groups N] [--trace]... [--minimise]\n"
-    "    [--print] [--history FILE] [--coverage FILE] [--mutant NAME] [--only LIST] [--calm]\n"
-    "    [--one-away]\n"
+    "    [--print] [--history FILE] [--coverage FILE] [--mutant NAME] [--only LIST]\n"
+    "    [--calm] [--one-away]\n"
     "\n"
     "  --seed N         play one seed; the same seed is the same history, byte for byte\n"
     "  --seeds A-B      play these, and say how it went\n"
     "  --groups N       1: one group (default); up to 50: that many over shared agents\n"
     "  --trace          narrate; twice: what the programs log, too; thrice: all of it\n"
-    "  --minimise       leave out one fault after the other while the same invariant breaks,\n"
-    "                   and print the schedule of what is left\n"
+    "  --minimise       leave out one fault after the other while the same invariant\n"
+    "                   breaks, and print the schedule of what is left\n"
     "  --schedule FILE  play what --minimise or --print has printed\n"
     "  --print          print the schedule of the seed, and do not play it\n"
     "  --history FILE   write what the clients saw (chaos/history.h)\n"
@@ -31,8 +31,8 @@ static const char usage[] =
     "  --calm           without faults, half of the groups later: no open gate may close\n"
     "  --one-away       the same, but one controller at a time is killed, stopped or "
     "alone\n"
-    "  --only LIST      I2,I3: look past what breaks another invariant; a failure that names\n"
-    "                   none goes by its first letters (I8,history)\n"
+    "  --only LIST      I2,I3: look past what breaks another invariant; a failure that\n"
+    "                   names none goes by its first letters (I8,history)\n"
     "  --mutant NAME    in sim_mutants: with this planted bug, until a seed fails\n"
     "\n"
     "The exit status is 1 if a seed failed, 2 if the arguments are wrong.\n";
@@ -158,8 +158,8 @@ static bool fails(struct sim_options opt, const bool *without, const char *why)
     return r.failed && is_same(r.why, why);
 }
 
-/* One after the other, again and again, until none can be spared. Another failure that comes
- * first is another bug. */
+/* One after the other, again and again, until none can be spared. Another failure that
+ * comes first is another bug. */
 static void minimise(const struct arguments *a, const struct sim_result *found,
                      bool *without)
 {

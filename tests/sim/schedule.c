@@ -20,12 +20,9 @@ static const struct {
     const char *name;
     uint32_t *at;
 } terms[] = {
-    {"ttl_ms", &plan.ttl_ms},
-    {"renew_ms", &plan.renew_ms},
-    {"election_ms", &plan.election_ms},
-    {"heartbeat_ms", &plan.heartbeat_ms},
-    {"cooldown_ms", &plan.cooldown_ms},
-    {"local_restarts", &plan.local_restarts},
+    {"ttl_ms", &plan.ttl_ms},           {"renew_ms", &plan.renew_ms},
+    {"election_ms", &plan.election_ms}, {"heartbeat_ms", &plan.heartbeat_ms},
+    {"cooldown_ms", &plan.cooldown_ms}, {"local_restarts", &plan.local_restarts},
 };
 
 static bool read_number(char **at, int64_t *ret)
@@ -212,8 +209,7 @@ bool schedule_read(const char *path, struct sim_options *ret)
     for (unsigned n = 1; fine && fgets(text, sizeof text, in) != NULL; n++) {
         unsigned before = line_count;
 
-        fine = keep_line(text) &&
-               (line_count == before || read_line(lines[before], ret));
+        fine = keep_line(text) && (line_count == before || read_line(lines[before], ret));
         if (!fine)
             fprintf(stderr, "%s:%u: not a line of a schedule: %s", path, n, text);
     }

@@ -20,8 +20,8 @@
 
 #include "tests/sim/world.h"
 
-/* What it says of seed, groups and hosts goes into *ret, the rest into plan_make(). It stays
- * until the program ends. False: it is not one. */
+/* What it says of seed, groups and hosts goes into *ret, the rest into plan_make(). It
+ * stays until the program ends. False: it is not one. */
 bool schedule_read(const char *path, struct sim_options *ret);
 /* By plan_make(), whatever it has drawn. False: no file was read. */
 bool schedule_apply(void);

@@ -9,7 +9,8 @@ void stage_begin(const struct fault *f);
 
 /* Whom a play is about: nodes. */
 struct cast {
-    uint8_t group, agent, leader, other; /* agent: of the active instance; other: no leader */
+    uint8_t group, agent, leader,
+        other; /* agent: of the active instance; other: no leader */
 };
 
 /* False: nobody leads, or the group is not there yet. */

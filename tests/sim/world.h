@@ -140,7 +140,7 @@ struct moment *sim_at(uint64_t at, struct task *task, sim_fn *fn, void *arg);
 void sim_cancel(struct moment *e);                  /* NULL is fine */
 void sim_push_again(struct moment *e, uint64_t at); /* from within its own fn */
 void sim_fail(const char *fmt, ...) PRINTF_LIKE(1, 2);
-bool sim_wants(const char *text); /* by opt.only */
+bool sim_wants(const char *text);                      /* by opt.only */
 void sim_note(const char *fmt, ...) PRINTF_LIKE(1, 2); /* with --trace */
 void sim_run_events(void);                             /* to the end, or a failure */
 void sim_begin(const struct sim_options *opt);
