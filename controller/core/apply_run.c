@@ -120,12 +120,14 @@ void apply_activate(struct applying *a)
     const struct entry_activate *act = &a->e->activate;
     struct group *g = a->g;
     struct proof_record *target;
+    bool epoch_grows;
 
     check_activation(a);
     if (a->result->refusal != ACCEPTED)
         return;
 
-    ASSERT(MUTANT(same_epoch_again, act->epoch > g->epoch, true));
+    epoch_grows = MUTANT(same_epoch_again, act->epoch > g->epoch, true);
+    ASSERT(epoch_grows);
     /* I8: an operator named the instance that has the data. What others have is not known
      * until they have joined, so until then it is the only member there is: else a death
      * between this entry and `opened` would hand the group to any standby, however old. */
