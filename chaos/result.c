@@ -37,11 +37,16 @@ void result_blame(struct result *r, const char *fmt, ...)
 
 bool result_ok(const struct result *r) { return r->reasons == 0; }
 
+static bool is_left_behind(const struct loss *l)
+{
+    return !l->planned && l->synchronous && l->forecast == 0 && l->bytes > 0;
+}
+
 void loss_say(char text[LOSS_TEXT_SIZE], const struct loss *l)
 {
     if (l->planned)
         snprintf(text, LOSS_TEXT_SIZE, "lost: %" PRId64 " bytes", l->bytes);
-    else if (l->synchronous && l->forecast == 0 && l->bytes > 0)
+    else if (is_left_behind(l))
         snprintf(text, LOSS_TEXT_SIZE, "lost: 0, left behind %" PRId64 " bytes (kept)",
                  l->bytes);
     else if (l->forecast < 0)
@@ -62,17 +67,28 @@ static json_t *known(int64_t value)
     return value < 0 ? json_null() : json_integer(value);
 }
 
+/* As the report says it: what nobody was told of is left behind, not lost. */
+static void put_loss(const struct result *r, json_t *o)
+{
+    const struct loss l = {.synchronous = r->synchronous,
+                           .bytes = r->lost_bytes,
+                           .forecast = r->forecast_lost_bytes};
+    int64_t behind = is_left_behind(&l) ? r->lost_bytes : r->lost_bytes < 0 ? -1 : 0;
+
+    (void)json_object_set_new(o, "lost_bytes", known(behind > 0 ? 0 : r->lost_bytes));
+    (void)json_object_set_new(o, "left_behind_bytes", known(behind));
+}
+
 void result_json(const struct result *r, FILE *out)
 {
     json_t *phases =
         json_pack("{s:o, s:o, s:o}", "detect_ms", tenths(r->detect_ms), "fence_ms",
                   tenths(r->fence_ms), "promote_ms", tenths(r->promote_ms));
-    json_t *o =
-        json_pack("{s:s, s:i, s:s, s:b, s:o, s:I, s:I, s:o, s:o}", "scenario", r->scenario,
-                  "ttl_ms", (int)r->ttl_ms, "sync", r->sync, "ok", result_ok(r),
-                  "outage_ms", tenths(r->outage_ms), "acked", (json_int_t)r->acked, "lost",
-                  (json_int_t)r->lost, "lost_bytes", known(r->lost_bytes),
-                  "forecast_lost_bytes", known(r->forecast_lost_bytes));
+    json_t *o = json_pack("{s:s, s:i, s:s, s:b, s:o, s:I, s:I, s:o}", "scenario",
+                          r->scenario, "ttl_ms", (int)r->ttl_ms, "sync", r->sync, "ok",
+                          result_ok(r), "outage_ms", tenths(r->outage_ms), "acked",
+                          (json_int_t)r->acked, "lost", (json_int_t)r->lost,
+                          "forecast_lost_bytes", known(r->forecast_lost_bytes));
     json_t *rest =
         json_pack("{s:o, s:o, s:o, s:s?, s:I, s:I, s:I, s:o, s:o}", "both_writable_ms",
                   tenths(r->both_writable_ms), "late_ack_ms", tenths(r->late_ack_ms),
@@ -85,6 +101,7 @@ void result_json(const struct result *r, FILE *out)
 
     if (o == NULL || rest == NULL || json_object_update(o, rest) != 0)
         die("out of memory");
+    put_loss(r, o);
     line = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(10));
     fprintf(out, "%s\n", line);
     fflush(out);

@@ -165,7 +165,7 @@ static void tell_run(struct view *v, const struct view_run *old, const struct vi
 /* Why nothing happens is of interest only where something should. */
 static bool is_worth_telling(const struct view_doc *d)
 {
-    return strcmp(d->phase, "fencing") == 0 ||
+    return strcmp(d->phase, "fencing") == 0 || strncmp(d->hold, "writes wait", 11) == 0 ||
            (d->suspect && strstr(d->hold, "held by") != NULL);
 }
 

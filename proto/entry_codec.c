@@ -46,8 +46,8 @@ static int check_head(const struct entry *e, const struct entry_body *body, stru
     return 0;
 }
 
-static int to_message(const struct entry *e, ProtobufCMessage **ret_message,
-                      struct err *err)
+static int to_message(const struct entry *e, uint32_t format,
+                      ProtobufCMessage **ret_message, struct err *err)
 {
     const struct entry_body *body = known_kind(e->kind, err);
     AUTO(message_free) ProtobufCMessage *head = NULL;
@@ -62,7 +62,7 @@ static int to_message(const struct entry *e, ProtobufCMessage **ret_message,
     if (status != 0)
         return status;
     entry = (Rf__Log__Entry *)head;
-    entry->format = ENTRY_FORMAT_MAX;
+    entry->format = format;
     entry->body_case = (Rf__Log__Entry__BodyCase)body->field;
     /* All members of the oneof are pointers at one place. */
     entry->controller = (Rf__Log__Controller *)inner;
@@ -70,10 +70,11 @@ static int to_message(const struct entry *e, ProtobufCMessage **ret_message,
     return 0;
 }
 
-int entry_encode(const struct entry *e, struct buf *out, struct err *err)
+int entry_encode_as(const struct entry *e, uint32_t format, struct buf *out,
+                    struct err *err)
 {
     AUTO(message_free) ProtobufCMessage *message = NULL;
-    int status = to_message(e, &message, err);
+    int status = to_message(e, format, &message, err);
 
     if (status == 0)
         return check_pack(message, &limits, out, err);
@@ -84,14 +85,20 @@ int entry_encode(const struct entry *e, struct buf *out, struct err *err)
     return ERR_INVAL;
 }
 
+int entry_encode(const struct entry *e, struct buf *out, struct err *err)
+{
+    return entry_encode_as(e, entry_formats().max, out, err);
+}
+
 static int from_message(const Rf__Log__Entry *message, struct entry *e, struct err *err)
 {
+    const struct format_range known = entry_formats();
     const struct entry_body *body;
     int status;
 
-    if (message->format < ENTRY_FORMAT_MIN || message->format > ENTRY_FORMAT_MAX)
-        return err_set(err, ERR_UNSUPPORTED, "entry of format %u, this version knows %d-%d",
-                       message->format, ENTRY_FORMAT_MIN, ENTRY_FORMAT_MAX);
+    if (message->format < known.min || message->format > known.max)
+        return err_set(err, ERR_UNSUPPORTED, "entry of format %u, this version knows %u-%u",
+                       message->format, known.min, known.max);
     body = known_kind((enum entry_kind)message->kind, err);
     if (body == NULL)
         return ERR_BADMSG;
@@ -105,12 +112,12 @@ static int from_message(const Rf__Log__Entry *message, struct entry *e, struct e
     return status != 0 ? status : check_head(e, body, err);
 }
 
-/* The hash chain covers these bytes: one entry, one encoding. */
-static int check_canonical(const struct entry *e, const uint8_t *data, size_t len,
-                           struct err *err)
+/* The hash chain covers these bytes: one entry, one encoding in its format. */
+static int check_canonical(const struct entry *e, uint32_t format, const uint8_t *data,
+                           size_t len, struct err *err)
 {
     AUTO(message_free) ProtobufCMessage *again = NULL;
-    int status = to_message(e, &again, err);
+    int status = to_message(e, format, &again, err);
 
     return status != 0 ? status : strict_compare(again, data, len, err);
 }
@@ -127,7 +134,8 @@ int entry_decode(const uint8_t *data, size_t len, struct entry *ret_entry, struc
     memset(&e, 0, sizeof e);
     status = from_message((const Rf__Log__Entry *)message, &e, err);
     if (status == 0)
-        status = check_canonical(&e, data, len, err);
+        status =
+            check_canonical(&e, ((const Rf__Log__Entry *)message)->format, data, len, err);
     if (status == 0)
         *ret_entry = e;
     return status;

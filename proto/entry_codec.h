@@ -26,14 +26,21 @@
 #include "controller/base/buf.h"
 #include "controller/base/err.h"
 #include "controller/core/entry.h"
+#include "controller/core/formats.h"
 
-/* The range that this binary announces (struct controller, struct agent: format_min,
- * format_max); entries are written as ENTRY_FORMAT_MAX. */
 enum { ENTRY_FORMAT_MIN = 1, ENTRY_FORMAT_MAX = 1, ENTRY_BYTES_MAX = 64 << 10 };
 
-/* Append to `out`; nothing is appended on failure.
+/* The range that this binary announces (struct controller, struct agent: format_min,
+ * format_max), and reads. */
+struct format_range entry_formats(void);
+
+/* Append to `out`, in a format of that range (format_choose()); nothing is appended on
+ * failure.
  *   ERR_INVAL  apply() may not see this entry; the text names the field
  *   ERR_NOMEM  ERR_FULL */
+MUST_USE int entry_encode_as(const struct entry *e, uint32_t format, struct buf *out,
+                             struct err *err);
+/* In the newest one. */
 MUST_USE int entry_encode(const struct entry *e, struct buf *out, struct err *err);
 
 /*   ERR_BADMSG  ERR_UNSUPPORTED (another format)  ERR_NOMEM */

@@ -11,6 +11,7 @@ add_library(rf_proto STATIC
     ${CMAKE_CURRENT_LIST_DIR}/state_map.c
     ${CMAKE_CURRENT_LIST_DIR}/entry_map.c
     ${CMAKE_CURRENT_LIST_DIR}/entry_codec.c
+    ${CMAKE_CURRENT_LIST_DIR}/entry_formats.c
     ${CMAKE_CURRENT_LIST_DIR}/snapshot_codec.c
     ${CMAKE_BINARY_DIR}/proto/provider.pb-c.c
     ${CMAKE_BINARY_DIR}/proto/wire.pb-c.c

@@ -38,16 +38,6 @@ static int set_text(struct err *err, int code, const char *fmt, va_list args)
     return code;
 }
 
-int err_set(struct err *err, int code, const char *fmt, ...)
-{
-    va_list args;
-
-    va_start(args, fmt);
-    set_text(err, code, fmt, args);
-    va_end(args);
-    return code;
-}
-
 /* Put `suffix` behind what the caller already wrote; cut, never overrun. */
 static void append(struct err *err, const char *suffix)
 {
@@ -59,6 +49,19 @@ static void append(struct err *err, const char *suffix)
     room = sizeof err->text - used;
     if (snprintf(err->text + used, room, "%s%s", used > 0 ? ": " : "", suffix) >= (int)room)
         text_mark_cut(err->text, sizeof err->text);
+}
+
+/* Who found no memory says for what: that it was memory is said here, once. */
+int err_set(struct err *err, int code, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    set_text(err, code, fmt, args);
+    va_end(args);
+    if (code == ERR_NOMEM && err != NULL && strstr(err->text, "memory") == NULL)
+        append(err, err_text(code));
+    return code;
 }
 
 int err_wrap(struct err *err, const char *fmt, ...)

@@ -45,7 +45,8 @@ struct err {
     char text[ERR_TEXT_SIZE]; /* "renew eu-west: connect 10.0.0.7:7400: timed out" */
 };
 
-/* All return the code, so that `return err_set(...)` is the whole error path. */
+/* All return the code, so that `return err_set(...)` is the whole error path. With
+ * ERR_NOMEM the text is for what there was no memory; "out of memory" is put behind it. */
 int err_set(struct err *err, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* Put context in front of what is there: "<context>: <text>". Returns err->code, or

@@ -155,6 +155,35 @@ static void show_forming(struct cli *cli, const json_t *answer, const char *grou
     }
 }
 
+static bool has_word(const json_t *list, const char *word)
+{
+    const json_t *one;
+    size_t i;
+
+    json_array_foreach(list, i, one)
+    {
+        if (json_is_string(one) && strcmp(json_string_value(one), word) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A lost region takes its agent with it: what that means is better known before. */
+static void show_fence(const json_t *document, FILE *out)
+{
+    const json_t *fence = json_object_get(document, "fence");
+    const json_t *component = json_array_get(json_object_get(document, "components"), 0);
+    bool ungated = json_is_true(json_object_get(component, "ungated_local"));
+
+    if (!ungated && (fence == NULL || has_word(fence, "lease_expiry")))
+        return;
+    fprintf(
+        out,
+        "note: with `%s` only the agent of the active side can prove that it is fenced: "
+        "if that host is lost, nothing takes over until it is back\n",
+        ungated ? "ungated_local: true" : "fence: [agent]");
+}
+
 enum cli_exit cli_apply(struct cli *cli)
 {
     json_t *document = NULL, *answer = NULL;
@@ -166,6 +195,8 @@ enum cli_exit cli_apply(struct cli *cli)
         cli_print_json(cli, answer);
     else if (result == CLI_OK)
         show_declared(answer, cli->out);
+    if (result == CLI_OK && !cli->json)
+        show_fence(document, cli->out);
     if (result == CLI_OK && !cli->json)
         show_forming(cli, answer, json_string_value(json_object_get(document, "group")));
     json_decref(document);
@@ -400,6 +431,11 @@ enum cli_exit cli_controller_replace(struct cli *cli)
     result = cli_ask(cli, "POST", path, body, &answer);
     if (result == CLI_OK && cli->json)
         cli_print_json(cli, answer);
+    else if (result == CLI_OK && json_is_false(json_object_get(answer, "changed")))
+        fprintf(cli->out,
+                "controller %s: id %llu has its place already: unchanged; `ringfence "
+                "status` shows whether it is there\n",
+                name, number);
     else if (result == CLI_OK)
         fprintf(cli->out,
                 "controller %s: id %llu takes its place as soon as it is there "

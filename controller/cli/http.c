@@ -1,6 +1,7 @@
 #include "controller/cli/http.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,6 +95,23 @@ static int transfer_new(struct transfer *t, const struct http *h,
     return 0;
 }
 
+/* What is to be done where it is not there, or not to be reached. */
+static int no_connection(const char *socket, int os_error, struct err *err)
+{
+    const char *to_do = "";
+
+    if (os_error == EACCES || os_error == EPERM)
+        to_do = " (root and its group may: `sudo`, or add this user to the group that `ls "
+                "-l` shows)";
+    else if (os_error == ENOENT)
+        to_do = " (nobody who runs here has it: start ringfenced, or give --socket)";
+    else if (os_error == ECONNREFUSED)
+        to_do = " (who made it has ended: `systemctl status ringfenced` says why)";
+    if (os_error == 0)
+        return err_set(err, ERR_NOTFOUND, "connect to %s: nobody listens there", socket);
+    return err_errno(err, os_error, "connect to %s%s", socket, to_do);
+}
+
 /* Was anything sent? If so and it was no GET, nobody knows what has become of it (I5). */
 static int failure(const struct transfer *t, const struct http *h, CURLcode code,
                    bool may_act, struct err *err)
@@ -102,9 +120,7 @@ static int failure(const struct transfer *t, const struct http *h, CURLcode code
 
     curl_easy_getinfo(t->curl, CURLINFO_OS_ERRNO, &os_error);
     if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST)
-        return os_error != 0 ? err_errno(err, (int)os_error, "connect to %s", h->socket)
-                             : err_set(err, ERR_NOTFOUND,
-                                       "connect to %s: nobody listens there", h->socket);
+        return no_connection(h->socket, (int)os_error, err);
     if (code == CURLE_OUT_OF_MEMORY)
         return err_set(err, ERR_NOMEM, "%s", h->socket);
     if (t->full)

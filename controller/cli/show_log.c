@@ -89,6 +89,24 @@ static const char *short_time(const char *time, char room[SHOW_TEXT_SIZE])
     return room;
 }
 
+static bool is_digit(char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F'); }
+
+/* But for numbers: process ids, positions and times are other ones at each try. */
+static bool is_as_before(const char *a, const char *b)
+{
+    while (*a != '\0' && *b != '\0') {
+        if (*a >= '0' && *a <= '9' && *b >= '0' && *b <= '9') {
+            while (is_digit(*a))
+                a++;
+            while (is_digit(*b))
+                b++;
+        } else if (*a++ != *b++) {
+            return false;
+        }
+    }
+    return *a == *b;
+}
+
 /* A step that goes on failing says the same each time; who reads it needs it once. */
 static void write_text(const json_t *line, struct show_log_memory *m, FILE *out)
 {
@@ -101,7 +119,7 @@ static void write_text(const json_t *line, struct show_log_memory *m, FILE *out)
         return;
     }
     show_member(line, "group", group);
-    if (strcmp(m->failed, text) == 0 && strcmp(m->group, group) == 0)
+    if (is_as_before(m->failed, text) && strcmp(m->group, group) == 0)
         fprintf(out, "%.*s failed again, as before", known, text);
     else
         fputs(text, out);

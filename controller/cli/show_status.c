@@ -23,18 +23,38 @@ static bool is_true(const json_t *object, const char *name)
 
 static void show_head(const json_t *s, FILE *out)
 {
-    char term[SHOW_TEXT_SIZE], applied[SHOW_TEXT_SIZE];
+    char term[SHOW_TEXT_SIZE], applied[SHOW_TEXT_SIZE], stale[2 * SHOW_TEXT_SIZE];
     const char *leader = text_of(s, "leader");
 
     fprintf(out, "cluster %s  leader %s (term %s)  asked %s  applied %s  %s\n",
             text_of(s, "cluster"), leader, show_member(s, "term", term),
             text_of(s, "controller"), show_member(s, "applied", applied),
             text_of(s, "time"));
-    if (is_true(s, "stale"))
-        fprintf(out,
-                "!! STALE: controller %s knows no leader; this is what it last knew, "
-                "nothing is decided now\n",
-                text_of(s, "controller"));
+    if (!is_true(s, "stale"))
+        return;
+    snprintf(stale, sizeof stale,
+             "controller %.60s knows no leader; this is what it last knew, nothing is "
+             "decided now",
+             text_of(s, "controller"));
+    wrap_print(out, "!! STALE: ", HANG, stale);
+}
+
+/* One that was here and is not let in would not be by being started once more. */
+static void show_controller_trouble(const json_t *c, FILE *out)
+{
+    const char *refused = text_of(c, "refused");
+    char first[2 * SHOW_TEXT_SIZE];
+
+    if (strcmp(refused, "-") != 0) {
+        snprintf(first, sizeof first,
+                 "!! controller %.60s is NOT LET IN: ", text_of(c, "name"));
+        wrap_print(out, first, HANG, refused);
+    } else if (!is_true(c, "up")) {
+        snprintf(first, sizeof first, "!! controller %.60s is DOWN: ", text_of(c, "name"));
+        wrap_print(out, first, HANG,
+                   "start ringfenced there, or mend the way to it (`ringfence doctor` says "
+                   "who reaches whom)");
+    }
 }
 
 static void show_controllers(const json_t *s, FILE *out)
@@ -63,12 +83,16 @@ static void show_controllers(const json_t *s, FILE *out)
     table_print(t, "", out);
     json_array_foreach(json_object_get(s, "controllers"), i, c)
     {
-        if (!is_true(c, "up"))
-            fprintf(out,
-                    "!! controller %s is DOWN: start ringfenced there, or mend the way to "
-                    "it (`ringfence doctor` says who reaches whom)\n",
-                    text_of(c, "name"));
+        show_controller_trouble(c, out);
     }
+}
+
+/* Of one that a controller without a leader has no link to, nothing is known. */
+static const char *link_of(const json_t *agent)
+{
+    if (json_is_null(json_object_get(agent, "connected")))
+        return "not known";
+    return is_true(agent, "connected") ? "up" : "DOWN";
 }
 
 static void show_agents(const json_t *s, FILE *out)
@@ -87,7 +111,7 @@ static void show_agents(const json_t *s, FILE *out)
         const char *cells[] = {text_of(a, "name"),
                                text_of(a, "region"),
                                text_of(a, "address"),
-                               is_true(a, "connected") ? "up" : "DOWN",
+                               link_of(a),
                                text_of(a, "via"),
                                show_duration(json_object_get(a, "heard_ms"), heard),
                                show_member(a, "lives", lives),
@@ -100,12 +124,15 @@ static void show_agents(const json_t *s, FILE *out)
     table_print(t, "", out);
     json_array_foreach(json_object_get(s, "agents"), i, a)
     {
-        if (!is_true(a, "connected"))
-            fprintf(
-                out,
-                "!! agent %s (%s) is DOWN: start ringfence-agent there, or mend its way "
-                "to the controllers\n",
-                text_of(a, "name"), text_of(a, "address"));
+        char first[3 * SHOW_TEXT_SIZE];
+
+        if (strcmp(link_of(a), "DOWN") != 0)
+            continue;
+        snprintf(first, sizeof first,
+                 "!! agent %.60s (%.60s) is DOWN: ", text_of(a, "name"),
+                 text_of(a, "address"));
+        wrap_print(out, first, HANG,
+                   "start ringfence-agent there, or mend its way to the controllers");
     }
 }
 
@@ -357,13 +384,16 @@ static const char *ttl_of(const json_t *g, char room[SHOW_TEXT_SIZE])
 /* What is under way because somebody asked for it is no alarm. */
 static const char *hold_label(const json_t *g)
 {
-    const char *phase = text_of(g, "phase");
+    const char *phase = text_of(g, "phase"), *hold = text_of(g, "hold");
     bool under_way = strcmp(phase, "steady") != 0 && strcmp(phase, "-") != 0;
 
-    if (strncmp(text_of(g, "hold"), "no leader", 9) == 0)
+    if (strncmp(hold, "no leader", 9) == 0 || strncmp(hold, "writes wait", 11) == 0 ||
+        strstr(hold, "a failover would find") != NULL)
         return "  !! ";
-    return !under_way || strstr(text_of(g, "hold"), "held") != NULL ? "  !! HELD: "
-                                                                    : "  >> ";
+    return !under_way || strstr(hold, "held") != NULL ||
+                   strncmp(hold, "not activated yet", 17) == 0
+               ? "  !! HELD: "
+               : "  >> ";
 }
 
 /* Nothing is wrong yet, and nobody would take over if it were; a hold may have said so. */
@@ -373,6 +403,25 @@ static void show_unprotected(const json_t *g, const char *hold, FILE *out)
 
     if (strcmp(why, "-") != 0 && strstr(hold, "target-ready") == NULL)
         wrap_print(out, "  !! NO FAILOVER POSSIBLE: ", HANG, why);
+}
+
+/* All is well again, and yet a second disaster would be met by nobody until then. A hold
+ * has said so already, where there is one. */
+static void show_cooldown(const json_t *g, const char *hold, FILE *out)
+{
+    const json_t *left = json_object_get(g, "cooldown_ms");
+    char room[SHOW_TEXT_SIZE], first[SHOW_TEXT_SIZE], text[3 * SHOW_TEXT_SIZE];
+
+    if (!json_is_integer(left) || json_integer_value(left) == 0 ||
+        strcmp(text_of(g, "phase"), "steady") != 0 || strstr(hold, "cooldown") != NULL)
+        return;
+    snprintf(first, sizeof first,
+             "  >> cooling down for %.40s: ", show_duration(left, room));
+    snprintf(text, sizeof text,
+             "until then nothing is failed over by itself again; if %.60s fails, "
+             "`ringfence failover %.40s`",
+             text_of(g, "active_region"), text_of(g, "name"));
+    wrap_print(out, first, HANG, text);
 }
 
 static void show_instances(const json_t *instances, bool with_lsn, FILE *out)
@@ -408,6 +457,7 @@ static void show_group(const json_t *g, FILE *out)
     if (strcmp(hold, "-") != 0)
         wrap_print(out, hold_label(g), HANG, hold);
     show_unprotected(g, hold, out);
+    show_cooldown(g, hold, out);
     show_run(g, out);
     show_problems(instances, text_of(g, "name"), out);
     show_instances(instances,
@@ -425,5 +475,8 @@ void show_status(const json_t *status, FILE *out)
     show_agents(status, out);
     json_array_foreach(groups, i, g) show_group(g, out);
     if (json_array_size(groups) == 0)
-        fputs("\nno group is declared yet: `ringfence apply -f FILE`\n", out);
+        fputs(is_true(status, "stale")
+                  ? "\nno group is known to this controller: ask one that knows a leader\n"
+                  : "\nno group is declared yet: `ringfence apply -f FILE`\n",
+              out);
 }

@@ -119,7 +119,8 @@ static int check_install(const struct driver *d, const struct consensus_msg *msg
     if (d->installing)
         return 1;
     if (snapshot_open(s->data, s->len, &e, err) != 0) {
-        err->code = ERR_BADMSG;
+        if (err->code != ERR_NOMEM)
+            err->code = ERR_BADMSG;
         return err_wrap(err, "snapshot from %" PRIu64, msg->from);
     }
     if (e.index != s->last_index || e.term != s->last_term)

@@ -273,8 +273,10 @@ static int install_stored(struct driver *d, struct err *err)
         return err->code;
     d->installing = false;
     adopt_coming(d);
-    if (driver_order_restore(d, err) != 0)
+    if (driver_order_restore(d, err) != 0) {
+        raft_configuration_close(&ev.persisted_snapshot.metadata.configuration);
         return err->code;
+    }
     return driver_step(d, &ev, err);
 }
 

@@ -203,6 +203,8 @@ int driver_receive(struct driver *d, uint64_t now_ms, const struct consensus_msg
     if (driver_begin(d, now_ms, out, err) != 0)
         return err->code;
     status = driver_filter_in(d, &m, err);
+    if (status == ERR_UNSUPPORTED) /* what a message brings is dropped, and stops nobody */
+        status = err->code = ERR_BADMSG;
     if (status != 0)
         return driver_finish(d, status > 0 ? 0 : status);
     if (m.type == CMSG_APPEND_ENTRIES_RESULT && m.term == raft_current_term(&d->raft))

@@ -17,8 +17,11 @@ static int load_snapshot(struct driver *d, const struct driver_state *s, struct 
     if (e.index != s->snapshot_index || e.term != s->snapshot_term)
         return err_set(err, ERR_CORRUPT, "stored snapshot of %" PRIu64 " holds %" PRIu64,
                        s->snapshot_index, e.index);
-    if (stored_snapshot_take(&d->snapshot, &e, err) != 0)
-        return err->code = ERR_CORRUPT;
+    if (stored_snapshot_take(&d->snapshot, &e, err) != 0) {
+        if (err->code == ERR_BADMSG)
+            err->code = ERR_CORRUPT; /* on the disk; neither memory nor a newer format is */
+        return err_wrap(err, "stored snapshot of %" PRIu64, s->snapshot_index);
+    }
     return buf_append(&d->snapshot.sealed, s->snapshot, s->snapshot_len, err);
 }
 
@@ -28,6 +31,7 @@ static int check_state(const struct driver *d, const struct driver_state *s,
 {
     uint64_t term = 0;
     struct members m;
+    int status;
 
     if (s->term == 0 || s->first_index == 0 || s->first_index > s->snapshot_index + 1 ||
         (s->snapshot_index == 0 && s->n_entries == 0 && d->config.n_voters != 0) ||
@@ -44,8 +48,10 @@ static int check_state(const struct driver *d, const struct driver_state *s,
             return err_set(err, ERR_CORRUPT, "stored entry %" PRIu64 " of term %" PRIu64,
                            s->first_index + i, e->term);
         term = e->term;
-        if ((s->first_index + i == 1 && e->kind != ENTRY_VOTERS) ||
-            (e->kind == ENTRY_VOTERS && members_decode(e->data, e->len, &m, NULL) != 0))
+        status = e->kind == ENTRY_VOTERS ? members_decode(e->data, e->len, &m, err) : 0;
+        if (status == ERR_UNSUPPORTED)
+            return err_wrap(err, "stored entry %" PRIu64, s->first_index + i);
+        if ((s->first_index + i == 1 && e->kind != ENTRY_VOTERS) || status != 0)
             return err_set(err, ERR_CORRUPT, "stored entry %" PRIu64 " of kind %d",
                            s->first_index + i, (int)e->kind);
     }

@@ -238,6 +238,11 @@ int kin_decode(const uint8_t *data, size_t len, struct kin *ret, struct err *err
 {
     static const uint8_t unused[5];
 
+    if (len != 0 && data[0] > KIN_FORMAT)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "the table of the voters' stores has format %u, this version knows "
+                       "%d: install the version that wrote it, or a newer one",
+                       data[0], KIN_FORMAT);
     if (len < KIN_HEAD || memcmp(data + 3, unused, sizeof unused) != 0 ||
         data[0] != KIN_FORMAT || data[1] > 1 || data[2] > CONSENSUS_VOTERS_MAX ||
         len != KIN_HEAD + (size_t)data[2] * KIN_ROW)

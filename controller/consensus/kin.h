@@ -83,7 +83,8 @@ void kin_say(const struct kin *k, uint64_t mark, struct kin_hello *ret);
 bool kin_note_mark(struct kin *k, uint64_t id, uint64_t mark);
 const struct kinsman *kin_find(const struct kin *k, uint64_t id); /* NULL: none */
 
-/* Its bytes, for the store. ERR_CORRUPT: not such bytes. */
+/* Its bytes, for the store. ERR_CORRUPT: not such bytes. ERR_UNSUPPORTED: of
+ * a newer format; the text says what to install. */
 MUST_USE int kin_encode(const struct kin *k, struct buf *out, struct err *err);
 MUST_USE int kin_decode(const uint8_t *data, size_t len, struct kin *ret, struct err *err);
 

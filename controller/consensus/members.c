@@ -181,6 +181,11 @@ int members_decode(const uint8_t *data, size_t len, struct members *ret, struct 
     uint64_t n;
     bool good;
 
+    if (len != 0 && data[0] > FORMAT)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "the list of members has format %u, this version knows %d: install "
+                       "the version that the others run",
+                       data[0], FORMAT);
     good = len >= HEAD_SIZE && len <= MEMBERS_BYTES_MAX && data[0] == FORMAT;
     n = good ? get64(data + 1) : 0;
     good = good && n > 0 && n <= CONSENSUS_VOTERS_MAX;

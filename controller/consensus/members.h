@@ -45,7 +45,8 @@ void members_remove(struct members *m, uint64_t id);
 bool members_is_step(const struct members *from, const struct members *to);
 
 MUST_USE int members_encode(const struct members *m, struct buf *out, struct err *err);
-/* ERR_BADMSG: bytes that members_encode() would not write. */
+/* ERR_BADMSG: bytes that members_encode() would not write. ERR_UNSUPPORTED: of a newer
+ * format; the text says what to install. */
 MUST_USE int members_decode(const uint8_t *data, size_t len, struct members *ret,
                             struct err *err);
 

@@ -451,11 +451,12 @@ int raftnode_open(struct raftnode **ret_node, struct uv_loop_s *loop,
     n->outcomes_tail = &n->outcomes;
     uv_timer_init(loop, &n->timer);
     n->timer.data = n;
+    *ret_node = n; /* what a single voter applies at once may be written to the trail */
     if (start(n, config, err) != 0) {
+        *ret_node = NULL;
         raftnode_close(n);
         return err->code;
     }
-    *ret_node = n;
     return 0;
 }
 

@@ -71,8 +71,9 @@ struct raftnode_config {
 
 struct raftnode;
 
-/* Opens the directory (blocking, errors as store_open()), restores and starts. `send` may
- * be called before it returns. The name in config->node must be that of
+/* Opens the directory (blocking, errors as store_open()), restores and starts. Callbacks
+ * may come before it returns (a single voter applies its whole log), when *ret_node is set
+ * already; NULL after an error. The name in config->node must be that of
  * driver.id in the list of voters (ERR_INVAL). */
 MUST_USE int raftnode_open(struct raftnode **ret_node, struct uv_loop_s *loop,
                            const struct raftnode_config *config,

@@ -144,7 +144,7 @@ int raftnode_open_kin(struct raftnode *n, const struct raftnode_config *c, struc
 
     if (kept->len != 0) {
         if (kin_decode(kept->data, kept->len, &n->kin, err) != 0)
-            return err_wrap(err, "%s", c->dir);
+            return err_wrap(err, "%s/raft.db", c->dir);
     } else {
         struct kin_self self = {c->driver.id, store_id(n->store), store_digest(n->store)};
         unsigned count = self.digest != 0 ? c->driver.n_voters : 1;

@@ -291,6 +291,14 @@ static void make_private(const char *path)
         (void)chmod(path, 0600);
 }
 
+int db_prepare_all(struct db *db, struct err *err)
+{
+    for (unsigned i = 0; i < DB_STMT_MAX; i++)
+        if (db_prepare(db, statements[i], &db->stmt[i], err) != 0)
+            return err->code;
+    return 0;
+}
+
 int db_open(struct db *db, const struct store_config *config, struct err *err)
 {
     char path[DB_PATH_SIZE + 8];
@@ -308,10 +316,7 @@ int db_open(struct db *db, const struct store_config *config, struct err *err)
         return db_error(db, err, "open");
     if (configure(db, err) != 0 || make_schema(db, err) != 0 || mark_open(db, err) != 0)
         return err->code;
-    for (unsigned i = 0; i < DB_STMT_MAX; i++)
-        if (db_prepare(db, statements[i], &db->stmt[i], err) != 0)
-            return err->code;
-    return 0;
+    return db_prepare_all(db, err);
 }
 
 void db_close(struct db *db)

@@ -93,6 +93,8 @@ int db_error(struct db *db, struct err *err, const char *what);
 MUST_USE int db_exec(struct db *db, const char *sql, struct err *err);
 MUST_USE int db_prepare(struct db *db, const char *sql, sqlite3_stmt **ret,
                         struct err *err);
+/* Those of enum db_stmt; part of db_open(). */
+MUST_USE int db_prepare_all(struct db *db, struct err *err);
 /* Run a statement that gives no rows, and make it ready for the next time. */
 MUST_USE int db_run(struct db *db, sqlite3_stmt *stmt, const char *what, struct err *err);
 

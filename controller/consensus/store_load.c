@@ -42,15 +42,17 @@ static int get_meta(struct db *db, const char *key, char *ret, size_t size, stru
 {
     sqlite3_stmt *s = NULL;
     int code, status = 0;
-    const void *value;
-    size_t len;
+    const void *value = NULL;
+    size_t len = 0;
 
     if (db_prepare(db, "SELECT value FROM meta WHERE key = ?1", &s, err) != 0)
         return err->code;
     sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
     code = sqlite3_step(s);
-    value = sqlite3_column_blob(s, 0); /* NULL where there is nothing in it */
-    len = (size_t)sqlite3_column_bytes(s, 0);
+    if (code == SQLITE_ROW) {              /* a column of no row would replace the error */
+        value = sqlite3_column_blob(s, 0); /* NULL where there is nothing in it */
+        len = (size_t)sqlite3_column_bytes(s, 0);
+    }
     if (code == SQLITE_ROW && len < size) {
         if (len != 0)
             memcpy(ret, value, len);
@@ -212,8 +214,9 @@ int db_identify(struct db *db, const struct store_config *c, struct err *err)
         return bootstrap(db, c, err);
     if (strtoull(format, NULL, 10) > STORE_FORMAT_VERSION)
         return err_set(err, ERR_UNSUPPORTED,
-                       "%s has format %s, this build knows %d: upgrade it (or, if no newer "
-                       "one has run here, raft.db is damaged: " ADVICE ")",
+                       "%s/raft.db has format %s, this version knows %d: install the "
+                       "version that wrote it, or a newer one (if none has run here, it is "
+                       "damaged: " ADVICE ")",
                        db->dir, format, STORE_FORMAT_VERSION);
     if (check_identity(db, err) != 0 ||
         check_number(db, "format", STORE_FORMAT_VERSION, err) != 0 ||
@@ -428,17 +431,19 @@ static int load_entries(struct db *db, struct db_loaded *loaded, struct err *err
 static int load_note(struct db *db, const char *key, struct buf *ret, struct err *err)
 {
     sqlite3_stmt *s = NULL;
-    const uint8_t *value;
+    const uint8_t *value = NULL;
     uint64_t crc = 0;
-    size_t len;
+    size_t len = 0;
     int status;
 
     if (db_prepare(db, "SELECT value FROM meta WHERE key = ?1", &s, err) != 0)
         return err->code;
     sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
     status = sqlite3_step(s);
-    value = sqlite3_column_blob(s, 0);
-    len = (size_t)sqlite3_column_bytes(s, 0);
+    if (status == SQLITE_ROW) { /* a column of no row would replace the error */
+        value = sqlite3_column_blob(s, 0);
+        len = (size_t)sqlite3_column_bytes(s, 0);
+    }
     if (status == SQLITE_DONE)
         status = 0;
     else if (status != SQLITE_ROW)

@@ -215,7 +215,8 @@ static bool agent_answers(const struct look *l, uint8_t instance, char why[TEXT_
 {
     if (agent_present(l, instance))
         return true;
-    snprintf(why, TEXT_SIZE, "its agent does not answer");
+    snprintf(why, TEXT_SIZE, "%s",
+             l->o->leading ? "its agent does not answer" : NOT_KNOWN_HERE);
     return false;
 }
 
@@ -368,11 +369,15 @@ bool candidate_lacks_log(const struct look *l, uint8_t instance)
     return is_able(l, instance) && !holds_enough(l, instance, ignored);
 }
 
+bool proof_needs_agent(const struct look *l)
+{
+    return (l->g->policy.fence & FENCE_LEASE_EXPIRY) == 0 || l->g->policy.ungated_local;
+}
+
 bool proof_is_out_of_reach(const struct look *l, uint8_t instance)
 {
     const struct instance *i = &l->g->instances[instance];
-    bool by_expiry = (l->g->policy.fence & FENCE_LEASE_EXPIRY) != 0 &&
-                     !l->g->policy.ungated_local && i->proof.last_grant != 0 &&
+    bool by_expiry = !proof_needs_agent(l) && i->proof.last_grant != 0 &&
                      incarnation_is_set(&i->proof.holder);
 
     return !instance_is_proven(l->s, i) && !by_expiry && !agent_present(l, instance);

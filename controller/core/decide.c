@@ -200,6 +200,9 @@ bool group_is_suspect(const struct state *s, const struct observations *o, uint8
 
         if (!mono_is_set(p->at) || mono_since_ms(p->at, now) > 3ull * l.g->policy.probe_ms)
             continue;
+        /* Sent while the gate let nobody in yet, as it had to: no news of who leads now. */
+        if (p->at.ns < mono_plus_ms(l.og->phase_since, l.g->policy.probe_ms).ns)
+            continue;
         asked++;
         failed += !p->answered;
     }
@@ -218,5 +221,5 @@ bool group_is_healthy(const struct state *s, const struct observations *o, uint8
     return l.g->phase == PHASE_STEADY && agent_present(&l, l.g->active) &&
            !group_is_suspect(s, o, group, now) && seen->epoch == l.g->epoch &&
            seen->server == SERVER_PRIMARY && !seen->crashed && !seen->hung &&
-           !seen->unfit && no_corruption(&l) && !active_shut(&l);
+           !seen->unfit && no_corruption(&l) && !active_shut(&l) && !writes_wait(&l);
 }

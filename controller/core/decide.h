@@ -86,6 +86,7 @@ struct explanation {
     bool would_fail_over;       /* an automatic failover would begin now */
     bool cause;                 /* something is wrong with the active side */
     bool held;                  /* what is due, or under way, waits for what blocks */
+    bool writes_wait;           /* for a member of the sync set: `held`, too */
     char verdict[VERDICT_SIZE]; /* for people: what is, what holds it, what to do */
     unsigned count;
     struct condition list[CONDITION_MAX];
@@ -109,7 +110,8 @@ bool failover_waits_for_word(const struct state *s, const struct observations *o
                              uint8_t group, struct mono now);
 
 /* True if nothing is known to be wrong with the active side of a steady group: its agent
- * answers and holds a lease, its server is a primary that accepts writes. */
+ * answers and holds a lease, its server is a primary that accepts writes, and confirms them
+ * to its clients. */
 bool group_is_healthy(const struct state *s, const struct observations *o, uint8_t group,
                       struct mono now);
 
@@ -120,10 +122,20 @@ bool switchover_may_begin(const struct state *s, const struct observations *o,
                           uint8_t group, uint8_t instance, struct mono now, char *out,
                           unsigned size);
 
+/* Can the active server be stopped in good order, and say where its log ends? False: `out`
+ * says why not, and what moves the group instead. */
+bool switchover_source_ready(const struct state *s, const struct observations *o,
+                             uint8_t group, struct mono now, char *out, unsigned size);
+
 /* True if this leader has listened, the group is in service, and nobody could take over
  * from the active instance: `out` says why, and what to do. */
 bool group_is_unprotected(const struct state *s, const struct observations *o,
                           uint8_t group, struct mono now, char *out, unsigned size);
+
+/* For how long a failure would not be failed over by itself any more, because the last
+ * failover was so short ago; 0: it would. */
+uint64_t group_cooldown_left_ms(const struct state *s, const struct observations *o,
+                                uint8_t group, struct mono now);
 
 /* What it means for a group that this controller, `name`, knows no leader: one sentence. */
 void explain_leaderless(const struct state *s, const struct observations *o, uint8_t group,

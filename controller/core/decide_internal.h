@@ -14,7 +14,11 @@ enum {
     FRESH_MIN_MS = 1000,          /* a report is fresh for max(this, 4 x renew) */
     LEADER_STAY_MS = 5000,        /* minimum stay before leadership is handed on */
     ASK_AGAIN_MS = 100,
+    WAITS_TOLD_MS = 1000, /* a standby far away may take its time for one answer */
 };
+
+/* Agents talk to the leader: whoever does not lead has not heard them, which is no news. */
+#define NOT_KNOWN_HERE "not known here: this controller does not lead"
 
 /* One group under consideration, now. */
 struct look {
@@ -61,6 +65,8 @@ bool candidate_lacks_log(const struct look *l, uint8_t instance);
 /* Not proven; its agent does not answer, and no lease of it can be counted out: only an
  * attested proof would do (design section 4, level 5). */
 bool proof_is_out_of_reach(const struct look *l, uint8_t instance);
+/* By policy: a lease that was counted out proves nothing in this group. */
+bool proof_needs_agent(const struct look *l);
 
 /* I1: the server seen there is one of another group: same system identifier, same data
  * directory. It is not led, not joined and no candidate until that has ended. */
@@ -88,6 +94,8 @@ bool declared_ok(const struct look *l);
  * empty where that is nothing, or where its value says it. */
 void remedy_of(const struct look *l, const char *name, char text[TEXT_SIZE]);
 void remedy_start_agent(const struct look *l, uint8_t instance, char text[TEXT_SIZE]);
+/* What makes the member, or who is to be one, flush again what the primary sends it. */
+void remedy_member(const struct look *l, uint8_t instance, char text[TEXT_SIZE]);
 
 /* Among those that can, the one with the most of the log; NO_INSTANCE for none. The old
  * active instance counts only with `old_too`. */
@@ -116,6 +124,12 @@ bool restarts_left(const struct look *l);
 /* Nothing is wrong with the server, and no client gets in: its agent could not open the
  * gate under a lease that holds. No reason for a failover; people have to look. */
 bool active_shut(const struct look *l);
+
+/* I8: what the primary has written waits for a member of the sync set that does not answer:
+ * the price of the mode, and no sign of a server that hangs. */
+bool writes_wait(const struct look *l);
+/* For whom, why, and what to do. */
+void say_waiting(const struct look *l, char *out, unsigned size);
 
 /* I12: the agent of the instance has begun another life while the lease of its former
  * one is not proven over: no renewal is granted to it, in no phase, until that is done. */

@@ -93,12 +93,16 @@ static void summary_of_step(const struct entry *e, const char *name, char *text,
 static void summary_of_fence(const struct entry *e, const char *name, char *text,
                              unsigned size)
 {
+    char grant[48] = ""; /* only a failover from a silent holder rests on one */
+
+    if (e->kind == ENTRY_FENCE_BEGIN && e->fence_begin.expected_grant != 0)
+        snprintf(grant, sizeof grant, ", last grant %" PRIu64,
+                 e->fence_begin.expected_grant);
     if (e->kind == ENTRY_FENCE_BEGIN)
-        snprintf(text, size, "%s of epoch %" PRIu64 "%s%s, last grant %" PRIu64 ": %s",
+        snprintf(text, size, "%s of epoch %" PRIu64 "%s%s%s: %s",
                  run_kind_name(e->fence_begin.run), e->fence_begin.epoch,
                  e->fence_begin.target_name[0] != '\0' ? " to " : "",
-                 e->fence_begin.target_name, e->fence_begin.expected_grant,
-                 e->fence_begin.reason);
+                 e->fence_begin.target_name, grant, e->fence_begin.reason);
     else if (e->kind == ENTRY_PROOF)
         snprintf(text, size, "%s proven by %s for epoch %" PRIu64, name,
                  proof_kind_name(e->proof.kind), e->proof.epoch);

@@ -61,11 +61,30 @@ static void remedy_unknown(const struct look *l, uint8_t instance, char text[TEX
             active_of(l)->agent);
 }
 
+/* Waiting helps nothing where what has to be done there, or by the primary for it, has
+ * failed: status shows with what. */
+static bool remedy_failed_step(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
+{
+    const struct step *own = &l->g->instances[instance].step, *join = &active_of(l)->step;
+    bool joins = join->kind == STEP_JOIN && join->subject == instance;
+    const struct step *failed = own->state == STEP_FAILED ? own : joins ? join : NULL;
+
+    if (failed == NULL || failed->state != STEP_FAILED)
+        return false;
+    SAY("mend what step %s of %s fails with (`ringfence status` shows it), then "
+        "`ringfence retry %s`",
+        step_kind_name(failed->kind),
+        failed == own ? l->g->instances[instance].agent : active_of(l)->agent, l->g->name);
+    return true;
+}
+
 static void remedy_server(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
 {
     const struct seen_instance *seen = &l->og->instances[instance].seen;
     const char *name = l->g->instances[instance].agent;
 
+    if (seen->server != SERVER_UNKNOWN && remedy_failed_step(l, instance, text))
+        return;
     if (seen->server == SERVER_ABSENT || seen->server == SERVER_REWINDING)
         SAY("wait until %s has its copy of the data, once a primary is there to copy from",
             name);
@@ -98,6 +117,17 @@ static void remedy_system(const struct look *l, uint8_t instance, char text[TEXT
             i->data, i->agent, active_of(l)->agent, l->g->name, l->g->name);
 }
 
+void remedy_member(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
+{
+    char host[HOST_SIZE];
+
+    if (!agent_present(l, instance))
+        remedy_start_agent(l, instance, text);
+    else if (!remedy_failed_step(l, instance, text) && !remedy_problem(l, instance, text))
+        SAY("see on %s why it does not flush: its log, its disk, the way from %s",
+            host_of(l, instance, host), active_of(l)->agent);
+}
+
 /* The first thing that it lacks, in the order of candidate.c. */
 static void remedy_candidate(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
 {
@@ -125,7 +155,8 @@ static void remedy_candidate(const struct look *l, uint8_t instance, char text[T
             host_of(l, instance, host), l->g->name);
     else if (!candidate_lacks_log(l, instance))
         remedy_server(l, instance, text);
-    else if (agent_present(l, l->g->active))
+    else if (agent_present(l, l->g->active) && !remedy_failed_step(l, instance, text) &&
+             !remedy_problem(l, instance, text))
         SAY("wait until %s has caught up, `ringfence status` shows its lag", name);
 }
 
@@ -160,13 +191,38 @@ static void remedy_proof(const struct look *l, uint8_t instance, char text[TEXT_
             l->g->instances[instance].agent);
 }
 
+/* What an operator's failover takes; "" where it would be refused. */
+static const char *failover_by_hand(const struct look *l, char room[TEXT_SIZE])
+{
+    room[0] = '\0';
+    if (!target_ready(l) || group_is_healthy(l->s, l->o, l->group, l->now))
+        return room;
+    if (l->g->phase == PHASE_SWITCHING)
+        text_set(room, TEXT_SIZE,
+                 "`ringfence abort %" PRIu64 "`, then `ringfence failover %s`",
+                 l->g->run.id, l->g->name);
+    else
+        text_set(room, TEXT_SIZE, "`ringfence failover %s`", l->g->name);
+    return room;
+}
+
 static void remedy_cooldown(const struct look *l, char text[TEXT_SIZE])
 {
-    uint64_t gone = mono_since_ms(l->og->last_failover, l->now);
-    uint64_t left = gone < l->g->policy.cooldown_ms ? l->g->policy.cooldown_ms - gone : 0;
+    uint64_t left = group_cooldown_left_ms(l->s, l->o, l->group, l->now);
+    char room[TEXT_SIZE];
+    const char *hand = failover_by_hand(l, room);
 
-    SAY("wait %" PRIu64 " s more, or `ringfence failover %s`", (left + 999) / 1000,
-        l->g->name);
+    SAY("wait %" PRIu64 " s more%s%s", (left + 999) / 1000, hand[0] != '\0' ? ", or " : "",
+        hand);
+}
+
+static void remedy_automatic(const struct look *l, char text[TEXT_SIZE])
+{
+    char room[TEXT_SIZE];
+    const char *hand = failover_by_hand(l, room);
+
+    SAY("%s%sapply its file with `decide.automatic: true`", hand,
+        hand[0] != '\0' ? ", or " : "");
 }
 
 static uint8_t instance_behind(const struct look *l, const char *name, const char *prefix)
@@ -196,8 +252,7 @@ void remedy_of(const struct look *l, const char *name, char text[TEXT_SIZE])
     else if (strcmp(name, "not-paused") == 0)
         SAY("`ringfence resume %s`", l->g->name);
     else if (strcmp(name, "automatic") == 0)
-        SAY("`ringfence failover %s`, or apply its file with `decide.automatic: true`",
-            l->g->name);
+        remedy_automatic(l, text);
     else if (strcmp(name, "leader") == 0)
         SAY("start the controllers that are down, until a majority has a leader");
     else if (strcmp(name, "no-corruption") == 0)

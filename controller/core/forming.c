@@ -178,9 +178,10 @@ static bool is_gated_inside(const struct look *l, char why[TEXT_SIZE])
     if (active_seen(l)->seen.server != SERVER_PRIMARY || adoption_is_gated(l))
         return true;
     snprintf(why, TEXT_SIZE,
-             "the socket directory of %.23s's server is not its own (private-socket): set "
-             "its unix_socket_directories to the agent's socket_dir alone (0700) and "
-             "restart it, or apply the file with `ungated_local: true`",
+             "the socket directory of %.23s's server is not its own (private-socket): stop "
+             "that server, and its agent starts it as it has to be; or set its "
+             "unix_socket_directories to the agent's socket_dir alone (0700) and restart "
+             "it, or apply the file with `ungated_local: true`",
              active_of(l)->agent);
     return false;
 }

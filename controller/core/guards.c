@@ -11,8 +11,8 @@
 /* ---- what proposals are made of -------------------------------------------------------
  */
 
-static bool propose_step(const struct look *l, struct entry *e, uint8_t instance,
-                         enum step_kind kind)
+bool propose_step(const struct look *l, struct entry *e, uint8_t instance,
+                  enum step_kind kind)
 {
     e->kind = ENTRY_STEP_START;
     e->step_start = (struct entry_step_start){
@@ -26,7 +26,7 @@ static bool propose_step(const struct look *l, struct entry *e, uint8_t instance
     return true;
 }
 
-static bool propose_fence(const struct look *l, struct entry *e, const char *reason)
+bool propose_fence(const struct look *l, struct entry *e, const char *reason)
 {
     e->kind = ENTRY_FENCE_BEGIN;
     e->fence_begin = (struct entry_fence_begin){
@@ -38,8 +38,7 @@ static bool propose_fence(const struct look *l, struct entry *e, const char *rea
     return true;
 }
 
-/* By its name: positions may move before the entry is applied (entry.h). */
-static void propose_target(const struct look *l, struct entry *e, uint8_t target)
+void propose_target(const struct look *l, struct entry *e, uint8_t target)
 {
     e->fence_begin.target = target;
     if (target != NO_INSTANCE)
@@ -458,88 +457,6 @@ bool guard_standby_strays(const struct look *l, struct entry *e)
         return propose_step(l, e, k, STEP_FOLLOW);
     }
     return false;
-}
-
-/* ---- switching ------------------------------------------------------------------------
- */
-
-static const struct step *step_of_run(const struct look *l, enum step_kind kind)
-{
-    const struct step *step = &active_of(l)->step;
-
-    return step->kind == kind && step->id > l->g->run.id ? step : NULL;
-}
-
-/* I11: an activation of it could only stand still. Better to go back while that is possible
- * than to find out behind the fence, with nobody open. */
-static bool target_unfit(const struct look *l)
-{
-    return agent_present(l, l->g->run.to) && l->og->instances[l->g->run.to].seen.unfit;
-}
-
-bool guard_not_checkpointed(const struct look *l, struct entry *e)
-{
-    const struct step *step = &active_of(l)->step;
-
-    if (step->id > l->g->run.id || step->state == STEP_STARTED || target_unfit(l))
-        return false;
-    return propose_step(l, e, l->g->active, STEP_CHECKPOINT);
-}
-
-static bool target_streams(const struct look *l)
-{
-    const struct seen_instance *seen = &l->og->instances[l->g->run.to].seen;
-
-    return agent_present(l, l->g->run.to) && seen->server == SERVER_STANDBY &&
-           seen->streaming && seen->follows_active;
-}
-
-bool guard_checkpointed(const struct look *l, struct entry *e)
-{
-    const struct step *step = step_of_run(l, STEP_CHECKPOINT);
-
-    if (step == NULL || step->state == STEP_STARTED || target_unfit(l) ||
-        !target_streams(l))
-        return false;
-    return propose_step(l, e, l->g->active, STEP_STOP);
-}
-
-/* A planned move loses nothing in any mode: the target has flushed the shutdown checkpoint,
- * the last record that the old primary wrote. */
-bool guard_stopped_and_flushed(const struct look *l, struct entry *e)
-{
-    const struct step *step = step_of_run(l, STEP_STOP);
-
-    if (step == NULL || step->state != STEP_DONE || step->position == 0 ||
-        !agent_present(l, l->g->run.to) || target_unfit(l) ||
-        l->og->instances[l->g->run.to].seen.flush_lsn < step->position)
-        return false;
-    propose_fence(l, e, "stopped, and the target has flushed the shutdown checkpoint");
-    e->fence_begin.run = RUN_SWITCHOVER;
-    propose_target(l, e, l->g->run.to);
-    e->fence_begin.requested = true;
-    return true;
-}
-
-bool guard_switch_overdue(const struct look *l, struct entry *e)
-{
-    const struct step *stop = step_of_run(l, STEP_STOP);
-    bool failed = stop != NULL && stop->state == STEP_FAILED;
-    bool unfit = target_unfit(l) && active_of(l)->step.state != STEP_STARTED;
-    uint64_t since = mono_since_ms(l->og->phase_since, l->now);
-
-    if (!failed && !unfit && since < 2ull * l->g->policy.stop_deadline_ms)
-        return false;
-    e->kind = ENTRY_RUN_ABORT;
-    e->run_abort = (struct entry_run_abort){.run = l->g->run.id};
-    text_set(e->run_abort.reason, TEXT_SIZE, "%s%s",
-             failed  ? "the stop failed: "
-             : unfit ? "the target can begin nothing: "
-                     : "stop_deadline has passed",
-             failed  ? stop->text
-             : unfit ? l->og->instances[l->g->run.to].seen.problem
-                     : "");
-    return true;
 }
 
 /* ---- fencing --------------------------------------------------------------------------

@@ -39,4 +39,11 @@ row_guard guard_agent_proved;
 row_guard guard_lease_expired;
 row_guard guard_proven_and_candidate;
 
+/* What proposals are made of; all return true. */
+bool propose_step(const struct look *l, struct entry *e, uint8_t instance,
+                  enum step_kind kind);
+bool propose_fence(const struct look *l, struct entry *e, const char *reason);
+/* By its name: positions may move before the entry is applied (entry.h). */
+void propose_target(const struct look *l, struct entry *e, uint8_t target);
+
 #endif

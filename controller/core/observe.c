@@ -281,6 +281,7 @@ void observe_report(struct observations *o, const struct state *s, uint8_t group
         return;
     note_since(&og->crashed_since, seen->crashed || seen->server == SERVER_DOWN, seen->at);
     note_since(&og->hung_since, seen->hung, seen->at);
+    note_since(&og->waits_since, seen->waits_sync, seen->at);
     if (seen->server == SERVER_PRIMARY)
         observe_position(o, s, group,
                          &(struct seen_position){.epoch = seen->epoch,

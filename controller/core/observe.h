@@ -50,6 +50,7 @@ struct seen_instance {
     bool streaming;
     bool follows_active; /* streams from the active instance under its present name */
     bool crashed, hung, ready, gate_proven, private_socket;
+    bool waits_sync; /* its last test write is in its own log, and waits for a standby */
     bool clean_shutdown;
     member_set shrink; /* members that a current holder asks to let go */
     uint64_t step;     /* being carried out by the agent; 0: none */
@@ -110,7 +111,7 @@ struct observed_group {
     struct mono phase_since;   /* this process applied the change to the present phase */
     enum phase phase;          /* the phase that phase_since is about */
     struct mono last_failover; /* this process applied it; for the cooldown */
-    struct mono crashed_since, hung_since;
+    struct mono crashed_since, hung_since, waits_since;
     uint64_t primary_lsn; /* of the active instance's last report in this epoch, whoever
                              heard it: a change of leader does not forget it */
     uint32_t primary_timeline; /* of it; 0: not known */

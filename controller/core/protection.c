@@ -49,6 +49,35 @@ bool switchover_may_begin(const struct state *s, const struct observations *o,
     return false;
 }
 
+/* It would be waited for until 2 x stop_deadline has passed, with a failover refused all
+ * the while. */
+bool switchover_source_ready(const struct state *s, const struct observations *o,
+                             uint8_t group, struct mono now, char *out, unsigned size)
+{
+    struct look l = look_at(s, o, group, now);
+    const struct seen_instance *seen = &active_seen(&l)->seen;
+    const char *name = active_of(&l)->agent, *why = "";
+    char back[TEXT_SIZE];
+
+    text_set(back, sizeof back, "wait until it runs again");
+    if (!agent_present(&l, l.g->active)) {
+        why = "its agent does not answer";
+        remedy_start_agent(&l, l.g->active, back);
+    } else if (seen->server != SERVER_PRIMARY || seen->crashed) {
+        why = "it does not run";
+    } else if (seen->hung) {
+        why = "it hangs";
+    }
+    out[0] = '\0';
+    if (why[0] == '\0')
+        return true;
+    add_text(out, size,
+             "the server of %s cannot be stopped in good order: %s. To do: `ringfence "
+             "failover %s`, which needs nothing of it; or %s",
+             name, why, l.g->name, back);
+    return false;
+}
+
 bool active_shut(const struct look *l)
 {
     const struct seen_instance *seen = &active_seen(l)->seen;
@@ -116,4 +145,77 @@ bool group_is_unprotected(const struct state *s, const struct observations *o,
     }
     add_remedy(&l, "target-ready", out, size);
     return true;
+}
+
+bool writes_wait(const struct look *l)
+{
+    return l->g->phase == PHASE_STEADY && agent_present(l, l->g->active) &&
+           active_seen(l)->seen.epoch == l->g->epoch && active_seen(l)->seen.waits_sync &&
+           group_other_members(l->g) != 0 && mono_is_set(l->og->waits_since) &&
+           mono_since_ms(l->og->waits_since, l->now) >= WAITS_TOLD_MS;
+}
+
+/* "" where nothing is known to be wrong with the member. */
+static const char *member_trouble(const struct look *l, uint8_t k)
+{
+    const struct seen_instance *seen = &l->og->instances[k].seen;
+
+    if (!agent_present(l, k))
+        return "its agent does not answer";
+    if (seen->server != SERVER_STANDBY)
+        return "its server is no standby that runs";
+    if (!seen->streaming || !seen->follows_active)
+        return "it does not stream";
+    return "";
+}
+
+/* Those in trouble; where none is seen to be, all: one of them does not flush. */
+static member_set waited_for(const struct look *l)
+{
+    member_set members = group_other_members(l->g), out = 0;
+
+    for (uint8_t k = 0; k < l->g->instance_count; k++)
+        if ((members & 1u << k) != 0 && member_trouble(l, k)[0] != '\0')
+            out = (member_set)(out | 1u << k);
+    return out != 0 ? out : members;
+}
+
+void say_waiting(const struct look *l, char *out, unsigned size)
+{
+    member_set whom = waited_for(l);
+    char one[TEXT_SIZE] = "";
+    const char *comma = "";
+
+    out[0] = '\0';
+    add_text(out, size, "writes wait for ");
+    for (uint8_t k = 0; k < l->g->instance_count; k++) {
+        const char *why = member_trouble(l, k);
+
+        if ((whom & 1u << k) == 0)
+            continue;
+        add_text(out, size, "%s%s (%s)", comma, l->g->instances[k].agent,
+                 why[0] != '\0' ? why : "it does not confirm them");
+        comma = ", ";
+        if (one[0] == '\0')
+            remedy_member(l, k, one);
+    }
+    if (l->g->policy.sync == SYNC_STRICT)
+        add_text(out, size,
+                 ": sync strict never goes on without a member. To do: %s; or apply the "
+                 "group's file with `sync: required`, which lets it go",
+                 one);
+    else
+        add_text(out, size,
+                 ": sync %s lets a member go after %u ms (shrink_after). To do: wait so "
+                 "long, or %s",
+                 sync_mode_name(l->g->policy.sync), l->g->policy.shrink_after_ms, one);
+}
+
+uint64_t group_cooldown_left_ms(const struct state *s, const struct observations *o,
+                                uint8_t group, struct mono now)
+{
+    struct look l = look_at(s, o, group, now);
+    uint64_t gone = mono_since_ms(l.og->last_failover, now);
+
+    return cooldown_over(&l) ? 0 : l.g->policy.cooldown_ms - gone;
 }

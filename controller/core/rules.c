@@ -75,7 +75,7 @@ static const struct row rows[] = {
      false,
      guard_restart_stuck},
     {{"crash-without-target", PHASE_STEADY, PHASE_STEADY,
-      "the server has crashed and nobody else can take over"},
+      "the server has crashed and nobody else can take over, or may now"},
      false,
      guard_crashed_stays},
     {{"hung-fails-over", PHASE_STEADY, PHASE_FENCING,
@@ -104,7 +104,7 @@ static const struct row rows[] = {
      guard_standby_strays},
 
     {{"switchover-fence", PHASE_SWITCHING, PHASE_FENCING,
-      "stopped, and the target has flushed the shutdown checkpoint"},
+      "stopped, and the target has flushed its log to the end"},
      false,
      guard_stopped_and_flushed},
     {{"switchover-silent-holder", PHASE_SWITCHING, PHASE_FENCING,

@@ -213,6 +213,7 @@ static void to_leader(struct session *se, const Rf__Frame *f, const uint8_t *dat
 static int check_hello(const struct session *se, const Rf__AgentHello *h, struct err *err)
 {
     const struct settings *own = &se->a->d->settings;
+    const struct format_range formats = entry_formats();
 
     if (strcmp(h->cluster, own->cluster) != 0)
         return err_set(err, ERR_PEER,
@@ -224,13 +225,13 @@ static int check_hello(const struct session *se, const Rf__AgentHello *h, struct
                        "the agent calls itself %s, its certificate is for agent %s: "
                        "correct `name` or `tls` in its agent.yaml",
                        h->name, se->name);
-    if (h->format_min > ENTRY_FORMAT_MAX || h->format_max < ENTRY_FORMAT_MIN ||
+    if (h->format_min > formats.max || h->format_max < formats.min ||
         h->format_min > h->format_max)
         return err_set(err, ERR_UNSUPPORTED,
                        "agent %s knows formats %" PRIu32 " to %" PRIu32
-                       ", this controller %d to %d: upgrade the older one",
-                       se->name, h->format_min, h->format_max, ENTRY_FORMAT_MIN,
-                       ENTRY_FORMAT_MAX);
+                       ", this controller %" PRIu32 " to %" PRIu32
+                       ": upgrade the older one",
+                       se->name, h->format_min, h->format_max, formats.min, formats.max);
     if (strlen(h->region) >= NAME_SIZE || strlen(h->version) >= NAME_SIZE ||
         strlen(h->address) >= ADDRESS_SIZE || h->address[0] == '\0')
         return err_set(err, ERR_INVAL,

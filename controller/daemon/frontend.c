@@ -55,6 +55,7 @@ static void fill_controller(const struct daemon *d, uint8_t i,
     (void)snprintf(c->region, sizeof c->region, "%s", own->region);
     (void)snprintf(c->version, sizeof c->version, "%s", r != NULL ? r->version : "");
     (void)snprintf(c->out_error, sizeof c->out_error, "%s", facts.out_error);
+    (void)snprintf(c->refused, sizeof c->refused, "%s", facts.refused);
     c->self = i == d->settings.self;
     c->out_up = facts.out_up;
     c->in_up = facts.in_up;

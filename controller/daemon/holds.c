@@ -15,6 +15,8 @@ static uint64_t key_of(const struct explanation *why)
     for (unsigned i = 0; i < why->count; i++)
         for (const char *c = why->list[i].blocks ? why->list[i].name : ""; *c != '\0'; c++)
             key = (key ^ (unsigned char)*c) * 0x100000001b3u;
+    if (why->writes_wait)
+        key = ~key;
     return key | 1;
 }
 

@@ -22,6 +22,7 @@
 #include "controller/net/tls.h"
 
 #define DEFAULT_CONFIG "/etc/ringfence/ringfenced.yaml"
+#define USUAL_USER "ringfence" /* of the unit in deploy/systemd */
 
 /* How long leadership may take to be handed over before we end anyway. */
 enum { HANDOVER_STEP_MS = 10, HANDOVER_STEPS = 100 };
@@ -33,7 +34,8 @@ static const struct help_option options[] = {
      "name, say all that is wrong, and end. A running controller is not disturbed, and "
      "what "
      "it holds itself is not wrong. What other hosts' files say is not looked at. Root "
-     "looks with the eyes of the owner of `data_dir`, who is the unit's user"},
+     "looks with the eyes of the owner of `data_dir`, who is the unit's user; of "
+     "user " USUAL_USER ", if there is one, where that is not there yet or root's"},
     {"user", 0, "NAME", "with --check: look with this user's eyes (root can)"},
     {"bootstrap", 0, NULL,
      "this cluster is being made now: begin with an empty log if `data_dir` is empty.\n"
@@ -206,7 +208,15 @@ static bool fits_host(const struct settings *s, const struct config *config)
 static int start(const struct settings *s, const struct config *config,
                  enum start_mode mode)
 {
+    char user[HOST_USER_SIZE];
+
     log_begin("ringfenced", s->name);
+    if (host_is_of_another(s->data_dir, user)) {
+        log_error("this is root, and %s is user %s's, who could not use what root leaves "
+                  "there: start the unit, or `runuser -u %s -- ringfenced ...`",
+                  s->data_dir, user, user);
+        return EXIT_CONFIG;
+    }
     starting_begin();
     if (!fits_host(s, config)) {
         starting_end();
@@ -222,8 +232,8 @@ static int take_eyes(const struct settings *s, const char *user)
 {
     struct err err = {0};
 
-    if ((user != NULL ? host_look_as(user, &err) : host_look_as_owner(s->data_dir, &err)) ==
-        0)
+    if ((user != NULL ? host_look_as(user, &err)
+                      : host_look_as_owner(s->data_dir, USUAL_USER, &err)) == 0)
         return EXIT_OK;
     (void)fprintf(stderr, "ringfenced: %s\n", err.text);
     return 2;

@@ -313,37 +313,15 @@ static void on_submitted(void *owner, int status, uint64_t index)
         w->done(w->owner, r == NULL && status == 0 ? ERR_UNKNOWN : status, index, r);
 }
 
-static bool knows_format(uint32_t min, uint32_t max)
+static bool all_on_record(const struct node *n)
 {
-    return min <= ENTRY_FORMAT_MAX && ENTRY_FORMAT_MAX <= max;
-}
+    bool decided;
+    const struct members *m = node_members(n, &decided);
 
-/* I10: every controller on record, and every agent that the entry is about, must be able to
- * read what it leads to. A voter that has never announced itself cannot have dropped the
- * first format: formats are dropped only by versions that a running cluster announced. */
-static int check_formats(const struct state *s, const struct entry *e, struct err *err)
-{
-    const struct group *g = state_group_const(s, e->group);
-
-    for (unsigned i = 0; i < s->controller_count; i++) {
-        const struct controller *c = &s->controllers[i];
-
-        if (e->kind != ENTRY_CONTROLLER && !knows_format(c->format_min, c->format_max))
-            return err_set(err, ERR_UNSUPPORTED,
-                           "controller %s knows formats %" PRIu32 " to %" PRIu32
-                           ", this one writes %d: upgrade it",
-                           c->name, c->format_min, c->format_max, ENTRY_FORMAT_MAX);
-    }
-    for (unsigned i = 0; g != NULL && i < g->instance_count; i++) {
-        const struct agent *a = state_agent(s, g->instances[i].agent);
-
-        if (a != NULL && !knows_format(a->format_min, a->format_max))
-            return err_set(err, ERR_UNSUPPORTED,
-                           "agent %s knows formats %" PRIu32 " to %" PRIu32
-                           ", this controller writes %d: upgrade it",
-                           a->name, a->format_min, a->format_max, ENTRY_FORMAT_MAX);
-    }
-    return 0;
+    for (unsigned i = 0; i < m->n; i++)
+        if (m->list[i].votes && state_controller(&n->state, m->list[i].id) == NULL)
+            return false;
+    return true;
 }
 
 void node_dry(struct node *n, const struct entry *e, struct apply_result *ret)
@@ -351,14 +329,19 @@ void node_dry(struct node *n, const struct entry *e, struct apply_result *ret)
     apply_dry(&n->state, e, n->scratch, ret);
 }
 
-/* I10: what goes into the log is what came out of our own decoder. */
+/* I10: every controller on record, and every agent that the entry is about, reads what goes
+ * into the log, and it is what came out of our own decoder. */
 static int encode_and_try(struct node *n, const struct entry *e,
                           struct apply_result *ret_refused, struct err *err)
 {
+    const struct format_range own = entry_formats();
     struct apply_result result;
+    uint32_t format;
 
+    if (format_choose(&n->state, e, own, all_on_record(n), &format, err) != 0)
+        return err_wrap(err, "propose %s", entry_kind_name(e->kind));
     n->bytes.len = 0;
-    if (entry_encode(e, &n->bytes, err) != 0 ||
+    if (entry_encode_as(e, MUTANT(newest_format, format, own.max), &n->bytes, err) != 0 ||
         entry_decode(n->bytes.data, n->bytes.len, &n->decoded, err) != 0)
         return err_wrap(err, "propose %s", entry_kind_name(e->kind));
 
@@ -380,8 +363,6 @@ int node_propose(struct node *n, const struct entry *e, node_done *on_done, void
         return err_set(err, ERR_NOTLEADER, "controller %s does not lead", n->name);
     if (n->waiting == NODE_WAITING_MAX)
         return err_set(err, ERR_FULL, "%d proposals wait already", NODE_WAITING_MAX);
-    if (check_formats(&n->state, e, err) != 0)
-        return err->code;
     if (encode_and_try(n, e, ret_refused, err) != 0)
         return err->code;
 

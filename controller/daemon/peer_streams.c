@@ -48,8 +48,8 @@ void peers_say_hello(struct peers *p, uint8_t to)
     h.name = (char *)self->name;
     h.id = self->id;
     h.version = (char *)RF_VERSION;
-    h.format_min = ENTRY_FORMAT_MIN;
-    h.format_max = ENTRY_FORMAT_MAX;
+    h.format_min = entry_formats().min;
+    h.format_max = entry_formats().max;
     h.election_ms = own->election_ms;
     h.heartbeat_ms = own->heartbeat_ms;
     h.region = (char *)self->region;
@@ -123,6 +123,7 @@ static int check_hello(const struct incoming *in, const Rf__ControllerHello *h,
     const struct settings *own = &in->p->d->settings;
     const struct settings_controller *c = &own->controllers[in->position];
     uint64_t newest = membership_id(in->p->d, in->position);
+    const struct format_range formats = entry_formats();
 
     if (strcmp(h->cluster, own->cluster) != 0)
         return err_set(err, ERR_PEER, "it is configured for cluster %s, this one is of %s",
@@ -138,12 +139,12 @@ static int check_hello(const struct incoming *in, const Rf__ControllerHello *h,
             "in its own file controller %s is in region %s, in the file of %s in "
             "region %s: make `controllers` agree",
             c->name, h->region, own->name, c->region);
-    if (h->format_min > ENTRY_FORMAT_MAX || h->format_max < ENTRY_FORMAT_MIN ||
+    if (h->format_min > formats.max || h->format_max < formats.min ||
         h->format_min > h->format_max)
         return err_set(err, ERR_UNSUPPORTED,
-                       "it knows formats %" PRIu32 " to %" PRIu32
-                       ", this one %d to %d: upgrade the older one",
-                       h->format_min, h->format_max, ENTRY_FORMAT_MIN, ENTRY_FORMAT_MAX);
+                       "it knows formats %" PRIu32 " to %" PRIu32 ", this one %" PRIu32
+                       " to %" PRIu32 ": upgrade the older one",
+                       h->format_min, h->format_max, formats.min, formats.max);
     if (strlen(h->address) >= MEMBER_ADDRESS_SIZE)
         return err_set(err, ERR_INVAL, "its address is longer than %d bytes",
                        MEMBER_ADDRESS_SIZE - 1);
@@ -201,6 +202,7 @@ static bool take_hello(struct incoming *in, const Rf__ControllerHello *h)
     peer->heard = mono_now();
     peer->asked = (struct pinged){0}; /* may be of its former life */
     in->greeted = true;
+    in->id = h->id;
     if (!h->assembled && node_is_assembled(in->p->d->node))
         peers_say_hello(in->p, in->position); /* it waits for that */
     return true;
@@ -208,10 +210,20 @@ static bool take_hello(struct incoming *in, const Rf__ControllerHello *h)
 
 static bool take_frame(struct incoming *in, const Rf__Frame *f)
 {
+    uint64_t newest = membership_id(in->p->d, in->position);
+    struct err err = {0};
+
     if (f->body_case == RF__FRAME__BODY_CONTROLLER_HELLO)
         return take_hello(in, f->controller_hello);
     if (!in->greeted) {
         refuse(in, "the first frame must be controller_hello");
+        return false;
+    }
+    /* It was replaced since. What it acknowledges and how far its store is would be taken
+     * for the newcomer's (I7). */
+    if (in->id != newest) {
+        (void)check_id(&in->p->d->settings.controllers[in->position], in->id, newest, &err);
+        refuse(in, err.text);
         return false;
     }
     peers_handle(in->p, in->position, f);

@@ -286,8 +286,8 @@ bool peers_announcement(const struct peers *p, uint8_t position, struct controll
     const struct settings_controller *c = &own->controllers[position];
     const struct controller *r;
     struct controller said = {.id = c->id,
-                              .format_min = ENTRY_FORMAT_MIN,
-                              .format_max = ENTRY_FORMAT_MAX,
+                              .format_min = entry_formats().min,
+                              .format_max = entry_formats().max,
                               .election_ms = own->election_ms,
                               .heartbeat_ms = own->heartbeat_ms};
 
@@ -360,6 +360,7 @@ void peers_facts(const struct peers *p, uint8_t position, struct peer_facts *ret
         ret->out_up = ret->in_up = true;
         return;
     }
+    memcpy(ret->refused, peer->we_refused, sizeof ret->refused);
     silent_ms = mono_since_ms(peer->answered, mono_now());
     /* A stopped process keeps its connections. Its answers come on the stream that it has
      * dialled: without that one, their absence says nothing about our own link. */

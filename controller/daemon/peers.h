@@ -74,6 +74,7 @@ struct peer_link {
 struct peer_facts {
     bool out_up, in_up;            /* it answers us; it reaches us (with a good hello) */
     char out_error[200];           /* why we do not */
+    char refused[ERR_TEXT_SIZE];   /* why we do not let it in, who came as it; or "" */
     struct mono heard;             /* any frame of it */
     uint32_t rtt_us;               /* round trip of the last ping; 0: none yet */
     uint32_t rtt_max_us;           /* largest of the last half minute */

@@ -20,6 +20,7 @@ struct incoming {
     struct stream *s;
     uint8_t position;
     bool greeted;
+    uint64_t id; /* by its hello */
 };
 
 /* A ping of ours, or (`came` set) the last one that came from the other side. */

@@ -1,5 +1,6 @@
 #include "controller/daemon/reports.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -105,8 +106,19 @@ static void read_observation(struct seen_instance *v, const Rf__Observation *see
     v->sync_generation = seen->sync_generation;
     v->checksum_failures = seen->checksum_failures;
     v->streaming = seen->streaming;
+    v->waits_sync = seen->canary == RF__CANARY_STATE__CANARY_WAITS_SYNC;
     v->private_socket = seen->private_socket;
     v->clean_shutdown = seen->clean_shutdown;
+}
+
+/* Not each look tries a write, and the one that waits is still out meanwhile: what the last
+ * try found stands until the next one. */
+static bool still_waits(const struct seen_instance *before, const struct seen_instance *now,
+                        const Rf__InstanceReport *r)
+{
+    return r->seen != NULL && r->seen->canary == RF__CANARY_STATE__CANARY_NONE &&
+           now->server == SERVER_PRIMARY && before->waits_sync &&
+           before->epoch == now->epoch;
 }
 
 static struct seen_instance read_report(const struct state *s, const struct group *g,
@@ -155,6 +167,8 @@ bool reports_take(const struct state *s, struct observations *o, const char *age
         if (!find(s, agent, r->group, r->instance, at))
             continue;
         v = read_report(s, &s->groups[at[0]], at[1], r, said);
+        if (still_waits(&o->groups[at[0]].instances[at[1]].seen, &v, r))
+            v.waits_sync = true;
         had = mono_is_set(o->groups[at[0]].primary_lsn_at);
         observe_report(o, s, at[0], at[1], &v);
         first = first || (!had && mono_is_set(o->groups[at[0]].primary_lsn_at));
@@ -190,6 +204,11 @@ bool reports_take_outcome(const struct state *s, struct observations *o, const c
         .cloned = r->cloned,
     };
     text_set(out->text, sizeof out->text, "%s", r->text);
+    if (r->tail != NULL && r->tail[0] != '\0')
+        text_set(out->text + strlen(out->text), sizeof out->text - strlen(out->text),
+                 "%s%" PRIu64
+                 " bytes of its log that the new primary does not have are kept in %s",
+                 out->text[0] != '\0' ? "; " : "", r->divergent_bytes, r->tail);
     return true;
 }
 

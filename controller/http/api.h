@@ -34,6 +34,7 @@ struct api_controller {
     bool caught_up;                 /* as the leader knows */
     bool votes;                     /* false: it has not caught up since it joined */
     char out_error[API_ERROR_SIZE]; /* why we do not reach it */
+    char refused[API_ERROR_SIZE];   /* it was here, and we do not let it in: why */
     uint64_t heard_ms;              /* since; UINT64_MAX: never */
     uint32_t rtt_us, rtt_max_us, election_ms;
     uint64_t loop_lag_us;

@@ -4,6 +4,10 @@
  * ("components[0].instances[1].prot: unknown key ..."), I10. What this version cannot do is
  * said as such. Whether the document fits the cluster is asked by document_check().
  *
+ * Limits:  a document of HTTPD_BODY_MAX bytes; REGION_MAX regions with TAG_MAX tags each,
+ *          INSTANCE_MAX instances, texts of fixed size (controller/core/state.h); numbers
+ *          and durations within the bounds that their refusals name.
+ *
  * Pure:    no I/O, no clock.
  * Errors:  ERR_INVAL; the text names path, value and what was expected.
  */

@@ -276,7 +276,7 @@ static void replication(struct page *p, const struct api_facts *f)
     for (unsigned i = 0; i < s->group_count; i++)
         for (uint8_t k = 0; k < s->groups[i].instance_count; k++)
             if (k != s->groups[i].active &&
-                status_lag_bytes(&f->seen->groups[i], k, &bytes))
+                status_lag_bytes(&s->groups[i], &f->seen->groups[i], k, &bytes))
                 sample(p, lag, &s->groups[i], k, (double)bytes);
     head(p, member, "gauge",
          "1 for a member of the sync set, which holds all that was acknowledged; no sample "

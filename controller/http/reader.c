@@ -103,6 +103,23 @@ int reader_text(const json_t *v, const char *path, char *ret, size_t size, struc
     return 0;
 }
 
+/* By its name, since who wrote the file wrote another one: "1%", "3s". */
+static const char *unit_of(const char *key)
+{
+    static const struct {
+        const char *end, *unit;
+    } units[] = {{"_ms", " ms"}, {"_bytes", " bytes"}, {"_ppm", " ppm (10000: 1%)"}};
+    size_t len = strlen(key);
+
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        size_t n = strlen(units[i].end);
+
+        if (len > n && strcmp(key + len - n, units[i].end) == 0)
+            return units[i].unit;
+    }
+    return "";
+}
+
 int reader_number(const json_t *object, const char *path, const char *key, uint64_t *ret,
                   struct reader_range range, struct err *err)
 {
@@ -116,9 +133,10 @@ int reader_number(const json_t *object, const char *path, const char *key, uint6
     if (!json_is_integer(v))
         return err_set(err, ERR_INVAL, "%s: a whole number is expected", at);
     if (n < 0 || (uint64_t)n < range.min || (uint64_t)n > range.max)
-        return err_set(err, ERR_INVAL,
-                       "%s: %" JSON_INTEGER_FORMAT " is not in %" PRIu64 " to %" PRIu64, at,
-                       n, range.min, range.max);
+        return err_set(
+            err, ERR_INVAL,
+            "%s: %" JSON_INTEGER_FORMAT "%s is not in %" PRIu64 "%s to %" PRIu64 "%s", at,
+            n, unit_of(key), range.min, unit_of(key), range.max, unit_of(key));
     *ret = (uint64_t)n;
     return 0;
 }

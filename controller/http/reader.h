@@ -1,5 +1,8 @@
 /* controller/http/reader.h -- values out of strict JSON; each error names its path. Pure.
  *
+ * Limits:  of the caller's: a text shorter than its room and printable, a number within its
+ *          bounds. How deep and how long the JSON may be is jansson's (2048 levels) and
+ *          HTTPD_BODY_MAX (controller/httpd/httpd.h).
  * Errors:  ERR_INVAL. ret_ arguments are untouched then, and where a key is not given.
  */
 #ifndef RF_HTTP_READER_H

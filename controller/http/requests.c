@@ -193,24 +193,31 @@ static bool read_reason(const json_t *body, char reason[TEXT_SIZE], const struct
 /* ---- groups ----------------------------------------------------------------------------
  */
 
-/* One that stops the primary, fences it and then waits for a target that cannot lead costs
- * the writes of a whole promote_deadline. What apply() refuses, it says better itself.
- * False: answered. */
-static bool target_is_ready(struct api *a, const struct group *g, const struct entry *e,
-                            const struct asker *who)
+/* One that waits for a server which cannot be stopped keeps a failover from being asked
+ * for; one that stops the primary, fences it and then waits for a target that cannot lead
+ * costs the writes of a whole promote_deadline. What apply() refuses, it says better
+ * itself. False: answered. */
+static bool both_are_ready(struct api *a, const struct group *g, const struct entry *e,
+                           const struct asker *who)
 {
     struct apply_result would = {.refusal = ACCEPTED};
+    const char *code = refusal_name(REFUSE_NOT_READY);
     char text[ERR_TEXT_SIZE];
     struct api_facts f;
+    uint8_t group;
 
     api_facts(a, &f);
+    group = (uint8_t)(g - f.state->groups);
     a->backend->dry(a->backend->owner, e, &would);
-    if (would.refusal != ACCEPTED ||
-        switchover_may_begin(f.state, f.seen, (uint8_t)(g - f.state->groups),
-                             e->switchover.target, mono_now(), text, sizeof text))
+    if (would.refusal != ACCEPTED)
         return true;
-    request_note(a, g->name, refusal_name(REFUSE_NOT_READY), "switchover", text);
-    answer_error(who, 409, refusal_name(REFUSE_NOT_READY),
+    if (!switchover_source_ready(f.state, f.seen, group, mono_now(), text, sizeof text))
+        code = "source-not-ready";
+    else if (switchover_may_begin(f.state, f.seen, group, e->switchover.target, mono_now(),
+                                  text, sizeof text))
+        return true;
+    request_note(a, g->name, code, "switchover", text);
+    answer_error(who, 409, code,
                  "no switchover of group %s: %s (`ringfence why %s` has the rest)", g->name,
                  text, g->name);
     return false;
@@ -230,7 +237,7 @@ static void switchover(struct api *a, const struct route *r, const struct group 
     if (request_read_region(g, body, "to", &e.switchover.target, who) &&
         read_reason(body, e.switchover.reason, who)) {
         name_instance(g, e.switchover.target, e.switchover.target_name);
-        if (target_is_ready(a, g, &e, who))
+        if (both_are_ready(a, g, &e, who))
             request_propose(a, r, &e, who);
     }
     json_decref(body);

@@ -1,5 +1,6 @@
 /* An operator's failover: taken up by decide(), so that one table decides; answered when
  * its fence has begun, or when it is known why not. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,20 @@ static void say_healthy(const struct api_facts *f, const struct group *g, uint8_
         g->name);
 }
 
+/* A switchover that gets nowhere is waited for by nobody who knows how to end it. */
+static void answer_phase(const struct group *g, const struct asker *who)
+{
+    if (g->phase == PHASE_SWITCHING)
+        answer_error(who, 409, refusal_name(REFUSE_PHASE),
+                     "group %s is switching, and a failover begins from steady: `ringfence "
+                     "abort %" PRIu64 "` takes the switchover back, then ask again",
+                     g->name, g->run.id);
+    else
+        answer_error(who, 409, refusal_name(REFUSE_PHASE),
+                     "group %s is %s: a failover begins from steady", g->name,
+                     phase_name(g->phase));
+}
+
 /* What speaks against it before anything is begun. False: answered. */
 static bool failover_may_begin(struct api *a, const struct group *g,
                                const struct failover_ask *ask, const struct asker *who)
@@ -118,9 +133,7 @@ static bool failover_may_begin(struct api *a, const struct group *g,
                                 mono_now()))
         return true;
     if (g->phase != PHASE_STEADY) {
-        answer_error(who, 409, refusal_name(REFUSE_PHASE),
-                     "group %s is %s: a failover begins from steady", g->name,
-                     phase_name(g->phase));
+        answer_phase(g, who);
         return false;
     }
     if (ask->target == g->active) {

@@ -30,6 +30,15 @@ static bool may_replace(const struct api_facts *f, const char *name,
     return false;
 }
 
+/* Asked again, as after an answer that was lost: it is in the log, and stays there. The new
+ * one must not be taken for the old one, which has to be stopped for good. */
+static bool is_replaced(const struct api_facts *f, const char *name, uint64_t id)
+{
+    const struct controller *c = state_controller(f->state, id);
+
+    return c != NULL && strcmp(c->name, name) == 0;
+}
+
 void request_replace(struct api *a, const struct route *r, const struct api_request *raw,
                      const struct asker *who)
 {
@@ -49,6 +58,11 @@ void request_replace(struct api *a, const struct route *r, const struct api_requ
         return;
     }
     api_facts(a, &f);
+    if (is_replaced(&f, r->group, e.controller_replace.id)) {
+        answer_json(who, 200,
+                    json_pack("{s:I, s:b}", "index", (json_int_t)f.applied, "changed", 0));
+        return;
+    }
     if (!may_replace(&f, r->group, who))
         return;
     (void)snprintf(e.controller_replace.name, sizeof e.controller_replace.name, "%s",

@@ -19,14 +19,20 @@ static const char *name_of(const struct api_facts *f, uint64_t id)
 
 /* One that joins gets the log, and votes when it has all of it. */
 static const char *controller_role(const struct api_facts *f,
-                                   const struct api_controller *c)
+                                   const struct api_controller *c, bool stale)
 {
-    if (c->id == f->leader_id)
+    bool has_log = false;
+
+    for (unsigned i = 0; i < f->controller_count; i++)
+        has_log = has_log || f->controllers[i].votes;
+    if (!has_log) /* it has not been taken in yet, and knows nothing of the others */
+        return c->self ? "joining" : "unknown";
+    if (c->id == f->leader_id && !stale)
         return "leader";
     return c->votes ? "follower" : "joining";
 }
 
-static json_t *controllers(const struct api_facts *f)
+static json_t *controllers(const struct api_facts *f, bool stale)
 {
     json_t *out = json_array();
 
@@ -34,10 +40,11 @@ static json_t *controllers(const struct api_facts *f)
         const struct api_controller *c = &f->controllers[i];
 
         (void)json_array_append_new(
-            out, json_pack("{s:s, s:s, s:I, s:s, s:b, s:b, s:s}", "name", c->name, "region",
-                           c->region, "id", (json_int_t)c->id, "role",
-                           controller_role(f, c), "up", (int)c->up, "caught_up",
-                           (int)c->caught_up, "version", c->version));
+            out,
+            json_pack("{s:s, s:s, s:I, s:s, s:b, s:b, s:s, s:s}", "name", c->name, "region",
+                      c->region, "id", (json_int_t)c->id, "role",
+                      controller_role(f, c, stale), "up", (int)c->up, "caught_up",
+                      (int)c->caught_up, "version", c->version, "refused", c->refused));
     }
     return out;
 }
@@ -48,7 +55,9 @@ static json_t *since_ms(struct mono then, struct mono now)
                              : json_null();
 }
 
-static json_t *agents(const struct api_facts *f, struct mono now)
+/* Agents talk to the leader: whoever knows none hears those that are linked to itself, and
+ * of the others nothing, not that they are down. */
+static json_t *agents(const struct api_facts *f, struct mono now, bool stale)
 {
     json_t *out = json_array();
 
@@ -58,12 +67,14 @@ static json_t *agents(const struct api_facts *f, struct mono now)
         const char *via =
             o->connected && o->via < f->controller_count ? f->controllers[o->via].name : "";
 
+        bool known = !stale || o->connected;
+
         (void)json_array_append_new(
-            out,
-            json_pack("{s:s, s:s, s:s, s:b, s:s, s:o, s:I, s:s}", "name", a->name, "region",
-                      a->region, "address", a->address, "connected", (int)o->connected,
-                      "via", via, "heard_ms", since_ms(o->heard, now), "lives",
-                      (json_int_t)a->lives, "version", a->version));
+            out, json_pack("{s:s, s:s, s:s, s:o, s:s, s:o, s:I, s:s}", "name", a->name,
+                           "region", a->region, "address", a->address, "connected",
+                           known ? json_boolean(o->connected) : json_null(), "via", via,
+                           "heard_ms", known ? since_ms(o->heard, now) : json_null(),
+                           "lives", (json_int_t)a->lives, "version", a->version));
     }
     return out;
 }
@@ -177,23 +188,40 @@ static json_t *probes(const struct api_facts *f, const struct group *g,
     return out;
 }
 
-bool status_lag_bytes(const struct observed_group *og, uint8_t i, uint64_t *ret_bytes)
+/* A primary that has crashed may have written more than it was last seen with: its agent
+ * reads the end of its log once it is down. */
+static uint64_t log_end(const struct group *g, const struct observed_group *og)
+{
+    const struct seen_instance *seen;
+    bool of_now;
+
+    if (g->active >= g->instance_count)
+        return og->primary_lsn;
+    seen = &og->instances[g->active].seen;
+    of_now = mono_is_set(seen->at) && seen->epoch == g->epoch &&
+             seen->timeline == og->primary_timeline;
+    return of_now && seen->flush_lsn > og->primary_lsn ? seen->flush_lsn : og->primary_lsn;
+}
+
+bool status_lag_bytes(const struct group *g, const struct observed_group *og, uint8_t i,
+                      uint64_t *ret_bytes)
 {
     const struct seen_instance *seen = &og->instances[i].seen;
+    uint64_t end;
 
     if (!mono_is_set(og->primary_lsn_at) || !mono_is_set(seen->at) || seen->flush_lsn == 0)
         return false;
-    *ret_bytes = og->primary_lsn > seen->flush_lsn ? og->primary_lsn - seen->flush_lsn : 0;
+    end = log_end(g, og);
+    *ret_bytes = end > seen->flush_lsn ? end - seen->flush_lsn : 0;
     return true;
 }
 
-static json_t *lag_bytes(const struct observed_group *og, const struct observed_instance *o)
+static json_t *lag_bytes(const struct group *g, const struct observed_group *og, uint8_t i)
 {
     uint64_t bytes;
 
-    return status_lag_bytes(og, (uint8_t)(o - og->instances), &bytes)
-               ? json_integer((json_int_t)bytes)
-               : json_null();
+    return status_lag_bytes(g, og, i, &bytes) ? json_integer((json_int_t)bytes)
+                                              : json_null();
 }
 
 /* What an agent that holds no lease reports as its margin. */
@@ -269,7 +297,7 @@ static json_t *instance(const struct api_facts *f, uint8_t group, uint8_t i,
         "server", server_now(seen, fresh), "member", (int)((g->sync_set & 1u << i) != 0),
         "proven", (int)instance_is_proven(f->state, &g->instances[i]), "gate",
         gate_name(f, group, i, now), "lease_margin_ms", margin_or_null(f, group, i, now),
-        "lsn", seen->flush_lsn != 0 ? lsn : "", "lag_bytes", lag_bytes(og, o), "lag_ms",
+        "lsn", seen->flush_lsn != 0 ? lsn : "", "lag_bytes", lag_bytes(g, og, i), "lag_ms",
         (json_int_t)seen->replay_lag_ms, "timeline", (json_int_t)seen->timeline,
         "streaming", (int)(seen->streaming && fresh));
     if (out == NULL)
@@ -338,6 +366,9 @@ static json_t *group_document(const struct api_facts *f, uint8_t group, struct m
     (void)json_object_set_new(out, "lease_ttl_ms",
                               json_integer((json_int_t)status_lease_ttl_ms(g)));
     (void)json_object_set_new(out, "unprotected", unprotected(f, group, now));
+    (void)json_object_set_new(
+        out, "cooldown_ms",
+        json_integer((json_int_t)group_cooldown_left_ms(f->state, f->seen, group, now)));
     (void)json_object_set_new(out, "run", run(g));
     (void)json_object_set_new(out, "instances", instances(f, group, now));
     return out;
@@ -361,10 +392,11 @@ json_t *status_document(const struct api_facts *f, struct mono now, uint64_t wal
         (void)json_array_append_new(groups, group_document(f, i, now, stale));
     wall_format(wall_ms, time);
     return json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:o, s:o, s:o}", "cluster",
-                     f->cluster, "controller", f->name, "leader", name_of(f, f->leader_id),
-                     "term", (json_int_t)f->term, "applied", (json_int_t)f->applied,
-                     "stale", (int)stale, "time", time, "controllers", controllers(f),
-                     "agents", agents(f, now), "groups", groups);
+                     f->cluster, "controller", f->name, "leader",
+                     stale ? "" : name_of(f, f->leader_id), "term", (json_int_t)f->term,
+                     "applied", (json_int_t)f->applied, "stale", (int)stale, "time", time,
+                     "controllers", controllers(f, stale), "agents", agents(f, now, stale),
+                     "groups", groups);
 }
 
 /* FNV-1a: good enough to see a change; a miss is made good a second later. */

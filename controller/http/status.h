@@ -23,7 +23,8 @@ bool status_lease_margin(const struct api_facts *f, uint8_t group, uint8_t i,
                          struct mono now, int64_t *ret_ms);
 
 /* How far the instance's log is behind what was seen of the primary's. False: not known. */
-bool status_lag_bytes(const struct observed_group *og, uint8_t i, uint64_t *ret_bytes);
+bool status_lag_bytes(const struct group *g, const struct observed_group *og, uint8_t i,
+                      uint64_t *ret_bytes);
 
 /* That leases are granted for in this epoch: a shorter one in the policy counts from the
  * next epoch only (I4). */

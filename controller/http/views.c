@@ -121,7 +121,9 @@ static void check_link(json_t *out, const struct api_facts *f, unsigned self,
     (void)snprintf(check, sizeof check, "link-%s", c->name);
     where_to_look(f, c->out_up ? other : self, c->out_up ? self : other, where,
                   sizeof where);
-    if (!c->out_up)
+    if (c->refused[0] != '\0')
+        text_set(text, sizeof text, "controller %s is not let in: %s", c->name, c->refused);
+    else if (!c->out_up)
         text_set(text, sizeof text,
                  "controller %s cannot be reached from here (%s): %s; %s", c->name, f->name,
                  c->out_error[0] != '\0' ? c->out_error : "not yet", where);

@@ -153,8 +153,8 @@ static int place_check(const struct place *p, struct err *err)
     if (st.st_uid != 0 && st.st_uid != geteuid())
         return err_set(err, ERR_REFUSED,
                        "the directory of the socket %s belongs to uid %u, who could put "
-                       "something else in its place: give it to uid %u, or configure "
-                       "another `socket`",
+                       "something else in its place, and this program runs as uid %u: run "
+                       "it as its own user, or configure another `socket`",
                        p->path, st.st_uid, geteuid());
     /* With the sticky bit others make files, and touch none that is not theirs. */
     if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (st.st_mode & S_ISVTX) == 0)

@@ -43,12 +43,15 @@ enum { HOST_USER_SIZE = 64 };
 void host_user(char ret_user[HOST_USER_SIZE], char ret_group[HOST_USER_SIZE]);
 
 /* From here to host_look_back() this process looks with that user's eyes (its effective
- * ids; for a process with one thread). The owner's: as it is, where nobody can tell, or for
- * all but root.
+ * ids; for a process with one thread). The owner's: where there is no such path, or root
+ * owns it, `usual`'s, if there is such a user; as it is for all but root.
  *   ERR_NOTFOUND  no such user
  *   ERR_REFUSED   this user may not */
 MUST_USE int host_look_as(const char *name, struct err *err);
-MUST_USE int host_look_as_owner(const char *path, struct err *err);
+MUST_USE int host_look_as_owner(const char *path, const char *usual, struct err *err);
+/* This process is root, and the path is there and another user's, who goes to `ret_user`.
+ */
+bool host_is_of_another(const char *path, char ret_user[HOST_USER_SIZE]);
 void host_look_back(void);
 
 /* Says why a file could not be opened, and who may not and how to let him (`secret`: him

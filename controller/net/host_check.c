@@ -94,17 +94,24 @@ static int nearest(const char *path, char near[PATH_ROOM], unsigned *ret_missing
     return 0;
 }
 
+/* What is above it may be somebody else's by right, as /var/lib/ringfence is root's. */
 static void say_unwritable(const struct host_check *c, const char *key, const char *dir,
-                           int error)
+                           const char *wanted, int error)
 {
     char user[HOST_USER_SIZE], group[HOST_USER_SIZE];
 
     host_user(user, group);
-    if (error == EACCES)
+    if (error == EACCES && strcmp(dir, wanted) != 0)
+        findings_error(
+            c->f, key,
+            "there is no %s, and %s cannot be written by user %s: `install -d -m "
+            "0700 -o %s -g %s %s`, or configure another",
+            wanted, dir, user, user, group, wanted);
+    else if (error == EACCES)
         findings_error(c->f, key,
-                       "%s cannot be written by user %s: make one of its own there "
-                       "(`install -d -o %s`), or `chown %s` it, or configure another",
-                       dir, user, user, user);
+                       "%s cannot be written by user %s: `chown %s:%s %s` if it is meant "
+                       "for it alone, or configure another",
+                       dir, user, user, group, dir);
     else
         findings_error(c->f, key, "%s cannot be written by user %s: %s: configure another",
                        dir, user, strerror(error));
@@ -138,7 +145,7 @@ enum host_dir host_check_dir(const struct host_check *c, const char *key, const 
     }
     if ((missing == 0 || missing <= may_miss) &&
         faccessat(AT_FDCWD, near, W_OK | X_OK, AT_EACCESS) != 0) {
-        say_unwritable(c, key, near, errno);
+        say_unwritable(c, key, near, path, errno);
         return HOST_DIR_WRONG;
     }
     if (missing > 0 && !c->starting)

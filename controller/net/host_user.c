@@ -48,15 +48,30 @@ int host_look_as(const char *name, struct err *err)
     return look_as(pw, err);
 }
 
-int host_look_as_owner(const char *path, struct err *err)
+int host_look_as_owner(const char *path, const char *usual, struct err *err)
 {
     const struct passwd *pw;
     struct stat st;
 
-    if (geteuid() != 0 || stat(path, &st) != 0)
+    if (geteuid() != 0)
         return 0;
-    pw = getpwuid(st.st_uid);
+    pw = stat(path, &st) == 0 && st.st_uid != 0 ? getpwuid(st.st_uid) : getpwnam(usual);
     return pw != NULL ? look_as(pw, err) : 0;
+}
+
+bool host_is_of_another(const char *path, char ret_user[HOST_USER_SIZE])
+{
+    const struct passwd *pw;
+    struct stat st;
+
+    if (geteuid() != 0 || stat(path, &st) != 0 || st.st_uid == 0)
+        return false;
+    pw = getpwuid(st.st_uid);
+    if (pw != NULL)
+        (void)snprintf(ret_user, HOST_USER_SIZE, "%s", pw->pw_name);
+    else
+        (void)snprintf(ret_user, HOST_USER_SIZE, "%u", st.st_uid);
+    return true;
 }
 
 void host_look_back(void)

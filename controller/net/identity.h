@@ -5,6 +5,9 @@
  * and ending with a letter or digit. Nothing else is accepted: no upper case, no escapes,
  * no port, no query, no trailing slash; a certificate with two URIs has no identity.
  *
+ * Limits:  names of 63 characters, one URI; a longer one, of whatever length, is refused
+ *          and at most 79 printable characters of it are shown. What is accepted is what
+ *          identity_format() writes, to the byte.
  * Pure:    no I/O, no state.
  * Owner:   plain values; nothing to free.
  * Threads: any.

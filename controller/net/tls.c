@@ -181,9 +181,9 @@ static int check_key_mode(FILE *file, const char *path, struct err *err)
         return err_errno(err, errno, "the key %s", path);
     if ((st.st_mode & S_IRWXO) != 0)
         return err_set(err, ERR_REFUSED,
-                       "the key %s can be used by every user of this host: chmod 0600 it, "
-                       "and issue a new one if others have been here",
-                       path);
+                       "the key %s can be used by every user of this host: `chmod o-rwx "
+                       "%s`, and issue a new one if others have been here",
+                       path, path);
     return 0;
 }
 

@@ -21,6 +21,10 @@ void agent_check_host(const struct agent_settings *s, bool starting, struct find
  * one that has none yet does not start. */
 void agent_check_server(const struct agent_settings *s, bool starting, struct findings *f);
 
+/* An agent that is not root can do nothing, and what its files lack for another user would
+ * be wrong advice: they are root's. ERR_REFUSED. */
+MUST_USE int agent_check_user(unsigned uid, const char *user, struct err *err);
+
 /* May somebody else than root write the file, the certificates, or a directory they lie in?
  * Whoever can tells this agent, which is root, what to run. The same goes for it as for
  * agent_check_server(): no agent is stopped under a server that it holds a lease for. */

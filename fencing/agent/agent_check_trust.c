@@ -75,6 +75,17 @@ static void check_file(const char *key, const char *path, struct findings *f)
         (void)check_path(key, path, real, f);
 }
 
+int agent_check_user(unsigned uid, const char *user, struct err *err)
+{
+    if (uid == 0)
+        return 0;
+    return err_set(err, ERR_REFUSED,
+                   "this is user %s, and the agent is root: it gates ports, and starts "
+                   "PostgreSQL as its own user; run it as root, with --check, too (its "
+                   "unit does; the controller is another user's)",
+                   user);
+}
+
 void agent_check_trust(const struct agent_settings *s, struct findings *f)
 {
     check_file("", s->path, f);

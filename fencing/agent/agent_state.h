@@ -5,6 +5,10 @@
  * held for life. The incarnation is kept only if boot and gate are still the same (I12);
  * otherwise a new one begins, epochs and fence marks stay.
  *
+ * Limits:  a file of DURABLE_MAX bytes, of this version, with AGENT_GROUPS_MAX groups, one
+ *          line each; names shorter than AGENT_NAME_SIZE and AGENT_CLUSTER_SIZE; no line
+ *          that this version does not know. More, or a group twice, is ERR_CORRUPT; another
+ *          version ERR_UNSUPPORTED.
  * Owner:   agent_state_open() to agent_state_close().
  * Threads: agent_state_write() may run on a pool thread, one at a time; the rest before
  *          the threads start.

@@ -216,8 +216,13 @@ static int begin_life(struct keeper *k, struct err *err)
         return status;
     log_info("%s; %s", k->health.gate,
              kept ? "adopted, the incarnation goes on" : "a new incarnation begins");
-    /* The incarnation is on disk before anybody hears of it. */
-    return kept ? 0 : agent_state_write(k->parts.state, &k->contents, err);
+    /* The incarnation is on disk before anybody hears of it. What a start has found there
+     * may be less: a write that was renamed, and then failed or was killed before it was
+     * synced, can be read until the power fails. */
+    if (!kept)
+        return agent_state_write(k->parts.state, &k->contents, err);
+    keeper_doubt_disk(&k->core);
+    return 0;
 }
 
 static int prepare(struct keeper *k, struct err *err)

@@ -31,6 +31,17 @@ void keeper_core_init(struct keeper_core *k, const struct incarnation *me,
     }
 }
 
+void keeper_doubt_disk(struct keeper_core *k)
+{
+    k->disk = (struct epoch_table){0};
+    k->doubted = true;
+}
+
+const struct epoch_table *keeper_remembers(const struct keeper_core *k)
+{
+    return k->doubted ? &k->want : &k->disk;
+}
+
 void keeper_count_from(struct keeper_core *k, uint64_t seq)
 {
     ASSERT(k->counts.sent == 0);
@@ -368,7 +379,7 @@ bool keeper_wants_lease(const struct keeper_core *k, uint8_t slot)
     /* I6: the disk knows the epoch; I2: the gate was seen to work; I4: the clock is fit. */
     if (MUTANT(epoch_unsynced, k->disk.of[slot].highest != epoch, false) || !s->managed ||
         !k->want.of[slot].tried || !k->clock_same ||
-        !lease_clock_rate_ok(k->clock_rate_ppm, s->a.rho_ppm))
+        !MUTANT(any_clock_rate, lease_clock_rate_ok(k->clock_rate_ppm, s->a.rho_ppm), true))
         return false;
     if (s->a.role == ROLE_PRIMARY)
         return true;
@@ -478,6 +489,7 @@ void keeper_synced(struct keeper_core *k, bool ok, struct boot now)
 
     ASSERT(k->syncing);
     k->syncing = false;
+    k->doubted = k->doubted && !ok;
     if (ok)
         k->disk = k->in_flight;
     else

@@ -192,7 +192,7 @@ struct keeper_counts {
 struct keeper_core {
     struct incarnation me;
     struct epoch_table want, disk; /* records stand at the slots' own places */
-    bool syncing;
+    bool syncing, doubted;
     struct epoch_table in_flight;
     struct boot sync_retry;
     struct keeper_slot slots[AGENT_GROUPS_MAX];
@@ -227,6 +227,12 @@ struct keeper_view {
 
 void keeper_core_init(struct keeper_core *k, const struct incarnation *me,
                       const struct epoch_table *on_disk);
+
+/* I6: what was read from the disk may not be on it: nothing that has to be there first is
+ * done before all of it was written once more, and synced. */
+void keeper_doubt_disk(struct keeper_core *k);
+/* What a hello may say: what is on the disk, or was found there. */
+const struct epoch_table *keeper_remembers(const struct keeper_core *k);
 
 /* Number renewals from above `seq`. */
 void keeper_count_from(struct keeper_core *k, uint64_t seq);

@@ -135,7 +135,9 @@ static bool plan_adopt(const struct keeper_core *k, uint8_t slot, struct boot no
     if (!s->assigned || !is_untouched(k, slot) || s->a.role != ROLE_PRIMARY ||
         s->server.state != KEEPER_SERVER_PRIMARY || s->a.epoch == 0 ||
         k->disk.of[slot].highest != s->a.epoch || !k->want.of[slot].tried ||
-        !k->clock_same || !lease_clock_rate_ok(k->clock_rate_ppm, s->a.rho_ppm) ||
+        !k->clock_same ||
+        !MUTANT(any_clock_rate, lease_clock_rate_ok(k->clock_rate_ppm, s->a.rho_ppm),
+                true) ||
         !may_try(s, KEEPER_ADOPT, now))
         return false;
     *ret = (struct keeper_effect){

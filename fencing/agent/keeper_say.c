@@ -13,6 +13,7 @@ void keeper_say_hello(struct uplink *u)
 {
     struct keeper *k = u->k;
     const struct agent_settings *s = k->parts.settings;
+    const struct epoch_table *known = keeper_remembers(&k->core);
     Rf__AgentHello h = RF__AGENT_HELLO__INIT;
     Rf__Frame frame = RF__FRAME__INIT;
     Rf__Incarnation incarnation;
@@ -23,16 +24,16 @@ void keeper_say_hello(struct uplink *u)
     h.region = wire_text(s->region);
     h.address = wire_text(s->address);
     h.version = wire_text(RF_VERSION);
-    h.format_min = ENTRY_FORMAT_MIN;
-    h.format_max = ENTRY_FORMAT_MAX;
+    h.format_min = entry_formats().min;
+    h.format_max = entry_formats().max;
     frame_incarnation_put(&k->core.me, &incarnation);
     h.incarnation = &incarnation;
     /* What is on disk: an epoch that we only heard of may be forgotten again. */
-    for (uint8_t i = 0; i < k->core.disk.count; i++) {
+    for (uint8_t i = 0; i < known->count; i++) {
         rf__epoch_seen__init(&seen[i]);
-        seen[i].group = k->core.disk.of[i].group;
-        seen[i].highest = k->core.disk.of[i].highest;
-        seen[i].fenced = k->core.disk.of[i].fenced;
+        seen[i].group = (char *)known->of[i].group;
+        seen[i].highest = known->of[i].highest;
+        seen[i].fenced = known->of[i].fenced;
         list[h.n_epochs++] = &seen[i];
     }
     h.epochs = list;

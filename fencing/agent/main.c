@@ -2,12 +2,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "controller/base/help.h"
 #include "controller/base/log.h"
 #include "controller/config/config.h"
 #include "controller/config/tell.h"
 #include "controller/net/tls.h"
+#include "controller/net/host.h"
 #include "fencing/agent/agent.h"
 #include "fencing/agent/agent_check.h"
 #include "providers/worker.h"
@@ -157,6 +159,7 @@ int main(int argc, char **argv)
     AUTO(config_free) struct config *config = NULL;
     struct help_parsed parsed;
     struct err err = {0};
+    char user[HOST_USER_SIZE], group[HOST_USER_SIZE];
     const char *path;
     int status;
 
@@ -165,6 +168,11 @@ int main(int argc, char **argv)
     status = help_begin(&help, argc, argv, &parsed);
     if (status >= 0)
         return status;
+    host_user(user, group);
+    if (agent_check_user(geteuid(), user, &err) != 0) {
+        (void)fprintf(stderr, "ringfence-agent: %s\n", err.text);
+        return EXIT_CONFIG;
+    }
     path = help_value(&parsed, "config");
     if (agent_settings_load(&settings, path != NULL ? path : DEFAULT_CONFIG, &config,
                             &err) != 0) {

@@ -88,7 +88,6 @@ static void forget(struct inst *i)
     *i->rec = (struct step_record){.last_step = last_step};
     memcpy(i->rec->group, group, sizeof group);
     i->alien = i->crashed = i->hung = false;
-    i->problem[0] = 0;
     (void)steps_save(i->st);
 }
 
@@ -391,8 +390,8 @@ bool steps_view(struct steps *st, uint8_t slot, struct steps_view *ret)
                                .seen_age_ms = mono_since_ms(i->seen_at, mono_now()),
                                .assignment = i->a};
     memcpy(ret->group, i->group, sizeof ret->group);
-    memcpy(ret->problem, i->problem[0] != 0 ? i->problem : i->cannot_start,
-           sizeof ret->problem);
+    snprintf(ret->problem, sizeof ret->problem, "%s",
+             inst_alien_why(i)[0] != 0 ? inst_alien_why(i) : i->cannot_start);
     return true;
 }
 

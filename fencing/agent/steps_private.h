@@ -79,7 +79,8 @@ struct inst {
     struct keeper_server told;
     struct shrink_watch shrink;
     uint32_t shrink_bits;
-    char problem[KEEPER_PROBLEM_SIZE], waits[96];
+    const char *alien_why; /* of police(); counts while `alien`, no longer */
+    char waits[96];
     char trouble[KEEPER_PROBLEM_SIZE]; /* of the last step, as logged; "": it was done */
     Rf__StepKind trouble_kind;
     steps_checks *on_checks;
@@ -131,6 +132,8 @@ helper_reply inst_on_step;
 /* steps_tell.c */
 /* All that follows from what is known now: police, readiness, orders, keeper, report. */
 void inst_consider(struct inst *i);
+/* Why the server that runs is being stopped, for people; "" where it may run. */
+const char *inst_alien_why(const struct inst *i);
 /* Nothing is sent when it knows already. */
 void inst_tell_keeper(struct inst *i, uint64_t ready_epoch);
 /* If the server has become ready, the keeper is told so now. True: the records were

@@ -121,8 +121,9 @@ static int parse(char *text, struct step_records *ret, struct err *err)
         return err_set(err, ERR_CORRUPT, "not the steps of an agent");
     if (version < VERSION_MIN || version > VERSION)
         return err_set(err, ERR_UNSUPPORTED,
-                       "it has format %" PRIu64 ", this version knows %d to %d", version,
-                       VERSION_MIN, VERSION);
+                       "it has format %" PRIu64 ", this version knows %d to %d: install "
+                       "the version that wrote it, or a newer one",
+                       version, VERSION_MIN, VERSION);
     while ((line = strtok_r(NULL, "\n", &save)) != NULL) {
         char shown[64];
 

@@ -20,6 +20,7 @@ static void watch_over(struct inst *i)
         return; /* what a step starts is known when it ends */
     if (fence_wants_stop(i->a, i->stopped && !i->alive)) {
         i->alien = true;
+        i->alien_why = NULL; /* no problem: it is as it has to be */
         if (!was)
             log_info("%s: fenced, and its local clients are not gated: the server is "
                      "stopped",
@@ -42,11 +43,14 @@ static void watch_over(struct inst *i)
         i->alien = true;
         if (!was)
             log_error("%s: pid %d: %s", i->group, i->seen->postmaster_pid, why);
-        snprintf(i->problem, sizeof i->problem, "%s", why);
+        i->alien_why = why;
         break;
     }
-    if (was && !i->alien)
-        i->problem[0] = 0;
+}
+
+const char *inst_alien_why(const struct inst *i)
+{
+    return i->alien && i->alien_why != NULL ? i->alien_why : "";
 }
 
 /* `*ret_saved`, if wanted: the records were written for it. */
@@ -162,8 +166,8 @@ static const char *problem_of(const struct inst *i)
 {
     if (i->st->disk_problem[0] != 0)
         return i->st->disk_problem;
-    if (i->problem[0] != 0)
-        return i->problem;
+    if (inst_alien_why(i)[0] != 0)
+        return inst_alien_why(i);
     if (i->seen != NULL && i->seen->denied[0] != 0)
         return i->seen->denied;
     if (i->cannot_start[0] != 0)

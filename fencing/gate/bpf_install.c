@@ -132,9 +132,9 @@ static int load(struct gate *gate, struct err *err)
     struct gate_bpf *skel = gate_bpf__open_and_load();
     int r;
 
-    if (skel == NULL)
-        return err_set(err, ERR_UNSUPPORTED, "load the gate into the kernel: %s",
-                       strerror(errno));
+    if (skel == NULL) /* no memory now is no kernel without eBPF: `auto` would go weaker */
+        return err_set(err, errno == ENOMEM ? ERR_NOMEM : ERR_UNSUPPORTED,
+                       "load the gate into the kernel: %s", strerror(errno));
     r = describe_gate(gate, skel, err);
     if (r == 0)
         r = keep_descriptors(gate, skel, err);

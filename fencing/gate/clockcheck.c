@@ -36,6 +36,8 @@ int clockcheck_open(struct clockcheck **ret_check, bool kernel, struct err *err)
             const int errno_value = errno;
 
             free(check);
+            if (errno_value == ENOMEM) /* no reason for the weaker driver, see load() */
+                return err_set(err, ERR_NOMEM, "load the clock program");
             return err_set(err, ERR_UNSUPPORTED, "load the clock program: errno %d",
                            errno_value);
         }

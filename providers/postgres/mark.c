@@ -45,7 +45,9 @@ static int read_mark(const struct pg *pg, const char *suffix, struct pg_mark *re
         !pg_number_next(&at, &mark.system_id) || !pg_number_next(&at, &mark.tail_bytes) ||
         *at != ' ' || strlen(at + 1) >= sizeof mark.tail)
         return err_set(err, ERR_CORRUPT,
-                       "%s is damaged: take a new copy (clone) or remove it by hand", path);
+                       "%s is not understood: if a newer version wrote it, install that; "
+                       "if it is damaged, take a new copy (clone) or remove it by hand",
+                       path);
     snprintf(mark.tail, sizeof mark.tail, "%s", at + 1);
     *ret = mark;
     return 0;

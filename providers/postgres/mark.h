@@ -11,6 +11,11 @@
  * The sync record says which generation of synchronous_standby_names was seen applied by
  * which postmaster. It is written by the step worker and read by the observer, and lies in
  * the socket directory: it is worth nothing after a reboot.
+ *
+ * Limits:  a file of 4096 bytes, of which the first line counts; a path of the tail shorter
+ *          than 512; numbers of 64 bits. A mark that is more, or something else, is
+ *          ERR_CORRUPT or ERR_FULL and nothing is started; a sync record is as if it were
+ *          not there.
  */
 #ifndef RF_PROVIDERS_POSTGRES_MARK_H
 #define RF_PROVIDERS_POSTGRES_MARK_H

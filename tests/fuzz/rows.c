@@ -118,6 +118,7 @@ static void make_whole(void)
 static void open_copy(struct db *db)
 {
     unsigned char *copy = sqlite3_malloc64(whole.len);
+    struct err err = {0};
 
     *db = (struct db){.dir = "data", .mark_fd = whole.mark};
     CLAIM(copy != NULL, "no memory");
@@ -127,6 +128,7 @@ static void open_copy(struct db *db)
               db->handle, "main", copy, (sqlite3_int64)whole.len, (sqlite3_int64)whole.len,
               SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE) == SQLITE_OK,
           "no copy: %s", sqlite3_errmsg(db->handle));
+    CLAIM(db_prepare_all(db, &err) == 0, "%s", err.text);
 }
 
 /* ---- changes ------------------------------------------------------------------------- */

@@ -1,9 +1,11 @@
 /* Faults: what each kind does, and how it is made good again at its end, or when all of
  * them end. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
+#include "fencing/rules/lease.h"
 #include "tests/sim/forge.h"
 #include "tests/sim/gates.h"
 #include "tests/sim/judge.h"
@@ -190,8 +192,10 @@ static void move_leader(void *arg, uint64_t number)
 
 static void replace_ctl(const struct fault *f)
 {
-    if (replace_lose(ctl_of(f), f->number % 2 == 0))
-        proc_restart_in(ctl_of(f), (end_of(f) - sim.now) / NS_PER_MS);
+    if (!replace_lose(ctl_of(f), f->number % 2 == 0))
+        return;
+    older[ctl_of(f)] = OLDER_NOT; /* who installs anew installs what there is today */
+    proc_restart_in(ctl_of(f), (end_of(f) - sim.now) / NS_PER_MS);
 }
 
 /* Who leads when the host comes back has perhaps not heard that it was away. */
@@ -264,6 +268,9 @@ static void upgraded(void *arg, uint64_t number)
     uint8_t node = (uint8_t)number;
 
     (void)arg;
+    if (older[node] == OLDER_NOT)
+        return; /* it was replaced */
+    sim_note("%s is upgraded", node_name(node));
     older[node] = OLDER_NOT;
     if (!sim.procs[node].up)
         return;
@@ -281,6 +288,18 @@ static void downgrade(const struct fault *f)
     proc_kill(node);
     proc_restart_in(node, 300);
     at_end(f, upgraded, node);
+}
+
+/* Whatever else happens, one after the other. */
+static void upgrade_all(const struct fault *f)
+{
+    uint8_t left = 0;
+
+    for (uint8_t n = 0; n < sim.nodes; n++)
+        left = (uint8_t)(left + (older[n] == OLDER_FORMAT));
+    for (uint8_t n = 0, i = 0; n < sim.nodes; n++)
+        if (older[n] == OLDER_FORMAT)
+            sim_at(sim.now + f->lasts * ++i / left, NULL, upgraded, NULL)->number = n;
 }
 
 /* ---- disks and clocks -------------------------------------------------------------------
@@ -304,6 +323,24 @@ static void heal_clock(void *arg, uint64_t number)
 {
     (void)arg;
     machines[number].slew_ppm = 0;
+    clock_slew(&sim.procs[number].clock, 0);
+}
+
+/* Within the bound it stays there, as is assumed of what may be leased by; beyond it the
+ * clock runs off. */
+static void steer(void *arg, uint64_t number)
+{
+    struct ticking *c = &sim.procs[number].clock;
+    int64_t ppm = machines[number].slew_ppm;
+
+    (void)arg;
+    if (lease_clock_rate_ok(ppm, RHO_PPM) && c->ppm + ppm > RHO_PPM)
+        ppm = RHO_PPM - c->ppm;
+    if (lease_clock_rate_ok(ppm, RHO_PPM) && c->ppm + ppm < -RHO_PPM)
+        ppm = -RHO_PPM - c->ppm;
+    sim_note("the clock of %s is off by %" PRId64 " ppm, and %" PRId64 " of steering",
+             node_name((uint8_t)number), c->ppm, ppm);
+    clock_slew(c, ppm);
 }
 
 static void jump(const struct fault *f)
@@ -311,10 +348,24 @@ static void jump(const struct fault *f)
     machines[f->a % sim.nodes].wall_offset_ms += (int64_t)(f->number % 7200000) - 3600000;
 }
 
+/* adjtimex() shows it, and a TTL later, the longest that there may be, it has an effect: a
+ * lease that was taken before it could be seen is over by then (the assumption of
+ * docs/safety.md is about those). Up to three times rho, in either direction. */
 static void slew(const struct fault *f)
 {
-    machines[agent_of(f)].slew_ppm = (int32_t)(f->number % 20000) - 10000;
-    at_end(f, heal_clock, agent_of(f));
+    uint8_t node = agent_of(f);
+    uint64_t ttl_ns = plan.longest_ttl_ms * (uint64_t)NS_PER_MS;
+    uint64_t at = sim.now + ttl_ns + ttl_ns / 50;
+    int32_t most = f->number % 3 == 0 ? RHO_PPM / 2 : 3 * RHO_PPM;
+    struct fault longer = *f;
+
+    if (machines[node].slew_ppm != 0)
+        return; /* it is steered already */
+    machines[node].slew_ppm = (int32_t)(f->number / 3 % (2 * (uint64_t)most + 1)) - most;
+    longer.lasts += at - sim.now;
+    at_end(&longer, heal_clock, node);
+    if (at < sim.heal_at)
+        sim_at(at, NULL, steer, NULL)->number = node;
 }
 
 /* ---- servers ----------------------------------------------------------------------------
@@ -440,6 +491,9 @@ static void begin_process(const struct fault *f)
         break;
     case FAULT_UPGRADE:
         downgrade(f);
+        break;
+    case FAULT_FORMAT:
+        upgrade_all(f);
         break;
     case FAULT_DISK_SLOW:
         spoil_disk(f, DISK_SLOW);

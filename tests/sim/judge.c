@@ -349,6 +349,29 @@ void judge_ended(uint8_t node)
 /* ---- the end ---------------------------------------------------------------------------
  */
 
+/* What `status` shows of a server that was stopped, after it has been: "" for nothing. */
+static const char *stale_problem(uint8_t group)
+{
+    for (uint8_t node = 0; node < CTLS; node++) {
+        struct daemon *d = ctl_daemon(node);
+        const struct group *g =
+            d != NULL && node_leads(d->node)
+                ? state_group_const(node_state(d->node), group_name(group))
+                : NULL;
+
+        for (uint8_t i = 0; g != NULL && i < g->instance_count; i++) {
+            const char *problem = node_seen(d->node)
+                                      ->groups[g - node_state(d->node)->groups]
+                                      .instances[i]
+                                      .seen.problem;
+
+            if (strstr(problem, "it is stopped") != NULL)
+                return problem;
+        }
+    }
+    return "";
+}
+
 static bool is_settled(uint8_t group)
 {
     uint8_t node;
@@ -357,7 +380,8 @@ static bool is_settled(uint8_t group)
     if (g == NULL || g->phase != PHASE_STEADY || pgs[group].acks_healed < WRITES_WANTED ||
         operators[group].detaching || operators[group].unmanaged)
         return false;
-    return plan.sync[group] == SYNC_OFF || g->sync_set == 3;
+    return (plan.sync[group] == SYNC_OFF || g->sync_set == 3) &&
+           stale_problem(group)[0] == '\0';
 }
 
 bool judge_is_settled(void)
@@ -388,6 +412,7 @@ static void explain_stuck(uint8_t group)
             (uint8_t)(g - node_state(d->node)->groups),
             (struct mono){clock_of(&sim.procs[node].clock)}, &out);
     sim_note("why, says %s: %s", node_name(node), out.verdict);
+    sim_note("a problem of before: '%s'", stale_problem(group));
     sim_fail("I11: group %s is stuck: %s, epoch %" PRIu64 ", active %s, set %x, servers "
              "%s and %s, steps %s/%d and %s/%d, acks %" PRIu64 ": %s",
              group_name(group), phase_name(g->phase), g->epoch,

@@ -17,7 +17,7 @@
 static bool read_record(uint8_t host, uint8_t group, uint64_t *ret_highest,
                         uint64_t *ret_fenced)
 {
-    const char *text = machines[CTLS + host].files[0];
+    const char *text = machines[CTLS + host].synced[0];
     char key[32];
     const char *line;
 

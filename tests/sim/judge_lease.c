@@ -23,7 +23,7 @@ static struct books {
 } books[WORLD_GROUPS_MAX];
 
 static struct grant {
-    uint64_t at; /* by its host's clock */
+    uint64_t at, at_ns; /* by its host's clock; in truth */
     struct incarnation to;
     bool over; /* that life has proven it, or the group was let go */
 } grants[WORLD_GROUPS_MAX][2];
@@ -116,7 +116,26 @@ void judge_granted(uint8_t group, const struct renew_item *item)
                  group_name(group), host_name(host));
     judge_other_life(group, item);
     grants[group][item->instance] =
-        (struct grant){.at = clock_on(host), .to = item->incarnation};
+        (struct grant){.at = clock_on(host), .at_ns = sim.now, .to = item->incarnation};
+}
+
+/* I4: by a clock that is steered too far, a lease lasts for longer than the fastest clock
+ * of a controller counts. */
+static void judge_lasts(uint8_t host, uint8_t group, const struct gate_lease *lease)
+{
+    const struct ticking *c = &sim.procs[CTLS + host].clock;
+    uint64_t ttl_ns = longest[group].ttl_ms * (uint64_t)NS_PER_MS, clock = clock_of(c);
+    uint64_t left = lease->deadline.ns > clock ? lease->deadline.ns - clock : 0;
+    uint64_t end = sim.now + left * 1000000u / (uint64_t)(1000000 + c->ppm + c->slew_ppm);
+    uint64_t counted = grants[group][instance_on(host, group)].at_ns +
+                       ttl_ns * 1000000u / (1000000 - RHO_PPM) + NS_PER_MS;
+
+    if (left != 0 && end > counted)
+        sim_fail(
+            "I4: the gate of group %s on %s is armed %" PRIu64
+            " us past the end of anybody's count, by a clock that is steered by %" PRId64
+            " ppm",
+            group_name(group), host_name(host), (end - counted) / 1000, c->slew_ppm);
 }
 
 /* Nobody is granted what he has not asked for before: so his count, from when he asked, is
@@ -127,8 +146,8 @@ void judge_armed(uint8_t host, uint8_t group, const struct gate_lease *lease)
     uint64_t end = until(group, g);
     struct incarnation me;
 
-    if (lease->deadline.ns == GATE_FOREVER.ns)
-        return;
+    if (lease->deadline.ns == GATE_FOREVER.ns || lease->deadline.ns <= clock_on(host))
+        return; /* one that is over, of an epoch before perhaps, opens nothing */
     proc_incarnation((uint8_t)(CTLS + host), &me);
     if (!incarnation_equal(&g->to, &me))
         sim_fail("I12: %s arms the gate of group %s for a lease of another life",
@@ -136,6 +155,8 @@ void judge_armed(uint8_t host, uint8_t group, const struct gate_lease *lease)
     else if (lease->deadline.ns > end)
         sim_fail("I3: the gate of group %s on %s is armed %" PRIu64 " us past its lease",
                  group_name(group), host_name(host), (lease->deadline.ns - end) / 1000);
+    else
+        judge_lasts(host, group, lease);
 }
 
 /* ---- proofs ----------------------------------------------------------------------------

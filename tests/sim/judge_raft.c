@@ -85,16 +85,30 @@ struct raftnode_callbacks judge_raft_watch(const struct raftnode_callbacks *call
     return watched;
 }
 
+/* older.c judges who writes which format; this is none of them. */
+int __real_entry_encode_as(const struct entry *e, uint32_t format, struct buf *out,
+                           struct err *err);
+
+static bool gives(const struct entry *e, const struct order_apply *o)
+{
+    const struct format_range known = entry_formats();
+
+    for (uint32_t format = known.min; format <= known.max; format++) {
+        AUTO(buf_free) struct buf bytes = {0};
+
+        if (__real_entry_encode_as(e, format, &bytes, NULL) == 0 && bytes.len == o->len &&
+            memcmp(bytes.data, o->body, o->len) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* I10: nothing in the entry's bytes was passed over. */
 void judge_read(const struct entry *e)
 {
     const struct order_apply *o = at_hand[sim_self()->node];
-    AUTO(buf_free) struct buf bytes = {0};
 
-    if (o == NULL)
-        return;
-    if (entry_encode(e, &bytes, NULL) != 0 || bytes.len != o->len ||
-        memcmp(bytes.data, o->body, o->len) != 0)
+    if (o != NULL && !gives(e, o))
         sim_fail("I10: entry %" PRIu64 " (%s) is acted on by %s, which has not read all of "
                  "it",
                  o->index, entry_kind_name(e->kind), node_name(sim_self()->node));

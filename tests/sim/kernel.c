@@ -35,7 +35,28 @@ void kernel_forget_files(uint8_t node)
 {
     for (unsigned i = 0; i < FILES; i++) {
         free(machines[node].files[i]);
-        machines[node].files[i] = NULL;
+        free(machines[node].synced[i]);
+        machines[node].files[i] = machines[node].synced[i] = NULL;
+    }
+}
+
+static char *copy_text(const char *text, size_t len)
+{
+    char *copy = malloc(len + 1);
+
+    ASSERT(copy != NULL);
+    memcpy(copy, text, len);
+    copy[len] = 0;
+    return copy;
+}
+
+void kernel_lose_power(uint8_t node)
+{
+    for (unsigned i = 0; i < FILES; i++) {
+        const char *kept = machines[node].synced[i];
+
+        free(machines[node].files[i]);
+        machines[node].files[i] = kept != NULL ? copy_text(kept, strlen(kept)) : NULL;
     }
 }
 
@@ -120,15 +141,15 @@ void assert_failed(const char *condition, const char *file, int line, const char
 /* ---- small files -----------------------------------------------------------------------
  */
 
-static char **file_named(const char *name)
+static unsigned file_named(const char *name)
 {
     static const char *const names[FILES] = {"agent.state", "steps.state", "probe"};
 
     for (unsigned i = 0; i < FILES; i++)
         if (strcmp(names[i], name) == 0)
-            return &own()->files[i];
+            return i;
     ASSERT(false);
-    return NULL;
+    return 0;
 }
 
 uint64_t disk_takes_ns(enum disk_state d)
@@ -148,7 +169,7 @@ int __wrap_durable_write(const struct durable_dir *dir, const char *name,
 int __wrap_durable_read(const struct durable_dir *dir, const char *name, struct buf *ret,
                         struct err *err)
 {
-    const char *text = *file_named(name);
+    const char *text = own()->files[file_named(name)];
 
     (void)dir;
     if (text == NULL)
@@ -160,8 +181,8 @@ int __wrap_durable_write(const struct durable_dir *dir, const char *name,
                          const struct buf *text, struct err *err)
 {
     enum disk_state d = own()->disk;
-    bool was_heard = sim_is_heard();
-    char **file = file_named(name);
+    bool was_heard = sim_is_heard(), synced = true;
+    unsigned i = file_named(name);
 
     (void)dir;
     sim_call();
@@ -169,15 +190,22 @@ int __wrap_durable_write(const struct durable_dir *dir, const char *name,
         sim_block(disk_takes_ns(d));
     if (!sim_is_heard() && !(was_heard && sim_chance(500)))
         return 0;
-    if (own()->disk == DISK_FAILING)
-        return err_set(err, ERR_IO, "%s: input/output error", name);
     if (own()->disk == DISK_FULL)
         return err_set(err, ERR_FULL, "%s: no space left on device", name);
-    free(*file);
-    *file = malloc(text->len + 1);
-    ASSERT(*file != NULL);
-    memcpy(*file, text->data, text->len);
-    (*file)[text->len] = 0;
+    if (own()->disk == DISK_FAILING) {
+        (void)err_set(err, ERR_IO, "%s: input/output error", name);
+        if (sim_chance(500))
+            return ERR_IO; /* before it was renamed; else its directory was not synced */
+        synced = false;
+    }
+    free(own()->files[i]);
+    own()->files[i] = copy_text((const char *)text->data, text->len);
+    if (!sim_is_heard() && sim_chance(500))
+        return 0; /* killed before it was synced */
+    if (!synced)
+        return ERR_IO;
+    free(own()->synced[i]);
+    own()->synced[i] = copy_text((const char *)text->data, text->len);
     return 0;
 }
 

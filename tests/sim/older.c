@@ -2,10 +2,17 @@
 
 #include <string.h>
 
+#include "controller/daemon/daemon.h"
+#include "controller/daemon/node.h"
 #include "proto/entry_codec.h"
 #include "proto/frame.h"
+#include "tests/sim/replace.h"
+
+enum { NEWEST = ENTRY_FORMAT_MAX + 1 };
 
 enum older older[NODES_MAX];
+
+void older_start(void) { memset(older, 0, sizeof older); }
 
 /* ---- what 0.0.9 had not learnt yet ------------------------------------------------------
  *
@@ -39,13 +46,18 @@ static void older_view(Rf__PeerView *m)
 
 static void older_hello(uint32_t *format_min, uint32_t *format_max, enum older how)
 {
+    if (how == OLDER_FORMAT)
+        return; /* it says so itself */
     *format_min = ENTRY_FORMAT_MIN - 1;
-    *format_max = how == OLDER_ALONE ? ENTRY_FORMAT_MIN - 1 : ENTRY_FORMAT_MAX;
+    *format_max = how == OLDER_ALONE ? ENTRY_FORMAT_MIN - 1 : NEWEST;
 }
 
-/* False: that release wrote it as we do. */
+/* False: that release wrote it as we do; one that differs in the log alone writes all. */
 static bool make_older(Rf__Frame *f, enum older how)
 {
+    if (how == OLDER_FORMAT && f->body_case != RF__FRAME__BODY_AGENT_HELLO &&
+        f->body_case != RF__FRAME__BODY_CONTROLLER_HELLO)
+        return false;
     switch ((int)f->body_case) {
     case RF__FRAME__BODY_AGENT_HELLO:
         older_hello(&f->agent_hello->format_min, &f->agent_hello->format_max, how);
@@ -100,4 +112,46 @@ bool older_codec(uint8_t node, const uint8_t *data, size_t len, struct older_byt
     }
     *ret = (struct older_bytes){out.data, out.len};
     return true;
+}
+
+/* ---- what they know of the log ----------------------------------------------------------
+ */
+
+struct format_range __wrap_entry_formats(void);
+int __real_entry_encode_as(const struct entry *e, uint32_t format, struct buf *out,
+                           struct err *err);
+int __wrap_entry_encode_as(const struct entry *e, uint32_t format, struct buf *out,
+                           struct err *err);
+
+struct format_range __wrap_entry_formats(void)
+{
+    const struct proc *p = sim_self();
+    bool old = p != NULL && older[p->node] == OLDER_FORMAT;
+
+    return (struct format_range){ENTRY_FORMAT_MIN, old ? ENTRY_FORMAT_MAX : NEWEST};
+}
+
+/* Whoever was the last one is upgraded, and on record. (While one is replaced, a voter that
+ * is on record no more may know the first alone.) */
+static bool all_know(const struct state *s)
+{
+    for (unsigned i = 0; i < s->controller_count; i++)
+        if (s->controllers[i].format_max < NEWEST)
+            return false;
+    for (unsigned i = 0; i < s->agent_count; i++)
+        if (s->agents[i].format_max < NEWEST)
+            return false;
+    return s->controller_count == CTLS;
+}
+
+int __wrap_entry_encode_as(const struct entry *e, uint32_t format, struct buf *out,
+                           struct err *err)
+{
+    const struct daemon *d = sim_self() != NULL ? ctl_daemon(sim_self()->node) : NULL;
+
+    if (d != NULL && d->node != NULL && format != NEWEST && !replace_goes_on() &&
+        all_know(node_state(d->node)))
+        sim_fail("I10: all on record know format %d of entries, and %u is written", NEWEST,
+                 format);
+    return __real_entry_encode_as(e, format, out, err);
 }

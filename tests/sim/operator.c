@@ -61,20 +61,23 @@ static void entry_of(uint8_t group, enum entry_kind kind, struct entry *e)
 
 static void fill_policy(uint8_t group, struct policy *p)
 {
+    uint32_t ttl_ms = plan.slower[group] * plan.ttl_ms;
+    uint32_t renew_ms = plan.slower[group] * plan.renew_ms;
+
     policy_defaults(p);
     p->sync = plan.sync[group];
-    p->lease = (struct lease_terms){plan.ttl_ms, 10000};
-    p->renew_ms = plan.renew_ms;
+    p->lease = (struct lease_terms){ttl_ms, RHO_PPM};
+    p->renew_ms = renew_ms;
     p->hung_after_ms = 1500;
-    p->promote_deadline_ms = 3000 + plan.ttl_ms;
+    p->promote_deadline_ms = 3000 + ttl_ms;
     p->stop_deadline_ms = 1000;
     p->cooldown_ms = plan.cooldown_ms;
     p->local_restarts = plan.local_restarts;
     p->standby_reads = plan.standby_reads[group];
     p->automatic = !plan.manual[group];
     if (operators[group].longer_ttl) {
-        p->lease.ttl_ms = plan.ttl_ms * 3 / 2;
-        p->renew_ms = plan.renew_ms * 3 / 2;
+        p->lease.ttl_ms = ttl_ms * 3 / 2;
+        p->renew_ms = renew_ms * 3 / 2;
     }
     if (operators[group].fewer_restarts)
         p->local_restarts = 1;
@@ -274,7 +277,7 @@ static void fail_over_by_hand(uint8_t group, uint8_t node, struct daemon *d)
     struct observed_group *og = &node_seen(d->node)->groups[g - s->groups];
     struct mono now = {clock_of(&sim.procs[node].clock)};
     struct mono granted = og->instances[g->active].granted;
-    uint64_t slow = SLOW_MS + 2ull * plan.ttl_ms;
+    uint64_t slow = SLOW_MS + 2ull * plan.slower[group] * plan.ttl_ms;
     bool silent = mono_is_set(granted) && mono_since_ms(granted, now) > slow;
     bool down =
         mono_is_set(og->crashed_since) && mono_since_ms(og->crashed_since, now) > slow;

@@ -6,9 +6,10 @@
 
 #include "tests/sim/judge.h"
 #include "tests/sim/kernel.h"
+#include "tests/sim/older.h"
 #include "tests/sim/schedule.h"
 
-enum { FIRST_MS = 500, LATE_MS = 8000, ABSENCES = 8 };
+enum { FIRST_MS = 500, ABSENCES = 8 };
 
 struct plan plan;
 
@@ -69,10 +70,25 @@ static void choose_group(uint8_t g)
 /* A clock may be off by the whole bound, in either direction. */
 static int64_t any_rate(void)
 {
-    static const int64_t edge[] = {-10000, 10000, 0};
+    static const int64_t edge[] = {-RHO_PPM, RHO_PPM, 0};
 
     return sim_chance(700) ? edge[sim_between(0, 2)]
-                           : (int64_t)sim_between(0, 20000) - 10000;
+                           : (int64_t)sim_between(0, 2 * RHO_PPM) - RHO_PPM;
+}
+
+/* Groups of one host differ, as those of different owners do; by dice of their own. */
+static void choose_lengths(void)
+{
+    uint64_t dice = (sim.opt.seed + 7) * UINT64_C(3935559000370003845);
+    uint8_t most = 1;
+
+    for (uint8_t g = 0; g < WORLD_GROUPS_MAX; g++) {
+        dice = dice * UINT64_C(6364136223846793005) + 1442695040888963407u;
+        plan.slower[g] = sim.groups > 1 ? (uint8_t)(1 + (dice >> 60) % 3) : 1;
+        if (g < sim.groups && plan.slower[g] > most)
+            most = plan.slower[g];
+    }
+    plan.longest_ttl_ms = most * plan.ttl_ms * 3 / 2;
 }
 
 static void choose_times(void)
@@ -85,6 +101,7 @@ static void choose_times(void)
 static void choose_terms(void)
 {
     choose_profile();
+    choose_lengths();
     plan.snapshot_every = sim_chance(250) ? sim_between(1, 4) : sim_between(5, 200);
     plan.trailing = sim_between(4, 60);
     plan.cooldown_ms = sim_chance(250) ? 10000 : 0;
@@ -92,7 +109,8 @@ static void choose_terms(void)
     for (uint8_t g = 0; g < WORLD_GROUPS_MAX; g++)
         choose_group(g);
     for (uint8_t n = 0; n < NODES_MAX; n++) {
-        sim.procs[n].clock = (struct ticking){any_rate(), sim_between(1, 1u << 30) * 1000};
+        sim.procs[n].clock =
+            (struct ticking){.ppm = any_rate(), .offset = sim_between(1, 1u << 30) * 1000};
         machines[n].wall_offset_ms = (int64_t)sim_between(0, 2000) - 1000;
     }
     choose_times();
@@ -206,6 +224,34 @@ static void choose_absences(void)
     sim.noisy = false;
 }
 
+/* In every third world some nodes begin with an older program, and are upgraded one by one
+ * while faults go on: all of them by `lasts` after `at`. */
+static void choose_formats(void)
+{
+    uint64_t dice = (sim.opt.seed + 3) * UINT64_C(2862933555777941757);
+    uint64_t ms = sim.heal_at / NS_PER_MS - FIRST_MS - 1000,
+             at = FIRST_MS + (dice >> 20) % ms;
+    struct fault *f = &plan.of[plan.count];
+
+    if ((dice >> 60) % 3 != 0 || plan.count == 0 || plan.count == FAULTS_MAX)
+        return;
+    *f = (struct fault){.kind = FAULT_FORMAT,
+                        .a = (uint8_t)(dice >> 40),
+                        .at = at * NS_PER_MS,
+                        .lasts = (dice >> 30) % (FIRST_MS + ms - at) * NS_PER_MS};
+    plan.count++;
+}
+
+/* Who is older when the world begins. */
+static void begin_formats(void)
+{
+    for (unsigned i = 0; i < plan.count; i++)
+        for (uint8_t n = 0; n < sim.nodes; n++)
+            if (plan.of[i].kind == FAULT_FORMAT && !plan.of[i].left_out &&
+                (plan.of[i].a >> n & 1) != 0)
+                older[n] = OLDER_FORMAT;
+}
+
 void plan_make(void)
 {
     memset(&plan, 0, sizeof plan);
@@ -218,6 +264,7 @@ void plan_make(void)
     for (unsigned i = 0; i < plan.count; i++)
         choose_fault(&plan.of[i]);
     choose_replacement();
+    choose_formats();
     choose_plays();
     if (sim.opt.one_away)
         choose_absences();
@@ -226,6 +273,7 @@ void plan_make(void)
         choose_times();
     for (unsigned i = 0; i < plan.count; i++)
         plan.of[i].left_out = sim.opt.without != NULL && sim.opt.without[i];
+    begin_formats();
 }
 
 static void on_due(void *arg, uint64_t number)
@@ -267,18 +315,4 @@ void plan_note_entry(uint8_t group, enum entry_kind kind)
         if (f->on == kind && f->group == group && f->nth == nth && f->began == 0)
             arm(f, sim.now + f->at);
     }
-}
-
-uint64_t faults_of_late(uint8_t group)
-{
-    uint64_t set = 0;
-
-    (void)group;
-    for (unsigned i = 0; i < plan.count; i++) {
-        const struct fault *f = &plan.of[i];
-
-        if (f->began != 0 && sim.now < f->began + f->lasts + (uint64_t)LATE_MS * NS_PER_MS)
-            set |= UINT64_C(1) << f->kind;
-    }
-    return set;
 }

@@ -51,7 +51,9 @@
     X(FAULT_SHORTER_TTL, "shorter-ttl-holder-alone")                                       \
     X(FAULT_REBORN, "answers-held-agent-reborn")                                           \
     X(FAULT_LATE_ORDER, "late-order-after-switchover")                                     \
-    X(FAULT_CTL_REPLACED, "controller-replaced") /* chosen apart, and so are these: */     \
+    /* From here on chosen apart. */                                                       \
+    X(FAULT_CTL_REPLACED, "controller-replaced")                                           \
+    X(FAULT_FORMAT, "older-format")                                                        \
     X(FAULT_FORGED_FRAMES, "forged-frames")                                                \
     X(FAULT_FORGED_ENTRIES, "forged-entries")                                              \
     X(FAULT_BLIND_RESTART, "agent-restarted-server-hung")                                  \
@@ -64,7 +66,7 @@ enum fault_kind {
         FAULT_KINDS
 };
 
-enum { FAULTS_MAX = 48 };
+enum { FAULTS_MAX = 48, RHO_PPM = 10000 /* of all policies */ };
 
 struct fault {
     enum fault_kind kind;
@@ -81,6 +83,8 @@ struct plan {
     unsigned count;
     struct fault of[FAULTS_MAX];
     uint32_t ttl_ms, renew_ms, election_ms, heartbeat_ms;
+    uint32_t longest_ttl_ms;          /* that any group may come to */
+    uint8_t slower[WORLD_GROUPS_MAX]; /* so many times the world's TTL */
     uint64_t snapshot_every, trailing;
     enum sync_mode sync[WORLD_GROUPS_MAX];
     bool standby_reads[WORLD_GROUPS_MAX], manual[WORLD_GROUPS_MAX];
@@ -98,7 +102,9 @@ uint32_t plan_latency_us(void);
 void plan_note_entry(uint8_t group, enum entry_kind kind);
 const char *fault_name(enum fault_kind kind);
 void fault_describe(const struct fault *f, char *text, size_t size);
-/* Bit by kind: goes on, or was there a moment ago. */
+/* strikes.c. Bit by kind: it strikes the group, its hosts, or controllers, and goes on, or
+ * ended less than a TTL and a second ago: what a fault of that length makes of a group, it
+ * has made of it by then. */
 uint64_t faults_of_late(uint8_t group);
 
 /* inflict.c */

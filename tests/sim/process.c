@@ -354,6 +354,8 @@ void proc_lose_power(uint8_t node)
 {
     net_forget(node, true);
     proc_kill(node);
+    if (node >= CTLS)
+        kernel_lose_power(node);
 }
 
 void process_begin(void)

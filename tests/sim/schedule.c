@@ -85,7 +85,7 @@ static bool read_node(char **at)
     if (name == NULL || n == NODES_MAX || !read_pair(at, "ppm", &ppm) ||
         !read_pair(at, "offset_ns", &offset) || !read_pair(at, "wall_ms", &wall))
         return false;
-    sim.procs[n].clock = (struct ticking){ppm, (uint64_t)offset};
+    sim.procs[n].clock = (struct ticking){.ppm = ppm, .offset = (uint64_t)offset};
     machines[n].wall_offset_ms = wall;
     return true;
 }

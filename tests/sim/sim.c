@@ -23,7 +23,7 @@ static void begin(const struct sim_options *opt)
     sim.nodes = (uint8_t)(CTLS + sim.hosts);
     kernel_begin();
     store_begin();
-    memset(older, 0, sizeof older);
+    older_start();
     process_begin();
     plan_make();
     net_begin();

@@ -173,21 +173,36 @@ static void fail(struct store *s, const char *why)
     s->callbacks.on_fatal(s->callbacks.owner, &err);
 }
 
+/* A full disk still has room for little, and of what it has none for nothing is left: the
+ * transaction is rolled back. A failing one may have written what it says it has not. */
+static bool disk_refuses(struct store *s)
+{
+    enum disk_state state = machines[s->node].disk;
+
+    if (state == DISK_FULL && s->ops != NULL) {
+        if (sim_chance(s->ops->n > 0 || s->ops->snapshot.len > 0 ? 300 : 800))
+            return false;
+        fail(s, "database or disk is full");
+        return true;
+    }
+    if (state != DISK_FAILING && state != DISK_FULL)
+        return false;
+    if (s->ops != NULL && sim_chance(500))
+        write_op(s, s->ops);
+    fail(s, "disk I/O error");
+    return true;
+}
+
 static void on_disk(void *arg, uint64_t number)
 {
     struct store *s = arg;
-    enum disk_state state = machines[s->node].disk;
     store_noted *noted = NULL;
     uint64_t seq = 0;
 
     (void)number;
     s->event = NULL;
-    if (s->failed)
+    if (s->failed || disk_refuses(s))
         return;
-    if (state == DISK_FAILING || state == DISK_FULL) {
-        fail(s, state == DISK_FULL ? "database or disk is full" : "disk I/O error");
-        return;
-    }
     while (s->ops != NULL && s->ops->due <= sim.now) {
         struct op *o = s->ops;
 
@@ -387,14 +402,31 @@ static void make(struct disk *d, const struct store_config *config)
                                          config->bootstrap_len});
 }
 
+/* Each start writes the mark and the log's end anew, and syncs them (store_wal.c). */
+static int start_writes(uint8_t node, struct err *err)
+{
+    enum disk_state state = machines[node].disk;
+
+    if (!disks[node].made ||
+        (state != DISK_FAILING && (state != DISK_FULL || sim_chance(500))))
+        return 0;
+    judge_disk_failed(node);
+    return err_set(err, state == DISK_FULL ? ERR_FULL : ERR_IO, "raft.db: %s",
+                   state == DISK_FULL ? "database or disk is full" : "disk I/O error");
+}
+
 int store_open(struct store **ret_store, struct uv_loop_s *loop,
                const struct store_config *config, struct store_callbacks callbacks,
                struct driver_state *ret_state, struct err *err)
 {
-    struct store *s = calloc(1, sizeof *s);
     struct task *task = loop->data;
     struct disk *d = &disks[task->proc->node];
+    struct store *s;
+    int status = start_writes(task->proc->node, err);
 
+    if (status != 0)
+        return status;
+    s = calloc(1, sizeof *s);
     if (s == NULL)
         return err_set(err, ERR_NOMEM, "store");
     s->node = task->proc->node;

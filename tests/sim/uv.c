@@ -107,9 +107,9 @@ int uv_timer_init(uv_loop_t *loop, uv_timer_t *t)
 static uint64_t due_in(const uv_timer_t *t, uint64_t ms)
 {
     const struct ticking *c = &task_of(t->loop)->proc->clock;
-    int64_t ns = (int64_t)(ms * NS_PER_MS);
+    int64_t ns = (int64_t)(ms * NS_PER_MS), ppm = c->ppm + c->slew_ppm;
 
-    return sim.now + (uint64_t)(ns - ns / 1000000 * c->ppm * 99 / 100) + ms * 1000 +
+    return sim.now + (uint64_t)(ns - ns / 1000000 * ppm * 99 / 100) + ms * 1000 +
            (sim_random() >> 40) % JITTER_NS;
 }
 

@@ -383,11 +383,25 @@ void sim_call(void)
     sim.cur = t;
 }
 
+static int64_t slewed(const struct ticking *c)
+{
+    return c->slewed_ns + (int64_t)(sim.now - c->slew_since) * c->slew_ppm / 1000000;
+}
+
 uint64_t clock_of(const struct ticking *c)
 {
     int64_t drift = (int64_t)(sim.now / 1000000) * c->ppm;
 
+    if (c->slew_since != 0)
+        drift += slewed(c);
     return c->offset + (uint64_t)((int64_t)sim.now + drift);
+}
+
+void clock_slew(struct ticking *c, int64_t ppm)
+{
+    c->slewed_ns = slewed(c);
+    c->slew_since = sim.now;
+    c->slew_ppm = ppm;
 }
 
 /* ---- life -----------------------------------------------------------------------------

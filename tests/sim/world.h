@@ -64,6 +64,9 @@ struct due {
 struct ticking {
     int64_t ppm;
     uint64_t offset;
+    /* What somebody steers it by, beside its own drift: since when, and until then. */
+    int64_t slew_ppm, slewed_ns;
+    uint64_t slew_since;
 };
 
 /* One thread with a loop. */
@@ -153,6 +156,7 @@ void sim_call(void);
 /* False while the running process is mute: the call must have no effect. */
 bool sim_is_heard(void);
 uint64_t clock_of(const struct ticking *c);
+void clock_slew(struct ticking *c, int64_t ppm); /* from now on */
 struct proc *sim_self(void);
 
 struct scope {

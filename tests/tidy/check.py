@@ -119,6 +119,54 @@ def check_parameters(path, lines, start):
         found(path, start, f"{commas + 1} parameters, at most {PARAMETERS_MAX}")
 
 
+CONSTRUCTORS = "tests/unit/heap/constructors.txt"
+# What can fail is MUST_USE, or gives a pointer; the rest only writes into what is there.
+CONSTRUCTOR = re.compile(r"^(?:MUST_USE int |struct \w+ \*)(\w+_(?:open|new|start|adopt))\(")
+
+
+def constructors(top, files):
+    """{name: (header, line)} of what the product's headers declare."""
+    declared = {}
+    for path in files:
+        if not path.endswith(".h") or path.startswith(("tests/", "chaos/", "bench/")):
+            continue
+        with open(os.path.join(top, path), encoding="utf-8") as f:
+            for n, line in enumerate(f, 1):
+                m = CONSTRUCTOR.match(line)
+                if m:
+                    declared[m[1]] = (path, n)
+    return declared
+
+
+def check_constructors(top, files):
+    """Each is tried with each of its allocations failing, or says why not."""
+    declared = constructors(top, files)
+    listed = set()
+    with open(os.path.join(top, CONSTRUCTORS), encoding="utf-8") as f:
+        for n, line in enumerate(f, 1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            m = re.fullmatch(r"(\w+)\s+(?:- (.+)|(tests/\S+?)(?:\s+in (\w+))?)\n", line)
+            if not m:
+                found(CONSTRUCTORS, n, "neither NAME FILE [in OTHER] nor NAME - why")
+                continue
+            listed.add(m[1])
+            if m[1] not in declared:
+                found(CONSTRUCTORS, n, f"no header declares {m[1]}()")
+            if m[3] and not calls(os.path.join(top, m[3]), m[4] or m[1]):
+                found(CONSTRUCTORS, n, f"{m[3]} does not call {m[4] or m[1]}()")
+    for name in sorted(set(declared) - listed):
+        found(*declared[name], f"{name}() is not in {CONSTRUCTORS}")
+
+
+def calls(path, name):
+    try:
+        with open(path, encoding="utf-8") as f:
+            return re.search(rf"\b{name}\(", f.read()) is not None
+    except FileNotFoundError:
+        return False
+
+
 def check_file(top, path):
     with open(os.path.join(top, path), encoding="utf-8") as f:
         lines = f.read().split("\n")
@@ -145,6 +193,7 @@ def main():
         sys.exit("check.py: no sources found")
     for path in files:
         check_file(top, path)
+    check_constructors(top, files)
     for i in range(0, len(files), 50):
         subprocess.run(["clang-format", "--dry-run", "-Werror", *files[i:i + 50]], cwd=top,
                        check=False).returncode and found(files[i], 0, "clang-format -i (above)")

@@ -355,6 +355,18 @@ static void all_that_is_wrong_is_said(void **state)
     assert_non_null(strstr(said.of[1], "warning: address: 192.0.2.1"));
 }
 
+/* Its files are root's: what another user lacks must not be given to him. */
+static void the_agent_is_root(void **state)
+{
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(agent_check_user(0, "root", &err), 0);
+    assert_int_equal(agent_check_user(999, "ringfence", &err), ERR_REFUSED);
+    assert_non_null(strstr(err.text, "this is user ringfence, and the agent is root"));
+    assert_null(strstr(err.text, "chown"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -363,6 +375,7 @@ int main(void)
         cmocka_unit_test(a_passfile_for_nobody_we_know_is_a_warning),
         cmocka_unit_test(a_file_that_others_can_write_is_not_trusted),
         cmocka_unit_test(a_closed_way_is_named),
+        cmocka_unit_test(the_agent_is_root),
         cmocka_unit_test(all_that_is_wrong_is_said),
     };
 

@@ -263,6 +263,33 @@ static void restart_over_a_mark_freezes_first(void **state)
     assert_int_equal(w.seen[0].epoch, 3);
 }
 
+/* I6: what a start has read may be on the disk no more after a loss of power, so nothing is
+ * asked for or armed before it was written once more. A hello names it all the same. */
+static void what_was_found_counts_once_it_is_synced(void **state)
+{
+    struct epoch_table disk = {
+        .count = 1,
+        .of[0] = {.group = "orders", .highest = 3, .port = 5432, .tried = true}};
+    struct world w = {.now = ms(1000000), .disk_fails = true};
+
+    (void)state;
+    keeper_core_init(&w.k, &me, &disk);
+    keeper_doubt_disk(&w.k);
+    keeper_clock(&w.k, true, 0);
+    assert_int_equal(keeper_remembers(&w.k)->of[0].highest, 3);
+    serve(&w, KEEPER_SERVER_PRIMARY, 3);
+    assign(&w, primary(3));
+    run(&w);
+    assert_non_null(find(&w, KEEPER_SYNC));
+    assert_null(find(&w, KEEPER_RENEW));
+    assert_null(find(&w, KEEPER_ARM));
+    w.disk_fails = false;
+    w.now = ms(1001000);
+    run(&w);
+    assert_non_null(find(&w, KEEPER_RENEW));
+    assert_int_equal(keeper_remembers(&w.k)->of[0].highest, 3);
+}
+
 /* A restart within the TTL touches nothing, and goes on renewing the same lease. */
 static void adoption_leaves_the_gate_alone(void **state)
 {
@@ -404,6 +431,7 @@ int main(void)
         cmocka_unit_test(fence_orders_that_are_refused),
         cmocka_unit_test(restart_over_a_mark_freezes_first),
         cmocka_unit_test(adoption_leaves_the_gate_alone),
+        cmocka_unit_test(what_was_found_counts_once_it_is_synced),
         cmocka_unit_test(adoption_waits_to_be_told_of_the_server),
         cmocka_unit_test(a_remembered_port_is_closed_at_boot),
         cmocka_unit_test(no_lease_with_an_unfit_clock),

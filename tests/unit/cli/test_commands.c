@@ -376,7 +376,10 @@ static void test_nobody_there(void **unused)
     (void)unused;
     o = run(WORDS("status", "--socket", "/tmp/rf-nobody.sock"));
     assert_int_equal(o.exit, CLI_UNREACHABLE);
-    assert_non_null(strstr(o.errors, "connect to /tmp/rf-nobody.sock: No such file"));
+    assert_non_null(strstr(o.errors,
+                           "connect to /tmp/rf-nobody.sock (nobody who runs here has "
+                           "it: start ringfenced, or give --socket): No such "
+                           "file"));
     p = run(WORDS("pause", "g", "--socket", "/tmp/rf-nobody.sock"));
     assert_int_equal(p.exit, CLI_UNREACHABLE); /* nothing was sent: not "unknown" */
     v = run(WORDS("version", "--socket", "/tmp/rf-nobody.sock"));

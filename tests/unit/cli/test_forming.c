@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -23,7 +24,7 @@ static void test_a_held_group_is_told(void **unused)
         const char *phase, *condition, *tail;
         unsigned asked;
     } table[] = {
-        {"forming", "only-primary", "forming, and held: pg-east runs\n", 2},
+        {"forming", "only-primary", "not activated yet: pg-east runs\n", 2},
         {"forming", "another", "", 2},
         {"promoting", "only-primary", "", 1},
     };
@@ -39,7 +40,7 @@ static void test_a_held_group_is_told(void **unused)
 
         snprintf(body, sizeof body,
                  "{\"group\": \"orders\", \"index\": 812, \"changed\": true, \"phase\": "
-                 "\"%s\", \"verdict\": \"forming, and held: pg-east runs\", "
+                 "\"%s\", \"verdict\": \"not activated yet: pg-east runs\", "
                  "\"conditions\": [{\"name\": \"leader\", \"blocks\": true}, {\"name\": "
                  "\"%s\", \"blocks\": true}]}",
                  table[i].phase, table[i].condition);
@@ -72,21 +73,64 @@ static void test_a_group_not_heard_of_yet_is_no_error(void **unused)
     server.end = FAKE_ANSWER;
     server.status = 200;
     server.body = "{\"group\": \"orders\", \"changed\": true, \"phase\": \"forming\", "
-                  "\"verdict\": \"forming, and held: pg-east runs\", \"conditions\": "
+                  "\"verdict\": \"not activated yet: pg-east runs\", \"conditions\": "
                   "[{\"name\": \"only-primary\", \"blocks\": true}]}";
     server.refuses = before + 2;
     o = run(WORDS("apply", "-f", file));
     server.refuses = 0;
     assert_int_equal(o.exit, CLI_OK);
-    assert_string_equal(o.out, "group orders: applied\nforming, and held: pg-east runs\n");
+    assert_string_equal(o.out, "group orders: applied\nnot activated yet: pg-east runs\n");
     assert_string_equal(o.errors, "");
     assert_int_equal(server.asked, before + 3);
+}
+
+/* What a group gives up that can be fenced by its own agent alone is said when it is
+ * applied: once the region is lost it is too late. */
+static void test_a_fence_by_the_agent_alone_is_noted(void **unused)
+{
+    static const char group[] =
+        "group: orders\nregions: {east: {role: active}, west: {role: standby}}\n%s"
+        "components:\n  - name: db\n    provider: postgres\n%s    instances:\n"
+        "      - {agent: pg-east, region: east, port: 5432, data: /d, start: pg_ctl}\n"
+        "      - {agent: pg-west, region: west, port: 5432, data: /d, start: pg_ctl}\n";
+    static const struct {
+        const char *fence, *local, *note;
+    } table[] = {
+        {"", "", NULL},
+        {"fence: [agent, lease_expiry]\n", "", NULL},
+        {"fence: [agent]\n", "",
+         "note: with `fence: [agent]` only the agent of the active "},
+        {"", "    ungated_local: true\n",
+         "note: with `ungated_local: true` only the agent"},
+    };
+
+    (void)unused;
+    server.end = FAKE_ANSWER;
+    server.status = 200;
+    server.body = "{\"group\": \"orders\", \"changed\": true, \"phase\": \"steady\"}";
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        AUTO(outcome_free) struct outcome o = {0};
+        char path[] = "/tmp/rf-group-XXXXXX";
+        int fd = mkstemp(path);
+        FILE *f = fdopen(fd, "w");
+
+        assert_non_null(f);
+        fprintf(f, group, table[i].fence, table[i].local);
+        (void)fclose(f);
+        o = run(WORDS("apply", "-f", path));
+        (void)unlink(path);
+        if (o.exit != CLI_OK ||
+            (strstr(o.out, "note: ") != NULL) != (table[i].note != NULL) ||
+            (table[i].note != NULL && strstr(o.out, table[i].note) == NULL))
+            fail_msg("row %zu: %d, %s%s", i, (int)o.exit, o.out, o.errors);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_held_group_is_told),
+        cmocka_unit_test(test_a_fence_by_the_agent_alone_is_noted),
         cmocka_unit_test(test_a_group_not_heard_of_yet_is_no_error),
     };
 

@@ -55,6 +55,19 @@ static const struct trail_row trail[] = {
      "proof        pg-east proven by lease-expiry [proof-by-expiry]"},
     {"step-end", "record-outcome", "pg-west: follow failed: no room", "accepted",
      "step-end     pg-west: follow failed again, as before [record-outcome]"},
+    {"step-end", "record-outcome", "pg-west: follow failed: pid 17 at 0/3A ends",
+     "accepted",
+     "step-end     pg-west: follow failed: pid 17 at 0/3A ends [record-outcome]"},
+    {"step-end", "record-outcome", "pg-west: follow failed: pid 4 at 0/41 ends", "accepted",
+     "step-end     pg-west: follow failed again, as before [record-outcome]"},
+    {"step-end", "record-outcome",
+     "pg-east: follow done: 104 bytes of its log that the new primary does not have are "
+     "kept "
+     "in /t",
+     "accepted",
+     "step-end     pg-east: follow done: 104 bytes of its log that the new primary does "
+     "not "
+     "have are kept in /t [record-outcome]"},
     {"step-end", "record-outcome", "pg-west: follow failed: no room at all", "accepted",
      "step-end     pg-west: follow failed: no room at all [record-outcome]"},
     {"step-start", "crash-restarts-here", "pg-east is down: begins lead (restart)",
@@ -108,13 +121,13 @@ static void test_log_in_short(void **unused)
     assert_int_equal(o.exit, CLI_OK);
     make_told(told, sizeof told, 0, "");
     assert_string_equal(o.out, told);
-    all = run(WORDS("log", "--json", "-n", "18"));
+    all = run(WORDS("log", "--json", "-n", "21"));
     for (const char *line = all.out; (line = strchr(line, '\n')) != NULL; line++)
         lines++;
     assert_int_equal(lines, ARRAY_LEN(trail));
     assert_non_null(strstr(all.out, "\"kind\":\"renew\""));
     last = run(WORDS("log", "-n", "2"));
-    make_told(told, sizeof told, 15, "orders  ");
+    make_told(told, sizeof told, 18, "orders  ");
     assert_string_equal(last.out, told);
 }
 

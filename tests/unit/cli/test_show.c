@@ -290,6 +290,53 @@ static void test_width(void **unused)
         fail_msg("%zu and %zu columns:\n%s", widest[0], widest[1], bad);
 }
 
+/* Writes that wait are not "held"; a second disaster is met by nobody for a while, which is
+ * said though nothing is wrong, unless a hold says it. */
+static void test_waits_and_cooldown(void **unused)
+{
+#define NAMED "\"name\": \"orders\", \"active_region\": \"west\", \"phase\": \"steady\""
+    AUTO(auto_free)
+    char *waits = shown_group(NAMED ", \"hold\": \"writes wait for pg-east (gone)\"");
+    AUTO(auto_free)
+    char *silent = shown_group(NAMED ", \"hold\": \"the active side does not answer; a "
+                                     "failover would find pg-west ready\"");
+    AUTO(auto_free) char *cools = shown_group(NAMED ", \"cooldown_ms\": 586000");
+    AUTO(auto_free) char *over = shown_group(NAMED ", \"cooldown_ms\": 0");
+    AUTO(auto_free)
+    char *held = shown_group(NAMED ", \"cooldown_ms\": 586000, \"hold\": \"a failover is "
+                                   "due, and held by: cooldown-over\"");
+
+    (void)unused;
+    assert_non_null(strstr(waits, "\n  !! writes wait for pg-east (gone)\n"));
+    assert_non_null(strstr(silent, "\n  !! the active side does not answer; "));
+    assert_non_null(strstr(cools, "\n  >> cooling down for 586s: until then nothing is "
+                                  "failed over by itself again; if west fails, `ringfence "
+                                  "failover orders`\n"));
+    assert_null(strstr(over, "cooling"));
+    assert_null(strstr(held, "cooling"));
+    assert_non_null(strstr(held, "  !! HELD: a failover is due, "));
+}
+
+/* A controller without a leader has not heard the agents: that is no news of them. One that
+ * is refused is not helped by being started; one that was never taken in knows no group. */
+static void test_what_is_not_known(void **unused)
+{
+    AUTO(auto_free)
+    char *out = shown(show_status,
+                      "{\"stale\": true, \"controller\": \"east\", \"agents\": [{\"name\": "
+                      "\"pg-west\", \"connected\": null, \"heard_ms\": null}], "
+                      "\"controllers\": [{\"name\": \"west\", \"up\": false, "
+                      "\"refused\": \"it has lost its disk\"}]}");
+
+    (void)unused;
+    assert_null(strstr(out, "DOWN: start ringfence"));
+    assert_non_null(strstr(out, "pg-west  -       -        not known  -    -  "));
+    assert_non_null(
+        strstr(out, "!! controller west is NOT LET IN: it has lost its disk\n"));
+    assert_null(strstr(out, "ringfence apply"));
+    assert_non_null(strstr(out, "no group is known to this controller"));
+}
+
 /* "Lost" is said of acknowledged writes only. */
 static void test_loss(void **unused)
 {
@@ -453,12 +500,20 @@ static void test_numbers(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_status),         cmocka_unit_test(test_probes),
-        cmocka_unit_test(test_long_sentences), cmocka_unit_test(test_long_cells),
-        cmocka_unit_test(test_empty_status),   cmocka_unit_test(test_why),
-        cmocka_unit_test(test_doctor),         cmocka_unit_test(test_ttl),
-        cmocka_unit_test(test_loss),           cmocka_unit_test(test_step_over),
-        cmocka_unit_test(test_numbers),        cmocka_unit_test(test_step_again),
+        cmocka_unit_test(test_status),
+        cmocka_unit_test(test_probes),
+        cmocka_unit_test(test_long_sentences),
+        cmocka_unit_test(test_long_cells),
+        cmocka_unit_test(test_empty_status),
+        cmocka_unit_test(test_why),
+        cmocka_unit_test(test_doctor),
+        cmocka_unit_test(test_ttl),
+        cmocka_unit_test(test_waits_and_cooldown),
+        cmocka_unit_test(test_what_is_not_known),
+        cmocka_unit_test(test_loss),
+        cmocka_unit_test(test_step_over),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_step_again),
         cmocka_unit_test(test_width),
     };
 

@@ -291,6 +291,9 @@ static void a_switchover_fences_after_the_flush(void **state)
     assert_string_equal(world_step(&w), "");
     world_seen(&w)->instances[WEST].seen.flush_lsn = 900;
     assert_string_equal(world_step(&w), "switchover-fence");
+    /* No word of a shutdown checkpoint: one that crashed meanwhile has written none. */
+    assert_string_equal(w.actions.list[w.actions.count - 1].entry.fence_begin.reason,
+                        "stopped, and the target has flushed its log to the end");
     assert_int_equal(world_group(&w)->run.kind, RUN_SWITCHOVER);
 }
 

@@ -65,6 +65,34 @@ static void agent_fence_only(void)
     lose_east();
 }
 
+static void fail_west(enum step_kind kind, uint8_t on)
+{
+    world_group(&w)->sync_set = 1u << EAST;
+    world_group(&w)->instances[on].step = (struct step){.state = STEP_FAILED,
+                                                        .kind = kind,
+                                                        .id = 9,
+                                                        .subject = WEST,
+                                                        .failures = 4,
+                                                        .text = "no room"};
+    world_seen(&w)->instances[on].step_ended = w.now;
+}
+
+static void fail_to_follow(void) { fail_west(STEP_FOLLOW, WEST); }
+
+static void fail_to_follow_at_all(void)
+{
+    fail_west(STEP_FOLLOW, WEST);
+    world_report(&w, WEST, SERVER_ABSENT);
+}
+
+static void fail_to_join(void) { fail_west(STEP_JOIN, EAST); }
+
+static void be_refused(void)
+{
+    leave_the_set();
+    snprintf(world_seen(&w)->instances[WEST].seen.problem, TEXT_SIZE, "let it in");
+}
+
 static void be_unreadable(void)
 {
     struct seen_instance *seen = &world_seen(&w)->instances[WEST].seen;
@@ -351,6 +379,116 @@ static void a_pair_without_a_target_is_told(void **state)
     }
 }
 
+/* Nothing is to be waited for where what would have to be done fails. */
+static void what_fails_is_not_waited_for(void **state)
+{
+    static const struct {
+        const char *name;
+        void (*spoil)(void);
+        const char *says;
+    } table[] =
+        {
+            {"not in the set, and it fails to follow", fail_to_follow,
+             "To do: mend what step follow of pg-west fails with (`ringfence status` shows "
+             "it), then `ringfence retry orders`"},
+            {"no data, and it fails to copy it", fail_to_follow_at_all,
+             "To do: mend what step follow of pg-west fails with"},
+            {"not in the set, and the join fails", fail_to_join,
+             "To do: mend what step join of pg-east fails with"},
+            {"not in the set, and its agent says why", be_refused,
+             "To do: on pg-west (10.0.2.2): let it in"},
+        },
+      *row;
+    char text[VERDICT_SIZE];
+
+    (void)state;
+    EACH (row, table) {
+        world_steady(&w, SYNC_REQUIRED);
+        world_pass_ms(&w, 2000);
+        world_report(&w, EAST, SERVER_PRIMARY);
+        world_report(&w, WEST, SERVER_STANDBY);
+        row->spoil();
+        if (!group_is_unprotected(&w.s, &w.o, 0, w.now, text, sizeof text) ||
+            strstr(text, row->says) == NULL || strstr(text, "wait until") != NULL)
+            fail_msg("%s: %s", row->name, text);
+    }
+}
+
+static void wait_for_west(enum sync_mode mode, uint64_t ms)
+{
+    struct seen_instance seen;
+    struct mono since = {0};
+
+    world_steady(&w, mode);
+    for (uint64_t passed = 0; passed <= ms; passed += 100) {
+        world_pass_ms(&w, 100);
+        assert_int_equal(world_renew(&w, EAST, 1, LEASE_WRITE), ACCEPTED);
+        world_report(&w, EAST, SERVER_PRIMARY);
+        seen = world_seen(&w)->instances[EAST].seen;
+        seen.waits_sync = true;
+        world_seen(&w)->waits_since = since;
+        observe_report(&w.o, &w.s, 0, EAST, &seen);
+        since = world_seen(&w)->waits_since;
+    }
+    explain(&w.s, &w.o, 0, w.now, &why);
+}
+
+/* I8 has its price: what is written waits for a member that is gone. Then it is not true
+ * that nothing is wrong, and who waits is told for whom, and what lets him go on. */
+static void writes_that_wait_are_told(void **state)
+{
+    (void)state;
+    wait_for_west(SYNC_STRICT, 3000);
+    assert_false(group_is_healthy(&w.s, &w.o, 0, w.now));
+    assert_true(why.held);
+    assert_true(why.writes_wait);
+    assert_false(why.would_fail_over);
+    assert_string_equal(
+        why.verdict,
+        "writes wait for pg-west (its agent does not answer): sync strict never goes on "
+        "without a member. To do: start ringfence-agent on pg-west (10.0.2.2), or mend its "
+        "way to the controllers; or apply the group's file with `sync: required`, which "
+        "lets it go");
+    wait_for_west(SYNC_REQUIRED, 3000);
+    assert_string_equal(
+        why.verdict,
+        "writes wait for pg-west (its agent does not answer): sync required lets a member "
+        "go after 2000 ms (shrink_after). To do: wait so long, or start ringfence-agent on "
+        "pg-west (10.0.2.2), or mend its way to the controllers");
+    for (unsigned i = 0; i < why.count; i++)
+        if (strcmp(why.list[i].name, "server-hung") == 0)
+            assert_string_equal(why.list[i].value,
+                                "accepts writes; they wait for a member of the sync set");
+    /* Its agent answers and says what is wrong; or nobody says. */
+    world_report(&w, WEST, SERVER_STANDBY);
+    world_seen(&w)->instances[WEST].seen.streaming = false;
+    snprintf(world_seen(&w)->instances[WEST].seen.problem, TEXT_SIZE, "let it in");
+    explain(&w.s, &w.o, 0, w.now, &why);
+    assert_non_null(strstr(why.verdict, "for pg-west (it does not stream): sync required"));
+    assert_non_null(strstr(why.verdict, "or on pg-west (10.0.2.2): let it in"));
+    world_report(&w, WEST, SERVER_STANDBY);
+    explain(&w.s, &w.o, 0, w.now, &why);
+    assert_non_null(strstr(why.verdict, "for pg-west (it does not confirm them): "));
+    assert_non_null(strstr(why.verdict, "see on pg-west (10.0.2.2) why it does not flush"));
+}
+
+/* One answer that is long on its way is no news; nor is a wait that is over. */
+static void a_short_wait_is_not_told(void **state)
+{
+    (void)state;
+    wait_for_west(SYNC_STRICT, 500);
+    assert_false(why.writes_wait);
+    wait_for_west(SYNC_STRICT, 3000);
+    world_report(&w, EAST, SERVER_PRIMARY);
+    world_report(&w, WEST, SERVER_STANDBY);
+    explain(&w.s, &w.o, 0, w.now, &why);
+    assert_false(why.writes_wait);
+    assert_false(why.held);
+    assert_string_equal(why.verdict,
+                        "nothing is wrong; a failover would find pg-west ready");
+    assert_true(group_is_healthy(&w.s, &w.o, 0, w.now));
+}
+
 /* Its lease holds, and no client gets in: that is told, with the agent's own words. */
 static void a_gate_that_does_not_open_is_told(void **state)
 {
@@ -368,9 +506,8 @@ static void a_gate_that_does_not_open_is_told(void **state)
     explain(&w.s, &w.o, 0, w.now, &why);
     assert_true(why.held);
     assert_false(why.would_fail_over);
-    assert_string_equal(why.verdict,
-                        "writes are held: the gate of pg-east is closed though "
-                        "its lease holds: arm: epoch 1 is older");
+    assert_string_equal(why.verdict, "writes wait: the gate of pg-east is closed though "
+                                     "its lease holds: arm: epoch 1 is older");
     snprintf(seen->gate_mode, sizeof seen->gate_mode, "open");
     explain(&w.s, &w.o, 0, w.now, &why);
     assert_false(why.held);
@@ -413,6 +550,9 @@ int main(void)
         cmocka_unit_test(a_candidate_says_what_it_lacks),
         cmocka_unit_test(a_pair_without_a_target_is_told),
         cmocka_unit_test(without_a_leader_the_lease_is_told),
+        cmocka_unit_test(what_fails_is_not_waited_for),
+        cmocka_unit_test(writes_that_wait_are_told),
+        cmocka_unit_test(a_short_wait_is_not_told),
         cmocka_unit_test(a_gate_that_does_not_open_is_told),
         cmocka_unit_test(a_failed_step_is_tried_again),
     };

@@ -1,5 +1,6 @@
 /* `ringfence why`: all that blocks is named, and what ends it. I11 in words: where only
  * people could resolve it, `why` says so, and nowhere else. */
+#include "controller/core/decide_internal.h"
 #include "tests/unit/core/world.h"
 
 #include <stdio.h>
@@ -313,6 +314,150 @@ static void a_silent_switchover_fails_over(void **state)
     assert_string_equal(world_decide(&w), "switchover-silent-holder");
 }
 
+/* Not "nothing is wrong" while nobody could take over; and no command that is refused. */
+static void well_is_said_of_who_is(void **state)
+{
+    (void)state;
+    make_trouble(UNFIT, NO_CAUSE);
+    ask();
+    assert_true(says(why.verdict,
+                     "the active side is well, and nobody could take over from "
+                     "it; a failover would be held by: target-ready. To do: "));
+    make_trouble(CORRUPT, NO_CAUSE);
+    ask();
+    assert_true(says(why.verdict, "its data had checksum failures; a failover would be "
+                                  "held by: no-corruption"));
+    make_trouble(COOLING, NO_CAUSE);
+    assert_int_equal(world_renew(&w, EAST, 1, LEASE_WRITE), ACCEPTED);
+    ask();
+    assert_string_equal(why.verdict, "nothing is wrong; a failover would be held by: "
+                                     "cooldown-over. To do: wait 595 s more");
+    make_trouble(COOLING | MANUAL | UNFIT, CRASHED);
+    ask();
+    assert_false(says(why.verdict, "ringfence failover"));
+    make_trouble(COOLING | MANUAL, CRASHED);
+    ask();
+    assert_true(says(why.verdict, "more, or `ringfence failover orders`"));
+}
+
+/* A group whose leases prove nothing says so before its region is lost. */
+static void a_proof_by_the_agent_alone_is_told_before(void **state)
+{
+    (void)state;
+    make_trouble(0, NO_CAUSE);
+    ask();
+    assert_string_equal(condition("proof-reachable")->value,
+                        "by its agent, or by counting its lease out");
+    make_trouble(AGENT_ONLY, NO_CAUSE);
+    ask();
+    assert_false(condition("proof-reachable")->blocks);
+    assert_string_equal(condition("proof-reachable")->value,
+                        "by its agent alone: if the region is lost, nothing can take over "
+                        "from it");
+}
+
+/* Nobody renews a lease that nobody grants, and its set was forgotten. */
+static void a_detached_group_has_no_cause(void **state)
+{
+    struct entry detach = entry_of(ENTRY_DETACH);
+
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    assert_int_equal(world_apply(&w, &detach), ACCEPTED);
+    lose_east();
+    ask();
+    assert_false(condition("holder-silent")->holds);
+    assert_string_equal(condition("candidate-pg-west")->limit,
+                        "nothing is known of a sync set now");
+}
+
+/* Who does not lead has not heard the agents: that is no news of them. */
+static void who_does_not_lead_says_so(void **state)
+{
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    observe_leading(&w.o, false, w.now);
+    world_pass_ms(&w, SILENT_MS);
+    ask();
+    assert_string_equal(condition("server-hung")->value, NOT_KNOWN_HERE);
+    assert_string_equal(condition("server-down")->value, NOT_KNOWN_HERE);
+    assert_string_equal(condition("target-ready")->value, NOT_KNOWN_HERE);
+    assert_true(says(condition("candidate-pg-west")->value, NOT_KNOWN_HERE));
+    assert_true(says(condition("holder-silent")->value, "it does not lead"));
+}
+
+/* What was probed before the gate was opened is no sign of who leads since. */
+static void a_probe_of_before_is_no_suspicion(void **state)
+{
+    struct seen_probe *probes;
+
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    probes = world_seen(&w)->instances[EAST].probes;
+    world_pass_ms(&w, 10);
+    probes[1] = probes[2] = (struct seen_probe){.at = w.now, .answered = false};
+    assert_false(group_is_suspect(&w.s, &w.o, 0, w.now));
+    world_pass_ms(&w, 2000);
+    assert_int_equal(world_renew(&w, EAST, 1, LEASE_WRITE), ACCEPTED);
+    assert_false(group_is_suspect(&w.s, &w.o, 0, w.now));
+    probes[1] = probes[2] = (struct seen_probe){.at = w.now, .answered = false};
+    assert_true(group_is_suspect(&w.s, &w.o, 0, w.now));
+}
+
+static void ask_for_switchover(void)
+{
+    struct entry sw = entry_of(ENTRY_SWITCHOVER);
+
+    world_steady(&w, SYNC_REQUIRED);
+    sw.switchover = (struct entry_switchover){.target = WEST, .epoch = 1};
+    assert_int_equal(world_apply(&w, &sw), ACCEPTED);
+    assert_string_equal(world_step(&w), "switchover-checkpoint");
+    world_outcome(&w, EAST, true);
+    assert_string_equal(world_step(&w), "record-outcome");
+    assert_string_equal(world_step(&w), "switchover-stop");
+}
+
+/* What it has waited for is said, and not only that it was too long. */
+static void a_switchover_that_takes_too_long_says_why(void **state)
+{
+    enum { NOTHING, CHECKPOINT_FAILED, STOP_GOES_ON, NO_FLUSH };
+    static const char *const reasons[] = {
+        "nothing was begun on pg-east in 20000 ms, and its agent is silent",
+        "step checkpoint of pg-east failed, 20000 ms have passed, and its agent is silent: "
+        "no way in",
+        "step stop of pg-east has not ended in 20000 ms, and its agent is silent",
+        "pg-west has not flushed the log to its end in 20000 ms (2 x stop_deadline)"};
+
+    (void)state;
+    for (int what = NOTHING; what <= NO_FLUSH; what++) {
+        struct step *step;
+
+        ask_for_switchover();
+        step = &world_group(&w)->instances[EAST].step;
+        if (what == NOTHING)
+            step->id = 1;
+        if (what == CHECKPOINT_FAILED) {
+            step->kind = STEP_CHECKPOINT;
+            snprintf(step->text, sizeof step->text, "no way in");
+        }
+        step->state = what == STOP_GOES_ON        ? STEP_STARTED
+                      : what == CHECKPOINT_FAILED ? STEP_FAILED
+                                                  : STEP_DONE;
+        step->position = 900;
+        for (int ms = 0; ms <= 20000; ms += 100) {
+            world_pass_ms(&w, 100);
+            assert_int_equal(world_renew(&w, EAST, 1, LEASE_WRITE), ACCEPTED);
+        }
+        world_report(&w, WEST, SERVER_STANDBY);
+        world_seen(&w)->instances[WEST].seen.flush_lsn = 1;
+        if (what == NO_FLUSH)
+            world_report(&w, EAST, SERVER_DOWN);
+        world_seen(&w)->instances[WEST].seen.streaming = what == NO_FLUSH;
+        assert_string_equal(world_step(&w), "switchover-goes-back");
+        assert_string_equal(world_group(&w)->run.reason, reasons[what]);
+    }
+}
+
 /* Reasons that are too long together say that they were cut, at a word. */
 static void reasons_that_are_cut_say_so(void **state)
 {
@@ -350,6 +495,12 @@ int main(void)
         cmocka_unit_test(a_restart_is_no_failover),
         cmocka_unit_test(a_fence_waits_for_all_that_it_names),
         cmocka_unit_test(a_silent_switchover_fails_over),
+        cmocka_unit_test(well_is_said_of_who_is),
+        cmocka_unit_test(a_proof_by_the_agent_alone_is_told_before),
+        cmocka_unit_test(a_detached_group_has_no_cause),
+        cmocka_unit_test(who_does_not_lead_says_so),
+        cmocka_unit_test(a_probe_of_before_is_no_suspicion),
+        cmocka_unit_test(a_switchover_that_takes_too_long_says_why),
         cmocka_unit_test(reasons_that_are_cut_say_so),
     };
 

@@ -139,11 +139,19 @@ static void a_delayed_report_is_as_old_as_its_look(void **state)
     v.seen_age_ms = 8000;
     look.server = RF__SERVER_STATE__SERVER_PRIMARY;
     look.flush_lsn = 77;
+    look.canary = RF__CANARY_STATE__CANARY_WAITS_SYNC;
     r.n_instances = 1;
     r.instances = reports;
     assert_true(reports_take(&s, &o, "pg-east", &r, said));
     assert_true(seen_now->at.ns >= now.ns);
     assert_int_equal(seen_now->said.ns, said.ns);
+    assert_true(seen_now->waits_sync);
+    look.canary = RF__CANARY_STATE__CANARY_NONE; /* not each look asks: no news of it */
+    (void)reports_take(&s, &o, "pg-east", &r, said);
+    assert_true(seen_now->waits_sync);
+    look.canary = RF__CANARY_STATE__CANARY_OK;
+    (void)reports_take(&s, &o, "pg-east", &r, said);
+    assert_false(seen_now->waits_sync);
     assert_true(seen_now->taken.ns <= said.ns - 8000ull * NS_PER_MS);
     assert_true(seen_now->taken.ns >= said.ns - 9100ull * NS_PER_MS);
     assert_true(seen_now->latest.ns >= now.ns - 8000ull * NS_PER_MS);
@@ -191,6 +199,42 @@ static void a_problem_is_kept_whole(void **state)
     assert_string_equal(o.groups[0].instances[0].seen.problem, "");
 }
 
+/* The log is where one looks for what was lost, and where it is kept. */
+static void what_was_left_behind_is_told_with_its_place(void **state)
+{
+    static struct state s;
+    static struct observations o;
+    Rf__StepReport report = RF__STEP_REPORT__INIT;
+    Rf__StepResult r = RF__STEP_RESULT__INIT;
+    struct step *step;
+
+    (void)state;
+    state_init(&s, "lab");
+    observations_init(&o, 1);
+    s.group_count = 1;
+    snprintf(s.groups[0].name, NAME_SIZE, "orders");
+    s.groups[0].instance_count = 1;
+    snprintf(s.groups[0].instances[0].agent, NAME_SIZE, "pg-east");
+    step = &s.groups[0].instances[0].step;
+    *step = (struct step){.state = STEP_STARTED, .kind = STEP_FOLLOW, .id = 9};
+    report.group = (char *)"orders";
+    report.instance = (char *)"pg-east";
+    report.result = &r;
+    r.step = 9;
+    r.outcome = RF__STEP_OUTCOME__OUTCOME_DONE;
+    r.divergent_bytes = 104;
+    r.tail = (char *)"/var/lib/ringfence/tails/orders-pg-east-5";
+    assert_true(reports_take_outcome(&s, &o, "pg-east", &report));
+    assert_int_equal(o.groups[0].instances[0].outcome.loss_bytes, 104);
+    assert_string_equal(o.groups[0].instances[0].outcome.text,
+                        "104 bytes of its log that the new primary does not have are kept "
+                        "in /var/lib/ringfence/tails/orders-pg-east-5");
+    r.text = (char *)"cloned";
+    r.tail = (char *)"";
+    assert_true(reports_take_outcome(&s, &o, "pg-east", &report));
+    assert_string_equal(o.groups[0].instances[0].outcome.text, "cloned");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +243,7 @@ int main(void)
         cmocka_unit_test(a_hello_that_says_too_much_is_an_error),
         cmocka_unit_test(a_delayed_report_is_as_old_as_its_look),
         cmocka_unit_test(a_problem_is_kept_whole),
+        cmocka_unit_test(what_was_left_behind_is_told_with_its_place),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

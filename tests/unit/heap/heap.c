@@ -26,6 +26,8 @@ void heap_fail_nth(long nth)
     atomic_store(&left, nth);
 }
 
+void heap_hold(void) { atomic_store(&left, 0); }
+
 bool heap_failed(void) { return atomic_load(&failed); }
 
 /* What the engine had been given when it found no memory may be its own already: it is let

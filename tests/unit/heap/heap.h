@@ -11,6 +11,8 @@
 
 /* From now on allocations are counted, and the nth fails; 0: none does. On every thread. */
 void heap_fail_nth(long nth);
+/* None fails any more, and heap_failed() still says of the last one. */
+void heap_hold(void);
 /* libraft's allocations do not fail any more: 0.22.1 frees the list of voters twice when
  * one fails while it starts (configurationAdd(), configuration.c), which would end the test
  * as it would end the process. */

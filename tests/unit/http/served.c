@@ -130,6 +130,7 @@ int served_setup(void **state)
     uv_idle_init(&b.loop, &b.idle);
     state_init(&b.state, "lab");
     observations_init(&b.seen, 1);
+    b.seen.leading = true;
     b.leads = true;
     b.leader_id = 1;
     b.state.group_count = 1;

@@ -5,12 +5,23 @@
 #include <string.h>
 
 /* The standby in r1 answers, streams and could lead. */
+static void be_active(void)
+{
+    struct seen_instance *seen = &b.seen.groups[0].instances[0].seen;
+
+    b.state.agent_count = 2;
+    snprintf(b.state.agents[0].name, NAME_SIZE, "pg-1");
+    snprintf(b.state.agents[1].name, NAME_SIZE, "pg-0");
+    b.seen.agents[1].connected = true;
+    seen->at = seen->said = mono_now();
+    seen->server = SERVER_PRIMARY;
+}
+
 static void be_ready(void)
 {
     struct seen_instance *seen = &b.seen.groups[0].instances[1].seen;
 
-    b.state.agent_count = 1;
-    snprintf(b.state.agents[0].name, NAME_SIZE, "pg-1");
+    be_active();
     b.seen.agents[0].connected = true;
     seen->at = seen->said = mono_now();
     seen->server = SERVER_STANDBY;
@@ -100,6 +111,7 @@ static void a_switchover_needs_a_target_that_is_ready(void **state)
     struct group *g = &b.state.groups[0];
 
     (void)state;
+    be_active();
     assert_int_equal(ask("POST", path, body), 409);
     assert_true(says("\"code\":\"target-not-ready\""));
     assert_true(says("pg-1 could not take over: its agent does not answer. To do: start "
@@ -120,6 +132,39 @@ static void a_switchover_needs_a_target_that_is_ready(void **state)
     b.seen.agents[0].connected = false;
     assert_int_equal(ask("POST", path, body), 409);
     assert_true(says("\"code\":\"wrong-phase\""));
+}
+
+/* What cannot be stopped in good order is waited for in vain, and a failover is refused all
+ * the while: so it is told at once what moves the group instead. */
+static void a_switchover_needs_a_source_that_runs(void **state)
+{
+    enum { GONE, CRASHED, DOWN, HUNG };
+    static const char path[] = "/v1/groups/orders/switchover", body[] = "{\"to\": \"r1\"}";
+    static const char *const says_why[] = {
+        "the server of pg-0 cannot be stopped in good order: its agent does not answer. To "
+        "do: `ringfence failover orders`, which needs nothing of it; or start "
+        "ringfence-agent on pg-0",
+        "good order: it does not run. To do: ", "good order: it does not run. To do: ",
+        "good order: it hangs. To do: `ringfence failover orders`, which needs nothing of "
+        "it; or wait until it runs again"};
+    struct seen_instance *east = &b.seen.groups[0].instances[0].seen;
+
+    (void)state;
+    for (int what = GONE; what <= HUNG; what++) {
+        be_ready();
+        b.seen.agents[1].connected = what != GONE;
+        east->crashed = what == CRASHED;
+        east->server = what == DOWN ? SERVER_DOWN : SERVER_PRIMARY;
+        east->hung = what == HUNG;
+        assert_int_equal(ask("POST", path, body), 409);
+        assert_true(says("\"code\":\"source-not-ready\""));
+        assert_true(says(says_why[what]));
+    }
+    assert_int_equal(b.proposals, 0);
+    b.state.groups[0].phase = PHASE_SWITCHING;
+    b.state.groups[0].run.id = 574;
+    assert_int_equal(ask("POST", "/v1/groups/orders/failover", NULL), 409);
+    assert_true(says("`ringfence abort 574` takes the switchover back, then ask again"));
 }
 
 /* Who has mended the cause does not wait for the rest of the pause. */
@@ -185,6 +230,8 @@ static void a_silent_controller_is_replaced(void **state)
     b.east_answers = true;
     assert_int_equal(ask("POST", path, "{\"id\": 4}"), 409);
     assert_true(says("still-there"));
+    assert_int_equal(ask("POST", path, "{\"id\": 1}"), 200); /* asked again: it is so */
+    assert_true(says("\"changed\":false"));
     assert_int_equal(ask("POST", path, "{\"id\": 0}"), 400);
     assert_int_equal(ask("POST", path, "{\"id\": \"4\"}"), 400);
     assert_int_equal(ask("POST", path, "{}"), 400);
@@ -395,9 +442,6 @@ static void be_healthy(void)
     struct mono now = mono_now();
 
     be_ready();
-    b.state.agent_count = 2;
-    snprintf(b.state.agents[1].name, NAME_SIZE, "pg-0");
-    b.seen.agents[1].connected = true;
     b.seen.leading = true;
     b.seen.leading_since = now;
     oi->granted = oi->seen.at = oi->seen.said = now;
@@ -460,6 +504,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SERVED(words_become_entries),
         SERVED(a_switchover_needs_a_target_that_is_ready),
+        SERVED(a_switchover_needs_a_source_that_runs),
         SERVED(asked_again_it_is_as_it_was),
         SERVED(a_healthy_region_is_not_fenced_by_mistake),
         SERVED(what_failed_is_tried_again_now),

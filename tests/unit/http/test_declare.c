@@ -30,6 +30,9 @@ static void a_group_that_is_there_is_not_declared_again(void **state)
     assert_int_equal(ask("POST", "/v1/groups", document), 409); /* no such agents */
     assert_true(says("pg-0 is not known"));
     assert_int_equal(b.notes, 1);
+    assert_int_equal(ask("POST", "/v1/groups?dry=1", document), 409);
+    assert_true(says("pg-0 is not known"));
+    assert_int_equal(b.notes, 1); /* a question leaves no trace */
     know_agents();
     assert_int_equal(ask("POST", "/v1/groups?dry=1", document), 200);
     assert_true(says("\"path\":\"components[0].name\""));

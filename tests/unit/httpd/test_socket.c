@@ -100,6 +100,7 @@ static void no_socket_where_others_may_write(void **state)
         assert_int_equal(chown(names.dir, 65534, 65534), 0);
         assert_int_equal(httpd_open(&h, &b.loop, &at, bench_handle, &b, &err), ERR_REFUSED);
         assert_non_null(strstr(err.text, "belongs to uid 65534"));
+        assert_non_null(strstr(err.text, "runs as uid 0: run it as its own user"));
     }
     assert_null(h);
     assert_int_equal(uv_loop_close(&b.loop), 0);

@@ -81,6 +81,38 @@ static void the_page_has_the_same_words(void **state)
     expect(&r, "rows, of which lost: 0", "missing");
 }
 
+/* A script reads no loss where the page says that none was. */
+static void the_json_has_the_same_sense(void **state)
+{
+    static const struct {
+        bool synchronous;
+        int64_t bytes;
+        const char *json;
+    } table[] = {
+        {true, 120, "\"lost_bytes\":0,\"left_behind_bytes\":120"},
+        {false, 120, "\"lost_bytes\":120,\"left_behind_bytes\":0"},
+        {true, 0, "\"lost_bytes\":0,\"left_behind_bytes\":0"},
+        {true, -1, "\"lost_bytes\":null,\"left_behind_bytes\":null"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct result r = some();
+        char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        r.synchronous = table[i].synchronous;
+        r.lost_bytes = table[i].bytes;
+        r.forecast_lost_bytes = 0;
+        result_json(&r, f);
+        (void)fclose(f);
+        if (strstr(text, table[i].json) == NULL)
+            fail_msg("row %zu: %s", i, text);
+        free(text);
+    }
+}
+
 /* What a switchback adds is said, and nothing is added where there was none. */
 static void every_epoch_is_said(void **state)
 {
@@ -97,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loss_is_said_as_status_says_it),
         cmocka_unit_test(the_page_has_the_same_words),
+        cmocka_unit_test(the_json_has_the_same_sense),
         cmocka_unit_test(every_epoch_is_said),
     };
 

@@ -1,4 +1,5 @@
 /* Every allocation of ours fails once, and OpenSSL's, one in OPENSSL_STRIDE. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <openssl/crypto.h>
@@ -169,11 +170,55 @@ static void survives_those_of_openssl(void **state)
     fail_each(&openssl_until, OPENSSL_STRIDE);
 }
 
+/* True when no allocation of OpenSSL's failed. */
+static bool make_context(struct bench *b, long nth)
+{
+    char ca[BENCH_PATH + 80], cert[BENCH_PATH + 80], key[BENCH_PATH + 80];
+    const struct tls_files files = {ca, cert, key};
+    struct identity east = bench_id(IDENTITY_CONTROLLER, "east");
+    struct tls *tls = NULL;
+    struct err err = {0};
+    bool never_failed;
+    int status;
+
+    snprintf(ca, sizeof ca, "%s/ca.crt", b->dir);
+    snprintf(cert, sizeof cert, "%s/controller-east.crt", b->dir);
+    snprintf(key, sizeof key, "%s/controller-east.key", b->dir);
+    openssl_until = nth;
+    status = tls_new(&tls, &files, &east, &err);
+    never_failed = openssl_until > 0;
+    openssl_until = 0;
+    tls_free(tls);
+    if (status != 0) {
+        assert_null(tls);
+        assert_int_equal(status, err.code);
+        assert_string_not_equal(err.text, "");
+    }
+    assert_true(status == 0 || (nth > 0 && !never_failed));
+    return never_failed;
+}
+
+/* The context of both daemons: there or not there, whatever OpenSSL had not. */
+static void a_context_survives_those_of_openssl(void **state)
+{
+    struct bench b;
+    long nth = 1;
+
+    (void)state;
+    bench_open(&b, &impatient);
+    for (; !make_context(&b, nth); nth += OPENSSL_STRIDE)
+        (void)make_context(&b, 0);
+    print_message("%ld allocations\n", nth);
+    assert_true(nth > 100);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(survives_our_own),
         cmocka_unit_test(survives_those_of_openssl),
+        cmocka_unit_test(a_context_survives_those_of_openssl),
     };
 
     if (CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) != 1)

@@ -228,6 +228,66 @@ static void a_directory_may_be_made_later_but_not_anywhere(void **state)
     }
 }
 
+static void be_of(const char *path, uid_t uid, mode_t mode)
+{
+    assert_int_equal(chown(path, uid, (gid_t)-1), 0);
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+/* Root sees all as good. Whose eyes count is said by the directory; where that is not there
+ * yet, or was made by root, by the user whom the unit names. */
+static void root_looks_with_the_eyes_of_who_will_run(void **state)
+{
+    enum { NOBODY = 65534 };
+    char user[HOST_USER_SIZE], group[HOST_USER_SIZE];
+    struct err err = {0};
+
+    (void)state;
+    if (getuid() != 0)
+        skip();
+    assert_int_equal(host_look_as_owner(in_dir("new"), "nobody", &err), 0);
+    host_user(user, group);
+    host_look_back();
+    assert_string_equal(user, "nobody");
+    be_of(dir, 0, 0755);
+    assert_int_equal(host_look_as_owner(dir, "nobody", &err), 0);
+    assert_int_equal(geteuid(), NOBODY);
+    host_look_back();
+    assert_int_equal(host_look_as_owner(dir, "no-such-user", &err), 0);
+    assert_int_equal(geteuid(), 0);
+    assert_false(host_is_of_another(dir, user));
+    be_of(dir, NOBODY, 0755);
+    assert_int_equal(host_look_as_owner(dir, "no-such-user", &err), 0);
+    assert_int_equal(geteuid(), NOBODY);
+    assert_false(host_is_of_another(dir, user));
+    host_look_back();
+    assert_true(host_is_of_another(dir, user));
+    assert_string_equal(user, "nobody");
+}
+
+/* What is above may be somebody else's by right: it is not to be given away. */
+static void a_directory_to_be_made_is_made_not_given(void **state)
+{
+    struct said said = {0};
+    struct findings f = {.say = on_finding, .owner = &said};
+    const struct host_check c = {&f, "", false};
+    struct err err = {0};
+
+    (void)state;
+    if (getuid() != 0)
+        skip();
+    be_of(dir, 0, 0755);
+    assert_int_equal(host_look_as("nobody", &err), 0);
+    (void)host_check_dir(&c, "data_dir", in_dir("new"), true, false);
+    assert_non_null(strstr(said.text, "`install -d -m 0700 -o nobody -g "));
+    assert_non_null(strstr(said.text, "/new`, or configure another"));
+    assert_null(strstr(said.text, "chown"));
+    (void)host_check_dir(&c, "data_dir", dir, true, false);
+    assert_non_null(strstr(said.text, "cannot be written by user nobody: `chown nobody:"));
+    host_look_back();
+    assert_int_equal(said.errors, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +299,10 @@ int main(void)
                                         remove_dir),
         cmocka_unit_test_setup_teardown(a_directory_may_be_made_later_but_not_anywhere,
                                         new_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(root_looks_with_the_eyes_of_who_will_run, new_dir,
+                                        remove_dir),
+        cmocka_unit_test_setup_teardown(a_directory_to_be_made_is_made_not_given, new_dir,
+                                        remove_dir),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

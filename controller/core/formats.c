@@ -1,0 +1,55 @@
+#include "controller/core/formats.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+
+static bool meet(struct format_range a, struct format_range b)
+{
+    return a.min <= b.max && b.min <= a.max;
+}
+
+static void narrow(struct format_range *all, struct format_range one)
+{
+    if (one.min > all->min)
+        all->min = one.min;
+    if (one.max < all->max)
+        all->max = one.max;
+}
+
+static int say_whom(const char *what, const char *name, struct format_range one,
+                    struct format_range all, struct err *err)
+{
+    return err_set(err, ERR_UNSUPPORTED,
+                   "%s %s knows formats %" PRIu32 " to %" PRIu32 ", the others %" PRIu32
+                   " to %" PRIu32 ": upgrade %s",
+                   what, name, one.min, one.max, all.min, all.max,
+                   one.max < all.min ? name : "the others");
+}
+
+int format_choose(const struct state *s, const struct entry *e, struct format_range own,
+                  bool all_on_record, uint32_t *ret_format, struct err *err)
+{
+    const struct group *g = state_group_const(s, e->group);
+    struct format_range all = own;
+
+    for (unsigned i = 0; i < s->controller_count; i++) {
+        const struct controller *c = &s->controllers[i];
+        struct format_range one = {c->format_min, c->format_max};
+
+        if (meet(one, all))
+            narrow(&all, one);
+        else if (e->kind != ENTRY_CONTROLLER)
+            return say_whom("controller", c->name, one, all, err);
+    }
+    for (unsigned i = 0; g != NULL && i < g->instance_count; i++) {
+        const struct agent *a = state_agent(s, g->instances[i].agent);
+        struct format_range one = {a != NULL ? a->format_min : all.min,
+                                   a != NULL ? a->format_max : all.max};
+
+        if (!meet(one, all))
+            return say_whom("agent", a->name, one, all, err);
+        narrow(&all, one);
+    }
+    *ret_format = all_on_record ? all.max : all.min;
+    return 0;
+}

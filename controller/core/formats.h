@@ -1,0 +1,34 @@
+/* controller/core/formats.h -- in which format an entry may be written (I10).
+ *
+ * While a cluster is upgraded one host at a time, some programs know formats that others do
+ * not. A leader writes the newest one that all on record read; where there is none, nothing
+ * is proposed until somebody is upgraded.
+ *
+ * Pure:    no I/O and no clock.
+ * Errors:  listed below; on error ret_ arguments are untouched.
+ */
+#ifndef RF_CORE_FORMATS_H
+#define RF_CORE_FORMATS_H
+
+#include "controller/base/err.h"
+#include "controller/core/entry.h"
+#include "controller/core/state.h"
+
+/* Formats of entries that a program reads; what it writes itself is one of them. */
+struct format_range {
+    uint32_t min, max;
+};
+
+/* The format of the entry: of those in `own`, the newest that every controller on record,
+ * and every agent of the entry's group, reads. `all_on_record`: every voter has announced
+ * itself. One that has not cannot have dropped the oldest one that we still read, so that
+ * is what is written.
+ *
+ * What a controller says of itself (ENTRY_CONTROLLER) does not wait for one whose record
+ * is in the way: it may be that record's successor.
+ *   ERR_UNSUPPORTED  there is none; the text says whom to upgrade */
+MUST_USE int format_choose(const struct state *s, const struct entry *e,
+                           struct format_range own, bool all_on_record,
+                           uint32_t *ret_format, struct err *err);
+
+#endif
