@@ -1,4 +1,5 @@
 #include "controller/consensus/driver.h"
+#include "controller/base/mutant.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -183,7 +184,8 @@ bool driver_error_is_fatal(int code)
 bool driver_is_authoritative(const struct driver *d)
 {
     return d->started && !d->failed && d->role.role == ROLE_LEADER &&
-           d->own_term_index != 0 && d->applied_index >= d->own_term_index;
+           MUTANT(acts_before_barrier,
+                  d->own_term_index != 0 && d->applied_index >= d->own_term_index, true);
 }
 
 static void peer_status(const struct driver *d, const struct member *m,

@@ -292,9 +292,9 @@ static enum refusal renew_verdict(const struct state *s, const struct group *g,
         return REFUSE_STALE_EPOCH;
     /* I4: after fence_begin(e) nothing of epoch <= e is renewed, for any instance. The
      * order in the log is the whole argument: every renewal precedes the fence. */
-    if (g->fence_index != 0)
+    if (MUTANT(renews_behind_fence, g->fence_index != 0, false))
         return REFUSE_FENCED;
-    if (!group_may_renew(g))
+    if (MUTANT(renews_behind_fence, !group_may_renew(g), false))
         return REFUSE_PHASE;
     if (item->kind == LEASE_WRITE && item->instance != g->active)
         return REFUSE_NOT_ACTIVE;
@@ -371,9 +371,11 @@ static void check_agent_proof(struct applying *a, const struct instance *i,
 
     if (!(a->g->policy.fence & FENCE_AGENT))
         refuse(a, REFUSE_INVALID, "the group's fence levels do not include 'agent'");
-    else if (!incarnation_equal(&p->prover, &agent->incarnation) ||
-             (incarnation_is_set(&i->proof.holder) && holder_stands(&i->proof) &&
-              !incarnation_equal(&p->prover, &i->proof.holder)))
+    else if (MUTANT(any_signer,
+                    !incarnation_equal(&p->prover, &agent->incarnation) ||
+                        (incarnation_is_set(&i->proof.holder) && holder_stands(&i->proof) &&
+                         !incarnation_equal(&p->prover, &i->proof.holder)),
+                    false))
         refuse(a, REFUSE_INCARNATION,
                "%s: the proof is not of the life that holds the lease", i->agent);
     else if (!p->stopped && proof_needs_stop(a->g, p->instance))
@@ -425,8 +427,10 @@ void apply_proof(struct applying *a)
     }
     /* I2, I3: a proof of fencing answers one committed fence_begin, this one. */
     if (p->kind != PROOF_INSTALLED &&
-        (a->g->fence_index == 0 || p->fence_index != a->g->fence_index ||
-         p->epoch != a->g->epoch)) {
+        MUTANT(any_fence_proves,
+               a->g->fence_index == 0 || p->fence_index != a->g->fence_index ||
+                   p->epoch != a->g->epoch,
+               a->g->fence_index == 0)) {
         refuse(a, REFUSE_STALE_EPOCH,
                "no fence_begin of epoch %" PRIu64 " at index %" PRIu64 " is in force",
                p->epoch, p->fence_index);

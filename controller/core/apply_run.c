@@ -86,7 +86,8 @@ static void check_activation(struct applying *a)
 
     if (act->instance >= g->instance_count) {
         refuse(a, REFUSE_UNKNOWN_INSTANCE, "instance %u of %s", act->instance, g->name);
-    } else if (act->epoch != group_next_epoch(g)) {
+    } else if (MUTANT(same_epoch_again, act->epoch != group_next_epoch(g),
+                      act->epoch < g->epoch)) {
         refuse(a, REFUSE_STALE_EPOCH, "epoch %" PRIu64 " is not the next one, %" PRIu64,
                act->epoch, group_next_epoch(g));
     } else if (g->phase != PHASE_FENCING && g->phase != PHASE_FORMING) {
@@ -98,7 +99,8 @@ static void check_activation(struct applying *a)
     } else if (state_agent(a->s, g->instances[act->instance].agent) == NULL) {
         refuse(a, REFUSE_NOT_ENROLLED, "agent %s is not enrolled",
                g->instances[act->instance].agent);
-    } else if (!group_all_others_proven(a->s, g, act->instance, &missing)) {
+    } else if (MUTANT(activates_unproven,
+                      !group_all_others_proven(a->s, g, act->instance, &missing), false)) {
         /* I2: no proof, no promotion. No flag or role comes past this line. */
         refuse(a, REFUSE_UNPROVEN,
                "nothing proves that %s can no longer acknowledge a write",
@@ -118,12 +120,14 @@ void apply_activate(struct applying *a)
     const struct entry_activate *act = &a->e->activate;
     struct group *g = a->g;
     struct proof_record *target;
+    bool epoch_grows;
 
     check_activation(a);
     if (a->result->refusal != ACCEPTED)
         return;
 
-    ASSERT(act->epoch > g->epoch);
+    epoch_grows = MUTANT(same_epoch_again, act->epoch > g->epoch, true);
+    ASSERT(epoch_grows);
     /* I8: an operator named the instance that has the data. What others have is not known
      * until they have joined, so until then it is the only member there is: else a death
      * between this entry and `opened` would hand the group to any standby, however old. */

@@ -68,7 +68,8 @@ static bool propose_activation(const struct look *l, struct entry *e, uint8_t in
 
     e->kind = ENTRY_ACTIVATE;
     e->activate = (struct entry_activate){
-        .epoch = group_next_epoch(l->g),
+        .epoch = MUTANT(same_epoch_again, group_next_epoch(l->g),
+                        l->g->epoch != 0 ? l->g->epoch : 1),
         .instance = instance,
         /* A member holds every acknowledged write of the epoch (I8). */
         .loss_forecast_known = member || known,
@@ -115,7 +116,8 @@ static bool proof_is_current(const struct look *l, uint8_t k)
     const struct agent *agent = state_agent(l->s, i->agent);
 
     return p->given && agent != NULL && !instance_is_proven(l->s, i) &&
-           incarnation_equal(&p->prover, &agent->incarnation) && !former_life_stands(l, k);
+           MUTANT(any_signer, incarnation_equal(&p->prover, &agent->incarnation), true) &&
+           !former_life_stands(l, k);
 }
 
 static bool installation_is_current(const struct look *l, uint8_t k)
@@ -466,7 +468,8 @@ bool guard_agent_proved(const struct look *l, struct entry *e)
         const struct seen_proof *p = &l->og->instances[k].proof;
 
         if (!p->installed && proof_is_current(l, k) &&
-            p->fence_index == l->g->fence_index && p->epoch == l->g->epoch &&
+            MUTANT(any_fence_proves,
+                   p->fence_index == l->g->fence_index && p->epoch == l->g->epoch, true) &&
             (p->stopped || !proof_needs_stop(l->g, k)))
             return propose_proof(l, e, k, PROOF_AGENT, p);
     }

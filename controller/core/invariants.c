@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "controller/base/mutant.h"
+
 /* I1, I2: besides the active instance nobody holds a write lease: never granted, or proven
  * since, or only the read lease that this epoch's policy allows, or unmanaged. */
 static const char *others_broken(const struct group *g)
@@ -15,7 +17,9 @@ static const char *others_broken(const struct group *g)
         bool read_lease = i->holder_epoch == g->epoch && g->opened_index != 0;
 
         if (k == g->active || i->proof.last_grant == 0 ||
-            i->proof.proven > i->proof.last_grant || read_lease)
+            MUTANT(old_proof_counts, i->proof.proven > i->proof.last_grant,
+                   i->proof.proven != 0) ||
+            MUTANT(activates_unproven, read_lease, true))
             continue;
         return "I2: an instance that is not active has a grant without a later proof";
     }

@@ -318,9 +318,9 @@ bool lease_counted_out(const struct state *s, const struct observations *o, uint
 
     if (g->instances[instance].proof.last_grant == 0)
         return false;
-    return lease_is_over(MUTANT(counted_from_report,
+    return lease_is_over(MUTANT(counted_from_office,
                                 o->groups[group].instances[instance].granted,
-                                o->groups[group].instances[instance].seen.at),
+                                o->leading_since),
                          g->terms, now);
 }
 

@@ -5,6 +5,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/mutant.h"
 #include "controller/daemon/agents_private.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
@@ -446,7 +447,7 @@ void agents_leader_changed(struct agents *a)
             continue;
         welcome(se);
         se->owes_hello = true;
-        if (!must_speak_first(se))
+        if (MUTANT(dead_hello, !must_speak_first(se), true))
             pass_hello(se);
     }
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controller/base/clock.h"
+#include "controller/base/mutant.h"
 #include "controller/base/text.h"
 #include "controller/daemon/relay.h"
 
@@ -14,9 +15,9 @@ static bool find(const struct state *s, const char *agent, const char *group,
     const struct group *g = state_group_const(s, group);
     uint8_t i;
 
-    if (g == NULL || strcmp(agent, instance) != 0)
+    if (g == NULL || MUTANT(any_signer, strcmp(agent, instance) != 0, false))
         return false;
-    i = group_instance(g, agent);
+    i = group_instance(g, MUTANT(any_signer, agent, instance));
     if (i == NO_INSTANCE)
         return false;
     ret[0] = (uint8_t)(g - s->groups);
@@ -222,7 +223,8 @@ bool reports_take_proof(const struct state *s, struct observations *o, const cha
         return false;
     g = &s->groups[at[0]];
     if (!proof->installed &&
-        (proof->fence_index != g->fence_index || proof->epoch != g->epoch))
+        MUTANT(any_fence_proves,
+               proof->fence_index != g->fence_index || proof->epoch != g->epoch, false))
         return false; /* of a fence that is over */
 
     p = &o->groups[at[0]].instances[at[1]].proof;

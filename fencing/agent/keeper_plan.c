@@ -233,7 +233,11 @@ static enum verdict wanted_as_primary(const struct keeper_slot *s, struct boot n
      * the last life knew of the server is told before long, or a look at it. */
     if (s->server.state == KEEPER_SERVER_UNKNOWN && !s->server.barred &&
         s->gate.epoch == s->a.epoch && s->gate.mode == GATE_OPEN)
-        return LEAVE;
+        return MUTANT(
+            reopens_at_restart, LEAVE,
+            (*ret =
+                 (struct gate_lease){s->a.epoch, GATE_OPEN, {now.ns + 1000ull * NS_PER_MS}},
+             ARM));
     /* I9: closed when the server is gone or hung; it may open again in this epoch. */
     if (s->server.barred || s->server.state == KEEPER_SERVER_DOWN)
         return SHUT;
@@ -453,7 +457,7 @@ static void note_failed(struct keeper_core *k, const struct keeper_effect *e, in
         s->managed = false;
     /* Half of it may be done: should the group want the port again, its gate is set up and
      * tried anew before anything is said of it (I2). */
-    if (e->kind == KEEPER_UNMANAGE)
+    if (MUTANT(half_detached, e->kind == KEEPER_UNMANAGE, false))
         s->peers_set = k->want.of[e->slot].tried = false;
     /* A former life put it there, and left no record: from here on like any other. */
     if (code == ERR_CONFLICT && e->kind == KEEPER_ADOPT)

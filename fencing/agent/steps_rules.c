@@ -98,7 +98,7 @@ enum order_verdict order_judge(const struct order_facts *f, const char **ret_why
         return ORDER_WAIT;
     if (f->busy)
         return f->running_epoch < rq->epoch ? ORDER_CANCEL : ORDER_WAIT;
-    if (rq->step == f->result)
+    if (MUTANT(step_again, rq->step == f->result, false))
         return ORDER_REPEAT;
     /* The epoch is on disk before anything is done for it (I6). */
     if (f->view.epoch != f->a->epoch)

@@ -196,9 +196,11 @@ int gate_unmanage(struct gate *gate, uint16_t port, struct err *err)
         courtesy_drop(gate->courtesy, port);
     /* What lets the port go comes last. Were it done when something else failed, the caller
      * would take an open port for a gated one, and give a proof of it (I2). */
-    r = replace_peers(gate, p, NULL, 0, err);
+    r = MUTANT(half_detached, replace_peers(gate, p, NULL, 0, err),
+               gate->ops->unmanage(gate, p, err));
     if (r == 0)
-        r = gate->ops->unmanage(gate, p, err);
+        r = MUTANT(half_detached, gate->ops->unmanage(gate, p, err),
+                   replace_peers(gate, p, NULL, 0, err));
     if (r != 0)
         return err_wrap(err, "unmanage port %u", port);
     *p = gate->ports[--gate->n_ports];

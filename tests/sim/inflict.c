@@ -7,6 +7,7 @@
 #include "controller/daemon/node.h"
 #include "fencing/rules/lease.h"
 #include "tests/sim/apart.h"
+#include "tests/sim/forge.h"
 #include "tests/sim/gates.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/kernel.h"
@@ -564,5 +565,6 @@ void fault_begin(struct fault *f)
         stage_begin(f);
         if (apart_is(f->kind))
             apart_start(f);
+        forge_begin(f);
     }
 }

@@ -515,6 +515,7 @@ void judge_begin(void)
     judge_steps_begin();
     loss_begin();
     apart_begin();
+    judge_once_begin();
 }
 
 void judge_end(void)

@@ -32,6 +32,11 @@ void judge_armed(uint8_t host, uint8_t group, const struct gate_lease *lease);
 void judge_acts(uint8_t host, uint8_t group);
 /* I6: a step begins that makes the server a standby: stopped, and rewound. */
 void judge_follows(uint8_t host, uint8_t group);
+/* judge_once.c. I5: its outcome has been told to its agent; it begins, step 0 is the
+ * agent's own. */
+void judge_once_begin(void); /* by judge_begin() */
+void judge_order_told(uint8_t host, uint8_t group, uint64_t step);
+void judge_order_begins(uint8_t host, uint8_t group, uint64_t step);
 /* I6: a lead step begins to make a primary. */
 void judge_leads(uint8_t host, uint8_t group, uint64_t epoch);
 /* I9: what a restarted server recovered is visible from its opening on. */

@@ -11,22 +11,29 @@
 #include "tests/sim/judge.h"
 #include "tests/sim/pg.h"
 #include "tests/sim/plan.h"
+#include "tests/sim/schedule.h"
 #include "tests/sim/sim.h"
 
 static const char usage[] =
-    "sim --seed N | --seeds A-B [--groups N] [--trace]... [--minimise] [--history FILE]\n"
-    "    [--coverage FILE] [--mutant NAME] [--calm] [--one-away]\n"
+    "sim --seed N | --seeds A-B | --schedule FILE [--groups N] [--trace]... [--minimise]\n"
+    "    [--print] [--history FILE] [--coverage FILE] [--mutant NAME] [--only LIST]\n"
+    "    [--calm] [--one-away]\n"
     "\n"
     "  --seed N         play one seed; the same seed is the same history, byte for byte\n"
     "  --seeds A-B      play these, and say how it went\n"
     "  --groups N       1: one group (default); up to 50: that many over shared agents\n"
     "  --trace          narrate; twice: what the programs log, too; thrice: all of it\n"
-    "  --minimise       leave out one fault after the other while it still fails\n"
+    "  --minimise       leave out one fault after the other while the same invariant\n"
+    "                   breaks, and print the schedule of what is left\n"
+    "  --schedule FILE  play what --minimise or --print has printed\n"
+    "  --print          print the schedule of the seed, and do not play it\n"
     "  --history FILE   write what the clients saw (chaos/history.h)\n"
     "  --coverage FILE  write how often each row fired under each kind of fault\n"
     "  --calm           without faults, half of the groups later: no open gate may close\n"
     "  --one-away       the same, but one controller at a time is killed, stopped or "
     "alone\n"
+    "  --only LIST      I2,I3: look past what breaks another invariant; a failure that\n"
+    "                   names none goes by its first letters (I8,history)\n"
     "  --mutant NAME    in sim_mutants: with this planted bug, until a seed fails\n"
     "\n"
     "The exit status is 1 if a seed failed, 2 if the arguments are wrong.\n";
@@ -34,8 +41,8 @@ static const char usage[] =
 struct arguments {
     struct sim_options opt;
     uint64_t first, last;
-    bool minimise;
-    const char *history, *coverage;
+    bool minimise, print;
+    const char *history, *coverage, *schedule;
 };
 
 static bool read_range(const char *text, struct arguments *a)
@@ -55,12 +62,19 @@ static bool read_value(const char *name, const char *value, struct arguments *a)
         a->opt.groups = (unsigned)strtoul(value, NULL, 10);
         return a->opt.groups >= 1 && a->opt.groups <= WORLD_GROUPS_MAX;
     }
-    if (strcmp(name, "--history") == 0)
+    if (strcmp(name, "--schedule") == 0) {
+        if (!schedule_read(value, &a->opt))
+            return false;
+        a->schedule = value;
+        a->first = a->last = a->opt.seed;
+    } else if (strcmp(name, "--history") == 0)
         a->history = value;
     else if (strcmp(name, "--coverage") == 0)
         a->coverage = value;
     else if (strcmp(name, "--mutant") == 0)
         mutant_name = value;
+    else if (strcmp(name, "--only") == 0)
+        a->opt.only = value;
     else
         return false;
     return true;
@@ -73,6 +87,8 @@ static bool read_arguments(int argc, char **argv, struct arguments *a)
             a->opt.trace++;
         else if (strcmp(argv[i], "--minimise") == 0)
             a->minimise = true;
+        else if (strcmp(argv[i], "--print") == 0)
+            a->print = true;
         else if (strcmp(argv[i], "--calm") == 0)
             a->opt.calm = true;
         else if (strcmp(argv[i], "--one-away") == 0)
@@ -115,7 +131,24 @@ static void write_coverage(const char *path)
 /* ---- the fewest faults ------------------------------------------------------------------
  */
 
-static bool fails(struct sim_options opt, const bool *without)
+/* Behind "at N ms: ": the invariants it names, or how it begins. */
+static size_t key_of(const char *why, const char **ret)
+{
+    const char *text = strstr(why, ": ");
+
+    *ret = text != NULL ? text + 2 : why;
+    return (*ret)[0] == 'I' ? strcspn(*ret, ":") : strlen(*ret) < 10 ? strlen(*ret) : 10;
+}
+
+static bool is_same(const char *a, const char *b)
+{
+    const char *key_a, *key_b;
+    size_t len = key_of(a, &key_a);
+
+    return len == key_of(b, &key_b) && memcmp(key_a, key_b, len) == 0;
+}
+
+static bool fails(struct sim_options opt, const bool *without, const char *why)
 {
     struct sim_result r;
 
@@ -123,21 +156,23 @@ static bool fails(struct sim_options opt, const bool *without)
     opt.trace = 0;
     sim_play(&opt, &r);
     sim_clear();
-    return r.failed;
+    return r.failed && is_same(r.why, why);
 }
 
-/* One after the other, again and again, until none can be spared. */
-static void minimise(const struct arguments *a, unsigned faults, bool *without)
+/* One after the other, again and again, until none can be spared. Another failure that
+ * comes first is another bug. */
+static void minimise(const struct arguments *a, const struct sim_result *found,
+                     bool *without)
 {
     bool spared = true;
 
     while (spared) {
         spared = false;
-        for (unsigned i = 0; i < faults; i++) {
+        for (unsigned i = 0; i < found->faults; i++) {
             if (without[i])
                 continue;
             without[i] = true;
-            if (fails(a->opt, without))
+            if (fails(a->opt, without, found->why))
                 spared = true;
             else
                 without[i] = false;
@@ -145,24 +180,18 @@ static void minimise(const struct arguments *a, unsigned faults, bool *without)
     }
 }
 
-static void print_fewest(const struct arguments *a, unsigned faults)
+static void print_fewest(const struct arguments *a, const struct sim_result *found)
 {
     bool without[FAULTS_MAX] = {false};
     struct sim_options opt = a->opt;
     struct sim_result r;
-    char text[160];
 
-    minimise(a, faults, without);
+    minimise(a, found, without);
     opt.without = without;
     sim_play(&opt, &r);
-    printf("the fewest faults that still fail: %s\n", r.why);
-    for (unsigned i = 0; i < plan.count; i++) {
-        if (without[i])
-            continue;
-        fault_describe(&plan.of[i], text, sizeof text);
-        printf("  %s\n", text);
-    }
     sim_clear();
+    printf("# %s\n", r.why);
+    sim_print(&opt, stdout);
 }
 
 /* ---- all of them ------------------------------------------------------------------------
@@ -181,11 +210,13 @@ static bool play_one(const struct arguments *a, uint64_t seed, uint64_t *digest)
     sim_clear();
     if (!r.failed)
         return true;
-    printf("seed %" PRIu64 ": %s\n  repeat with: sim --groups %u --seed %" PRIu64
-           " --trace\n",
-           seed, r.why, a->opt.groups, seed);
+    printf("seed %" PRIu64 ": %s\n  repeat with: sim ", seed, r.why);
+    if (a->schedule != NULL)
+        printf("--schedule %s --trace\n", a->schedule);
+    else
+        printf("--groups %u --seed %" PRIu64 " --trace\n", a->opt.groups, seed);
     if (a->minimise)
-        print_fewest(&one, r.faults);
+        print_fewest(&one, &r);
     return false;
 }
 
@@ -205,6 +236,11 @@ int main(int argc, char **argv)
     if (!read_arguments(argc, argv, &a)) {
         fputs(usage, stderr);
         return 2;
+    }
+    if (a.print) {
+        a.opt.seed = a.first;
+        sim_print(&a.opt, stdout);
+        return 0;
     }
     for (uint64_t seed = a.first; seed <= a.last && (mutant_name == NULL || failed == 0);
          seed++)

@@ -30,6 +30,9 @@ void net_mend(uint8_t from, uint8_t to);
 void net_forget(uint8_t node, bool power);
 /* For so long, what `from` says to `to` comes once more, as much later. */
 void net_repeat(uint8_t from, uint8_t to, uint64_t ns, uint64_t later_ns);
+/* A frame that `from`'s program did not say goes to `to` on a connection that it has made.
+ * False: there is none. */
+bool net_forge(uint8_t from, uint8_t to, const void *data, size_t len);
 /* Frames that are under way now come once more after `ns`. */
 void net_echo(uint8_t from, uint64_t ns);
 

@@ -8,6 +8,7 @@
 #include "tests/sim/judge.h"
 #include "tests/sim/kernel.h"
 #include "tests/sim/older.h"
+#include "tests/sim/schedule.h"
 
 enum { FIRST_MS = 500, ABSENCES = 8 };
 
@@ -114,6 +115,15 @@ static void choose_lengths(void)
     plan.longest_ttl_ms = most * plan.ttl_ms * 3 / 2;
 }
 
+static void choose_times(void)
+{
+    sim.heal_at = (15000 + 4ull * plan.ttl_ms) * NS_PER_MS;
+    sim.settle_at = sim.heal_at + 1500ull * NS_PER_MS;
+    sim.writable_by = sim.heal_at + (25000 + 4ull * plan.ttl_ms) * NS_PER_MS;
+    /* A step that failed again and again is tried a minute later (decide_internal.h). */
+    sim.end_at = sim.heal_at + (100000 + 10ull * plan.ttl_ms) * NS_PER_MS;
+}
+
 static void choose_terms(void)
 {
     choose_profile();
@@ -131,11 +141,7 @@ static void choose_terms(void)
             (struct ticking){.ppm = any_rate(), .offset = sim_between(1, 1u << 30) * 1000};
         machines[n].wall_offset_ms = (int64_t)sim_between(0, 2000) - 1000;
     }
-    sim.heal_at = (15000 + 4ull * plan.ttl_ms) * NS_PER_MS;
-    sim.settle_at = sim.heal_at + 1500ull * NS_PER_MS;
-    sim.writable_by = sim.heal_at + (25000 + 4ull * plan.ttl_ms) * NS_PER_MS;
-    /* A step that failed again and again is tried a minute later (decide_internal.h). */
-    sim.end_at = sim.heal_at + (100000 + 10ull * plan.ttl_ms) * NS_PER_MS;
+    choose_times();
 }
 
 /* The network adds up to a half and 200 us to it (delay_ns()). */
@@ -196,28 +202,6 @@ static void choose_replacement(void)
                                            .lasts = (50 + (dice >> 36) % 5000) * NS_PER_MS};
 }
 
-/* In every third world some nodes begin with an older program, and are upgraded one by one
- * while faults go on: all of them by `lasts` after `at`. */
-static void choose_formats(void)
-{
-    uint64_t dice = (sim.opt.seed + 3) * UINT64_C(2862933555777941757);
-    uint64_t ms = sim.heal_at / NS_PER_MS - FIRST_MS - 1000,
-             at = FIRST_MS + (dice >> 20) % ms;
-    struct fault *f = &plan.of[plan.count];
-
-    if ((dice >> 60) % 3 != 0 || plan.count == 0 || plan.count == FAULTS_MAX)
-        return;
-    *f = (struct fault){.kind = FAULT_FORMAT,
-                        .a = (uint8_t)(dice >> 40),
-                        .at = at * NS_PER_MS,
-                        .lasts = (dice >> 30) % (FIRST_MS + ms - at) * NS_PER_MS};
-    plan.count++;
-    for (uint8_t n = 0; n < sim.nodes; n++)
-        if ((f->a >> n & 1) != 0 &&
-            (sim.opt.without == NULL || !sim.opt.without[f - plan.of]))
-            older[n] = OLDER_FORMAT;
-}
-
 /* The disk that the servers of a host write to, in every third world. */
 static void choose_server_disk(void)
 {
@@ -248,6 +232,30 @@ static void choose_newer(void)
                                            .lasts = (50 + (dice >> 36) % 3000) * NS_PER_MS};
 }
 
+/* Likewise, in every second world. */
+static void choose_plays(void)
+{
+    uint64_t dice = (sim.opt.seed + 7) * UINT64_C(2862933555777941757);
+    uint64_t ms = sim.heal_at / NS_PER_MS - FIRST_MS - 3000;
+
+    if ((dice >> 61) % 2 != 0 || plan.count == 0)
+        return;
+    for (unsigned i = 0; i < 3 && plan.count < FAULTS_MAX; i++) {
+        static const enum fault_kind kinds[] = {FAULT_FORGED_FRAMES, FAULT_FORGED_ENTRIES,
+                                                FAULT_BLIND_RESTART};
+
+        dice = dice * UINT64_C(6364136223846793005) + 1442695040888963407u;
+        plan.of[plan.count++] =
+            (struct fault){.kind = kinds[i],
+                           .group = (uint8_t)((dice >> 56) % sim.groups),
+                           .a = (uint8_t)(dice >> 48),
+                           .b = (uint8_t)(dice >> 40),
+                           .number = dice >> 16,
+                           .at = (FIRST_MS + 2000 + (dice >> 33) % ms) * NS_PER_MS,
+                           .lasts = 2ull * plan.ttl_ms * NS_PER_MS};
+    }
+}
+
 /* I7: one controller at a time is killed, stands still or is alone, mostly the leader; the
  * next one when this one is back and has caught up. Nothing else is wrong. */
 static void choose_absences(void)
@@ -274,6 +282,34 @@ static void choose_absences(void)
     sim.noisy = false;
 }
 
+/* In every third world some nodes begin with an older program, and are upgraded one by one
+ * while faults go on: all of them by `lasts` after `at`. */
+static void choose_formats(void)
+{
+    uint64_t dice = (sim.opt.seed + 3) * UINT64_C(2862933555777941757);
+    uint64_t ms = sim.heal_at / NS_PER_MS - FIRST_MS - 1000,
+             at = FIRST_MS + (dice >> 20) % ms;
+    struct fault *f = &plan.of[plan.count];
+
+    if ((dice >> 60) % 3 != 0 || plan.count == 0 || plan.count == FAULTS_MAX)
+        return;
+    *f = (struct fault){.kind = FAULT_FORMAT,
+                        .a = (uint8_t)(dice >> 40),
+                        .at = at * NS_PER_MS,
+                        .lasts = (dice >> 30) % (FIRST_MS + ms - at) * NS_PER_MS};
+    plan.count++;
+}
+
+/* Who is older when the world begins. */
+static void begin_formats(void)
+{
+    for (unsigned i = 0; i < plan.count; i++)
+        for (uint8_t n = 0; n < sim.nodes; n++)
+            if (plan.of[i].kind == FAULT_FORMAT && !plan.of[i].left_out &&
+                (plan.of[i].a >> n & 1) != 0)
+                older[n] = OLDER_FORMAT;
+}
+
 void plan_make(void)
 {
     memset(&plan, 0, sizeof plan);
@@ -289,12 +325,17 @@ void plan_make(void)
     choose_formats();
     choose_server_disk();
     choose_newer();
+    choose_plays();
     if (sim.opt.one_away)
         choose_absences();
     else
         apart_plan(own_dice(0xa9a7));
+    schedule_note_dice();
+    if (schedule_apply())
+        choose_times();
     for (unsigned i = 0; i < plan.count; i++)
         plan.of[i].left_out = sim.opt.without != NULL && sim.opt.without[i];
+    begin_formats();
 }
 
 static void on_due(void *arg, uint64_t number)

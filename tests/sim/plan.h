@@ -59,6 +59,9 @@
     X(FAULT_CTL_AWAY, "controller-stays-away")                                             \
     X(FAULT_REGION_AWAY, "region-stays-away")                                              \
     X(FAULT_NEWER, "newer-version")                                                        \
+    X(FAULT_FORGED_FRAMES, "forged-frames")                                                \
+    X(FAULT_FORGED_ENTRIES, "forged-entries")                                              \
+    X(FAULT_BLIND_RESTART, "agent-restarted-server-hung")                                  \
     X(FAULT_CTL_ALONE, "controller-alone") /* only where one is away at a time */
 
 enum fault_kind {

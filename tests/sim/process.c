@@ -111,6 +111,8 @@ void prober_close(struct prober *p) { (void)p; }
 /* ---- a controller -----------------------------------------------------------------------
  */
 
+static struct raftnode *rafts[CTLS];
+
 int __real_raftnode_open(struct raftnode **ret_node, struct uv_loop_s *loop,
                          const struct raftnode_config *config,
                          const struct raftnode_callbacks *callbacks, struct err *err);
@@ -129,8 +131,13 @@ int __wrap_raftnode_open(struct raftnode **ret_node, struct uv_loop_s *loop,
     c.snapshot_every = daemons[sim_self()->node].snapshot_every;
     c.driver.trailing = daemons[sim_self()->node].trailing;
     c.driver.seed = (uint32_t)(sim_random() >> 33) | 1;
-    return __real_raftnode_open(ret_node, loop, &c, &watched, err);
+    if (__real_raftnode_open(ret_node, loop, &c, &watched, err) != 0)
+        return err->code;
+    rafts[sim_self()->node] = *ret_node;
+    return 0;
 }
+
+struct raftnode *ctl_raft(uint8_t node) { return rafts[node]; }
 
 static void fill_settings(uint8_t node, struct settings *s)
 {

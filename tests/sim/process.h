@@ -10,6 +10,8 @@ const char *node_region(uint8_t node);
 /* Of an agent that is up, as its keeper says. */
 void proc_incarnation(uint8_t node, struct incarnation *ret);
 void proc_restart_in(uint8_t node, uint64_t ms);
+/* Of a controller that ctl_daemon() has. */
+struct raftnode *ctl_raft(uint8_t node);
 /* The host is gone: nobody says so to its peers. */
 void proc_lose_power(uint8_t node);
 

@@ -191,6 +191,8 @@ static void on_step_told(void *arg, uint64_t number)
     result.position = h->work.position;
     result.divergent_bytes = h->work.divergent;
     result.text = (char *)(h->work.text != NULL ? h->work.text : "");
+    if (result.outcome != RF__STEP_OUTCOME__OUTCOME_UNKNOWN)
+        judge_order_told(h->host, h->group, result.step);
     provider_request_free(&h->request);
     look_at_server(&look, h->host, h->group, false);
     result.seen = &look.seen;
@@ -228,6 +230,7 @@ static void begin_step(struct helper *h, const Rf__ProviderRequest *request)
     buf_free(&bytes);
     if (h->request == NULL)
         return;
+    judge_order_begins(h->host, h->group, request->step->step);
     judge_step_begins(h->host, h->group, request->step);
     if (request->step->kind != RF__STEP_KIND__STEP_STOP) /* that it does of its own, too */
         judge_acts(h->host, h->group);

@@ -10,6 +10,7 @@
 #include "tests/sim/pg.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/process.h"
+#include "tests/sim/schedule.h"
 #include "tests/sim/store.h"
 #include "tests/sim/trail.h"
 
@@ -18,6 +19,8 @@ static void begin(const struct sim_options *opt)
     sim_begin(opt);
     sim.groups = (uint8_t)opt->groups;
     sim.hosts = opt->groups > 1 && sim_chance(500) ? 4 : 2;
+    if (opt->hosts != 0)
+        sim.hosts = opt->hosts;
     sim.nodes = (uint8_t)(CTLS + sim.hosts);
     kernel_begin();
     store_begin();
@@ -32,13 +35,26 @@ static void begin(const struct sim_options *opt)
     judge_begin();
 }
 
-void sim_play(const struct sim_options *opt, struct sim_result *ret)
+static void start_programs(void)
 {
-    begin(opt);
     for (uint8_t n = 0; n < CTLS; n++)
         proc_start_controller(n);
     for (uint8_t n = CTLS; n < sim.nodes; n++)
         proc_start_agent(n);
+}
+
+void sim_print(const struct sim_options *opt, FILE *out)
+{
+    begin(opt);
+    schedule_write(out);
+    start_programs(); /* what is taken down has been up */
+    sim_clear();
+}
+
+void sim_play(const struct sim_options *opt, struct sim_result *ret)
+{
+    begin(opt);
+    start_programs();
     pg_start_clients();
     operator_start();
     plan_start();

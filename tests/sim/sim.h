@@ -2,6 +2,8 @@
 #ifndef RF_SIM_SIM_H
 #define RF_SIM_SIM_H
 
+#include <stdio.h>
+
 #include "tests/sim/world.h"
 
 /* mutant.c: NULL for none; of no effect but in `sim_mutants`. */
@@ -17,5 +19,7 @@ struct sim_result {
 /* The world stays as it was (for histories) until sim_clear(). */
 void sim_play(const struct sim_options *opt, struct sim_result *ret);
 void sim_clear(void);
+/* What it would play, as a schedule (schedule.h). */
+void sim_print(const struct sim_options *opt, FILE *out);
 
 #endif

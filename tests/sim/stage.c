@@ -12,31 +12,28 @@
 #include "tests/sim/pg.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/process.h"
+#include "tests/sim/steps.h"
 
-/* What a play is about, packed into the number that an event carries. */
-struct cast {
-    uint8_t group, agent, leader, other; /* agent, leader, other: nodes */
-};
-
-static uint64_t pack(struct cast c)
+/* A cast is packed into the number that an event carries. */
+uint64_t stage_pack(struct cast c)
 {
     return (uint64_t)c.group << 24 | (uint64_t)c.agent << 16 | (uint64_t)c.leader << 8 |
            c.other;
 }
 
-static struct cast unpack(uint64_t number)
+struct cast stage_unpack(uint64_t number)
 {
     return (struct cast){(uint8_t)(number >> 24), (uint8_t)(number >> 16),
                          (uint8_t)(number >> 8), (uint8_t)number};
 }
 
 /* Nothing new begins once the world is to heal. */
-static void then(uint64_t ms, sim_fn *fn, struct cast c)
+void stage_then(uint64_t ms, sim_fn *fn, struct cast c)
 {
     uint64_t at = sim.now + ms * NS_PER_MS;
 
     if (at < sim.heal_at)
-        sim_at(at, NULL, fn, NULL)->number = pack(c);
+        sim_at(at, NULL, fn, NULL)->number = stage_pack(c);
 }
 
 static void mend(void *arg, uint64_t number)
@@ -54,9 +51,9 @@ static void cut_for(uint8_t from, uint8_t to, uint64_t ms)
         (uint64_t)from << 8 | to;
 }
 
-static void isolate(void *arg, uint64_t number)
+void stage_isolate(void *arg, uint64_t number)
 {
-    struct cast c = unpack(number);
+    struct cast c = stage_unpack(number);
 
     (void)arg;
     for (uint8_t k = 0; k < CTLS; k++) {
@@ -66,7 +63,7 @@ static void isolate(void *arg, uint64_t number)
 }
 
 /* False: nobody leads, or the group is not there yet. */
-static bool cast_of(const struct fault *f, struct cast *ret)
+bool stage_cast(const struct fault *f, struct cast *ret)
 {
     uint8_t node;
     const struct group *g = judge_view(f->group, &node);
@@ -95,7 +92,7 @@ static bool cast_of(const struct fault *f, struct cast *ret)
 
 static void hand_over(void *arg, uint64_t number)
 {
-    struct cast c = unpack(number);
+    struct cast c = stage_unpack(number);
     struct daemon *d = ctl_daemon(c.leader);
     struct scope s;
     struct err err;
@@ -108,10 +105,10 @@ static void hand_over(void *arg, uint64_t number)
     scope_leave(s);
 }
 
-static void ask_failover(void *arg, uint64_t number)
+void stage_ask_failover(void *arg, uint64_t number)
 {
     (void)arg;
-    operator_propose(unpack(number).group, ENTRY_FENCE_BEGIN, 0);
+    operator_propose(stage_unpack(number).group, ENTRY_FENCE_BEGIN, 0);
 }
 
 static void late_follower(const struct fault *f)
@@ -119,13 +116,13 @@ static void late_follower(const struct fault *f)
     uint64_t still = plan.ttl_ms * 6ull / 10;
     struct cast c;
 
-    if (!cast_of(f, &c) || !sim.procs[c.other].up)
+    if (!stage_cast(f, &c) || !sim.procs[c.other].up)
         return;
     sim.procs[c.other].frozen_until = sim.now + still * NS_PER_MS;
-    then(still - 2ull * plan.heartbeat_ms, isolate, c);
-    then(still + f->number % 100, hand_over, c);
+    stage_then(still - 2ull * plan.heartbeat_ms, stage_isolate, c);
+    stage_then(still + f->number % 100, hand_over, c);
     for (uint64_t n = 1; n < 6; n++)
-        then(still + 100 * n, ask_failover, c);
+        stage_then(still + 100 * n, stage_ask_failover, c);
 }
 
 /* ---- a TTL that is made shorter ---------------------------------------------------------
@@ -135,7 +132,7 @@ static void late_follower(const struct fault *f)
 static void declare_anew(void *arg, uint64_t number)
 {
     (void)arg;
-    operator_propose(unpack(number).group, ENTRY_DECLARE, 1);
+    operator_propose(stage_unpack(number).group, ENTRY_DECLARE, 1);
 }
 
 static void shorter(const struct fault *f)
@@ -143,14 +140,14 @@ static void shorter(const struct fault *f)
     struct cast c;
     uint64_t ms = 0;
 
-    if (!cast_of(f, &c))
+    if (!stage_cast(f, &c))
         return;
     if (!operators[f->group].longer_ttl) {
-        declare_anew(NULL, pack(c));
+        declare_anew(NULL, stage_pack(c));
         ms = 4ull * plan.renew_ms;
     }
-    then(ms, isolate, c);
-    then(ms + 1 + f->number % 20, declare_anew, c);
+    stage_then(ms, stage_isolate, c);
+    stage_then(ms + 1 + f->number % 20, declare_anew, c);
 }
 
 /* ---- an answer for the life before ------------------------------------------------------
@@ -161,7 +158,7 @@ static void shorter(const struct fault *f)
 
 static void lose_state(void *arg, uint64_t number)
 {
-    struct cast c = unpack(number);
+    struct cast c = stage_unpack(number);
 
     (void)arg;
     if (!sim.procs[c.agent].up)
@@ -183,13 +180,13 @@ static void reborn(const struct fault *f)
     uint64_t spare = plan.ttl_ms > taken_in + 300 ? plan.ttl_ms - taken_in - 300 : 100;
     struct cast c;
 
-    if (!cast_of(f, &c))
+    if (!stage_cast(f, &c))
         return;
     cut_both(c.leader, c.agent, 2ull * plan.ttl_ms);
     cut_both((uint8_t)(CTLS - c.leader - c.other), c.agent, lost);
     net_repeat(c.leader, c.other, lost * NS_PER_MS,
                (lost + taken_in + f->number % spare) * NS_PER_MS);
-    then(lost, lose_state, c);
+    stage_then(lost, lose_state, c);
 }
 
 /* ---- an order that comes late -----------------------------------------------------------
@@ -198,7 +195,7 @@ static void reborn(const struct fault *f)
 
 static void switch_over(void *arg, uint64_t number)
 {
-    struct cast c = unpack(number);
+    struct cast c = stage_unpack(number);
 
     (void)arg;
     operator_propose(c.group, ENTRY_SWITCHOVER, pgs[c.group].hosts[1] == c.other - CTLS);
@@ -210,7 +207,7 @@ static void late_order(const struct fault *f)
     uint8_t standby;
     struct cast c;
 
-    if (!cast_of(f, &c))
+    if (!stage_cast(f, &c))
         return;
     standby = pgs[f->group].hosts[pgs[f->group].hosts[0] == c.agent - CTLS];
     c.other = (uint8_t)(CTLS + standby);
@@ -218,7 +215,41 @@ static void late_order(const struct fault *f)
     for (uint8_t k = 0; k < CTLS; k++)
         net_repeat(k, c.other, WHILE_MS * NS_PER_MS,
                    (WHILE_MS + 500 + f->number % 2000) * NS_PER_MS);
-    then(WHILE_MS, switch_over, c);
+    stage_then(WHILE_MS, switch_over, c);
+}
+
+/* ---- a restart that cannot see its server ----------------------------------------------
+ *
+ * The server hangs, so that no look at it ends, while the agent comes back under a lease
+ * that runs: what may it do with the gate that it finds open? */
+
+static void wake_server(void *arg, uint64_t number)
+{
+    struct cast c = stage_unpack(number);
+
+    (void)arg;
+    pg_server((uint8_t)(c.agent - CTLS), c.group)->hung = false;
+}
+
+static void blind_restart(const struct fault *f)
+{
+    struct server *s;
+    struct cast c;
+
+    if (!stage_cast(f, &c) || !sim.procs[c.agent].up)
+        return;
+    s = pg_server((uint8_t)(c.agent - CTLS), f->group);
+    if (s->state == SERVER_PRIMARY) {
+        uint64_t end = sim.now + 1500ull * NS_PER_MS;
+
+        s->hung = true;
+        sim_at(end < sim.heal_at ? end : sim.heal_at, NULL, wake_server, NULL)->number =
+            stage_pack(c);
+    }
+    proc_kill(c.agent);
+    proc_restart_in(c.agent, f->number % (plan.ttl_ms * 3 / 4));
+    if (f->number % 3 == 0)
+        provider_crash((uint8_t)(c.agent - CTLS));
 }
 
 void stage_begin(const struct fault *f)
@@ -231,4 +262,6 @@ void stage_begin(const struct fault *f)
         reborn(f);
     else if (f->kind == FAULT_LATE_ORDER)
         late_order(f);
+    else if (f->kind == FAULT_BLIND_RESTART)
+        blind_restart(f);
 }

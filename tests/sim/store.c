@@ -353,6 +353,18 @@ int store_query_audit(struct store *s, const struct audit_query *q,
     return err_set(err, ERR_CLOSED, "nobody asks in here");
 }
 
+bool store_has_term(uint64_t index, uint64_t term)
+{
+    for (unsigned n = 0; n < CTLS; n++) {
+        const struct disk *d = &disks[n];
+
+        if ((d->snapshot_index == index && d->snapshot_term == term) ||
+            (index >= d->first && index <= d->last && d->log[index].term == term))
+            return true;
+    }
+    return false;
+}
+
 void store_stats(struct store *s, struct store_stats *ret_stats) { *ret_stats = s->stats; }
 
 /* ---- life ------------------------------------------------------------------------------

@@ -57,6 +57,7 @@ static bool strikes(const struct fault *f, uint8_t group)
     case FAULT_CTL_REPLACED:
     case FAULT_FORMAT:
     case FAULT_NEWER:
+    case FAULT_FORGED_ENTRIES:
     case FAULT_CTL_ALONE:
     case FAULT_CTL_AWAY:
     case FAULT_REGION_AWAY:

@@ -105,10 +105,12 @@ struct proc {
 struct sim_options {
     uint64_t seed;
     unsigned groups;     /* 1: the pair; else the world of many */
+    uint8_t hosts;       /* 0: as the seed has it */
     int trace;           /* 1: what happens; 2: the programs' own lines, too */
     const bool *without; /* faults of the schedule that are left out, by position */
     bool history;        /* keep it */
     bool calm;           /* no faults: then no gate that has opened closes */
+    const char *only;    /* NULL: all; else "I2,I3": other judgements are looked past */
     bool one_away;       /* but for one controller at a time: the same */
 };
 
@@ -141,6 +143,7 @@ struct moment *sim_at(uint64_t at, struct task *task, sim_fn *fn, void *arg);
 void sim_cancel(struct moment *e);                  /* NULL is fine */
 void sim_push_again(struct moment *e, uint64_t at); /* from within its own fn */
 void sim_fail(const char *fmt, ...) PRINTF_LIKE(1, 2);
+bool sim_wants(const char *text);                      /* by opt.only */
 void sim_note(const char *fmt, ...) PRINTF_LIKE(1, 2); /* with --trace */
 void sim_run_events(void);                             /* to the end, or a failure */
 void sim_begin(const struct sim_options *opt);
