@@ -308,7 +308,9 @@ static uint64_t join(struct work *w, const Rf__StepRequest *rq)
         for (size_t i = 0; i < rq->n_members; i++)
             names[i] = rq->members[i];
         names[rq->n_members] = rq->joining;
-        pg_show_names(s, names, rq->n_members + 1, rq->generation);
+        /* No generation is written down before the end (pg_sync_record_write()): whoever is
+         * killed in between leaves names that the log does not know, and that shows. */
+        pg_show_names(s, names, rq->n_members + 1, 0);
         return next(w, 1, 2, 30);
     }
     /* That they are shown says nothing of the walsenders yet (prove_blocking() in
@@ -317,8 +319,10 @@ static uint64_t join(struct work *w, const Rf__StepRequest *rq)
         w->position = end_of(s);
         w->stage = 2;
     }
-    if (w->stage == 2 && has_position(w, rq->joining))
+    if (w->stage == 2 && has_position(w, rq->joining)) {
+        s->generation = rq->generation;
         return done(w, w->position);
+    }
     if (!is_over(w, rq))
         return next(w, w->stage, POLL_MS, 2ull * POLL_MS);
     pg_set_names(s, rq->members, rq->n_members, rq->generation);
