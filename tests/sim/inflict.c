@@ -458,6 +458,9 @@ static void begin_outside(const struct fault *f)
     case FAULT_ROGUE:
         promote_by_hand(f);
         break;
+    case FAULT_DAMAGED:
+        pg_server(host_of(f), f->group)->checksum_failures = 1 + f->number;
+        break;
     case FAULT_PROVIDER:
         provider_crash(host_of(f));
         break;

@@ -319,8 +319,8 @@ static void repair(uint8_t group, uint8_t node, struct daemon *d, const struct g
     (void)propose(node, d, &e);
 }
 
-/* A group that says `automatic: false` waits for an operator, who is slow, and sees what
- * this controller sees. */
+/* A group that says `automatic: false`, or has damaged pages, waits for an operator, who is
+ * slow, and sees what this controller sees. */
 static void fail_over_by_hand(uint8_t group, uint8_t node, struct daemon *d)
 {
     const struct state *s = node_state(d->node);
@@ -337,6 +337,30 @@ static void fail_over_by_hand(uint8_t group, uint8_t node, struct daemon *d)
         sim_note("an operator asks %s for a failover of %s", node_name(node), g->name);
         want_failover(group, node, d);
     }
+}
+
+/* Then no failover begins by itself (design section 5). */
+static bool is_damaged(const struct group *g)
+{
+    for (uint8_t k = 0; k < g->instance_count; k++)
+        if (g->instances[k].checksum_failures != 0)
+            return true;
+    return false;
+}
+
+/* Only what has damaged pages is left, and a person says whether it is better than
+ * nothing. */
+static void consider_damage(uint8_t group, uint8_t node, struct daemon *d)
+{
+    const struct state *s = node_state(d->node);
+    const struct group *g = state_group_const(s, group_name(group));
+    struct mono now = {clock_of(&sim.procs[node].clock)};
+
+    if (!failover_waits_for_word(s, node_seen(d->node), (uint8_t)(g - s->groups), now))
+        return;
+    sim_note("an operator asks %s to take what is damaged for %s", node_name(node),
+             g->name);
+    want_failover(group, node, d);
 }
 
 /* In the calm world: the others serve by then. */
@@ -365,8 +389,11 @@ static void look_after(uint8_t group, uint8_t node, struct daemon *d)
     }
     if (!node_seen(d->node)->groups[g - s->groups].busy)
         repair(group, node, d, g);
-    if (plan.manual[group] && state_group_const(s, group_name(group)) != NULL)
+    if (state_group_const(s, group_name(group)) == NULL)
+        return;
+    if (plan.manual[group] || is_damaged(g))
         fail_over_by_hand(group, node, d);
+    consider_damage(group, node, d);
 }
 
 static void on_look(void *arg, uint64_t number)

@@ -78,6 +78,8 @@ void pg_stop(uint8_t host, uint8_t group, bool clean)
 
 void pg_crash(uint8_t host, uint8_t group)
 {
+    /* Recovery drops the statistics, not the damage: the log has it by then, or nobody. */
+    pg_server(host, group)->checksum_failures = 0;
     if (!runs(pg_server(host, group)))
         return;
     sim_note("%s: the server of group %u is gone", node_name((uint8_t)(CTLS + host)),
@@ -198,6 +200,7 @@ void pg_copy(struct server *to, const struct server *from)
     }
     to->len = from->len;
     to->timeline = from->timeline;
+    to->checksum_failures = 0; /* other pages */
 }
 
 /* How long the two logs are the same. Ids only grow within a log, so two logs that agree

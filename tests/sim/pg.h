@@ -46,6 +46,7 @@ struct server {
     uint64_t generation;
     struct waiting waiting[CLIENTS_WAIT_MAX];
     unsigned waiting_count;
+    uint64_t checksum_failures; /* counted by this life of it */
     uint64_t tail;       /* divergent WAL that was put aside, as the provider knows it */
     uint64_t next_write; /* clients wait a little between two */
 };

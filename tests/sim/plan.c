@@ -218,6 +218,22 @@ static void choose_server_disk(void)
                        .lasts = (100 + (dice >> 33) % 6000) * NS_PER_MS};
 }
 
+/* Checksums of one server's pages fail, in every fourth world. */
+static void choose_damage(void)
+{
+    uint64_t dice = own_dice(0xda3a);
+    uint64_t ms = sim.heal_at / NS_PER_MS - FIRST_MS - 1000;
+
+    if (dice % 4 != 0 || plan.count == 0 || plan.count == FAULTS_MAX)
+        return;
+    plan.of[plan.count++] =
+        (struct fault){.kind = FAULT_DAMAGED,
+                       .a = (uint8_t)(dice >> 8),
+                       .group = (uint8_t)((dice >> 16) % sim.groups),
+                       .number = dice >> 60,
+                       .at = (FIRST_MS + (dice >> 20) % ms) * NS_PER_MS};
+}
+
 /* I10: in another fourth of them. */
 static void choose_newer(void)
 {
@@ -324,6 +340,7 @@ void plan_make(void)
     choose_replacement();
     choose_formats();
     choose_server_disk();
+    choose_damage();
     choose_newer();
     choose_plays();
     if (sim.opt.one_away)

@@ -62,6 +62,7 @@
     X(FAULT_FORGED_FRAMES, "forged-frames")                                                \
     X(FAULT_FORGED_ENTRIES, "forged-entries")                                              \
     X(FAULT_BLIND_RESTART, "agent-restarted-server-hung")                                  \
+    X(FAULT_DAMAGED, "pages-damaged")                                                      \
     X(FAULT_CTL_ALONE, "controller-alone") /* only where one is away at a time */
 
 enum fault_kind {
@@ -112,8 +113,8 @@ void plan_note_entry(uint8_t group, enum entry_kind kind);
 const char *fault_name(enum fault_kind kind);
 void fault_describe(const struct fault *f, char *text, size_t size);
 /* strikes.c. Bit by kind: it strikes the group, its hosts, or controllers, and goes on, or
- * ended less than a TTL and a second ago: what a fault of that length makes of a group, it
- * has made of it by then. */
+ * ended less than a TTL and eight seconds ago: a step that failed is tried again by then.
+ */
 uint64_t faults_of_late(uint8_t group);
 
 /* inflict.c */

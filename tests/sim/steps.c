@@ -121,6 +121,8 @@ void look_at_server(struct look *l, uint8_t host, uint8_t group, bool canary)
     l->seen.postmaster_start_ms = s->pid != 0 ? s->start_ms : 0;
     l->seen.clean_shutdown = s->pid == 0 && s->clean;
     l->seen.upstream_port = FIRST_PORT + group;
+    if (s->pid != 0 && !s->hung)
+        l->seen.checksum_failures = s->checksum_failures;
     if (s->state == SERVER_PRIMARY)
         look_at_primary(l, host, group, canary);
     else if (s->state == SERVER_STANDBY)

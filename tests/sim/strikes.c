@@ -2,6 +2,9 @@
 #include "tests/sim/pg.h"
 #include "tests/sim/plan.h"
 
+/* What failed meanwhile is tried again so much later, and rows fire then. */
+enum { TAIL_MS = 8000 };
+
 static bool lives_on(uint8_t group, uint8_t host)
 {
     return pgs[group].hosts[0] == host || pgs[group].hosts[1] == host;
@@ -31,6 +34,7 @@ static bool is_over_at_once(enum fault_kind kind)
     case FAULT_FAILOVER:
     case FAULT_ABORT:
     case FAULT_POLICY:
+    case FAULT_DAMAGED:
         return true;
     default:
         return false;
@@ -81,6 +85,7 @@ static bool strikes(const struct fault *f, uint8_t group)
     case FAULT_PAUSE:
     case FAULT_DETACH:
     case FAULT_POLICY:
+    case FAULT_DAMAGED:
         return f->group == group;
     default: /* of a host, or a play around one */
         return lives_on(group, host);
@@ -89,7 +94,7 @@ static bool strikes(const struct fault *f, uint8_t group)
 
 uint64_t faults_of_late(uint8_t group)
 {
-    uint64_t tail = (plan.longest_ttl_ms + 1000ull) * NS_PER_MS, set = 0;
+    uint64_t tail = (plan.longest_ttl_ms + (uint64_t)TAIL_MS) * NS_PER_MS, set = 0;
 
     for (unsigned i = 0; i < plan.count; i++) {
         const struct fault *f = &plan.of[i];
