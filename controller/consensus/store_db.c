@@ -46,8 +46,8 @@ static const char *const statements[DB_STMT_MAX] = {
     [DB_PUT_SNAPSHOT] = "INSERT OR REPLACE INTO snapshot VALUES (1, ?1, ?2, ?3, ?4)",
     [DB_PUT_META] = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
     [DB_PUT_AUDIT] = "INSERT INTO audit VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
-    [DB_AUDIT_BY_GROUP] = "SELECT seq FROM audit INDEXED BY audit_by_group "
-                          "WHERE grp = ?1 AND seq = ?2",
+    [DB_AUDIT_BY_GROUP] =
+        "SELECT seq FROM audit INDEXED BY audit_by_group WHERE grp = ?1 AND seq = ?2",
     [DB_COUNT_BY_GROUP] = "SELECT count(*) FROM audit INDEXED BY audit_by_group",
 };
 

@@ -83,7 +83,8 @@ static bool is_ours(struct pg_names *names, const char *text)
 
     for (size_t i = 0; i < names->n; i++)
         list[i] = names->of[i];
-    return pg_names_format(list, names->n, &again, &err) == 0 && strcmp(again, text) == 0;
+    return pg_names_format(list, names->n, &again, &err) == 0 && again != NULL &&
+           strcmp(again, text) == 0;
 }
 
 bool pg_names_parse(const char *text, struct pg_names *ret)

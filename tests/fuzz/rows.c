@@ -322,9 +322,8 @@ void rows_try(const uint8_t *data, size_t size)
         fit(&db);
     if (how & 2)
         fit_vote(&db);
-    if ((how & 4) == 0 && db_identify(&db, &c, &err) != 0)
-        CLAIM(err.text[0] != '\0', "refused without a word");
-    else if (db_load(&db, &state, &loaded, &err) != 0)
+    if (((how & 4) == 0 && db_identify(&db, &c, &err) != 0) ||
+        db_load(&db, &state, &loaded, &err) != 0)
         CLAIM(err.text[0] != '\0', "refused without a word");
     else
         start(&state, &loaded);
