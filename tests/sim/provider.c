@@ -200,13 +200,18 @@ static void on_step_told(void *arg, uint64_t number)
     h->on_reply(h->owner, &reply, NULL);
 }
 
-/* The worker is not its agent: it is not stopped with it. */
+/* The worker is not its agent: it is not stopped with it. But it dies with it, and with its
+ * host, also if the agent's own thread is in a call that the world goes on inside of. */
 static void on_act(void *arg, uint64_t number)
 {
     struct helper *h = arg;
     uint64_t ns;
 
     (void)number;
+    if (h->task->proc->mute) {
+        forget_work(h);
+        return;
+    }
     h->act = NULL;
     ns = work_go_on(&h->work, h->request->step);
     if (h->work.outcome == 0) {
