@@ -182,6 +182,15 @@ static bool has_frozen(uint8_t host, uint8_t group, const struct entry_proof *p)
     return false;
 }
 
+/* A life that lost its state may find the gate as the one before it froze it: the kernel
+ * keeps that until the host boots. */
+static bool stands_frozen(uint8_t host, uint8_t group, uint64_t epoch)
+{
+    const struct cell *c = &gates[host].cells[group];
+
+    return c->managed && c->st.fenced && c->st.epoch >= epoch;
+}
+
 /* What a host lets through: by an open gate, or, after a boot, by none. */
 static bool lets_through(uint8_t host, uint8_t group)
 {
@@ -202,7 +211,7 @@ static void judge_proof(uint8_t group, const struct entry_proof *p)
                  host_name(host), p->epoch, group_name(group), proof_kind_name(p->kind));
     if (p->kind != PROOF_AGENT)
         return;
-    if (!has_frozen(host, group, p))
+    if (!has_frozen(host, group, p) && !stands_frozen(host, group, p->epoch))
         sim_fail("I2: the agent's word that %s is over for epoch %" PRIu64
                  " of group %s counts, and that life has frozen no such gate",
                  host_name(host), p->epoch, group_name(group));
