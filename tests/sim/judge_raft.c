@@ -49,6 +49,8 @@ static struct place *place_of(uint64_t index)
     return &places[index];
 }
 
+uint64_t judge_term_of(uint64_t index) { return place_of(index)->term; }
+
 /* I7: one sequence. The chain is over the bytes of all entries up to this one. */
 static void note_place(uint8_t node, const struct order_apply *o)
 {

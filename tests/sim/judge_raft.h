@@ -12,6 +12,8 @@ void judge_raft_end(void);
 struct raftnode_callbacks judge_raft_watch(const struct raftnode_callbacks *callbacks);
 /* It has read the entry that it was just given, for the first time that anybody has. */
 void judge_read(const struct entry *e);
+/* The term of the entry, 0: nobody has applied it. */
+uint64_t judge_term_of(uint64_t index);
 /* It leads with its barrier applied. */
 void judge_barrier(uint8_t node, const struct driver_status *st);
 
