@@ -41,6 +41,7 @@ struct op {
     uint64_t due, seq, first, term, vote, index;
     enum order_kind kind;
     bool discard;
+    bool of_the_living; /* asked for before its process was killed, if it was */
     struct entry_on_disk *entries;
     size_t n;
     struct buf snapshot;
@@ -248,6 +249,7 @@ static struct op *op_new(struct store *s, enum order_kind kind, uint64_t seq)
     sim_call();
     o->kind = kind;
     o->seq = seq;
+    o->of_the_living = sim_is_heard();
     o->trail = *trail_of(s->node);
     o->due = sim.now + disk_takes_ns(machines[s->node].disk);
     if (o->due < last)
@@ -466,7 +468,7 @@ void store_close(struct store *s)
         struct op *o = s->ops;
 
         s->ops = o->next;
-        keep = keep && sim_chance(500);
+        keep = keep && o->of_the_living && sim_chance(500);
         if (keep)
             write_op(s, o);
         op_free(o);
