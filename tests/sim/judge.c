@@ -219,13 +219,20 @@ static uint64_t excuse_missing(uint8_t host, uint8_t group, int *ret_first)
     return missing;
 }
 
+/* One that has crashed since has what it had. */
+static bool is_primary_or_was(const struct server *s)
+{
+    return s->state == SERVER_PRIMARY ||
+           (!s->standby_dir && (s->state == SERVER_DOWN || s->state == SERVER_STARTING));
+}
+
 static void judge_loss(uint8_t group, const struct group *g)
 {
     uint8_t host = host_of(group, g->active);
     struct missing missing = {0};
 
-    if (pg_server(host, group)->state != SERVER_PRIMARY)
-        return; /* it has gone since; what it had stays, and the next one is looked at */
+    if (!is_primary_or_was(pg_server(host, group)))
+        return; /* it is something else by now, and the next one is looked at */
     missing.count = excuse_missing(host, group, &missing.first);
     judged.lost += missing.count;
     if (missing.count != 0 && !may_lose(group))
