@@ -291,6 +291,17 @@ static void downgrade(const struct fault *f)
     at_end(f, upgraded, node);
 }
 
+/* Who was refused for good is another program again, in a process of its own. */
+static void put_back(void *arg, uint64_t number)
+{
+    (void)arg;
+    if (!sim.procs[number].up)
+        return;
+    sim_note("%s runs the version of the others again", node_name((uint8_t)number));
+    proc_kill((uint8_t)number);
+    proc_restart_in((uint8_t)number, 300);
+}
+
 /* Whatever else happens, one after the other. */
 static void upgrade_all(const struct fault *f)
 {
@@ -436,6 +447,7 @@ static void begin_outside(const struct fault *f)
         break;
     case FAULT_NEWER:
         newer_until[f->a % sim.nodes] = end_of(f);
+        at_end(f, put_back, f->a % sim.nodes);
         break;
     case FAULT_ECHO:
         echo(f);
