@@ -8,16 +8,27 @@
 #include "controller/base/assert.h"
 #include "controller/base/mutant.h"
 
+/* I9: a promotion that nobody opened wrote nothing, so one that is begun again leaves the
+ * same primary, and what was forecast and found of that one's last writes still holds. Else
+ * a second failover would make the loss of the first one nobody's. */
 static void begin_run(struct applying *a, enum run_kind kind, uint8_t to, bool requested,
                       const char *reason)
 {
     struct run *run = &a->g->run;
+    struct run before = *run;
+    bool again = a->g->phase == PHASE_PROMOTING && before.from != NO_INSTANCE;
 
     memset(run, 0, sizeof *run);
     run->id = a->index;
     run->kind = kind;
-    run->from = a->g->active;
+    run->from = again ? before.from : a->g->active;
     run->to = to;
+    if (again) {
+        run->loss_forecast_known = before.loss_forecast_known;
+        run->loss_forecast_bytes = before.loss_forecast_bytes;
+        run->loss_known = before.loss_known;
+        run->loss_bytes = before.loss_bytes;
+    }
     run->requested = requested;
     run->epoch = a->g->epoch;
     snprintf(run->rule, sizeof run->rule, "%s", a->e->rule);

@@ -473,6 +473,16 @@ bool active_down(const struct look *l)
            (seen->crashed || seen->server == SERVER_DOWN);
 }
 
+bool active_unled(const struct look *l)
+{
+    const struct seen_instance *seen = &active_seen(l)->seen;
+
+    return agent_present(l, l->g->active) && seen_since_step(l, l->g->active) &&
+           seen->epoch == l->g->epoch && seen->unled && seen->server == SERVER_PRIMARY;
+}
+
+bool active_to_be_led(const struct look *l) { return active_down(l) || active_unled(l); }
+
 bool active_hung(const struct look *l)
 {
     return agent_present(l, l->g->active) && seen_since_step(l, l->g->active) &&

@@ -118,6 +118,9 @@ bool is_sound(const struct look *l, uint8_t instance, char why[TEXT_SIZE]);
 bool holder_silent(const struct look *l); /* counted out, and we have listened */
 bool target_ready(const struct look *l);  /* candidate_best() is somebody */
 bool active_down(const struct look *l);   /* its agent says that the server is gone */
+/* It runs, and its agent does not open it: no LEAD of the epoch is known to be done. */
+bool active_unled(const struct look *l);
+bool active_to_be_led(const struct look *l); /* either */
 bool active_hung(const struct look *l);
 bool restarts_left(const struct look *l);
 

@@ -130,9 +130,14 @@ static void explain_cause(const struct look *l, struct explanation *out)
         "%" PRIu64 " ms counted (ttl %u ms, rho %u ppm), plus failover_after %u ms",
         lease_wait_ns(l->g->terms) / NS_PER_MS, l->g->terms.ttl_ms, l->g->terms.rho_ppm,
         l->g->policy.failover_after_ms);
-    c = add(out, "server-down", active_down(l), false);
+    c = add(out, "server-down", active_to_be_led(l), false);
     c->role = COND_CAUSE;
-    if (l->o->leading)
+    if (active_unled(l))
+        SET(c->value,
+            "its server runs, and no step lead of epoch %" PRIu64
+            " has verified it: its gate is not opened",
+            l->g->epoch);
+    else if (l->o->leading)
         SET(c->value, "its agent %s, its server was seen as %s",
             agent_present(l, l->g->active) ? "answers" : "does not answer",
             server_state_name(active_seen(l)->seen.server));

@@ -250,12 +250,13 @@ static void verdict_fencing(const struct look *l, struct explanation *out)
     say_remedies(out, awaited);
 }
 
-/* It is down, and no failover is due for that yet. */
+/* It is down, or not opened, and no failover is due for that yet. */
 static void verdict_restart(const struct look *l, struct explanation *out)
 {
     const struct step *step = &active_of(l)->step;
 
-    SET(out->verdict, "the server of %.23s is down: ", active_of(l)->agent);
+    SET(out->verdict, "the server of %.23s is %s: ", active_of(l)->agent,
+        active_down(l) ? "down" : "not opened (no step lead has verified it)");
     if (step->state == STEP_STARTED)
         go_on(out, "step %s is under way", step_kind_name(step->kind));
     else if (step->state == STEP_FAILED && step->kind == STEP_LEAD)
@@ -317,9 +318,10 @@ static bool verdict_waits(const struct look *l, struct explanation *out)
 
 void explain_verdict(const struct look *l, struct explanation *out)
 {
-    bool cause = holder_silent(l) || active_hung(l) || active_down(l);
+    bool cause = holder_silent(l) || active_hung(l) || active_to_be_led(l);
     /* As in the table: a silent holder comes before a restart of its server. */
-    bool due = holder_silent(l) || active_hung(l) || (active_down(l) && !restarts_left(l));
+    bool due =
+        holder_silent(l) || active_hung(l) || (active_to_be_led(l) && !restarts_left(l));
 
     out->cause = cause;
     out->would_fail_over = due && !blocks(out);

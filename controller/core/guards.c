@@ -60,10 +60,24 @@ static bool propose_proof(const struct look *l, struct entry *e, uint8_t instanc
     return true;
 }
 
+/* Until `opened` nothing was written since it was forecast first; and nobody reports as the
+ * primary now, so it could not be forecast anew (I9). */
+static bool forecast(const struct look *l, uint8_t instance, uint64_t *ret_bytes)
+{
+    const struct run *run = &l->g->run;
+
+    *ret_bytes = 0;
+    if (l->g->activated_index == 0 || l->g->opened_index != 0 || !run->loss_forecast_known)
+        return loss_forecast(l->s, l->o, l->group, instance, l->now, ret_bytes);
+    if (instance != run->from)
+        *ret_bytes = run->loss_forecast_bytes;
+    return true;
+}
+
 static bool propose_activation(const struct look *l, struct entry *e, uint8_t instance)
 {
-    uint64_t bytes = 0;
-    bool known = loss_forecast(l->s, l->o, l->group, instance, l->now, &bytes);
+    uint64_t bytes;
+    bool known = forecast(l, instance, &bytes);
     bool member = candidate_is_member(l, instance) && l->g->policy.sync != SYNC_OFF;
 
     e->kind = ENTRY_ACTIVATE;
@@ -301,9 +315,12 @@ bool guard_went_back(const struct look *l, struct entry *e)
     return propose_step(l, e, l->g->active, STEP_LEAD);
 }
 
+/* A restart may fail, or its record be lost, when the server is up already (the agent was
+ * killed behind it, the disk was full). It serves nobody until a LEAD is known to be done
+ * (I9), so it is led again, as if it were down (I11). */
 bool guard_crashed_restarts(const struct look *l, struct entry *e)
 {
-    if (!active_down(l) || !restarts_left(l) || l->g->paused ||
+    if (!active_to_be_led(l) || !restarts_left(l) || l->g->paused ||
         !step_may_start(l, l->g->active, STEP_LEAD))
         return false;
     propose_step(l, e, l->g->active, STEP_LEAD);
@@ -313,10 +330,14 @@ bool guard_crashed_restarts(const struct look *l, struct entry *e)
 
 bool guard_crashed_moves(const struct look *l, struct entry *e)
 {
-    if (!active_down(l) || restarts_left(l) || active_of(l)->step.state == STEP_STARTED ||
-        !automatic_now(l))
+    if (!active_to_be_led(l) || restarts_left(l) ||
+        active_of(l)->step.state == STEP_STARTED || !automatic_now(l))
         return false;
-    return propose_fence(l, e, "the server has crashed and its local restarts are used up");
+    return propose_fence(l, e,
+                         active_down(l)
+                             ? "the server has crashed and its local restarts are used up"
+                             : "the server runs unverified and its local restarts are used "
+                               "up");
 }
 
 /* I5: a restart whose outcome is unknown is repeated by its agent for as long as it takes,
@@ -338,7 +359,7 @@ bool guard_restart_stuck(const struct look *l, struct entry *e)
 /* Nobody else can take over: a server that is started again is better than none. */
 bool guard_crashed_stays(const struct look *l, struct entry *e)
 {
-    if (!active_down(l) || restarts_left(l) || automatic_now(l) || l->g->paused ||
+    if (!active_to_be_led(l) || restarts_left(l) || automatic_now(l) || l->g->paused ||
         !step_may_start(l, l->g->active, STEP_LEAD))
         return false;
     return propose_step(l, e, l->g->active, STEP_LEAD);

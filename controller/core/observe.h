@@ -50,6 +50,7 @@ struct seen_instance {
     bool streaming;
     bool follows_active; /* streams from the active instance under its present name */
     bool crashed, hung, ready, gate_proven, private_socket;
+    bool unled;      /* runs as a primary that no LEAD of the epoch has verified */
     bool waits_sync; /* its last test write is in its own log, and waits for a standby */
     bool clean_shutdown;
     member_set shrink; /* members that a current holder asks to let go */

@@ -133,6 +133,7 @@ static struct seen_instance read_report(const struct state *s, const struct grou
                               .crashed = r->crashed,
                               .hung = r->hung,
                               .ready = r->ready,
+                              .unled = r->unled,
                               .gate_proven = r->gate_proven,
                               .step = r->step,
                               .unfit = r->unfit};

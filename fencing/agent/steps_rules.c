@@ -152,6 +152,13 @@ static bool members_have(const Rf__Assignment *a, const Rf__Observation *seen,
     return true;
 }
 
+bool server_is_unled(const Rf__Assignment *a, const Rf__Observation *seen,
+                     const struct step_record *r)
+{
+    return a->role == RF__ROLE__ROLE_PRIMARY && a->epoch != 0 && r->led_epoch != a->epoch &&
+           seen != NULL && seen->server == RF__SERVER_STATE__SERVER_PRIMARY;
+}
+
 bool server_is_ready(const Rf__Assignment *a, const Rf__Observation *seen,
                      const struct step_record *r, bool opened)
 {

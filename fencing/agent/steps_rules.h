@@ -71,6 +71,12 @@ enum order_verdict order_judge(const struct order_facts *f, const char **ret_why
  * or that found no process and no reason, shows nothing. */
 bool step_changed_server(const Rf__StepResult *r, struct postmaster known);
 
+/* Does it run as the primary of the assignment's epoch, without a LEAD of it that is known
+ * to have been done? It is not opened until there is one: the leader has to order it again.
+ */
+bool server_is_unled(const Rf__Assignment *a, const Rf__Observation *seen,
+                     const struct step_record *r);
+
 /* May the server be opened in the assignment's epoch, as far as we can tell? Once true for
  * a postmaster and an epoch it stays true: callers latch it in the record. */
 bool server_is_ready(const Rf__Assignment *a, const Rf__Observation *seen,

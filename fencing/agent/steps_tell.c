@@ -5,6 +5,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/mutant.h"
 #include "fencing/agent/steps_private.h"
 #include "fencing/agent/wire_text.h"
 #include "proto/frame.h"
@@ -189,6 +190,9 @@ static void say_report(struct inst *i, bool ready)
     r.crashed = i->crashed;
     r.hung = i->hung;
     r.ready = ready;
+    r.unled =
+        MUTANT(unled_untold,
+               i->alive && !i->alien && server_is_unled(i->a, i->seen, i->rec), false);
     r.step = i->run.own ? 0 : i->run.step;
     r.problem = wire_text(problem_of(i));
     /* One that runs is promoted without its unit; one that is down could not be. */

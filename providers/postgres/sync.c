@@ -332,7 +332,11 @@ static int join(struct pg *pg, const Rf__StepRequest *rq, struct mono deadline,
         wait_joined(pg, rq->joining, lsn, deadline, err) != 0)
         return err->code;
     pg_postmaster_find(pg, &pm);
-    if (pg_sync_record_write(pg, &pm, rq->generation, names, err) != 0)
+    /* Proven to be in force, and no generation of the set: the log may take the newcomer
+     * in, or go another way meanwhile. Then the leader sees that the names are not its
+     * set's, and has them set; else commits would wait for ever for one who never became a
+     * member, and whom nobody can let go (I11). A step's index is no set's generation. */
+    if (pg_sync_record_write(pg, &pm, rq->step, names, err) != 0)
         return err->code;
     out->position = lsn;
     return 0;

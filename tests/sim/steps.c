@@ -322,7 +322,7 @@ static uint64_t join(struct work *w, const Rf__StepRequest *rq)
         w->stage = 2;
     }
     if (w->stage == 2 && has_position(w, rq->joining)) {
-        s->generation = rq->generation;
+        s->generation = MUTANT(join_is_in_force, rq->step, rq->generation);
         return done(w, w->position);
     }
     if (!is_over(w, rq))

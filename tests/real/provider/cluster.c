@@ -266,7 +266,7 @@ struct step step_make(Rf__StepKind kind, uint32_t deadline_ms)
     s.request.kind = kind;
     s.request.step = ++step;
     s.request.epoch = 2;
-    s.request.generation = step;
+    s.request.generation = step + 1000000; /* an index as well, and another entry's */
     s.request.deadline_ms = deadline_ms;
     s.request.synchronous = true;
     return s;

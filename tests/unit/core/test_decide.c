@@ -146,59 +146,6 @@ static void a_restored_grant_counts_from_now(void **state)
     assert_true(lease_counted_out(&w.s, &fresh, 0, EAST, w.now));
 }
 
-static void east_crashes(void)
-{
-    world_report(&w, WEST, SERVER_STANDBY);
-    world_report(&w, EAST, SERVER_DOWN);
-    assert_int_equal(world_renew(&w, EAST, 1, LEASE_WRITE), ACCEPTED);
-}
-
-static void a_crash_is_restarted_here_first(void **state)
-{
-    (void)state;
-    world_steady(&w, SYNC_REQUIRED);
-    east_crashes();
-    assert_string_equal(world_step(&w), "crash-restarts-here");
-    assert_true(world_group(&w)->instances[EAST].step.restart);
-    world_outcome(&w, EAST, true);
-    assert_string_equal(world_step(&w), "record-outcome");
-    world_report(&w, EAST, SERVER_PRIMARY);
-    assert_string_equal(world_step(&w), "");
-    east_crashes();
-    assert_string_equal(world_step(&w), "crash-fails-over");
-    /* Its agent lives: the quick proof, no waiting for the lease. */
-    assert_string_equal(world_step(&w), "");
-    assert_int_equal(w.actions.list[0].kind, ACT_ORDER_FENCE);
-    world_seen(&w)->instances[EAST].proof = (struct seen_proof){
-        .given = true,
-        .epoch = 1,
-        .fence_index = world_group(&w)->fence_index,
-        .prover = life(EAST, 1),
-    };
-    assert_string_equal(world_step(&w), "proof-by-agent");
-    assert_string_equal(world_step(&w), "activate-behind-proofs");
-}
-
-/* A restart that cannot be begun is not waited for. */
-static void a_crash_under_an_unfit_agent_fails_over(void **state)
-{
-    (void)state;
-    world_steady(&w, SYNC_REQUIRED);
-    east_crashes();
-    world_seen(&w)->instances[EAST].seen.unfit = true;
-    assert_string_equal(world_step(&w), "crash-fails-over");
-}
-
-static void a_crash_without_a_target_is_restarted_again(void **state)
-{
-    (void)state;
-    world_steady(&w, SYNC_REQUIRED);
-    world_group(&w)->policy.local_restarts = 0;
-    world_group(&w)->sync_set = 1u << EAST;
-    east_crashes();
-    assert_string_equal(world_step(&w), "crash-without-target");
-}
-
 static void a_hung_server_fails_over(void **state)
 {
     struct seen_instance seen;
@@ -336,7 +283,7 @@ static void a_switchover_that_fails_goes_back(void **state)
     assert_string_equal(world_step(&w), "record-outcome");
     assert_string_equal(world_step(&w), "switchover-goes-back");
     assert_int_equal(world_group(&w)->run.result, RUN_ABORTED);
-    east_crashes(); /* stopped half-way */
+    world_crash(&w); /* stopped half-way */
     assert_string_equal(world_step(&w), "switchover-went-back");
     assert_int_equal(world_group(&w)->restarts_used, 0);
     assert_int_equal(world_group(&w)->epoch, 1);
@@ -410,7 +357,7 @@ static void a_report_from_before_the_step_is_not_believed(void **state)
 
     (void)state;
     world_steady(&w, SYNC_REQUIRED);
-    east_crashes();
+    world_crash(&w);
     stale = world_seen(&w)->instances[EAST].seen;
     assert_string_equal(world_step(&w), "crash-restarts-here");
     world_pass_ms(&w, 50);
@@ -496,7 +443,7 @@ static void a_lead_that_fails_does_not_wait_for_minutes(void **state)
     world_group(&w)->sync_set = 1u << EAST;
     world_group(&w)->policy.local_restarts = 0;
     for (unsigned n = 0; n < 12; n++) {
-        east_crashes();
+        world_crash(&w);
         assert_string_equal(world_step(&w), "crash-without-target");
         world_outcome(&w, EAST, false);
         assert_string_equal(world_step(&w), "record-outcome");
@@ -547,9 +494,6 @@ int main(void)
         cmocka_unit_test(each_condition_holds_a_failover),
         cmocka_unit_test(a_new_leader_listens_first),
         cmocka_unit_test(a_restored_grant_counts_from_now),
-        cmocka_unit_test(a_crash_is_restarted_here_first),
-        cmocka_unit_test(a_crash_under_an_unfit_agent_fails_over),
-        cmocka_unit_test(a_crash_without_a_target_is_restarted_again),
         cmocka_unit_test(a_hung_server_fails_over),
         cmocka_unit_test(a_word_that_was_long_on_its_way_moves_nothing),
         cmocka_unit_test(an_operator_overrides_holds_but_not_the_set),

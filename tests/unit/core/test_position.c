@@ -72,6 +72,38 @@ static void a_leader_that_was_told_fails_over(void **state)
         }
 }
 
+/* I9: the promotion is begun again before it was opened, and then goes back: whoever is
+ * asked later what was lost names the primary that had written it. */
+static void a_promotion_begun_again_leaves_the_same_primary(void **state)
+{
+    struct run first;
+    const struct run *run;
+
+    (void)state;
+    world_steady(&w, SYNC_OFF);
+    told(position(1500, 300));
+    world_pass_ms(&w, WAIT_MS);
+    world_report(&w, WEST, SERVER_STANDBY);
+    assert_string_equal(world_step(&w), "silent-holder");
+    assert_string_equal(world_step(&w), "proof-by-expiry");
+    assert_string_equal(world_step(&w), "activate-behind-proofs");
+    first = world_group(&w)->run;
+    run = &world_group(&w)->run;
+    assert_true(first.loss_forecast_known && first.loss_forecast_bytes != 0);
+    assert_int_equal(first.from, EAST);
+
+    assert_int_equal(world_fence(&w), ACCEPTED);
+    assert_int_not_equal(run->id, first.id);
+    assert_int_equal(run->from, EAST);
+    world_pass_ms(&w, 3600000); /* by now a position is worth nothing, and west may again */
+    world_report(&w, WEST, SERVER_STANDBY);
+    assert_string_equal(world_step(&w), "activate-behind-proofs");
+    assert_int_equal(run->from, EAST);
+    assert_int_equal(run->to, WEST);
+    assert_true(run->loss_forecast_known);
+    assert_int_equal(run->loss_forecast_bytes, first.loss_forecast_bytes);
+}
+
 /* I9: a primary that was seen once may have written at any rate since: nothing is forecast,
  * so without a sync set nobody is promoted on the strength of it. */
 static void a_rate_that_is_not_known_forecasts_nothing(void **state)
@@ -195,6 +227,7 @@ static void another_epoch_is_another_log(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_promotion_begun_again_leaves_the_same_primary),
         cmocka_unit_test(a_rate_that_is_not_known_forecasts_nothing),
         cmocka_unit_test(a_leader_that_was_told_fails_over),
         cmocka_unit_test(a_report_reaches_no_further_than_its_look),

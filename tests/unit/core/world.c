@@ -188,6 +188,13 @@ void world_report(struct world *w, uint8_t instance, enum server_state server)
     observe_report(&w->o, &w->s, (uint8_t)(g - w->s.groups), instance, &seen);
 }
 
+void world_crash(struct world *w)
+{
+    world_report(w, WEST, SERVER_STANDBY);
+    world_report(w, EAST, SERVER_DOWN);
+    assert_int_equal(world_renew(w, EAST, 1, LEASE_WRITE), ACCEPTED);
+}
+
 void world_report_unfit(struct world *w, uint8_t instance, const char *problem)
 {
     struct seen_instance *seen = &world_seen(w)->instances[instance].seen;

@@ -53,6 +53,8 @@ enum refusal world_activate(struct world *w, uint8_t instance);
 
 /* The agent of `instance` reports now: a healthy server of its role. */
 void world_report(struct world *w, uint8_t instance, enum server_state server);
+/* East's agent reports its server down, under a lease that goes on; west is well. */
+void world_crash(struct world *w);
 /* A standby's agent reports that it can begin nothing. */
 void world_report_unfit(struct world *w, uint8_t instance, const char *problem);
 /* The step on record of `instance` is reported as done or failed. */

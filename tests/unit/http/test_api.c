@@ -359,8 +359,8 @@ static void why_is_answered_without_a_leader(void **state)
     b.seen.groups[0].instances[0].seen.at = mono_now();
     snprintf(b.seen.groups[0].instances[0].seen.gate_mode, 16, "closed");
     assert_int_equal(ask("GET", "/v1/status", NULL), 503);
-    assert_true(says("\"gate\":\"unknown\"")); /* it may have opened it again since */
-    b.seen.groups[0].instances[0].granted.ns -= 3600000ull * NS_PER_MS;
+    assert_true(says("\"gate\":\"unknown\""));    /* it may have opened it again since */
+    b.seen.groups[0].instances[0].granted.ns = 1; /* as the machine was started */
     assert_int_equal(ask("GET", "/v1/status", NULL), 503);
     assert_true(says("\"gate\":\"closed\""));
     b.leader_id = 1;
