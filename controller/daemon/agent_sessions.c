@@ -77,20 +77,6 @@ void sessions_close(struct agents *a)
         drop_session(a->sessions);
 }
 
-/* A stream closed right behind the refusal could take it along; its peer is given some time
- * to read why. */
-void sessions_tick(struct agents *a, struct mono now)
-{
-    struct session *next;
-
-    for (struct session *se = a->sessions; se != NULL; se = next) {
-        next = se->next;
-        if (mono_is_set(se->refused_at) &&
-            mono_since_ms(se->refused_at, now) > REFUSED_LINGER_MS)
-            drop_session(se);
-    }
-}
-
 /* ---- sending ------------------------------------------------------------------------- */
 
 static void send_frame(struct session *se, const Rf__Frame *frame)
@@ -188,6 +174,42 @@ static void welcome(struct session *se)
 
 /* ---- receiving ----------------------------------------------------------------------- */
 
+static void pass_hello(struct session *se, struct mono alive_at)
+{
+    struct agents *a = se->a;
+    AUTO(frame_free) Rf__Frame *f = NULL;
+
+    se->owes_hello = false;
+    if (!node_leads(a->d->node))
+        peers_forward_up(a->d->peers, se->name, se->hello.data, se->hello.len, alive_at);
+    else if (frame_decode(se->hello.data, se->hello.len, &f, NULL) == 0)
+        agents_handle(a, se->name, agents_self_route(a), f, alive_at);
+}
+
+/* I11, I12: lives have no order of their own, and what a dead one said may be on its way
+ * for seconds: the stream of a host that lost its power is open, and a network holds back
+ * what it likes. A hello that counted when it comes would put that life in the place of the
+ * one that runs by then, which would be refused for ever. So a hello goes to the leader
+ * only with the answer to a ping of ours, and is as old as that ping: whoever answers it
+ * was alive when it was sent. (Found by tests/sim.) */
+static void ask(struct session *se)
+{
+    Rf__Ping m = RF__PING__INIT;
+    Rf__Frame frame = RF__FRAME__INIT;
+
+    if (MUTANT(dead_hello, false, true)) {
+        pass_hello(se, mono_now());
+        return;
+    }
+    se->owes_hello = true;
+    se->asked = mono_now();
+    m.seq = ++se->asked_seq;
+    m.sent_ns = se->asked.ns;
+    frame.body_case = RF__FRAME__BODY_PING;
+    frame.ping = &m;
+    send_frame(se, &frame);
+}
+
 /* At the earliest. What else is said than reports carries its own order: epochs, step and
  * fence numbers, echoed send times. */
 static struct mono said_at(const struct session *se, const Rf__Frame *f)
@@ -219,6 +241,32 @@ static void to_leader(struct session *se, const Rf__Frame *f, const uint8_t *dat
     if (f->body_case == RF__FRAME__BODY_AGENT_REPORT)
         agents_observe(a, se->name, f->agent_report, said);
     peers_forward_up(a->d->peers, se->name, data, len, said);
+}
+
+static bool is_on_record(const struct session *se)
+{
+    const struct agent *known = state_agent(node_state(se->a->d->node), se->name);
+
+    return known != NULL && incarnation_equal(&known->incarnation, &se->incarnation);
+}
+
+/* A stream closed right behind the refusal could take it along; its peer is given some time
+ * to read why. The leader may have found the answer too old, or been another one since: who
+ * is not on record yet is asked again. */
+void sessions_tick(struct agents *a, struct mono now)
+{
+    struct session *next;
+
+    for (struct session *se = a->sessions; se != NULL; se = next) {
+        next = se->next;
+        if (mono_is_set(se->refused_at)) {
+            if (mono_since_ms(se->refused_at, now) > REFUSED_LINGER_MS)
+                drop_session(se);
+        } else if (se->greeted && !se->owes_hello && !is_on_record(se) &&
+                   mono_since_ms(se->asked, now) >= ASK_AGAIN_MS) {
+            ask(se);
+        }
+    }
 }
 
 static int check_hello(const struct session *se, const Rf__AgentHello *h, struct err *err)
@@ -315,7 +363,7 @@ static void on_hello(struct session *se, const Rf__Frame *f, const uint8_t *data
     se->greeted = true;
     drop_older_streams(se);
     welcome(se);
-    to_leader(se, f, data, len);
+    ask(se);
 }
 
 static void pong(struct session *se, const Rf__Ping *ping)
@@ -331,54 +379,21 @@ static void pong(struct session *se, const Rf__Ping *ping)
     send_frame(se, &frame);
 }
 
-static struct incarnation life_on_record(const struct session *se)
-{
-    const struct agent *known = state_agent(node_state(se->a->d->node), se->name);
-
-    return known != NULL ? known->incarnation : (struct incarnation){0};
-}
-
-/* I11, I12: the stream of a host that lost its power is open for seconds yet. Passed on to
- * a new leader as if it were said now, its hello would put that dead life in the place of
- * the one that runs by then, which would be refused for ever. So it waits for a sign of
- * life if another life was put on record since this one was heard, or if it has missed a
- * ping: our own record may be behind. (Found by tests/sim.) */
-static bool must_speak_first(const struct session *se)
-{
-    const struct incarnation now = life_on_record(se);
-    bool overtaken = !incarnation_equal(&now, &se->on_record) &&
-                     !incarnation_equal(&now, &se->incarnation);
-
-    return overtaken || mono_since_ms(se->heard, mono_now()) >= QUIET_MS;
-}
-
-static void pass_hello(struct session *se)
-{
-    struct agents *a = se->a;
-    AUTO(frame_free) Rf__Frame *f = NULL;
-
-    se->owes_hello = false;
-    if (!node_leads(a->d->node))
-        peers_forward_up(a->d->peers, se->name, se->hello.data, se->hello.len, mono_now());
-    else if (frame_decode(se->hello.data, se->hello.len, &f, NULL) == 0)
-        agents_handle(a, se->name, agents_self_route(a), f, mono_now());
-}
-
 static void on_good_frame(struct session *se, const Rf__Frame *f, const uint8_t *data,
                           size_t len)
 {
     se->heard = mono_now();
-    se->on_record = life_on_record(se);
-    if (se->owes_hello)
-        pass_hello(se);
     if (mono_is_set(se->refused_at))
         return;
     if (f->body_case == RF__FRAME__BODY_PING) {
         pong(se, f->ping);
         return;
     }
-    if (f->body_case == RF__FRAME__BODY_PONG)
+    if (f->body_case == RF__FRAME__BODY_PONG) {
+        if (se->owes_hello && f->pong->seq == se->asked_seq)
+            pass_hello(se, se->asked);
         return;
+    }
     if (f->body_case == RF__FRAME__BODY_AGENT_HELLO) {
         on_hello(se, f, data, len);
         return;
@@ -432,11 +447,6 @@ void agents_accept(struct agents *a, struct stream *s, const struct identity *pe
 /* ---- what others want of the streams ---------------------------------------------------
  */
 
-/* The stream of a host that lost its power looks alive for seconds. Its hello, passed on to
- * a leader who has never heard of it, would be the newest one there: the life that runs by
- * then would be replaced by one that is over, and refused for ever (I11, I12; found by
- * tests/sim, where a controller that knew no leader for three seconds had such a stream).
- * So a hello goes with a sign of life. */
 void agents_leader_changed(struct agents *a)
 {
     struct session *next;
@@ -446,9 +456,7 @@ void agents_leader_changed(struct agents *a)
         if (!is_usable(se, se->name))
             continue;
         welcome(se);
-        se->owes_hello = true;
-        if (MUTANT(dead_hello, !must_speak_first(se), true))
-            pass_hello(se);
+        ask(se);
     }
 }
 

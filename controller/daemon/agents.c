@@ -201,7 +201,7 @@ static void wait_for_twin(struct known *k, uint8_t route, const struct entry_enr
 }
 
 static void accept_hello(struct agents *a, struct known *k, uint8_t route,
-                         const struct entry_enrol *from);
+                         const struct entry_enrol *hello);
 
 /* I12: while the other life speaks, this one takes nothing. */
 static void consider_waiting(struct agents *a, struct known *k)
@@ -223,9 +223,18 @@ static void consider_waiting(struct agents *a, struct known *k)
     }
 }
 
-static void on_hello(struct agents *a, struct known *k, uint8_t route,
-                     const Rf__AgentHello *wire)
+/* Said before the life on record was put there, or nobody knows when: it may be over. */
+static bool is_overtaken(const struct known *k, const struct incarnation *who,
+                         struct mono said)
 {
+    return incarnation_is_set(&k->enrolled) && !incarnation_equal(&k->enrolled, who) &&
+           (!mono_is_set(said) || said.ns < k->enrolled_at.ns);
+}
+
+static void on_hello(struct agents *a, struct known *k, uint8_t route,
+                     const Rf__AgentHello *wire, struct mono said)
+{
+    const struct agent *recorded = state_agent(node_state(a->d->node), k->name);
     struct entry_enrol h;
     struct err err = {0};
 
@@ -240,6 +249,13 @@ static void on_hello(struct agents *a, struct known *k, uint8_t route,
                      true);
         return;
     }
+    if (is_overtaken(k, &h.agent.incarnation, said))
+        return; /* who lives is asked again (agent_sessions.c) */
+    /* Enrolled only if no other life comes in between, whoever leads by then (I12): as it
+     * was when the hello came. One that waits for a twin to fall silent may be dead itself
+     * when that is so, and another life be on record. */
+    if (recorded != NULL)
+        h.agent.former = recorded->incarnation;
     if (has_living_twin(k, &h.agent.incarnation)) {
         wait_for_twin(k, route, &h);
         return;
@@ -248,17 +264,14 @@ static void on_hello(struct agents *a, struct known *k, uint8_t route,
 }
 
 static void accept_hello(struct agents *a, struct known *k, uint8_t route,
-                         const struct entry_enrol *from)
+                         const struct entry_enrol *hello)
 {
-    struct entry_enrol h = *from;
+    struct entry_enrol h = *hello; /* it may be the one that waits, which is let go */
 
     /* Only its own wait is over: the stream of a life that is gone may be passed on behind
      * the hello of the next one, which would then wait for ever. */
     if (incarnation_equal(&k->waiting_hello.agent.incarnation, &h.agent.incarnation))
         k->waiting = false;
-    /* Enrolled only if no other life comes in between, whoever leads by then (I12). */
-    if (state_agent(node_state(a->d->node), k->name) != NULL)
-        h.agent.former = state_agent(node_state(a->d->node), k->name)->incarnation;
     k->has_hello = true;
     k->hello = h;
     k->heard = k->route_at[route] = mono_now();
@@ -304,7 +317,7 @@ void agents_handle(struct agents *a, const char *name, uint8_t route, const Rf__
     if (k == NULL)
         return;
     if (f->body_case == RF__FRAME__BODY_AGENT_HELLO) {
-        on_hello(a, k, route, f->agent_hello);
+        on_hello(a, k, route, f->agent_hello, said);
     } else if (f->body_case == RF__FRAME__BODY_RENEW) {
         /* Of another incarnation too: apply() refuses it, and the holder is told why. */
         (void)is_on_record(a, k, route, f->renew->incarnation);
@@ -358,6 +371,7 @@ static void follow_record(struct agents *a, const struct agent *r)
         a->superseded_next = (a->superseded_next + 1) % SUPERSEDED_MAX;
     }
     k->enrolled = r->incarnation;
+    k->enrolled_at = mono_now();
 }
 
 static void mark_group(struct agents *a, const struct group *g)

@@ -16,7 +16,7 @@ enum {
     SUPERSEDED_MAX = 64,
     REFUSED_LINGER_MS = 300, /* a refused stream stays so long, to be read */
     ANSWERS_KEPT = 16,       /* an agent pings once a second */
-    QUIET_MS = 1500,         /* it has missed one: frozen, or gone without a word */
+    ASK_AGAIN_MS = 1000,     /* a life that is not on record yet is asked again */
     TWIN_SPEAKS_MS = 300,    /* what comes later than this was not under way already */
 };
 
@@ -36,8 +36,9 @@ struct session {
     struct incarnation incarnation;
     struct buf hello; /* the frame, to be passed on to a new leader */
     struct mono heard;
-    struct incarnation on_record; /* of its name, when it was heard last; none: nobody */
-    bool owes_hello;              /* it has to speak before its hello is passed on again */
+    uint64_t asked_seq; /* of our last ping */
+    struct mono asked;
+    bool owes_hello; /* its hello is passed on when it answers that one */
     struct mono refused_at;
     struct mono welcomed; /* for the first time: it reports nothing before that */
     struct answered answers[ANSWERS_KEPT]; /* by seq */
@@ -47,6 +48,7 @@ struct session {
 struct known {
     char name[NAME_SIZE];
     struct incarnation enrolled; /* as of the log; none: not enrolled */
+    struct mono enrolled_at;     /* this process applied, or restored, that */
     bool has_hello;
     struct entry_enrol hello;             /* the newest one that was not refused */
     struct mono heard;                    /* any frame of hello's incarnation */

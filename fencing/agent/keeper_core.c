@@ -366,6 +366,11 @@ void keeper_tick(struct keeper_core *k)
     }
 }
 
+void keeper_ask_again(struct keeper_core *k)
+{
+    k->renew_due = k->renew_due || keeper_unanswered(k);
+}
+
 bool keeper_unanswered(const struct keeper_core *k) { return k->acked_seq != k->seq; }
 
 bool keeper_wants_lease(const struct keeper_core *k, uint8_t slot)

@@ -270,6 +270,8 @@ void keeper_server(struct keeper_core *k, uint8_t slot, const struct keeper_serv
 void keeper_clock(struct keeper_core *k, bool same, int64_t rate_ppm);
 /* One renewal period has passed. */
 void keeper_tick(struct keeper_core *k);
+/* There is a leader now: what nobody has answered is asked at once (I7). */
+void keeper_ask_again(struct keeper_core *k);
 
 /* The next thing to do; false: nothing for the moment. Carry it out, then keeper_done()
  * (for SYNC: keeper_synced(), when the disk has it; others may be asked for meanwhile). */

@@ -136,6 +136,10 @@ static void on_welcome(struct uplink *u, const Rf__ControllerWelcome *w)
     if (first) { /* at once, so that a lease is not short of the time to the next tick */
         ping(u); /* nor are reports dated by the welcome until then */
         keeper_tick(&u->k->core);
+    } else if (u->leader[0] != 0) {
+        /* An election has ended. What was asked while it went on is lost, and the lease may
+         * be over before the period is. */
+        keeper_ask_again(&u->k->core);
     }
     keeper_pump(u->k);
 }

@@ -19,6 +19,24 @@ void judge_calm_begin(void)
     led_at = gap = gap_over = 0;
 }
 
+/* The others have gone on, so what it takes for leading, late answers in hand, leads to
+ * nothing. */
+static bool is_overtaken(uint8_t node, uint64_t term)
+{
+    struct driver_status st;
+
+    for (uint8_t n = 0; n < CTLS; n++) {
+        const struct daemon *d = ctl_daemon(n);
+
+        if (n == node || d == NULL || d->node == NULL)
+            continue;
+        node_status(d->node, &st);
+        if (st.term > term)
+            return true;
+    }
+    return false;
+}
+
 /* It leads, and another one has answered it a moment ago. */
 static bool leads_somebody(uint8_t node)
 {
@@ -32,7 +50,7 @@ static bool leads_somebody(uint8_t node)
     for (unsigned i = 0; i < st.n_peers; i++)
         if (st.peers[i].contact_ms != 0 &&
             now < st.peers[i].contact_ms + 2ull * plan.heartbeat_ms)
-            return true;
+            return !is_overtaken(node, st.term);
     return false;
 }
 

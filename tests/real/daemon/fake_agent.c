@@ -122,6 +122,18 @@ static void ping(struct fake_agent *a, int node)
     fake_agent_send(a, node, &frame);
 }
 
+static void answer(struct fake_agent *a, int node, const Rf__Ping *ping)
+{
+    Rf__Pong p = RF__PONG__INIT;
+    Rf__Frame frame = RF__FRAME__INIT;
+
+    p.seq = ping->seq;
+    p.sent_ns = ping->sent_ns;
+    frame.body_case = RF__FRAME__BODY_PONG;
+    frame.pong = &p;
+    fake_agent_send(a, node, &frame);
+}
+
 /* As it would have gone to the leader. */
 static void hold_back(struct fake_agent *a, Rf__AgentReport *r)
 {
@@ -302,7 +314,7 @@ static bool carry_out(struct fake_agent *a, const Rf__StepRequest *r)
     } else if (r->kind == RF__STEP_KIND__STEP_STOP) {
         a->server = SERVER_DOWN;
     }
-    a->applied_generation = r->generation;
+    a->applied_generation = r->kind == RF__STEP_KIND__STEP_JOIN ? r->step : r->generation;
     return true;
 }
 
@@ -360,6 +372,8 @@ static void take_frame(struct fake_link *l, const Rf__Frame *f)
     } else if (f->body_case == RF__FRAME__BODY_REFUSAL) {
         a->refused++;
         snprintf(a->refusal_text, sizeof a->refusal_text, "%s", f->refusal->reason);
+    } else if (f->body_case == RF__FRAME__BODY_PING) {
+        answer(a, (int)(l - a->links), f->ping);
     } else if (f->body_case == RF__FRAME__BODY_PONG) {
         l->answered_seq = f->pong->seq;
         l->answered = boot_now();

@@ -410,15 +410,23 @@ static void unanswered_renewals_are_known(void **state)
 {
     struct keeper_ack ack;
     struct world w;
+    uint64_t seq;
 
     (void)state;
     start(&w);
     assign(&w, primary(3));
     run(&w);
     assert_true(keeper_unanswered(&w.k));
+    seq = w.k.seq;
+    keeper_ask_again(&w.k); /* an election has ended: not one period later */
+    run(&w);
+    assert_int_equal(w.k.seq, seq + 1);
     ack = answer(&w, 3, true);
     (void)keeper_ack(&w.k, &ack, w.now);
     assert_false(keeper_unanswered(&w.k));
+    keeper_ask_again(&w.k); /* what is answered is not asked again */
+    run(&w);
+    assert_int_equal(w.k.seq, seq + 1);
 }
 
 /* I2: a gate that could not be let go may be gone in part. When the group forms again it is
