@@ -58,8 +58,9 @@ enum driver_without {
     WITHOUT_REWRITE_GUARD = 16,     /* acknowledges entries that a queued write undoes */
     WITHOUT_LIST_ALONE =
         32, /* lists of members tracked at the wrong index, or two at once */
-    WITHOUT_KNOWN_CUT = 64,    /* what a snapshot has replaced is appended once more */
-    WITHOUT_COMMIT_BOUND = 128 /* a late message takes back what is committed */
+    WITHOUT_KNOWN_CUT = 64,      /* what a snapshot has replaced is appended once more */
+    WITHOUT_COMMIT_BOUND = 128,  /* a late message takes back what is committed */
+    WITHOUT_NEWCOMERS_VOTE = 256 /* the list that makes it a voter has not come yet */
 };
 
 struct driver_config {

@@ -52,6 +52,7 @@ struct driver {
     struct slot slots[CONSENSUS_VOTERS_MAX];
 
     uint64_t now;
+    uint64_t led_at; /* a leader spoke; 0: none has */
     struct dlog log;
     uint64_t log_epoch; /* +1 whenever a snapshot from the leader replaces the log: what was
                            queued before must not be acknowledged any more */

@@ -1,6 +1,7 @@
 /* A decoded message becomes the engine's event. */
 #include <string.h>
 
+#include "controller/base/assert.h"
 #include "controller/consensus/driver_internal.h"
 #include "proto/envelope.h"
 
@@ -141,6 +142,41 @@ static int step_message(struct driver *d, const struct consensus_msg *m, struct 
     return driver_step(d, &ev, err);
 }
 
+/* I11: who asks for votes counts them by the list in its own log, so whoever is asked need
+ * not be a voter by its own (Ongaro, section 4.1: a server answers without consulting its
+ * list). The engine does not answer: a newcomer that was away when it was made a voter, and
+ * the only one left who knows that it was, would never elect each other. It has kept its
+ * votes and its log under this id from the beginning. */
+static struct raft_server *own_seat(struct driver *d)
+{
+    struct raft_configuration *list = &d->raft.configuration;
+
+    for (unsigned i = 0; i < list->n; i++)
+        if (list->servers[i].id == d->config.id)
+            return &list->servers[i];
+    return NULL;
+}
+
+static int step_vote(struct driver *d, const struct consensus_msg *m, struct err *err)
+{
+    struct raft_server *seat = own_seat(d);
+    struct consensus_msg asked = *m;
+    int role, code;
+
+    if (seat == NULL || seat->role == RAFT_VOTER ||
+        (d->config.without_filter & (unsigned)WITHOUT_NEWCOMERS_VOTE) != 0)
+        return step_message(d, m, err);
+    /* Nor does it ever forget a leader, since it is never a candidate. */
+    if (d->now - d->led_at >= d->config.election_ms)
+        asked.request_vote.disrupt_leader = true;
+    role = seat->role;
+    seat->role = RAFT_VOTER;
+    code = step_message(d, &asked, err);
+    ASSERT(own_seat(d) == seat); /* a vote changes no list */
+    seat->role = role;
+    return code;
+}
+
 /* The newest list before this one is committed, whatever the leader's word on it is (a new
  * leader does not know yet how far): a list is proposed only when the one before it is
  * committed (check_change() in driver_input.c), so whose log has this one has that one for
@@ -207,10 +243,15 @@ int driver_receive(struct driver *d, uint64_t now_ms, const struct consensus_msg
         status = err->code = ERR_BADMSG;
     if (status != 0)
         return driver_finish(d, status > 0 ? 0 : status);
+    if ((m.type == CMSG_APPEND_ENTRIES || m.type == CMSG_INSTALL_SNAPSHOT) &&
+        m.term >= raft_current_term(&d->raft))
+        d->led_at = d->now;
     if (m.type == CMSG_APPEND_ENTRIES_RESULT && m.term == raft_current_term(&d->raft))
         driver_slot(d, m.from)->contact = d->now;
     if (m.type == CMSG_APPEND_ENTRIES &&
         (d->config.without_filter & (unsigned)WITHOUT_LIST_ALONE) == 0)
         return driver_finish(d, step_append(d, &m, err));
+    if (m.type == CMSG_REQUEST_VOTE)
+        return driver_finish(d, step_vote(d, &m, err));
     return driver_finish(d, step_message(d, &m, err));
 }

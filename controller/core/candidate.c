@@ -57,12 +57,19 @@ bool report_is_fresh(const struct state *s, const struct observations *o, uint8_
     return agent_present(&l, instance);
 }
 
-static uint64_t retry_max_ms(enum step_kind kind)
+/* `strict` lets no member go, so writes wait for one that does not follow. */
+static bool is_waited_for(const struct look *l, uint8_t instance)
+{
+    return l->g->policy.sync == SYNC_STRICT && instance != l->g->active &&
+           candidate_is_member(l, instance);
+}
+
+static uint64_t retry_max_ms(const struct look *l, uint8_t instance, enum step_kind kind)
 {
     switch (kind) {
     case STEP_FOLLOW:
     case STEP_CLONE:
-        return RETRY_REPAIR_MAX_MS;
+        return is_waited_for(l, instance) ? RETRY_SERVICE_MAX_MS : RETRY_REPAIR_MAX_MS;
     case STEP_JOIN:
     case STEP_CHECKPOINT:
         return RETRY_JOIN_MAX_MS;
@@ -78,9 +85,10 @@ static uint64_t retry_max_ms(enum step_kind kind)
 /* I5: each try has its intention and its outcome in the log, and the log keeps them for
  * ever: none is left out, but a step that goes on failing is tried ever more seldom, once
  * a minute in the end. Whoever corrects what it fails on does not wait for that minute. */
-static uint64_t retry_pause_ms(enum step_kind kind, uint32_t failures)
+static uint64_t retry_pause_ms(const struct look *l, uint8_t instance, enum step_kind kind,
+                               uint32_t failures)
 {
-    uint64_t pause = RETRY_FIRST_MS, max = retry_max_ms(kind);
+    uint64_t pause = RETRY_FIRST_MS, max = retry_max_ms(l, instance, kind);
 
     while (--failures > 0 && pause < max)
         pause *= 2;
@@ -106,7 +114,7 @@ bool step_may_start(const struct look *l, uint8_t instance, enum step_kind kind)
         l->og->instances[instance].corrected)
         return true;
     return mono_since_ms(l->og->instances[instance].step_ended, l->now) >=
-           retry_pause_ms(kind, step->failures);
+           retry_pause_ms(l, instance, kind, step->failures);
 }
 
 /* A stop makes a switchover go back, and a checkpoint ends with its switchover; a paused
@@ -138,7 +146,8 @@ bool step_retry_in(const struct state *s, const struct observations *o, uint8_t 
 
     if (step->state != STEP_FAILED || !step_is_retried(&l, step))
         return false;
-    pause = retry_pause_ms(step->kind, step->failures > 0 ? step->failures : 1);
+    pause =
+        retry_pause_ms(&l, instance, step->kind, step->failures > 0 ? step->failures : 1);
     *ret_ms = gone < pause && !l.og->instances[instance].corrected ? pause - gone : 0;
     return true;
 }

@@ -10,9 +10,10 @@ enum {
     RETRY_FIRST_MS = 500,         /* after a failed step; doubles up to */
     RETRY_SERVICE_MAX_MS = 30000, /* LEAD, SYNC: writes wait for it */
     RETRY_JOIN_MAX_MS = 60000,    /* JOIN: the right to fail over waits for it */
-    RETRY_REPAIR_MAX_MS = 60000,  /* FOLLOW, CLONE: until then there is no standby */
-    FRESH_MIN_MS = 1000,          /* a report is fresh for max(this, 4 x renew) */
-    LEADER_STAY_MS = 5000,        /* minimum stay before leadership is handed on */
+    /* FOLLOW, CLONE: until then there is no standby; where writes wait, too, as for LEAD */
+    RETRY_REPAIR_MAX_MS = 60000,
+    FRESH_MIN_MS = 1000,   /* a report is fresh for max(this, 4 x renew) */
+    LEADER_STAY_MS = 5000, /* minimum stay before leadership is handed on */
     ASK_AGAIN_MS = 100,
     WAITS_TOLD_MS = 1000, /* a standby far away may take its time for one answer */
 };

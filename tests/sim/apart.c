@@ -61,6 +61,17 @@ static bool can_lead(uint8_t group, const struct group *g, uint8_t left)
             (now == SERVER_PRIMARY && g->active == left));
 }
 
+/* It is known, or will be with the next report, that pages of one of them are damaged:
+ * nobody moves then without being asked. */
+static bool is_damaged(uint8_t group, const struct group *g)
+{
+    for (uint8_t i = 0; i < 2; i++)
+        if (pg_server(pgs[group].hosts[i], group)->checksum_failures != 0 ||
+            g->instances[i].checksum_failures != 0)
+            return true;
+    return false;
+}
+
 /* What the one that is away had can be counted out. Of a life that was never granted
  * anything, nobody but its agent, or two people, can say that it is over. */
 static bool can_be_proven(uint8_t node, const struct group *g, uint8_t gone)
@@ -85,7 +96,14 @@ static bool is_owed(uint8_t group, uint8_t host)
     if (g == NULL || o->detaching || o->unmanaged || g->phase == PHASE_FORMING ||
         g->phase == PHASE_DETACHED || plan.sync[group] == SYNC_OFF)
         return false;
+    /* It has led, and is opened as soon as somebody leads: then it is the only member. */
+    if (g->phase == PHASE_PROMOTING && g->active != left &&
+        g->instances[g->active].step.kind == STEP_LEAD &&
+        g->instances[g->active].step.state == STEP_DONE)
+        return false;
     leads = g->active == left && g->phase != PHASE_FENCING && g->phase != PHASE_PROMOTING;
+    if (!leads && is_damaged(group, g))
+        return false;
     return can_lead(group, g, left) && can_be_proven(node, g, (uint8_t)(1 - left)) &&
            !(leads && plan.sync[group] == SYNC_STRICT);
 }

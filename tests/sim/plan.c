@@ -119,7 +119,9 @@ static void choose_times(void)
 {
     sim.heal_at = (15000 + 4ull * plan.ttl_ms) * NS_PER_MS;
     sim.settle_at = sim.heal_at + 1500ull * NS_PER_MS;
-    sim.writable_by = sim.heal_at + (25000 + 4ull * plan.ttl_ms) * NS_PER_MS;
+    /* A step that writes wait for is tried once in 30 s (decide_internal.h), and something
+     * may have to be counted out before that. */
+    sim.writable_by = sim.heal_at + (35000 + 4ull * plan.ttl_ms) * NS_PER_MS;
     /* A step that failed again and again is tried a minute later (decide_internal.h). */
     sim.end_at = sim.heal_at + (100000 + 10ull * plan.ttl_ms) * NS_PER_MS;
 }

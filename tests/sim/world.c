@@ -371,9 +371,11 @@ void sim_call(void)
     if (t == NULL || t->proc->stop_after == 0 || t->proc->mute || sim.over)
         return;
     p = t->proc;
-    if (--p->stop_after > 0 || sim.depth >= DEPTH_MAX)
+    if (--p->stop_after > 0 || sim.depth >= DEPTH_MAX || sim.now >= sim.heal_at)
         return;
-    until = sim.now + p->stop_ns;
+    until = sim.now + p->stop_ns; /* no fault is longer than the trouble */
+    if (until > sim.heal_at)
+        until = sim.heal_at;
     sim_note("%s is stopped in the middle of its turn for %" PRIu64 " ms",
              node_name(p->node), p->stop_ns / NS_PER_MS);
     if (p->frozen_until < until)

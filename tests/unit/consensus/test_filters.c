@@ -1,40 +1,13 @@
 /* Each filter before libraft 0.22.1 is needed: a seed, or a directed history, that goes
  * wrong without it and well with it. The runs are children, since the engine's own
  * assertions (and the sanitizer) are among what goes wrong. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
+#include "tests/unit/consensus/driver_rig.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "controller/consensus/driver.h"
 #include "proto/envelope.h"
 #include "tests/unit/consensus/sim.h"
-
-typedef bool history(unsigned without_filter, const void *arg);
-
-enum { WELL = 0, DIED = 1 /* so exits UBSan */, WRONG = 3 };
-
-/* What a dying child says on stderr is not news. */
-static int outcome_of(history *h, unsigned without_filter, const void *arg)
-{
-    pid_t child = fork();
-    int status;
-
-    assert_true(child >= 0);
-    if (child == 0) {
-        (void)!freopen("/dev/null", "w", stderr);
-        _exit(h(without_filter, arg) ? WELL : WRONG);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : DIED;
-}
 
 static bool simulated(unsigned without_filter, const void *arg)
 {
@@ -84,93 +57,6 @@ static void stale_union_read(void **state)
 }
 
 /* ---- directed histories -------------------------------------------------------------- */
-
-static const struct voter voters[] = {{1, "a"}, {2, "b"}, {3, "c"}};
-
-struct rig {
-    struct driver *d;
-    struct orders o;
-    struct err err;
-    uint64_t now;
-};
-
-static struct driver_config rig_config(uint64_t id, unsigned without_filter)
-{
-    return (struct driver_config){.id = id,
-                                  .cluster = "rig",
-                                  .incarnation = 1,
-                                  .voters = voters,
-                                  .n_voters = 3,
-                                  .election_ms = 300,
-                                  .heartbeat_ms = 50,
-                                  .trailing = 10,
-                                  .seed = 1,
-                                  .without_filter = without_filter};
-}
-
-/* Entry 1, then barriers of these terms. */
-static void rig_open(struct rig *r, const struct driver_config *c, uint64_t term,
-                     const uint64_t *terms, size_t n)
-{
-    static const uint8_t nothing[8];
-    struct consensus_entry entries[8] = {{.term = 1, .kind = ENTRY_VOTERS}};
-    struct driver_state state = {
-        .term = term, .first_index = 1, .entries = entries, .n_entries = n + 1};
-    struct buf voters_entry = {0};
-
-    *r = (struct rig){.now = 1000};
-    if (driver_bootstrap_entry(c, &voters_entry, &r->err) != 0)
-        abort();
-    entries[0].data = voters_entry.data;
-    entries[0].len = voters_entry.len;
-    for (size_t i = 0; i < n; i++)
-        entries[i + 1] = (struct consensus_entry){terms[i], ENTRY_BARRIER, nothing, 8};
-    if (driver_new(&r->d, c, &r->err) != 0 ||
-        driver_start(r->d, r->now, &state, &r->o, &r->err) != 0)
-        abort();
-    buf_free(&voters_entry);
-}
-
-static void rig_close(struct rig *r)
-{
-    driver_free(r->d);
-    orders_free(&r->o);
-}
-
-static void rig_receive(struct rig *r, struct consensus_msg m)
-{
-    m.cluster = driver_cluster_digest(r->d);
-    if (driver_receive(r->d, r->now, &m, &r->o, &r->err) != 0)
-        abort();
-}
-
-static const struct order *rig_find(const struct rig *r, enum order_kind kind)
-{
-    for (size_t i = 0; i < r->o.n; i++)
-        if (r->o.list[i].kind == kind)
-            return &r->o.list[i];
-    return NULL;
-}
-
-static void rig_persisted(struct rig *r, uint64_t seq)
-{
-    if (driver_persisted(r->d, r->now, seq, &r->o, &r->err) != 0)
-        abort();
-}
-
-/* Append entries of one term behind (prev, prev_term); the seq of their write. */
-static uint64_t rig_append(struct rig *r, uint64_t from, uint64_t term,
-                           struct cmsg_append_entries a)
-{
-    struct consensus_msg m = {.type = CMSG_APPEND_ENTRIES, .from = from, .to = 1};
-    const struct order *o;
-
-    m.term = term;
-    m.append_entries = a;
-    rig_receive(r, m);
-    o = rig_find(r, ORDER_STORE_ENTRIES);
-    return o != NULL ? o->store_entries.seq : 0;
-}
 
 /* Entry 2 of term 2 is written, cut off by term 3's, and comes back in term 4, while the
  * disk has done the first writing only: a crash now leaves entry 2 of term 3. So nothing of
@@ -517,66 +403,6 @@ static void snapshots_take_nothing_back(void **state)
     assert_true(refuses_snapshot(1, 10));
 }
 
-/* The bootstrap's list and one more learner in it. */
-static struct buf list_with(const struct driver_config *c, uint64_t id, const char *name)
-{
-    struct member one = {.id = id, .store = id, .address = "10.0.0.9:7400"};
-    struct buf list = {0}, longer = {0};
-    struct members m;
-    struct err err = {0};
-
-    snprintf(one.name, sizeof one.name, "%s", name);
-    if (driver_bootstrap_entry(c, &list, &err) != 0 ||
-        members_decode(list.data, list.len, &m, &err) != 0 ||
-        members_add(&m, &one, &err) != 0 || members_encode(&m, &longer, &err) != 0)
-        abort();
-    buf_free(&list);
-    return longer;
-}
-
-/* Entries 2 and 3 are lists, of a leader that does not know yet that 2 is committed; the
- * next leader cuts 3 off. The node goes by 2 then, and not by the bootstrap's. */
-static bool keeps_the_list_before(unsigned without_filter, const void *arg)
-{
-    static const uint8_t nothing[8];
-    struct driver_config c = rig_config(1, without_filter);
-    struct buf lists[] = {list_with(&c, 4, "d"), list_with(&c, 5, "e")};
-    struct consensus_entry e[] = {{1, ENTRY_VOTERS, lists[0].data, lists[0].len},
-                                  {1, ENTRY_VOTERS, lists[1].data, lists[1].len}};
-    struct consensus_entry other = {2, ENTRY_BARRIER, nothing, 8};
-    const bool together = *(const bool *)arg;
-    const struct members *m;
-    bool committed, well;
-    struct rig r;
-
-    rig_open(&r, &c, 1, NULL, 0);
-    if (together)
-        (void)rig_append(&r, 2, 1, (struct cmsg_append_entries){1, 1, 1, e, 2});
-    for (unsigned i = 0; i < 2 && !together; i++)
-        (void)rig_append(&r, 2, 1, (struct cmsg_append_entries){1 + i, 1, 1, e + i, 1});
-    m = driver_members(r.d, &committed);
-    well = m->n == 4 && members_find(m, 5) != NULL && !committed;
-    (void)rig_append(&r, 3, 2, (struct cmsg_append_entries){2, 1, 1, &other, 1});
-    m = driver_members(r.d, &committed);
-    well = well && m->n == 4 && members_find(m, 4) != NULL && committed;
-    buf_free(&lists[0]);
-    buf_free(&lists[1]);
-    rig_close(&r);
-    return well;
-}
-
-static void lists_are_not_forgotten(void **state)
-{
-    const bool together[] = {false, true};
-
-    (void)state;
-    for (unsigned i = 0; i < 2; i++) {
-        assert_int_equal(outcome_of(keeps_the_list_before, 0, &together[i]), WELL);
-        assert_int_equal(
-            outcome_of(keeps_the_list_before, WITHOUT_LIST_ALONE, &together[i]), WRONG);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -590,7 +416,6 @@ int main(void)
         cmocka_unit_test(another_past_is_refused),
         cmocka_unit_test(commitment_is_not_lost),
         cmocka_unit_test(snapshots_take_nothing_back),
-        cmocka_unit_test(lists_are_not_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -451,6 +451,22 @@ static void a_lead_that_fails_does_not_wait_for_minutes(void **state)
     }
 }
 
+/* Nor does the follow of a member that `strict` goes on waiting for; of another one it may.
+ */
+static void a_follow_that_writes_wait_for_is_tried_as_often(void **state)
+{
+    (void)state;
+    for (unsigned strict = 0; strict < 2; strict++) {
+        world_steady(&w, strict ? SYNC_STRICT : SYNC_REQUIRED);
+        west_fails_to_follow(12);
+        world_pass_ms(&w, 30000);
+        assert_int_equal(world_renew(&w, EAST, 1, LEASE_WRITE), ACCEPTED);
+        world_report(&w, EAST, SERVER_PRIMARY);
+        world_report(&w, WEST, SERVER_DOWN);
+        assert_string_equal(world_step(&w), strict ? "follow-active" : "");
+    }
+}
+
 /* Leadership goes where fewer groups are active, to a voter that has caught up, after a
  * minimum stay. */
 static void leadership_leaves_the_active_region(void **state)
@@ -508,6 +524,7 @@ int main(void)
         cmocka_unit_test(a_failed_step_waits_before_it_is_tried_again),
         cmocka_unit_test(what_was_corrected_is_tried_at_once),
         cmocka_unit_test(a_lead_that_fails_does_not_wait_for_minutes),
+        cmocka_unit_test(a_follow_that_writes_wait_for_is_tried_as_often),
         cmocka_unit_test(leadership_leaves_the_active_region),
         cmocka_unit_test(a_follower_decides_nothing),
     };
