@@ -10,13 +10,15 @@
 
 /* I9: a promotion that nobody opened wrote nothing, so one that is begun again leaves the
  * same primary, and what was forecast and found of that one's last writes still holds. Else
- * a second failover would make the loss of the first one nobody's. */
+ * a second failover would make the loss of the first one nobody's. (Where local clients are
+ * not gated they may have written: then the one activated last is the one that is left.) */
 static void begin_run(struct applying *a, enum run_kind kind, uint8_t to, bool requested,
                       const char *reason)
 {
     struct run *run = &a->g->run;
     struct run before = *run;
-    bool again = a->g->phase == PHASE_PROMOTING && before.from != NO_INSTANCE;
+    bool again = a->g->phase == PHASE_PROMOTING && before.from != NO_INSTANCE &&
+                 !a->g->policy.ungated_local;
 
     memset(run, 0, sizeof *run);
     run->id = a->index;
@@ -172,8 +174,12 @@ void apply_activate(struct applying *a)
     }
     g->run.to = act->instance;
     g->run.epoch = act->epoch;
-    g->run.loss_forecast_known = act->loss_forecast_known;
-    g->run.loss_forecast_bytes = act->loss_forecast_bytes;
+    /* Who wrote last misses nothing; what was forecast for another one may be asked again.
+     */
+    if (act->instance != g->run.from) {
+        g->run.loss_forecast_known = act->loss_forecast_known;
+        g->run.loss_forecast_bytes = act->loss_forecast_bytes;
+    }
     g->run.activate_wall_ms = a->e->wall_ms;
 }
 
@@ -184,6 +190,10 @@ static void count_run(struct applying *a)
 
     run->open_wall_ms = a->e->wall_ms;
     run->result = run->from == run->to ? RUN_RETURNED : RUN_DONE;
+    if (run->result == RUN_RETURNED) {
+        run->loss_forecast_known = true;
+        run->loss_forecast_bytes = 0;
+    }
     if (run->kind == RUN_FAILOVER) {
         g->failovers++;
         g->last_failover_index = a->index;

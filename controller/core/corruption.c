@@ -42,14 +42,36 @@ bool is_sound(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
     return false;
 }
 
+static bool somebody_may_lead(const struct look *l)
+{
+    if (l->g->phase == PHASE_FENCING)
+        return candidate_best(l, true) != NO_INSTANCE;
+    return target_ready(l) || active_reborn(l);
+}
+
+/* Its lead goes nowhere: the agent is away or was started anew, or the step has failed. */
+static bool promotion_is_stuck(const struct look *l)
+{
+    return l->g->phase == PHASE_PROMOTING &&
+           (!agent_present(l, l->g->active) || former_life_stands(l, l->g->active) ||
+            l->g->instances[l->g->active].step.state == STEP_FAILED);
+}
+
+bool waits_for_word(const struct look *l)
+{
+    struct look person = *l;
+
+    person.asked = true;
+    return (l->g->phase == PHASE_FENCING || promotion_is_stuck(l)) &&
+           !somebody_may_lead(l) && somebody_may_lead(&person);
+}
+
 bool failover_waits_for_word(const struct state *s, const struct observations *o,
                              uint8_t group, struct mono now)
 {
-    struct look rule = look_at(s, o, group, now), person = rule;
+    struct look l = look_at(s, o, group, now);
 
-    person.asked = true;
-    return rule.g->phase == PHASE_FENCING && candidate_best(&rule, true) == NO_INSTANCE &&
-           candidate_best(&person, true) != NO_INSTANCE;
+    return waits_for_word(&l);
 }
 
 /* What was seen before the last step ended, or while one copies, is about data that is not

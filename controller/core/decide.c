@@ -221,5 +221,6 @@ bool group_is_healthy(const struct state *s, const struct observations *o, uint8
     return l.g->phase == PHASE_STEADY && agent_present(&l, l.g->active) &&
            !group_is_suspect(s, o, group, now) && seen->epoch == l.g->epoch &&
            seen->server == SERVER_PRIMARY && !seen->crashed && !seen->hung &&
-           !seen->unfit && no_corruption(&l) && !active_shut(&l) && !writes_wait(&l);
+           !seen->unfit && no_corruption(&l) && !active_shut(&l) && !active_unled(&l) &&
+           !writes_wait(&l);
 }

@@ -104,8 +104,8 @@ bool report_is_fresh(const struct state *s, const struct observations *o, uint8_
 bool group_is_suspect(const struct state *s, const struct observations *o, uint8_t group,
                       struct mono now);
 
-/* A fence is in force and nobody may be promoted but instances that had checksum failures:
- * an operator's failover takes one of them (I11). */
+/* A fence is in force, or a promotion goes nowhere, and nobody may be promoted but
+ * instances that had checksum failures: an operator's failover takes one of them (I11). */
 bool failover_waits_for_word(const struct state *s, const struct observations *o,
                              uint8_t group, struct mono now);
 

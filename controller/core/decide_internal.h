@@ -116,9 +116,10 @@ bool no_corruption(const struct look *l); /* no checksum failures on the active 
 uint64_t corruption_of(const struct look *l, uint8_t instance);
 /* None, or a person has asked for the move. `why` is written where it does not hold. */
 bool is_sound(const struct look *l, uint8_t instance, char why[TEXT_SIZE]);
-bool holder_silent(const struct look *l); /* counted out, and we have listened */
-bool target_ready(const struct look *l);  /* candidate_best() is somebody */
-bool active_down(const struct look *l);   /* its agent says that the server is gone */
+bool waits_for_word(const struct look *l); /* failover_waits_for_word() */
+bool holder_silent(const struct look *l);  /* counted out, and we have listened */
+bool target_ready(const struct look *l);   /* candidate_best() is somebody */
+bool active_down(const struct look *l);    /* its agent says that the server is gone */
 /* It runs, and its agent does not open it: no LEAD of the epoch is known to be done. */
 bool active_unled(const struct look *l);
 bool active_to_be_led(const struct look *l); /* either */

@@ -175,12 +175,23 @@ static void verdict_promoting(const struct look *l, struct explanation *out)
     if (!agent_present(l, l->g->active)) {
         remedy_start_agent(l, l->g->active, text);
         go_on(out, "its agent does not answer: %s", text);
+    } else if (former_life_stands(l, l->g->active)) {
+        go_on(out, "its agent was started anew: it is promoted again behind a fence");
     } else if (active_of(l)->step.state == STEP_FAILED) {
         say_failed_step(l, out);
     } else {
         go_on(out, "%s",
               holder_wait_left_ns(l) == 0 ? "its lease of this epoch is awaited"
                                           : "its server is being promoted");
+    }
+    /* Here, as behind a fence, nobody but a person takes what is damaged (I11). */
+    if (waits_for_word(l)) {
+        out->held = true;
+        go_on(
+            out,
+            "; who could lead had checksum failures: `ringfence failover %s` takes it all "
+            "the same",
+            l->g->name);
     }
     if (run_may_go_on(l))
         return;
@@ -285,8 +296,9 @@ static void verdict_at_rest(const struct look *l, struct explanation *out, bool 
         if (due)
             SET(out->verdict, "a failover is due, and held by: ");
         else if (out->cause)
-            SET(out->verdict,
-                "the server is down; its restart, and a failover, are held by: ");
+            SET(out->verdict, "the server is %s; its %s, and a failover, are held by: ",
+                active_unled(l) ? "not opened" : "down",
+                active_unled(l) ? "verification" : "restart");
         else
             SET(out->verdict, "%s; a failover would be held by: ", how_it_is(l));
         say_blockers(out, NULL);

@@ -60,17 +60,30 @@ static bool propose_proof(const struct look *l, struct entry *e, uint8_t instanc
     return true;
 }
 
-/* Until `opened` nothing was written since it was forecast first; and nobody reports as the
- * primary now, so it could not be forecast anew (I9). */
+/* Was it this one that the run's forecast is about, before it was activated or the primary
+ * that it left came back in its place? */
+static bool is_forecast_for(const struct look *l, uint8_t instance)
+{
+    const struct group *g = l->g;
+
+    return g->run.loss_forecast_known &&
+           (instance == g->active ||
+            (g->active == g->run.from && instance == g->old_active));
+}
+
+/* Until `opened` nothing was written since it was forecast first, and who wrote last misses
+ * nothing. Nobody reports as the primary now, so it could not be forecast anew (I9). */
 static bool forecast(const struct look *l, uint8_t instance, uint64_t *ret_bytes)
 {
-    const struct run *run = &l->g->run;
+    bool unopened = l->g->activated_index != 0 && l->g->opened_index == 0 &&
+                    !l->g->policy.ungated_local;
 
     *ret_bytes = 0;
-    if (l->g->activated_index == 0 || l->g->opened_index != 0 || !run->loss_forecast_known)
+    if (unopened && instance == l->g->run.from)
+        return true;
+    if (!unopened || !is_forecast_for(l, instance))
         return loss_forecast(l->s, l->o, l->group, instance, l->now, ret_bytes);
-    if (instance != run->from)
-        *ret_bytes = run->loss_forecast_bytes;
+    *ret_bytes = l->g->run.loss_forecast_bytes;
     return true;
 }
 
@@ -230,12 +243,17 @@ static bool silent_in_promotion(const struct look *l)
 /* What follows from a move that was asked for is asked for, too: it goes on (I11). */
 static bool asked_for(const struct look *l)
 {
-    return l->g->run.requested || l->g->run.kind != RUN_FAILOVER;
+    return l->g->run.requested || l->g->run.kind != RUN_FAILOVER || l->og->failover_wanted;
+}
+
+static bool promotion_may_move(const struct look *l)
+{
+    return run_may_go_on(l) || l->og->failover_wanted;
 }
 
 bool guard_promotion_silent(const struct look *l, struct entry *e)
 {
-    if (!run_may_go_on(l) || !silent_in_promotion(l))
+    if (!promotion_may_move(l) || !silent_in_promotion(l))
         return false;
     propose_fence(l, e, "the lease of the instance being promoted was counted out");
     e->fence_begin.requested = asked_for(l);
@@ -247,7 +265,7 @@ bool guard_promotion_stuck(const struct look *l, struct entry *e)
 {
     if (mono_since_ms(l->og->phase_since, l->now) < l->g->policy.promote_deadline_ms ||
         mono_since_ms(l->o->leading_since, l->now) < l->g->policy.promote_deadline_ms ||
-        !run_may_go_on(l) || !target_ready(l))
+        !promotion_may_move(l) || !target_ready(l))
         return false;
     propose_fence(l, e, "promote_deadline has passed and another candidate is ready");
     e->fence_begin.requested = asked_for(l);
@@ -467,13 +485,26 @@ static bool strays(const struct look *l, uint8_t k)
     return false;
 }
 
+/* The end of its follow is on record as failed (its answer was lost with its agent, or came
+ * too early), and yet it streams: what it had beyond the fork is not counted before the
+ * step has said so (I9). */
+static bool owes_its_loss(const struct look *l, uint8_t k)
+{
+    const struct run *run = &l->g->run;
+    const struct step *step = &l->g->instances[k].step;
+
+    return k == run->from && run->result == RUN_DONE && !run->loss_known &&
+           (run->kind == RUN_FAILOVER || run->kind == RUN_SWITCHOVER) &&
+           step->kind == STEP_FOLLOW && step->state == STEP_FAILED;
+}
+
 bool guard_standby_strays(const struct look *l, struct entry *e)
 {
     if (!primary_answers(l))
         return false;
     for (uint8_t k = 0; k < l->g->instance_count; k++) {
-        if (k == l->g->active || !agent_present(l, k) || !strays(l, k) ||
-            !step_may_start(l, k, STEP_FOLLOW))
+        if (k == l->g->active || !agent_present(l, k) ||
+            (!strays(l, k) && !owes_its_loss(l, k)) || !step_may_start(l, k, STEP_FOLLOW))
             continue;
         return propose_step(l, e, k, STEP_FOLLOW);
     }

@@ -212,7 +212,9 @@ void observe_restored(struct observations *o, const struct state *s, struct mono
         for (unsigned k = 0; k < g->instance_count; k++) {
             o->groups[i].instances[k].granted =
                 g->instances[k].proof.last_grant != 0 ? now : (struct mono){0};
+            /* Nor is what was seen before it believed about a step that ended meanwhile. */
             o->groups[i].instances[k].step_began = now;
+            o->groups[i].instances[k].step_ended = now;
         }
         if (g->last_failover_index != 0)
             o->groups[i].last_failover = now;

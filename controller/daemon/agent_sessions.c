@@ -262,8 +262,9 @@ void sessions_tick(struct agents *a, struct mono now)
         if (mono_is_set(se->refused_at)) {
             if (mono_since_ms(se->refused_at, now) > REFUSED_LINGER_MS)
                 drop_session(se);
-        } else if (se->greeted && !se->owes_hello && !is_on_record(se) &&
-                   mono_since_ms(se->asked, now) >= ASK_AGAIN_MS) {
+        } else if (se->greeted && !is_on_record(se) &&
+                   mono_since_ms(se->asked, now) >=
+                       (se->owes_hello ? ASK_LOST_MS : ASK_AGAIN_MS)) {
             ask(se);
         }
     }

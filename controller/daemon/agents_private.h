@@ -17,6 +17,7 @@ enum {
     REFUSED_LINGER_MS = 300, /* a refused stream stays so long, to be read */
     ANSWERS_KEPT = 16,       /* an agent pings once a second */
     ASK_AGAIN_MS = 1000,     /* a life that is not on record yet is asked again */
+    ASK_LOST_MS = 5000,      /* so long without an answer: memory for one was missing */
     TWIN_SPEAKS_MS = 300,    /* what comes later than this was not under way already */
 };
 

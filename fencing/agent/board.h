@@ -28,8 +28,9 @@ struct board;
 enum board_letter {
     BOARD_ASSIGNMENT, /* to steps: packed rf.Assignment */
     BOARD_ORDER,      /* to steps: packed rf.StepOrder */
-    BOARD_REPORT,     /* to keeper: packed rf.InstanceReport, gate fields empty */
-    BOARD_RESULT,     /* to keeper: packed rf.StepReport */
+    BOARD_REPORT, /* to keeper: packed rf.InstanceReport, gate fields and age empty; when
+                     the look was is in `seen.looked_ns`, by mono_now() */
+    BOARD_RESULT, /* to keeper: packed rf.StepReport */
     BOARD_LETTERS,
 };
 

@@ -134,21 +134,28 @@ static bool steps_stand_still(const struct keeper *k, uint8_t slot, struct boot 
            now.ns - kept->taken.ns > (uint64_t)KEEPER_STEPS_STILL_MS * NS_PER_MS;
 }
 
+/* I9: a look is as old as it is when it is told of, however long the letter lay on the
+ * board or a thread was held up with it. */
+static void fill_age(Rf__InstanceReport *r)
+{
+    if (r->seen == NULL)
+        return;
+    r->seen_age_ms = mono_since_ms((struct mono){r->seen->looked_ns}, mono_now()) + 1;
+    r->seen->looked_ns = 0; /* another host would make nothing of it */
+}
+
 /* The gate's part of a report, which the steps leave empty. The strings it borrows are
  * taken back before the message is freed. */
 static void fill_gate(const struct keeper *k, uint8_t slot, struct boot now,
                       Rf__InstanceReport *r)
 {
     const struct keeper_slot *s = &k->core.slots[slot];
-    const struct kept_report *kept = &k->reports[slot];
     const char *hold = keeper_hold(&k->core, slot);
 
     r->epoch = k->core.disk.of[slot].highest;
     r->gate_mode = mode_text(s, now);
     r->lease_margin_ms = margin_ms(s, now);
     r->gate_proven = s->managed && k->core.want.of[slot].tried;
-    if (kept->packed.len != 0)
-        r->seen_age_ms += (now.ns - kept->taken.ns) / NS_PER_MS + 1;
     if (steps_stand_still(k, slot, now)) {
         r->unfit = true;
         r->problem = wire_text("the agent's steps stand still: does the disk under "
@@ -177,13 +184,16 @@ static void add_report(const struct keeper *k, uint8_t slot, struct boot now,
         o->filled[slot] = *o->unpacked[slot];
     o->filled[slot].group = wire_text(k->core.want.of[slot].group);
     o->filled[slot].instance = wire_text(k->parts.settings->name);
+    fill_age(&o->filled[slot]);
     fill_gate(k, slot, now, &o->filled[slot]);
     o->list[m->n_instances++] = &o->filled[slot];
 }
 
 /* Each controller dates it by its own answers to this link's pings (relay.h): rounded
- * down, since an answer said to be older than it is would make the report younger. */
-static void send_dated(struct keeper *k, Rf__Frame *frame)
+ * down, and counted to `now`, which is before all ages in the report were: an answer said
+ * to be older than it is would make the report younger (a thread may be stopped anywhere).
+ */
+static void send_dated(struct keeper *k, Rf__Frame *frame, struct boot now)
 {
     bool all = keeper_unanswered(&k->core);
 
@@ -194,7 +204,7 @@ static void send_dated(struct keeper *k, Rf__Frame *frame)
             continue;
         frame->agent_report->answered_seq = u->answered_seq;
         frame->agent_report->answered_age_ms =
-            u->answered_seq != 0 ? (boot_now().ns - u->answered.ns) / NS_PER_MS : 0;
+            u->answered_seq != 0 ? (now.ns - u->answered.ns) / NS_PER_MS : 0;
         uplink_send(u, frame);
     }
 }
@@ -232,7 +242,7 @@ void keeper_say_report(struct keeper *k, uint64_t slots)
     /* Without any instance too: it is how the leader hears that the agent lives. */
     frame.body_case = RF__FRAME__BODY_AGENT_REPORT;
     frame.agent_report = &m;
-    send_dated(k, &frame);
+    send_dated(k, &frame, now);
     for (unsigned i = 0; i < k->core.want.count; i++)
         if (o.unpacked[i] != NULL)
             rf__instance_report__free_unpacked(o.unpacked[i], NULL);

@@ -183,10 +183,14 @@ static const char *problem_of(const struct inst *i)
 static void say_report(struct inst *i, bool ready)
 {
     Rf__InstanceReport r = RF__INSTANCE_REPORT__INIT;
+    Rf__Observation seen;
     char *shrink[SHRINK_PEERS_MAX];
 
-    r.seen = i->seen;
-    r.seen_age_ms = mono_since_ms(i->seen_at, mono_now()) + 1; /* rounded up */
+    if (i->seen != NULL) {
+        seen = *i->seen; /* shallow */
+        seen.looked_ns = i->seen_at.ns;
+        r.seen = &seen;
+    }
     r.crashed = i->crashed;
     r.hung = i->hung;
     r.ready = ready;

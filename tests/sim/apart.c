@@ -22,6 +22,7 @@ static struct {
     uint8_t host; /* that is away; NOBODY: only a controller is */
     char who[80];
     uint64_t acks[WORLD_GROUPS_MAX], returns_at;
+    uint64_t led_at; /* somebody that is not away led; 0: nobody has since it was healed */
 } apart;
 
 static uint64_t *times;
@@ -201,11 +202,17 @@ static void come_back(void)
         pgs[g].acks_healed = 0;
 }
 
-/* What was under way when the world healed may have taken the other one out of the set. */
+/* What was under way when the world healed may have taken the other one out of the set, or
+ * had done so, and nobody that can be asked had applied it: then there is no leader yet. */
 static bool is_excused(void)
 {
-    return apart.host != NOBODY && apart_lacks_acks(GROUP) &&
-           sim.now < sim.heal_at + (uint64_t)EXCUSE_MS * NS_PER_MS &&
+    if (apart.host == NOBODY || !apart_lacks_acks(GROUP))
+        return false;
+    for (uint8_t n = 0; n < CTLS && apart.led_at == 0; n++)
+        if (!apart.away[n] && ctl_daemon(n) != NULL && node_leads(ctl_daemon(n)->node))
+            apart.led_at = sim.now;
+    return (apart.led_at == 0 ||
+            sim.now < apart.led_at + (uint64_t)EXCUSE_MS * NS_PER_MS) &&
            !is_owed(GROUP, apart.host);
 }
 

@@ -353,15 +353,13 @@ void judge_ended(uint8_t node)
 /* ---- the end ---------------------------------------------------------------------------
  */
 
-/* The former primary is back, too: so what it had beyond the other one is known. A follow
- * that is on record as failed and streams all the same (its answer was lost, or it was said
- * too early) is not begun again: nothing is to be done. */
+/* The former primary is back, too: so what it had beyond the other one is known. */
 static bool is_followed(uint8_t group, const struct group *g)
 {
     enum step_state last = g->instances[1 - g->active].step.state;
 
     return pg_server(host_of(group, 1 - g->active), group)->streaming &&
-           last != STEP_STARTED;
+           (last == STEP_DONE || last == STEP_IDLE);
 }
 
 /* What `status` shows of a server that was stopped, after it has been: "" for nothing. */

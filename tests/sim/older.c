@@ -20,8 +20,9 @@ void older_start(void) { memset(older, 0, sizeof older); }
 /* ---- what 0.0.9 had not learnt yet ------------------------------------------------------
  *
  * As that release's frames were, field by field: reports that nobody could date, nor who
- * passed them on; no word of an agent that can begin nothing, or is not let in; no
- * timeline of a position. Zero is "not said" in proto3, and is not written. */
+ * passed them on; no word of an agent that can begin nothing, or is not let in, nor of a
+ * primary that no step has verified; no timeline of a position. Zero is "not said" in
+ * proto3, and is not written. */
 
 static void older_report(Rf__AgentReport *m)
 {
@@ -29,7 +30,7 @@ static void older_report(Rf__AgentReport *m)
     for (size_t i = 0; i < m->n_instances; i++) {
         Rf__InstanceReport *r = m->instances[i];
 
-        r->unfit = false;
+        r->unfit = r->unled = false;
         if (r->seen == NULL)
             continue;
         r->seen->looked_ns = 0;

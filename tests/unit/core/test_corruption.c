@@ -122,6 +122,44 @@ static void behind_the_fence_it_waits_for_an_operator(void **state)
     assert_false(world_seen(&w)->failover_wanted);
 }
 
+/* It was found out in its promotion, and then its host was started anew. Nobody else may
+ * lead, and it may only by a word; without one its rows would not even say so. */
+static void in_a_promotion_it_waits_for_an_operator(void **state)
+{
+    static struct explanation told;
+
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    world_group(&w)->sync_set = 1u << EAST;
+    world_group(&w)->policy.automatic = false;
+    assert_int_equal(world_fence(&w), ACCEPTED);
+    assert_int_equal(world_prove(&w, EAST, PROOF_AGENT, 1), ACCEPTED);
+    assert_int_equal(world_activate(&w, EAST), ACCEPTED);
+    assert_int_equal(world_renew(&w, EAST, 1, LEASE_WRITE), ACCEPTED);
+    world_report(&w, EAST, SERVER_DOWN);
+    world_seen(&w)->instances[EAST].seen.checksum_failures = 2;
+    assert_string_equal(world_step(&w), "record-corruption");
+    assert_false(failover_waits_for_word(&w.s, &w.o, 0, w.now));
+
+    assert_int_equal(world_enrol(&w, EAST, 2), ACCEPTED);
+    world_pass_ms(&w, 20000);
+    world_report(&w, EAST, SERVER_DOWN);
+    assert_string_equal(world_step(&w), "");
+    assert_true(failover_waits_for_word(&w.s, &w.o, 0, w.now));
+    explain(&w.s, &w.o, 0, w.now, &told);
+    assert_non_null(strstr(told.verdict, "`ringfence failover orders`"));
+    world_seen(&w)->failover_wanted = true;
+    world_seen(&w)->failover_target = NO_INSTANCE;
+    assert_string_equal(world_step(&w), "promotion-silent");
+    assert_true(world_group(&w)->run.requested);
+    assert_string_equal(world_step(&w), "proof-by-expiry");
+    world_pass_ms(&w, world_group(&w)->policy.promote_deadline_ms);
+    world_report(&w, EAST, SERVER_DOWN);
+    assert_string_equal(world_step(&w), "activate-behind-proofs");
+    assert_int_equal(world_group(&w)->active, EAST);
+    assert_false(world_seen(&w)->failover_wanted);
+}
+
 static void end_follow(bool done, bool cloned)
 {
     struct entry start = entry_of(ENTRY_STEP_START), end = entry_of(ENTRY_STEP_END);
@@ -179,6 +217,7 @@ int main(void)
         cmocka_unit_test(a_new_leader_knows_of_them),
         cmocka_unit_test(a_damaged_standby_is_no_target),
         cmocka_unit_test(behind_the_fence_it_waits_for_an_operator),
+        cmocka_unit_test(in_a_promotion_it_waits_for_an_operator),
         cmocka_unit_test(only_a_new_copy_or_an_attach_ends_them),
     };
 

@@ -1,6 +1,8 @@
 /* The active side's server is gone, or runs and is not opened, and its agent says so. */
 #include "tests/unit/core/world.h"
 
+#include <string.h>
+
 static struct world w;
 
 static void a_crash_is_restarted_here_first(void **state)
@@ -60,6 +62,25 @@ static void a_server_that_no_step_verified_is_led_again(void **state)
     assert_string_equal(world_step(&w), "crash-without-target");
 }
 
+/* Nobody is let in by its gate: that is not well, and says so. */
+static void a_server_that_is_not_opened_is_not_healthy(void **state)
+{
+    static struct explanation why;
+
+    (void)state;
+    for (unsigned paused = 0; paused < 2; paused++) {
+        world_steady(&w, SYNC_REQUIRED);
+        east_runs_unled(false);
+        assert_true(group_is_healthy(&w.s, &w.o, 0, w.now));
+        world_group(&w)->paused = paused;
+        east_runs_unled(true);
+        assert_false(group_is_healthy(&w.s, &w.o, 0, w.now));
+        explain(&w.s, &w.o, 0, w.now, &why);
+        assert_true(why.cause);
+        assert_non_null(strstr(why.verdict, "not opened"));
+    }
+}
+
 /* A restart that cannot be begun is not waited for. */
 static void a_crash_under_an_unfit_agent_fails_over(void **state)
 {
@@ -85,6 +106,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_crash_is_restarted_here_first),
         cmocka_unit_test(a_server_that_no_step_verified_is_led_again),
+        cmocka_unit_test(a_server_that_is_not_opened_is_not_healthy),
         cmocka_unit_test(a_crash_under_an_unfit_agent_fails_over),
         cmocka_unit_test(a_crash_without_a_target_is_restarted_again),
     };

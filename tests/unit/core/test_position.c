@@ -72,36 +72,109 @@ static void a_leader_that_was_told_fails_over(void **state)
         }
 }
 
-/* I9: the promotion is begun again before it was opened, and then goes back: whoever is
- * asked later what was lost names the primary that had written it. */
-static void a_promotion_begun_again_leaves_the_same_primary(void **state)
+/* East falls silent in `off`, and west is activated with a forecast; nobody opens it. */
+static struct run leave_east(void)
 {
-    struct run first;
-    const struct run *run;
-
-    (void)state;
-    world_steady(&w, SYNC_OFF);
     told(position(1500, 300));
     world_pass_ms(&w, WAIT_MS);
     world_report(&w, WEST, SERVER_STANDBY);
     assert_string_equal(world_step(&w), "silent-holder");
     assert_string_equal(world_step(&w), "proof-by-expiry");
     assert_string_equal(world_step(&w), "activate-behind-proofs");
-    first = world_group(&w)->run;
-    run = &world_group(&w)->run;
-    assert_true(first.loss_forecast_known && first.loss_forecast_bytes != 0);
-    assert_int_equal(first.from, EAST);
+    assert_true(world_group(&w)->run.loss_forecast_known);
+    assert_int_not_equal(world_group(&w)->run.loss_forecast_bytes, 0);
+    assert_int_equal(world_group(&w)->run.from, EAST);
+    return world_group(&w)->run;
+}
 
+/* Begun again before it was opened, when a position is worth nothing any more. */
+static const struct run *move_to(uint8_t target)
+{
     assert_int_equal(world_fence(&w), ACCEPTED);
-    assert_int_not_equal(run->id, first.id);
-    assert_int_equal(run->from, EAST);
-    world_pass_ms(&w, 3600000); /* by now a position is worth nothing, and west may again */
-    world_report(&w, WEST, SERVER_STANDBY);
+    if (world_group(&w)->active != target)
+        assert_int_equal(world_prove(&w, world_group(&w)->active, PROOF_AGENT, 1),
+                         ACCEPTED);
+    world_pass_ms(&w, 3600000);
+    world_report(&w, target, target == EAST ? SERVER_DOWN : SERVER_STANDBY);
+    world_seen(&w)->instances[1 - target].seen = (struct seen_instance){0};
     assert_string_equal(world_step(&w), "activate-behind-proofs");
-    assert_int_equal(run->from, EAST);
-    assert_int_equal(run->to, WEST);
-    assert_true(run->loss_forecast_known);
-    assert_int_equal(run->loss_forecast_bytes, first.loss_forecast_bytes);
+    assert_int_equal(world_group(&w)->active, target);
+    return &world_group(&w)->run;
+}
+
+/* I9: whoever is asked later what was lost names the primary that had written it, and what
+ * was forecast of that. Nobody misses what it wrote itself. */
+static void a_promotion_begun_again_leaves_the_same_primary(void **state)
+{
+    static const uint8_t ways[][3] = {{WEST, WEST, WEST}, {EAST, WEST, EAST}};
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(ways); i++) {
+        struct run first;
+
+        world_steady(&w, SYNC_OFF);
+        first = leave_east();
+        for (unsigned n = 0; n < 3; n++) {
+            const struct run *run = move_to(ways[i][n]);
+            bool back = run->to == EAST;
+
+            assert_int_not_equal(run->id, first.id);
+            assert_int_equal(run->from, EAST);
+            assert_true(run->loss_forecast_known);
+            if (!back)
+                assert_int_equal(run->loss_forecast_bytes, first.loss_forecast_bytes);
+        }
+    }
+}
+
+/* Local clients that no gate holds may have been acknowledged by the one that was promoted:
+ * nothing is known of those, and it is what the next move leaves. */
+static void an_ungated_promotion_may_have_written(void **state)
+{
+    const struct run *run;
+
+    (void)state;
+    world_steady(&w, SYNC_OFF);
+    leave_east();
+    world_group(&w)->policy.ungated_local = true;
+    run = move_to(EAST);
+    assert_int_equal(run->from, WEST);
+    assert_false(run->loss_forecast_known);
+}
+
+/* Its answer was lost or came too early; it streams, and what it lost was never counted. */
+static void a_failed_follow_that_streams_owes_its_loss(void **state)
+{
+    (void)state;
+    world_steady(&w, SYNC_OFF);
+    leave_east();
+    assert_int_equal(world_renew(&w, WEST, 1, LEASE_WRITE), ACCEPTED);
+    world_report(&w, WEST, SERVER_STANDBY);
+    assert_string_equal(world_step(&w), "lead-under-lease");
+    world_outcome(&w, WEST, true);
+    assert_string_equal(world_step(&w), "record-outcome");
+    world_report(&w, WEST, SERVER_PRIMARY);
+    assert_string_equal(world_step(&w), "open-verified");
+    for (unsigned n = 0; n < 3; n++) {
+        world_pass_ms(&w, 60000);
+        assert_int_equal(world_renew(&w, WEST, 1, LEASE_WRITE), ACCEPTED);
+        world_report(&w, WEST, SERVER_PRIMARY);
+        world_report(&w, EAST, n == 0 ? SERVER_DOWN : SERVER_STANDBY);
+        world_seen(&w)->instances[EAST].stray_since = n == 0 ? w.now : (struct mono){0};
+        assert_string_equal(world_step(&w), "follow-active");
+        world_outcome(&w, EAST, n == 2);
+        world_seen(&w)->instances[EAST].outcome.loss_known = n == 2;
+        world_seen(&w)->instances[EAST].outcome.loss_bytes = 500;
+        assert_string_equal(world_step(&w), "record-outcome");
+    }
+    assert_true(world_group(&w)->run.loss_known);
+    assert_int_equal(world_group(&w)->run.loss_bytes, 500);
+    world_pass_ms(&w, 60000);
+    assert_int_equal(world_renew(&w, WEST, 1, LEASE_WRITE), ACCEPTED);
+    world_report(&w, WEST, SERVER_PRIMARY);
+    world_report(&w, EAST, SERVER_STANDBY);
+    world_seen(&w)->instances[EAST].stray_since = (struct mono){0};
+    assert_string_equal(world_step(&w), "");
 }
 
 /* I9: a primary that was seen once may have written at any rate since: nothing is forecast,
@@ -228,6 +301,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_promotion_begun_again_leaves_the_same_primary),
+        cmocka_unit_test(an_ungated_promotion_may_have_written),
+        cmocka_unit_test(a_failed_follow_that_streams_owes_its_loss),
         cmocka_unit_test(a_rate_that_is_not_known_forecasts_nothing),
         cmocka_unit_test(a_leader_that_was_told_fails_over),
         cmocka_unit_test(a_report_reaches_no_further_than_its_look),
