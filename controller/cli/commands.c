@@ -206,11 +206,10 @@ static const struct cli_command resume_command = {
 
 static const struct cli_command retry_command = {
     {"retry", "GROUP", "try now what failed in a group and waits to be tried again",
-     "A step that goes on failing is tried ever more seldom, once a minute in the end. "
-     "Once "
-     "its cause is mended, this does not wait for that. It begins nothing that would not "
-     "be "
-     "tried by itself; where nothing waits, nothing changes, and the exit status is 0.",
+     "A step that goes on failing is tried ever more seldom, in the end each 30 s where "
+     "writes wait for it, else once a minute. Once its cause is mended, this does not wait "
+     "for that. It begins nothing that would not be tried by itself; where nothing waits, "
+     "nothing changes, and the exit status is 0.",
      json_option},
     1,
     1,

@@ -4,7 +4,8 @@
  * an ordered list of orders comes out (store, send, apply). The daemon's shell
  * (raftnode.h) and the simulator use this same driver; only who carries the orders out
  * differs. The engine is libraft 0.22.1 through raft_step(), behind filters for its known
- * defects (driver_filter.c says which and why).
+ * gaps (docs/architecture.md section 1 lists them; driver_filter.c, driver_input.c and
+ * driver_receive.c say why).
  *
  * How to use it. One input at a time; then carry out its orders, in order, before the
  * next input:

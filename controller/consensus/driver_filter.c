@@ -2,7 +2,9 @@
  *
  * The engine's preconditions are assertions, which release builds do not have, and it has
  * defects that a message at the wrong moment brings out. Everything that a peer can send
- * passes here first; the simulation in tests/unit/consensus has a seed for each filter. */
+ * passes here first. For each filter, those in driver_input.c and driver_receive.c too,
+ * tests/unit/consensus has a seed or a history that goes wrong without it (test_filters.c,
+ * test_lists.c). */
 #include <inttypes.h>
 #include <string.h>
 
