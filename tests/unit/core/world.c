@@ -273,3 +273,16 @@ void world_steady(struct world *w, enum sync_mode mode)
     assert_string_equal(world_step(w), "");
     assert_int_equal(world_group(w)->phase, PHASE_STEADY);
 }
+
+void world_stopping(struct world *w)
+{
+    struct entry sw = entry_of(ENTRY_SWITCHOVER);
+
+    world_steady(w, SYNC_REQUIRED);
+    sw.switchover = (struct entry_switchover){.target = WEST, .epoch = 1};
+    assert_int_equal(world_apply(w, &sw), ACCEPTED);
+    assert_string_equal(world_step(w), "switchover-checkpoint");
+    world_outcome(w, EAST, true);
+    assert_string_equal(world_step(w), "record-outcome");
+    assert_string_equal(world_step(w), "switchover-stop");
+}
