@@ -5,11 +5,9 @@
 #include <string.h>
 
 #include "controller/base/auto.h"
-#include "controller/consensus/driver.h"
 #include "proto/envelope.h"
+#include "tests/fuzz/drivers.h"
 #include "tests/fuzz/fuzz.h"
-
-static const struct voter voters[] = {{1, "a"}, {2, "b"}, {3, "c"}};
 
 struct node {
     struct driver *d;
@@ -19,7 +17,6 @@ struct node {
     bool stopped;
 };
 
-/* The disk is quick here, and forgets nothing. */
 static void carry_out(struct node *n, int status, const struct err *err)
 {
     uint64_t stored = n->stored;
@@ -29,20 +26,7 @@ static void carry_out(struct node *n, int status, const struct err *err)
         n->stopped = n->stopped || driver_error_is_fatal(status);
         return;
     }
-    for (size_t i = 0; i < n->o.n; i++) {
-        const struct order *o = &n->o.list[i];
-
-        if (o->kind == ORDER_STORE_VOTE)
-            n->stored = o->store_vote.seq;
-        else if (o->kind == ORDER_STORE_ENTRIES)
-            n->stored = o->store_entries.seq;
-        else if (o->kind == ORDER_STORE_SNAPSHOT)
-            n->stored = o->store_snapshot.seq;
-        else if (o->kind == ORDER_APPLY)
-            driver_applied(n->d, o->apply.index);
-        else if (o->kind == ORDER_RESTORE)
-            driver_applied(n->d, o->restore.index);
-    }
+    n->stored = drivers_store(n->d, &n->o, stored);
     if (n->stored != stored) {
         struct err more = {0};
         int again = driver_persisted(n->d, n->now, n->stored, &n->o, &more);
@@ -54,15 +38,7 @@ static void carry_out(struct node *n, int status, const struct err *err)
 /* One of three voters, with the first entry; or one that joins, with nothing. */
 static void start(struct node *n, bool joins)
 {
-    struct driver_config c = {.id = 1,
-                              .cluster = "fuzz",
-                              .incarnation = 1,
-                              .voters = voters,
-                              .n_voters = 3,
-                              .election_ms = 300,
-                              .heartbeat_ms = 50,
-                              .trailing = 2,
-                              .seed = 1};
+    struct driver_config c = drivers_config(1);
     struct consensus_entry first = {.term = 1, .kind = ENTRY_VOTERS};
     struct driver_state state = {
         .term = 1, .first_index = 1, .entries = &first, .n_entries = joins ? 0 : 1};

@@ -11,22 +11,8 @@
 #include "controller/consensus/kin.h"
 #include "controller/consensus/store_db.h"
 #include "proto/envelope.h"
+#include "tests/fuzz/drivers.h"
 #include "tests/fuzz/fuzz.h"
-
-static const struct voter voters[] = {{1, "a"}, {2, "b"}, {3, "c"}};
-
-static struct driver_config driver_of_rows(void)
-{
-    return (struct driver_config){.id = 1,
-                                  .cluster = "fuzz",
-                                  .incarnation = 1,
-                                  .voters = voters,
-                                  .n_voters = 3,
-                                  .election_ms = 300,
-                                  .heartbeat_ms = 50,
-                                  .trailing = 2,
-                                  .seed = 1};
-}
 
 static struct store_config config_of_rows(const char *dir, const struct buf *list)
 {
@@ -89,7 +75,7 @@ static struct {
 static void make_whole(void)
 {
     AUTO(buf_free) struct buf list = {0};
-    struct driver_config d = driver_of_rows();
+    struct driver_config d = drivers_config(1);
     struct store_config c;
     char path[160];
     struct err err = {0};
@@ -283,7 +269,7 @@ static void fit_vote(struct db *db)
 
 static void start(const struct driver_state *state, const struct db_loaded *loaded)
 {
-    struct driver_config c = driver_of_rows();
+    struct driver_config c = drivers_config(1);
     struct orders o = {0};
     struct driver *d = NULL;
     struct err err = {0};

@@ -10,12 +10,10 @@
 #include <string.h>
 
 #include "controller/base/auto.h"
-#include "controller/consensus/driver.h"
+#include "tests/fuzz/drivers.h"
 #include "tests/fuzz/fuzz.h"
 
-enum { NODES = 3, STEP_MS = 10, QUEUE = 4096 };
-
-static const struct voter voters[] = {{1, "a"}, {2, "b"}, {3, "c"}};
+enum { NODES = DRIVERS, STEP_MS = 10, QUEUE = 4096 };
 
 struct node {
     struct driver *d;
@@ -56,20 +54,12 @@ static void carry_out(struct node *n, int status, const struct err *err)
     uint64_t stored = n->stored;
 
     CLAIM(status == 0 || !driver_error_is_fatal(status), "%s", err->text);
+    if (status == 0)
+        n->stored = drivers_store(n->d, &n->o, stored);
     for (size_t i = 0; status == 0 && i < n->o.n; i++) {
         const struct order *o = &n->o.list[i];
 
-        if (o->kind == ORDER_STORE_VOTE)
-            n->stored = o->store_vote.seq;
-        else if (o->kind == ORDER_STORE_ENTRIES)
-            n->stored = o->store_entries.seq;
-        else if (o->kind == ORDER_STORE_SNAPSHOT)
-            n->stored = o->store_snapshot.seq;
-        else if (o->kind == ORDER_APPLY)
-            driver_applied(n->d, o->apply.index);
-        else if (o->kind == ORDER_RESTORE)
-            driver_applied(n->d, o->restore.index);
-        else if (o->kind == ORDER_SEND && !(w.cut && (n == w.nodes || o->send.to == 1)))
+        if (o->kind == ORDER_SEND && !(w.cut && (n == w.nodes || o->send.to == 1)))
             post(&o->send);
     }
     if (n->stored != stored) {
@@ -82,15 +72,7 @@ static void carry_out(struct node *n, int status, const struct err *err)
 static void open_nodes(bool joins)
 {
     for (unsigned i = 0; i < NODES; i++) {
-        struct driver_config c = {.id = i + 1,
-                                  .cluster = "fuzz",
-                                  .incarnation = 1,
-                                  .voters = voters,
-                                  .n_voters = NODES,
-                                  .election_ms = 300,
-                                  .heartbeat_ms = 50,
-                                  .trailing = 2,
-                                  .seed = i + 1};
+        struct driver_config c = drivers_config(i + 1);
         AUTO(buf_free) struct buf list = {0};
         struct consensus_entry e = {.term = 1, .kind = ENTRY_VOTERS};
         struct driver_state state = {.term = 1, .first_index = 1, .entries = &e};

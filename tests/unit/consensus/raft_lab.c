@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "controller/base/clock.h"
-#include "tests/unit/consensus/tree.h"
 
 static const char *const names[NODES] = {"east", "west", "witness"};
 
@@ -220,8 +219,7 @@ int lab_setup(void **state)
     memset(&lab, 0, sizeof lab);
     lab.tail = &lab.head;
     lab.snapshot_every = 1000000;
-    snprintf(lab.dir, sizeof lab.dir, "/tmp/rf-cons-XXXXXX");
-    assert_non_null(mkdtemp(lab.dir));
+    tree_make(lab.dir, "/tmp");
     uv_loop_init(&lab.loop);
     uv_idle_init(&lab.loop, &lab.pump);
     uv_idle_start(&lab.pump, on_pump);

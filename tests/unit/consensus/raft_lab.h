@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "controller/consensus/raftnode.h"
+#include "tests/unit/base/tree.h"
 
 enum { NODES = 3, WAIT_MS = 20000 };
 
@@ -37,7 +38,7 @@ struct app {
 struct lab {
     uv_loop_t loop;
     uv_idle_t pump;
-    char dir[64];
+    char dir[TREE_PATH];
     struct app app[NODES];
     struct packet *head, **tail;
     uint32_t snapshot_every;

@@ -4,7 +4,6 @@
 #include <stdint.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,9 +12,8 @@
 
 #include "controller/base/clock.h"
 #include "tests/unit/consensus/store_rig.h"
-#include "tests/unit/consensus/tree.h"
 
-char rig_dir[64];
+char rig_dir[TREE_PATH];
 
 struct rig rig;
 
@@ -187,9 +185,8 @@ int rig_setup(void **state)
 {
     (void)state;
     /* The faulty VFS plays the disk that forgets, so memory will do, and is quicker. */
-    snprintf(rig_dir, sizeof rig_dir, "%s/rf-cons-XXXXXX",
-             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-    return mkdtemp(rig_dir) == NULL;
+    tree_make(rig_dir, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    return 0;
 }
 
 int rig_teardown(void **state)

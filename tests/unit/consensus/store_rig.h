@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "controller/consensus/store.h"
+#include "tests/unit/base/tree.h"
 
 enum { OPS = 10, WAIT_MS = 20000, DUMP_SIZE = 2048 };
 
@@ -18,7 +19,7 @@ struct rig {
 };
 
 extern struct rig rig;
-extern char rig_dir[64];
+extern char rig_dir[TREE_PATH];
 
 int rig_setup(void **state);
 int rig_teardown(void **state);

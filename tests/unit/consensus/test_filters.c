@@ -185,14 +185,20 @@ static void stale_replies_are_marked(void **state)
 }
 
 /* Entries 1 to 9 of term 1 from node 2, committed, then a snapshot of 9 that leaves 8 and 9
- * in the log. */
-static void rig_compact(struct rig *r)
+ * in the log; and what entry 1 says. */
+static void rig_open_compacted(struct rig *r, unsigned without_filter,
+                               struct buf *ret_voters_entry)
 {
     static const uint8_t nothing[8];
+    struct driver_config c = rig_config(1, without_filter);
     struct proposal state = {.body = (const uint8_t *)"state", .len = 5, .wall_ms = 1};
     struct consensus_entry list[8];
     uint64_t seq;
 
+    c.trailing = 2;
+    rig_open(r, &c, 1, NULL, 0);
+    if (driver_bootstrap_entry(&c, ret_voters_entry, &r->err) != 0)
+        abort();
     for (unsigned i = 0; i < 8; i++)
         list[i] = (struct consensus_entry){1, ENTRY_BARRIER, nothing, 8};
     seq = rig_append(r, 2, 1, (struct cmsg_append_entries){1, 1, 9, list, 8});
@@ -253,19 +259,14 @@ static bool is_taken(struct rig *r, const struct consensus_entry *list, unsigned
  * the first or from a later one, and some that are new. */
 static bool takes_what_is_repeated(unsigned without_filter, const void *arg)
 {
-    struct driver_config c = rig_config(1, without_filter);
     struct consensus_entry list[12];
     struct buf voters_entry = {0};
     struct rig r;
     bool well;
 
     (void)arg;
-    c.trailing = 2;
-    rig_open(&r, &c, 1, NULL, 0);
-    if (driver_bootstrap_entry(&c, &voters_entry, &r.err) != 0)
-        abort();
+    rig_open_compacted(&r, without_filter, &voters_entry);
     whole_log(list, &voters_entry, 1);
-    rig_compact(&r);
     well = is_taken(&r, list, 1, 3, 9) && is_taken(&r, list, 1, 9, 9) &&
            is_taken(&r, list, 4, 2, 9) && is_taken(&r, list, 4, 0, 9) &&
            is_taken(&r, list, 1, 10, 10) && is_taken(&r, list, 4, 8, 11) &&
@@ -286,7 +287,6 @@ static void repeated_entries_are_known(void **state)
  * goes on. A leader of a term that is over may have one: it hears of the new term. */
 static bool refuses_another_past(unsigned without_filter, const void *arg)
 {
-    struct driver_config c = rig_config(1, without_filter);
     struct consensus_msg m = {.type = CMSG_APPEND_ENTRIES, .from = 3, .to = 1, .term = 2};
     struct consensus_msg beat = {.type = CMSG_APPEND_ENTRIES, .from = 2, .to = 1};
     struct consensus_entry list[12];
@@ -295,12 +295,8 @@ static bool refuses_another_past(unsigned without_filter, const void *arg)
     bool well;
 
     (void)arg;
-    c.trailing = 2;
-    rig_open(&r, &c, 1, NULL, 0);
-    if (driver_bootstrap_entry(&c, &voters_entry, &r.err) != 0)
-        abort();
+    rig_open_compacted(&r, without_filter, &voters_entry);
     whole_log(list, &voters_entry, 2);
-    rig_compact(&r);
     m.cluster = driver_cluster_digest(r.d);
     m.append_entries = (struct cmsg_append_entries){0, 0, 9, list, 12};
     well = driver_receive(r.d, r.now, &m, &r.o, &r.err) == ERR_BADMSG && r.o.n == 0;

@@ -212,25 +212,12 @@ static void an_operator_overrides_holds_but_not_the_set(void **state)
     }
 }
 
-static void ask_for_switchover(void)
-{
-    struct entry sw = entry_of(ENTRY_SWITCHOVER);
-
-    world_steady(&w, SYNC_REQUIRED);
-    sw.switchover = (struct entry_switchover){.target = WEST, .epoch = 1};
-    assert_int_equal(world_apply(&w, &sw), ACCEPTED);
-    assert_string_equal(world_step(&w), "switchover-checkpoint");
-    world_outcome(&w, EAST, true);
-    assert_string_equal(world_step(&w), "record-outcome");
-    assert_string_equal(world_step(&w), "switchover-stop");
-}
-
 /* A planned move: checkpoint, stop under the lease, the target has flushed the shutdown
  * checkpoint, only then fence. */
 static void a_switchover_fences_after_the_flush(void **state)
 {
     (void)state;
-    ask_for_switchover();
+    world_stopping(&w);
     world_outcome(&w, EAST, true); /* stopped at position 900 */
     assert_string_equal(world_step(&w), "record-outcome");
     world_report(&w, WEST, SERVER_STANDBY);
@@ -265,7 +252,7 @@ static void a_switchover_to_an_unfit_target_goes_back(void **state)
     assert_non_null(strstr(world_group(&w)->run.reason, "no room"));
     assert_int_equal(world_group(&w)->phase, PHASE_STEADY);
 
-    ask_for_switchover(); /* up to the stop, which is under way */
+    world_stopping(&w); /* up to the stop, which is under way */
     world_outcome(&w, EAST, true);
     assert_string_equal(world_step(&w), "record-outcome");
     world_report_unfit(&w, WEST, "state_dir not writable: no room");
@@ -278,7 +265,7 @@ static void a_switchover_to_an_unfit_target_goes_back(void **state)
 static void a_switchover_that_fails_goes_back(void **state)
 {
     (void)state;
-    ask_for_switchover();
+    world_stopping(&w);
     world_outcome(&w, EAST, false);
     assert_string_equal(world_step(&w), "record-outcome");
     assert_string_equal(world_step(&w), "switchover-goes-back");

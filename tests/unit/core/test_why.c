@@ -404,19 +404,6 @@ static void a_probe_of_before_is_no_suspicion(void **state)
     assert_true(group_is_suspect(&w.s, &w.o, 0, w.now));
 }
 
-static void ask_for_switchover(void)
-{
-    struct entry sw = entry_of(ENTRY_SWITCHOVER);
-
-    world_steady(&w, SYNC_REQUIRED);
-    sw.switchover = (struct entry_switchover){.target = WEST, .epoch = 1};
-    assert_int_equal(world_apply(&w, &sw), ACCEPTED);
-    assert_string_equal(world_step(&w), "switchover-checkpoint");
-    world_outcome(&w, EAST, true);
-    assert_string_equal(world_step(&w), "record-outcome");
-    assert_string_equal(world_step(&w), "switchover-stop");
-}
-
 /* What it has waited for is said, and not only that it was too long. */
 static void a_switchover_that_takes_too_long_says_why(void **state)
 {
@@ -432,7 +419,7 @@ static void a_switchover_that_takes_too_long_says_why(void **state)
     for (int what = NOTHING; what <= NO_FLUSH; what++) {
         struct step *step;
 
-        ask_for_switchover();
+        world_stopping(&w);
         step = &world_group(&w)->instances[EAST].step;
         if (what == NOTHING)
             step->id = 1;

@@ -80,6 +80,7 @@ void world_init(struct world *w)
         snprintf(e.controller.region, NAME_SIZE, "%s", names[i]);
         e.controller.id = i + 1;
         e.controller.election_ms = 300;
+        e.controller.format_min = e.controller.format_max = 1;
         assert_int_equal(world_apply(w, &e), ACCEPTED);
     }
     assert_int_equal(world_enrol(w, EAST, 1), ACCEPTED);
@@ -107,6 +108,7 @@ void world_declare(struct world *w, enum sync_mode mode)
     for (uint8_t i = 0; i < 2; i++) {
         snprintf(g->regions[i].name, NAME_SIZE, "%s", region_names[i]);
         snprintf(g->instances[i].agent, NAME_SIZE, "%s", agent_names[i]);
+        snprintf(g->instances[i].component, NAME_SIZE, "db");
         snprintf(g->instances[i].data, PATH_SIZE, "/srv/pg");
         snprintf(g->instances[i].start, PATH_SIZE, "pg_ctl");
         g->instances[i].region = i;
@@ -270,4 +272,17 @@ void world_steady(struct world *w, enum sync_mode mode)
     assert_int_equal(world_renew(w, EAST, 1, LEASE_WRITE), ACCEPTED);
     assert_string_equal(world_step(w), "");
     assert_int_equal(world_group(w)->phase, PHASE_STEADY);
+}
+
+void world_stopping(struct world *w)
+{
+    struct entry sw = entry_of(ENTRY_SWITCHOVER);
+
+    world_steady(w, SYNC_REQUIRED);
+    sw.switchover = (struct entry_switchover){.target = WEST, .epoch = 1};
+    assert_int_equal(world_apply(w, &sw), ACCEPTED);
+    assert_string_equal(world_step(w), "switchover-checkpoint");
+    world_outcome(w, EAST, true);
+    assert_string_equal(world_step(w), "record-outcome");
+    assert_string_equal(world_step(w), "switchover-stop");
 }

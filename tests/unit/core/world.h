@@ -35,6 +35,8 @@ void world_init(struct world *w);
 void world_declare(struct world *w, enum sync_mode mode);
 /* Declared, active in east at epoch 1, opened, west a member of the set (mode not off). */
 void world_steady(struct world *w, enum sync_mode mode);
+/* Steady under `required`, then asked to move to west: east's stop is under way. */
+void world_stopping(struct world *w);
 
 struct group *world_group(struct world *w);
 struct observed_group *world_seen(struct world *w);

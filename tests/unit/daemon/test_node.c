@@ -1,146 +1,40 @@
 /* A controller of one, over a real store. */
 #include "tests/unit/core/world.h"
 
-#include <ftw.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <uv.h>
 
-#include "controller/daemon/node.h"
-
-enum { WAIT_MS = 20000 };
+#include "tests/unit/base/tree.h"
+#include "tests/unit/daemon/node_of_one.h"
 
 static struct {
-    uv_loop_t loop;
-    struct node *node;
-    char dir[64];
-    bool fatal, done;
-    unsigned applied;
+    struct node_of_one one;
+    char dir[TREE_PATH];
 } t;
-
-static void on_send(void *owner, uint64_t to, const uint8_t *data, size_t len)
-{
-    (void)owner;
-    (void)to;
-    (void)data;
-    (void)len;
-}
-
-static void on_applied(void *owner, const struct entry *e, const struct apply_result *r)
-{
-    (void)owner;
-    (void)e;
-    (void)r;
-    t.applied++;
-}
-
-static void on_role(void *owner, const struct driver_status *status)
-{
-    (void)owner;
-    (void)status;
-}
-
-static void on_fatal(void *owner, const struct err *err)
-{
-    (void)owner;
-    print_error("%s\n", err->text);
-    t.fatal = true;
-}
-
-static void on_done(void *owner, int status, uint64_t index, const struct apply_result *r)
-{
-    (void)owner;
-    (void)index;
-    assert_int_equal(status, 0);
-    assert_int_equal(r->refusal, ACCEPTED);
-    t.done = true;
-}
-
-static bool is_leading(void) { return node_leads(t.node); }
-static bool is_done(void) { return t.done; }
-
-static void until(bool (*what)(void))
-{
-    uint64_t end_ns = uv_hrtime() + WAIT_MS * 1000000ull;
-
-    while (!what()) {
-        assert_false(t.fatal);
-        assert_true(uv_hrtime() < end_ns);
-        uv_run(&t.loop, UV_RUN_ONCE);
-    }
-}
-
-static void open_node(void)
-{
-    static const struct node_events events = {.send = on_send,
-                                              .on_applied = on_applied,
-                                              .on_role = on_role,
-                                              .on_fatal = on_fatal};
-    struct node_config c = {.cluster = "demo",
-                            .name = "east",
-                            .dir = t.dir,
-                            .id = 1,
-                            .voter_count = 1,
-                            .voters = {{1, "east"}},
-                            .election_ms = 30,
-                            .heartbeat_ms = 10,
-                            .bootstrap = true};
-    struct err err = {0};
-
-    if (node_open(&t.node, &t.loop, &c, &events, &err) != 0)
-        fail_msg("%s", err.text);
-    until(is_leading);
-}
-
-static void close_node(void)
-{
-    node_close(TAKE(t.node));
-    uv_run(&t.loop, UV_RUN_DEFAULT);
-}
 
 static int begin(void **state)
 {
     (void)state;
-    memset(&t, 0, sizeof t);
-    snprintf(t.dir, sizeof t.dir, "/tmp/rf-node-XXXXXX");
-    assert_non_null(mkdtemp(t.dir));
-    assert_int_equal(uv_loop_init(&t.loop), 0);
-    open_node();
+    tree_make(t.dir, "/tmp");
+    one_begin(&t.one, t.dir);
+    one_lead(&t.one);
     return 0;
-}
-
-static int remove_one(const char *path, const struct stat *at, int type, struct FTW *ftw)
-{
-    (void)at;
-    (void)type;
-    (void)ftw;
-    return remove(path);
 }
 
 static int end(void **state)
 {
     (void)state;
-    close_node();
-    assert_int_equal(uv_loop_close(&t.loop), 0);
-    return nftw(t.dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    one_end(&t.one);
+    return tree_remove(t.dir);
 }
 
-static void applies(const struct entry *e)
-{
-    struct err err = {0};
-
-    t.done = false;
-    if (node_propose(t.node, e, on_done, NULL, NULL, &err) != 0)
-        fail_msg("%s: %s", entry_kind_name(e->kind), err.text);
-    until(is_done);
-}
+static void applies(const struct entry *e) { one_apply(&t.one, e); }
 
 static void is_refused(const struct entry *e, const char *text)
 {
     struct err err = {0};
 
-    assert_int_equal(node_propose(t.node, e, on_done, NULL, NULL, &err), ERR_UNSUPPORTED);
+    assert_int_equal(one_propose(&t.one, e, &err), ERR_UNSUPPORTED);
     assert_string_equal(err.text, text);
 }
 
@@ -164,7 +58,7 @@ static struct entry agent(const char *name, uint8_t number, uint32_t min, uint32
 {
     struct entry e = entry_of(ENTRY_ENROL);
     struct agent *a = &e.enrol.agent;
-    const struct agent *before = state_agent(node_state(t.node), name);
+    const struct agent *before = state_agent(node_state(t.one.node), name);
 
     e.group[0] = '\0';
     snprintf(a->name, NAME_SIZE, "%s", name);
@@ -211,15 +105,15 @@ static struct entry group(const char *name, const char *one, const char *other,
 static void a_controller_of_one_comes_back(void **state)
 {
     const struct entry e = controller("east", 1, 1, 1);
+    struct err err = {0};
 
     (void)state;
     applies(&e);
-    close_node();
-    t.applied = 0;
-    open_node();
-    assert_true(t.applied > 0);
-    assert_int_equal(node_state(t.node)->controller_count, 1);
-    assert_string_equal(node_state(t.node)->controllers[0].name, "east");
+    one_close(&t.one);
+    assert_int_equal(one_open(&t.one, &err), 0);
+    assert_true(t.one.applied > 0);
+    assert_int_equal(node_state(t.one.node)->controller_count, 1);
+    assert_string_equal(node_state(t.one.node)->controllers[0].name, "east");
 }
 
 /* I10: nothing is proposed that a controller on record cannot read, but its own word that

@@ -37,6 +37,17 @@ static void make_hello(Rf__AgentHello *h, Rf__Incarnation *life, size_t groups)
     h->epochs = list;
 }
 
+/* The group `orders`, with pg-east in it and nobody else; nothing has been seen yet. */
+static void begin(struct state *s, struct observations *o)
+{
+    state_init(s, "demo");
+    observations_init(o, 1);
+    s->group_count = 1;
+    snprintf(s->groups[0].name, NAME_SIZE, "orders");
+    s->groups[0].instance_count = 1;
+    snprintf(s->groups[0].instances[0].agent, NAME_SIZE, "pg-east");
+}
+
 /* I10, I12: an agent outlives more groups than there can be at one time. */
 static void every_epoch_of_a_hello_is_carried(void **state)
 {
@@ -86,14 +97,9 @@ static void a_proof_says_whether_the_server_is_stopped(void **state)
     Rf__Incarnation life;
 
     (void)state;
-    state_init(&s, "demo");
-    observations_init(&o, 1);
-    s.group_count = 1;
-    s.groups[0].instance_count = 1;
+    begin(&s, &o);
     s.groups[0].epoch = 3;
     s.groups[0].fence_index = 9;
-    memcpy(s.groups[0].name, "orders", 7);
-    memcpy(s.groups[0].instances[0].agent, "pg-east", 8);
     for (int stopped = 0; stopped < 2; stopped++) {
         rf__fence_proof__init(&proof);
         frame_incarnation_put(&who, &life);
@@ -123,13 +129,8 @@ static void a_delayed_report_is_as_old_as_its_look(void **state)
     const struct seen_instance *seen_now = &o.groups[0].instances[0].seen;
 
     (void)state;
-    state_init(&s, "demo");
-    observations_init(&o, 1);
-    s.group_count = 1;
-    s.groups[0].instance_count = 1;
+    begin(&s, &o);
     s.groups[0].epoch = 3;
-    memcpy(s.groups[0].name, "orders", 7);
-    memcpy(s.groups[0].instances[0].agent, "pg-east", 8);
     o.groups[0].epoch = 3;
     v.group = (char *)"orders";
     v.instance = (char *)"pg-east";
@@ -172,12 +173,7 @@ static void a_problem_is_kept_whole(void **state)
     for (size_t i = 0; i < sizeof problem - 1; i++)
         problem[i] = i % 7 == 6 ? ' ' : 'w';
     problem[sizeof problem - 1] = '\0';
-    state_init(&s, "lab");
-    observations_init(&o, 1);
-    s.group_count = 1;
-    snprintf(s.groups[0].name, NAME_SIZE, "orders");
-    s.groups[0].instance_count = 1;
-    snprintf(s.groups[0].instances[0].agent, NAME_SIZE, "pg-east");
+    begin(&s, &o);
     r.group = (char *)"orders";
     r.instance = (char *)"pg-east";
     r.problem = problem;
@@ -209,12 +205,7 @@ static void what_was_left_behind_is_told_with_its_place(void **state)
     struct step *step;
 
     (void)state;
-    state_init(&s, "lab");
-    observations_init(&o, 1);
-    s.group_count = 1;
-    snprintf(s.groups[0].name, NAME_SIZE, "orders");
-    s.groups[0].instance_count = 1;
-    snprintf(s.groups[0].instances[0].agent, NAME_SIZE, "pg-east");
+    begin(&s, &o);
     step = &s.groups[0].instances[0].step;
     *step = (struct step){.state = STEP_STARTED, .kind = STEP_FOLLOW, .id = 9};
     report.group = (char *)"orders";

@@ -8,10 +8,8 @@
 #include "tests/unit/core/world.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <sqlite3.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,6 +19,7 @@
 #include "fencing/agent/agent_state.h"
 #include "fencing/agent/steps_state.h"
 #include "providers/postgres/mark.h"
+#include "tests/unit/base/tree.h"
 #include "tests/unit/golden/controller.h"
 
 enum { BYTES_MAX = 1 << 20, AUDIT_ROWS = 17, BOOT_DIGITS = 32 };
@@ -28,7 +27,7 @@ enum { BYTES_MAX = 1 << 20, AUDIT_ROWS = 17, BOOT_DIGITS = 32 };
 static struct {
     const char *golden;
     bool rewrite;
-    char dir[64]; /* a copy, or what is to become golden */
+    char dir[TREE_PATH]; /* a copy, or what is to become golden */
     struct durable_dir at;
 } t;
 
@@ -90,27 +89,18 @@ static void carry(const char *name)
 static int begin(void **state)
 {
     (void)state;
-    snprintf(t.dir, sizeof t.dir, "/tmp/rf-golden-XXXXXX");
-    assert_non_null(mkdtemp(t.dir));
+    tree_make(t.dir, "/tmp");
     assert_int_equal(mkdir(in(t.dir, "data"), 0700), 0);
     t.at = (struct durable_dir){.fd = open(t.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
                                 .path = t.dir};
     return t.at.fd >= 0 ? 0 : -1;
 }
 
-static int remove_one(const char *path, const struct stat *at, int type, struct FTW *ftw)
-{
-    (void)at;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static int end(void **state)
 {
     (void)state;
     auto_close(&t.at.fd);
-    return nftw(t.dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return tree_remove(t.dir);
 }
 
 /* The same text under another version, with a checksum that fits. */

@@ -7,9 +7,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <ftw.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <uv.h>
 
@@ -27,6 +25,7 @@
 #include "fencing/gate/gate_internal.h"
 #include "providers/postgres/pg.h"
 #include "providers/provider.h"
+#include "tests/unit/base/tree.h"
 #include "tests/unit/heap/each.h"
 #include "tests/unit/heap/heap.h"
 
@@ -34,7 +33,7 @@ enum { PROBE_MS = 5000 };
 
 static struct {
     uv_loop_t loop;
-    char dir[64], state_dir[80];
+    char dir[TREE_PATH], state_dir[TREE_PATH + 16];
     struct agent_settings settings;
     struct tls *tls;
     struct agent_state state;
@@ -360,8 +359,7 @@ static int begin(void **state)
     struct agent_contents self = {.cluster = "demo", .agent = "pg-east"};
 
     (void)state;
-    snprintf(t.dir, sizeof t.dir, "/tmp/rf-heap-XXXXXX");
-    assert_non_null(mkdtemp(t.dir));
+    tree_make(t.dir, "/tmp");
     snprintf(t.state_dir, sizeof t.state_dir, "%s/state", t.dir);
     if (pki_init(t.dir, "demo", 10, &err) != 0 ||
         pki_issue(t.dir, IDENTITY_AGENT, "pg-east", 10, &err) != 0 ||
@@ -387,14 +385,6 @@ static int begin(void **state)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *at, int type, struct FTW *ftw)
-{
-    (void)at;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static int end(void **state)
 {
     (void)state;
@@ -402,7 +392,7 @@ static int end(void **state)
     tls_free(t.tls);
     agent_state_close(&t.state);
     assert_int_equal(uv_loop_close(&t.loop), 0);
-    return nftw(t.dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return tree_remove(t.dir);
 }
 
 int main(int argc, char **argv)

@@ -10,27 +10,20 @@
  */
 #include "tests/unit/core/world.h"
 
-#include <ftw.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <uv.h>
 
-#include "controller/daemon/node.h"
 #include "proto/snapshot_codec.h"
+#include "tests/unit/base/tree.h"
+#include "tests/unit/daemon/node_of_one.h"
 #include "tests/unit/heap/heap.h"
 
-enum { NTH_MAX = 3000, WAIT_MS = 20000 };
+enum { NTH_MAX = 3000 };
 
 static struct {
     struct world w;
-    uv_loop_t loop;
-    struct node *node;
-    char dir[64], kept[80]; /* the node's, and a copy from before the entry */
-    bool fatal, done;
-    int status;
-    struct err why;
-    struct apply_result result;
+    struct node_of_one one;
+    char dir[TREE_PATH], kept[TREE_PATH + 8]; /* the node's; a copy from before the entry */
     bool tried[ENTRY_KIND_COUNT];
     struct entry entry;
     struct state before, after, wanted;
@@ -41,110 +34,6 @@ void __real_apply(struct state *s, uint64_t index, const struct entry *e,
                   struct apply_result *ret);
 void __wrap_apply(struct state *s, uint64_t index, const struct entry *e,
                   struct apply_result *ret);
-
-/* ---- a node ---------------------------------------------------------------------------
- */
-
-static void on_send(void *owner, uint64_t to, const uint8_t *data, size_t len)
-{
-    (void)owner;
-    (void)to;
-    (void)data;
-    (void)len;
-}
-
-static void on_applied(void *owner, const struct entry *e, const struct apply_result *r)
-{
-    (void)owner;
-    (void)e;
-    (void)r;
-}
-
-static void on_role(void *owner, const struct driver_status *status)
-{
-    (void)owner;
-    (void)status;
-}
-
-static void on_fatal(void *owner, const struct err *err)
-{
-    (void)owner;
-    t.fatal = true;
-    t.why = *err;
-}
-
-static void on_done(void *owner, int status, uint64_t index, const struct apply_result *r)
-{
-    (void)owner;
-    (void)index;
-    t.done = true;
-    t.status = status;
-    if (r != NULL)
-        t.result = *r;
-}
-
-static bool is_leading(void) { return node_leads(t.node); }
-static bool is_done(void) { return t.done; }
-
-static void until(bool (*what)(void))
-{
-    uint64_t end_ns = uv_hrtime() + WAIT_MS * 1000000ull;
-
-    while (!t.fatal && !what()) {
-        assert_true(uv_hrtime() < end_ns);
-        uv_run(&t.loop, UV_RUN_ONCE);
-    }
-}
-
-static void open_node(void)
-{
-    static const struct node_events events = {.send = on_send,
-                                              .on_applied = on_applied,
-                                              .on_role = on_role,
-                                              .on_fatal = on_fatal};
-    struct node_config c = {.cluster = "demo",
-                            .name = "east",
-                            .dir = t.dir,
-                            .id = 1,
-                            .voter_count = 1,
-                            .voters = {{1, "east"}},
-                            .election_ms = 30,
-                            .heartbeat_ms = 10,
-                            .bootstrap = true};
-    struct err err = {0};
-
-    t.fatal = t.done = false;
-    if (node_open(&t.node, &t.loop, &c, &events, &err) != 0)
-        fail_msg("%s", err.text);
-    until(is_leading);
-    assert_false(t.fatal);
-}
-
-static void close_node(void)
-{
-    node_close(TAKE(t.node));
-    uv_run(&t.loop, UV_RUN_DEFAULT);
-}
-
-/* ---- its directory --------------------------------------------------------------------
- */
-
-static int remove_one(const char *path, const struct stat *at, int type, struct FTW *ftw)
-{
-    (void)at;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static void copy_dir(const char *from, const char *to)
-{
-    char command[200];
-
-    (void)nftw(to, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    snprintf(command, sizeof command, "cp -r %s %s", from, to);
-    assert_int_equal(system(command), 0);
-}
 
 /* ---- an entry -------------------------------------------------------------------------
  */
@@ -162,7 +51,7 @@ static void forget_wall_clock(struct state *s)
 
 static void take_state(struct state *ret)
 {
-    *ret = *node_state(t.node);
+    *ret = *node_state(t.one.node);
     forget_wall_clock(ret);
 }
 
@@ -183,8 +72,8 @@ static void assert_whole_or_nothing(void)
 {
     static struct state now;
 
-    close_node();
-    open_node();
+    one_close(&t.one);
+    one_lead(&t.one);
     take_state(&now);
     assert_true(is(&now, &t.before) || is(&now, &t.wanted));
 }
@@ -196,29 +85,25 @@ static bool propose_with(long nth)
     bool failed;
     int status;
 
-    t.done = t.fatal = false;
     heap_fail_nth(nth);
-    status = node_propose(t.node, &t.entry, on_done, NULL, NULL, &err);
-    if (status == 0)
-        until(is_done);
+    status = one_propose(&t.one, &t.entry, &err);
     heap_hold();
     failed = heap_failed();
-    for (unsigned i = 0; i < 3; i++) /* a node that stops says so in its next turn */
-        uv_run(&t.loop, UV_RUN_NOWAIT);
+    one_settle(&t.one);
     take_state(&t.after);
     if (status != 0 && (status != ERR_NOMEM || !failed))
         fail_msg("%s, allocation %ld: %s", entry_kind_name(t.entry.kind), nth, err.text);
     if (status != 0) /* also where the node has to stop over it */
         assert_true(is(&t.after, &t.before));
-    if (t.fatal) {
+    if (t.one.fatal) {
         assert_true(failed);
-        assert_non_null(strstr(t.why.text, "memory"));
+        assert_non_null(strstr(t.one.why.text, "memory"));
         assert_whole_or_nothing();
         t.stopped++;
     } else if (status != 0) {
         t.refused++;
     } else {
-        assert_int_equal(t.status, 0);
+        assert_int_equal(t.one.status, 0);
         assert_true(is(&t.after, &t.wanted));
         t.applied++;
     }
@@ -230,50 +115,40 @@ static void try_each(void)
 {
     long nth = 1;
 
-    close_node();
-    copy_dir(t.dir, t.kept);
-    open_node();
+    one_close(&t.one);
+    tree_copy(t.dir, t.kept);
+    one_lead(&t.one);
     take_state(&t.before);
     while (true) {
         struct apply_result ignored;
         unsigned refused = t.refused;
 
         t.wanted = t.before;
-        __real_apply(&t.wanted, node_applied(t.node) + 1, &t.entry, &ignored);
+        __real_apply(&t.wanted, node_applied(t.one.node) + 1, &t.entry, &ignored);
         forget_wall_clock(&t.wanted);
         if (propose_with(nth++))
             break;
         assert_true(nth < NTH_MAX);
         if (t.refused != refused)
             continue; /* nothing has happened: the same node goes on */
-        close_node();
-        copy_dir(t.kept, t.dir);
-        open_node();
+        one_close(&t.one);
+        tree_copy(t.kept, t.dir);
+        one_lead(&t.one);
         take_state(&t.before);
     }
     assert_true(nth > 5);
     print_message("%s: %ld allocations\n", entry_kind_name(t.entry.kind), nth - 2);
 }
 
-static void propose(void)
+/* What the node would refuse is refused, and never an entry. */
+static void propose(enum refusal verdict)
 {
     struct err err = {0};
 
-    t.done = false;
-    if (node_propose(t.node, &t.entry, on_done, NULL, &t.result, &err) != 0)
-        return; /* refused: t.result says why */
-    until(is_done);
-    assert_int_equal(t.status, 0);
-}
-
-/* The core's tests leave out what only others read. */
-static void complete(const struct entry *e)
-{
-    t.entry = *e;
-    if (e->kind == ENTRY_CONTROLLER)
-        t.entry.controller.format_min = t.entry.controller.format_max = 1;
-    for (unsigned i = 0; e->kind == ENTRY_DECLARE && i < 2; i++)
-        snprintf(t.entry.declare.spec.instances[i].component, NAME_SIZE, "db");
+    if (verdict == ACCEPTED)
+        one_apply(&t.one, &t.entry);
+    else
+        assert_int_equal(one_propose(&t.one, &t.entry, &err), ERR_REFUSED);
 }
 
 void __wrap_apply(struct state *s, uint64_t index, const struct entry *e,
@@ -285,15 +160,15 @@ void __wrap_apply(struct state *s, uint64_t index, const struct entry *e,
         __real_apply(s, index, e, ret);
         return;
     }
-    complete(e);
-    node_dry(t.node, &t.entry, &verdict);
+    t.entry = *e;
+    node_dry(t.one.node, &t.entry, &verdict);
     if (verdict.refusal == ACCEPTED && !t.tried[e->kind])
         try_each();
     else
-        propose();
+        propose(verdict.refusal);
     t.tried[e->kind] = t.tried[e->kind] || verdict.refusal == ACCEPTED;
-    *s = *node_state(t.node);
-    *ret = verdict.refusal == ACCEPTED ? t.result : verdict;
+    *s = *node_state(t.one.node);
+    *ret = verdict.refusal == ACCEPTED ? t.one.result : verdict;
 }
 
 /* ---- all kinds ------------------------------------------------------------------------
@@ -375,9 +250,10 @@ static void each_kind_is_applied_whole_or_not_at_all(void **state)
     take_kind(ENTRY_DETACH);
     take_kind(ENTRY_REMOVE);
     replace();
-    close_node();
-    (void)nftw(t.dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    open_node(); /* another one: what is fenced is detached only once it is active again */
+    one_close(&t.one);
+    assert_int_equal(tree_remove(t.dir), 0);
+    /* Another one: what is fenced is detached only once it is active again. */
+    one_lead(&t.one);
     world_steady(&t.w, SYNC_REQUIRED);
     assert_int_equal(world_fence(&t.w), ACCEPTED);
     for (int kind = 1; kind < ENTRY_KIND_COUNT; kind++)
@@ -391,12 +267,12 @@ static void each_kind_is_applied_whole_or_not_at_all(void **state)
 static int begin(void **state)
 {
     (void)state;
-    snprintf(t.dir, sizeof t.dir, "/dev/shm/rf-heap-XXXXXX");
-    assert_non_null(mkdtemp(t.dir));
+    tree_make(t.dir, "/dev/shm");
     snprintf(t.kept, sizeof t.kept, "%s.kept", t.dir);
     heap_spare_libraft();
-    assert_int_equal(uv_loop_init(&t.loop), 0);
-    open_node();
+    one_begin(&t.one, t.dir);
+    t.one.may_stop = true;
+    one_lead(&t.one);
     return 0;
 }
 
@@ -404,10 +280,8 @@ static int end(void **state)
 {
     (void)state;
     heap_fail_nth(0);
-    close_node();
-    assert_int_equal(uv_loop_close(&t.loop), 0);
-    (void)nftw(t.kept, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    return nftw(t.dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    one_end(&t.one);
+    return tree_remove(t.kept) != 0 || tree_remove(t.dir) != 0 ? -1 : 0;
 }
 
 int main(void)

@@ -9,120 +9,32 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <ftw.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <uv.h>
 
-#include "controller/daemon/node.h"
+#include "tests/unit/base/tree.h"
+#include "tests/unit/daemon/node_of_one.h"
 #include "tests/unit/heap/heap.h"
 
-enum { NTH_MAX = 3000, WAIT_MS = 20000 };
+enum { NTH_MAX = 3000 };
 
 static struct {
-    uv_loop_t loop;
-    struct node *node;
-    char dir[64];
-    bool fatal, done;
-    int status;
-    struct err why;
+    struct node_of_one one;
+    char dir[TREE_PATH];
 } t;
-
-static void on_send(void *owner, uint64_t to, const uint8_t *data, size_t len)
-{
-    (void)owner;
-    (void)to;
-    (void)data;
-    (void)len;
-}
-
-static void on_applied(void *owner, const struct entry *e, const struct apply_result *r)
-{
-    (void)owner;
-    (void)e;
-    (void)r;
-}
-
-static void on_role(void *owner, const struct driver_status *status)
-{
-    (void)owner;
-    (void)status;
-}
-
-static void on_fatal(void *owner, const struct err *err)
-{
-    (void)owner;
-    t.fatal = true;
-    t.why = *err;
-}
-
-static void on_done(void *owner, int status, uint64_t index, const struct apply_result *r)
-{
-    (void)owner;
-    (void)index;
-    (void)r;
-    t.done = true;
-    t.status = status;
-}
-
-static int open_node(struct err *err)
-{
-    static const struct node_events events = {.send = on_send,
-                                              .on_applied = on_applied,
-                                              .on_role = on_role,
-                                              .on_fatal = on_fatal};
-    struct node_config c = {.cluster = "heap",
-                            .name = "east",
-                            .dir = t.dir,
-                            .id = 1,
-                            .voter_count = 1,
-                            .voters = {{1, "east"}},
-                            .election_ms = 30,
-                            .heartbeat_ms = 10,
-                            .bootstrap = true};
-
-    t.fatal = t.done = false;
-    return node_open(&t.node, &t.loop, &c, &events, err);
-}
-
-static int remove_one(const char *path, const struct stat *at, int type, struct FTW *ftw)
-{
-    (void)at;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
 
 static void begin(void)
 {
-    snprintf(t.dir, sizeof t.dir, "/tmp/rf-heap-XXXXXX");
-    assert_non_null(mkdtemp(t.dir));
-    assert_int_equal(uv_loop_init(&t.loop), 0);
+    tree_make(t.dir, "/tmp");
+    one_begin(&t.one, t.dir);
+    t.one.may_stop = true;
 }
 
-/* The loop is left without a handle, or this does not end. */
 static void end(void)
 {
     heap_fail_nth(0);
-    node_close(t.node);
-    t.node = NULL;
-    uv_run(&t.loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_close(&t.loop), 0);
-    nftw(t.dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static bool is_leading(void) { return node_leads(t.node); }
-static bool is_done(void) { return t.done; }
-
-static void until(bool (*what)(void))
-{
-    uint64_t end_ns = uv_hrtime() + WAIT_MS * 1000000ull;
-
-    while (!t.fatal && !what()) {
-        assert_true(uv_hrtime() < end_ns);
-        uv_run(&t.loop, UV_RUN_ONCE);
-    }
+    one_end(&t.one);
+    assert_int_equal(tree_remove(t.dir), 0);
 }
 
 static void opening_survives_any_failed_allocation(void **state)
@@ -137,7 +49,7 @@ static void opening_survives_any_failed_allocation(void **state)
 
         begin();
         heap_fail_nth(nth);
-        status = open_node(&err);
+        status = one_open(&t.one, &err);
         opened = status == 0 && !heap_failed();
         heap_fail_nth(0);
         if (status != 0 && status != ERR_NOMEM)
@@ -166,6 +78,8 @@ static struct entry proposal(void)
     return e;
 }
 
+static unsigned controllers(void) { return node_state(t.one.node)->controller_count; }
+
 /* True when no allocation failed: all have been tried. */
 static bool propose_with(long nth)
 {
@@ -175,31 +89,27 @@ static bool propose_with(long nth)
     int status;
 
     begin();
-    assert_int_equal(open_node(&err), 0);
-    until(is_leading);
+    one_lead(&t.one);
     heap_fail_nth(nth);
-    status = node_propose(t.node, &e, on_done, NULL, NULL, &err);
-    if (status == 0)
-        until(is_done);
+    status = one_propose(&t.one, &e, &err);
+    heap_hold();
     failed = heap_failed();
-    heap_fail_nth(0);
-    for (unsigned i = 0; i < 3; i++) /* a node that stops says so in its next turn */
-        uv_run(&t.loop, UV_RUN_NOWAIT);
+    one_settle(&t.one);
     if (status != 0) {
         assert_int_equal(status, ERR_NOMEM);
-        assert_int_equal(node_state(t.node)->controller_count, 0);
-    } else if (t.fatal) { /* before it was applied, or after it was */
-        assert_true(t.why.text[0] != '\0');
-        assert_true(!t.done || t.status == ERR_UNKNOWN || t.status == ERR_CLOSED ||
-                    node_state(t.node)->controller_count == 1);
+        assert_int_equal(controllers(), 0);
+    } else if (t.one.fatal) { /* before it was applied, or after it was */
+        assert_true(failed);
+        assert_true(t.one.why.text[0] != '\0');
+        assert_true(!t.one.done || t.one.status == ERR_UNKNOWN ||
+                    t.one.status == ERR_CLOSED || controllers() == 1);
     } else {
-        assert_int_equal(t.status, 0);
-        assert_int_equal(node_state(t.node)->controller_count, 1);
+        assert_int_equal(t.one.status, 0);
+        assert_int_equal(controllers(), 1);
     }
-    if (status != 0 && !t.fatal) { /* and goes on when there is memory again */
-        assert_int_equal(node_propose(t.node, &e, on_done, NULL, NULL, &err), 0);
-        until(is_done);
-        assert_int_equal(node_state(t.node)->controller_count, 1);
+    if (status != 0 && !t.one.fatal) { /* and goes on when there is memory again */
+        one_apply(&t.one, &e);
+        assert_int_equal(controllers(), 1);
     }
     end();
     return !failed;

@@ -7,28 +7,22 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <ftw.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <uv.h>
 
-#include "controller/daemon/node.h"
+#include "tests/unit/base/tree.h"
+#include "tests/unit/daemon/node_of_one.h"
 #include "tests/unit/heap/heap.h"
 
-enum { NTH_MAX = 20000, WAIT_MS = 20000, CONTROLLERS = 3 };
+enum { NTH_MAX = 20000, CONTROLLERS = 3 };
 
 static sqlite3_mem_methods real;
 static atomic_long until_failure;
 
 static struct {
-    uv_loop_t loop;
-    struct node *node;
-    char dir[64];
-    bool fatal;
-    struct err why;
+    struct node_of_one one;
+    char dir[TREE_PATH];
 } t;
 
 static bool is_turn(void)
@@ -43,95 +37,12 @@ static void *failing_realloc(void *old, int size)
     return is_turn() ? NULL : real.xRealloc(old, size);
 }
 
-static void on_send(void *owner, uint64_t to, const uint8_t *data, size_t len)
-{
-    (void)owner;
-    (void)to;
-    (void)data;
-    (void)len;
-}
-
-static void on_applied(void *owner, const struct entry *e, const struct apply_result *r)
-{
-    (void)owner;
-    (void)e;
-    (void)r;
-}
-
-static void on_role(void *owner, const struct driver_status *status)
-{
-    (void)owner;
-    (void)status;
-}
-
-static void on_fatal(void *owner, const struct err *err)
-{
-    (void)owner;
-    t.fatal = true;
-    t.why = *err;
-}
-
-static int open_node(struct err *err)
-{
-    static const struct node_events events = {.send = on_send,
-                                              .on_applied = on_applied,
-                                              .on_role = on_role,
-                                              .on_fatal = on_fatal};
-    struct node_config c = {.cluster = "demo",
-                            .name = "east",
-                            .dir = t.dir,
-                            .id = 1,
-                            .voter_count = 1,
-                            .voters = {{1, "east"}},
-                            .election_ms = 900,
-                            .heartbeat_ms = 100,
-                            .bootstrap = true};
-
-    t.fatal = false;
-    return node_open(&t.node, &t.loop, &c, &events, err);
-}
-
-static void close_node(void)
-{
-    node_close(TAKE(t.node));
-    uv_run(&t.loop, UV_RUN_DEFAULT);
-}
-
-static void copy(const char *name)
-{
-    static char bytes[1 << 20];
-    char path[512];
-    FILE *f;
-    size_t n;
-
-    snprintf(path, sizeof path, "%s/%s", GOLDEN, name);
-    f = fopen(path, "r");
-    assert_non_null(f);
-    n = fread(bytes, 1, sizeof bytes, f);
-    fclose(f);
-    snprintf(path, sizeof path, "%s/%s", t.dir, name);
-    f = fopen(path, "w");
-    assert_non_null(f);
-    assert_int_equal(fwrite(bytes, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-}
-
 /* Whatever failed before: all of it is still there. */
 static void assert_untouched(void)
 {
-    struct err err = {0};
-    uint64_t end_ns = uv_hrtime() + WAIT_MS * 1000000ull;
-
-    if (open_node(&err) != 0)
-        fail_msg("with memory: %s", err.text);
-    while (!t.fatal && !node_leads(t.node)) {
-        assert_true(uv_hrtime() < end_ns);
-        uv_run(&t.loop, UV_RUN_ONCE);
-    }
-    if (t.fatal)
-        fail_msg("with memory: %s", t.why.text);
-    assert_int_equal(node_state(t.node)->controller_count, CONTROLLERS);
-    close_node();
+    one_lead(&t.one);
+    assert_int_equal(node_state(t.one.node)->controller_count, CONTROLLERS);
+    one_close(&t.one);
 }
 
 /* True when none failed. */
@@ -142,7 +53,7 @@ static bool open_without(long nth)
     int status;
 
     atomic_store(&until_failure, nth);
-    status = open_node(&err);
+    status = one_open(&t.one, &err);
     failed = atomic_exchange(&until_failure, 0) <= 0;
     /* ERR_CLOSED: a single voter's node that stopped while it applied its log */
     if (status != 0 && ((status != ERR_NOMEM && status != ERR_CLOSED) ||
@@ -150,12 +61,11 @@ static bool open_without(long nth)
         fail_msg("allocation %ld: %s: %s", nth, err_name(status), err.text);
     assert_true(status == 0 || failed);
     if (status == 0) {
-        for (unsigned i = 0; i < 3; i++)
-            uv_run(&t.loop, UV_RUN_NOWAIT);
-        if (t.fatal && strstr(t.why.text, "memory") == NULL)
-            fail_msg("allocation %ld: %s", nth, t.why.text);
+        one_settle(&t.one);
+        if (t.one.fatal && strstr(t.one.why.text, "memory") == NULL)
+            fail_msg("allocation %ld: %s", nth, t.one.why.text);
     }
-    close_node();
+    one_close(&t.one);
     return !failed;
 }
 
@@ -175,27 +85,19 @@ static void opening_survives_those_of_sqlite(void **state)
 static int begin(void **state)
 {
     (void)state;
-    snprintf(t.dir, sizeof t.dir, "/dev/shm/rf-heap-XXXXXX");
-    assert_non_null(mkdtemp(t.dir));
-    copy("raft.db");
-    copy("mark");
+    tree_make(t.dir, "/dev/shm");
+    tree_copy(GOLDEN, t.dir);
     heap_spare_libraft();
-    return uv_loop_init(&t.loop);
-}
-
-static int remove_one(const char *path, const struct stat *at, int type, struct FTW *ftw)
-{
-    (void)at;
-    (void)type;
-    (void)ftw;
-    return remove(path);
+    one_begin(&t.one, t.dir);
+    t.one.may_stop = true;
+    return 0;
 }
 
 static int end(void **state)
 {
     (void)state;
-    assert_int_equal(uv_loop_close(&t.loop), 0);
-    return nftw(t.dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    one_end(&t.one);
+    return tree_remove(t.dir);
 }
 
 int main(void)
