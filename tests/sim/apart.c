@@ -208,9 +208,12 @@ static bool is_excused(void)
 {
     if (apart.host == NOBODY || !apart_lacks_acks(GROUP))
         return false;
-    for (uint8_t n = 0; n < CTLS && apart.led_at == 0; n++)
-        if (!apart.away[n] && ctl_daemon(n) != NULL && node_leads(ctl_daemon(n)->node))
+    for (uint8_t n = 0; n < CTLS && apart.led_at == 0; n++) {
+        const struct daemon *d = ctl_daemon(n);
+
+        if (!apart.away[n] && d != NULL && d->node != NULL && node_leads(d->node))
             apart.led_at = sim.now;
+    }
     return (apart.led_at == 0 ||
             sim.now < apart.led_at + (uint64_t)EXCUSE_MS * NS_PER_MS) &&
            !is_owed(GROUP, apart.host);

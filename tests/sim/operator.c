@@ -386,10 +386,14 @@ static void look_after(uint8_t group, uint8_t node, struct daemon *d)
     if (g->paused && !o->paused) {
         entry_of(group, ENTRY_RESUME, &e);
         (void)propose(node, d, &e);
+        return; /* the controller may have ended over it; the next look finds out */
     }
     if (!node_seen(d->node)->groups[g - s->groups].busy)
         repair(group, node, d, g);
-    if (state_group_const(s, group_name(group)) == NULL)
+    if (ctl_daemon(node) != d || d->node == NULL)
+        return;
+    g = state_group_const(node_state(d->node), group_name(group));
+    if (g == NULL)
         return;
     if (plan.manual[group] || is_damaged(g))
         fail_over_by_hand(group, node, d);
