@@ -190,10 +190,18 @@ static bool server_can_lead(const struct look *l, uint8_t instance, char why[TEX
 static bool lag_allows(const struct look *l, uint8_t instance, char why[TEXT_SIZE])
 {
     const struct seen_instance *seen = &l->og->instances[instance].seen;
-    uint64_t bytes;
+    uint64_t bytes, age_ms = mono_since_ms(seen->taken, l->now);
 
     if (MUTANT(lag_allows_all, false, true))
         return true;
+    /* I9: an agent may answer while its looks hang (on a disk that its steps wait for), and
+     * what it lagged by then says nothing of now. */
+    if (age_ms > fresh_ms(l) + LOOK_HUNG_MS) {
+        snprintf(why, TEXT_SIZE,
+                 "how far it lags is not known: its server was seen %" PRIu64 " ms ago",
+                 age_ms);
+        return false;
+    }
     if (!loss_forecast(l->s, l->o, l->group, instance, l->now, &bytes)) {
         snprintf(why, TEXT_SIZE, "how far it lags is not known");
         return false;

@@ -13,6 +13,7 @@ enum {
     /* FOLLOW, CLONE: until then there is no standby; where writes wait, too, as for LEAD */
     RETRY_REPAIR_MAX_MS = 60000,
     FRESH_MIN_MS = 1000,   /* a report is fresh for max(this, 4 x renew) */
+    LOOK_HUNG_MS = 2000,   /* as old may a look at a server be in it; it has 1.5 s */
     LEADER_STAY_MS = 5000, /* minimum stay before leadership is handed on */
     ASK_AGAIN_MS = 100,
     WAITS_TOLD_MS = 1000, /* a standby far away may take its time for one answer */

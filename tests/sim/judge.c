@@ -353,13 +353,17 @@ void judge_ended(uint8_t node)
 /* ---- the end ---------------------------------------------------------------------------
  */
 
-/* The former primary is back, too: so what it had beyond the other one is known. */
+/* The former primary is back, too: so what it had beyond the other one is known. Of one
+ * that left nothing a follow may be on record as failed (its answer was lost, or came too
+ * early): it streams, and nothing is to be done. */
 static bool is_followed(uint8_t group, const struct group *g)
 {
-    enum step_state last = g->instances[1 - g->active].step.state;
+    uint8_t other = 1 - g->active;
+    enum step_state last = g->instances[other].step.state;
+    bool left = g->run.kind != RUN_FORM && g->run.from == other && !g->run.loss_known;
 
-    return pg_server(host_of(group, 1 - g->active), group)->streaming &&
-           (last == STEP_DONE || last == STEP_IDLE);
+    return pg_server(host_of(group, other), group)->streaming &&
+           (last == STEP_DONE || last == STEP_IDLE || (last == STEP_FAILED && !left));
 }
 
 /* What `status` shows of a server that was stopped, after it has been: "" for nothing. */

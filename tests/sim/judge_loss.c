@@ -10,8 +10,11 @@
 #include "tests/sim/process.h"
 
 enum {
-    ROUNDING = 1,         /* loss_forecast() cuts off part of a byte, which is a write */
-    OLDEST_LOOK_MS = 3500 /* that a decision may be made on: fresh_ms(), and a hung look */
+    ROUNDING = 1, /* loss_forecast() cuts off part of a byte, which is a write */
+    /* What a decision may be made on is said within four periods or a second, of a look
+     * that may have hung; and what is decided is proposed a moment later. */
+    OLDEST_SAID_MS = 1000,
+    OLDEST_LOOK_MS = 2300
 };
 
 /* What the first activation of an instance since the last opening said. */
@@ -93,10 +96,13 @@ int __wrap_node_propose(struct node *n, const struct entry *e, node_done *done, 
 static void judge_proposed(const struct group *g, uint8_t group, uint8_t instance)
 {
     uint64_t since = of_group[group].behind_since[instance];
+    uint64_t said_ms = 4ull * g->policy.renew_ms;
 
+    if (said_ms < OLDEST_SAID_MS)
+        said_ms = OLDEST_SAID_MS;
     if (g->phase != PHASE_FENCING || is_member(g, instance) || instance == g->active ||
         of_group[group].unopened != 0 || since == 0 ||
-        sim.now - since <= (uint64_t)OLDEST_LOOK_MS * NS_PER_MS)
+        sim.now - since <= (said_ms + OLDEST_LOOK_MS) * NS_PER_MS)
         return;
     sim_fail("I9: %s is to be activated for group %s and lags by more than max_lag (%u ms) "
              "for %" PRIu64 " ms",

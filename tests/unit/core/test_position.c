@@ -142,6 +142,28 @@ static void an_ungated_promotion_may_have_written(void **state)
     assert_false(run->loss_forecast_known);
 }
 
+/* Its agent answers, and its looks hang: caught up then is not caught up now. */
+static void a_look_of_long_ago_says_no_lag(void **state)
+{
+    static struct explanation why;
+    struct seen_instance *seen;
+
+    (void)state;
+    for (unsigned hung = 0; hung < 2; hung++) {
+        world_steady(&w, SYNC_OFF);
+        told(position(1500, 300));
+        world_pass_ms(&w, WAIT_MS + 4000);
+        world_report(&w, WEST, SERVER_STANDBY);
+        seen = &world_seen(&w)->instances[WEST].seen;
+        seen->taken.ns -= (hung ? 3100u : 2900u) * NS_PER_MS;
+        explain(&w.s, &w.o, 0, w.now, &why);
+        assert_int_equal(condition(&why, "target-ready")->blocks, hung);
+        if (hung)
+            assert_non_null(strstr(condition(&why, "candidate-pg-west")->value,
+                                   "its server was seen 3100 ms ago"));
+    }
+}
+
 /* Its answer was lost or came too early; it streams, and what it lost was never counted. */
 static void a_failed_follow_that_streams_owes_its_loss(void **state)
 {
@@ -302,6 +324,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_promotion_begun_again_leaves_the_same_primary),
         cmocka_unit_test(an_ungated_promotion_may_have_written),
+        cmocka_unit_test(a_look_of_long_ago_says_no_lag),
         cmocka_unit_test(a_failed_follow_that_streams_owes_its_loss),
         cmocka_unit_test(a_rate_that_is_not_known_forecasts_nothing),
         cmocka_unit_test(a_leader_that_was_told_fails_over),
