@@ -82,10 +82,11 @@ static void open_helpers(struct inst *i)
 static void forget(struct inst *i)
 {
     uint64_t last_step = i->rec->last_step;
+    bool last_failed = i->rec->last_failed;
     char group[AGENT_NAME_SIZE];
 
     memcpy(group, i->rec->group, sizeof group);
-    *i->rec = (struct step_record){.last_step = last_step};
+    *i->rec = (struct step_record){.last_step = last_step, .last_failed = last_failed};
     memcpy(i->rec->group, group, sizeof group);
     i->alien = i->crashed = i->hung = false;
     (void)steps_save(i->st);
@@ -287,6 +288,7 @@ static void resume_all(struct steps *st)
             continue;
         i->opening = i->rec->running_kind != 0;
         i->rec->running_kind = 0;
+        inst_remember_failure(i);
         resume(i);
     }
 }

@@ -127,6 +127,8 @@ Rf__Observation *observation_copy(const Rf__Observation *from);
 /* steps_run.c */
 void inst_consider_order(struct inst *i);
 void inst_stop_alien(struct inst *i);
+/* Before any order of this life: the last life's last step, if it failed. */
+void inst_remember_failure(struct inst *i);
 helper_reply inst_on_step;
 
 /* steps_tell.c */

@@ -33,6 +33,7 @@ struct step_record {
     uint64_t led_position;       /* its end of recovery */
     uint64_t ready_epoch;        /* latched (I9): `known` was found ready in this epoch */
     uint64_t last_step;          /* highest step id accepted */
+    bool last_failed;            /* and it has ended so: it is not carried out again (I5) */
     uint32_t running_kind;       /* a step was begun and not ended; 0: none */
     struct postmaster worker;    /* the process that carries it out */
     char start[STEP_START_SIZE]; /* how the group's file starts it; "": not known */

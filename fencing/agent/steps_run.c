@@ -109,8 +109,10 @@ static void finish(struct inst *i, const Rf__StepResult *r)
         (void)steps_save(i->st);
         return;
     }
-    if (known)
+    if (known) {
+        i->rec->last_failed = r->outcome == RF__STEP_OUTCOME__OUTCOME_FAILED;
         keep_result(i, r);
+    }
     i->run = (struct running){0};
     /* The keeper hears that it is ready before the leader hears of the step, or the gate of
      * an adopted server would be shut for the moment between `opened` and that. */
@@ -206,8 +208,10 @@ static void begin(struct inst *i, Rf__StepRequest *rq, bool own)
         return; /* being replaced; asked again at the next tick */
     i->rec->worker = (struct postmaster){pid, process_start_ms(pid)};
     i->rec->running_kind = (uint32_t)rq->kind;
-    if (!own)
+    if (!own) {
         i->rec->last_step = rq->step;
+        i->rec->last_failed = false;
+    }
     /* The mark is on disk before the act; a disk that is full stops us here, where nothing
      * is lost, but not from stopping a server that is not ours. */
     if (!steps_save(i->st) && !own) {
@@ -248,8 +252,24 @@ static void refuse(struct inst *i, const char *why)
     r.outcome = RF__STEP_OUTCOME__OUTCOME_FAILED;
     r.text = line;
     i->rec->last_step = r.step;
+    i->rec->last_failed = true;
     keep_result(i, &r);
     inst_say_result(i, &r);
+}
+
+/* The log may have its outcome already, or get it from a frame of the last life that is on
+ * its way: what is on record as failed must not happen later (I5). One that was done, or
+ * whose outcome is not known, is carried out once more instead, which changes nothing. */
+void inst_remember_failure(struct inst *i)
+{
+    Rf__StepResult r = RF__STEP_RESULT__INIT;
+
+    if (!i->rec->last_failed)
+        return;
+    r.step = i->rec->last_step;
+    r.outcome = RF__STEP_OUTCOME__OUTCOME_FAILED;
+    r.text = wire_text("it failed before the agent was started anew");
+    keep_result(i, &r);
 }
 
 static void repeat_result(struct inst *i)

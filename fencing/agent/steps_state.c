@@ -14,8 +14,8 @@
 
 static const char file_name[] = "steps.state";
 
-/* 2: `start` lines. */
-enum { VERSION = 2, VERSION_MIN = 1, LEFTOVER_MS = 5000 };
+/* 2: `start` lines; 3: `failed` lines. */
+enum { VERSION = 3, VERSION_MIN = 1, LEFTOVER_MS = 5000 };
 
 static void boot_text(char text[2 * AGENT_ID_SIZE + 1])
 {
@@ -83,6 +83,17 @@ static bool parse_start(char *line, struct step_records *out)
     return false;
 }
 
+/* Of a record that stands before it. */
+static bool parse_failed(char *line, struct step_records *out)
+{
+    for (uint8_t i = 0; line != NULL && i < out->count; i++)
+        if (strcmp(out->of[i].group, line) == 0) {
+            out->of[i].last_failed = true;
+            return true;
+        }
+    return false;
+}
+
 static bool parse_line(char *line, struct step_records *out, char *boot, size_t boot_size)
 {
     const char *key = durable_word(&line);
@@ -93,6 +104,8 @@ static bool parse_line(char *line, struct step_records *out, char *boot, size_t 
         return (size_t)snprintf(boot, boot_size, "%s", line) < boot_size;
     if (strcmp(key, "start") == 0)
         return parse_start(line, out);
+    if (strcmp(key, "failed") == 0)
+        return parse_failed(line, out);
     return strcmp(key, "group") == 0 && parse_record(line, out);
 }
 
@@ -185,6 +198,8 @@ int steps_state_write(const struct durable_dir *dir, const struct step_records *
             return err->code;
         if (s->start[0] != 0 &&
             durable_printf(&text, err, "start %s %s\n", s->group, s->start) != 0)
+            return err->code;
+        if (s->last_failed && durable_printf(&text, err, "failed %s\n", s->group) != 0)
             return err->code;
     }
     return durable_write(dir, file_name, &text, err);

@@ -276,6 +276,7 @@ static void steps_are_found_again(void **state)
                               .led_position = 1000,
                               .ready_epoch = 3,
                               .last_step = 77,
+                              .last_failed = true,
                               .running_kind = 2,
                               .worker = {101, 6}};
     snprintf(r->group, sizeof r->group, "orders");
@@ -289,6 +290,7 @@ static void steps_are_found_again(void **state)
     assert_int_equal(out.of[0].led_position, 1000);
     assert_int_equal(out.of[0].ready_epoch, 3);
     assert_int_equal(out.of[0].last_step, 77);
+    assert_true(out.of[0].last_failed);
     assert_int_equal(out.of[0].running_kind, 2);
     assert_int_equal(out.of[0].worker.pid, 101);
     agent_state_close(&s);

@@ -189,7 +189,8 @@ static void steps_state(void **state)
                                    .led_epoch = 7,
                                    .led_position = 900,
                                    .ready_epoch = 7,
-                                   .last_step = 41};
+                                   .last_step = 41,
+                                   .last_failed = true};
     snprintf(r.of[0].group, sizeof r.of[0].group, "orders");
     snprintf(r.of[0].start, sizeof r.of[0].start, "systemd:postgresql@15-main");
     if (t.rewrite) {
@@ -203,29 +204,34 @@ static void steps_state(void **state)
     assert_string_equal(r.of[0].start, "systemd:postgresql@15-main");
     assert_true(r.of[0].ever_known);
     assert_int_equal(r.of[0].last_step, 41);
+    assert_true(r.of[0].last_failed);
     assert_int_equal(r.of[0].known.pid, 0);
 
-    make_newer("steps.state", "ringfence-agent-steps 2\n", "ringfence-agent-steps 3\n");
+    make_newer("steps.state", "ringfence-agent-steps 3\n", "ringfence-agent-steps 4\n");
     assert_int_equal(steps_state_read(&t.at, &r, &err), ERR_UNSUPPORTED);
     assert_says(&err, in(t.dir, "steps.state"), "install the version that wrote it");
-    make_newer("steps.state", "ringfence-agent-steps 3\n", "ringfence-agent-steps 0\n");
+    make_newer("steps.state", "ringfence-agent-steps 4\n", "ringfence-agent-steps 0\n");
     assert_int_equal(steps_state_read(&t.at, &r, &err), ERR_UNSUPPORTED);
 }
 
-/* Before `start` lines. Never rewritten. */
-static void steps_state_1(void **state)
+/* Before `start` lines, and before `failed` ones. Never rewritten. */
+static void older_steps_states(void **state)
 {
+    static const char *const names[] = {"steps.state.1", "steps.state.2"};
     struct step_records r;
     struct err err = {0};
 
     (void)state;
-    copy("steps.state.1", t.golden, t.dir);
-    assert_int_equal(rename(in(t.dir, "steps.state.1"), in(t.dir, "steps.state")), 0);
-    if (steps_state_read(&t.at, &r, &err) != 0)
-        fail_msg("%s", err.text);
-    assert_int_equal(r.count, 1);
-    assert_int_equal(r.of[0].last_step, 41);
-    assert_string_equal(r.of[0].start, "");
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+        copy(names[i], t.golden, t.dir);
+        assert_int_equal(rename(in(t.dir, names[i]), in(t.dir, "steps.state")), 0);
+        if (steps_state_read(&t.at, &r, &err) != 0)
+            fail_msg("%s: %s", names[i], err.text);
+        assert_int_equal(r.count, 1);
+        assert_int_equal(r.of[0].last_step, 41);
+        assert_false(r.of[0].last_failed);
+        assert_string_equal(r.of[0].start, i == 0 ? "" : "systemd:postgresql@15-main");
+    }
 }
 
 /* ---- beside a server's data -----------------------------------------------------------
@@ -378,7 +384,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(agent_state, begin, end),
         cmocka_unit_test_setup_teardown(steps_state, begin, end),
-        cmocka_unit_test_setup_teardown(steps_state_1, begin, end),
+        cmocka_unit_test_setup_teardown(older_steps_states, begin, end),
         cmocka_unit_test_setup_teardown(server_marks, begin, end),
         cmocka_unit_test_setup_teardown(voters_stores, begin, end),
         cmocka_unit_test_setup_teardown(list_of_members, begin, end),
