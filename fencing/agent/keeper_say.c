@@ -5,6 +5,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/mutant.h"
 #include "fencing/agent/keeper_private.h"
 #include "fencing/agent/wire_text.h"
 #include "proto/entry_codec.h"
@@ -204,7 +205,10 @@ static void send_dated(struct keeper *k, Rf__Frame *frame, struct boot now)
             continue;
         frame->agent_report->answered_seq = u->answered_seq;
         frame->agent_report->answered_age_ms =
-            u->answered_seq != 0 ? (now.ns - u->answered.ns) / NS_PER_MS : 0;
+            u->answered_seq != 0
+                ? (MUTANT(report_dated_late, now.ns, boot_now().ns) - u->answered.ns) /
+                      NS_PER_MS
+                : 0;
         uplink_send(u, frame);
     }
 }
