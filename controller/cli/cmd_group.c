@@ -314,7 +314,10 @@ enum cli_exit cli_abort(struct cli *cli)
     enum cli_exit result;
 
     if (run[0] == '\0' || strlen(run) > 19 || strspn(run, "0123456789") != strlen(run))
-        return cli_usage(cli, "abort: expected the number of a run, found '%s'", run);
+        return cli_usage(cli,
+                         "abort: expected the number of a run, as `ringfence status` "
+                         "shows it, found '%s'",
+                         run);
     snprintf(path, sizeof path, "/v1/runs/%s/abort", run);
     result = cli_ask(cli, "POST", path, NULL, &answer);
     if (result == CLI_OK)

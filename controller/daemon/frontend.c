@@ -18,7 +18,7 @@
 #include "controller/net/tls.h"
 
 /* A controller that was not heard for so long is shown as down. */
-enum { UP_MS = 2000 };
+enum { UP_MS = 2000, UNDER_WAY = 16 /* entries */ };
 
 struct frontend {
     struct daemon *d;
@@ -69,9 +69,12 @@ static void fill_controller(const struct daemon *d, uint8_t i,
     c->election_ms = r != NULL ? r->election_ms : d->settings.election_ms;
     c->caught_up = c->self;
     c->votes = member != NULL && member->votes;
+    /* For people who wait for it: entries are on their way all the time. */
     for (unsigned k = 0; k < status->n_peers; k++)
         if (status->peers[k].id == own->id)
-            c->caught_up = status->peers[k].caught_up;
+            c->caught_up =
+                status->peers[k].caught_up ||
+                (c->up && status->peers[k].match_index + UNDER_WAY >= status->commit_index);
 }
 
 /* Each one tells of its own ends; either end is enough to know. */

@@ -60,7 +60,7 @@ static void serve_why(struct api *a, const struct route *r, const struct asker *
     api_facts(a, &f);
     g = state_group_const(f.state, r->group);
     if (g == NULL) {
-        answer_error(who, 404, "unknown-group", "there is no group %s", r->group);
+        answer_error(who, 404, "unknown-group", NO_SUCH_GROUP, r->group);
         return;
     }
     answer_json(who, stale ? 503 : 200,
@@ -75,8 +75,7 @@ static void serve_group(struct api *a, const struct route *r, const struct asker
     api_facts(a, &f);
     g = state_group_const(f.state, r->group);
     if (g == NULL)
-        answer_error(who, 404, refusal_name(REFUSE_UNKNOWN_GROUP), "there is no group %s",
-                     r->group);
+        answer_error(who, 404, refusal_name(REFUSE_UNKNOWN_GROUP), NO_SUCH_GROUP, r->group);
     else
         answer_json(who, 200, document_of(g));
 }

@@ -31,7 +31,7 @@ struct api_controller {
     char name[NAME_SIZE], region[NAME_SIZE], version[NAME_SIZE];
     bool self, out_up, in_up;       /* we reach it, it reaches us */
     bool up;                        /* something was heard of it lately */
-    bool caught_up;                 /* as the leader knows */
+    bool caught_up;                 /* as the leader knows, but for what is on its way */
     bool votes;                     /* false: it has not caught up since it joined */
     char out_error[API_ERROR_SIZE]; /* why we do not reach it */
     char refused[API_ERROR_SIZE];   /* it was here, and we do not let it in: why */

@@ -12,6 +12,9 @@
 
 enum { API_TICK_MS = 100, API_FAILOVER_MS = 1500 };
 
+#define NO_SUCH_GROUP                                                                      \
+    "there is no group %s: `ringfence status` shows those that are declared"
+
 /* Who is to be answered, exactly once. */
 struct asker {
     api_reply *reply;

@@ -162,8 +162,10 @@ bool request_read_region(const struct group *g, const json_t *body, const char *
     region = group_region(g, name);
     *ret_instance = region != NO_INSTANCE ? group_instance_in(g, region) : NO_INSTANCE;
     if (*ret_instance == NO_INSTANCE) {
-        answer_error(who, 404, "unknown-region", "group %s has no instance in region %s",
-                     g->name, name);
+        answer_error(
+            who, 404, "unknown-region",
+            "group %s has no instance in region %s: `ringfence status` shows its regions",
+            g->name, name);
         return false;
     }
     return true;
@@ -356,8 +358,7 @@ static void of_a_group(struct api *a, const struct route *r, const struct api_re
     api_facts(a, &f);
     g = state_group_const(f.state, r->group);
     if (g == NULL)
-        answer_error(who, 404, refusal_name(REFUSE_UNKNOWN_GROUP), "there is no group %s",
-                     r->group);
+        answer_error(who, 404, refusal_name(REFUSE_UNKNOWN_GROUP), NO_SUCH_GROUP, r->group);
     else if (r->kind == ROUTE_SWITCHOVER)
         switchover(a, r, g, raw, who);
     else if (r->kind == ROUTE_FAILOVER)

@@ -100,6 +100,11 @@ static void on_kin(void *owner)
 
 /* ---- the laboratory ------------------------------------------------------------------ */
 
+void lab_dir(unsigned i, char *out, size_t size)
+{
+    (void)snprintf(out, size, "%s/%s", lab.dir, names[i]);
+}
+
 int lab_open_as(unsigned i, bool bootstrap, uint64_t incarnation, struct err *err)
 {
     static const struct voter voters[NODES] = {{1, "east"}, {2, "west"}, {3, "witness"}};
@@ -127,7 +132,7 @@ int lab_open_as(unsigned i, bool bootstrap, uint64_t incarnation, struct err *er
                                            .on_kin = on_kin,
                                            .owner = a};
 
-    snprintf(dir, sizeof dir, "%s/%s", lab.dir, voters[i].name);
+    lab_dir(i, dir, sizeof dir);
     *a = (struct app){.position = i, .hash = 17};
     status = raftnode_open(&a->node, &lab.loop, &c, &callbacks, err);
     for (unsigned k = 0; status == 0 && k < NODES; k++)

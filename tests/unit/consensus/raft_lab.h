@@ -52,6 +52,8 @@ int lab_open_as(unsigned i, bool bootstrap, uint64_t incarnation, struct err *er
 void lab_open(unsigned i, bool bootstrap);
 void lab_open_all(bool bootstrap); /* and a leader */
 void lab_close(unsigned i);
+/* Where node `i` keeps its store. */
+void lab_dir(unsigned i, char *out, size_t size);
 
 typedef bool claim(void);
 void lab_wait_for(claim *holds, const char *what);

@@ -77,9 +77,22 @@ static void read_trail(unsigned i)
     lab_wait_for(trail_was_read, "audit rows");
 }
 
+/* On a busy machine one falls so far behind that it gets a snapshot, whose entries leave no
+ * row. Whoever led at the end has all of them. */
+static unsigned who_has_all_rows(void)
+{
+    unsigned i = 0;
+
+    while (i < NODES && lab.app[i].restores > 0)
+        i++;
+    assert_in_range(i, 0, NODES - 1);
+    return i;
+}
+
 static void restart_forgets_nothing(void **state)
 {
     uint64_t hash, rows;
+    unsigned who;
     char dir[128];
 
     (void)state;
@@ -88,18 +101,19 @@ static void restart_forgets_nothing(void **state)
     for (unsigned i = 0; i < 6; i++)
         lab_submit_many(30);
     lab_wait_for(lab_all_equal, "equal nodes");
-    hash = lab.app[0].hash;
+    who = who_has_all_rows();
+    hash = lab.app[who].hash;
     for (unsigned i = 0; i < NODES; i++)
         lab_close(i);
     uv_run(&lab.loop, UV_RUN_NOWAIT);
     lab_open_all(false);
     lab_wait_for(lab_all_equal, "equal nodes");
-    assert_int_equal(lab.app[0].hash, hash);
-    assert_int_equal(lab.app[0].restores, 1);
-    read_trail(0);
+    assert_int_equal(lab.app[who].hash, hash);
+    assert_int_equal(lab.app[who].restores, 1);
+    read_trail(who);
     assert_int_equal(trail_rows, 180);
-    lab_close(0);
-    snprintf(dir, sizeof dir, "%s/east", lab.dir);
+    lab_close(who);
+    lab_dir(who, dir, sizeof dir);
     assert_int_equal(store_verify_audit(dir, &rows, NULL), 0);
     assert_int_equal(rows, 180);
 }
