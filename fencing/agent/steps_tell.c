@@ -137,6 +137,7 @@ static bool is_urgent(struct inst *i, const ProtobufCMessage *m)
         seen = *from->seen;
         seen.flush_lsn = seen.replay_lsn = seen.checkpoint_lsn = 0;
         seen.replay_lag_ms = seen.canary_age_ms = seen.wal_bytes_per_s = 0;
+        seen.looked_ns = 0;
         seen.n_replicas = 0;
         r.seen = &seen;
     }
