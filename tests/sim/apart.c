@@ -14,7 +14,7 @@
 #include "tests/sim/process.h"
 #include "tests/sim/replace.h"
 
-enum { ACKS_WANTED = 3, EXCUSE_MS = 1000, GROUP = 0 };
+enum { ACKS_WANTED = 3, EXCUSE_MS = 3000, GROUP = 0 };
 
 static struct {
     struct fault *fault; /* NULL: nobody is away */
