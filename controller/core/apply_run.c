@@ -174,8 +174,7 @@ void apply_activate(struct applying *a)
     }
     g->run.to = act->instance;
     g->run.epoch = act->epoch;
-    /* Who wrote last misses nothing; what was forecast for another one may be asked again.
-     */
+    /* Who wrote last misses nothing; what was forecast of another one is asked again. */
     if (act->instance != g->run.from) {
         g->run.loss_forecast_known = act->loss_forecast_known;
         g->run.loss_forecast_bytes = act->loss_forecast_bytes;

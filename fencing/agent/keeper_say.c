@@ -192,8 +192,7 @@ static void add_report(const struct keeper *k, uint8_t slot, struct boot now,
 
 /* Each controller dates it by its own answers to this link's pings (relay.h): rounded
  * down, and counted to `now`, which is before all ages in the report were: an answer said
- * to be older than it is would make the report younger (a thread may be stopped anywhere).
- */
+ * to be older than it is would make the report younger: a thread may stop anywhere. */
 static void send_dated(struct keeper *k, Rf__Frame *frame, struct boot now)
 {
     bool all = keeper_unanswered(&k->core);

@@ -73,8 +73,7 @@ enum order_verdict order_judge(const struct order_facts *f, const char **ret_why
 bool step_changed_server(const Rf__StepResult *r, struct postmaster known);
 
 /* Does it run as the primary of the assignment's epoch, without a LEAD of it that is known
- * to have been done? It is not opened until there is one: the leader has to order it again.
- */
+ * to have been done? It is not opened until there is one: the leader orders it again. */
 bool server_is_unled(const Rf__Assignment *a, const Rf__Observation *seen,
                      const struct step_record *r);
 

@@ -254,6 +254,8 @@ static void refuse(struct inst *i, const char *why)
     i->rec->last_step = r.step;
     i->rec->last_failed = true;
     keep_result(i, &r);
+    /* Else the next life might carry out what is refused now (I5). */
+    (void)steps_save(i->st);
     inst_say_result(i, &r);
 }
 

@@ -195,9 +195,11 @@ static void say_report(struct inst *i, bool ready)
     r.crashed = i->crashed;
     r.hung = i->hung;
     r.ready = ready;
-    r.unled =
-        MUTANT(unled_untold,
-               i->alive && !i->alien && server_is_unled(i->a, i->seen, i->rec), false);
+    /* While a step runs it may be the one that verifies it. */
+    r.unled = MUTANT(unled_untold,
+                     i->alive && !i->alien && !i->run.busy &&
+                         server_is_unled(i->a, i->seen, i->rec),
+                     false);
     r.step = i->run.own ? 0 : i->run.step;
     r.problem = wire_text(problem_of(i));
     /* One that runs is promoted without its unit; one that is down could not be. */
