@@ -31,9 +31,9 @@ static const struct help_option options[] = {
     {"config", 'c', "FILE", "configuration; default " DEFAULT_CONFIG},
     {"check", 0, NULL,
      "read the configuration and the certificate, look whether this host has what they "
-     "name, say all that is wrong, and end. A running controller is not disturbed, and "
-     "what "
-     "it holds itself is not wrong. What other hosts' files say is not looked at. Root "
+     "name, ask the agents of `fencers` what they know, say all that is wrong, and end. A "
+     "running controller is not disturbed, and what it holds itself is not wrong. What "
+     "other hosts' files say is not looked at. Root "
      "looks with the eyes of the owner of `data_dir`, who is the unit's user; of "
      "user " USUAL_USER ", if there is one, where that is not there yet or root's"},
     {"user", 0, "NAME", "with --check: look with this user's eyes (root can)"},
@@ -72,6 +72,10 @@ static const struct help_pair files[] = {
     {"/var/lib/ringfence/controller/mark",
      "how much raft.db must have: neither is ever restored, copied or deleted alone"},
     {"/run/ringfence/ringfenced.sock", "the API"},
+    {"/etc/ringfence/secrets", "usual place of the files that `secrets` of `fencers` name: "
+                               "one line each, mode 0600, or 0640 for this user's group"},
+    {"/usr/sbin/fence_*", "the agents of `fencers`, which take the power of a host: "
+                          "ClusterLabs' fence-agents, or any that behaves like them"},
     {NULL, NULL},
 };
 
@@ -284,7 +288,7 @@ static int check_as(const struct settings *s, const struct config *config, const
 
 int main(int argc, char **argv)
 {
-    static struct settings settings;
+    static struct settings settings; /* with its fencers, as long as the process */
     AUTO(config_free) struct config *config = NULL;
     struct help_parsed parsed;
     struct err err = {0};

@@ -2,9 +2,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "controller/config/config.h"
+#include "controller/daemon/settings_private.h"
 #include "controller/net/identity.h"
 
 /* What libcyaml makes of the file, before we make sense of it. */
@@ -23,6 +24,8 @@ struct file {
     } raft;
     struct file_controller *controllers;
     uint32_t controllers_count;
+    struct file_fencer *fencers;
+    uint32_t fencers_count;
 };
 
 static const cyaml_schema_field_t tls_fields[] = {
@@ -72,6 +75,8 @@ static const cyaml_schema_field_t fields[] = {
     CYAML_FIELD_MAPPING("raft", CYAML_FLAG_OPTIONAL, struct file, raft, raft_fields),
     CYAML_FIELD_SEQUENCE("controllers", CYAML_FLAG_POINTER, struct file, controllers,
                          &controller_schema, 1, CONTROLLER_MAX),
+    CYAML_FIELD_SEQUENCE("fencers", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct file,
+                         fencers, &settings_fencer_schema, 0, SETTINGS_FENCER_MAX),
     CYAML_FIELD_END,
 };
 
@@ -82,8 +87,8 @@ static const cyaml_schema_value_t schema = {
 /* ---- sense -----------------------------------------------------------------------------
  */
 
-static int take_name(const struct config *c, const char *key, const char *text,
-                     char ret[NAME_SIZE], struct err *err)
+int settings_take_name(const struct config *c, const char *key, const char *text,
+                       char ret[NAME_SIZE], struct err *err)
 {
     if (!identity_name_is_valid(text))
         return config_bad(c, key, err,
@@ -124,10 +129,10 @@ static int take_controller(const struct config *c, const struct file_controller 
         return config_bad(c, key, err, "0: a number above 0 is expected");
     v->id = f->id;
     (void)snprintf(key, sizeof key, "controllers[%u].name", s->count);
-    if (take_name(c, key, f->name, v->name, err) != 0)
+    if (settings_take_name(c, key, f->name, v->name, err) != 0)
         return err->code;
     (void)snprintf(key, sizeof key, "controllers[%u].region", s->count);
-    if (take_name(c, key, f->region, v->region, err) != 0)
+    if (settings_take_name(c, key, f->region, v->region, err) != 0)
         return err->code;
     (void)snprintf(key, sizeof key, "controllers[%u].address", s->count);
     if (take_address(c, key, f->address, &v->at, err) != 0)
@@ -224,13 +229,23 @@ int settings_load(struct settings *ret_settings, const char *path,
     if (config_load(path, &schema, &c, err) != 0)
         return err->code;
     f = config_data(c);
-    if (take_name(c, "cluster", f->cluster, s.cluster, err) != 0 ||
-        take_name(c, "name", f->name, s.name, err) != 0 ||
+    if (settings_take_name(c, "cluster", f->cluster, s.cluster, err) != 0 ||
+        settings_take_name(c, "name", f->name, s.name, err) != 0 ||
         take_places(c, f, &s, err) != 0 || take_raft(c, &s, err) != 0 ||
-        take_controllers(c, f, &s, err) != 0)
+        take_controllers(c, f, &s, err) != 0 ||
+        settings_take_fencers(c, f->fencers, f->fencers_count, &s, err) != 0) {
+        settings_free(&s);
         return err->code;
+    }
     *ret_settings = s;
     if (ret_config != NULL)
         *ret_config = TAKE(c);
     return 0;
+}
+
+void settings_free(struct settings *s)
+{
+    free(s->fencers);
+    s->fencers = NULL;
+    s->fencer_count = 0;
 }

@@ -3,8 +3,9 @@
  * What a controller must know to start; everything else is declared by operators and lives
  * in the log. Unknown keys are errors (I10).
  *
- * Owner:   plain values. settings_load() reads nothing but the file; what the host has to
- *          say to it is settings_check()'s question.
+ * Owner:   plain values, but for the fencers: settings_free(). settings_load() reads
+ *          nothing but the file; what the host has to say to it is settings_check()'s
+ *          question.
  * Errors:  ERR_INVAL and others; the text is "FILE:LINE: KEY: what is, what was expected".
  */
 #ifndef RF_DAEMON_SETTINGS_H
@@ -12,8 +13,12 @@
 
 #include "controller/core/state.h"
 #include "controller/net/address.h"
+#include "fencing/methods/power.h"
 
-enum { SETTINGS_PATH_SIZE = 108 }; /* as long as the path of a Unix socket may be */
+enum {
+    SETTINGS_PATH_SIZE = 108, /* as long as the path of a Unix socket may be */
+    SETTINGS_FENCER_MAX = AGENT_MAX,
+};
 
 struct settings_controller {
     uint64_t id;
@@ -32,6 +37,8 @@ struct settings {
     uint32_t election_ms, heartbeat_ms;
     uint8_t count, self; /* controllers[self] is this node */
     struct settings_controller controllers[CONTROLLER_MAX];
+    uint8_t fencer_count;
+    struct power_device *fencers; /* NULL: none */
 };
 
 struct config;
@@ -40,9 +47,10 @@ struct findings;
 /* `ret_config` (config_free(), NULL: not wanted): where each key stands. */
 MUST_USE int settings_load(struct settings *ret_settings, const char *path,
                            struct config **ret_config, struct err *err);
+void settings_free(struct settings *s); /* a zeroed struct is fine */
 
 /* Does it fit this host? Only looks, and leaves a running controller of this configuration
- * alone, unless one more is `starting`. */
+ * alone, unless one more is `starting`. The fence agents are asked what they know. */
 void settings_check(const struct settings *s, bool starting, struct findings *f);
 
 #endif

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/base/starting.h"
 #include "controller/daemon/settings.h"
 #include "controller/net/host.h"
 
@@ -67,4 +68,8 @@ void settings_check(const struct settings *s, bool starting, struct findings *f)
         host_check_listen(&c, "metrics", &s->metrics);
     host_check_socket(&c, "socket", s->socket, false);
     check_own_entry(s, f);
+    if (s->fencer_count > 0)
+        starting_at("ask the agents of `fencers` what they know (%s and others)",
+                    s->fencers[0].agent);
+    power_devices_check(s->fencers, s->fencer_count, "fencers", starting, f);
 }

@@ -38,11 +38,12 @@ static void try_group(const char *path)
 
 static void try_controller(const char *path)
 {
-    struct settings s;
+    struct settings s = {0};
     struct err err = {0};
 
     if (settings_load(&s, path, NULL, &err) != 0)
         claim_explained(path, &err);
+    settings_free(&s);
 }
 
 static void try_agent(const char *path)

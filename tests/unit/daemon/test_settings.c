@@ -26,7 +26,14 @@ static const char good[] =
     "controllers:\n"
     "  - {id: 1, name: east, region: e, address: \"10.0.1.2:7400\"}\n"
     "  - {id: 2, name: west, region: w, address: \"10.0.2.2:7400\"}\n"
-    "  - {id: 3, name: third, region: t, address: \"10.0.3.2:7400\"}\n";
+    "  - {id: 3, name: third, region: t, address: \"10.0.3.2:7400\"}\n"
+    "fencers:\n"
+    "  - name: bmc-east\n"
+    "    agent: fence_ipmilan\n"
+    "    options: {ip: 10.0.1.9, lanplus: yes, cipher: 3}\n"
+    "    secrets: {password: /etc/s}\n"
+    "    deadline: 20s\n"
+    "  - {name: bmc-west, agent: /opt/fence_own}\n";
 
 static int load(const char *text, struct settings *s, struct err *err)
 {
@@ -39,6 +46,28 @@ static int load(const char *text, struct settings *s, struct err *err)
     status = settings_load(s, path, NULL, err);
     unlink(path);
     return status;
+}
+
+/* As the file has them, quoted or not: `yes` is the agent's word, not YAML's. */
+static void expect_fencers(const struct settings *s)
+{
+    const struct power_device *d = s->fencers;
+
+    assert_int_equal(s->fencer_count, 2);
+    assert_string_equal(d[0].name, "bmc-east");
+    assert_string_equal(d[0].agent, "fence_ipmilan");
+    assert_int_equal(d[0].deadline_ms, 20000);
+    assert_int_equal(d[0].option_count, 3);
+    assert_string_equal(d[0].options[0].key, "ip");
+    assert_string_equal(d[0].options[0].value, "10.0.1.9");
+    assert_string_equal(d[0].options[1].value, "yes");
+    assert_string_equal(d[0].options[2].value, "3");
+    assert_int_equal(d[0].secret_count, 1);
+    assert_string_equal(d[0].secrets[0].key, "password");
+    assert_string_equal(d[0].secrets[0].value, "/etc/s");
+    assert_string_equal(d[1].agent, "/opt/fence_own");
+    assert_int_equal(d[1].option_count + d[1].secret_count, 0);
+    assert_int_equal(d[1].deadline_ms, POWER_DEADLINE_DEFAULT_MS);
 }
 
 static void every_key_is_read(void **state)
@@ -67,6 +96,8 @@ static void every_key_is_read(void **state)
     assert_string_equal(s.controllers[2].name, "third");
     assert_string_equal(s.controllers[2].region, "t");
     assert_int_equal(s.controllers[2].id, 3);
+    expect_fencers(&s);
+    settings_free(&s);
 }
 
 static void what_is_left_out_has_its_default(void **state)
@@ -86,6 +117,8 @@ static void what_is_left_out_has_its_default(void **state)
     assert_false(s.has_metrics);
     assert_int_equal(s.election_ms, 900);
     assert_int_equal(s.heartbeat_ms, 100);
+    assert_int_equal(s.fencer_count, 0);
+    assert_null(s.fencers);
 }
 
 static void the_example_is_good(void **state)
@@ -100,12 +133,32 @@ static void the_example_is_good(void **state)
 }
 
 /* One word of the good file is replaced; the error names line, key and what is wanted. */
+struct mistake {
+    const char *from, *to;
+    const char *at, *key, *says;
+};
+
+static void expect_named(const struct mistake *m)
+{
+    const char *found = strstr(good, m->from);
+    char text[2000];
+    struct settings s;
+    struct err err = {0};
+
+    assert_non_null(found);
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(found - good), good, m->to,
+             found + strlen(m->from));
+    if (load(text, &s, &err) == 0)
+        fail_msg("\"%s\" was accepted", m->to);
+    if (strstr(err.text, m->at) == NULL || strstr(err.text, m->key) == NULL ||
+        strstr(err.text, m->says) == NULL)
+        fail_msg("\"%s\": \"%s\" lacks \"%s\", \"%s\" or \"%s\"", m->to, err.text, m->at,
+                 m->key, m->says);
+}
+
 static void what_is_wrong_is_named(void **state)
 {
-    static const struct {
-        const char *from, *to;
-        const char *at, *key, *says;
-    } table[] = {
+    static const struct mistake table[] = {
         {"cluster: demo", "cluster: Demo", ":1: ", "cluster", "a-z"},
         {"cluster: demo", "clutser: demo", ":1: ", "clutser", "cluster"},
         {"name: west\n", "name: north\n", ":2: ", "name", "`controllers`"},
@@ -134,23 +187,38 @@ static void what_is_wrong_is_named(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-        const char *found = strstr(good, table[i].from);
-        char text[1000];
-        struct settings s;
-        struct err err = {0};
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        expect_named(&table[i]);
+}
 
-        assert_non_null(found);
-        snprintf(text, sizeof text, "%.*s%s%s", (int)(found - good), good, table[i].to,
-                 found + strlen(table[i].from));
-        if (load(text, &s, &err) == 0)
-            fail_msg("\"%s\" was accepted", table[i].to);
-        if (strstr(err.text, table[i].at) == NULL ||
-            strstr(err.text, table[i].key) == NULL ||
-            strstr(err.text, table[i].says) == NULL)
-            fail_msg("\"%s\": \"%s\" lacks \"%s\", \"%s\" or \"%s\"", table[i].to, err.text,
-                     table[i].at, table[i].key, table[i].says);
-    }
+static void what_is_wrong_with_a_fencer_is_named(void **state)
+{
+    static const struct mistake table[] = {
+        {"name: bmc-east", "name: BMC", ":14: ", "fencers[0].name", "a-z"},
+        {"name: bmc-west", "name: bmc-east", ":19: ", "fencers[1]", "once"},
+        {"name: bmc-west, ", "", ":19: ", "fencers[1]", "name"},
+        {"agent: fence_ipmilan", "agnet: fence_ipmilan", ":15: ", "fencers[0].agnet",
+         "options"},
+        {"agent: fence_ipmilan", "agent: bin/fence", ":15: ", "fencers[0].agent",
+         "absolute path"},
+        {"options: {ip: 10.0.1.9, lanplus: yes, cipher: 3}", "options: [ip]",
+         ":16: ", "fencers[0].options", "{ip: 10.0.1.9}"},
+        {"options: {ip: 10.0.1.9,", "options: {ip: [1, 2],",
+         ":16: ", "fencers[0].options.ip", "single value"},
+        {"cipher: 3", "action: on", ":16: ", "fencers[0].options.action", "Ringfence"},
+        {"cipher: 3", "ip: b", ":16: ", "fencers[0].options.ip", "twice"},
+        {"cipher: 3", "plug: \"1\\naction=on\"", ":16: ", "fencers[0].options.plug",
+         "line end"},
+        {"cipher: 3", "password: x", ":17: ", "fencers[0].secrets.password", "twice"},
+        {"password: /etc/s", "password: s", ":17: ", "fencers[0].secrets.password",
+         "absolute path"},
+        {"deadline: 20s", "deadline: 20", ":18: ", "fencers[0].deadline", "20"},
+        {"deadline: 20s", "deadline: 1h", ":18: ", "fencers[0].deadline", "1s to 10min"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        expect_named(&table[i]);
 }
 
 struct said {
@@ -208,6 +276,34 @@ static void the_own_entry_is_looked_at(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+/* What a fencer lacks is an error for who asks, and no reason not to start: the controller
+ * has a vote. */
+static void fencers_are_looked_at(void **state)
+{
+    struct power_device fencer = {
+        .name = "bmc-east", .agent = "fence_of_nobody", .deadline_ms = 40000};
+    char dir[] = "/tmp/rf-daemon-settings-XXXXXX";
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    for (int starting = 0; starting < 2; starting++) {
+        struct settings s = {.count = 1, .fencer_count = 1, .fencers = &fencer};
+        struct said said = {0};
+        struct findings f = {.say = on_finding, .owner = &said};
+
+        snprintf(s.data_dir, sizeof s.data_dir, "%s", dir);
+        snprintf(s.socket, sizeof s.socket, "%s/socket", dir);
+        snprintf(s.listen.host, sizeof s.listen.host, "127.0.0.1");
+        snprintf(s.controllers[0].at.host, sizeof s.controllers[0].at.host, "127.0.0.1");
+        settings_check(&s, starting, &f);
+        assert_int_equal(said.errors, !starting);
+        assert_int_equal(said.warnings, starting);
+        assert_non_null(
+            strstr(said.last, "fencers[0].agent: fencer bmc-east: there is no "));
+    }
+    assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,7 +311,9 @@ int main(void)
         cmocka_unit_test(what_is_left_out_has_its_default),
         cmocka_unit_test(the_example_is_good),
         cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(what_is_wrong_with_a_fencer_is_named),
         cmocka_unit_test(the_own_entry_is_looked_at),
+        cmocka_unit_test(fencers_are_looked_at),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

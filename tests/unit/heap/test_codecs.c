@@ -161,9 +161,11 @@ static int load_group(struct err *err)
 
 static int load_controller(struct err *err)
 {
-    struct settings s;
+    struct settings s = {0};
+    int status = settings_load(&s, WITH_FENCERS, NULL, err);
 
-    return settings_load(&s, EXAMPLES "/ringfenced.yaml", NULL, err);
+    settings_free(&s);
+    return status;
 }
 
 static int load_agent(struct err *err)

@@ -1,0 +1,24 @@
+/* controller/daemon/settings_private.h -- what settings.c and settings_fencers.c share. */
+#ifndef RF_DAEMON_SETTINGS_PRIVATE_H
+#define RF_DAEMON_SETTINGS_PRIVATE_H
+
+#include "controller/config/config.h"
+#include "controller/daemon/settings.h"
+
+/* One of `fencers`, as libcyaml reads it; settings_take_fencers() reads the rest. */
+struct file_fencer {
+    char *name, *agent;
+};
+
+extern const cyaml_schema_value_t settings_fencer_schema;
+
+MUST_USE int settings_take_name(const struct config *c, const char *key, const char *text,
+                                char ret[NAME_SIZE], struct err *err);
+
+/* Sense of what the file has at `fencers`: into s->fencers, which is the caller's to free,
+ * on failure too. */
+MUST_USE int settings_take_fencers(const struct config *c,
+                                   const struct file_fencer *fencers, uint32_t count,
+                                   struct settings *s, struct err *err);
+
+#endif
