@@ -34,6 +34,7 @@ static const struct map_field declared_instance_rows[] = {
     ROW_NUMBER(4, struct instance, port, 1, UINT16_MAX),
     ROW_TEXT(5, struct instance, data),
     ROW_TEXT(6, struct instance, start),
+    ROW_NAME_OR_NONE(7, struct instance, power),
 };
 static MAP_TYPE(map_declared_instance, rf__log__declared_instance__descriptor,
                 struct instance, declared_instance_rows, NULL);
@@ -194,6 +195,21 @@ static const struct map_field corruption_rows[] = {
 static MAP_TYPE(map_corruption, rf__log__corruption__descriptor, struct entry_corruption,
                 corruption_rows, NULL);
 
+static const struct map_field false_proof_rows[] = {
+    ROW_NAME(1, struct entry_false_proof, agent),
+    ROW_NUMBER(2, struct entry_false_proof, proof, 1, UINT64_MAX),
+    ROW_ENUM(3, struct entry_false_proof, kind),
+    ROW_TEXT(4, struct entry_false_proof, text),
+};
+static MAP_TYPE(map_false_proof, rf__log__false_proof__descriptor, struct entry_false_proof,
+                false_proof_rows, NULL);
+
+static const struct map_field acknowledge_rows[] = {
+    ROW_TEXT(1, struct entry_acknowledge, reason),
+};
+static MAP_TYPE(map_acknowledge, rf__log__acknowledge__descriptor, struct entry_acknowledge,
+                acknowledge_rows, NULL);
+
 #define BODY(kind, group, number, member, type)                                            \
     {                                                                                      \
         kind, ENTRY_GROUP_##group, number, offsetof(struct entry, member), &(type)         \
@@ -226,6 +242,8 @@ static const struct entry_body bodies[] = {
     BODY(ENTRY_REFUSED, EITHER, 24, refused, map_refused),
     BODY(ENTRY_CONTROLLER_REPLACE, NONE, 25, controller_replace, map_controller_replace),
     BODY(ENTRY_CORRUPTION, NEEDED, 26, corruption, map_corruption),
+    BODY(ENTRY_FALSE_PROOF, NEEDED, 27, false_proof, map_false_proof),
+    BODY(ENTRY_ACKNOWLEDGE, NEEDED, 28, acknowledge, map_acknowledge),
 };
 _Static_assert(ARRAY_LEN(bodies) == ENTRY_KIND_COUNT - 1, "a kind of entry without a row");
 

@@ -64,6 +64,14 @@ static int check_state(const void *value, struct err *err)
     return status;
 }
 
+static const struct map_field turn_rows[] = {
+    ROW_NUMBER(1, struct fence_turn, level, 1, 1 << (FENCE_LEVEL_COUNT - 1)),
+    ROW_BOOL(2, struct fence_turn, race),
+    ROW_ANY(3, struct fence_turn, deadline_ms),
+};
+MAP_TYPE(map_fence_turn, rf__log__fence_turn__descriptor, struct fence_turn, turn_rows,
+         NULL);
+
 static const struct map_field policy_rows[] = {
     ROW_ANY(1, struct policy, lease.ttl_ms),
     ROW_ANY(2, struct policy, lease.rho_ppm),
@@ -79,13 +87,12 @@ static const struct map_field policy_rows[] = {
     ROW_ANY(12, struct policy, stop_deadline_ms),
     ROW_ANY(13, struct policy, cooldown_ms),
     ROW_ANY(14, struct policy, probe_ms),
-    ROW_NUMBER(15, struct policy, fence, 0,
-               FENCE_AGENT | FENCE_SYNC_SEVERED | FENCE_LEASE_EXPIRY | FENCE_POWER |
-                   FENCE_ATTESTED),
+    ROW_NUMBER(15, struct policy, fence, 0, FENCE_LEVELS_ALL),
     ROW_BOOL(16, struct policy, automatic),
     ROW_BOOL(17, struct policy, standby_reads),
     ROW_BOOL(18, struct policy, ungated_local),
     ROW_NAMES(19, struct policy, residency, residency_count),
+    ROW_MESSAGES(20, struct policy, fence_turns, fence_turn_count, map_fence_turn),
 };
 MAP_TYPE(map_policy, rf__log__policy__descriptor, struct policy, policy_rows, NULL);
 
@@ -144,6 +151,11 @@ static const struct map_field instance_rows[] = {
     ROW_ANY(9, struct instance, holder_epoch),
     ROW_MESSAGE(10, struct instance, step, map_step),
     ROW_ANY(11, struct instance, checksum_failures),
+    ROW_NAME_OR_NONE(12, struct instance, power),
+    ROW_ANY(13, struct instance, false_proof),
+    ROW_ANY(14, struct instance, false_index),
+    ROW_ANY(15, struct instance, false_epoch),
+    ROW_ENUM(16, struct instance, false_kind),
 };
 MAP_TYPE(map_instance, rf__log__instance__descriptor, struct instance, instance_rows, NULL);
 

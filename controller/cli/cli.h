@@ -82,6 +82,7 @@ enum cli_exit cli_switchover(struct cli *cli);
 enum cli_exit cli_failover(struct cli *cli);
 enum cli_exit cli_abort(struct cli *cli);
 enum cli_exit cli_pause(struct cli *cli);
+enum cli_exit cli_acknowledge(struct cli *cli);
 enum cli_exit cli_resume(struct cli *cli);
 enum cli_exit cli_retry(struct cli *cli);
 enum cli_exit cli_detach(struct cli *cli);

@@ -355,6 +355,21 @@ static enum cli_exit pause_or_resume(struct cli *cli, const char *verb, const ch
     return result;
 }
 
+enum cli_exit cli_acknowledge(struct cli *cli)
+{
+    const char *reason = cli_value(cli, "reason");
+    json_t *answer = NULL;
+    enum cli_exit result;
+
+    if (reason == NULL || reason[0] == '\0')
+        return cli_usage(cli, "acknowledge: expected --reason TEXT: what was found");
+    result = act(cli, "acknowledge", json_pack("{s:s}", "reason", reason), &answer);
+    if (result == CLI_OK)
+        tell(cli, answer, "acknowledged, entry ", "index", "");
+    json_decref(answer);
+    return result;
+}
+
 enum cli_exit cli_pause(struct cli *cli) { return pause_or_resume(cli, "pause", "paused"); }
 
 enum cli_exit cli_resume(struct cli *cli) { return pause_or_resume(cli, "resume", "on"); }

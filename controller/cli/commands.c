@@ -187,6 +187,23 @@ static const struct cli_command abort_command = {
     1,
     cli_abort};
 
+static const struct help_option acknowledge_options[] = {
+    {"reason", 0, "TEXT", "what was found and done, for the audit trail"},
+    {"json", 0, NULL, "print the answer as JSON"},
+    NO_OPTIONS};
+
+static const struct cli_command acknowledge_command = {
+    {"acknowledge", "GROUP", "end the alarm of a proof that did not hold",
+     "Who had been proven to serve nobody was seen to serve, or to be up where its fencer "
+     "had "
+     "said that it was off: both sides may have taken writes. `status`, `why` and the "
+     "metrics "
+     "show it until somebody has looked into it and says so here. It changes nothing else.",
+     acknowledge_options},
+    1,
+    1,
+    cli_acknowledge};
+
 static const struct cli_command pause_command = {
     {"pause", "GROUP", "stop automatic decisions about a group",
      "Leases, gates and fences go on; an operator's commands work. Of a group that is "
@@ -304,6 +321,7 @@ static const struct cli_command *const commands[] = {
     &switchover_command,
     &failover_command,
     &abort_command,
+    &acknowledge_command,
     &pause_command,
     &resume_command,
     &retry_command,
@@ -328,6 +346,7 @@ static const struct help_command *const helps[] = {
     &switchover_command.help,
     &failover_command.help,
     &abort_command.help,
+    &acknowledge_command.help,
     &pause_command.help,
     &resume_command.help,
     &retry_command.help,

@@ -15,7 +15,7 @@ struct file_lease {
 };
 
 struct file_instance {
-    char *agent, *region, *data, *start;
+    char *agent, *region, *data, *start, *power;
     uint16_t port;
 };
 
@@ -33,9 +33,9 @@ struct file_decide {
 
 struct file {
     char *group, *sync;
-    char **residency, **fence;
-    unsigned residency_count, fence_count;
-    struct file_lease lease;
+    char **residency, **fence, **fence_race;
+    unsigned residency_count, fence_count, fence_race_count;
+    struct file_lease lease, fence_deadline;
     struct file_component *components;
     unsigned components_count;
     struct file_decide decide;
@@ -56,12 +56,16 @@ static const cyaml_schema_value_t text_value = {
 static const cyaml_schema_field_t lease_fields[] = {UNIT("ttl"), UNIT("renew"), UNIT("rho"),
                                                     CYAML_FIELD_END};
 
+static const cyaml_schema_field_t deadline_fields[] = {UNIT("agent"), UNIT("power"),
+                                                       CYAML_FIELD_END};
+
 static const cyaml_schema_field_t instance_fields[] = {
     TEXT(file_instance, agent, CYAML_FLAG_DEFAULT),
     TEXT(file_instance, region, CYAML_FLAG_DEFAULT),
     CYAML_FIELD_UINT("port", CYAML_FLAG_DEFAULT, struct file_instance, port),
     TEXT(file_instance, data, CYAML_FLAG_DEFAULT),
     TEXT(file_instance, start, CYAML_FLAG_OPTIONAL),
+    TEXT(file_instance, power, CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_END};
 
 static const cyaml_schema_value_t instance_value = {
@@ -105,6 +109,10 @@ static const cyaml_schema_field_t file_fields[] = {
                          &component_value, 1, LIST_MAX),
     CYAML_FIELD_SEQUENCE("fence", OPTIONAL_POINTER, struct file, fence, &text_value, 1,
                          LIST_MAX),
+    CYAML_FIELD_MAPPING("fence_deadline", CYAML_FLAG_OPTIONAL, struct file, fence_deadline,
+                        deadline_fields),
+    CYAML_FIELD_SEQUENCE("fence_race", OPTIONAL_POINTER, struct file, fence_race,
+                         &text_value, 0, LIST_MAX),
     SWITCH(file, adopt),
     CYAML_FIELD_MAPPING("decide", CYAML_FLAG_OPTIONAL, struct file, decide, decide_fields),
     CYAML_FIELD_END};
@@ -331,7 +339,8 @@ static int add_instance(const struct file_instance *i, json_t *list)
                    set_text(object, "region", i->region) != 0 ||
                    json_object_set_new(object, "port", json_integer(i->port)) != 0 ||
                    set_text(object, "data", i->data) != 0 ||
-                   set_text(object, "start", i->start) != 0
+                   set_text(object, "start", i->start) != 0 ||
+                   set_text(object, "power", i->power) != 0
                ? -1
                : 0;
 }
@@ -379,6 +388,8 @@ static int add_typed(const struct file *f, json_t *document, struct err *err)
         status = set_texts(document, "residency", f->residency, f->residency_count);
     if (status == 0)
         status = set_texts(document, "fence", f->fence, f->fence_count);
+    if (status == 0)
+        status = set_texts(document, "fence_race", f->fence_race, f->fence_race_count);
     if (status == 0)
         status = set_bool(document, "adopt", f->adopt);
     if (status == 0)

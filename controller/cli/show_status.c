@@ -303,11 +303,18 @@ static void show_problems(const json_t *instances, const char *group, FILE *out)
     json_array_foreach(instances, k, i)
     {
         const json_t *step = json_object_get(i, "step");
+        const json_t *fencer = json_object_get(i, "fencer");
         const char *problem = text_of(i, "problem"), *text = text_of(step, "text");
 
         if (strcmp(problem, "-") != 0) {
             snprintf(first, sizeof first, "  !! %s: ", text_of(i, "name"));
             wrap_print(out, first, HANG, problem);
+        }
+        if (json_is_false(json_object_get(fencer, "ready"))) {
+            snprintf(first, sizeof first,
+                     "  !! %s: fencer %s cannot be used: ", text_of(i, "name"),
+                     text_of(fencer, "name"));
+            wrap_print(out, first, HANG, text_of(fencer, "problem"));
         }
         if (strcmp(text_of(step, "state"), "failed") == 0 && !is_over(i)) {
             snprintf(first, sizeof first, "  !! %s: step %s failed%s: ", text_of(i, "name"),
@@ -454,6 +461,8 @@ static void show_group(const json_t *g, FILE *out)
     fprintf(out, "  sync %s, set {%s}   ttl %s   failovers %s, switchovers %s\n",
             text_of(g, "sync"), show_member(g, "sync_set", set), ttl_of(g, ttl),
             show_member(g, "failovers", fails), show_member(g, "switchovers", switches));
+    if (strcmp(text_of(g, "alarm"), "-") != 0)
+        wrap_print(out, "  !! ALARM: ", HANG, text_of(g, "alarm"));
     if (strcmp(hold, "-") != 0)
         wrap_print(out, hold_label(g), HANG, hold);
     show_unprotected(g, hold, out);

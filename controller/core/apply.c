@@ -80,6 +80,10 @@ static struct handling handling_of(enum entry_kind kind)
         return (struct handling){apply_step_end, true};
     case ENTRY_CORRUPTION:
         return (struct handling){apply_corruption, true};
+    case ENTRY_FALSE_PROOF:
+        return (struct handling){apply_false_proof, true};
+    case ENTRY_ACKNOWLEDGE:
+        return (struct handling){apply_acknowledge, true};
     case ENTRY_SWITCHOVER:
         return (struct handling){apply_switchover, true};
     case ENTRY_RUN_ABORT:

@@ -100,6 +100,44 @@ static void check_instance(struct applying *a, const struct group *spec, uint8_t
                i->agent, i->port, i->data, other->name);
 }
 
+/* The order of the levels names each of them, once. Of a version without an order, and of
+ * tests, there is none. */
+static bool turns_match(const struct policy *p)
+{
+    uint8_t seen = 0;
+
+    for (unsigned i = 0; i < p->fence_turn_count; i++) {
+        if ((seen & p->fence_turns[i].level) != 0)
+            return false;
+        seen = (uint8_t)(seen | p->fence_turns[i].level);
+    }
+    return p->fence_turn_count == 0 || seen == p->fence;
+}
+
+static void check_fence(struct applying *a, const struct group *spec)
+{
+    bool any = false;
+
+    for (uint8_t n = 0; n < spec->instance_count; n++) {
+        const struct instance *i = &spec->instances[n];
+
+        any = any || i->power[0] != '\0';
+        if (i->power[0] != '\0' && !(spec->policy.fence & FENCE_POWER)) {
+            refuse(a, REFUSE_INVALID,
+                   "instance %s names the fencer %s, but `fence` has no level `power`: it "
+                   "would never be used",
+                   i->agent, i->power);
+            return;
+        }
+    }
+    if ((spec->policy.fence & FENCE_POWER) != 0 && !any)
+        refuse(a, REFUSE_INVALID,
+               "`fence` has the level `power`, but no instance names the fencer of its "
+               "host: `power: NAME`, one of `fencers` in the controllers' files");
+    else if (!turns_match(&spec->policy))
+        refuse(a, REFUSE_INVALID, "the order of `fence` does not have each level once");
+}
+
 static void check_spec(struct applying *a, const struct group *spec)
 {
     struct lease_surroundings around = {.election_ms = slowest_election(a->s)};
@@ -119,6 +157,9 @@ static void check_spec(struct applying *a, const struct group *spec)
         refuse(a, REFUSE_INVALID, "%s", err.text);
         return;
     }
+    check_fence(a, spec);
+    if (a->result->refusal != ACCEPTED)
+        return;
     for (uint8_t n = 0; n < spec->instance_count; n++) {
         check_instance(a, spec, n);
         if (a->result->refusal != ACCEPTED)
@@ -139,6 +180,7 @@ static void enter(struct instance *fresh, const struct instance *declared)
     memcpy(fresh->component, declared->component, sizeof fresh->component);
     memcpy(fresh->data, declared->data, sizeof fresh->data);
     memcpy(fresh->start, declared->start, sizeof fresh->start);
+    memcpy(fresh->power, declared->power, sizeof fresh->power);
     fresh->region = declared->region;
     fresh->port = declared->port;
     fresh->step.subject = NO_INSTANCE;
@@ -372,6 +414,7 @@ static void declare_change(struct applying *a, const struct group *spec)
         g->instances[n] = old.instances[k];
         g->instances[n].region = spec->instances[n].region;
         memcpy(g->instances[n].start, spec->instances[n].start, PATH_SIZE);
+        memcpy(g->instances[n].power, spec->instances[n].power, NAME_SIZE);
     }
     move_positions(&old, g);
     if (g->phase == PHASE_FORMING)

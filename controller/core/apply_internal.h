@@ -39,6 +39,8 @@ void apply_sync_join(struct applying *a);
 void apply_step_start(struct applying *a);
 void apply_step_end(struct applying *a);
 void apply_corruption(struct applying *a);
+void apply_false_proof(struct applying *a);
+void apply_acknowledge(struct applying *a);
 
 /* I1: the instance (agent and port, address and port, or system identifier and data
  * directory) stands in another group too. Returns that group or NULL. */

@@ -268,6 +268,18 @@ static bool holder_stands(const struct proof_record *r)
     return incarnation_is_set(&r->holder) && r->proven <= r->last_grant;
 }
 
+bool power_subject(const struct state *s, const struct group *g, uint8_t instance,
+                   struct incarnation *ret_life)
+{
+    const struct instance *i = &g->instances[instance];
+    const struct agent *agent = state_agent(s, i->agent);
+
+    if (agent == NULL)
+        return false;
+    *ret_life = holder_stands(&i->proof) ? i->proof.holder : agent->incarnation;
+    return true;
+}
+
 /* I3, I4, I12 for one renewal. */
 static enum refusal renew_verdict(const struct state *s, const struct group *g,
                                   const struct renew_item *item)
@@ -404,6 +416,25 @@ static void check_expiry(struct applying *a, const struct instance *i)
                i->agent);
 }
 
+/* The host was off after fence_begin: off is said by its fencer, of the whole host, and no
+ * process outlives it. What it is about is the life that holds the lease, or holding none
+ * the one that is enrolled (proof_holds()). */
+static void check_power(struct applying *a, const struct instance *i)
+{
+    const struct entry_proof *p = &a->e->proof;
+    struct incarnation life;
+
+    if (!group_may_power_off(a->g, p->instance))
+        refuse(a, REFUSE_INVALID,
+               "the group's fence levels do not include 'power', or %s has no fencer",
+               i->agent);
+    else if (!power_subject(a->s, a->g, p->instance, &life) ||
+             !incarnation_equal(&p->prover, &life))
+        refuse(a, REFUSE_INCARNATION,
+               "%s: another life of the agent was enrolled since its host was off",
+               i->agent);
+}
+
 void apply_proof(struct applying *a)
 {
     const struct entry_proof *p = &a->e->proof;
@@ -436,10 +467,20 @@ void apply_proof(struct applying *a)
                p->epoch, p->fence_index);
         return;
     }
+    if (p->kind == i->false_kind && i->false_index != 0 && i->false_epoch == a->g->epoch &&
+        i->false_index > a->g->fence_index) {
+        refuse(a, REFUSE_UNPROVEN,
+               "%s: the proof by %s at index %" PRIu64
+               " did not hold: another level has to prove it",
+               i->agent, proof_kind_name(p->kind), i->false_index);
+        return;
+    }
     if (p->kind == PROOF_INSTALLED)
         check_installed(a, i, agent);
     else if (p->kind == PROOF_AGENT)
         check_agent_proof(a, i, agent);
+    else if (p->kind == PROOF_POWER)
+        check_power(a, i);
     else
         check_expiry(a, i);
     if (a->result->refusal != ACCEPTED)

@@ -393,13 +393,24 @@ bool proof_needs_agent(const struct look *l)
     return (l->g->policy.fence & FENCE_LEASE_EXPIRY) == 0 || l->g->policy.ungated_local;
 }
 
+bool fencer_answers(const struct look *l, uint8_t instance)
+{
+    const struct seen_fencer *f = &l->og->instances[instance].fencer;
+
+    return f->known && f->ready && strcmp(f->name, l->g->instances[instance].power) == 0;
+}
+
 bool proof_is_out_of_reach(const struct look *l, uint8_t instance)
 {
     const struct instance *i = &l->g->instances[instance];
     bool by_expiry = !proof_needs_agent(l) && i->proof.last_grant != 0 &&
                      incarnation_is_set(&i->proof.holder);
+    bool by_power = group_may_power_off(l->g, instance) && fencer_answers(l, instance);
 
-    return !instance_is_proven(l->s, i) && !by_expiry && !agent_present(l, instance);
+    /* Nor does its agent's word count for a life before its own (I12). */
+    bool by_agent = agent_present(l, instance) && !former_life_stands(l, instance);
+
+    return !instance_is_proven(l->s, i) && !by_expiry && !by_power && !by_agent;
 }
 
 /* Members before others, sound before damaged, running before stopped, then the most of the

@@ -57,6 +57,50 @@ static void order_fences(const struct look *l, struct actions *out)
         order(l, out, ACT_ORDER_FENCE, l->g->active);
 }
 
+/* Whom the fence is for, as far as that is settled; NO_INSTANCE: nobody is ready. */
+static uint8_t fenced_for(const struct look *l)
+{
+    uint8_t target = l->g->run.to;
+
+    if (target != NO_INSTANCE && candidate_ok(l, target))
+        return target;
+    target = candidate_best(l, false);
+    return target != NO_INSTANCE ? target : candidate_best(l, true);
+}
+
+/* Its former life holds a lease, and nothing but its host's power ends that. */
+static bool stands_in_its_own_way(const struct look *l, uint8_t instance)
+{
+    return former_life_stands(l, instance) && proof_needs_agent(l);
+}
+
+/* A host is switched off only for somebody: where nobody could take over, its own return is
+ * the way out, and a server that is off returns later. Not the one that is to take over,
+ * unless it stands in its own way; and not before the levels in front have had their time.
+ */
+static void order_power(const struct look *l, struct actions *out)
+{
+    uint64_t since = mono_since_ms(l->og->phase_since, l->now);
+    uint8_t target = fenced_for(l);
+
+    if (!(l->g->policy.fence & FENCE_POWER))
+        return;
+    for (uint8_t k = 0; k < l->g->instance_count && target != NO_INSTANCE; k++) {
+        struct action *a = next_action(out);
+
+        if (a == NULL || instance_is_proven(l->s, &l->g->instances[k]) ||
+            (k == target && !stands_in_its_own_way(l, k)) ||
+            l->og->instances[k].fencer.off_fence_index == l->g->fence_index ||
+            since < fence_turn_ms(l->g, k, FENCE_POWER))
+            continue;
+        a->kind = ACT_ORDER_POWER;
+        a->rule = "order-power";
+        a->group = l->group;
+        a->instance = k;
+        out->count++;
+    }
+}
+
 /* ---- leadership -----------------------------------------------------------------------
  */
 
@@ -159,10 +203,12 @@ static void decide_group(const struct look *l, struct actions *out)
 
     if (l->g->phase == PHASE_DETACHED)
         return;
-    if (l->g->phase == PHASE_FENCING)
+    if (l->g->phase == PHASE_FENCING) {
         order_fences(l, out);
-    else
+        order_power(l, out);
+    } else {
         order_steps(l, out);
+    }
     a = next_action(out);
     if (a != NULL && !l->og->busy && rules_speak(l, out, a))
         out->count++;

@@ -19,6 +19,7 @@ enum action_kind {
     ACT_PROPOSE,     /* submit `entry` to the log */
     ACT_ORDER_STEP,  /* tell the agent of `instance` to carry out the step on record */
     ACT_ORDER_FENCE, /* tell the agent of `instance` to close, freeze and prove (I3) */
+    ACT_ORDER_POWER, /* cut the power of the host of `instance`, by its fencer */
     ACT_TRANSFER,    /* hand leadership to controller `controller_id` */
 };
 
@@ -39,8 +40,8 @@ struct held_back {
     char text[TEXT_SIZE];
 };
 
-/* Per group an order for each instance and one proposal; one transfer. */
-enum { ACTION_MAX = GROUP_MAX * (INSTANCE_MAX + 1) + 1 };
+/* Per group two orders for each instance and one proposal; one transfer. */
+enum { ACTION_MAX = GROUP_MAX * (2 * INSTANCE_MAX + 1) + 1 };
 
 struct actions {
     unsigned count;
@@ -80,7 +81,7 @@ struct condition {
     char remedy[TEXT_SIZE]; /* of what does not hold: what to do about it, or empty */
 };
 
-enum { CONDITION_MAX = 40 };
+enum { CONDITION_MAX = 48 };
 
 struct explanation {
     bool would_fail_over;       /* an automatic failover would begin now */
@@ -99,6 +100,11 @@ void explain(const struct state *s, const struct observations *o, uint8_t group,
  * is fresh. */
 bool report_is_fresh(const struct state *s, const struct observations *o, uint8_t group,
                      uint8_t instance, struct mono now);
+
+/* A proof that did not hold, which nobody has acknowledged: `out` says whose, and what to
+ * do.
+ */
+bool group_alarm(const struct group *g, char *out, unsigned size);
 
 /* True if the group looks suspect: renewals missed or probes failing, nothing decided. */
 bool group_is_suspect(const struct state *s, const struct observations *o, uint8_t group,

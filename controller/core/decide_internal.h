@@ -64,8 +64,11 @@ bool system_differs(const struct look *l, uint8_t instance);
  * without the primary, only an attested loss would let it lead (I8). */
 bool candidate_lacks_log(const struct look *l, uint8_t instance);
 
-/* Not proven; its agent does not answer, and no lease of it can be counted out: only an
- * attested proof would do (design section 4, level 5). */
+/* The fencer of its host was asked by this controller, and answered. */
+bool fencer_answers(const struct look *l, uint8_t instance);
+
+/* Not proven; its agent does not answer, no lease of it can be counted out, and its host
+ * cannot be switched off: only an attested proof would do (design section 4, level 5). */
 bool proof_is_out_of_reach(const struct look *l, uint8_t instance);
 /* By policy: a lease that was counted out proves nothing in this group. */
 bool proof_needs_agent(const struct look *l);

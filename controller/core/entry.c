@@ -51,6 +51,8 @@ uint8_t entry_instance(const struct entry *e)
     case ENTRY_REFUSED:
     case ENTRY_CONTROLLER_REPLACE:
     case ENTRY_CORRUPTION:
+    case ENTRY_FALSE_PROOF:
+    case ENTRY_ACKNOWLEDGE:
     case ENTRY_KIND_COUNT:
         break;
     }
@@ -149,6 +151,21 @@ static void summary_of_set(const struct entry *e, const char *name, char *text,
                  e->sync.position & 0xffffffff);
 }
 
+/* What is wrong, and who has seen it. */
+static void summary_of_trouble(const struct entry *e, char *text, unsigned size)
+{
+    if (e->kind == ENTRY_CORRUPTION)
+        snprintf(text, size, "%s reports %" PRIu64 " checksum failures",
+                 e->corruption.agent, e->corruption.failures);
+    else if (e->kind == ENTRY_FALSE_PROOF)
+        snprintf(text, size,
+                 "ALARM: the proof of %s by %s at index %" PRIu64 " does not hold: %s",
+                 e->false_proof.agent, proof_kind_name(e->false_proof.kind),
+                 e->false_proof.proof, e->false_proof.text);
+    else
+        snprintf(text, size, "alarms are acknowledged: %s", e->acknowledge.reason);
+}
+
 void entry_summary(const struct entry *e, const char *name, char *text, unsigned size)
 {
     switch (e->kind) {
@@ -186,8 +203,9 @@ void entry_summary(const struct entry *e, const char *name, char *text, unsigned
         snprintf(text, size, "active: %s", name);
         return;
     case ENTRY_CORRUPTION:
-        snprintf(text, size, "%s reports %" PRIu64 " checksum failures",
-                 e->corruption.agent, e->corruption.failures);
+    case ENTRY_FALSE_PROOF:
+    case ENTRY_ACKNOWLEDGE:
+        summary_of_trouble(e, text, size);
         return;
     case ENTRY_REFUSED:
         snprintf(text, size, "%s", e->refused.text);

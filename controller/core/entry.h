@@ -34,7 +34,9 @@
     X(ENTRY_ATTACH, 19, "attach")                                                          \
     X(ENTRY_REFUSED, 20, "refused") /* summary of a refused request (I10) */               \
     X(ENTRY_CONTROLLER_REPLACE, 21, "controller-replace")                                  \
-    X(ENTRY_CORRUPTION, 22, "corruption") /* checksum failures were seen */
+    X(ENTRY_CORRUPTION, 22, "corruption")   /* checksum failures were seen */              \
+    X(ENTRY_FALSE_PROOF, 23, "false-proof") /* what a proof said does not hold */          \
+    X(ENTRY_ACKNOWLEDGE, 24, "acknowledge") /* an operator has seen that */
 
 enum entry_kind {
 #define X(name, number, text) name = (number),
@@ -166,6 +168,19 @@ struct entry_corruption {
     uint64_t failures; /* when they were first seen; never 0 */
 };
 
+/* Who was proven to serve nobody was seen to serve, or to be alive where it was said to be
+ * off. */
+struct entry_false_proof {
+    char agent[NAME_SIZE];
+    uint64_t proof; /* log index of the proof */
+    enum proof_kind kind;
+    char text[TEXT_SIZE]; /* what was seen */
+};
+
+struct entry_acknowledge {
+    char reason[TEXT_SIZE];
+};
+
 struct entry_switchover {
     uint8_t target;
     char target_name[NAME_SIZE];
@@ -211,6 +226,8 @@ struct entry {
         struct entry_refused refused;
         struct entry_controller_replace controller_replace;
         struct entry_corruption corruption;
+        struct entry_false_proof false_proof;
+        struct entry_acknowledge acknowledge;
     };
 };
 

@@ -111,17 +111,36 @@ static const char *list_of(const char (*names)[NAME_SIZE], unsigned n, char room
     return room;
 }
 
-static const char *fence_of(uint8_t fence, char room[LIST_SIZE])
+/* "agent lease_expiry", in their order; what is raced behind a "+". */
+static const char *fence_of(const struct policy *p, char room[LIST_SIZE])
 {
-    static const char names[][NAME_SIZE] = {"agent", "sync_severed", "lease_expiry",
-                                            "power", "attested"};
-    char chosen[TAG_MAX][NAME_SIZE];
-    unsigned n = 0;
+    unsigned used = 0;
 
-    for (unsigned i = 0; i < ARRAY_LEN(names) && n < TAG_MAX; i++)
-        if ((fence & 1u << i) != 0)
-            memcpy(chosen[n++], names[i], NAME_SIZE);
-    return list_of((const char(*)[NAME_SIZE])chosen, n, room);
+    snprintf(room, LIST_SIZE, "none");
+    for (unsigned i = 0; i < FENCE_LEVEL_COUNT; i++) {
+        const struct fence_turn *t = fence_turn_at(p, i);
+
+        if (t != NULL)
+            used += (unsigned)snprintf(room + used, LIST_SIZE - used, "%s%s",
+                                       used == 0 ? ""
+                                       : t->race ? " + "
+                                                 : " ",
+                                       fence_level_name((enum fence_level)t->level));
+    }
+    return room;
+}
+
+static void add_deadlines(struct words *w, const struct policy *a, const struct policy *b)
+{
+    for (unsigned i = 0; i < FENCE_LEVEL_COUNT; i++) {
+        enum fence_level level = (enum fence_level)(1u << i);
+        uint32_t from = fence_deadline_ms(a, a->lease, level);
+        uint32_t to = fence_deadline_ms(b, b->lease, level);
+
+        if (level != FENCE_LEASE_EXPIRY && (a->fence & b->fence & level) && from != to)
+            add(w, "fence_deadline.%s %" PRIu32 " ms -> %" PRIu32 " ms",
+                fence_level_name(level), from, to);
+    }
 }
 
 static void add_list(struct words *w, const char *key, const char *a, const char *b)
@@ -140,7 +159,8 @@ static void add_policy(struct words *w, const struct policy *a, const struct pol
     add_numbers(w, a, b, LEASE_NUMBERS, ALL_NUMBERS);
     add_switch(w, "standby_reads", a->standby_reads, b->standby_reads);
     add_switch(w, "ungated_local", a->ungated_local, b->ungated_local);
-    add_list(w, "fence", fence_of(a->fence, from), fence_of(b->fence, to));
+    add_list(w, "fence", fence_of(a, from), fence_of(b, to));
+    add_deadlines(w, a, b);
     add_list(w, "residency",
              list_of((const char(*)[NAME_SIZE])a->residency, a->residency_count, from),
              list_of((const char(*)[NAME_SIZE])b->residency, b->residency_count, to));
@@ -188,6 +208,10 @@ static void add_moved(struct words *w, const struct group *a, uint8_t k,
         add(w, "data of %s %s -> %s", name, before->data, now->data);
     if (strcmp(before->start, now->start) != 0)
         add(w, "start of %s %s -> %s", name, before->start, now->start);
+    if (strcmp(before->power, now->power) != 0)
+        add(w, "power of %s %s -> %s", name,
+            before->power[0] != '\0' ? before->power : "none",
+            now->power[0] != '\0' ? now->power : "none");
 }
 
 static void add_instances(struct words *w, const struct group *a, const struct group *b)

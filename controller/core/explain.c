@@ -192,6 +192,8 @@ static void explain_reach(const struct look *l, struct explanation *out)
 
     SET(c->value, "%s",
         !within ? "only its agent, which is silent, could prove it"
+        : proof_needs_agent(l) && group_may_power_off(l->g, l->g->active)
+            ? "by its agent, or by switching its host off"
         : proof_needs_agent(l)
             ? "by its agent alone: if the region is lost, nothing can take over from it"
             : "by its agent, or by counting its lease out");
@@ -253,11 +255,50 @@ static void explain_proofs(const struct look *l, struct explanation *out)
     }
 }
 
+/* A fencer that does not answer today will not answer at 3 a.m. either. It keeps nothing
+ * from being decided, as long as there is another way to a proof. */
+static void explain_fencers(const struct look *l, struct explanation *out)
+{
+    for (uint8_t k = 0; k < l->g->instance_count; k++) {
+        const struct instance *i = &l->g->instances[k];
+        const struct seen_fencer *f = &l->og->instances[k].fencer;
+        struct condition *c;
+        char name[sizeof c->name];
+
+        if (!group_may_power_off(l->g, k))
+            continue;
+        snprintf(name, sizeof name, "fencer-%s", i->agent);
+        c = add(out, name, fencer_answers(l, k), false);
+        c->role = COND_PROOF;
+        if (c->holds)
+            SET(c->value, "%s answers", i->power);
+        else if (!f->known || strcmp(f->name, i->power) != 0)
+            SET(c->value, "%s was not asked yet", i->power);
+        else
+            SET(c->value, "%s: %s", i->power, f->text);
+        SET(c->limit,
+            "asked for its status by each controller; it switches the host of %s "
+            "off when its turn has come, %" PRIu32 " ms behind the fence",
+            i->agent, fence_turn_ms(l->g, k, FENCE_POWER));
+    }
+}
+
 static void fill_remedies(const struct look *l, struct explanation *out)
 {
     for (unsigned i = 0; i < out->count; i++)
         if (!out->list[i].holds && out->list[i].role != COND_CAUSE)
             remedy_of(l, out->list[i].name, out->list[i].remedy);
+}
+
+/* Before all else that is to be said. */
+static void sound_alarm(const struct group *g, struct explanation *out)
+{
+    char alarm[VERDICT_SIZE], verdict[VERDICT_SIZE];
+
+    if (!group_alarm(g, alarm, sizeof alarm))
+        return;
+    memcpy(verdict, out->verdict, sizeof verdict);
+    SET(out->verdict, "ALARM: %s. Beside that: %s", alarm, verdict);
 }
 
 void explain(const struct state *s, const struct observations *o, uint8_t group,
@@ -274,6 +315,8 @@ void explain(const struct state *s, const struct observations *o, uint8_t group,
     explain_reach(&l, out);
     explain_forming(&l, out);
     explain_proofs(&l, out);
+    explain_fencers(&l, out);
     fill_remedies(&l, out);
     explain_verdict(&l, out);
+    sound_alarm(l.g, out);
 }

@@ -184,6 +184,9 @@ static void remedy_proof(const struct look *l, uint8_t instance, char text[TEXT_
 {
     if (proof_is_out_of_reach(l, instance))
         remedy_start_agent(l, instance, text);
+    else if (!agent_present(l, instance) && proof_needs_agent(l))
+        SAY("wait until %s has switched the host of %s off",
+            l->g->instances[instance].power, l->g->instances[instance].agent);
     else if (!agent_present(l, instance))
         SAY("wait until the lease of %s is counted out", l->g->instances[instance].agent);
     else if (!remedy_problem(l, instance, text))
@@ -236,11 +239,15 @@ void remedy_of(const struct look *l, const char *name, char text[TEXT_SIZE])
 {
     uint8_t proof = instance_behind(l, name, "proof-");
     uint8_t candidate = instance_behind(l, name, "candidate-");
+    uint8_t fencer = instance_behind(l, name, "fencer-");
     char host[HOST_SIZE];
 
     text[0] = '\0';
     if (proof != NO_INSTANCE)
         remedy_proof(l, proof, text);
+    else if (fencer != NO_INSTANCE)
+        SAY("try `ringfenced --check FILE` on this controller: it asks the fencer %s",
+            l->g->instances[fencer].power);
     else if (candidate != NO_INSTANCE)
         remedy_candidate(l, candidate, text);
     else if (strcmp(name, "target-ready") == 0)

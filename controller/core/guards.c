@@ -548,6 +548,25 @@ bool guard_lease_expired(const struct look *l, struct entry *e)
     return false;
 }
 
+/* I2: said off after fence_begin was committed, so after the last grant; a host that is
+ * switched on again since begins a life of its own, which was granted nothing. */
+bool guard_powered_off(const struct look *l, struct entry *e)
+{
+    for (uint8_t k = 0; k < l->g->instance_count; k++) {
+        const struct seen_fencer *f = &l->og->instances[k].fencer;
+        struct seen_proof off = {.fence_index = f->off_fence_index, .prover = f->off_life};
+        struct incarnation life;
+
+        if (f->off_fence_index == 0 || f->off_fence_index != l->g->fence_index ||
+            instance_is_proven(l->s, &l->g->instances[k]) ||
+            !group_may_power_off(l->g, k) || !power_subject(l->s, l->g, k, &life) ||
+            !incarnation_equal(&life, &f->off_life))
+            continue;
+        return propose_proof(l, e, k, PROOF_POWER, &off);
+    }
+    return false;
+}
+
 bool guard_proven_and_candidate(const struct look *l, struct entry *e)
 {
     bool late =

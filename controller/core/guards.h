@@ -13,6 +13,8 @@ typedef bool row_guard(const struct look *l, struct entry *e);
 row_guard guard_outcome_reported;
 row_guard guard_gate_installed;
 row_guard guard_corruption_seen;
+row_guard guard_proof_contradicted;
+row_guard guard_proof_contradicted;
 row_guard guard_declared_can_lead;
 row_guard guard_led;
 row_guard guard_lease_held;
@@ -37,6 +39,7 @@ row_guard guard_stopped_and_flushed;
 row_guard guard_switch_overdue;
 row_guard guard_agent_proved;
 row_guard guard_lease_expired;
+row_guard guard_powered_off;
 row_guard guard_proven_and_candidate;
 
 /* What proposals are made of; all return true. */

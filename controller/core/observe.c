@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "controller/base/text.h"
+
 const char *server_state_name(enum server_state s)
 {
     switch (s) {
@@ -110,6 +112,15 @@ static void note_grants(struct observations *o, const struct state *s, struct mo
                 o->groups[i].instances[k].granted = now;
 }
 
+static void note_proof(struct observations *o, const struct state *s, const struct entry *e,
+                       struct mono now)
+{
+    const struct group *g = state_group_const(s, e->group);
+
+    if (g != NULL)
+        o->groups[g - s->groups].instances[e->proof.instance].proven = now;
+}
+
 static void note_step_end(struct observations *o, const struct state *s,
                           const struct entry *e, struct mono now)
 {
@@ -166,6 +177,16 @@ static void forget_proofs(struct observations *o, const struct state *s)
                 o->groups[i].instances[k].proof.given = false;
 }
 
+/* Refused, it would be offered for ever: the agent gives a new one, the host is looked at
+ * again. */
+static void forget_proof(struct observed_instance *oi, enum proof_kind kind)
+{
+    if (kind == PROOF_POWER)
+        oi->fencer.off_fence_index = 0;
+    else
+        oi->proof.given = false;
+}
+
 void observe_applied(struct observations *o, const struct state *s, const struct entry *e,
                      const struct apply_result *r, struct mono now)
 {
@@ -174,12 +195,12 @@ void observe_applied(struct observations *o, const struct state *s, const struct
         return;
     }
     if (r->refusal != ACCEPTED) {
-        /* A proof that is refused would be offered for ever; the agent gives a new one. */
         if (e->kind == ENTRY_PROOF) {
             const struct group *g = state_group_const(s, e->group);
 
             if (g != NULL && e->proof.instance < g->instance_count)
-                o->groups[g - s->groups].instances[e->proof.instance].proof.given = false;
+                forget_proof(&o->groups[g - s->groups].instances[e->proof.instance],
+                             e->proof.kind);
         }
         return;
     }
@@ -193,8 +214,10 @@ void observe_applied(struct observations *o, const struct state *s, const struct
         note_step_start(o, s, e, now);
     if (e->kind == ENTRY_STEP_END)
         note_step_end(o, s, e, now);
-    if (e->kind == ENTRY_PROOF)
+    if (e->kind == ENTRY_PROOF) {
         forget_proofs(o, s);
+        note_proof(o, s, e, now);
+    }
     for (unsigned i = 0; i < s->group_count; i++)
         if (s->groups[i].last_failover_index == s->applied)
             o->groups[i].last_failover = now;
@@ -215,6 +238,7 @@ void observe_restored(struct observations *o, const struct state *s, struct mono
             /* Nor is what was seen before it believed about a step that ended meanwhile. */
             o->groups[i].instances[k].step_began = now;
             o->groups[i].instances[k].step_ended = now;
+            o->groups[i].instances[k].proven = now;
         }
         if (g->last_failover_index != 0)
             o->groups[i].last_failover = now;
@@ -291,6 +315,31 @@ void observe_report(struct observations *o, const struct state *s, uint8_t group
                                                  .lsn = seen->flush_lsn,
                                                  .wal_bytes_per_s = seen->wal_bytes_per_s,
                                                  .taken = seen->taken});
+}
+
+void observe_fencer(struct observations *o, const struct state *s, const char *fencer,
+                    const char *text)
+{
+    for (unsigned i = 0; i < s->group_count; i++)
+        for (uint8_t k = 0; k < s->groups[i].instance_count; k++) {
+            struct seen_fencer *f = &o->groups[i].instances[k].fencer;
+
+            if (strcmp(s->groups[i].instances[k].power, fencer) != 0)
+                continue;
+            memcpy(f->name, s->groups[i].instances[k].power, NAME_SIZE);
+            f->known = true;
+            f->ready = text == NULL;
+            text_set(f->text, sizeof f->text, "%s", text != NULL ? text : "");
+        }
+}
+
+void observe_power_off(struct observations *o, uint8_t group, uint8_t instance,
+                       uint64_t fence_index, const struct incarnation *life)
+{
+    struct seen_fencer *f = &o->groups[group].instances[instance].fencer;
+
+    f->off_fence_index = fence_index;
+    f->off_life = *life;
 }
 
 /* I9: each report (position, rate, instant) bounds by itself what the primary can have

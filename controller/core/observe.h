@@ -78,6 +78,15 @@ struct seen_proof {
     struct incarnation prover;
 };
 
+/* What this controller's own fencer of the instance's host has said. */
+struct seen_fencer {
+    char name[NAME_SIZE];        /* whose word it is */
+    bool known, ready;           /* it was asked for its status, and answered */
+    char text[200];              /* why not */
+    uint64_t off_fence_index;    /* fence_begin behind which the host was seen to be off */
+    struct incarnation off_life; /* power_subject() when that was begun */
+};
+
 struct seen_probe {
     struct mono at;
     bool answered;
@@ -99,10 +108,13 @@ struct observed_instance {
     bool corrected;      /* its file or its agent is another one since that step began */
     struct mono granted; /* fresh reading after this process applied or restored the last
                             grant (I4) */
+    struct mono proven;  /* fresh reading after this process applied or restored the last
+                            proof */
     struct mono renew_asked; /* last renewal that reached this leader, granted or not */
     struct seen_instance seen;
     struct seen_outcome outcome;
     struct seen_proof proof;
+    struct seen_fencer fencer;
     struct seen_probe probes[CONTROLLER_MAX]; /* by position in state.controllers */
 };
 
@@ -171,6 +183,15 @@ void observe_agent_anew(struct observations *o, const struct state *s, const cha
 
 /* Whatever step failed in the group is tried at once: an operator has mended its cause. */
 void observe_retry(struct observations *o, const struct state *s, uint8_t group);
+
+/* The fencer of that name was asked for its host's status: `text` NULL, it has answered. */
+void observe_fencer(struct observations *o, const struct state *s, const char *fencer,
+                    const char *text);
+
+/* The host of the instance was seen to be off, by an order that was given behind this
+ * fence_begin, when `life` was power_subject(). */
+void observe_power_off(struct observations *o, uint8_t group, uint8_t instance,
+                       uint64_t fence_index, const struct incarnation *life);
 
 /* Another controller heard the primary. Kept if it says more than what we have ourselves:
  * a position further on, or the same one later. Of another epoch than ours: dropped. */

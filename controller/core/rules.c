@@ -17,6 +17,9 @@ struct row {
 #define ANY PHASE_NONE
 
 static const struct row rows[] = {
+    {{"proof-contradicted", ANY, ANY, "who is proven to serve nobody is seen to serve"},
+     true,
+     guard_proof_contradicted},
     {{"record-outcome", ANY, ANY, "an agent has reported the outcome of a step"},
      true,
      guard_outcome_reported},
@@ -130,6 +133,10 @@ static const struct row rows[] = {
     {{"proof-by-expiry", PHASE_FENCING, PHASE_FENCING, "a lease was counted out"},
      false,
      guard_lease_expired},
+    {{"proof-by-power", PHASE_FENCING, PHASE_FENCING,
+      "a fencer has switched a host off, and said so of it afterwards"},
+     false,
+     guard_powered_off},
     {{"activate-behind-proofs", PHASE_FENCING, PHASE_PROMOTING,
       "all others are proven; after promote_deadline the old one counts too"},
      false,
@@ -178,6 +185,7 @@ union row_entry {
     struct entry_step_end step_end;
     struct entry_run_abort run_abort;
     struct entry_corruption corruption;
+    struct entry_false_proof false_proof;
 };
 enum { ROW_ENTRY_SIZE = offsetof(struct entry, proof) + sizeof(union row_entry) };
 

@@ -60,6 +60,8 @@ void policy_defaults(struct policy *p)
         .cooldown_ms = 600000,
         .probe_ms = 1000,
         .fence = FENCE_AGENT | FENCE_LEASE_EXPIRY,
+        .fence_turn_count = 2,
+        .fence_turns = {{.level = FENCE_AGENT}, {.level = FENCE_LEASE_EXPIRY}},
         .automatic = true,
     };
 }

@@ -113,13 +113,27 @@ enum step_kind {
 
 enum step_state { STEP_IDLE = 0, STEP_STARTED = 1, STEP_DONE = 2, STEP_FAILED = 3 };
 
-/* Fence levels that a group may use, a bit set; their order is design section 4's. */
+/* Fence levels that a group may use, a bit set. */
+#define FENCE_LEVEL_MAP(X)                                                                 \
+    X(FENCE_AGENT, 0, "agent")                                                             \
+    X(FENCE_SYNC_SEVERED, 1, "sync_severed")                                               \
+    X(FENCE_LEASE_EXPIRY, 2, "lease_expiry")                                               \
+    X(FENCE_POWER, 3, "power")                                                             \
+    X(FENCE_ATTESTED, 4, "attested")
+
 enum fence_level {
-    FENCE_AGENT = 1 << 0,
-    FENCE_SYNC_SEVERED = 1 << 1,
-    FENCE_LEASE_EXPIRY = 1 << 2,
-    FENCE_POWER = 1 << 3,
-    FENCE_ATTESTED = 1 << 4,
+#define X(name, bit, text) name = 1 << (bit),
+    FENCE_LEVEL_MAP(X)
+#undef X
+};
+enum { FENCE_LEVEL_COUNT = 5, FENCE_LEVELS_ALL = (1 << FENCE_LEVEL_COUNT) - 1 };
+
+/* A level's place among the others: its turn comes when the one before it has had its
+ * deadline without a proof, or with it (`race`). */
+struct fence_turn {
+    uint8_t level; /* enum fence_level, one bit */
+    bool race;
+    uint32_t deadline_ms; /* 0: the level's own, fence_deadline_ms() */
 };
 
 /* What an operator declares about decisions; defaults in policy.c. */
@@ -138,6 +152,10 @@ struct policy {
     uint32_t cooldown_ms;
     uint32_t probe_ms;
     uint8_t fence; /* enum fence_level bits */
+    /* In the order of the file; none: of a version that had no order, design section 4's.
+     */
+    uint8_t fence_turn_count;
+    struct fence_turn fence_turns[FENCE_LEVEL_COUNT];
     bool automatic;
     bool standby_reads;
     bool ungated_local;
@@ -173,13 +191,20 @@ struct instance {
     uint16_t port;
     char data[PATH_SIZE];
     char start[PATH_SIZE]; /* "pg_ctl" or "systemd:UNIT" */
-    uint64_t system_id;    /* 0: not seen yet */
+    /* Name of the fencer, in every controller's file, that cuts its host's power; "": none.
+     */
+    char power[NAME_SIZE];
+    uint64_t system_id; /* 0: not seen yet */
     struct proof_record proof;
     uint64_t holder_epoch; /* epoch of proof.last_grant */
     struct step step;
     /* Seen in its data once, whatever is reported since; 0: none since it was copied anew,
      * or the group was attached. */
     uint64_t checksum_failures;
+    /* What a proof said did not hold (I2): log index of the entry that noted it, of the
+     * proof, its kind and epoch. Until it is acknowledged; 0: none. */
+    uint64_t false_proof, false_index, false_epoch;
+    enum proof_kind false_kind;
 };
 
 /* One execution of a plan; the last one is kept for people. */
@@ -298,6 +323,28 @@ bool instance_is_proven(const struct state *s, const struct instance *i);
  * the epoch is proven only by a closed gate and a stopped server. Others are in recovery,
  * and acknowledge nothing. */
 bool proof_needs_stop(const struct group *g, uint8_t instance);
+
+/* Level 4 can prove this instance: the group has it, and its host has a fencer. */
+bool group_may_power_off(const struct group *g, uint8_t instance);
+
+/* Whose life ends when the power of the instance's host is cut now: the holder's of a lease
+ * that is not proven over, else the enrolled one's. False: nobody is enrolled. */
+bool power_subject(const struct state *s, const struct group *g, uint8_t instance,
+                   struct incarnation *ret_life);
+
+/* How long a level is given before the next one's turn comes. Of lease expiry: until a
+ * lease of `terms` can be counted out. */
+uint32_t fence_deadline_ms(const struct policy *p, struct lease_terms terms,
+                           enum fence_level level);
+/* When the turn of a level comes, counted from fence_begin; UINT32_MAX: it has none. The
+ * one before that proves nothing of `instance` (no lease to be counted out, no word that
+ * counts) is passed over. */
+uint32_t fence_turn_ms(const struct group *g, uint8_t instance, enum fence_level level);
+/* The turn at a place among those that the group has; NULL: no more, or not this one. */
+const struct fence_turn *fence_turn_at(const struct policy *p, unsigned place);
+const char *fence_level_name(enum fence_level level);
+/* 0: there is none of that name. */
+uint8_t fence_level_parse(const char *name);
 
 /* The epoch that the next activation must carry (I1: only grows; I12: above the floor). */
 uint64_t group_next_epoch(const struct group *g);

@@ -1,5 +1,6 @@
 #include "controller/daemon/daemon.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <uv.h>
@@ -7,6 +8,7 @@
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
 #include "controller/daemon/agents.h"
+#include "controller/daemon/fencers.h"
 #include "controller/daemon/frontend.h"
 #include "controller/daemon/lag.h"
 #include "controller/daemon/membership.h"
@@ -36,8 +38,14 @@ static void on_applied(void *owner, const struct entry *e, const struct apply_re
         return; /* still opening: agents_applied(NULL) follows */
     if (r == NULL || r->refusal == ACCEPTED)
         agents_applied(d->agents, e);
-    if (e != NULL && !node_is_replaying(d->node))
+    if (e != NULL && !node_is_replaying(d->node)) {
         runner_applied(d->runner, e);
+        if (e->kind == ENTRY_FALSE_PROOF && r->refusal == ACCEPTED)
+            log_error("group %s: ALARM: the proof of %s by %s at index %" PRIu64
+                      " did not hold: %s",
+                      e->group, e->false_proof.agent, proof_kind_name(e->false_proof.kind),
+                      e->false_proof.proof, e->false_proof.text);
+    }
     runner_wake(d->runner);
 }
 
@@ -190,8 +198,8 @@ static int open_parts(struct daemon *d, enum start_mode mode, struct err *err)
     if (open_listener(d, err) != 0 || open_node(d, mode, err) != 0 ||
         lag_open(&d->lag, d->loop, err) != 0 || peers_open(&d->peers, d, err) != 0 ||
         renewals_open(&d->renewals, d, err) != 0 || prober_open(&d->prober, d, err) != 0 ||
-        agents_open(&d->agents, d, err) != 0 || runner_open(&d->runner, d, err) != 0 ||
-        frontend_open(&d->frontend, d, err) != 0)
+        agents_open(&d->agents, d, err) != 0 || fencers_open(&d->fencers, d, err) != 0 ||
+        runner_open(&d->runner, d, err) != 0 || frontend_open(&d->frontend, d, err) != 0)
         return err->code;
     agents_applied(d->agents, NULL);
     membership_follow(d);
@@ -229,6 +237,7 @@ void daemon_close(struct daemon *d)
     node_close(d->node);
     renewals_close(d->renewals);
     prober_close(d->prober);
+    fencers_close(d->fencers);
     runner_close(d->runner);
     frontend_close(d->frontend);
     lag_close(d->lag);

@@ -34,6 +34,7 @@ struct daemon {
     struct listener *listener; /* where both come in */
     struct renewals *renewals; /* leases */
     struct prober *prober;     /* what the servers answer */
+    struct fencers *fencers;   /* what cuts the power of hosts */
     struct runner *runner;     /* decide() and its actions */
     struct frontend *frontend; /* API and metrics */
     enum exit_code exit_code;

@@ -9,6 +9,7 @@
 #include "controller/base/clock.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/lag.h"
+#include "controller/daemon/fencers.h"
 #include "controller/daemon/node.h"
 #include "controller/daemon/peers.h"
 #include "controller/daemon/prober.h"
@@ -117,6 +118,20 @@ static void fill_counts(const struct daemon *d, struct api_facts *f)
     node_stats(d->node, &f->store);
 }
 
+static void fill_fencers(const struct daemon *d, struct api_facts *f)
+{
+    struct fencer_view v;
+
+    f->fencer_count = 0;
+    for (unsigned i = 0; i < API_FENCERS_MAX && fencers_at(d->fencers, i, &v); i++)
+        f->fencers[f->fencer_count++] = (struct api_fencer){.name = v.name,
+                                                            .problem = v.text,
+                                                            .known = v.known,
+                                                            .ready = v.ready,
+                                                            .runs = v.runs,
+                                                            .failures = v.failures};
+}
+
 static void on_facts(void *owner, struct api_facts *f)
 {
     const struct frontend *fe = owner;
@@ -141,6 +156,7 @@ static void on_facts(void *owner, struct api_facts *f)
     fill_links(d, f);
     f->rtt_ms = peers_rtt_ms(d->peers);
     fill_counts(d, f);
+    fill_fencers(d, f);
     f->cert_expires_s = tls_expires_s(d->tls);
     f->clock_rate_ppm = clock_rate_ppm();
 }

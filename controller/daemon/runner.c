@@ -10,6 +10,7 @@
 #include "controller/base/log.h"
 #include "controller/daemon/agents.h"
 #include "controller/daemon/daemon.h"
+#include "controller/daemon/fencers.h"
 #include "controller/daemon/frontend.h"
 #include "controller/daemon/holds.h"
 #include "controller/daemon/node.h"
@@ -161,6 +162,9 @@ static void carry_out(struct runner *r, const struct action *a)
     case ACT_ORDER_FENCE:
         agents_order_fence(r->d->agents, a->group, a->instance);
         break;
+    case ACT_ORDER_POWER:
+        fencers_power_off(r->d->fencers, a->group, a->instance);
+        break;
     case ACT_TRANSFER:
         transfer(r, a);
         break;
@@ -189,6 +193,7 @@ static void turn(struct runner *r)
     if (r->d->closing)
         return;
     look_at_voters(r);
+    fencers_look(r->d->fencers);
     /* I4: a fresh reading; nothing is counted from the loop's cached time. */
     decide(node_state(r->d->node), node_seen(r->d->node), mono_now(), r->actions);
     /* What the log says goes first: an order is judged by it. */

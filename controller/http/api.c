@@ -114,6 +114,7 @@ static void serve(struct api *a, const struct route *r, const struct api_request
     case ROUTE_ABORT:
     case ROUTE_PAUSE:
     case ROUTE_RESUME:
+    case ROUTE_ACKNOWLEDGE:
     case ROUTE_RETRY:
     case ROUTE_DETACH:
     case ROUTE_ATTACH:

@@ -48,6 +48,14 @@ struct api_link {
 };
 
 /* Everything but the state, as of now. */
+/* One of this controller's fencers (controller/daemon/fencers.h). */
+struct api_fencer {
+    const char *name, *problem; /* problem: why it does not answer, "" */
+    bool known, ready;
+    uint64_t runs, failures;
+};
+enum { API_FENCERS_MAX = 32 };
+
 struct api_facts {
     const char *cluster, *name, *data_dir;
     const struct state *state;
@@ -65,6 +73,8 @@ struct api_facts {
     struct histogram commits; /* this leader's proposals: from submitted to applied */
     uint64_t leases_granted, leases_refused, lease_entries;
     uint64_t probes_answered, probes_failed, probes_dropped;
+    unsigned fencer_count;
+    struct api_fencer fencers[API_FENCERS_MAX];
     int64_t cert_expires_s;
     int64_t clock_rate_ppm; /* adjtimex's steering of this host's clock */
 };

@@ -7,9 +7,6 @@
 #include "controller/http/reader.h"
 #include "controller/http/route.h"
 
-static const char *const fence_names[] = {"agent", "sync_severed", "lease_expiry", "power",
-                                          "attested"};
-
 static int read_tags(const json_t *list, const char *path, char tags[TAG_MAX][NAME_SIZE],
                      uint8_t *ret_count, struct err *err)
 {
@@ -152,13 +149,17 @@ static int read_place(const json_t *v, const char *path, struct instance *i,
         return err_set(err, ERR_INVAL,
                        "%s: \"%s\": \"pg_ctl\" or \"systemd:UNIT\" is expected", at,
                        i->start);
-    return 0;
+    reader_path_key(at, path, "power");
+    return json_object_get(v, "power") != NULL
+               ? reader_name(json_object_get(v, "power"), at, i->power, err)
+               : 0;
 }
 
 static int read_instance(const json_t *v, const char *path, struct group *g,
                          struct err *err)
 {
-    static const char *const keys[] = {"agent", "region", "port", "data", "start", NULL};
+    static const char *const keys[] = {"agent", "region", "port", "data",
+                                       "start", "power",  NULL};
     struct instance *i = &g->instances[g->instance_count];
     char at[READER_PATH_SIZE], region[NAME_SIZE];
 
@@ -285,34 +286,128 @@ static int read_decide(const json_t *v, struct policy *p, struct err *err)
     return reader_fields(v, "decide", fields, ARRAY_LEN(fields), err);
 }
 
-static int read_fence(const json_t *list, struct policy *p, struct err *err)
+/* The bit of a level that this version has; 0 with an error. */
+static uint8_t read_level(const json_t *v, const char *path, struct err *err)
+{
+    const char *name = json_string_value(v);
+    uint8_t level = name != NULL ? fence_level_parse(name) : 0;
+
+    if (level == 0)
+        (void)err_set(err, ERR_INVAL,
+                      "%s: \"%.60s\": \"agent\", \"lease_expiry\" or \"power\" is "
+                      "expected",
+                      path, name != NULL ? name : "something else");
+    else if ((level & (FENCE_AGENT | FENCE_LEASE_EXPIRY | FENCE_POWER)) == 0)
+        (void)err_set(err, ERR_UNSUPPORTED,
+                      "%s: \"%s\" is not in this version; it has \"agent\", "
+                      "\"lease_expiry\" and \"power\"",
+                      path, name);
+    else
+        return level;
+    return 0;
+}
+
+static struct fence_turn *turn_of(struct policy *p, uint8_t level)
+{
+    for (unsigned i = 0; i < p->fence_turn_count; i++)
+        if (p->fence_turns[i].level == level)
+            return &p->fence_turns[i];
+    return NULL;
+}
+
+static int read_levels(const json_t *list, struct policy *p, struct err *err)
 {
     size_t n;
 
     if (list == NULL)
         return 0;
-    if (reader_list(list, "fence", 1, ARRAY_LEN(fence_names), &n, err) != 0)
+    if (reader_list(list, "fence", 1, FENCE_LEVEL_COUNT, &n, err) != 0)
         return err->code;
     p->fence = 0;
+    memset(p->fence_turns, 0, sizeof p->fence_turns);
+    p->fence_turn_count = 0;
     for (size_t i = 0; i < n; i++) {
-        const char *name = json_string_value(json_array_get(list, i));
-        unsigned bit = 0;
+        char at[READER_PATH_SIZE];
+        uint8_t level;
 
-        while (name != NULL && bit < ARRAY_LEN(fence_names) &&
-               strcmp(name, fence_names[bit]) != 0)
-            bit++;
-        if (name == NULL || bit == ARRAY_LEN(fence_names))
-            return err_set(err, ERR_INVAL,
-                           "fence[%zu]: \"%.60s\": \"agent\" or \"lease_expiry\" is "
-                           "expected",
-                           i, name != NULL ? name : "something else");
-        if (1u << bit != FENCE_AGENT && 1u << bit != FENCE_LEASE_EXPIRY)
-            return err_set(err, ERR_UNSUPPORTED,
-                           "fence[%zu]: \"%s\" is not in this version; it has \"agent\" "
-                           "and \"lease_expiry\"",
-                           i, name);
-        p->fence = (uint8_t)(p->fence | 1u << bit);
+        reader_path_index(at, "fence", i);
+        level = read_level(json_array_get(list, i), at, err);
+        if (level == 0)
+            return err->code;
+        if (turn_of(p, level) != NULL)
+            return err_set(err, ERR_INVAL, "%s: \"%s\" is there already", at,
+                           json_string_value(json_array_get(list, i)));
+        p->fence = (uint8_t)(p->fence | level);
+        p->fence_turns[p->fence_turn_count++].level = level;
     }
+    return 0;
+}
+
+/* How a lease is counted out leaves no choice of a deadline. */
+static int read_deadlines(const json_t *v, struct policy *p, struct err *err)
+{
+    static const char *const keys[] = {"agent_ms", "power_ms", NULL};
+    static const uint8_t levels[] = {FENCE_AGENT, FENCE_POWER};
+    enum { DEADLINE_MAX_MS = 3600000 };
+
+    if (v == NULL)
+        return 0;
+    if (reader_object(v, "fence_deadline", keys, err) != 0)
+        return err->code;
+    for (unsigned i = 0; i < ARRAY_LEN(levels); i++) {
+        struct fence_turn *t = turn_of(p, levels[i]);
+        uint64_t ms = 0;
+
+        if (json_object_get(v, keys[i]) == NULL)
+            continue;
+        if (t == NULL)
+            return err_set(err, ERR_INVAL,
+                           "fence_deadline.%s: `fence` does not have the "
+                           "level",
+                           fence_level_name((enum fence_level)levels[i]));
+        if (reader_number(v, "fence_deadline", keys[i], &ms,
+                          (struct reader_range){1, DEADLINE_MAX_MS}, err) != 0)
+            return err->code;
+        t->deadline_ms = (uint32_t)ms;
+    }
+    return 0;
+}
+
+static int read_races(const json_t *list, struct policy *p, struct err *err)
+{
+    size_t n;
+
+    if (list == NULL)
+        return 0;
+    if (reader_list(list, "fence_race", 0, FENCE_LEVEL_COUNT, &n, err) != 0)
+        return err->code;
+    for (size_t i = 0; i < n; i++) {
+        char at[READER_PATH_SIZE];
+        struct fence_turn *t;
+        uint8_t level;
+
+        reader_path_index(at, "fence_race", i);
+        level = read_level(json_array_get(list, i), at, err);
+        if (level == 0)
+            return err->code;
+        t = turn_of(p, level);
+        if (t == NULL)
+            return err_set(err, ERR_INVAL, "%s: `fence` does not have the level \"%s\"", at,
+                           fence_level_name((enum fence_level)level));
+        if (t == &p->fence_turns[0])
+            return err_set(err, ERR_INVAL, "%s: \"%s\" is the first: it races with none",
+                           at, fence_level_name((enum fence_level)level));
+        t->race = true;
+    }
+    return 0;
+}
+
+static int read_fence(const json_t *d, struct policy *p, struct err *err)
+{
+    if (read_levels(json_object_get(d, "fence"), p, err) != 0 ||
+        read_deadlines(json_object_get(d, "fence_deadline"), p, err) != 0 ||
+        read_races(json_object_get(d, "fence_race"), p, err) != 0)
+        return err->code;
     return 0;
 }
 
@@ -340,8 +435,7 @@ static int read_policy(const json_t *d, struct group *g, struct err *err)
     if (read_tags(json_object_get(d, "residency"), "residency", p->residency,
                   &p->residency_count, err) != 0 ||
         read_lease(json_object_get(d, "lease"), p, err) != 0 ||
-        read_sync(json_object_get(d, "sync"), p, err) != 0 ||
-        read_fence(json_object_get(d, "fence"), p, err) != 0 ||
+        read_sync(json_object_get(d, "sync"), p, err) != 0 || read_fence(d, p, err) != 0 ||
         read_decide(json_object_get(d, "decide"), p, err) != 0 ||
         reader_bool(d, "", "adopt", &g->adopt, err) != 0)
         return err->code;
@@ -352,9 +446,9 @@ static int read_policy(const json_t *d, struct group *g, struct err *err)
 
 int document_parse(const json_t *document, struct group *ret_spec, struct err *err)
 {
-    static const char *const keys[] = {"group",  "regions",    "residency", "lease",
-                                       "sync",   "components", "fence",     "adopt",
-                                       "decide", NULL};
+    static const char *const keys[] = {
+        "group", "regions",        "residency",  "lease", "sync",   "components",
+        "fence", "fence_deadline", "fence_race", "adopt", "decide", NULL};
     struct group g = {0};
     int active = -1;
 

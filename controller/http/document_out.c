@@ -36,11 +36,13 @@ static json_t *instances(const struct group *g)
 
     for (uint8_t i = 0; i < g->instance_count; i++) {
         const struct instance *v = &g->instances[i];
+        json_t *one = json_pack("{s:s, s:s, s:i, s:s, s:s}", "agent", v->agent, "region",
+                                group_region_name(g, i), "port", (int)v->port, "data",
+                                v->data, "start", v->start);
 
-        (void)json_array_append_new(
-            out, json_pack("{s:s, s:s, s:i, s:s, s:s}", "agent", v->agent, "region",
-                           group_region_name(g, i), "port", (int)v->port, "data", v->data,
-                           "start", v->start));
+        if (v->power[0] != '\0')
+            (void)json_object_set_new(one, "power", json_string(v->power));
+        (void)json_array_append_new(out, one);
     }
     return out;
 }
@@ -49,11 +51,38 @@ static json_t *fence(const struct policy *p)
 {
     json_t *out = json_array();
 
-    if ((p->fence & FENCE_AGENT) != 0)
-        (void)json_array_append_new(out, json_string("agent"));
-    if ((p->fence & FENCE_LEASE_EXPIRY) != 0)
-        (void)json_array_append_new(out, json_string("lease_expiry"));
+    for (unsigned i = 0; i < FENCE_LEVEL_COUNT; i++) {
+        const struct fence_turn *t = fence_turn_at(p, i);
+
+        if (t != NULL)
+            (void)json_array_append_new(
+                out, json_string(fence_level_name((enum fence_level)t->level)));
+    }
     return out;
+}
+
+/* Only where they are not the levels' own: that of `agent` is a matter of course. */
+static void add_fence_details(json_t *document, const struct policy *p)
+{
+    json_t *deadlines = json_object(), *races = json_array();
+
+    for (unsigned i = 0; i < p->fence_turn_count; i++) {
+        const struct fence_turn *t = &p->fence_turns[i];
+        const char *name = fence_level_name((enum fence_level)t->level);
+        char key[NAME_SIZE + 8];
+
+        (void)snprintf(key, sizeof key, "%s_ms", name);
+        if (t->deadline_ms != 0)
+            (void)json_object_set_new(deadlines, key, json_integer(t->deadline_ms));
+        if (t->race)
+            (void)json_array_append_new(races, json_string(name));
+    }
+    if (json_object_size(deadlines) > 0)
+        (void)json_object_set(document, "fence_deadline", deadlines);
+    if (json_array_size(races) > 0)
+        (void)json_object_set(document, "fence_race", races);
+    json_decref(deadlines);
+    json_decref(races);
 }
 
 static json_t *decide_of(const struct policy *p)
@@ -81,13 +110,18 @@ json_t *document_of(const struct group *g)
 {
     const struct policy *p = &g->policy;
 
-    return json_pack("{s:s, s:o, s:o, s:{s:I, s:I, s:I}, s:s, s:[o], s:o, s:b, s:o}",
-                     "group", g->name, "regions", regions(g), "residency",
-                     tags((const char(*)[NAME_SIZE])p->residency, p->residency_count),
-                     "lease", "ttl_ms", (json_int_t)p->lease.ttl_ms, "renew_ms",
-                     (json_int_t)p->renew_ms, "rho_ppm", (json_int_t)p->lease.rho_ppm,
-                     "sync", sync_mode_name(p->sync), "components", component(g), "fence",
-                     fence(p), "adopt", (int)g->adopt, "decide", decide_of(p));
+    json_t *d;
+
+    d = json_pack("{s:s, s:o, s:o, s:{s:I, s:I, s:I}, s:s, s:[o], s:o, s:b, s:o}", "group",
+                  g->name, "regions", regions(g), "residency",
+                  tags((const char(*)[NAME_SIZE])p->residency, p->residency_count), "lease",
+                  "ttl_ms", (json_int_t)p->lease.ttl_ms, "renew_ms",
+                  (json_int_t)p->renew_ms, "rho_ppm", (json_int_t)p->lease.rho_ppm, "sync",
+                  sync_mode_name(p->sync), "components", component(g), "fence", fence(p),
+                  "adopt", (int)g->adopt, "decide", decide_of(p));
+    if (d != NULL)
+        add_fence_details(d, p);
+    return d;
 }
 
 /* ---- differences --------------------------------------------------------------------- */

@@ -263,6 +263,34 @@ static void checksums(struct page *p, const struct api_facts *f)
         }
 }
 
+/* Alert on both: a fencer that does not answer is found out now, and not at 3 a.m. */
+static void fencing(struct page *p, const struct api_facts *f)
+{
+    static const char alarm[] = "ringfence_instance_false_proof";
+    const struct state *s = f->state;
+
+    head(p, alarm, "gauge",
+         "1 while a proof of the instance that did not hold is not acknowledged.");
+    for (unsigned i = 0; i < s->group_count; i++)
+        for (uint8_t k = 0; k < s->groups[i].instance_count; k++)
+            sample(p, alarm, &s->groups[i], k, s->groups[i].instances[k].false_proof != 0);
+    head(p, "ringfence_fencer_ready", "gauge",
+         "1 while this controller's fencer answers; no sample before it was asked.");
+    for (unsigned i = 0; i < f->fencer_count; i++)
+        if (f->fencers[i].known)
+            line(p, "ringfence_fencer_ready{fencer=\"%s\"} %d\n", f->fencers[i].name,
+                 f->fencers[i].ready);
+    head(p, "ringfence_fencer_runs_total", "counter",
+         "Times that this controller set out to switch the fencer's host off.");
+    for (unsigned i = 0; i < f->fencer_count; i++)
+        line(p, "ringfence_fencer_runs_total{fencer=\"%s\"} %" PRIu64 "\n",
+             f->fencers[i].name, f->fencers[i].runs);
+    head(p, "ringfence_fencer_failures_total", "counter", "And how often that failed.");
+    for (unsigned i = 0; i < f->fencer_count; i++)
+        line(p, "ringfence_fencer_failures_total{fencer=\"%s\"} %" PRIu64 "\n",
+             f->fencers[i].name, f->fencers[i].failures);
+}
+
 static void replication(struct page *p, const struct api_facts *f)
 {
     static const char lag[] = "ringfence_instance_replication_lag_bytes";
@@ -305,5 +333,6 @@ int metrics_text(const struct api_facts *f, struct mono now, struct buf *out,
     instances(&p, f, now);
     checksums(&p, f);
     replication(&p, f);
+    fencing(&p, f);
     return p.status;
 }

@@ -279,6 +279,25 @@ static void simple(struct api *a, const struct route *r, enum entry_kind kind,
     request_propose(a, r, &e, who);
 }
 
+/* Who ends an alarm says what was found: it is read years later. */
+static void acknowledge(struct api *a, const struct route *r, const struct api_request *raw,
+                        const struct asker *who)
+{
+    static const char *const keys[] = {"reason", NULL};
+    struct entry e = {.kind = ENTRY_ACKNOWLEDGE};
+    json_t *body = request_read_body(raw, keys, who);
+
+    if (body == NULL)
+        return;
+    (void)snprintf(e.group, sizeof e.group, "%s", r->group);
+    if (json_string_length(json_object_get(body, "reason")) == 0)
+        answer_error(who, 400, "bad-request",
+                     "reason: is missing: what was found, and what was done about it");
+    else if (read_reason(body, e.acknowledge.reason, who))
+        request_propose(a, r, &e, who);
+    json_decref(body);
+}
+
 /* Also where it is so already: a leader that was deposed and does not know it yet would
  * confirm a pause that its successor has ended. What is committed is confirmed. */
 static void pause_or_resume(struct api *a, const struct route *r,
@@ -369,6 +388,8 @@ static void of_a_group(struct api *a, const struct route *r, const struct api_re
         remove_group(a, r, g, raw, who);
     else if (r->kind == ROUTE_RETRY)
         request_retry(a, g, raw, who);
+    else if (r->kind == ROUTE_ACKNOWLEDGE)
+        acknowledge(a, r, raw, who);
     else if (r->kind == ROUTE_PAUSE || r->kind == ROUTE_RESUME)
         pause_or_resume(a, r, raw, who);
     else

@@ -21,6 +21,7 @@ static const struct {
     {ROUTE_ABORT, "POST", "/v1/runs/*/abort"},
     {ROUTE_PAUSE, "POST", "/v1/groups/*/pause"},
     {ROUTE_RESUME, "POST", "/v1/groups/*/resume"},
+    {ROUTE_ACKNOWLEDGE, "POST", "/v1/groups/*/acknowledge"},
     {ROUTE_RETRY, "POST", "/v1/groups/*/retry"},
     {ROUTE_DETACH, "POST", "/v1/groups/*/detach"},
     {ROUTE_ATTACH, "POST", "/v1/groups/*/attach"},

@@ -16,6 +16,7 @@ enum route_kind {
     ROUTE_ABORT,
     ROUTE_PAUSE,
     ROUTE_RESUME,
+    ROUTE_ACKNOWLEDGE,
     ROUTE_RETRY,
     ROUTE_DETACH,
     ROUTE_ATTACH,

@@ -278,6 +278,26 @@ static const char *server_now(const struct seen_instance *seen, bool fresh)
     return server_state_name(fresh ? seen->server : SERVER_UNKNOWN);
 }
 
+/* As this controller has asked it; null: the host has none. */
+static json_t *fencer(const struct instance *i, const struct seen_fencer *seen)
+{
+    bool known = seen->known && strcmp(seen->name, i->power) == 0;
+
+    if (i->power[0] == '\0')
+        return json_null();
+    return json_pack("{s:s, s:o, s:s}", "name", i->power, "ready",
+                     known ? json_boolean(seen->ready) : json_null(), "problem",
+                     known ? seen->text : "");
+}
+
+static json_t *alarm_of(const struct group *g)
+{
+    char text[VERDICT_SIZE];
+
+    (void)group_alarm(g, text, sizeof text);
+    return json_string(text);
+}
+
 static json_t *instance(const struct api_facts *f, uint8_t group, uint8_t i,
                         struct mono now)
 {
@@ -305,6 +325,7 @@ static json_t *instance(const struct api_facts *f, uint8_t group, uint8_t i,
     (void)json_object_set_new(out, "step", step(f, group, i, now));
     (void)json_object_set_new(out, "probes", probes(f, g, o, now));
     (void)json_object_set_new(out, "problem", json_string(seen->problem));
+    (void)json_object_set_new(out, "fencer", fencer(&g->instances[i], &o->fencer));
     return out;
 }
 
@@ -365,6 +386,7 @@ static json_t *group_document(const struct api_facts *f, uint8_t group, struct m
         return NULL;
     (void)json_object_set_new(out, "lease_ttl_ms",
                               json_integer((json_int_t)status_lease_ttl_ms(g)));
+    (void)json_object_set_new(out, "alarm", alarm_of(g));
     (void)json_object_set_new(out, "unprotected", unprotected(f, group, now));
     (void)json_object_set_new(
         out, "cooldown_ms",

@@ -29,7 +29,8 @@ const char *proof_kind_name(enum proof_kind kind)
 
 bool proof_kind_accepted(enum proof_kind kind)
 {
-    return kind == PROOF_INSTALLED || kind == PROOF_AGENT || kind == PROOF_LEASE_EXPIRY;
+    return kind == PROOF_INSTALLED || kind == PROOF_AGENT || kind == PROOF_LEASE_EXPIRY ||
+           kind == PROOF_POWER;
 }
 
 bool proof_holds(const struct proof_record *r, const struct incarnation *enrolled)
@@ -42,8 +43,10 @@ bool proof_holds(const struct proof_record *r, const struct incarnation *enrolle
         return MUTANT(any_signer, incarnation_equal(&r->prover, enrolled), true);
     case PROOF_LEASE_EXPIRY:
         return incarnation_equal(&r->prover, &r->holder);
-    case PROOF_NONE:
     case PROOF_POWER:
+        return incarnation_equal(&r->prover, &r->holder) ||
+               incarnation_equal(&r->prover, enrolled);
+    case PROOF_NONE:
     case PROOF_ATTESTED:
     case PROOF_SYNC_SEVERED:
         return false;

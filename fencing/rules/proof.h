@@ -57,7 +57,13 @@ struct proof_record {
  * that new life has not been seen yet, so the instance counts as proven only if it never
  * was granted anything under the new life, which apply() guarantees by refusing grants to
  * an incarnation whose predecessor is unproven (I12). So an expiry proof stands, an agent's
- * word stands only for the life that gave it. */
+ * word stands only for the life that gave it.
+ *
+ * A host that was seen to be off, after fence_begin, has ended the life that was enrolled
+ * then. Of a holder that is as good as its expiry: what it was granted cannot be used any
+ * more, by whoever comes up there next. Of a life that held nothing it says only that this
+ * life is over: the next one may find its server running, ungated, and has to prove its
+ * gate itself. */
 bool proof_holds(const struct proof_record *r, const struct incarnation *enrolled);
 
 #endif

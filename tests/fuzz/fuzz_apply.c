@@ -100,6 +100,11 @@ static void make_declare(struct choice *c, struct entry *e)
         spec->policy.fence = FENCE_LEASE_EXPIRY;
     spec->policy.sync = (enum sync_mode)bytes_pick(c->b, 4);
     spec->policy.lease.ttl_ms = (uint32_t)(bytes_near(c->b, 1000) % 4000);
+    if ((flags & 16u) && (bytes_next(c->b) & 1u)) {
+        spec->policy.fence = FENCE_AGENT | FENCE_POWER;
+        spec->policy.fence_turn_count = 0;
+        snprintf(spec->instances[bytes_pick(c->b, 2)].power, NAME_SIZE, "ipmi");
+    }
     if (flags & 32u) { /* another agent in the place of the second */
         snprintf(spec->instances[1].agent, NAME_SIZE, "%s",
                  scene_agents[bytes_pick(c->b, SCENE_AGENTS)]);
@@ -231,6 +236,27 @@ static void make_corruption(struct choice *c, struct entry *e)
         snprintf(e->corruption.agent, NAME_SIZE, "pg-gone");
 }
 
+static void make_false_proof(struct choice *c, struct entry *e)
+{
+    struct entry_false_proof *f = &e->false_proof;
+    uint8_t k = choose_instance(c);
+    const struct instance *i =
+        c->g != NULL && k < c->g->instance_count ? &c->g->instances[k] : NULL;
+
+    snprintf(f->agent, NAME_SIZE, "%s", i != NULL ? i->agent : "pg-gone");
+    f->proof = bytes_near(c->b, i != NULL ? i->proof.proven : 1);
+    f->kind = i != NULL ? i->proof.kind : PROOF_POWER;
+    snprintf(f->text, TEXT_SIZE, "an open gate");
+}
+
+static void make_trouble(struct choice *c, struct entry *e)
+{
+    if (e->kind == ENTRY_CORRUPTION)
+        make_corruption(c, e);
+    else
+        make_false_proof(c, e);
+}
+
 static void make_controller(struct choice *c, struct entry *e)
 {
     struct entry_controller_replace *r = &e->controller_replace;
@@ -252,13 +278,14 @@ static enum entry_kind choose_kind(struct choice *c)
 
     if (kind == ENTRY_REFUSED && c->group == 0 && (bytes_next(c->b) & 1) != 0)
         return ENTRY_CORRUPTION;
+    if (kind == ENTRY_PAUSE && (bytes_next(c->b) & 1) != 0)
+        return (bytes_next(c->b) & 1) != 0 ? ENTRY_FALSE_PROOF : ENTRY_ACKNOWLEDGE;
     return kind == ENTRY_REFUSED && c->group != 0 ? ENTRY_CONTROLLER_REPLACE : kind;
 }
 
 static void make_entry(struct choice *c, struct entry *e)
 {
-    memset(e, 0, sizeof *e);
-    e->kind = choose_kind(c);
+    *e = (struct entry){.kind = choose_kind(c)};
     snprintf(e->group, NAME_SIZE, "%s", scene_groups[c->group]);
     snprintf(e->rule, RULE_SIZE, "fuzz");
     switch (e->kind) {
@@ -298,7 +325,8 @@ static void make_entry(struct choice *c, struct entry *e)
         e->run_abort.run = bytes_near(c->b, c->g != NULL ? c->g->run.id : 0);
         break;
     case ENTRY_CORRUPTION:
-        make_corruption(c, e);
+    case ENTRY_FALSE_PROOF:
+        make_trouble(c, e);
         break;
     case ENTRY_ATTACH:
         e->attach.active = choose_instance(c);
@@ -311,6 +339,7 @@ static void make_entry(struct choice *c, struct entry *e)
     case ENTRY_PAUSE:
     case ENTRY_RESUME:
     case ENTRY_DETACH:
+    case ENTRY_ACKNOWLEDGE:
     case ENTRY_REFUSED:
     case ENTRY_NONE:
     case ENTRY_KIND_COUNT:

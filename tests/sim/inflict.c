@@ -15,6 +15,7 @@
 #include "tests/sim/older.h"
 #include "tests/sim/pg.h"
 #include "tests/sim/plan.h"
+#include "tests/sim/power.h"
 #include "tests/sim/process.h"
 #include "tests/sim/replace.h"
 #include "tests/sim/stage.h"
@@ -573,6 +574,9 @@ void fault_begin(struct fault *f)
         return;
     case FAULT_POLICY:
         operator_propose(f->group, ENTRY_DECLARE, f->number);
+        return;
+    case FAULT_POWER_AWAY:
+        power_away(host_of(f), end_of(f));
         return;
     default:
         begin_outside(f);

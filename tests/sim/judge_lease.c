@@ -11,6 +11,7 @@
 #include "tests/sim/judge.h"
 #include "tests/sim/pg.h"
 #include "tests/sim/plan.h"
+#include "tests/sim/power.h"
 #include "tests/sim/process.h"
 
 static struct books {
@@ -219,6 +220,20 @@ static void judge_proof(uint8_t group, const struct entry_proof *p)
         grants[group][p->instance].over = true;
 }
 
+/* The loudest alarm there is must not be a false one. */
+static void judge_alarm(uint8_t group, const struct entry_false_proof *f)
+{
+    for (uint8_t i = 0; i < 2; i++) {
+        uint8_t host = host_of(group, i);
+
+        if (strcmp(host_name(host), f->agent) == 0 &&
+            !(f->kind == PROOF_POWER && power_has_lied(host)))
+            sim_fail("I2: the proof of %s by %s for group %s is said not to hold, and it "
+                     "holds: %s",
+                     f->agent, proof_kind_name(f->kind), group_name(group), f->text);
+    }
+}
+
 /* ---- the books -------------------------------------------------------------------------
  */
 
@@ -276,6 +291,8 @@ void judge_lease_entry(uint8_t group, uint64_t index, const struct entry *e,
 {
     struct books *b = &books[group];
 
+    if (e->kind == ENTRY_FALSE_PROOF)
+        judge_alarm(group, &e->false_proof);
     if (e->kind == ENTRY_PROOF && e->proof.instance < 2)
         judge_proof(group, &e->proof);
     if (b->fence_at != 0 && (e->kind == ENTRY_SYNC_JOIN || e->kind == ENTRY_SYNC_SHRINK))

@@ -12,6 +12,7 @@
 #include "tests/sim/judge.h"
 #include "tests/sim/pg.h"
 #include "tests/sim/plan.h"
+#include "tests/sim/power.h"
 #include "tests/sim/process.h"
 #include "tests/sim/replace.h"
 
@@ -131,6 +132,7 @@ static void fill_policy(uint8_t group, struct policy *p)
     }
     if (operators[group].fewer_restarts)
         p->local_restarts = 1;
+    power_policy(group, p);
 }
 
 static void declare(uint8_t group, uint8_t node, struct daemon *d)
@@ -154,6 +156,8 @@ static void declare(uint8_t group, uint8_t node, struct daemon *d)
         snprintf(g->instances[i].component, NAME_SIZE, "db");
         snprintf(g->instances[i].data, PATH_SIZE, "/srv/%s", group_name(group));
         snprintf(g->instances[i].start, PATH_SIZE, "pg_ctl");
+        if (power_plan_of(group) != POWER_NONE)
+            power_name(pgs[group].hosts[i], g->instances[i].power);
         g->instances[i].region = i;
         g->instances[i].port = (uint16_t)(FIRST_PORT + group);
     }
@@ -374,6 +378,7 @@ static void look_after(uint8_t group, uint8_t node, struct daemon *d)
     const struct state *s = node_state(d->node);
     const struct group *g = state_group_const(s, group_name(group));
     struct operator_of *o = &operators[group];
+    char alarm[VERDICT_SIZE];
     struct entry e;
 
     if (o->detaching)
@@ -387,6 +392,12 @@ static void look_after(uint8_t group, uint8_t node, struct daemon *d)
         entry_of(group, ENTRY_RESUME, &e);
         (void)propose(node, d, &e);
         return; /* the controller may have ended over it; the next look finds out */
+    }
+    if (group_alarm(g, alarm, sizeof alarm)) {
+        entry_of(group, ENTRY_ACKNOWLEDGE, &e);
+        snprintf(e.acknowledge.reason, TEXT_SIZE, "seen");
+        (void)propose(node, d, &e);
+        return;
     }
     if (!node_seen(d->node)->groups[g - s->groups].busy)
         repair(group, node, d, g);

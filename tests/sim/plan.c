@@ -8,6 +8,7 @@
 #include "tests/sim/judge.h"
 #include "tests/sim/kernel.h"
 #include "tests/sim/older.h"
+#include "tests/sim/power.h"
 #include "tests/sim/schedule.h"
 
 enum { FIRST_MS = 500, ABSENCES = 8 };
@@ -236,6 +237,23 @@ static void choose_damage(void)
                        .at = (FIRST_MS + (dice >> 20) % ms) * NS_PER_MS};
 }
 
+/* Where hosts are switched off, one of the fencers is away for a while. */
+static void choose_power(void)
+{
+    uint64_t dice = own_dice(0xb3c);
+    uint64_t ms = sim.heal_at / NS_PER_MS - FIRST_MS - 1000;
+    uint8_t group = (uint8_t)((dice >> 16) % sim.groups);
+
+    if (power_plan_of(group) == POWER_NONE || plan.count == 0 || plan.count == FAULTS_MAX)
+        return;
+    plan.of[plan.count++] =
+        (struct fault){.kind = FAULT_POWER_AWAY,
+                       .a = (uint8_t)(dice >> 8),
+                       .group = group,
+                       .at = (FIRST_MS + (dice >> 20) % ms) * NS_PER_MS,
+                       .lasts = (200 + (dice >> 40) % 8000) * NS_PER_MS};
+}
+
 /* I10: in another fourth of them. */
 static void choose_newer(void)
 {
@@ -343,6 +361,7 @@ void plan_make(void)
     choose_formats();
     choose_server_disk();
     choose_damage();
+    choose_power();
     choose_newer();
     choose_plays();
     if (sim.opt.one_away)

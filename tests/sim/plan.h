@@ -63,6 +63,7 @@
     X(FAULT_FORGED_ENTRIES, "forged-entries")                                              \
     X(FAULT_BLIND_RESTART, "agent-restarted-server-hung")                                  \
     X(FAULT_DAMAGED, "pages-damaged")                                                      \
+    X(FAULT_POWER_AWAY, "fencer-away")                                                     \
     X(FAULT_CTL_ALONE, "controller-alone") /* only where one is away at a time */
 
 enum fault_kind {

@@ -18,6 +18,7 @@
 #include "tests/sim/kernel.h"
 #include "tests/sim/net.h"
 #include "tests/sim/plan.h"
+#include "tests/sim/power.h"
 #include "tests/sim/process.h"
 #include "tests/sim/replace.h"
 
@@ -153,11 +154,18 @@ static void fill_settings(uint8_t node, struct settings *s)
         (void)snprintf(s->controllers[i].name, NAME_SIZE, "%s", names[i]);
         (void)snprintf(s->controllers[i].region, NAME_SIZE, "%s", names[i]);
     }
+    power_settings(s);
 }
 
 static void on_restart(void *arg, uint64_t number)
 {
+    uint8_t host = (uint8_t)(number - CTLS);
+
     (void)arg;
+    if (number >= CTLS && power_off_until(host) != 0) {
+        sim_at(power_off_until(host), NULL, on_restart, NULL)->number = number;
+        return;
+    }
     /* Killed while it was stopped in a call: the kernel has not taken it apart yet. */
     if (sim.procs[number].up && sim.procs[number].mute)
         proc_restart_in((uint8_t)number, 50);

@@ -9,6 +9,7 @@
 #include "tests/sim/older.h"
 #include "tests/sim/pg.h"
 #include "tests/sim/plan.h"
+#include "tests/sim/power.h"
 #include "tests/sim/process.h"
 #include "tests/sim/schedule.h"
 #include "tests/sim/store.h"
@@ -28,6 +29,7 @@ static void begin(const struct sim_options *opt)
     older_start();
     memset(newer_until, 0, sizeof newer_until);
     process_begin();
+    power_begin();
     plan_make();
     net_begin();
     gates_begin();

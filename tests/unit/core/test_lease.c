@@ -121,8 +121,11 @@ static void a_proof_is_later_than_the_grant_and_of_the_right_life(void **state)
                         };
                         bool by_agent = kind == PROOF_INSTALLED || kind == PROOF_AGENT;
                         bool by_clock = kind == PROOF_LEASE_EXPIRY;
-                        bool expected = proven > grant && ((by_agent && prover == 1) ||
-                                                           (by_clock && prover == holder));
+                        bool by_power = kind == PROOF_POWER;
+                        bool expected =
+                            proven > grant &&
+                            ((by_agent && prover == 1) || (by_clock && prover == holder) ||
+                             (by_power && (prover == holder || prover == 1)));
 
                         assert_int_equal(proof_holds(&r, &enrolled), expected);
                     }

@@ -8,6 +8,7 @@
 #include "controller/cli/table.h"
 #include "controller/daemon/agents.h"
 #include "controller/daemon/daemon.h"
+#include "controller/daemon/fencers.h"
 #include "controller/daemon/frontend.h"
 #include "controller/daemon/lag.h"
 #include "controller/daemon/peers.h"
@@ -214,6 +215,15 @@ static int try_prober(struct err *err)
     return status;
 }
 
+static int try_fencers(struct err *err)
+{
+    struct fencers *f = NULL;
+    int status = fencers_open(&f, &t.d, err);
+
+    fencers_close(f);
+    return status;
+}
+
 static int try_runner(struct err *err)
 {
     struct runner *r = NULL;
@@ -235,7 +245,8 @@ static int try_frontend(struct err *err)
 static const struct heap_case parts[] = {
     {"agents_open", try_agents, false},     {"peers_open", try_peers, false},
     {"renewals_open", try_renewals, false}, {"prober_open", try_prober, false},
-    {"runner_open", try_runner, false},     {"frontend_open", try_frontend, false},
+    {"fencers_open", try_fencers, false},   {"runner_open", try_runner, false},
+    {"frontend_open", try_frontend, false},
 };
 
 static void each_part_of_a_running_controller(void **state)

@@ -210,6 +210,20 @@ static void note(void)
     take(&refused);
 }
 
+/* A proof that did not hold, and who has seen that. */
+static void contradict(void)
+{
+    struct entry e = entry_of(ENTRY_FALSE_PROOF), seen = entry_of(ENTRY_ACKNOWLEDGE);
+
+    assert_int_equal(world_prove(&t.w, EAST, PROOF_AGENT, 1), ACCEPTED);
+    snprintf(e.false_proof.agent, NAME_SIZE, "pg-east");
+    e.false_proof.proof = world_group(&t.w)->instances[EAST].proof.proven;
+    e.false_proof.kind = PROOF_AGENT;
+    take(&e);
+    snprintf(seen.acknowledge.reason, TEXT_SIZE, "a gate was flushed");
+    take(&seen);
+}
+
 static void run(void)
 {
     struct entry sw = entry_of(ENTRY_SWITCHOVER), back = entry_of(ENTRY_RUN_ABORT);
@@ -256,6 +270,7 @@ static void each_kind_is_applied_whole_or_not_at_all(void **state)
     one_lead(&t.one);
     world_steady(&t.w, SYNC_REQUIRED);
     assert_int_equal(world_fence(&t.w), ACCEPTED);
+    contradict();
     for (int kind = 1; kind < ENTRY_KIND_COUNT; kind++)
         if (!t.tried[kind])
             fail_msg("%s has not been tried", entry_kind_name((enum entry_kind)kind));

@@ -41,6 +41,8 @@ static void words_become_entries(void **state)
          "{\"index\":42,\"changed\":true}"},
         {"POST", "/v1/groups/orders/resume", "{}", ENTRY_RESUME,
          "{\"index\":42,\"changed\":true}"},
+        {"POST", "/v1/groups/orders/acknowledge", "{\"reason\": \"looked into it\"}",
+         ENTRY_ACKNOWLEDGE, "{\"index\":42}"},
         {"POST", "/v1/groups/orders/detach", NULL, ENTRY_DETACH, "{\"index\":42}"},
         {"POST", "/v1/groups/orders/attach", "{\"active\": \"r1\"}", ENTRY_ATTACH,
          "{\"index\":42,\"phase\":\"steady\"}"},
@@ -78,7 +80,7 @@ static void words_become_entries(void **state)
         assert_int_equal(b.proposed.switchover.epoch, 3);
         assert_string_equal(b.proposed.switchover.reason, "drill");
     }
-    assert_int_equal(b.proposals, 9);
+    assert_int_equal(b.proposals, 10);
 }
 
 /* As `apply` of a file that changes nothing; but the log confirms it, and not this leader's

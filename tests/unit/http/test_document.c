@@ -102,6 +102,43 @@ static void what_is_left_out_has_its_default(void **state)
     assert_false(g.adopt);
 }
 
+/* In the order of the file, with what is said of each level; written back as it was. */
+static void fence_levels_have_order_deadlines_and_races(void **state)
+{
+    static const char levels[] =
+        "{\"group\": \"o\", \"regions\": [{\"name\": \"a\", \"role\": \"standby\"},"
+        " {\"name\": \"b\", \"role\": \"active\"}], \"components\": [{\"name\": \"db\","
+        " \"provider\": \"postgres\", \"instances\": ["
+        " {\"agent\": \"x\", \"region\": \"a\", \"port\": 1, \"data\": \"/a\","
+        "  \"power\": \"ipmi-a\"},"
+        " {\"agent\": \"y\", \"region\": \"b\", \"port\": 1, \"data\": \"/b\"}]}],"
+        " \"fence\": [\"agent\", \"power\", \"lease_expiry\"],"
+        " \"fence_deadline\": {\"power_ms\": 9000}, \"fence_race\": [\"power\"]}";
+    struct group g;
+    json_t *document;
+
+    (void)state;
+    read_ok(levels, &g);
+    assert_string_equal(g.instances[0].power, "ipmi-a");
+    assert_string_equal(g.instances[1].power, "");
+    assert_int_equal(g.policy.fence, FENCE_AGENT | FENCE_POWER | FENCE_LEASE_EXPIRY);
+    assert_int_equal(g.policy.fence_turn_count, 3);
+    assert_int_equal(g.policy.fence_turns[1].level, FENCE_POWER);
+    assert_int_equal(g.policy.fence_turns[1].deadline_ms, 9000);
+    assert_true(g.policy.fence_turns[1].race);
+    assert_false(g.policy.fence_turns[2].race);
+    document = document_of(&g);
+    assert_string_equal(
+        json_string_value(json_array_get(json_object_get(document, "fence"), 1)), "power");
+    assert_int_equal(json_integer_value(json_object_get(
+                         json_object_get(document, "fence_deadline"), "power_ms")),
+                     9000);
+    assert_string_equal(
+        json_string_value(json_array_get(json_object_get(document, "fence_race"), 0)),
+        "power");
+    json_decref(document);
+}
+
 /* What is written back is read to the same group. */
 static void a_document_survives_the_round_trip(void **state)
 {
@@ -268,8 +305,22 @@ static const struct {
     {"\"data\": \"/w\"", "\"data\": \"w\"", "components[0].instances[1].data"},
     {"\"data\": \"/w\"", "\"data\": \"/w\\u0007\"", "control character"},
     {"systemd:postgresql@15-main", "rc.d", "components[0].instances[0].start"},
-    {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": [\"agent\", \"power\"]",
-     "fence[1]: \"power\" is not in this version"},
+    {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": [\"agent\", \"sync_severed\"]",
+     "fence[1]: \"sync_severed\" is not in this version"},
+    {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": [\"agent\", \"agent\"]",
+     "fence[1]: \"agent\" is there already"},
+    {"\"adopt\": true", "\"fence_deadline\": {\"power_ms\": 5}",
+     "fence_deadline.power: `fence` does not have the level"},
+    {"\"adopt\": true", "\"fence_deadline\": {\"agent_ms\": 0}",
+     "fence_deadline.agent_ms: 0"},
+    {"\"adopt\": true", "\"fence_deadline\": {\"lease_expiry_ms\": 5}",
+     "fence_deadline.lease_expiry_ms"},
+    {"\"adopt\": true", "\"fence_race\": [\"power\"]",
+     "fence_race[0]: `fence` does not have the level \"power\""},
+    {"\"adopt\": true", "\"fence_race\": [\"agent\"]",
+     "fence_race[0]: \"agent\" is the first"},
+    {"\"data\": \"/w\"", "\"data\": \"/w\", \"power\": \"No\"",
+     "components[0].instances[1].power"},
     {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": []", "fence: has 0"},
     {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": [\"hope\"]",
      "fence[0]: \"hope\": \"agent\""},
@@ -470,6 +521,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_key_is_read),
         cmocka_unit_test(what_is_left_out_has_its_default),
+        cmocka_unit_test(fence_levels_have_order_deadlines_and_races),
         cmocka_unit_test(a_document_survives_the_round_trip),
         cmocka_unit_test(a_difference_is_named_by_its_path),
         cmocka_unit_test(to_adopt_is_a_difference_while_a_group_forms),

@@ -7,15 +7,17 @@
 #include "tests/unit/proto/fields.h"
 
 /* clang-format off */
+static const struct fence_turn fence_turn = {0, false, 0};
 static const struct policy policy = {{0}, 0, SYNC_OFF, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-                                     false, false, false, 0, {0}};
+                                     0, {0}, false, false, false, 0, {0}};
 static const struct region region = {"", 0, {0}};
 static const struct controller controller = {"", "", "", 0, 0, 0, 0, 0};
 static const struct tombstone tombstone = {"", 0};
 static const struct incarnation incarnation = {{0}};
 static const struct proof_record proof = {0, {0}, 0, PROOF_NONE, {0}};
 static const struct step step = {STEP_IDLE, STEP_NONE, 0, 0, 0, 0, false, 0, 0, ""};
-static const struct instance instance = {"", "", 0, 0, "", "", 0, {0}, 0, {0}, 0};
+static const struct instance instance = {"", "", 0, 0, "", "", "", 0, {0}, 0, {0}, 0,
+                                         0, 0, 0, PROOF_NONE};
 static const struct run run = {0, RUN_NONE, RUN_RUNNING, 0, 0, false, 0, "", "", PROOF_NONE,
                                0, 0, 0, 0, false, false, 0, 0};
 static const struct group group = {"", "", "", {0}, 0, 0, {0}, {0}, PHASE_NONE,
@@ -39,6 +41,8 @@ static const struct entry_step_start step_start = {0, STEP_NONE, 0, 0, false, fa
 static const struct entry_step_end step_end = {0, 0, false, 0, 0, false, 0, "",
                                               false};
 static const struct entry_corruption corruption = {"", 0};
+static const struct entry_false_proof false_proof = {"", 0, PROOF_NONE, ""};
+static const struct entry_acknowledge acknowledge = {""};
 static const struct entry_switchover switchover = {0, "", 0, ""};
 static const struct entry_run_abort run_abort = {0, ""};
 static const struct entry_attach attach = {0, ""};
@@ -54,5 +58,6 @@ size_t fields_bytes(void)
            sizeof renew_item + sizeof renew + sizeof entry_proof + sizeof fence_begin +
            sizeof activate + sizeof opened + sizeof sync + sizeof step_start +
            sizeof step_end + sizeof switchover + sizeof run_abort + sizeof attach +
-           sizeof refused + sizeof controller_replace + sizeof corruption;
+           sizeof refused + sizeof controller_replace + sizeof corruption +
+           sizeof fence_turn + sizeof false_proof + sizeof acknowledge;
 }
