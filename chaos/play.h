@@ -35,6 +35,7 @@ struct scenario {
     bool switchback;    /* at the end, a planned move back */
     bool unnoticed;     /* clients may not notice it at all */
     bool apart;         /* not among `all` */
+    bool detaches;      /* for a while nothing stands between clients and a standby */
     bool workload;      /* with one, unless the options say otherwise */
     void (*prelude)(struct play *p); /* before the fault; NULL: none */
     void (*inject)(struct play *p);

@@ -11,11 +11,14 @@
 static const char *host_name(uint8_t host) { return site_name((enum site)host); }
 
 /* What a standby may answer is bounded by the grant that lets it: without a leader that
- * renews it, it ends within the TTL. As long again for a busy machine. */
+ * renews it, it ends within the TTL. As long again for a busy machine. A detached pair is
+ * nobody's promise. */
 static struct stale_policy policy_of(const struct play *p)
 {
     enum { TTLS = 2 };
 
+    if (p->scenario->detaches)
+        return (struct stale_policy){.standby_reads = true, .standby_ns = INT64_MAX};
     return (struct stale_policy){
         .standby_reads = p->cluster->standby_reads,
         .standby_ns = (int64_t)TTLS * p->cluster->profile.ttl * NS_PER_MS,
