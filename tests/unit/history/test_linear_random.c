@@ -16,7 +16,7 @@
 #include "tests/unit/history/all_orders.h"
 #include "tests/unit/history/play_pretend.h"
 
-enum { SMALL_SEEDS = 6000, LARGE_SEEDS = 60, CHANGES = 4 };
+enum { SMALL_SEEDS = 4000, LARGE_SEEDS = 60, CHANGES = 4 };
 
 static struct linear_report judge(const struct operations *o)
 {
