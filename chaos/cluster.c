@@ -11,6 +11,7 @@
 #include "chaos/api.h"
 #include "chaos/base.h"
 #include "chaos/client.h"
+#include "chaos/workload.h"
 #include "chaos/files.h"
 
 static const char initdb[] = "/usr/lib/postgresql/15/bin/initdb";
@@ -268,6 +269,7 @@ static void make_database(const struct cluster *c)
                                       "-o", start, NULL}));
     psql(c, file_grants);
     psql(c, client_schema);
+    psql(c, workload_schema);
     free(must_run_at(
         &c->ground, EAST, true,
         (const char *[]){pg_ctl, "stop", "-w", "-s", "-m", "fast", "-D", data, NULL}));

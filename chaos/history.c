@@ -9,8 +9,9 @@
 #include "chaos/base.h"
 
 static const char *const kind_names[EVENT_KINDS] = {
-    [EVENT_BEGIN] = "begin", [EVENT_ACK] = "ack",     [EVENT_UNKNOWN] = "unknown",
-    [EVENT_ROW] = "row",     [EVENT_FAULT] = "fault", [EVENT_HEALED] = "healed",
+    [EVENT_BEGIN] = "begin",     [EVENT_ACK] = "ack",       [EVENT_UNKNOWN] = "unknown",
+    [EVENT_ROW] = "row",         [EVENT_FAULT] = "fault",   [EVENT_HEALED] = "healed",
+    [EVENT_RENEWED] = "renewed", [EVENT_FENCED] = "fenced", [EVENT_OPENED] = "opened",
 };
 
 void history_add(struct history *h, struct event e)
@@ -183,6 +184,32 @@ int64_t history_both_writable_ns(const struct history *h, struct overlap_questio
     return last > 0 ? last - since : 0;
 }
 
+int64_t history_rivals_ns(const struct history *h)
+{
+    struct {
+        uint64_t number;
+        int64_t at;
+    } begun[UINT8_MAX + 1] = {0};
+    const struct event *opened = NULL;
+    int64_t longest = 0;
+
+    for (size_t i = 0; i < h->count; i++) {
+        const struct event *e = &h->events[i];
+
+        if (e->kind == EVENT_OPENED)
+            opened = e;
+        if (e->kind == EVENT_BEGIN) {
+            begun[e->client].number = e->number;
+            begun[e->client].at = e->at_ns;
+        }
+        if (e->kind == EVENT_ACK && opened != NULL && e->host != opened->host &&
+            begun[e->client].number == e->number && begun[e->client].at > opened->at_ns &&
+            e->at_ns - opened->at_ns > longest)
+            longest = e->at_ns - opened->at_ns;
+    }
+    return longest;
+}
+
 void lease_log_add(struct lease_log *l, struct lease_span span)
 {
     l->spans = must_grow(l->spans, &l->cap, l->count + 1, sizeof *l->spans);
@@ -261,14 +288,37 @@ static bool recovered(const struct history *h, int64_t within_ns)
     return false;
 }
 
+/* What the log did in its order: VERDICT_OK, or the first that it may not do. */
+static enum verdict judge_epochs(const struct history *h)
+{
+    uint64_t fenced = 0, opened = 0;
+
+    for (size_t i = 0; i < h->count; i++) {
+        const struct event *e = &h->events[i];
+
+        if (e->kind == EVENT_RENEWED && e->number <= fenced)
+            return VERDICT_RENEWED;
+        if (e->kind == EVENT_OPENED && e->number <= opened)
+            return VERDICT_EPOCH_AGAIN;
+        if (e->kind == EVENT_FENCED && e->number > fenced)
+            fenced = e->number;
+        if (e->kind == EVENT_OPENED)
+            opened = e->number;
+    }
+    return VERDICT_OK;
+}
+
 enum verdict history_judge(const struct history *h, const struct allowance *allow)
 {
+    enum verdict epochs = judge_epochs(h);
     uint64_t acked, lost, others, lost_of_others;
 
     history_count(h, &acked, &lost);
     count_but(h, allow->old, &others, &lost_of_others);
-    if (allow->both_writable_ns > 0)
+    if (allow->both_writable_ns > 0 || history_rivals_ns(h) > 0)
         return VERDICT_TWO_WRITERS;
+    if (epochs != VERDICT_OK)
+        return epochs;
     /* What the new side acknowledged, no failover and no switchover back may lose. */
     if (lost > 0 && (!allow->may_lose || lost_of_others > 0))
         return VERDICT_LOST;
@@ -288,6 +338,10 @@ const char *verdict_text(enum verdict v)
         return "ok";
     case VERDICT_TWO_WRITERS:
         return "two servers acknowledged writes at one time";
+    case VERDICT_RENEWED:
+        return "a lease was renewed after its epoch had been fenced";
+    case VERDICT_EPOCH_AGAIN:
+        return "an epoch was opened that is not above the last one";
     case VERDICT_LOST:
         return "acknowledged rows are missing, and the policy allows no loss";
     case VERDICT_LOST_UNCOUNTED:

@@ -31,6 +31,10 @@ enum event_kind {
     EVENT_ROW,     /* the row is there at the end */
     EVENT_FAULT,   /* the fault was injected; for a switchover: it was asked for */
     EVENT_HEALED,  /* the cause is gone, or the expected recovery was seen */
+    /* What the log says, where it is known; number: the epoch. */
+    EVENT_RENEWED, /* a lease of the host was granted or renewed */
+    EVENT_FENCED,  /* fence_begin: no lease of this epoch, or an older one, from here on */
+    EVENT_OPENED,  /* the host may acknowledge from here on, and no other */
     EVENT_KINDS
 };
 
@@ -73,6 +77,10 @@ struct overlap_question {
 };
 int64_t history_both_writable_ns(const struct history *h, struct overlap_question q);
 
+/* The same by what the log opened, of all clients: for how long after another host had been
+ * opened a write was still acknowledged that was begun after that. 0: never. */
+int64_t history_rivals_ns(const struct history *h);
+
 /* Acknowledged rows of all writers, and how many of them are missing at the end. */
 void history_count(const struct history *h, uint64_t *ret_acked, uint64_t *ret_lost);
 
@@ -109,6 +117,8 @@ struct allowance {
 enum verdict {
     VERDICT_OK,
     VERDICT_TWO_WRITERS,
+    VERDICT_RENEWED,        /* a lease was renewed after its epoch had been fenced (I4) */
+    VERDICT_EPOCH_AGAIN,    /* an epoch was opened that is not above the last one (I1) */
     VERDICT_LOST,           /* acknowledged rows are missing and the policy forbids it */
     VERDICT_LOST_UNCOUNTED, /* allowed, but nobody said how much */
     VERDICT_LOST_BEYOND,    /* more than was forecast */

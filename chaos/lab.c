@@ -55,6 +55,7 @@ void lab_report(const struct options *o, const struct result *r)
 
 void lab_run(const struct options *o, const char *id, struct progress *progress)
 {
+    enum { KEY_BITS = 20 };  /* keys that one scenario may use */
     static struct play play; /* clients are large, and threads look at them */
     struct cluster cluster = {.profile = profile_for(o->ttl_ms), .sync = o->sync};
     FILE *live = o->json ? stderr : stdout;
@@ -83,6 +84,8 @@ void lab_run(const struct options *o, const char *id, struct progress *progress)
                              .scenario = o->plays[i],
                              .numbers = &numbers,
                              .probe_numbers = 1 + ((uint64_t)i << 40),
+                             .has_workload = options_want_workload(o, o->plays[i]),
+                             .first_key = i << KEY_BITS,
                              .random = &random};
         play_scenario(&play);
         progress->results[i] = play.result;

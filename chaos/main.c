@@ -17,6 +17,7 @@
 #include "chaos/base.h"
 #include "chaos/lab.h"
 #include "chaos/process.h"
+#include "chaos/rejudge.h"
 
 enum { EXIT_NOT_OK = 1, EXIT_NO_LAB = 2, EXIT_INTERRUPTED = 130 };
 
@@ -196,6 +197,8 @@ int main(int argc, char **argv)
 
     if (status >= 0)
         return status;
+    if (options.judge != NULL)
+        return rejudge(options.judge, stdout);
     missing = ground_missing();
     if (missing != NULL) {
         fprintf(stderr, "ringfence-lab: %s\n", missing);

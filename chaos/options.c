@@ -24,11 +24,14 @@ static const char usage_rest[] =
     "                          has by default), 300 to 60000; another value scales the\n"
     "                          timing of the next lower of these three\n"
     "  --sync MODE             off, preferred, required (default) or strict\n"
+    "  --workload MODE         on or off: clients whose operations are judged one by one\n"
+    "                          (required and strict only; else in scenarios marked *)\n"
     "  --json                  one JSON object per scenario and line on standard output\n"
     "  --keep                  leave the laboratory running and say what to try\n"
     "  --remove ID             remove a laboratory that was kept\n"
     "  --seed N                of the moments at which things break\n"
     "  --logs DIR              copy the logs there before the laboratory is removed\n"
+    "  --judge FILE            judge again what --logs has kept as NAME.operations\n"
     "  --bin DIR               programs to use (default: beside ringfence-lab)\n"
     "  -h, --help\n"
     "\n"
@@ -40,7 +43,8 @@ static void print_scenarios(FILE *out, bool apart)
 {
     for (size_t i = 0; i < scenario_count; i++)
         if (scenarios[i].apart == apart)
-            fprintf(out, "      %-16s %s\n", scenarios[i].name, scenarios[i].story);
+            fprintf(out, "      %-16s %s%s\n", scenarios[i].name, scenarios[i].story,
+                    scenarios[i].workload ? " *" : "");
 }
 
 static void print_usage(FILE *out)
@@ -100,6 +104,22 @@ static bool read_number(const char *text, unsigned least, unsigned most, unsigne
     return true;
 }
 
+static bool read_workload(const char *text, enum workload_mode *ret)
+{
+    bool on = strcmp(text, "on") == 0;
+
+    if (!on && strcmp(text, "off") != 0)
+        return false;
+    *ret = on ? WORKLOAD_ON : WORKLOAD_OFF;
+    return true;
+}
+
+bool options_want_workload(const struct options *o, const struct scenario *s)
+{
+    return sync_is_binding(o->sync) &&
+           (o->workload == WORKLOAD_ON || (o->workload == WORKLOAD_DEFAULT && s->workload));
+}
+
 static int take_option(struct options *o, int option)
 {
     switch (option) {
@@ -117,6 +137,10 @@ static int take_option(struct options *o, int option)
         if (!read_number(optarg, 0, UINT32_MAX, &o->seed))
             return wrong("--seed", optarg, "a number");
         return -1;
+    case 'w':
+        if (!read_workload(optarg, &o->workload))
+            return wrong("--workload", optarg, "on or off");
+        return -1;
     case 'j':
         o->json = true;
         return -1;
@@ -131,6 +155,9 @@ static int take_option(struct options *o, int option)
         return -1;
     case 'r':
         o->remove = optarg;
+        return -1;
+    case 'i':
+        o->judge = optarg;
         return -1;
     case 'h':
         print_usage(stdout);
@@ -147,11 +174,13 @@ int options_read(struct options *o, int argc, char **argv)
                                           {"ttl", required_argument, NULL, 't'},
                                           {"sync", required_argument, NULL, 'y'},
                                           {"seed", required_argument, NULL, 'e'},
+                                          {"workload", required_argument, NULL, 'w'},
                                           {"json", no_argument, NULL, 'j'},
                                           {"keep", no_argument, NULL, 'k'},
                                           {"logs", required_argument, NULL, 'l'},
                                           {"bin", required_argument, NULL, 'b'},
                                           {"remove", required_argument, NULL, 'r'},
+                                          {"judge", required_argument, NULL, 'i'},
                                           {"help", no_argument, NULL, 'h'},
                                           {0}};
     int option;

@@ -11,16 +11,24 @@
 
 enum { PLAYS_MAX = 32 };
 
+/* Whose operations are judged one by one, in the modes that promise something about them.
+ */
+enum workload_mode { WORKLOAD_DEFAULT, WORKLOAD_ON, WORKLOAD_OFF };
+
 struct options {
     const struct scenario *plays[PLAYS_MAX];
     unsigned play_count;
     unsigned ttl_ms, seed;
     enum sync_mode sync;
+    enum workload_mode workload; /* default: as the scenario's row says */
     bool json, keep;
     const char *bin;    /* NULL: where ringfence-lab itself is */
     const char *logs;   /* NULL: logs go with the laboratory */
     const char *remove; /* a laboratory to remove; NULL: none */
+    const char *judge;  /* operations that were kept, to be judged again; NULL: none */
 };
+
+bool options_want_workload(const struct options *o, const struct scenario *s);
 
 /* -1: go on; else the exit status, everything has been said. */
 int options_read(struct options *o, int argc, char **argv);

@@ -17,7 +17,16 @@ enum {
     LOOK_MS = 2,             /* between two looks */
     COUNT_MS = 5000,         /* from streaming to the record of what was lost */
     PROBE_PAUSE_MS = 2,
+    TO_WARM_MS = 20000,
 };
+
+/* Little enough to leave the two cores to what is measured, and enough to meet: some two
+ * hundred operations a second, on keys that several sessions want at one time. */
+static const struct workload_plan workload_plan = {.writers = 4,
+                                                   .hosts = 1U << EAST | 1U << WEST,
+                                                   .pause_ms = 20,
+                                                   .registers = 4,
+                                                   .lists = 4};
 
 bool play_wait(struct play *p, unsigned within_ms, bool (*holds)(struct play *p))
 {
@@ -109,6 +118,8 @@ static void stop_clients(struct play *p)
     client_stop(&p->writer);
     if (p->scenario->second_writer)
         client_stop(&p->second);
+    if (p->workload_runs)
+        workload_stop(&p->workload);
     for (enum site s = EAST; s <= WEST; s++)
         client_stop(&p->probes[s]);
     capture_stop(&p->capture);
@@ -122,6 +133,28 @@ static bool is_warm(struct play *p)
     return atomic_load(&p->writer.acked) >= ROWS &&
            atomic_load(&p->probes[EAST].acked) > 0 &&
            (!p->scenario->second_writer || atomic_load(&p->second.acked) > 0);
+}
+
+static bool workload_is_warm(struct play *p)
+{
+    enum { OPERATIONS = 50 };
+
+    return atomic_load(&p->workload.answered) >= OPERATIONS;
+}
+
+/* After the clients that measure: on a busy machine they are not to wait for its sessions.
+ */
+static bool start_workload(struct play *p)
+{
+    struct workload_plan plan = workload_plan;
+
+    if (!p->has_workload)
+        return true;
+    plan.first_key = p->first_key;
+    plan.seed = (unsigned)rand_r(p->random);
+    workload_start(&p->workload, &p->cluster->ground, plan);
+    p->workload_runs = true;
+    return play_wait(p, TO_WARM_MS, workload_is_warm);
 }
 
 /* So that losing the active region costs no election (design section 3). */
@@ -266,7 +299,7 @@ static void switch_back(struct play *p)
 
 void play_scenario(struct play *p)
 {
-    enum { TO_WARM_MS = 20000, FAREWELL_MS = 200 };
+    enum { FAREWELL_MS = 200 };
 
     result_init(&p->result);
     p->result.scenario = p->scenario->name;
@@ -279,7 +312,13 @@ void play_scenario(struct play *p)
     p->before = view_get(p->view);
     p->first_number = atomic_load(p->numbers);
     start_clients(p);
-    if (play_wait(p, TO_WARM_MS, is_warm)) {
+    if (!play_wait(p, TO_WARM_MS, is_warm)) {
+        result_blame(&p->result, "the writer was not acknowledged %d ms after its start",
+                     TO_WARM_MS);
+    } else if (!start_workload(p)) {
+        result_blame(&p->result, "the workload was not answered %d ms after its start",
+                     TO_WARM_MS);
+    } else {
         begin(p);
         inject(p);
         wait_for_effect(p);
@@ -287,9 +326,6 @@ void play_scenario(struct play *p)
         if (p->scenario->switchback && result_ok(&p->result))
             switch_back(p);
         wait_ms(FAREWELL_MS);
-    } else {
-        result_blame(&p->result, "the writer was not acknowledged %d ms after its start",
-                     TO_WARM_MS);
     }
     stop_clients(p);
     verdict_reach(p);

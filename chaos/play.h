@@ -14,6 +14,7 @@
 #include "chaos/lease_watch.h"
 #include "chaos/result.h"
 #include "chaos/view.h"
+#include "chaos/workload.h"
 
 struct play;
 
@@ -34,6 +35,8 @@ struct scenario {
     bool switchback;    /* at the end, a planned move back */
     bool unnoticed;     /* clients may not notice it at all */
     bool apart;         /* not among `all` */
+    bool detaches;      /* for a while nothing stands between clients and a standby */
+    bool workload;      /* with one, unless the options say otherwise */
     void (*prelude)(struct play *p); /* before the fault; NULL: none */
     void (*inject)(struct play *p);
     void (*heal)(struct play *p); /* NULL: nothing to mend */
@@ -49,9 +52,13 @@ struct play {
     const struct scenario *scenario;
     atomic_uint_fast64_t *numbers; /* of rows, over all scenarios of one laboratory */
     unsigned *random;              /* state of rand_r() */
+    bool has_workload;             /* it is to have one */
+    uint32_t first_key;            /* that the workload may use */
 
     atomic_uint_fast64_t probe_numbers;
     struct client writer, second, probes[2];
+    struct workload workload;
+    bool workload_runs; /* it was started */
     struct capture capture;
     struct lease_watch lease;
     struct view_doc before, after; /* after: the effect, before the switchback */
@@ -64,7 +71,8 @@ struct play {
     struct result result;
 };
 
-/* p->cluster, view, scenario, numbers and random are set; p->result is the outcome. */
+/* p->cluster, view, scenario, numbers, random and the workload's two are set; p->result is
+ * the outcome. */
 void play_scenario(struct play *p);
 
 /* `ringfence switchover` to a side, and waits until it is done. False: refused or late. */

@@ -11,6 +11,11 @@ enum {
     AGAIN_MS = 10,
 };
 
+static int64_t pause_ns(const struct race *r, unsigned ms)
+{
+    return (int64_t)ms * (r->calm > 0 ? r->calm : 1) * NS_PER_MS;
+}
+
 static void end_attempt(struct attempt *a, int64_t again_ns)
 {
     PQfinish(a->conn);
@@ -29,7 +34,7 @@ static void begin_attempt(struct race *r, enum site host, int64_t now)
     a->began_ns = now;
     a->wants = PGRES_POLLING_WRITING;
     if (PQstatus(a->conn) == CONNECTION_BAD)
-        end_attempt(a, now + (int64_t)AGAIN_MS * NS_PER_MS);
+        end_attempt(a, now + pause_ns(r, AGAIN_MS));
 }
 
 void race_run(struct race *r, unsigned hosts, int64_t now)
@@ -40,7 +45,7 @@ void race_run(struct race *r, unsigned hosts, int64_t now)
 
         if (a->conn != NULL && !wanted)
             end_attempt(a, 0);
-        if (a->conn != NULL && now - a->began_ns > (int64_t)ATTEMPT_MS * NS_PER_MS)
+        if (a->conn != NULL && now - a->began_ns > pause_ns(r, ATTEMPT_MS))
             end_attempt(a, 0);
         if (a->conn == NULL && wanted && now >= a->again_ns)
             begin_attempt(r, host, now);
@@ -82,7 +87,7 @@ PGconn *race_take(struct race *r, int64_t now, enum site *ret_host)
             continue;
         a->wants = PQconnectPoll(a->conn);
         if (a->wants == PGRES_POLLING_FAILED)
-            end_attempt(a, now + (int64_t)AGAIN_MS * NS_PER_MS);
+            end_attempt(a, now + pause_ns(r, AGAIN_MS));
         if (a->wants == PGRES_POLLING_OK && a->conn != NULL) {
             PGconn *conn = a->conn;
 

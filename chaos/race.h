@@ -22,6 +22,7 @@ struct attempt {
 struct race {
     struct attempt of[SITE_COUNT];
     const char *settings; /* of the connection string, without the host */
+    unsigned calm;        /* so many times the usual pauses; 0: as fast as it can be */
 };
 
 /* Begins what is due among `hosts` and ends attempts at others. */

@@ -21,7 +21,9 @@ void result_init(struct result *r)
                          .fence_ms = NAN,
                          .promote_ms = NAN,
                          .rejoined = -1,
-                         .switchback_pause_ms = NAN};
+                         .switchback_pause_ms = NAN,
+                         .operations = -1,
+                         .stale_ms = NAN};
 }
 
 void result_blame(struct result *r, const char *fmt, ...)
@@ -79,6 +81,16 @@ static void put_loss(const struct result *r, json_t *o)
     (void)json_object_set_new(o, "left_behind_bytes", known(behind));
 }
 
+static json_t *operations_of(const struct result *r)
+{
+    if (r->operations < 0)
+        return json_null();
+    return json_pack("{s:I, s:I, s:I, s:I, s:o}", "checked", (json_int_t)r->operations,
+                     "unknown", (json_int_t)r->operations_unknown, "keys",
+                     (json_int_t)r->operations_keys, "standby_reads",
+                     (json_int_t)r->standby_reads, "stale_ms", tenths(r->stale_ms));
+}
+
 void result_json(const struct result *r, FILE *out)
 {
     json_t *phases =
@@ -102,6 +114,7 @@ void result_json(const struct result *r, FILE *out)
     if (o == NULL || rest == NULL || json_object_update(o, rest) != 0)
         die("out of memory");
     put_loss(r, o);
+    (void)json_object_set_new(o, "operations", operations_of(r));
     line = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(10));
     fprintf(out, "%s\n", line);
     fflush(out);
@@ -126,6 +139,17 @@ static void report_loss(const struct result *r, FILE *out)
     fprintf(out, "  %-22s %s\n", "the old primary's log", text);
 }
 
+static void report_operations(const struct result *r, FILE *out)
+{
+    fprintf(out,
+            "  %-22s %9" PRId64 "     on %" PRId64 " keys, judged one by one (%" PRId64
+            " with an unknown outcome)\n",
+            "operations", r->operations, r->operations_keys, r->operations_unknown);
+    if (r->standby_reads > 0)
+        fprintf(out, "  %-22s %9.1f ms  behind, of %" PRId64 " answers of a standby\n",
+                "oldest answer", r->stale_ms, r->standby_reads);
+}
+
 static void report_epochs(const struct result *r, FILE *out)
 {
     fprintf(out, "  %-22s %4" PRId64 " -> %" PRId64, "epoch", r->epoch_before,
@@ -148,6 +172,8 @@ void result_report(const struct result *r, FILE *out)
     line_ms(out, "  until promoted", r->promote_ms, "");
     fprintf(out, "  %-22s %9" PRIu64 "     rows, of which lost: %" PRIu64 "\n",
             "acknowledged", r->acked, r->lost);
+    if (r->operations >= 0)
+        report_operations(r, out);
     if (r->lost_bytes >= 0)
         report_loss(r, out);
     line_ms(out, "both sides writable", r->both_writable_ms,

@@ -39,6 +39,10 @@ struct result {
     int64_t epoch_end; /* as it was left: a switchback is one more activation */
     int rejoined;      /* 0, 1, or -1 */
     double switchback_pause_ms;
+    /* Of a workload, else -1: operations that had to be ordered, how many of them with an
+     * unknown outcome, on how many keys; answers of standbys; the oldest answer. */
+    int64_t operations, operations_unknown, operations_keys, standby_reads;
+    double stale_ms;
     unsigned reasons; /* why it is not ok */
     char reason[REASON_MAX][REASON_SIZE];
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "chaos/base.h"
+#include "chaos/verdict_operations.h"
 
 enum {
     LATE_MAX_MS = 5, /* the figure */
@@ -267,6 +268,7 @@ void verdict_reach(struct play *p)
     gather(p, &h);
     if (last > WEST || !client_read_rows(&p->cluster->ground, last, p->first_number, &h))
         result_blame(&p->result, "the rows could not be read at the end");
+    verdict_operations(p, last);
     history_sort(&h);
     history_count(&h, &p->result.acked, &p->result.lost);
     if (p->fault_ns != 0) {

@@ -175,6 +175,14 @@ void judge_ack(uint8_t host, uint8_t group, int id, uint64_t sent_in)
     remember(group, EVENT_ACK, (uint8_t)(CLIENT_PROBE + host), (uint64_t)id);
 }
 
+void judge_logged(uint8_t group, enum event_kind kind, uint8_t instance, uint64_t epoch)
+{
+    history_add(&pgs[group].history, (struct event){.at_ns = (int64_t)sim.now,
+                                                    .number = epoch,
+                                                    .kind = (uint8_t)kind,
+                                                    .host = host_of(group, instance)});
+}
+
 void judge_fault(uint8_t group, bool healed)
 {
     remember(group, healed ? EVENT_HEALED : EVENT_FAULT, CLIENT_WRITER, 0);
@@ -308,9 +316,11 @@ void judge_entry(uint8_t group, const struct entry *e, const struct group *g)
         break;
     case ENTRY_OPENED:
         judge_opened(group, g);
+        judge_logged(group, EVENT_OPENED, g->active, g->epoch);
         break;
     case ENTRY_FENCE_BEGIN:
         judged.fences++;
+        judge_logged(group, EVENT_FENCED, g->active, g->epoch);
         break;
     case ENTRY_STEP_END:
         loss_step_ended(group, e, g);

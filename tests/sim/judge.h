@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "chaos/history.h"
 #include "controller/consensus/store.h"
 #include "controller/core/apply.h"
 #include "fencing/gate/gate.h"
@@ -44,6 +45,8 @@ void judge_opens(uint8_t host, uint8_t group);
 void judge_ended(uint8_t node);       /* a program has ended by itself */
 void judge_disk_failed(uint8_t node); /* and may */
 void judge_fault(uint8_t group, bool healed);
+/* An accepted entry, at its first application: for the judge of histories. */
+void judge_logged(uint8_t group, enum event_kind kind, uint8_t instance, uint64_t epoch);
 
 /* All is well again: the run may end. */
 bool judge_is_settled(void);

@@ -133,6 +133,8 @@ static void note_grants(const struct entry *e, const struct apply_result *r)
 
         if (r->verdicts[k] == ACCEPTED && group != NOBODY)
             judge_granted(group, item);
+        if (r->verdicts[k] == ACCEPTED && group != NOBODY && item->instance <= 1)
+            judge_logged(group, EVENT_RENEWED, item->instance, item->epoch);
     }
 }
 

@@ -18,7 +18,10 @@
 #include "chaos/capture.h"
 #include "chaos/cgroup.h"
 #include "chaos/client.h"
+#include "chaos/linear.h"
 #include "chaos/process.h"
+#include "chaos/stale.h"
+#include "chaos/workload.h"
 
 static const char initdb[] = "/usr/lib/postgresql/15/bin/initdb";
 static const char pg_ctl[] = "/usr/lib/postgresql/15/bin/pg_ctl";
@@ -71,6 +74,7 @@ static int set_up(void **state)
     file_write(hba, 0600, "local all all trust\nhost all writer 10.77.0.0/16 trust\n");
     start_server();
     run_sql(client_schema);
+    run_sql(workload_schema);
     return 0;
 }
 
@@ -189,6 +193,107 @@ static void a_cut_is_felt_and_heals(void **state)
     history_free(h);
 }
 
+static void start_workload(struct workload *w, uint32_t first_key)
+{
+    workload_start(w, &ground,
+                   (struct workload_plan){.writers = 4,
+                                          .hosts = 1U << EAST | 1U << WEST,
+                                          .pause_ms = 2,
+                                          .registers = 2,
+                                          .lists = 2,
+                                          .first_key = first_key,
+                                          .seed = 1});
+}
+
+static bool answered_within(struct workload *w, uint64_t more, unsigned ms)
+{
+    uint64_t goal = atomic_load(&w->answered) + more;
+    int64_t until = now_ns() + (int64_t)ms * NS_PER_MS;
+
+    while (atomic_load(&w->answered) < goal && now_ns() < until)
+        wait_ms(1);
+    return atomic_load(&w->answered) >= goal;
+}
+
+static void expect_ordered(const struct workload *w)
+{
+    const struct stale_policy nothing = {0};
+    struct stale_report age;
+    struct linear_report order;
+
+    linear_check(&w->operations, linear_limits_default, &order);
+    if (order.answer != LINEAR_OK)
+        fail_msg("%s: %s", linear_answer_text(order.answer), order.reason);
+    stale_check(&w->operations, &nothing, &age);
+    if (!age.ok)
+        fail_msg("%s", age.reason);
+}
+
+/* One honest server: every kind of operation was answered, and one order explains all. */
+static void the_operations_of_a_workload_have_an_order(void **state)
+{
+    static struct workload w;
+    unsigned of_kind[OPERATION_KINDS] = {0};
+
+    (void)state;
+    start_workload(&w, 1000);
+    assert_true(answered_within(&w, 1000, 20000));
+    workload_stop(&w);
+    assert_true(workload_read_all(&w, EAST));
+    assert_int_equal(w.misread, 0);
+    for (size_t i = 0; i < w.operations.count; i++)
+        of_kind[w.operations.of[i].kind] += w.operations.of[i].outcome == OPERATION_OK;
+    for (unsigned k = 0; k < OPERATION_KINDS; k++)
+        assert_in_range(of_kind[k], 20, 1000);
+    expect_ordered(&w);
+    operations_free(&w.operations);
+}
+
+/* What a cut has made unknown may have happened or not: no false alarm comes of it. */
+static void what_a_cut_made_unknown_is_no_violation(void **state)
+{
+    static struct workload w;
+    unsigned unknown = 0;
+
+    (void)state;
+    start_workload(&w, 2000);
+    assert_true(answered_within(&w, 100, 10000));
+    for (int i = 0; i < 3; i++) {
+        ground_cut(&ground, EAST, CLIENT);
+        wait_ms(50); /* what was asked meanwhile has no answer */
+        run_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE usename = 'writer'");
+        ground_heal(&ground);
+        assert_true(answered_within(&w, 100, 10000));
+    }
+    workload_stop(&w);
+    assert_true(workload_read_all(&w, EAST));
+    for (size_t i = 0; i < w.operations.count; i++)
+        unknown += w.operations.of[i].outcome == OPERATION_UNKNOWN;
+    assert_int_not_equal(unknown, 0);
+    expect_ordered(&w);
+    operations_free(&w.operations);
+}
+
+/* An acknowledged append that somebody takes away is missed, by the judge and by name. */
+static void what_is_taken_away_is_missed(void **state)
+{
+    static struct workload w;
+    struct linear_report r;
+
+    (void)state;
+    start_workload(&w, 3000);
+    assert_true(answered_within(&w, 300, 10000));
+    workload_stop(&w);
+    run_sql("UPDATE lists SET vs = vs[1:2] || vs[4:] WHERE k = 3002");
+    assert_true(workload_read_all(&w, EAST));
+    linear_check(&w.operations, linear_limits_default, &r);
+    assert_int_equal(r.answer, LINEAR_VIOLATION);
+    assert_int_equal(r.key, 3002);
+    assert_in_range(r.shown_of, 1, 4);
+    operations_free(&w.operations);
+}
+
 /* A killed region is silent at once and leaves no process behind; started again, the
  * client finds it by itself. */
 static void a_killed_region_is_gone_and_comes_back(void **state)
@@ -261,6 +366,9 @@ int main(void)
         cmocka_unit_test(acknowledgements_are_rows_and_packets),
         cmocka_unit_test(a_failed_commit_is_no_acknowledgement),
         cmocka_unit_test(a_cut_is_felt_and_heals),
+        cmocka_unit_test(the_operations_of_a_workload_have_an_order),
+        cmocka_unit_test(what_a_cut_made_unknown_is_no_violation),
+        cmocka_unit_test(what_is_taken_away_is_missed),
         cmocka_unit_test(a_killed_region_is_gone_and_comes_back),
         cmocka_unit_test(a_stopped_tree_stands_still),
         cmocka_unit_test(removing_leaves_nothing),

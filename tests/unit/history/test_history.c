@@ -128,6 +128,27 @@ static void counts_acknowledged_rows_that_are_missing(void **state)
     history_free(&h);
 }
 
+/* East is opened again and again while west goes on for 5 ms: renewals are in order, both
+ * believe. The same with an honest west, whose last write was begun before that. */
+static const char two_for_5_ms[] = "1 opened 0 1 4\n2 begin 1 1 1\n3 ack 1 1 1\n"
+                                   "10000000 opened 0 0 5\n10000001 begin 0 0 2\n"
+                                   "10000002 ack 0 0 2\n11000000 begin 1 1 3\n"
+                                   "15000000 ack 1 1 3\n20000000 row 0 0 1\n"
+                                   "20000000 row 0 0 2\n20000000 row 0 0 3\n";
+static const char one_at_a_time[] = "1 opened 0 1 4\n2 begin 1 1 1\n3 ack 1 1 1\n"
+                                    "9000000 begin 1 1 3\n10000000 opened 0 0 5\n"
+                                    "10000001 begin 0 0 2\n10000002 ack 0 0 2\n"
+                                    "15000000 ack 1 1 3\n20000000 row 0 0 1\n"
+                                    "20000000 row 0 0 2\n20000000 row 0 0 3\n";
+#define FENCED_AT_5 "1 opened 0 0 1\n2 renewed 0 0 1\n5 fenced 0 0 1\n"
+#define WEST_TAKES_OVER "8 opened 0 1 2\n9 begin 0 1 1\n10 ack 0 1 1\n20 row 0 1 1\n"
+static const char renewed_after[] = FENCED_AT_5 "6 renewed 0 0 1\n" WEST_TAKES_OVER;
+static const char renewed_below[] =
+    FENCED_AT_5 WEST_TAKES_OVER "11 fenced 0 1 2\n12 renewed 0 0 1\n";
+static const char renewed_anew[] = FENCED_AT_5 "7 renewed 0 1 2\n" WEST_TAKES_OVER;
+static const char renewed_with[] = FENCED_AT_5 "5 renewed 0 0 1\n" WEST_TAKES_OVER;
+static const char opened_again[] = "1 opened 0 0 1\n8 opened 0 1 1\n9 begin 0 1 1\n"
+                                   "10 ack 0 1 1\n20 row 0 1 1\n";
 static const char good[] = "1 ack 0 0 1\n5 healed 0 0 0\n9 ack 0 1 2\n"
                            "20 row 0 1 1\n20 row 0 1 2\n";
 static const char lossy[] = "1 ack 0 0 1\n5 healed 0 0 0\n9 ack 0 1 2\n20 row 0 1 2\n";
@@ -141,6 +162,13 @@ static const struct {
 } judged[] = {
     {"good", good, {.recover_ns = 10}, VERDICT_OK},
     {"two writers", good, {.recover_ns = 10, .both_writable_ns = 1}, VERDICT_TWO_WRITERS},
+    {"two writers for 5 ms", two_for_5_ms, {.recover_ns = 10}, VERDICT_TWO_WRITERS},
+    {"and its honest twin", one_at_a_time, {.recover_ns = 10}, VERDICT_OK},
+    {"renewed after the fence", renewed_after, {.recover_ns = 10}, VERDICT_RENEWED},
+    {"an older epoch renewed", renewed_below, {.recover_ns = 10}, VERDICT_RENEWED},
+    {"the next epoch's first lease", renewed_anew, {.recover_ns = 10}, VERDICT_OK},
+    {"in the instant of the fence", renewed_with, {.recover_ns = 10}, VERDICT_OK},
+    {"an epoch opened again", opened_again, {.recover_ns = 10}, VERDICT_EPOCH_AGAIN},
     {"two writers and loss", lossy, {.both_writable_ns = 1}, VERDICT_TWO_WRITERS},
     {"lost", lossy, {.recover_ns = 10}, VERDICT_LOST},
     {"lost, allowed, unknown how much",
@@ -188,6 +216,20 @@ static const struct {
      VERDICT_EMPTY},
 };
 
+/* How long is measured from the opening of the other host, by any client. */
+static void rivals_are_measured_from_the_opening(void **state)
+{
+    struct history h;
+
+    (void)state;
+    read_text(&h, two_for_5_ms);
+    assert_int_equal(history_rivals_ns(&h), 5 * NS_PER_MS);
+    history_free(&h);
+    read_text(&h, one_at_a_time);
+    assert_int_equal(history_rivals_ns(&h), 0);
+    history_free(&h);
+}
+
 /* Worse things are named first, whatever else is wrong. */
 static void judges_in_order_of_importance(void **state)
 {
@@ -208,7 +250,7 @@ static void text_comes_back_and_nonsense_is_refused(void **state)
 {
     static const char text[] =
         "1 begin 0 0 1\n2 ack 0 0 1\n3 unknown 100 1 2\n4 fault 0 0 0\n"
-        "5 healed 0 0 0\n6 row 0 1 1\n";
+        "5 healed 0 0 0\n6 row 0 1 1\n7 renewed 0 1 3\n8 fenced 0 1 3\n9 opened 0 0 4\n";
     static const char *const nonsense[] = {
         "x\n", "1 ack 0 0\n", "1 acked 0 0 1\n", "1 ack 256 0 1\n", "1 ack 0 0 1 2\n",
         "\n"};
@@ -283,6 +325,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(outage_is_the_longest_gap_around_the_fault),
         cmocka_unit_test(overlap_needs_a_write_begun_later),
+        cmocka_unit_test(rivals_are_measured_from_the_opening),
         cmocka_unit_test(counts_acknowledged_rows_that_are_missing),
         cmocka_unit_test(judges_in_order_of_importance),
         cmocka_unit_test(text_comes_back_and_nonsense_is_refused),

@@ -70,6 +70,37 @@ static void loss_is_said_as_status_says_it(void **state)
     }
 }
 
+/* What was judged one by one is on the page and in the line for machines; without a
+ * workload it is on neither. */
+static void operations_are_told_where_there_were_any(void **state)
+{
+    struct result r = some();
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    (void)state;
+    assert_non_null(out);
+    expect(&r, "acknowledged", "judged one by one");
+    result_json(&r, out);
+    r.operations = 4711;
+    r.operations_unknown = 12;
+    r.operations_keys = 8;
+    r.standby_reads = 0;
+    r.stale_ms = 0;
+    expect(&r, "4711     on 8 keys, judged one by one (12 with an unknown outcome)",
+           "oldest answer");
+    r.standby_reads = 90;
+    r.stale_ms = 1.26;
+    expect(&r, "1.3 ms  behind, of 90 answers of a standby", "!!");
+    result_json(&r, out);
+    fclose(out);
+    assert_non_null(strstr(text, "\"operations\":null"));
+    assert_non_null(strstr(text, "\"operations\":{\"checked\":4711,\"unknown\":12,"
+                                 "\"keys\":8,\"standby_reads\":90,\"stale_ms\":1.3}"));
+    free(text);
+}
+
 static void the_page_has_the_same_words(void **state)
 {
     struct result r = some();
@@ -128,6 +159,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loss_is_said_as_status_says_it),
+        cmocka_unit_test(operations_are_told_where_there_were_any),
         cmocka_unit_test(the_page_has_the_same_words),
         cmocka_unit_test(the_json_has_the_same_sense),
         cmocka_unit_test(every_epoch_is_said),
