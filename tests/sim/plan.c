@@ -131,6 +131,7 @@ static void choose_terms(void)
 {
     choose_profile();
     choose_lengths();
+    power_choose();
     plan.snapshot_every = sim_chance(250) ? sim_between(1, 4) : sim_between(5, 200);
     plan.trailing = sim_between(4, 60);
     plan.cooldown_ms = sim_chance(250) ? 10000 : 0;

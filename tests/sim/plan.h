@@ -86,6 +86,14 @@ struct fault {
     uint64_t began; /* 0: not yet */
 };
 
+enum power_plan {
+    POWER_NONE,  /* the group has the levels of old */
+    POWER_LAST,  /* agent, lease_expiry, power */
+    POWER_RACED, /* agent, power with it, lease_expiry */
+    POWER_ALONE, /* agent, power: an expiry proves nothing */
+    POWER_PLANS
+};
+
 struct plan {
     unsigned count;
     struct fault of[FAULTS_MAX];
@@ -100,6 +108,7 @@ struct plan {
     uint32_t max_lag_bytes[WORLD_GROUPS_MAX], max_lag_ms[WORLD_GROUPS_MAX];
     uint32_t replay_late_ms[WORLD_GROUPS_MAX];
     uint32_t cooldown_ms, local_restarts;
+    enum power_plan power[WORLD_GROUPS_MAX];
     uint32_t entries[WORLD_GROUPS_MAX][ENTRY_KIND_COUNT];
 };
 

@@ -32,7 +32,7 @@ static struct bmc bmcs[HOSTS_MAX];
 
 void power_begin(void) { memset(bmcs, 0, sizeof bmcs); }
 
-enum power_plan power_plan_of(uint8_t group)
+static enum power_plan choice_of(uint8_t group)
 {
     uint64_t dice = (sim.opt.seed * 64 + group + 5) * UINT64_C(6364136223846793005);
 
@@ -49,6 +49,14 @@ enum power_plan power_plan_of(uint8_t group)
         return POWER_NONE;
     }
 }
+
+void power_choose(void)
+{
+    for (uint8_t g = 0; g < WORLD_GROUPS_MAX; g++)
+        plan.power[g] = choice_of(g);
+}
+
+enum power_plan power_plan_of(uint8_t group) { return plan.power[group]; }
 
 void power_name(uint8_t host, char name[NAME_SIZE])
 {

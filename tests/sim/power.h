@@ -9,17 +9,12 @@
 #define RF_SIM_POWER_H
 
 #include "controller/daemon/settings.h"
+#include "tests/sim/plan.h"
 #include "tests/sim/world.h"
 
-enum power_plan {
-    POWER_NONE,  /* the group has the levels of old */
-    POWER_LAST,  /* agent, lease_expiry, power */
-    POWER_RACED, /* agent, power with it, lease_expiry */
-    POWER_ALONE, /* agent, power: an expiry proves nothing */
-};
-
 void power_begin(void);
-/* By the seed alone, so that other worlds stay as they are. */
+/* By the seed alone, so that other worlds stay as they are. A schedule says it itself. */
+void power_choose(void);
 enum power_plan power_plan_of(uint8_t group);
 void power_settings(struct settings *s);
 void power_policy(uint8_t group, struct policy *p);

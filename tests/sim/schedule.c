@@ -137,6 +137,18 @@ static bool read_fault(char **at)
     return true;
 }
 
+/* "power GROUP PLAN"; of a group without such a line there is none. */
+static bool read_power(char **at)
+{
+    int64_t g, how;
+
+    if (!read_number(at, &g) || g < 0 || g >= WORLD_GROUPS_MAX || !read_number(at, &how) ||
+        how <= POWER_NONE || how >= POWER_PLANS)
+        return false;
+    plan.power[g] = (enum power_plan)how;
+    return true;
+}
+
 static bool read_term(const char *key, char **at)
 {
     int64_t v;
@@ -172,6 +184,8 @@ static bool read_line(const char *line, struct sim_options *opt)
         return read_number(&at, &v) && (dice = (uint64_t)v) != 0;
     if (strcmp(key, "group") == 0)
         return read_group(&at);
+    if (strcmp(key, "power") == 0)
+        return read_power(&at);
     if (strcmp(key, "node") == 0)
         return read_node(&at);
     if (strcmp(key, "fault") == 0)
@@ -230,6 +244,7 @@ bool schedule_apply(void)
     if (line_count == 0)
         return false;
     plan.count = 0;
+    memset(plan.power, 0, sizeof plan.power);
     for (unsigned i = 0; i < line_count; i++)
         (void)read_line(lines[i], &ignored);
     sim.random = dice;
@@ -271,6 +286,9 @@ void schedule_write(FILE *out)
         fprintf(out, "group %u sync %s standby_reads %d manual %d longer_ttl %d\n", g,
                 sync_mode_name(plan.sync[g]), plan.standby_reads[g], plan.manual[g],
                 operators[g].longer_ttl);
+    for (uint8_t g = 0; g < sim.groups; g++)
+        if (plan.power[g] != POWER_NONE)
+            fprintf(out, "power %u %d\n", g, plan.power[g]);
     for (uint8_t n = 0; n < sim.nodes; n++)
         fprintf(out, "node %s ppm %" PRId64 " offset_ns %" PRIu64 " wall_ms %" PRId64 "\n",
                 node_name(n), sim.procs[n].clock.ppm, sim.procs[n].clock.offset,
