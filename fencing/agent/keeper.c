@@ -35,6 +35,23 @@ static void check_clock(struct keeper *k)
         log_error("no lease is taken: %s", err.text);
 }
 
+/* With each renewal, before it is asked for: a gate that is missing, or somebody else's,
+ * holds nobody back, and a lease behind it would be none (I3). */
+static void check_gate(struct keeper *k)
+{
+    struct err err = {0};
+    bool lost = gate_check(k->gate, &err) != 0;
+
+    if (lost)
+        keeper_gate_lost(&k->core, err.text);
+    if (lost && strcmp(k->gate_trouble, err.text) != 0)
+        log_error("the gate was not as we had left it, every lease is given up: %s",
+                  err.text);
+    else if (!lost && k->gate_trouble[0] != 0)
+        log_info("the gate is as we left it again");
+    text_set(k->gate_trouble, sizeof k->gate_trouble, "%s", lost ? err.text : "");
+}
+
 static void measure_lag(struct keeper *k)
 {
     struct boot now = boot_now();
@@ -88,6 +105,7 @@ static void on_tick(uv_timer_t *tick)
 
     measure_lag(k);
     check_clock(k);
+    check_gate(k);
     if (gate_warning(k->gate, &warning) != 0)
         log_warn("courtesy resets: %s", warning.text);
     for (uint8_t i = 0; i < k->core.want.count; i++)

@@ -266,6 +266,10 @@ MUST_USE int keeper_fence_order(struct keeper_core *k, const struct keeper_fence
 unsigned keeper_ack(struct keeper_core *k, const struct keeper_ack *ack, struct boot now);
 
 void keeper_server(struct keeper_core *k, uint8_t slot, const struct keeper_server *s);
+/* The gate was not what we had left in the kernel, and may have let pass anything (I3): no
+ * lease is held any more, each gate is tried anew before one is asked for, and each fence
+ * is done again. `why` becomes the problem of each group until then. */
+void keeper_gate_lost(struct keeper_core *k, const char *why);
 /* The gate's clock is ours, and how fast it is steered. Until said, no lease is taken. */
 void keeper_clock(struct keeper_core *k, bool same, int64_t rate_ppm);
 /* One renewal period has passed. */

@@ -437,6 +437,25 @@ static void note_done(struct keeper_core *k, const struct keeper_effect *e)
     }
 }
 
+void keeper_gate_lost(struct keeper_core *k, const char *why)
+{
+    for (uint8_t i = 0; i < k->want.count; i++) {
+        struct keeper_slot *s = &k->slots[i];
+
+        if (!s->managed)
+            continue;
+        s->gate.mode = GATE_CLOSED; /* what is put back is closed */
+        s->gate.deadline.ns = 0;
+        s->gate_doubted = false;
+        s->lease = (struct keeper_lease){0};
+        s->floor_seq = k->seq;
+        s->frozen = 0;
+        s->retry[KEEPER_TRY].ns = 0;
+        k->want.of[i].tried = false;
+        text_set(s->problem, sizeof s->problem, "gate: %s", why);
+    }
+}
+
 static uint32_t retry_ms(enum keeper_effect_kind kind)
 {
     return kind == KEEPER_TRY        ? TRY_RETRY_MS

@@ -81,6 +81,7 @@ struct keeper {
     uint64_t news;        /* slots by bit, to be reported by the news_timer */
     struct boot pinged;
     struct board_health health;
+    char gate_trouble[KEEPER_PROBLEM_SIZE];   /* what gate_check() said last, else empty */
     char assign_problem[KEEPER_PROBLEM_SIZE]; /* of the last refused one, said once */
     uint64_t holds_logged;    /* by slot bit: that the port of a primary is held was said */
     uint64_t refusals_logged; /* by slot bit: the last renewal's refusal was said aloud */

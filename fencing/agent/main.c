@@ -12,6 +12,7 @@
 #include "controller/net/host.h"
 #include "fencing/agent/agent.h"
 #include "fencing/agent/agent_check.h"
+#include "fencing/agent/agent_close.h"
 #include "providers/worker.h"
 
 #define DEFAULT_CONFIG "/etc/ringfence/agent.yaml"
@@ -28,6 +29,10 @@ static const struct help_option options[] = {
      "The file, its certificates and the directories above them have to be root's, and "
      "written by nobody else: who can write them is root on this host. A passfile is read "
      "as libpq does, which passes over in silence what it does not understand"},
+    {"close", 0, NULL,
+     "put the gate over every port that this agent remembers, closed, and end: for "
+     "ringfence-gate.service, which runs before the network is there and before any server "
+     "starts. Where the gate or the agent is there already nothing changes"},
     {"help", 'h', NULL, "print this"},
     {"version", 'V', NULL, "print the version"},
     {"man", 0, NULL, "print the manual page, to be read with `man -l -`"},
@@ -139,6 +144,17 @@ static int run(const struct agent_settings *s, const struct config *config)
     return status == ERR_REFUSED || status == ERR_NOMEM ? EXIT_FAILED : EXIT_CONFIG;
 }
 
+static int close_gate(const struct agent_settings *s)
+{
+    struct err err = {0};
+
+    if (agent_close(s, &err) == 0)
+        return EXIT_OK;
+    (void)fprintf(stderr, "ringfence-agent: --close: %s; no server may start over that\n",
+                  err.text);
+    return EXIT_CONFIG;
+}
+
 /* The agent's own protection from the OOM killer (its unit sets it) is not for the servers
  * that a provider starts, which inherit what it has. */
 static int run_worker(const char *fd)
@@ -181,5 +197,7 @@ int main(int argc, char **argv)
     }
     if (help_value(&parsed, "check") != NULL)
         return check(&settings, config);
+    if (help_value(&parsed, "close") != NULL)
+        return close_gate(&settings);
     return run(&settings, config);
 }

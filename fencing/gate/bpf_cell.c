@@ -57,6 +57,21 @@ static void unmap_cell(struct gate_port *p)
     p->cell = NULL;
 }
 
+/* Once: no two maps of a boot that are alive have the same one, and we hold this one. */
+static int note_id(struct gate_port *p, struct err *err)
+{
+    struct bpf_map_info info = {0};
+    __u32 size = sizeof info;
+
+    if (bpf_obj_get_info_by_fd(p->cell_fd, &info, &size) != 0)
+        return err_errno(err, errno, "look at the lease of port %u", p->port);
+    if (info.value_size != sizeof(struct gate_cell))
+        return err_set(err, ERR_CORRUPT, "the lease of port %u has another layout",
+                       p->port);
+    p->cell_id = info.id;
+    return 0;
+}
+
 void cell_close(struct gate_port *p)
 {
     unmap_cell(p);
@@ -75,39 +90,45 @@ int cell_new(struct gate_port *p, const struct gate_state *state, struct err *er
                                 sizeof(struct gate_cell), 1, &opts);
     if (p->cell_fd < 0)
         return err_errno(err, errno, "make the lease of port %u", p->port);
-    r = map_cell(p, err);
+    r = note_id(p, err);
+    if (r == 0)
+        r = map_cell(p, err);
     if (r != 0) {
         cell_close(p);
         return r;
     }
     ASSERT(p->cell != NULL);
     p->cell->epoch = state->epoch;
-    p->cell->flags = state->opened ? GATE_CELL_OPENED : 0;
+    p->cell->port = p->port;
+    p->cell->flags =
+        (state->opened ? GATE_CELL_OPENED : 0) | (p->spare ? GATE_CELL_SPARE : 0);
     cell_write(p, gate_word(state->mode, state->deadline));
     return 0;
 }
 
-int cell_adopt(struct gate_port *p, uint32_t map_id, struct err *err)
+int cell_adopt(struct gate_port *p, uint32_t map_id, uint16_t *ret_own, struct err *err)
 {
-    struct bpf_map_info info = {0};
-    __u32 size = sizeof info;
+    struct gate_cell cell = {.word = 0};
     bool frozen = false;
+    __u32 key = 0;
     int r;
 
     p->cell = NULL;
     p->cell_fd = bpf_map_get_fd_by_id(map_id);
     if (p->cell_fd < 0)
         return err_errno(err, errno, "find the lease of port %u", p->port);
-    if (bpf_obj_get_info_by_fd(p->cell_fd, &info, &size) != 0)
-        r = err_errno(err, errno, "look at the lease of port %u", p->port);
-    else if (info.value_size != sizeof(struct gate_cell))
-        r = err_set(err, ERR_CORRUPT, "the lease of port %u has another layout", p->port);
-    else
+    r = note_id(p, err);
+    if (r == 0)
         r = is_frozen(p->cell_fd, &frozen, err);
+    if (r == 0 && bpf_map_lookup_elem(p->cell_fd, &key, &cell) != 0)
+        r = err_errno(err, errno, "read the lease of port %u", p->port);
     if (r == 0 && !frozen)
         r = map_cell(p, err);
     if (r != 0)
         cell_close(p);
+    p->word = cell.word; /* whoever wrote it before us */
+    *ret_own = (uint16_t)cell.port;
+    p->spare = (cell.flags & GATE_CELL_SPARE) != 0;
     return r;
 }
 
@@ -117,6 +138,7 @@ void cell_write(struct gate_port *p, uint64_t word)
         __atomic_store_n(&p->cell->word, word, __ATOMIC_SEQ_CST);
     else
         ASSERT(word == 0);
+    p->word = word;
 }
 
 void cell_mark_opened(struct gate_port *p)
@@ -187,13 +209,15 @@ int cell_freeze(struct gate_port *p, struct err *err)
     return 0;
 }
 
-int cell_id(const struct gate_port *p, uint32_t *ret_id, struct err *err)
+int cell_check(const struct gate_port *p, struct err *err)
 {
-    struct bpf_map_info info = {0};
-    __u32 size = sizeof info;
+    struct gate_cell cell;
+    __u32 key = 0;
 
-    if (bpf_obj_get_info_by_fd(p->cell_fd, &info, &size) != 0)
-        return err_errno(err, errno, "look at the lease of port %u", p->port);
-    *ret_id = info.id;
+    if (bpf_map_lookup_elem(p->cell_fd, &key, &cell) != 0)
+        return err_errno(err, errno, "read the lease of port %u", p->port);
+    if (cell.word != p->word)
+        return err_set(err, ERR_UNPROVEN, "somebody else wrote the lease of port %u",
+                       p->port);
     return 0;
 }

@@ -15,8 +15,10 @@
 
 /* A new inner map in `state`, not yet in any gate. */
 MUST_USE int cell_new(struct gate_port *p, const struct gate_state *state, struct err *err);
-/* The inner map with this kernel id, mapped for writing unless it is frozen. */
-MUST_USE int cell_adopt(struct gate_port *p, uint32_t map_id, struct err *err);
+/* The inner map with this kernel id, mapped for writing unless it is frozen; and the port
+ * that it was made for. */
+MUST_USE int cell_adopt(struct gate_port *p, uint32_t map_id, uint16_t *ret_own,
+                        struct err *err);
 void cell_close(struct gate_port *p);
 
 /* One store. Closed when fenced: the word is left alone (0). */
@@ -30,7 +32,8 @@ MUST_USE int cell_read(const struct gate_port *p, struct gate_state *ret_state,
  *   ERR_UNPROVEN  it is not so */
 MUST_USE int cell_freeze(struct gate_port *p, struct err *err);
 
-/* Kernel id of the map. */
-MUST_USE int cell_id(const struct gate_port *p, uint32_t *ret_id, struct err *err);
+/* Is what we wrote last what the kernel has?
+ *   ERR_UNPROVEN  somebody else wrote */
+MUST_USE int cell_check(const struct gate_port *p, struct err *err);
 
 #endif

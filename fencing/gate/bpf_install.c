@@ -13,24 +13,85 @@
 /* --- adopting what an earlier life left ------------------------------------------------
  */
 
-static int adopt_peers(const struct bpf_gate *b, struct gate_port *p, struct err *err)
+static struct gate_port *instance_with(struct gate *gate, uint16_t port)
 {
-    struct gate_peer_key key, next;
-    int r = bpf_map_get_next_key(b->attached.peers, NULL, &next);
+    for (size_t i = 0; i < gate->n_ports; i++)
+        for (size_t k = 0; gate_port_at(&gate->ports[i], k) != 0; k++)
+            if (gate_port_at(&gate->ports[i], k) == port)
+                return &gate->ports[i];
+    return NULL;
+}
 
-    for (unsigned guard = 0; r == 0 && guard < GATE_ABI_PEERS_MAX; guard++) {
+static int adopt_peer(struct gate *gate, const struct gate_peer_key *key, struct err *err)
+{
+    const uint16_t port = (uint16_t)key->port;
+    struct gate_port *p = instance_with(gate, port);
+
+    if (p == NULL)
+        return 0;
+    if ((key->port & GATE_GUEST_OF) != 0) {
+        if (p->n_guests == GATE_GUESTS_MAX)
+            return err_set(err, ERR_FULL, "port %u has too many guests", port);
+        p->guests[p->n_guests].port = port;
+        memcpy(p->guests[p->n_guests++].addr.ip, key->ip, sizeof key->ip);
+        return 0;
+    }
+    if (p->n_peers == GATE_PEERS_MAX)
+        return err_set(err, ERR_FULL, "port %u has too many peers", port);
+    memcpy(p->peers[p->n_peers++].ip, key->ip, sizeof key->ip);
+    return 0;
+}
+
+static int adopt_peers(struct gate *gate, struct err *err)
+{
+    const int map = gate->bpf->attached.peers;
+    struct gate_peer_key key, next;
+    int r = bpf_map_get_next_key(map, NULL, &next), status = 0;
+
+    for (unsigned guard = 0; status == 0 && r == 0 && guard < GATE_ABI_PEERS_MAX; guard++) {
         key = next;
-        if (key.port == p->port) {
-            if (p->n_peers == GATE_PEERS_MAX)
-                return err_set(err, ERR_FULL, "port %u has too many peers", p->port);
-            memcpy(p->peers[p->n_peers++].ip, key.ip, sizeof key.ip);
-        }
-        r = bpf_map_get_next_key(b->attached.peers, &key, &next);
+        status = adopt_peer(gate, &key, err);
+        r = bpf_map_get_next_key(map, &key, &next);
+    }
+    return status;
+}
+
+/* An instance by its own port, which its cell names. */
+static int adopt_own(struct gate *gate, uint16_t port, __u32 cell, struct err *err)
+{
+    struct gate_port *p = &gate->ports[gate->n_ports];
+    uint16_t own = 0;
+    int r;
+
+    if (gate->n_ports == ARRAY_LEN(gate->ports))
+        return err_set(err, ERR_CORRUPT, "the gate manages port %u as well", port);
+    *p = (struct gate_port){.port = port, .cell_fd = -1};
+    r = cell_adopt(p, cell, &own, err);
+    if (r == 0 && own == port)
+        gate->n_ports++;
+    else if (r == 0)
+        cell_close(p);
+    return r;
+}
+
+static int adopt_beside(struct gate *gate, uint16_t port, __u32 cell, struct err *err)
+{
+    for (size_t i = 0; i < gate->n_ports; i++) {
+        struct gate_port *p = &gate->ports[i];
+
+        if (p->cell_id != cell || p->port == port)
+            continue;
+        if (p->n_also == GATE_ALSO_MAX)
+            return err_set(err, ERR_CORRUPT, "more than %d ports beside port %u",
+                           GATE_ALSO_MAX, p->port);
+        p->also[p->n_also++] = port;
     }
     return 0;
 }
 
-static int adopt_ports(struct gate *gate, struct err *err)
+static int adopt_each(struct gate *gate,
+                      int (*adopt_one)(struct gate *, uint16_t, __u32, struct err *),
+                      struct err *err)
 {
     const int map = gate->bpf->attached.ports;
     __u32 key, next, inner;
@@ -38,24 +99,27 @@ static int adopt_ports(struct gate *gate, struct err *err)
     if (bpf_map_get_next_key(map, NULL, &next) != 0)
         return 0;
     do {
-        struct gate_port *p = &gate->ports[gate->n_ports];
         int r;
 
         key = next;
-        if (gate->n_ports == GATE_PORTS_MAX || key == 0 || key > UINT16_MAX)
+        if (key == 0 || key > UINT16_MAX)
             return err_set(err, ERR_CORRUPT, "the gate manages port %u", key);
-        *p = (struct gate_port){.port = (uint16_t)key, .cell_fd = -1};
         if (bpf_map_lookup_elem(map, &key, &inner) != 0)
             return err_errno(err, errno, "adopt port %u", key);
-        r = cell_adopt(p, inner, err);
-        if (r != 0)
-            return r;
-        gate->n_ports++;
-        r = adopt_peers(gate->bpf, p, err);
+        r = adopt_one(gate, (uint16_t)key, inner, err);
         if (r != 0)
             return r;
     } while (bpf_map_get_next_key(map, &key, &next) == 0);
     return 0;
+}
+
+static int adopt_ports(struct gate *gate, struct err *err)
+{
+    int r = adopt_each(gate, adopt_own, err);
+
+    if (r == 0)
+        r = adopt_each(gate, adopt_beside, err);
+    return r != 0 ? r : adopt_peers(gate, err);
 }
 
 /* Attached both ways, of this version, this boot, this place, with all its maps. */
@@ -159,7 +223,7 @@ static int carry_over(struct gate *gate, const struct bpf_found *old, struct err
         key = next;
         if (key == 0 || key > UINT16_MAX || gate_port_of(gate, (uint16_t)key) != NULL)
             continue;
-        if (gate->n_ports == GATE_PORTS_MAX)
+        if (gate->n_ports == ARRAY_LEN(gate->ports))
             return err_set(err, ERR_FULL, "ports of the old gate");
         *p = (struct gate_port){.port = (uint16_t)key, .cell_fd = -1};
         if (gate_bpf_ops.manage(gate, p, &closed, err) != 0)
@@ -169,8 +233,8 @@ static int carry_over(struct gate *gate, const struct bpf_found *old, struct err
     return 0;
 }
 
-static int attach(const struct gate *gate, int prog, enum bpf_attach_type hook,
-                  struct err *err)
+int bpf_attach(const struct gate *gate, int prog, enum bpf_attach_type hook,
+               struct err *err)
 {
     /* Not a link: a link lives as long as its descriptor or pin, this lives until it is
      * detached. Multi: systemd and others have programs there too; all of them must pass.
@@ -191,10 +255,10 @@ static int install(struct gate *gate, const struct bpf_found_list *old, struct e
     for (size_t i = 0; r == 0 && i < old->n; i++)
         r = carry_over(gate, &old->list[i], err);
     if (r == 0)
-        r = attach(gate, a->ingress, BPF_CGROUP_INET_INGRESS, err);
+        r = bpf_attach(gate, a->ingress, BPF_CGROUP_INET_INGRESS, err);
     if (r != 0)
         return r;
-    r = attach(gate, a->egress, BPF_CGROUP_INET_EGRESS, err);
+    r = bpf_attach(gate, a->egress, BPF_CGROUP_INET_EGRESS, err);
     for (size_t i = 0; r == 0 && i < old->n; i++)
         r = bpf_take_off(&old->list[i], gate->cgroup.fd, err);
     if (r != 0 && old->n == 0 && bpf_take_off(a, gate->cgroup.fd, NULL) != 0)

@@ -19,12 +19,12 @@ struct entry {
     bool moved; /* `until` changed since the thread looked */
     struct boot until;
     size_t n_peers;
-    struct gate_addr peers[GATE_PEERS_MAX];
+    struct gate_addr peers[COURTESY_PEERS_MAX];
 };
 
 /* What the table should look like. */
 struct picture {
-    struct entry list[GATE_PORTS_MAX + 1];
+    struct entry list[COURTESY_PORTS_MAX];
     size_t n;
     bool rebuild; /* ports or peers changed: write all of it anew, in one transaction */
 };
@@ -306,11 +306,11 @@ void courtesy_put(struct courtesy *c, uint16_t port, const struct gate_addr *pee
 {
     struct entry *e;
 
-    ASSERT(n_peers <= GATE_PEERS_MAX);
+    ASSERT(n_peers <= COURTESY_PEERS_MAX);
     (void)pthread_mutex_lock(&c->lock);
     e = entry_of(c, port);
     if (e == NULL) {
-        ASSERT(c->want.n < GATE_PORTS_MAX);
+        ASSERT(c->want.n < COURTESY_PORTS_MAX);
         e = &c->want.list[c->want.n++];
         *e = (struct entry){.port = port};
     }

@@ -17,7 +17,13 @@
 
 #include "fencing/gate/gate.h"
 
-enum { COURTESY_LATE_MS = 5, COURTESY_WAIT_MS = 100, COURTESY_OPEN_MS = 20 };
+enum {
+    COURTESY_LATE_MS = 5,
+    COURTESY_WAIT_MS = 100,
+    COURTESY_OPEN_MS = 20,
+    COURTESY_PEERS_MAX = GATE_PEERS_MAX + GATE_GUESTS_MAX,
+    COURTESY_PORTS_MAX = GATE_PORTS_MAX * (1 + GATE_ALSO_MAX),
+};
 
 struct courtesy;
 

@@ -116,9 +116,13 @@ static __always_inline enum verdict judge(__u32 port, const __u32 remote[4])
         return DROP;
     if ((word & GATE_WORD_MODE) == GATE_WORD_OPEN)
         return deadline == GATE_WORD_FOREVER ? DROP : PASS;
-    if ((word & GATE_WORD_MODE) == GATE_WORD_REPLICATION)
-        return is_peer(port, remote) ? PASS : DROP;
-    return DROP;
+    if ((word & GATE_WORD_MODE) != GATE_WORD_REPLICATION)
+        return DROP;
+    if (is_peer(port, remote))
+        return PASS;
+    /* Without a deadline it is a standby's. */
+    return deadline == GATE_WORD_FOREVER && is_peer(port | GATE_GUEST_OF, remote) ? PASS
+                                                                                  : DROP;
 }
 
 /* The first four bytes of all five protocols; a shorter header cannot be judged. */

@@ -67,27 +67,47 @@ static struct boot open_until(const struct gate_state *state)
 }
 
 /* Before a gate opens that was not open: the resets end first. */
-static void tell_opening(struct gate *gate, uint16_t port, const struct gate_state *was,
-                         const struct gate_lease *lease)
+static void tell_opening(struct gate *gate, const struct gate_port *p,
+                         const struct gate_state *was, const struct gate_lease *lease)
 {
     const bool was_open = was->mode == GATE_OPEN && was->deadline.ns > boot_now().ns;
 
-    if (gate->courtesy != NULL && lease->mode == GATE_OPEN && !was_open)
-        courtesy_opening(gate->courtesy, port, lease->deadline);
+    if (gate->courtesy == NULL || lease->mode != GATE_OPEN || was_open)
+        return;
+    for (size_t i = 0; gate_port_at(p, i) != 0; i++)
+        courtesy_opening(gate->courtesy, gate_port_at(p, i), lease->deadline);
 }
 
-static void tell_courtesy(struct gate *gate, uint16_t port, const struct gate_state *state)
+static void tell_courtesy(struct gate *gate, const struct gate_port *p,
+                          const struct gate_state *state)
 {
-    if (gate->courtesy != NULL)
-        courtesy_open(gate->courtesy, port, open_until(state));
+    for (size_t i = 0; gate->courtesy != NULL && gate_port_at(p, i) != 0; i++)
+        courtesy_open(gate->courtesy, gate_port_at(p, i), open_until(state));
 }
 
-static void courtesy_about(struct gate *gate, const struct gate_port *p)
+/* Peers come to the instance's own port, guests to that which they were let in to; neither
+ * is ever reset. */
+static void put_courtesy(struct gate *gate, const struct gate_port *p, uint16_t port,
+                         struct boot until)
+{
+    struct gate_addr known[COURTESY_PEERS_MAX];
+    size_t n = port == p->port ? p->n_peers : 0;
+
+    memcpy(known, p->peers, n * sizeof known[0]);
+    for (size_t i = 0; i < p->n_guests; i++)
+        if (p->guests[i].port == port)
+            known[n++] = p->guests[i].addr;
+    courtesy_put(gate->courtesy, port, known, n, until);
+}
+
+void gate_courtesy_about(struct gate *gate, const struct gate_port *p)
 {
     struct gate_state state;
 
-    if (gate->courtesy != NULL && gate->ops->read(gate, p, &state, NULL) == 0)
-        courtesy_put(gate->courtesy, p->port, p->peers, p->n_peers, open_until(&state));
+    if (gate->courtesy == NULL || gate->ops->read(gate, p, &state, NULL) != 0)
+        return;
+    for (size_t i = 0; gate_port_at(p, i) != 0; i++)
+        put_courtesy(gate, p, gate_port_at(p, i), open_until(&state));
 }
 
 int gate_warning(struct gate *gate, struct err *ret_warning)
@@ -126,7 +146,10 @@ static int put_under(struct gate *gate, uint16_t port, const struct gate_addr *p
 
     if (port == 0)
         return err_set(err, ERR_INVAL, "port 0");
-    if (gate->n_ports == GATE_PORTS_MAX)
+    for (size_t i = 0; i < gate->n_ports; i++)
+        if (gate_has_port(gate->ports[i].also, gate->ports[i].n_also, port))
+            return err_set(err, ERR_CONFLICT, "it belongs to port %u", gate->ports[i].port);
+    if (gate->n_ports >= GATE_PORTS_MAX)
         return err_set(err, ERR_FULL, "more than %d managed ports", GATE_PORTS_MAX);
     p = &gate->ports[gate->n_ports];
     *p = (struct gate_port){.port = port, .cell_fd = -1};
@@ -151,7 +174,7 @@ int gate_manage(struct gate *gate, uint16_t port, const struct gate_addr *peers,
         r = put_under(gate, port, peers, n, &closed, err);
     if (r != 0)
         return err_wrap(err, "manage port %u", port);
-    courtesy_about(gate, gate_port_of(gate, port));
+    gate_courtesy_about(gate, gate_port_of(gate, port));
     return 0;
 }
 
@@ -181,7 +204,7 @@ int gate_manage_live(struct gate *gate, uint16_t port, const struct gate_addr *p
     }
     if (r != 0)
         return err_wrap(err, "manage live port %u", port);
-    courtesy_about(gate, gate_port_of(gate, port));
+    gate_courtesy_about(gate, gate_port_of(gate, port));
     return 0;
 }
 
@@ -192,8 +215,12 @@ int gate_unmanage(struct gate *gate, uint16_t port, struct err *err)
 
     if (p == NULL)
         return 0;
-    if (gate->courtesy != NULL)
-        courtesy_drop(gate->courtesy, port);
+    for (size_t i = 0; gate->courtesy != NULL && gate_port_at(p, i) != 0; i++)
+        courtesy_drop(gate->courtesy, gate_port_at(p, i));
+    r = p->n_guests == 0 ? 0 : gate->ops->set_guests(gate, p, NULL, 0, err);
+    if (r != 0)
+        return err_wrap(err, "unmanage port %u", port);
+    p->n_guests = 0;
     /* What lets the port go comes last. Were it done when something else failed, the caller
      * would take an open port for a gated one, and give a proof of it (I2). */
     r = MUTANT(half_detached, replace_peers(gate, p, NULL, 0, err),
@@ -223,7 +250,7 @@ int gate_set_peers(struct gate *gate, uint16_t port, const struct gate_addr *pee
     if (r == 0)
         r = replace_peers(gate, p, peers, n, err);
     if (r == 0)
-        courtesy_about(gate, p);
+        gate_courtesy_about(gate, p);
     return r;
 }
 
@@ -245,8 +272,9 @@ static int prepare_epoch(struct gate *gate, struct gate_port *p, struct gate_sta
     }
     if (r == 0 && !state->opened) {
         r = gate->ops->close(gate, p, err);
-        if (r == 0)
-            r = MUTANT(old_sockets_stay, sockdestroy_port(p->port, NULL, err), 0);
+        for (size_t i = 0; r == 0 && gate_port_at(p, i) != 0; i++)
+            r = MUTANT(old_sockets_stay, sockdestroy_port(gate_port_at(p, i), NULL, err),
+                       0);
         if (r == 0)
             r = gate->ops->mark_opened(gate, p, err);
     }
@@ -266,6 +294,16 @@ static int check_not_late(struct gate *gate, struct gate_port *p,
     return r != 0 ? r : err_set(err, ERR_TIMEOUT, "the lease ended while it was written");
 }
 
+/* A lease that is written into a gate that nobody asks would hold nobody back. */
+static int check_in_place(struct gate *gate, struct gate_port *p, struct err *err)
+{
+    const int r = gate->ops->check(gate, p, err);
+
+    if (r != 0 && gate->ops->close(gate, p, NULL) != 0)
+        return err_wrap(err, "could not be closed either");
+    return r;
+}
+
 static int arm_port(struct gate *gate, struct gate_port *p, const struct gate_lease *lease,
                     enum gate_arm_how how, struct err *err)
 {
@@ -277,9 +315,11 @@ static int arm_port(struct gate *gate, struct gate_port *p, const struct gate_le
     if (r == 0)
         r = clockcheck_run(gate->clock, err);
     if (r == 0)
+        r = check_in_place(gate, p, err);
+    if (r == 0)
         r = prepare_epoch(gate, p, &state, lease->epoch, err);
     if (r == 0) {
-        tell_opening(gate, p->port, &state, lease);
+        tell_opening(gate, p, &state, lease);
         r = gate->ops->arm(gate, p, lease, how, err);
     }
     return r != 0 ? r : check_not_late(gate, p, lease, err);
@@ -297,7 +337,7 @@ int gate_arm(struct gate *gate, uint16_t port, const struct gate_lease *lease,
     r = arm_port(gate, p, lease, how, err);
     /* What is there now, whether that is the lease or what it was refused for. */
     if (gate->ops->read(gate, p, &state, NULL) == 0)
-        tell_courtesy(gate, port, &state);
+        tell_courtesy(gate, p, &state);
     return r == 0 ? 0 : err_wrap(err, "open port %u", port);
 }
 
@@ -316,7 +356,7 @@ int gate_close(struct gate *gate, uint16_t port, uint64_t epoch, struct err *err
         r = gate->ops->close(gate, p, err);
     if (r != 0)
         return err_wrap(err, "close port %u", port);
-    tell_courtesy(gate, port, &(struct gate_state){.mode = GATE_CLOSED});
+    tell_courtesy(gate, p, &(struct gate_state){.mode = GATE_CLOSED});
     return 0;
 }
 
@@ -366,7 +406,7 @@ int gate_fence(struct gate *gate, uint16_t port, uint64_t epoch,
         r = fence_port(gate, p, epoch, err);
     if (r != 0)
         return err_wrap(err, "fence port %u", port);
-    tell_courtesy(gate, port, &(struct gate_state){.mode = GATE_CLOSED});
+    tell_courtesy(gate, p, &(struct gate_state){.mode = GATE_CLOSED});
     memcpy(proof.gate_id, gate->id, sizeof proof.gate_id);
     proof.closed_at = boot_now();
     *ret_proof = proof;
@@ -380,6 +420,23 @@ int gate_read(struct gate *gate, uint16_t port, struct gate_state *ret_state,
     int r = find_port(gate, port, &p, err);
 
     return r != 0 ? r : gate->ops->read(gate, p, ret_state, err);
+}
+
+int gate_check(struct gate *gate, struct err *err)
+{
+    struct err wrong = {.code = 0}, again = {.code = 0};
+    int r = gate->ops->check(gate, NULL, &wrong);
+
+    if (r == 0)
+        return 0;
+    r = gate->ops->restore(gate, &again);
+    if (r == 0)
+        again.text[0] = '\0';
+    for (size_t i = 0; i < gate->n_ports; i++)
+        tell_courtesy(gate, &gate->ports[i], &(struct gate_state){.epoch = 0});
+    return err_set(
+        err, ERR_UNPROVEN, "%s; %s%s", wrong.text,
+        r == 0 ? "it is put back, closed" : "it cannot be put back: ", again.text);
 }
 
 int gate_clock_check(struct gate *gate, struct err *err)

@@ -9,6 +9,10 @@
  *   replication  only packets to and from the port's peers (the group's other instances).
  *   open         everything passes.
  *
+ * An instance is named by one port, its server's own. Ports beside it, a pooler's say, obey
+ * the same lease (gate_set_also()). Guests, a monitor's or a backup's address, pass a
+ * standby's gate as its peers do: at replication, without a deadline (gate_set_guests()).
+ *
  * Every state but closed has a deadline. GATE_FOREVER is the deadline of a standby's gate
  * in replication; it is never accepted with `open`.
  *
@@ -48,6 +52,8 @@
 enum {
     GATE_PORTS_MAX = 64, /* managed at a time */
     GATE_PEERS_MAX = 16, /* per port */
+    GATE_ALSO_MAX = 3,   /* ports of an instance beside its own */
+    GATE_GUESTS_MAX = 8, /* per instance */
     GATE_AGENT_MAX = 64, /* bytes of an agent's name, with the NUL */
     GATE_ID_SIZE = 16,   /* random, one per installation */
     GATE_ID_TEXT_SIZE = 33,
@@ -74,6 +80,12 @@ struct gate_config {
     const char *run_dir; /* same for every agent of the host; NULL: /run/ringfence-agent */
     const char *agent;   /* [A-Za-z0-9._-], shorter than GATE_AGENT_MAX */
     bool courtesy;       /* answer clients of a closed port with TCP resets */
+};
+
+/* Who may come to which port of an instance while it is a standby. */
+struct gate_guest {
+    uint16_t port;
+    struct gate_addr addr;
 };
 
 /* What one lease allows on one port. */
@@ -171,6 +183,27 @@ size_t gate_ports(const struct gate *gate, uint16_t *ret_ports, size_t max);
 MUST_USE int gate_set_peers(struct gate *gate, uint16_t port, const struct gate_addr *peers,
                             size_t n, struct err *err);
 
+/* The whole list anew of the ports that obey the lease of `port` beside it: whatever is
+ * done to `port` is done to them in the same moment. Peers are let through to `port` alone.
+ * One that has a closed gate of its own comes under this one without a gap; one that is not
+ * named any more passes untouched. With eBPF a new one obeys at once; with nftables it is
+ * closed until the next lease is written, which is none for GATE_RENEW (ERR_CLOSED) then.
+ *   ERR_NOTFOUND  `port` is not managed
+ *   ERR_CONFLICT  one of them has an open gate of its own, or belongs to another port
+ *   ERR_FULL      GATE_ALSO_MAX;  ERR_INVAL  0, or twice */
+MUST_USE int gate_set_also(struct gate *gate, uint16_t port, const uint16_t *also, size_t n,
+                           struct err *err);
+
+/* The whole list anew of an instance's guests. They pass nothing but a standby's gate: it
+ * is the server's being in recovery that keeps them from writing, and no address is let
+ * through where that may not be so: not to a primary before it is opened (whose
+ * acknowledgements would precede `opened`, I8), not when a lease is over, not behind a
+ * fence (I3). A monitor that cannot reach a fenced server sees what is. ERR_NOTFOUND `port`
+ * is not managed ERR_INVAL     one names a port that is neither `port` nor one beside it
+ *   ERR_FULL      GATE_GUESTS_MAX */
+MUST_USE int gate_set_guests(struct gate *gate, uint16_t port,
+                             const struct gate_guest *guests, size_t n, struct err *err);
+
 /* Write the lease. Microseconds (nftables: 0.1 ms), but for the first opening of an epoch,
  * which destroys all older connections of the port and takes some 10 ms, and for opening
  * what was closed, which lets the courtesy resets end before (0.2 ms, at most 20). The mode
@@ -179,7 +212,8 @@ MUST_USE int gate_set_peers(struct gate *gate, uint16_t port, const struct gate_
  * GATE_RENEW, and the last deadline has passed: a fresh lease is needed ERR_TIMEOUT   the
  * deadline has passed, or passed while we wrote: the gate is closed ERR_INVAL     `open`
  * for ever, epoch 0, or mode closed ERR_BUSY      old connections that cannot be destroyed
- * are left; the gate is closed ERR_NOTFOUND  not managed */
+ * are left; the gate is closed ERR_NOTFOUND  not managed
+ * ERR_UNPROVEN  the gate in the kernel is not ours any more, see gate_check() */
 MUST_USE int gate_arm(struct gate *gate, uint16_t port, const struct gate_lease *lease,
                       enum gate_arm_how how, struct err *err);
 
@@ -210,6 +244,16 @@ MUST_USE int gate_read(struct gate *gate, uint16_t port, struct gate_state *ret_
  *                text says which and what is the likely cause (cgroup without our sockets)
  * Some 200 ms. */
 MUST_USE int gate_try(struct gate *gate, uint16_t port, struct err *err);
+
+/* Is the gate still in the kernel, whole and ours, with every managed port in it as it was
+ * left? Somebody may have detached or replaced it, flushed its rules, written into its
+ * maps, or made its cgroup anew; nothing is held back then, whatever is written. To be
+ * asked with each renewal, since a gate that is not there is no lease. gate_arm() asks for
+ * its port. ERR_UNPROVEN  it was not; the text says what was wrong and whether it is put
+ * back. All ports are closed in what is put back; fences stand. No lease that was written
+ * before counts any more, and the gate is to be tried anew Microseconds for each port
+ * (nftables: some milliseconds). */
+MUST_USE int gate_check(struct gate *gate, struct err *err);
 
 /* Is the process's CLOCK_BOOTTIME the clock that the kernel's gate reads? It is not in a
  * time namespace or under libfaketime, and a gate armed by it might never close.

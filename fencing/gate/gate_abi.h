@@ -15,7 +15,7 @@
 #include <linux/types.h>
 
 #define GATE_ABI_MAGIC 0x52494e4746474154ULL /* "RINGFGAT" */
-#define GATE_ABI_VERSION 1
+#define GATE_ABI_VERSION 2
 
 /* Kernel names are cut at 15 characters. */
 #define GATE_MAP_PORTS "rf_ports"
@@ -25,10 +25,12 @@
 #define GATE_PROG_INGRESS "rf_ingress"
 #define GATE_PROG_EGRESS "rf_egress"
 
-#define GATE_ABI_PORTS_MAX 64
-#define GATE_ABI_PEERS_MAX                                                                 \
-    2048 /* 64 ports, 16 peers, twice: a list is replaced in place                         \
-          */
+#define GATE_ABI_PORTS_MAX 257 /* 64 times four, and the spare one of a trial */
+/* 64 ports, 16 peers and 8 guests, twice: a list is replaced in place. */
+#define GATE_ABI_PEERS_MAX 3072
+
+/* Added to the port of a peer's key: a guest, who passes a standby's gate alone. */
+#define GATE_GUEST_OF 0x10000U
 
 /* Mode in the two lowest bits, the absolute deadline, rounded down, in the rest: mode and
  * deadline change in one 64-bit store and can never be seen torn. 0 is closed. */
@@ -38,18 +40,19 @@
 #define GATE_WORD_FOREVER (~GATE_WORD_MODE)
 
 #define GATE_CELL_OPENED 1ULL
+#define GATE_CELL_SPARE 2ULL /* the port of a trial, nobody's when that is over */
 
 /* One instance in one epoch: the value of an inner map. `epoch` never changes after the
  * map was put in place; `word` is what a renewal writes. */
 struct gate_cell {
     __u64 word;
     __u64 epoch;
-    __u64 flags; /* GATE_CELL_OPENED */
-    __u64 reserved;
+    __u64 flags; /* GATE_CELL_OPENED, GATE_CELL_SPARE */
+    __u64 port;  /* the instance's own; others may have the same cell */
 };
 
 struct gate_peer_key {
-    __u32 port;
+    __u32 port;  /* of guests: and GATE_GUEST_OF */
     __u8 ip[16]; /* IPv4 as ::ffff:a.b.c.d */
 };
 

@@ -10,7 +10,7 @@
 #include "fencing/gate/gate_bpf.h"
 #include "fencing/gate/gate_rules.h"
 
-static int set_scope(const struct bpf_gate *b, __u32 managed, struct err *err)
+int bpf_set_scope(const struct bpf_gate *b, __u32 managed, struct err *err)
 {
     __u32 key = 0;
 
@@ -19,15 +19,34 @@ static int set_scope(const struct bpf_gate *b, __u32 managed, struct err *err)
     return 0;
 }
 
-/* Put `p`'s cell in place of whatever the port had. The kernel returns from this only when
- * every packet that was judged by the old cell has been dealt with (it waits for a grace
- * period of RCU, within which the IP stack handles a packet from end to end). */
-static int put_cell(const struct bpf_gate *b, const struct gate_port *p, struct err *err)
+static int put_key(const struct bpf_gate *b, const struct gate_port *p, uint16_t port,
+                   struct err *err)
 {
-    const __u32 key = p->port;
+    const __u32 key = port;
 
     if (bpf_map_update_elem(b->attached.ports, &key, &p->cell_fd, BPF_ANY) != 0)
-        return err_errno(err, errno, "put port %u under the gate", p->port);
+        return err_errno(err, errno, "put port %u under the gate", port);
+    return 0;
+}
+
+/* Put `p`'s cell in place of whatever its ports had. The kernel returns from this only when
+ * every packet that was judged by the old cell has been dealt with (it waits for a grace
+ * period of RCU, within which the IP stack handles a packet from end to end). */
+int bpf_put_cell(const struct bpf_gate *b, const struct gate_port *p, struct err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && gate_port_at(p, i) != 0; i++)
+        r = put_key(b, p, gate_port_at(p, i), err);
+    return r;
+}
+
+static int take_key(const struct bpf_gate *b, uint16_t port, struct err *err)
+{
+    const __u32 key = port;
+
+    if (bpf_map_delete_elem(b->attached.ports, &key) != 0 && errno != ENOENT)
+        return err_errno(err, errno, "take port %u from the gate", port);
     return 0;
 }
 
@@ -38,7 +57,7 @@ static int bpf_read(struct gate *gate, const struct gate_port *p,
     return cell_read(p, ret_state, err);
 }
 
-static struct gate_peer_key peer_key(uint16_t port, const struct gate_addr *addr)
+static struct gate_peer_key peer_key(uint32_t port, const struct gate_addr *addr)
 {
     struct gate_peer_key key = {.port = port};
 
@@ -78,6 +97,60 @@ static int bpf_set_peers(struct gate *gate, struct gate_port *p,
     return 0;
 }
 
+/* The cell is one for all of them, so from here on they have the same lease at each moment.
+ */
+static int bpf_set_also(struct gate *gate, struct gate_port *p, const uint16_t *also,
+                        size_t n, struct err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        struct gate_port *own = gate_port_of(gate, also[i]);
+
+        r = put_key(gate->bpf, p, also[i], err);
+        if (r == 0 && own != NULL)
+            cell_close(own);
+    }
+    for (size_t i = 0; r == 0 && i < p->n_also; i++)
+        if (!gate_has_port(also, n, p->also[i]))
+            r = take_key(gate->bpf, p->also[i], err);
+    return r;
+}
+
+static bool has_guest(const struct gate_guest *list, size_t n, const struct gate_guest *g)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i].port == g->port &&
+            memcmp(list[i].addr.ip, g->addr.ip, sizeof g->addr.ip) == 0)
+            return true;
+    return false;
+}
+
+static int bpf_set_guests(struct gate *gate, struct gate_port *p,
+                          const struct gate_guest *guests, size_t n, struct err *err)
+{
+    const int map = gate->bpf->attached.peers;
+    const __u8 one = 1;
+
+    for (size_t i = 0; i < n; i++) {
+        const struct gate_peer_key key =
+            peer_key(guests[i].port | GATE_GUEST_OF, &guests[i].addr);
+
+        if (bpf_map_update_elem(map, &key, &one, BPF_ANY) != 0)
+            return err_errno(err, errno, "admit a guest of port %u", guests[i].port);
+    }
+    for (size_t i = 0; i < p->n_guests; i++) {
+        const struct gate_peer_key key =
+            peer_key(p->guests[i].port | GATE_GUEST_OF, &p->guests[i].addr);
+
+        if (has_guest(guests, n, &p->guests[i]))
+            continue;
+        if (bpf_map_delete_elem(map, &key) != 0 && errno != ENOENT)
+            return err_errno(err, errno, "drop a guest of port %u", p->guests[i].port);
+    }
+    return 0;
+}
+
 static int bpf_manage(struct gate *gate, struct gate_port *p,
                       const struct gate_state *state, struct err *err)
 {
@@ -86,9 +159,9 @@ static int bpf_manage(struct gate *gate, struct gate_port *p,
     if (r != 0)
         return r;
     /* The count first: a port that is in the map is never behind a gate that looks away. */
-    r = set_scope(gate->bpf, (__u32)gate->n_ports + 1, err);
+    r = bpf_set_scope(gate->bpf, (__u32)gate->n_ports + 1, err);
     if (r == 0)
-        r = put_cell(gate->bpf, p, err);
+        r = bpf_put_cell(gate->bpf, p, err);
     if (r != 0)
         cell_close(p);
     return r;
@@ -96,13 +169,15 @@ static int bpf_manage(struct gate *gate, struct gate_port *p,
 
 static int bpf_unmanage(struct gate *gate, struct gate_port *p, struct err *err)
 {
-    const __u32 key = p->port;
+    int r = 0;
 
-    if (bpf_map_delete_elem(gate->bpf->attached.ports, &key) != 0 && errno != ENOENT)
-        return err_errno(err, errno, "take port %u from the gate", p->port);
+    for (size_t i = 0; r == 0 && gate_port_at(p, i) != 0; i++)
+        r = take_key(gate->bpf, gate_port_at(p, i), err);
+    if (r != 0)
+        return r;
     cell_close(p);
     /* It is done. With a count that is too high the gate looks at packets in vain. */
-    (void)(set_scope(gate->bpf, (__u32)gate->n_ports - 1, err) != 0);
+    (void)(bpf_set_scope(gate->bpf, (__u32)gate->n_ports - 1, err) != 0);
     return 0;
 }
 
@@ -115,13 +190,15 @@ static int bpf_new_epoch(struct gate *gate, struct gate_port *p, uint64_t epoch,
 
     if (r != 0)
         return r;
-    r = put_cell(gate->bpf, &fresh, err);
+    r = bpf_put_cell(gate->bpf, &fresh, err);
     if (r != 0) {
         cell_close(&fresh);
         return r;
     }
     cell_close(p);
     p->cell_fd = fresh.cell_fd;
+    p->cell_id = fresh.cell_id;
+    p->word = fresh.word;
     p->cell = fresh.cell;
     return 0;
 }
@@ -152,23 +229,6 @@ static int bpf_close(struct gate *gate, struct gate_port *p, struct err *err)
     return 0;
 }
 
-/* What is in the gate under this port must be the very map that we froze. */
-static int is_in_place(const struct bpf_gate *b, const struct gate_port *p, struct err *err)
-{
-    const __u32 key = p->port;
-    __u32 in_gate = 0;
-    uint32_t ours = 0;
-    int r = cell_id(p, &ours, err);
-
-    if (r != 0)
-        return r;
-    if (bpf_map_lookup_elem(b->attached.ports, &key, &in_gate) != 0)
-        return err_errno(err, errno, "read back port %u", p->port);
-    if (in_gate != ours)
-        return err_set(err, ERR_UNPROVEN, "port %u: another lease is in the gate", p->port);
-    return 0;
-}
-
 static int bpf_fence(struct gate *gate, struct gate_port *p, struct err *err)
 {
     int r = cell_freeze(p, err);
@@ -177,33 +237,9 @@ static int bpf_fence(struct gate *gate, struct gate_port *p, struct err *err)
      * judged a moment before the deadline was taken away, and its processor held up since.
      */
     if (r == 0)
-        r = put_cell(gate->bpf, p, err);
-    if (r == 0)
-        r = is_in_place(gate->bpf, p, err);
-    return r;
-}
-
-/* Is the gate still what is attached? Somebody may have detached it. */
-static int is_attached(const struct gate *gate, struct err *err)
-{
-    AUTO(bpf_found_close) struct bpf_found_list found = {.n = 0};
-    int r = bpf_find(&found, gate->cgroup.fd, err);
-
-    if (r != 0)
-        return r;
-    for (size_t i = 0; i < found.n; i++)
-        if (found.list[i].ident_id == gate->bpf->attached.ident_id &&
-            found.list[i].ingress >= 0 && found.list[i].egress >= 0)
-            return 0;
-    return err_set(err, ERR_UNPROVEN, "the gate is no longer attached to %s",
-                   gate->cgroup.path);
-}
-
-static int bpf_prove(struct gate *gate, struct gate_port *p, struct err *err)
-{
-    int r = bpf_fence(gate, p, err);
-
-    return r != 0 ? r : is_attached(gate, err);
+        r = bpf_put_cell(gate->bpf, p, err);
+    /* And what is in the gate is the very map that we froze, and the gate is attached. */
+    return r != 0 ? r : bpf_check(gate, p, err);
 }
 
 static int bpf_detach(struct gate *gate, struct err *err)
@@ -230,11 +266,15 @@ const struct gate_ops gate_bpf_ops = {
     .manage = bpf_manage,
     .unmanage = bpf_unmanage,
     .set_peers = bpf_set_peers,
+    .set_also = bpf_set_also,
+    .set_guests = bpf_set_guests,
     .new_epoch = bpf_new_epoch,
     .mark_opened = bpf_mark_opened,
     .arm = bpf_arm,
     .close = bpf_close,
-    .fence = bpf_prove,
+    .fence = bpf_fence,
+    .check = bpf_check,
+    .restore = bpf_restore,
     .detach = bpf_detach,
     .free = bpf_free,
 };
@@ -256,6 +296,8 @@ int gate_bpf_open(struct gate *gate, struct err *err)
         .survives_flush = true,
     };
     r = bpf_install(gate, err);
+    if (r == 0)
+        r = bpf_note_programs(gate, err);
     if (r != 0) {
         bpf_free(gate);
         gate->n_ports = 0;

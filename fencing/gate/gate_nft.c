@@ -9,13 +9,7 @@
 
 #include <linux/membarrier.h>
 
-#include "controller/base/clock.h"
-
-enum {
-    MARGIN_MS = 20, /* off the end of every lease: the call itself, and the kernel's tick */
-    LATE_MS = 12,   /* a call that took longer is taken back */
-    ATTEMPTS = 3,
-};
+#include "controller/base/assert.h"
 
 int nft_gate_commit(struct nft_gate *n, struct err *err)
 {
@@ -23,7 +17,30 @@ int nft_gate_commit(struct nft_gate *n, struct err *err)
 
     n->text.len = 0;
     n->text.bytes[0] = '\0';
+    n->known = false; /* it may have changed something */
     return r;
+}
+
+/* What one turn's leases let pass. */
+static void say_turn(struct nft_gate *n, const char *chain, unsigned turn, const char *port,
+                     const char *remote)
+{
+    const char *t = n->table;
+
+    nft_say(&n->text, "flush chain inet %s %s_%u\n", t, chain, turn);
+    nft_say(&n->text, "add rule inet %s %s_%u th %s @open_%u accept\n", t, chain, turn,
+            port, turn);
+    nft_say(&n->text,
+            "add rule inet %s %s_%u th %s @repl_%u th %s . ip %s @peers4 accept\n", t,
+            chain, turn, port, turn, port, remote);
+    nft_say(&n->text,
+            "add rule inet %s %s_%u th %s @repl_%u th %s . ip6 %s @peers6 accept\n", t,
+            chain, turn, port, turn, port, remote);
+    for (unsigned family = 4; family <= 6; family += 2)
+        nft_say(&n->text,
+                "add rule inet %s %s_%u th %s @standby th %s . %s %s @guests%u accept\n", t,
+                chain, turn, port, port, family == 4 ? "ip" : "ip6", remote, family);
+    nft_say(&n->text, "add rule inet %s %s_%u goto dead_%s\n", t, chain, turn, chain);
 }
 
 /* What cannot be judged (a header that is too short, a fragment) matches none of the
@@ -44,12 +61,12 @@ static void say_direction(struct nft_gate *n, const char *chain, const char *por
     nft_say(&n->text, "add rule inet %s %s th %s @fenced goto dead_%s\n", t, chain, port,
             chain);
     nft_say(&n->text, "add rule inet %s %s th %s vmap @wall\n", t, chain, port);
-    nft_say(&n->text, "add rule inet %s %s th %s @open accept\n", t, chain, port);
-    nft_say(&n->text, "add rule inet %s %s th %s @repl th %s . ip %s @peers4 accept\n", t,
-            chain, port, port, remote);
-    nft_say(&n->text, "add rule inet %s %s th %s @repl th %s . ip6 %s @peers6 accept\n", t,
-            chain, port, port, remote);
+    for (unsigned turn = 0; turn < NFT_TURNS; turn++)
+        nft_say(&n->text, "add rule inet %s %s th %s @now_%u goto %s_%u\n", t, chain, port,
+                turn, chain, turn);
     nft_say(&n->text, "add rule inet %s %s goto dead_%s\n", t, chain, chain);
+    for (unsigned turn = 0; turn < NFT_TURNS; turn++)
+        say_turn(n, chain, turn, port, remote);
 }
 
 void nft_say_rules(struct nft_gate *n)
@@ -58,17 +75,19 @@ void nft_say_rules(struct nft_gate *n)
     say_direction(n, "out", "sport", "daddr");
 }
 
-static unsigned flags_of(const struct gate_state *state)
+static unsigned flags_of(const struct gate_port *p, const struct gate_state *state)
 {
-    return (state->opened ? NFT_FLAG_OPENED : 0u) | (state->fenced ? NFT_FLAG_FENCED : 0u);
+    return (state->opened ? NFT_FLAG_OPENED : 0u) | (state->fenced ? NFT_FLAG_FENCED : 0u) |
+           (p->spare ? NFT_FLAG_SPARE : 0u);
 }
 
 /* `add` before `delete`: it is there in any case then. */
-void nft_say_epoch(struct nft_gate *n, uint16_t port, const struct gate_state *from,
-                   const struct gate_state *to)
+void nft_say_epoch(struct nft_gate *n, const struct gate_port *p,
+                   const struct gate_state *from, const struct gate_state *to)
 {
     static const char *const verbs[] = {"add", "delete", "add"};
 
+    ASSERT(p != NULL);
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
         const struct gate_state *s = i < 2 ? from : to;
 
@@ -76,119 +95,9 @@ void nft_say_epoch(struct nft_gate *n, uint16_t port, const struct gate_state *f
             continue;
         nft_say(&n->text,
                 "%s element inet %s epochs { %u . %" PRIu32 " . %" PRIu32 " . %u }\n",
-                verbs[i], n->table, port, (uint32_t)(s->epoch >> 32), (uint32_t)s->epoch,
-                flags_of(s));
+                verbs[i], n->table, p->port, (uint32_t)(s->epoch >> 32), (uint32_t)s->epoch,
+                flags_of(p, s));
     }
-}
-
-static void say_gone(struct nft_gate *n, const char *set, uint16_t port)
-{
-    nft_say(&n->text,
-            "add element inet %s %s { %u }\n"
-            "delete element inet %s %s { %u }\n",
-            n->table, set, port, n->table, set, port);
-}
-
-static void say_closed(struct nft_gate *n, uint16_t port)
-{
-    say_gone(n, "open", port);
-    say_gone(n, "repl", port);
-    nft_say(&n->text, "flush chain inet %s wall_%u\n", n->table, port);
-}
-
-static bool is_forever(struct boot deadline) { return deadline.ns >= GATE_FOREVER.ns; }
-
-/* The lease's element and its second bound, counted from `now`. */
-static int say_lease(struct nft_gate *n, uint16_t port, enum gate_mode mode,
-                     struct boot deadline, struct boot now, struct err *err)
-{
-    const char *set = mode == GATE_OPEN ? "open" : "repl";
-    const uint64_t left = deadline.ns > now.ns ? (deadline.ns - now.ns) / NS_PER_MS : 0;
-
-    if (is_forever(deadline)) {
-        nft_say(&n->text, "add element inet %s %s { %u }\n", n->table, set, port);
-        return 0;
-    }
-    if (left <= MARGIN_MS)
-        return err_set(err, ERR_TIMEOUT, "%" PRIu64 " ms are left of the lease", left);
-    nft_say(&n->text,
-            "add element inet %s %s { %u timeout %" PRIu64 "ms }\n"
-            "add rule inet %s wall_%u meta time >= %" PRIu64 " drop\n",
-            n->table, set, port, left - MARGIN_MS, n->table, port,
-            (wall_now_ms() + left) / 1000 + 1);
-    return 0;
-}
-
-/* Close whatever the port had; said last after any failure on the way to open it. */
-static int nft_close(struct gate *gate, struct gate_port *p, struct err *err)
-{
-    int r;
-
-    gate->nft->text.len = 0;
-    say_closed(gate->nft, p->port);
-    r = nft_gate_commit(gate->nft, err);
-    if (r == 0) {
-        p->nft.mode = GATE_CLOSED;
-        p->nft.deadline = (struct boot){0};
-    }
-    return r;
-}
-
-/* To renew, `delete` and `add` only: where the element has expired `delete` fails and with
- * it the transaction, and what is closed stays closed. With an `add` in front it would be
- * opened again silently. */
-static int say_arm(struct nft_gate *n, const struct gate_port *p,
-                   const struct gate_lease *lease, enum gate_arm_how how, struct err *err)
-{
-    const char *held = p->nft.mode == GATE_OPEN ? "open" : "repl";
-
-    if (how == GATE_RENEW)
-        nft_say(&n->text,
-                "delete element inet %s %s { %u }\n"
-                "flush chain inet %s wall_%u\n",
-                n->table, held, p->port, n->table, p->port);
-    else
-        say_closed(n, p->port);
-    return say_lease(n, p->port, lease->mode, lease->deadline, boot_now(), err);
-}
-
-/* One write; `ret_late` when the lease may now last longer than it should. */
-static int arm_once(struct gate *gate, struct gate_port *p, const struct gate_lease *lease,
-                    enum gate_arm_how how, bool *ret_late, struct err *err)
-{
-    struct nft_gate *n = gate->nft;
-    const struct boot before = boot_now();
-    int r;
-
-    n->text.len = 0;
-    r = say_arm(n, p, lease, how, err);
-    if (r == 0)
-        r = nft_gate_commit(n, err);
-    *ret_late = boot_now().ns - before.ns > (uint64_t)LATE_MS * NS_PER_MS;
-    if (r == ERR_NOTFOUND && how == GATE_RENEW)
-        return err_set(err, ERR_CLOSED, "expired meanwhile; only a fresh lease opens it");
-    if (r == 0) {
-        p->nft.mode = lease->mode;
-        p->nft.deadline = lease->deadline;
-    }
-    return r;
-}
-
-static int nft_arm(struct gate *gate, struct gate_port *p, const struct gate_lease *lease,
-                   enum gate_arm_how how, struct err *err)
-{
-    bool late = true;
-    int r = 0;
-
-    /* Held up in the call: what was written lasts too long. Written again by a fresh clock,
-     * it does not; if even that cannot be done in time, closed. */
-    for (int i = 0; i < ATTEMPTS && r == 0 && late; i++)
-        r = arm_once(gate, p, lease, i == 0 ? how : GATE_RENEW, &late, err);
-    if (r == 0 && late && !is_forever(lease->deadline))
-        r = err_set(err, ERR_TIMEOUT, "nftables takes longer than %d ms", LATE_MS);
-    if (r != 0 && r != ERR_CLOSED && nft_close(gate, p, NULL) != 0)
-        return err_wrap(err, "could not be closed either");
-    return r;
 }
 
 static int nft_read(struct gate *gate, const struct gate_port *p,
@@ -200,72 +109,66 @@ static int nft_read(struct gate *gate, const struct gate_port *p,
     return 0;
 }
 
+void nft_say_port(struct nft_gate *n, const struct gate_port *p,
+                  const struct gate_state *state)
+{
+    nft_say(&n->text, "add chain inet %s wall_%u\n", n->table, p->port);
+    nft_say_each(n, "add", "managed", p);
+    for (size_t i = 0; gate_port_at(p, i) != 0; i++)
+        nft_say(&n->text, "add element inet %s wall { %u : jump wall_%u }\n", n->table,
+                gate_port_at(p, i), p->port);
+    for (size_t i = 0; i < p->n_also; i++)
+        nft_say(&n->text, "add element inet %s beside { %u . %u }\n", n->table, p->port,
+                p->also[i]);
+    if (state->fenced)
+        nft_say_each(n, "add", "fenced", p);
+    nft_say_epoch(n, p, NULL, state);
+}
+
 static int nft_manage(struct gate *gate, struct gate_port *p,
                       const struct gate_state *state, struct err *err)
 {
     struct nft_gate *n = gate->nft;
     int r = 0;
 
+    if (state->mode != GATE_CLOSED)
+        r = nft_prepare(gate, p, state->mode, state->deadline, err);
     n->text.len = 0;
-    nft_say(&n->text,
-            "add element inet %s managed { %u }\n"
-            "add chain inet %s wall_%u\n"
-            "add element inet %s wall { %u : jump wall_%u }\n",
-            n->table, p->port, n->table, p->port, n->table, p->port, p->port);
-    nft_say_epoch(n, p->port, NULL, state);
+    nft_say_port(n, p, state);
     if (gate->n_ports == 0)
         nft_say_rules(n); /* nothing is judged while nothing is managed */
     if (state->mode != GATE_CLOSED)
-        r = say_lease(n, p->port, state->mode, state->deadline, boot_now(), err);
+        nft_say_turn(n, p, state->deadline);
     if (r == 0)
         r = nft_gate_commit(n, err);
-    if (r == 0)
-        p->nft = *state;
-    return r;
+    if (r != 0)
+        return r;
+    if (state->mode != GATE_CLOSED)
+        p->turn = nft_other_turn(p);
+    p->nft = *state;
+    return gate->n_ports == 0 ? nft_gate_note_shape(n, err) : 0;
 }
 
 static int nft_unmanage(struct gate *gate, struct gate_port *p, struct err *err)
 {
     struct nft_gate *n = gate->nft;
+    int r;
 
     n->text.len = 0;
-    say_closed(n, p->port);
-    say_gone(n, "fenced", p->port);
-    nft_say_epoch(n, p->port, &p->nft, NULL);
-    nft_say(&n->text, "delete element inet %s managed { %u }\n", n->table, p->port);
-    nft_say(&n->text, "delete element inet %s wall { %u }\n", n->table, p->port);
+    nft_say_closed(n, p);
+    nft_say_gone(n, "fenced", p);
+    nft_say_epoch(n, p, &p->nft, NULL);
+    nft_say_each(n, "delete", "managed", p);
+    nft_say_each(n, "delete", "wall", p);
+    for (size_t i = 0; i < p->n_also; i++)
+        nft_say(&n->text, "delete element inet %s beside { %u . %u }\n", n->table, p->port,
+                p->also[i]);
     nft_say(&n->text, "delete chain inet %s wall_%u\n", n->table, p->port);
     if (gate->n_ports == 1)
         nft_say(&n->text, "flush chain inet %s in\nflush chain inet %s out\n", n->table,
                 n->table);
-    return nft_gate_commit(n, err);
-}
-
-static void say_peer(struct nft_gate *n, const char *verb, uint16_t port,
-                     const struct gate_addr *addr)
-{
-    char text[46];
-    const char family = nft_addr(addr, text);
-
-    nft_say(&n->text, "%s element inet %s peers%c { %u . %s }\n", verb, n->table, family,
-            port, text);
-}
-
-/* One transaction: no packet sees the list without its members. */
-static int nft_set_peers(struct gate *gate, struct gate_port *p,
-                         const struct gate_addr *peers, size_t n, struct err *err)
-{
-    struct nft_gate *g = gate->nft;
-
-    g->text.len = 0;
-    g->text.bytes[0] = '\0';
-    for (size_t i = 0; i < p->n_peers; i++) {
-        say_peer(g, "add", p->port, &p->peers[i]);
-        say_peer(g, "delete", p->port, &p->peers[i]);
-    }
-    for (size_t i = 0; i < n; i++)
-        say_peer(g, "add", p->port, &peers[i]);
-    return g->text.len == 0 ? 0 : nft_gate_commit(g, err);
+    r = nft_gate_commit(n, err);
+    return r == 0 && gate->n_ports == 1 ? nft_gate_note_shape(n, err) : r;
 }
 
 static int nft_new_epoch(struct gate *gate, struct gate_port *p, uint64_t epoch,
@@ -276,9 +179,9 @@ static int nft_new_epoch(struct gate *gate, struct gate_port *p, uint64_t epoch,
     int r;
 
     n->text.len = 0;
-    say_closed(n, p->port);
-    say_gone(n, "fenced", p->port);
-    nft_say_epoch(n, p->port, &p->nft, &next);
+    nft_say_closed(n, p);
+    nft_say_gone(n, "fenced", p);
+    nft_say_epoch(n, p, &p->nft, &next);
     r = nft_gate_commit(n, err);
     if (r == 0)
         p->nft = next;
@@ -292,7 +195,7 @@ static int nft_mark_opened(struct gate *gate, struct gate_port *p, struct err *e
 
     next.opened = true;
     gate->nft->text.len = 0;
-    nft_say_epoch(gate->nft, p->port, &p->nft, &next);
+    nft_say_epoch(gate->nft, p, &p->nft, &next);
     r = nft_gate_commit(gate->nft, err);
     if (r == 0)
         p->nft = next;
@@ -316,19 +219,22 @@ static int is_in(struct nft_gate *n, const char *set, uint16_t port, bool *ret_i
 
 static int read_back(struct nft_gate *n, uint16_t port, struct err *err)
 {
-    bool managed = false, fenced = false, open = true, replication = true;
-    int r = is_in(n, "managed", port, &managed, err);
+    static const struct {
+        const char *set;
+        bool in;
+    } expect[] = {{"managed", true}, {"fenced", true},  {"now_0", false},
+                  {"now_1", false},  {"open_0", false}, {"open_1", false},
+                  {"repl_0", false}, {"repl_1", false}};
 
-    if (r == 0)
-        r = is_in(n, "fenced", port, &fenced, err);
-    if (r == 0)
-        r = is_in(n, "open", port, &open, err);
-    if (r == 0)
-        r = is_in(n, "repl", port, &replication, err);
-    if (r != 0)
-        return r;
-    if (!managed || !fenced || open || replication)
-        return err_set(err, ERR_UNPROVEN, "port %u does not read back as fenced", port);
+    for (size_t i = 0; i < ARRAY_LEN(expect); i++) {
+        bool in = !expect[i].in;
+        const int r = is_in(n, expect[i].set, port, &in, err);
+
+        if (r != 0)
+            return r;
+        if (in != expect[i].in)
+            return err_set(err, ERR_UNPROVEN, "port %u does not read back as fenced", port);
+    }
     return 0;
 }
 
@@ -343,9 +249,9 @@ static int nft_fence(struct gate *gate, struct gate_port *p, struct err *err)
     int r;
 
     n->text.len = 0;
-    say_closed(n, p->port);
-    nft_say(&n->text, "add element inet %s fenced { %u }\n", n->table, p->port);
-    nft_say_epoch(n, p->port, &p->nft, &fenced);
+    nft_say_closed(n, p);
+    nft_say_each(n, "add", "fenced", p);
+    nft_say_epoch(n, p, &p->nft, &fenced);
     r = nft_gate_commit(n, err);
     if (r != 0)
         return r;
@@ -354,7 +260,9 @@ static int nft_fence(struct gate *gate, struct gate_port *p, struct err *err)
      * period of RCU. A kernel with nohz_full does not offer it; the packet's few
      * microseconds are over then long before the answer has crossed the network. */
     (void)syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
-    return read_back(n, p->port, err);
+    for (size_t i = 0; r == 0 && gate_port_at(p, i) != 0; i++)
+        r = read_back(n, gate_port_at(p, i), err);
+    return r;
 }
 
 static int nft_detach(struct gate *gate, struct err *err)
@@ -377,18 +285,29 @@ static const struct gate_ops nft_ops = {
     .manage = nft_manage,
     .unmanage = nft_unmanage,
     .set_peers = nft_set_peers,
+    .set_also = nft_set_also,
+    .set_guests = nft_set_guests,
     .new_epoch = nft_new_epoch,
     .mark_opened = nft_mark_opened,
     .arm = nft_arm,
     .close = nft_close,
     .fence = nft_fence,
+    .check = nft_check,
+    .restore = nft_restore,
     .detach = nft_detach,
     .free = nft_free,
 };
 
+int nft_gate_table(struct nft_gate *n, struct err *err)
+{
+    const int r = nft_run_own_table(n->run, n->table, err);
+
+    n->owned = r == 0;
+    return r == ERR_UNSUPPORTED ? 0 : r; /* it is made with what is in it */
+}
+
 int gate_nft_open(struct gate *gate, struct err *err)
 {
-    bool owned = true;
     int r;
 
     gate->nft = calloc(1, sizeof *gate->nft);
@@ -399,18 +318,14 @@ int gate_nft_open(struct gate *gate, struct err *err)
                    gate->agent);
     r = nft_run_open(&gate->nft->run, err);
     if (r == 0)
-        r = nft_run_own_table(gate->nft->run, gate->nft->table, err);
-    if (r == ERR_UNSUPPORTED && gate->nft->run != NULL) {
-        owned = false;
-        r = 0;
-    }
+        r = nft_gate_table(gate->nft, err);
     if (r == 0)
-        r = nft_gate_install(gate, owned, err);
+        r = nft_gate_install(gate, err);
     if (r != 0)
         return r;
     gate->can = (struct gate_capabilities){
         .driver = GATE_NFTABLES,
-        .survives_flush = owned,
+        .survives_flush = gate->nft->owned,
         .courtesy = true,
     };
     return 0;

@@ -121,20 +121,28 @@ static int open_driver(struct gate *gate, const struct gate_config *config, stru
     return 0;
 }
 
+/* What a life that was killed in the middle of a trial has left: a port that was taken at
+ * random then, and is perhaps somebody else's now. */
+static int drop_spares(struct gate *gate, struct err *err)
+{
+    for (size_t i = gate->n_ports; i-- > 0;)
+        if (gate->ports[i].spare) {
+            const int r = gate_unmanage(gate, gate->ports[i].port, err);
+
+            if (r != 0)
+                return r;
+        }
+    return 0;
+}
+
 static void start_courtesy(struct gate *gate)
 {
     /* The nftables driver answers by itself. */
     if (gate->can.driver != GATE_BPF ||
         courtesy_start(&gate->courtesy, gate->agent, NULL) != 0)
         return;
-    for (size_t i = 0; i < gate->n_ports; i++) {
-        const struct gate_port *p = &gate->ports[i];
-        struct gate_state state;
-
-        if (gate->ops->read(gate, p, &state, NULL) == 0)
-            courtesy_put(gate->courtesy, p->port, p->peers, p->n_peers,
-                         state.mode == GATE_OPEN ? state.deadline : (struct boot){0});
-    }
+    for (size_t i = 0; i < gate->n_ports; i++)
+        gate_courtesy_about(gate, &gate->ports[i]);
 }
 
 int gate_open(struct gate **ret_gate, const struct gate_config *config, struct err *err)
@@ -160,6 +168,8 @@ int gate_open(struct gate **ret_gate, const struct gate_config *config, struct e
     r = gate_lock(&opening, run_dir, "gate-opening.lock", OPENING_WAIT_MS, err);
     if (r == 0)
         r = open_driver(gate, config, err);
+    if (r == 0)
+        r = drop_spares(gate, err);
     if (r == 0)
         r = clockcheck_run(gate->clock, err);
     if (r != 0) {

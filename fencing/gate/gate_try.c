@@ -295,7 +295,7 @@ static int try_spare(struct gate *gate, struct err *err)
 {
     const struct gate_state closed = {.epoch = 0};
     AUTO(end_trial) struct trial t = {.listener = -1};
-    struct gate_port *p = &gate->ports[gate->n_ports];
+    struct gate_port *p;
     int r = begin_trial(&t, 0, err), undone;
 
     if (r == 0)
@@ -303,9 +303,10 @@ static int try_spare(struct gate *gate, struct err *err)
     hang_up(&t);
     if (r != 0)
         return r;
-    if (gate->n_ports == GATE_PORTS_MAX)
+    if (gate->n_ports > GATE_PORTS_MAX)
         return err_set(err, ERR_FULL, "no room for a spare port");
-    *p = (struct gate_port){.port = t.port, .cell_fd = -1};
+    p = &gate->ports[gate->n_ports];
+    *p = (struct gate_port){.port = t.port, .spare = true, .cell_fd = -1};
     r = gate->ops->manage(gate, p, &closed, err);
     if (r != 0)
         return r;

@@ -104,12 +104,21 @@ static void say_structure(struct nft_gate *n)
     static const char *const sets[] = {
         "managed { type inet_service; }",
         "fenced { type inet_service; }",
-        "open { type inet_service; flags timeout; }",
-        "repl { type inet_service; flags timeout; }",
+        "now_0 { type inet_service; }",
+        "now_1 { type inet_service; }",
+        "open_0 { type inet_service; flags timeout; }",
+        "open_1 { type inet_service; flags timeout; }",
+        "repl_0 { type inet_service; flags timeout; }",
+        "repl_1 { type inet_service; flags timeout; }",
         "peers4 { type inet_service . ipv4_addr; }",
         "peers6 { type inet_service . ipv6_addr; }",
+        "guests4 { type inet_service . ipv4_addr; }",
+        "guests6 { type inet_service . ipv6_addr; }",
+        "standby { type inet_service; }",
+        "beside { type inet_service . inet_service; }",
         "epochs { type inet_service . mark . mark . mark; }",
     };
+    const char *t = n->table;
 
     for (size_t i = 0; i < ARRAY_LEN(sets); i++)
         nft_say(&n->text, "add set inet %s %s\n", n->table, sets[i]);
@@ -118,9 +127,11 @@ static void say_structure(struct nft_gate *n)
         "add map inet %s wall { type inet_service : verdict; }\n"
         "add chain inet %s dead_in\n"
         "add chain inet %s dead_out\n"
+        "add chain inet %s in_0\nadd chain inet %s in_1\n"
+        "add chain inet %s out_0\nadd chain inet %s out_1\n"
         "add chain inet %s in { type filter hook input priority -300; policy accept; }\n"
         "add chain inet %s out { type filter hook output priority -300; policy accept; }\n",
-        n->table, n->table, n->table, n->table, n->table);
+        t, t, t, t, t, t, t, t, t);
 }
 
 /* Courtesy: clients are told by a reset, peers are not. Our own reset goes out through the
@@ -132,6 +143,8 @@ static void say_dead(struct nft_gate *n)
     nft_say(&n->text, "flush chain inet %s dead_in\nflush chain inet %s dead_out\n", t, t);
     nft_say(&n->text, "add rule inet %s dead_in th dport . ip saddr @peers4 drop\n", t);
     nft_say(&n->text, "add rule inet %s dead_in th dport . ip6 saddr @peers6 drop\n", t);
+    nft_say(&n->text, "add rule inet %s dead_in th dport . ip saddr @guests4 drop\n", t);
+    nft_say(&n->text, "add rule inet %s dead_in th dport . ip6 saddr @guests6 drop\n", t);
     nft_say(&n->text, "add rule inet %s dead_in meta l4proto tcp reject with tcp reset\n",
             t);
     nft_say(&n->text, "add rule inet %s dead_in drop\n", t);
@@ -139,40 +152,49 @@ static void say_dead(struct nft_gate *n)
     nft_say(&n->text, "add rule inet %s dead_out drop\n", t);
 }
 
-static int say_identity(struct gate *gate, const struct marks *marks, struct err *err)
+static void say_identity(struct gate *gate, const struct marks *marks)
 {
     struct nft_gate *n = gate->nft;
     char id[GATE_ID_TEXT_SIZE];
-    int r = gate_random(gate->id, sizeof gate->id, err);
 
-    if (r != 0)
-        return r;
     gate_id_text(gate, id);
     nft_say(&n->text,
             "add chain inet %s %s\nadd chain inet %s %s\nadd chain inet %s id_%s\n",
             n->table, marks->version, n->table, marks->boot, n->table, id);
+}
+
+int nft_gate_say_structure(struct gate *gate, struct err *err)
+{
+    struct marks marks;
+    const int r = make_marks(&marks, err);
+
+    if (r != 0)
+        return r;
+    if (!gate->nft->owned)
+        nft_say(&gate->nft->text, "add table inet %s\n", gate->nft->table);
+    say_structure(gate->nft);
+    say_dead(gate->nft);
+    say_identity(gate, &marks);
     return 0;
 }
 
-static int build(struct gate *gate, const struct marks *marks, bool owned, struct err *err)
+static int build(struct gate *gate, struct err *err)
 {
     struct nft_gate *n = gate->nft;
-    int r;
+    int r = gate_random(gate->id, sizeof gate->id, err);
 
     n->text.len = 0;
-    if (!owned)
-        nft_say(&n->text, "add table inet %s\n", n->table);
-    say_structure(n);
-    say_dead(n);
-    r = say_identity(gate, marks, err);
-    return r != 0 ? r : nft_gate_commit(n, err);
+    if (r == 0)
+        r = nft_gate_say_structure(gate, err);
+    if (r == 0)
+        r = nft_gate_commit(n, err);
+    return r != 0 ? r : nft_gate_note_shape(n, err);
 }
 
 /* --- adopting --------------------------------------------------------------------------
  */
 
-static int list_leases(struct nft_gate *n, const char *set, char **ret_text,
-                       struct err *err)
+int nft_gate_list_set(struct nft_gate *n, const char *set, char **ret_text, struct err *err)
 {
     n->text.len = 0;
     nft_say(&n->text, "list set inet %s %s", n->table, set);
@@ -193,22 +215,30 @@ static void adopt_lease(struct gate_port *p, const char *listing, enum gate_mode
         ms == UINT64_MAX ? GATE_FOREVER : (struct boot){asked.ns + ms * NS_PER_MS};
 }
 
-static int adopt_leases(struct gate *gate, struct err *err)
+/* Those of the ports whose turn it is; what the others have there is not in force. */
+static int adopt_turn(struct gate *gate, unsigned turn, struct err *err)
 {
+    AUTO(auto_free) char *now = NULL;
     AUTO(auto_free) char *open = NULL;
     AUTO(auto_free) char *repl = NULL;
     const struct boot asked = boot_now();
-    int r = list_leases(gate->nft, "open", &open, err);
+    int r = nft_gate_list_set(gate->nft, turn == 0 ? "now_0" : "now_1", &now, err);
 
     if (r == 0)
-        r = list_leases(gate->nft, "repl", &repl, err);
-    if (r != 0)
-        return r;
-    for (size_t i = 0; i < gate->n_ports; i++) {
-        adopt_lease(&gate->ports[i], open, GATE_OPEN, asked);
-        adopt_lease(&gate->ports[i], repl, GATE_REPLICATION, asked);
+        r = nft_gate_list_set(gate->nft, turn == 0 ? "open_0" : "open_1", &open, err);
+    if (r == 0)
+        r = nft_gate_list_set(gate->nft, turn == 0 ? "repl_0" : "repl_1", &repl, err);
+    for (size_t i = 0; r == 0 && i < gate->n_ports; i++) {
+        struct gate_port *p = &gate->ports[i];
+        uint64_t ms;
+
+        if (!nft_find_timed(now, p->port, &ms))
+            continue;
+        p->turn = turn;
+        adopt_lease(p, open, GATE_OPEN, asked);
+        adopt_lease(p, repl, GATE_REPLICATION, asked);
     }
-    return 0;
+    return r;
 }
 
 static uint64_t number_at(json_t *concat, size_t at)
@@ -228,18 +258,70 @@ static int adopt_ports(struct gate *gate, json_t *listing, struct err *err)
         struct gate_port *p = &gate->ports[gate->n_ports];
         const uint64_t port = number_at(key, 0), flags = number_at(key, 3);
 
-        if (gate->n_ports == GATE_PORTS_MAX || port == 0 || port > UINT16_MAX)
+        if (gate->n_ports == ARRAY_LEN(gate->ports) || port == 0 || port > UINT16_MAX)
             return err_set(err, ERR_CORRUPT, "the gate manages port %" PRIu64, port);
         *p = (struct gate_port){.port = (uint16_t)port, .cell_fd = -1};
         p->nft.epoch = number_at(key, 1) << 32 | number_at(key, 2);
         p->nft.opened = (flags & NFT_FLAG_OPENED) != 0;
         p->nft.fenced = (flags & NFT_FLAG_FENCED) != 0;
+        p->spare = (flags & NFT_FLAG_SPARE) != 0;
         gate->n_ports++;
     }
     return 0;
 }
 
-static int adopt_peers(struct gate *gate, json_t *listing, const char *set, struct err *err)
+typedef int adopt_pair(struct gate *gate, uint16_t port, const json_t *second,
+                       struct err *err);
+
+static struct gate_port *instance_with(struct gate *gate, uint16_t port)
+{
+    for (size_t i = 0; i < gate->n_ports; i++)
+        for (size_t k = 0; gate_port_at(&gate->ports[i], k) != 0; k++)
+            if (gate_port_at(&gate->ports[i], k) == port)
+                return &gate->ports[i];
+    return NULL;
+}
+
+static int adopt_beside(struct gate *gate, uint16_t port, const json_t *second,
+                        struct err *err)
+{
+    struct gate_port *p = gate_port_of(gate, port);
+
+    if (p == NULL)
+        return 0;
+    if (p->n_also == GATE_ALSO_MAX)
+        return err_set(err, ERR_FULL, "port %u has too many beside it", port);
+    p->also[p->n_also++] = (uint16_t)json_integer_value(second);
+    return 0;
+}
+
+static int adopt_peer(struct gate *gate, uint16_t port, const json_t *second,
+                      struct err *err)
+{
+    struct gate_port *p = gate_port_of(gate, port);
+
+    if (p == NULL || json_string_value(second) == NULL)
+        return 0;
+    if (p->n_peers == GATE_PEERS_MAX)
+        return err_set(err, ERR_FULL, "port %u has too many peers", port);
+    return gate_addr_parse(&p->peers[p->n_peers++], json_string_value(second), err);
+}
+
+static int adopt_guest(struct gate *gate, uint16_t port, const json_t *second,
+                       struct err *err)
+{
+    struct gate_port *p = instance_with(gate, port);
+
+    if (p == NULL || json_string_value(second) == NULL)
+        return 0;
+    if (p->n_guests == GATE_GUESTS_MAX)
+        return err_set(err, ERR_FULL, "port %u has too many guests", port);
+    p->guests[p->n_guests].port = port;
+    return gate_addr_parse(&p->guests[p->n_guests++].addr, json_string_value(second), err);
+}
+
+static int adopt_pairs(struct gate *gate, json_t *listing, const char *set,
+                       adopt_pair *adopt_one, struct err *err)
 {
     json_t *elements = json_object_get(object_of(listing, "set", set), "elem");
     json_t *element;
@@ -248,20 +330,29 @@ static int adopt_peers(struct gate *gate, json_t *listing, const char *set, stru
     json_array_foreach(elements, i, element)
     {
         json_t *key = json_object_get(element, "concat");
-        const char *text = json_string_value(json_array_get(key, 1));
-        struct gate_port *p = gate_port_of(gate, (uint16_t)number_at(key, 0));
-        int r;
+        const int r =
+            adopt_one(gate, (uint16_t)number_at(key, 0), json_array_get(key, 1), err);
 
-        if (p == NULL || text == NULL)
-            continue;
-        if (p->n_peers == GATE_PEERS_MAX)
-            return err_set(err, ERR_FULL, "port %u has too many peers", p->port);
-        r = gate_addr_parse(&p->peers[p->n_peers], text, err);
         if (r != 0)
             return r;
-        p->n_peers++;
     }
     return 0;
+}
+
+/* The rules are written anew, in one transaction: what the last life left may have been
+ * changed since. */
+static int say_again(struct gate *gate, struct err *err)
+{
+    struct nft_gate *n = gate->nft;
+    int r;
+
+    n->text.len = 0;
+    r = nft_gate_say_structure(gate, err);
+    if (r == 0 && gate->n_ports > 0)
+        nft_say_rules(n);
+    if (r == 0)
+        r = nft_gate_commit(n, err);
+    return r != 0 ? r : nft_gate_note_shape(n, err);
 }
 
 static int adopt(struct gate *gate, json_t *listing, struct err *err)
@@ -269,11 +360,19 @@ static int adopt(struct gate *gate, json_t *listing, struct err *err)
     int r = adopt_ports(gate, listing, err);
 
     if (r == 0)
-        r = adopt_peers(gate, listing, "peers4", err);
+        r = adopt_pairs(gate, listing, "beside", adopt_beside, err);
     if (r == 0)
-        r = adopt_peers(gate, listing, "peers6", err);
+        r = adopt_pairs(gate, listing, "peers4", adopt_peer, err);
     if (r == 0)
-        r = adopt_leases(gate, err);
+        r = adopt_pairs(gate, listing, "peers6", adopt_peer, err);
+    if (r == 0)
+        r = adopt_pairs(gate, listing, "guests4", adopt_guest, err);
+    if (r == 0)
+        r = adopt_pairs(gate, listing, "guests6", adopt_guest, err);
+    for (unsigned turn = 0; r == 0 && turn < NFT_TURNS; turn++)
+        r = adopt_turn(gate, turn, err);
+    if (r == 0)
+        r = say_again(gate, err);
     gate->adopted = r == 0;
     return r;
 }
@@ -307,7 +406,7 @@ static int refuse_others(struct nft_gate *n, struct err *err)
     return 0;
 }
 
-int nft_gate_install(struct gate *gate, bool owned, struct err *err)
+int nft_gate_install(struct gate *gate, struct err *err)
 {
     AUTO(drop_json) json_t *listing = NULL;
     struct marks marks;
@@ -318,11 +417,11 @@ int nft_gate_install(struct gate *gate, bool owned, struct err *err)
     if (r == 0)
         r = list_table(gate->nft, &listing, err);
     if (r == ERR_NOTFOUND)
-        return build(gate, &marks, owned, err);
+        return build(gate, err);
     if (r != 0)
         return r;
     if (object_of(listing, "set", "managed") == NULL)
-        return build(gate, &marks, owned, err);
+        return build(gate, err);
     if (object_of(listing, "chain", marks.version) == NULL ||
         object_of(listing, "chain", marks.boot) == NULL || !read_id(listing, gate->id))
         return err_set(

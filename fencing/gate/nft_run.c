@@ -196,3 +196,53 @@ int nft_run_own_table(struct nft_run *run, const char *table, struct err *err)
         return err_errno(err, errno, "ask nftables for a table");
     return read_answer(run->fd, err);
 }
+
+/* --- the number of the rules' generation -----------------------------------------------
+ */
+
+static int find_generation(const char *reply, size_t size, uint32_t *ret_generation)
+{
+    const struct nlmsghdr *h = (const struct nlmsghdr *)(const void *)reply;
+    size_t at = NLMSG_LENGTH(sizeof(struct nfgenmsg));
+
+    if (size < sizeof *h || h->nlmsg_len > size ||
+        h->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN))
+        return -1;
+    while (at + sizeof(struct nlattr) + sizeof(uint32_t) <= h->nlmsg_len) {
+        const struct nlattr *a = (const struct nlattr *)(const void *)(reply + at);
+        uint32_t value;
+
+        memcpy(&value, a + 1, sizeof value);
+        if (a->nla_type == NFTA_GEN_ID) {
+            *ret_generation = ntohl(value);
+            return 0;
+        }
+        if (a->nla_len < sizeof *a)
+            return -1;
+        at += aligned(a->nla_len);
+    }
+    return -1;
+}
+
+int nft_run_generation(uint32_t *ret_generation, struct err *err)
+{
+    AUTO(auto_close)
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+    const struct timeval patience = {.tv_sec = 1};
+    _Alignas(struct nlmsghdr) char reply[4096];
+    struct message m = {.len = 0};
+    ssize_t n;
+
+    if (fd < 0)
+        return err_errno(err, errno, "ask nftables for its generation");
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    (void)add_header(&m, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN, 0, AF_UNSPEC, 0);
+    if (send(fd, m.bytes, m.len, 0) != (ssize_t)m.len)
+        return err_errno(err, errno, "ask nftables for its generation");
+    do
+        n = recv(fd, reply, sizeof reply, 0);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 || find_generation(reply, (size_t)n, ret_generation) != 0)
+        return err_set(err, ERR_IO, "nftables does not tell its generation");
+    return 0;
+}

@@ -11,6 +11,8 @@
 
 #include <stdbool.h>
 
+#include <stdint.h>
+
 #include "controller/base/auto.h"
 #include "controller/base/err.h"
 
@@ -33,5 +35,9 @@ MUST_USE int nft_run_json(struct nft_run *run, const char *text, char **ret_json
  *   ERR_UNSUPPORTED  an older kernel
  *   ERR_BUSY         somebody alive owns it */
 MUST_USE int nft_run_own_table(struct nft_run *run, const char *table, struct err *err);
+
+/* How often the rules of this network namespace have been changed, by anybody: one more
+ * with each transaction that changed something. Some ten microseconds. */
+MUST_USE int nft_run_generation(uint32_t *ret_generation, struct err *err);
 
 #endif

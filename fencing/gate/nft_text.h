@@ -12,7 +12,7 @@
 #include "fencing/gate/gate.h"
 
 /* Room for every port with all its peers. */
-enum { NFT_TEXT_MAX = 192 << 10 };
+enum { NFT_TEXT_MAX = 512 << 10 };
 
 /* A transaction in the making. What does not fit is our own mistake. */
 struct nft_text {

@@ -275,6 +275,8 @@ int stage_wait(struct stage *s, pid_t agent)
 
 int stage_check(struct stage *s) { return stage_wait(s, run_agent(s, "--check")); }
 
+int stage_close_gate(struct stage *s) { return stage_wait(s, run_agent(s, "--close")); }
+
 void stage_kill(struct stage *s, pid_t agent, int signal)
 {
     kill(agent, signal);

@@ -42,6 +42,8 @@ pid_t stage_agent(struct stage *s, const char *state_dir);
 int stage_wait(struct stage *s, pid_t agent);
 /* `--check` on the configuration of the last agent; its words go to s->log, too. */
 int stage_check(struct stage *s);
+/* `--close`, which a host runs when it boots; the same. */
+int stage_close_gate(struct stage *s);
 void stage_kill(struct stage *s, pid_t agent, int signal);
 /* True if the agent's log holds this text. */
 bool stage_log_has(const struct stage *s, const char *text);

@@ -178,18 +178,27 @@ int lab_run_tests(const char *name, const struct CMUnitTest *tests, size_t n)
 }
 
 /* nftables may be too slow on a busy machine, and says so: the keeper asks again, too. */
-struct boot lab_open(struct gate *gate, uint16_t port, uint64_t epoch, uint64_t ms)
+int lab_arm(struct gate *gate, uint16_t port, struct gate_lease *lease, uint64_t ms,
+            enum gate_arm_how how)
 {
-    struct gate_lease lease = {.epoch = epoch, .mode = GATE_OPEN};
     struct err err;
     int status = ERR_TIMEOUT;
 
     for (unsigned i = 0; i < LAB_TRIES && status == ERR_TIMEOUT; i++) {
-        lease.deadline.ns = boot_now().ns + ms * NS_PER_MS;
-        status = gate_arm(gate, port, &lease, GATE_REOPEN, &err);
+        lease->deadline.ns = boot_now().ns + ms * NS_PER_MS;
+        status = gate_arm(gate, port, lease, i == 0 ? how : GATE_REOPEN, &err);
     }
     if (status != 0)
-        fail_msg("%s", err.text);
+        print_message("%s\n", err.text);
+    return status;
+}
+
+struct boot lab_open(struct gate *gate, uint16_t port, uint64_t epoch, uint64_t ms)
+{
+    struct gate_lease lease = {.epoch = epoch, .mode = GATE_OPEN};
+
+    if (lab_arm(gate, port, &lease, ms, GATE_REOPEN) != 0)
+        fail_msg("port %u is not opened", port);
     return lease.deadline;
 }
 

@@ -42,6 +42,10 @@ struct CMUnitTest;
 int lab_run_tests(const char *name, const struct CMUnitTest *tests, size_t n);
 /* Opens `port` for `ms` from now. Returns the deadline. */
 struct boot lab_open(struct gate *gate, uint16_t port, uint64_t epoch, uint64_t ms);
+/* gate_arm(), tried again where nftables is too slow on a busy machine. The lease is for
+ * `ms` from then. */
+int lab_arm(struct gate *gate, uint16_t port, struct gate_lease *lease, uint64_t ms,
+            enum gate_arm_how how);
 struct gate_addr lab_addr(const char *text);
 
 /* Listen on any address and port of the family; returns the socket. */

@@ -1,5 +1,6 @@
 /* A process whose boot clock is not the kernel's must get no gate. */
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "controller/base/clock.h"
 #include "tests/real/gate/lab.h"
 
 static int open_gate(enum gate_driver driver, struct err *err)
@@ -77,6 +79,75 @@ static void a_shifted_time_namespace_is_refused(void **state)
     assert_int_equal(in_time_namespace("1000", GATE_NFTABLES), 1);
 }
 
+/* ---- libfaketime ------------------------------------------------------------------------
+ */
+
+static const char faketime[] = "/usr/lib/" ARCHITECTURE "/faketime/libfaketime.so.1";
+
+enum { DRIFT_MS = 100, HALF_RATE_PORT = 20001 };
+
+/* What this program is when it is run under libfaketime: 0 got a lease, 1 was refused for
+ * its clock, 2 anything else. */
+static int live_faked(const char *driver, const char *cgroup, const char *run_dir)
+{
+    const struct gate_config config = {.driver = strcmp(driver, "nft") == 0 ? GATE_NFTABLES
+                                                                            : GATE_BPF,
+                                       .cgroup = cgroup,
+                                       .run_dir = run_dir,
+                                       .agent = "clock"};
+    struct gate_lease lease = {.epoch = 1, .mode = GATE_OPEN};
+    struct gate *gate = NULL;
+    struct err err;
+    int r = gate_open(&gate, &config, &err);
+
+    if (r == 0)
+        r = gate_manage(gate, HALF_RATE_PORT, NULL, 0, &err);
+    if (r == 0) { /* a clock that is only slow is right at first */
+        (void)poll(NULL, 0, DRIFT_MS);
+        lease.deadline.ns = boot_now().ns + 10000ull * NS_PER_MS;
+        r = gate_arm(gate, HALF_RATE_PORT, &lease, GATE_REOPEN, &err);
+    }
+    if (gate != NULL && gate_detach(gate, NULL) != 0)
+        return 2;
+    if (r != 0)
+        (void)fprintf(stderr, "%s\n", err.text);
+    return r == 0 ? 0 : r == ERR_UNSUPPORTED && strstr(err.text, "clock") != NULL ? 1 : 2;
+}
+
+static int run_faked(const char *fake, const char *driver)
+{
+    int status;
+    const pid_t child = fork();
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        /* Sanitizers want to be first among what is preloaded. */
+        (void)setenv("ASAN_OPTIONS", "verify_asan_link_order=0:detect_leaks=0", 1);
+        (void)setenv("LD_PRELOAD", faketime, 1);
+        (void)setenv("FAKETIME", fake, 1);
+        (void)execl("/proc/self/exe", "test_gate_clock", driver, lab_cgroup(NULL),
+                    lab_run_dir(), (char *)NULL);
+        _exit(3);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void a_faked_clock_is_refused(void **state)
+{
+    (void)state;
+    if (access(faketime, F_OK) != 0)
+        skip();
+    for (int nft = 0; nft <= 1; nft++) {
+        const char *driver = nft ? "nft" : "bpf";
+
+        assert_int_equal(run_faked("+1000", driver), 1);
+        assert_int_equal(run_faked("+0 x0.5", driver), 1);
+        assert_int_equal(run_faked("+0 x2", driver), 1);
+    }
+}
+
 static void the_rate_of_this_host_is_known(void **state)
 {
     int32_t ppm = INT32_MAX;
@@ -91,12 +162,15 @@ static void the_rate_of_this_host_is_known(void **state)
         assert_int_equal(gate_clock_rate_check((uint32_t)abs(ppm), &err), ERR_REFUSED);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_shifted_time_namespace_is_refused),
+        cmocka_unit_test(a_faked_clock_is_refused),
         cmocka_unit_test(the_rate_of_this_host_is_known),
     };
 
+    if (argc == 4)
+        return live_faked(argv[1], argv[2], argv[3]);
     return lab_run_tests("clock", tests, ARRAY_LEN(tests));
 }

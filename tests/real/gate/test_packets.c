@@ -121,6 +121,9 @@ static const struct {
     {"a short udp header", OTHER, IPPROTO_UDP, 7, 0, EPERM},
     {"the first fragment", OTHER, IPPROTO_TCP, TCP_HEADER, MORE, EPERM},
     {"a later fragment", OTHER, IPPROTO_TCP, TCP_HEADER, FAR, EPERM},
+    {"its first fragment", MANAGED, IPPROTO_TCP, TCP_HEADER, MORE, EPERM},
+    {"its later fragment", MANAGED, IPPROTO_TCP, TCP_HEADER, FAR, EPERM},
+    {"a short tcp header of it", MANAGED, IPPROTO_TCP, 19, 0, EPERM},
     {"a later fragment without ports", OTHER, IPPROTO_GRE, TCP_HEADER, FAR, EPERM},
 };
 
@@ -141,9 +144,21 @@ static const struct {
     {"another port behind nine", OTHER, IPPROTO_DSTOPTS, 9, 0, EPERM},
     {"the first fragment", OTHER, IPPROTO_FRAGMENT, 1, 1, EPERM},
     {"a later fragment", OTHER, IPPROTO_FRAGMENT, 1, 8, EPERM},
+    {"its first fragment", MANAGED, IPPROTO_FRAGMENT, 1, 1, EPERM},
+    {"its later fragment", MANAGED, IPPROTO_FRAGMENT, 1, 8, EPERM},
+    {"behind nine", MANAGED, IPPROTO_DSTOPTS, 9, 0, EPERM},
     {"a fragment of one, another port", OTHER, IPPROTO_FRAGMENT, 1, 0, 0},
     {"a fragment of one", MANAGED, IPPROTO_FRAGMENT, 1, 0, EPERM},
 };
+
+/* nftables reads further into a header than our program, so it can tell that a packet is
+ * another port's where ours drops what it cannot judge. */
+static void assert_verdict(const struct gate *gate, uint16_t port, int result, int expect)
+{
+    if (gate_capabilities(gate).driver == GATE_NFTABLES && port == OTHER && result == 0)
+        return;
+    assert_int_equal(result, expect);
+}
 
 static void judges_ip4_packets(void **state)
 {
@@ -158,7 +173,8 @@ static void judges_ip4_packets(void **state)
     assert_int_equal(gate_manage(*state, MANAGED, NULL, 0, &err), 0);
     for (size_t i = 0; i < ARRAY_LEN(table4); i++) {
         print_message("%s\n", table4[i].name);
-        assert_int_equal(
+        assert_verdict(
+            *state, table4[i].port,
             send4(table4[i].port, table4[i].protocol, table4[i].header, table4[i].fragment),
             table4[i].expect);
     }
@@ -179,7 +195,10 @@ static void judges_ip6_packets(void **state)
     assert_int_equal(gate_manage(*state, MANAGED, NULL, 0, &err), 0);
     for (size_t i = 0; i < ARRAY_LEN(table6); i++) {
         print_message("%s\n", table6[i].name);
-        assert_int_equal(
+        /* A later fragment names no port: nftables lets it pass, and drops the first one,
+         * so that nobody can put them together. */
+        assert_verdict(
+            *state, table6[i].fragment >= 8 ? OTHER : table6[i].port,
             send6(table6[i].port, table6[i].kind, table6[i].n, table6[i].fragment),
             table6[i].expect);
     }
@@ -216,9 +235,19 @@ static void fragments_are_judged_reassembled(void **state)
     (void)close(to);
 }
 
+static int setup_nft(void **state)
+{
+    *state = lab_gate(GATE_NFTABLES, "east", false);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(judges_ip4_packets, setup_nft, lab_teardown),
+        cmocka_unit_test_setup_teardown(judges_ip6_packets, setup_nft, lab_teardown),
+        cmocka_unit_test_setup_teardown(fragments_are_judged_reassembled, setup_nft,
+                                        lab_teardown),
         cmocka_unit_test_setup_teardown(judges_ip4_packets, lab_setup_bpf, lab_teardown),
         cmocka_unit_test_setup_teardown(judges_ip6_packets, lab_setup_bpf, lab_teardown),
         cmocka_unit_test_setup_teardown(fragments_are_judged_reassembled, lab_setup_bpf,

@@ -405,6 +405,61 @@ static void a_left_over_gate_says_how_it_goes(void **state)
     }
 }
 
+/* I3: a gate that was not there holds no lease: what was asked for before is void, nothing
+ * is asked for until real connections have tried it anew, and it is opened as from closed.
+ */
+static void a_lost_gate_is_no_lease(void **state)
+{
+    const struct keeper_effect *arm;
+    struct keeper_ack ack;
+    struct world w;
+
+    (void)state;
+    start_open(&w);
+    keeper_tick(&w.k);
+    run(&w);
+    ack = answer(&w, 3, true);
+    keeper_gate_lost(&w.k, "ingress was taken off");
+    assert_false(keeper_wants_lease(&w.k, 0));
+    assert_non_null(strstr(w.k.slots[0].problem, "ingress was taken off"));
+    assert_int_equal(keeper_ack(&w.k, &ack, w.now), 0);
+    run(&w);
+    assert_null(find(&w, KEEPER_ARM));
+    assert_non_null(find(&w, KEEPER_TRY));
+    assert_int_equal(find(&w, KEEPER_TRY)->port, 5432); /* which is closed */
+    assert_int_equal(w.k.slots[0].gate.mode, GATE_CLOSED);
+    keeper_tick(&w.k);
+    run(&w);
+    ack = answer(&w, 3, true);
+    assert_int_equal(keeper_ack(&w.k, &ack, w.now), 1);
+    run(&w);
+    arm = find(&w, KEEPER_ARM);
+    assert_non_null(arm);
+    assert_int_equal(arm->how, GATE_REOPEN);
+}
+
+/* I3: nor is a fence one any more; it is carried out again before it is proven again. */
+static void a_lost_gate_is_fenced_again(void **state)
+{
+    struct keeper_fence_order o = {
+        .to = me, .group = "orders", .epoch = 3, .fence_index = 40};
+    struct world w;
+
+    (void)state;
+    start_open(&w);
+    assert_int_equal(keeper_fence_order(&w.k, &o, NULL), 0);
+    run(&w);
+    assert_non_null(find(&w, KEEPER_FENCE));
+    assert_non_null(find(&w, KEEPER_PROOF));
+    run(&w);
+    assert_null(find(&w, KEEPER_FENCE));
+    keeper_gate_lost(&w.k, "table was taken away");
+    assert_int_equal(keeper_fence_order(&w.k, &o, NULL), 0);
+    run(&w);
+    assert_non_null(find(&w, KEEPER_FENCE));
+    assert_non_null(find(&w, KEEPER_PROOF));
+}
+
 /* Unanswered until any controller has answered the last renewal. */
 static void unanswered_renewals_are_known(void **state)
 {
@@ -479,6 +534,8 @@ int main(void)
         cmocka_unit_test(a_late_write_reopens_only_with_a_fresh_lease),
         cmocka_unit_test(a_refused_write_is_no_closed_gate),
         cmocka_unit_test(a_left_over_gate_says_how_it_goes),
+        cmocka_unit_test(a_lost_gate_is_no_lease),
+        cmocka_unit_test(a_lost_gate_is_fenced_again),
         cmocka_unit_test(unanswered_renewals_are_known),
         cmocka_unit_test(a_failed_detach_voids_the_trial),
     };

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""The shipped systemd units: systemd takes them, and no directory that it hands to the user
-of one unit holds what belongs to somebody else. check.py TOP CONTROLLER AGENT
+"""The shipped systemd units: systemd takes them, no directory that it hands to the user of
+one unit holds what belongs to somebody else, and servers are ordered behind the closed gate.
+check.py TOP CONTROLLER AGENT
 
 systemd.exec(5): where the owner of a RuntimeDirectory or StateDirectory is not the unit's
 user, it is changed *recursively* at each start. So a directory that two units share, or that
@@ -41,9 +42,53 @@ def verify(name, unit, binary, trouble):
         trouble.append(f"{name}: systemd-analyze verify: {done.returncode} {done.stderr}")
 
 
+def words(unit, key):
+    return [word for line in re.findall(rf"^{key}=(.*)$", unit, re.M) for word in line.split()]
+
+
+def check_gate(systemd, agent, trouble):
+    """A server waits for the gate, and does without it only where nobody is told of it; the
+    agent's own start and end are no concern of the server's."""
+    gate, dropin = "ringfence-gate.service", "postgresql@.service.d/ringfence.conf"
+    with open(os.path.join(systemd, gate)) as f:
+        unit = f.read()
+    with open(os.path.join(systemd, dropin)) as f:
+        server = f.read()
+    with open(os.path.join(systemd, "ringfence-agent.service")) as f:
+        taker = f.read()
+    for key, value in (("Before", "network-pre.target"), ("Before", "ringfence-agent.service"),
+                       ("DefaultDependencies", "no"), ("RemainAfterExit", "yes"),
+                       ("Type", "oneshot")):
+        if value not in words(unit, key):
+            trouble.append(f"{gate}: {key}= is without {value}")
+    for key in ("Requires", "After"):
+        if words(server, key) != [gate]:
+            trouble.append(f"{dropin}: {key}= is not {gate} alone")
+    if gate not in words(taker, "After") or gate not in words(taker, "Wants"):
+        trouble.append("ringfence-agent.service: is not ordered behind the gate")
+    with tempfile.TemporaryDirectory(prefix="rf-units-") as place:
+        os.mkdir(os.path.join(place, os.path.dirname(dropin)))
+        for name, text in ((gate, re.sub(r"^ExecStart=\S+", f"ExecStart={agent}", unit,
+                                         flags=re.M)),
+                           (dropin, server),
+                           ("postgresql@.service",
+                            "[Unit]\nAfter=network.target\n[Service]\nExecStart=/bin/true\n")):
+            with open(os.path.join(place, name), "w") as f:
+                f.write(text)
+        done = subprocess.run(["systemd-analyze", "verify", "--man=no",
+                               os.path.join(place, "postgresql@15-main.service")],
+                              capture_output=True, text=True, timeout=60,
+                              env={**os.environ, "SYSTEMD_UNIT_PATH": f"{place}:"})
+    said = [line for line in done.stderr.splitlines()
+            if "ringfence" in line or "postgresql" in line]
+    if done.returncode != 0 or said:
+        trouble.append(f"{dropin}: systemd-analyze verify: {done.returncode} {done.stderr}")
+
+
 def main(top, controller, agent):
     trouble, dirs = [], {}
-    binaries = {"ringfenced.service": controller, "ringfence-agent.service": agent}
+    binaries = {"ringfenced.service": controller, "ringfence-agent.service": agent,
+                "ringfence-gate.service": agent}
     for name, binary in binaries.items():
         with open(os.path.join(top, "deploy/systemd", name)) as f:
             unit = f.read()
@@ -51,6 +96,7 @@ def main(top, controller, agent):
         if not dirs[name]:
             trouble.append(f"{name}: no directory found: is it still read rightly?")
         verify(name, unit, binary, trouble)
+    check_gate(os.path.join(top, "deploy/systemd"), agent, trouble)
     for a in dirs["ringfenced.service"]:
         for b in dirs["ringfence-agent.service"]:
             if inside(a, b) or inside(b, a):
