@@ -15,6 +15,7 @@
 #include "fencing/gate/gate.h"
 
 struct bpf_gate;
+struct guard_gate;
 struct nft_gate;
 struct clockcheck;
 struct courtesy;
@@ -52,6 +53,7 @@ struct gate_ops {
     /* Close, make later writes of this epoch impossible, read back. */
     int (*fence)(struct gate *gate, struct gate_port *p, struct err *err);
     int (*detach)(struct gate *gate, struct err *err);
+    void (*witness)(const struct gate *gate, struct guard_gate *ret_gate);
     void (*free)(struct gate *gate);
 };
 
