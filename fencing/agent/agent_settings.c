@@ -27,7 +27,7 @@ struct file_postgres {
 };
 
 struct file {
-    char *cluster, *name, *region, *address, *state_dir, *socket, *http;
+    char *cluster, *name, *region, *address, *state_dir, *socket, *http, *guard, *watchdog;
     struct file_tls *tls;
     struct file_controller *controllers;
     unsigned controllers_count;
@@ -73,6 +73,8 @@ static const cyaml_schema_field_t file_fields[] = {
     TEXT(file, state_dir, MAY),
     TEXT(file, socket, MAY),
     TEXT(file, http, MAY),
+    TEXT(file, guard, MAY),
+    TEXT(file, watchdog, MAY),
     CYAML_FIELD_MAPPING_PTR("tls", CYAML_FLAG_POINTER, struct file, tls, tls_fields),
     CYAML_FIELD_SEQUENCE("controllers", CYAML_FLAG_POINTER, struct file, controllers,
                          &controller_value, 1, SETTINGS_CONTROLLERS_MAX),
@@ -238,6 +240,32 @@ static int put_gate(const struct loading *l, const struct file_gate *g)
                       g->driver);
 }
 
+static int put_guard(const struct loading *l, const struct file *f)
+{
+    static const struct {
+        const char *name;
+        enum settings_guard guard;
+    } all[] = {{"off", SETTINGS_GUARD_OFF},
+               {"missing", SETTINGS_GUARD_MISSING},
+               {"expired", SETTINGS_GUARD_EXPIRED}};
+    struct agent_settings *s = l->s;
+    unsigned i = 0;
+
+    while (f->guard != NULL && i < ARRAY_LEN(all) && strcmp(f->guard, all[i].name) != 0)
+        i++;
+    if (i == ARRAY_LEN(all))
+        return config_bad(l->c, "guard", l->err,
+                          "'%s' does not say when a server is stopped; missing (where no "
+                          "gate closes before it), expired (at the end of each lease) or "
+                          "off is expected",
+                          f->guard);
+    if (f->guard != NULL)
+        s->guard = all[i].guard;
+    if (f->watchdog != NULL && s->guard == SETTINGS_GUARD_OFF)
+        return bad(l, "watchdog", "it is the guard that speaks to it, and `guard` is off");
+    return put_path(l, "watchdog", f->watchdog, s->watchdog, sizeof s->watchdog);
+}
+
 static int put_postgres(const struct loading *l, const struct file_postgres *f)
 {
     struct agent_postgres *p = &l->s->postgres;
@@ -269,7 +297,8 @@ static int put_postgres(const struct loading *l, const struct file_postgres *f)
 
 static void set_defaults(struct agent_settings *s, const char *path)
 {
-    *s = (struct agent_settings){.driver = GATE_AUTO, .courtesy = true};
+    *s = (struct agent_settings){
+        .driver = GATE_AUTO, .courtesy = true, .guard = SETTINGS_GUARD_MISSING};
     snprintf(s->path, sizeof s->path, "%s", path);
     snprintf(s->state_dir, sizeof s->state_dir, "/var/lib/ringfence/agent");
     snprintf(s->socket, sizeof s->socket, "/run/ringfence-agent/ringfence-agent.sock");
@@ -304,6 +333,8 @@ int agent_settings_load(struct agent_settings *ret_settings, const char *path,
         status = put_controllers(&l, f);
     if (status == 0)
         status = put_gate(&l, f->gate);
+    if (status == 0)
+        status = put_guard(&l, f);
     if (status == 0 && f->postgres != NULL)
         status = put_postgres(&l, f->postgres);
     if (status != 0)

@@ -35,6 +35,13 @@ struct agent_postgres {
     char options[SETTINGS_TEXT_SIZE];
 };
 
+/* When the guard stops a server. */
+enum settings_guard {
+    SETTINGS_GUARD_OFF,     /* there is none */
+    SETTINGS_GUARD_MISSING, /* a deadline passes and no gate closes before it */
+    SETTINGS_GUARD_EXPIRED, /* at the end of each lease, gate or not */
+};
+
 struct agent_settings {
     char path[AGENT_PATH_SIZE]; /* of the file itself, for texts */
     char cluster[AGENT_CLUSTER_SIZE], name[AGENT_NAME_SIZE], region[AGENT_NAME_SIZE];
@@ -49,6 +56,8 @@ struct agent_settings {
     char cgroup[AGENT_PATH_SIZE], run_dir[AGENT_PATH_SIZE];
     enum gate_driver driver;
     bool courtesy;
+    enum settings_guard guard;
+    char watchdog[AGENT_PATH_SIZE]; /* "": none */
     struct agent_postgres postgres;
 };
 

@@ -20,6 +20,7 @@
 #include "controller/base/buf.h"
 #include "controller/base/err.h"
 #include "fencing/agent/agent_settings.h"
+#include "fencing/agent/guard_link.h"
 #include "fencing/agent/keeper_core.h"
 
 struct bell;
@@ -56,6 +57,7 @@ struct board_health {
     struct boot at;   /* of this writing */
     char gate[256];   /* gate_describe() */
     struct gate_capabilities capabilities;
+    struct guard_health guard;
     char state_problem[KEEPER_PROBLEM_SIZE]; /* the state file cannot be written */
     uint32_t sync_us;                        /* how long its last sync took */
     char fatal[KEEPER_PROBLEM_SIZE];         /* nobody takes us as we are configured */

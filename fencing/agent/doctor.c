@@ -289,6 +289,61 @@ static void look_at_gate(struct doctor *d, const struct board_health *h)
                     : "clients of a closed port wait for their own time-outs");
 }
 
+static void look_at_watchdog(struct doctor *d, const struct guard_health *g)
+{
+    switch (g->dog) {
+    case GUARD_DOG_NONE:
+        break;
+    case GUARD_DOG_READY:
+        add(d, "watchdog", "ok", "%s is armed together with the first lease", g->watchdog);
+        break;
+    case GUARD_DOG_ARMED:
+        add(d, "watchdog", "ok",
+            "%s is armed: the host is reset %" PRIu64 " s after the "
+            "guard's last word",
+            g->watchdog, g->dog_timeout_s);
+        break;
+    case GUARD_DOG_FAILED:
+        add(d, "watchdog", "fail",
+            "%s cannot be used: %s: is its driver loaded (modprobe "
+            "softdog), and does nobody else hold it?",
+            g->watchdog, strerror((int)g->dog_errno));
+        break;
+    case GUARD_DOG_TOO_SLOW:
+        add(d, "watchdog", "fail",
+            "%s is not used: the shortest lease here is shorter than "
+            "twice what it can be set to",
+            g->watchdog);
+        break;
+    }
+}
+
+static void look_at_guard(struct doctor *d, const struct guard_health *g)
+{
+    bool weak = (g->abilities & (GUARD_CAN_LOCK | GUARD_CAN_REALTIME)) !=
+                (GUARD_CAN_LOCK | GUARD_CAN_REALTIME);
+
+    if (!g->wanted) {
+        add(d, "guard", "warn",
+            "there is none (guard: off): a gate that somebody removes "
+            "while the agent is dead or frozen leaves the server open");
+        return;
+    }
+    if (!g->there)
+        add(d, "guard", "fail", "it does not run%s%s; the gate alone enforces the leases",
+            g->problem[0] != 0 ? ": " : "", g->problem);
+    else if (g->problem[0] != 0 || weak)
+        add(d, "guard", "warn", "it runs (pid %d)%s%s%s", g->pid,
+            weak ? ", without locked memory or real-time priority" : "",
+            g->problem[0] != 0 ? ", but: " : "", g->problem);
+    else
+        add(d, "guard", "ok",
+            "it runs (pid %d), with locked memory and real-time priority; "
+            "%" PRIu64 " servers stopped so far",
+            g->pid, g->stops);
+    look_at_watchdog(d, g);
+}
+
 static void look_at_keeper(struct doctor *d, const struct board_health *h)
 {
     if (h->state_problem[0] != 0)
@@ -461,6 +516,7 @@ void doctor_ask(struct doctors *all, struct http_request *req)
     (void)uv_timer_start(&d->limit, on_limit, DOCTOR_MS, 0);
     board_health(all->parts.board, &h);
     look_at_gate(d, &h);
+    look_at_guard(d, &h.guard);
     look_at_clock(d, &h);
     look_at_keeper(d, &h);
     look_at_configuration(d);

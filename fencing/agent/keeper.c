@@ -110,6 +110,7 @@ static void on_tick(uv_timer_t *tick)
         log_warn("courtesy resets: %s", warning.text);
     for (uint8_t i = 0; i < k->core.want.count; i++)
         news = take_mail(k, i) || news; /* for which nobody was woken */
+    keeper_guard_tick(k);
     keeper_tick(&k->core);
     keeper_pump(k);
     if (news || !has_just_told_all(k))
@@ -120,6 +121,7 @@ static void on_tick(uv_timer_t *tick)
 static void close_all(struct keeper *k)
 {
     keeper_links_close(k);
+    keeper_guard_close(k);
     board_set_bell(k->parts.board, BOARD_KEEPER, NULL);
     syncer_close(TAKE(k->syncer));
     bell_close(TAKE(k->bell));
@@ -257,6 +259,7 @@ static int prepare(struct keeper *k, struct err *err)
         status = begin_life(k, err);
     if (status != 0)
         return status;
+    keeper_guard_open(k);
     k->tick_ms = KEEPER_TICK_DEFAULT_MS;
     check_clock(k);
     for (uint8_t i = 0; i < k->core.want.count; i++)

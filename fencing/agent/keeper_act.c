@@ -113,6 +113,10 @@ static void act_on_gate(struct keeper *k, struct keeper_effect *e)
     struct err err = {0};
 
     memcpy(old, s->problem, sizeof old);
+    if (e->kind == KEEPER_ARM || e->kind == KEEPER_ADOPT)
+        keeper_guard_before(k, e);
+    if (e->kind == KEEPER_UNMANAGE) /* what is let go on purpose is not to be stopped */
+        keeper_guard_tell(k);
     err.code = run_gate(k, e, &err);
     keeper_done(&k->core, e, &err, boot_now());
     if (err.code == 0)
@@ -189,6 +193,7 @@ static void go_on(struct keeper *k, bool all_done)
     if (k->more)
         bell_ring(k->bell);
     log_holds(k);
+    keeper_guard_tell(k);
     keeper_publish(k);
 }
 

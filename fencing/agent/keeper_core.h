@@ -36,6 +36,7 @@
 #include "controller/base/time.h"
 #include "fencing/agent/epoch_table.h"
 #include "fencing/gate/gate.h"
+#include "fencing/guard/guard_page.h"
 #include "fencing/rules/lease.h"
 #include "fencing/rules/proof.h"
 
@@ -83,6 +84,7 @@ struct keeper_server {
     uint64_t ready_epoch; /* may be opened in this epoch (I9); 0: in none */
     bool barred;          /* hung, or a server that is not ours: closed whatever else */
     bool stopped;         /* no process of the instance is left */
+    struct guard_process process; /* as last known; postmaster.pid 0: never */
     uint64_t looked; /* index of the assignment that was known when the newest look at it
                       * was asked for; 0: not looked at in this life */
 };

@@ -67,6 +67,7 @@ struct keeper {
     bool more; /* something is left to do, and the bell was rung for it */
 
     struct gate *gate;
+    struct guard_link *guard; /* NULL: not wanted, or its page cannot be had */
     struct keeper_core core;
     struct syncer *syncer;
     struct uplink uplinks[SETTINGS_CONTROLLERS_MAX];
@@ -94,6 +95,14 @@ void keeper_pump(struct keeper *k);
 void keeper_pump_bell(struct keeper *k); /* one trial of a gate, too; for the bell alone */
 void keeper_publish(struct keeper *k);
 syncer_done keeper_on_synced;
+
+/* keeper_guard.c: the second line. Nothing of it where no guard is wanted. */
+void keeper_guard_open(struct keeper *k);
+void keeper_guard_close(struct keeper *k);
+void keeper_guard_tick(struct keeper *k);
+/* Before the effect (ARM, ADOPT) reaches the gate. */
+void keeper_guard_before(struct keeper *k, const struct keeper_effect *e);
+void keeper_guard_tell(struct keeper *k); /* as all is now */
 
 /* keeper_links.c */
 MUST_USE int keeper_links_open(struct keeper *k, struct err *err);

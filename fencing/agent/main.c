@@ -55,6 +55,7 @@ static const struct help_pair files[] = {
      "incarnation, epochs and fence marks: never copy it to another host"},
     {"/var/lib/ringfence/agent/steps.state", "which servers and steps are this agent's"},
     {"/run/ringfence-agent/ringfence-agent.sock", "for `ringfence doctor`"},
+    {"/run/ringfence-agent/guard-NAME.page", "what the guard is told, and what it did"},
     {NULL, NULL},
 };
 
@@ -84,7 +85,19 @@ static const struct help help = {
         "/system.slice. A server outside of it would answer without a lease: name one only "
         "where several agents share a kernel, each above its own servers, and none above "
         "another's. A cgroup that is named and is not there is an error, and never a "
-        "reason to take nftables instead.",
+        "reason to take nftables instead.\n\n"
+        "Behind the gate stands ringfence-guard, a process without libraries, with locked "
+        "memory and a real-time priority, that the agent starts and that outlives it. It "
+        "knows the deadline of each lease; when one is over it asks the kernel for the "
+        "gate, "
+        "and where that is missing or replaced it kills the server, to the last process, "
+        "before the deadline. `guard` says when: `missing` (that; the default), `expired` "
+        "(at the end of each lease, gate or not: for groups with `ungated_local`, at the "
+        "price of a crash recovery after each lease that is not renewed) or `off`. "
+        "`watchdog`, the path of a watchdog's device, has the host reset by the deadline "
+        "if "
+        "even the guard cannot do that; it takes leases of 2 s and more. The guard ends by "
+        "SIGTERM while no server is armed, and a minute after the last agent.",
     .options = options,
     .exit_codes = exit_codes,
     .environment = environment,

@@ -248,6 +248,9 @@ static int put_keeper(struct buf *out, const struct board_health *h, struct err 
          (double)h->sync_us / 1e6},
         {"dropped_messages_total", "counter", "Messages that memory was missing for.",
          (double)h->dropped},
+        {"guard_up", "gauge", "1 while the guard runs and beats.", h->guard.there},
+        {"guard_stops_total", "counter", "Servers that the guard has stopped.",
+         (double)h->guard.stops},
     };
 
     for (unsigned i = 0; i < ARRAY_LEN(all); i++) {

@@ -264,6 +264,7 @@ static void resume(struct inst *i)
         i->canary_ok = r->ready_epoch != 0 ? mono_now() : (struct mono){0};
         s.state = i->state;
         s.ready_epoch = r->ready_epoch;
+        s.process = i->watch->process;
     } else if (r->known.pid != 0) {
         r->known = (struct postmaster){0};
         r->led_epoch = r->ready_epoch = r->led_position = 0;

@@ -38,6 +38,7 @@ struct watch {
     uv_poll_t poll;
     int fd;
     struct postmaster pm;
+    struct guard_process process; /* for the guard, where there is one */
 };
 
 /* What is under way in the step worker. */

@@ -104,10 +104,15 @@ void inst_tell_keeper(struct inst *i, uint64_t ready_epoch)
                               .barred = i->hung || i->alien,
                               .stopped = i->stopped && !i->alive,
                               .looked = i->looked};
+    const struct guard_life *told = &i->told.process.postmaster;
+
+    /* The last one that was known, while there is none: its processes may be left. */
+    s.process = i->watch != NULL ? i->watch->process : i->told.process;
 
     if (s.state == i->told.state && s.ready_epoch == i->told.ready_epoch &&
         s.barred == i->told.barred && s.stopped == i->told.stopped &&
-        s.looked == i->told.looked)
+        s.looked == i->told.looked && s.process.postmaster.pid == told->pid &&
+        s.process.postmaster.start_ms == told->start_ms)
         return;
     i->told = s;
     board_put_server(i->st->parts.board, i->slot, &s);

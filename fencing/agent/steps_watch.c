@@ -8,6 +8,7 @@
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
 #include "fencing/agent/steps_private.h"
+#include "fencing/guard/proc.h"
 
 static bool told_to_end(const struct inst *i)
 {
@@ -92,6 +93,15 @@ void inst_check_watch(struct inst *i)
         exited(i);
 }
 
+/* Here and not by the keeper, since the data directory may be on a disk that hangs. */
+static void describe(struct watch *w)
+{
+    const struct guard_life life = {(uint64_t)w->pm.pid, w->pm.start_ms};
+
+    if (!guard_process_read(&life, &w->process))
+        w->process = (struct guard_process){.postmaster = life};
+}
+
 bool inst_watch(struct inst *i, struct postmaster pm)
 {
     struct watch *w;
@@ -111,6 +121,8 @@ bool inst_watch(struct inst *i, struct postmaster pm)
     }
     w->pm = pm;
     w->i = i;
+    if (i->st->parts.settings->guard != SETTINGS_GUARD_OFF)
+        describe(w);
     status = uv_poll_init(i->st->parts.loop, &w->poll, w->fd);
     ASSERT(status == 0);
     inst_unwatch(i);

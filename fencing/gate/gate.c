@@ -42,6 +42,11 @@ int gate_boot_id(char *text, size_t size, struct err *err)
     return 0;
 }
 
+void gate_witness(const struct gate *gate, struct guard_gate *ret_gate)
+{
+    gate->ops->witness(gate, ret_gate);
+}
+
 struct gate_port *gate_port_of(const struct gate *gate, uint16_t port)
 {
     for (size_t i = 0; i < gate->n_ports; i++)

@@ -154,6 +154,9 @@ void gate_id_text(const struct gate *gate, char text[GATE_ID_TEXT_SIZE]);
 struct gate_capabilities gate_capabilities(const struct gate *gate);
 /* One line for `doctor`: driver, where it is attached, and its weaknesses. */
 void gate_describe(const struct gate *gate, char *text, size_t size);
+/* What the guard (fencing/guard) recognises this gate by, as it is in the kernel now. */
+struct guard_gate;
+void gate_witness(const struct gate *gate, struct guard_gate *ret_gate);
 /* The last trouble with the courtesy resets, which cost nothing but comfort; 0 and an empty
  * text when there is none. Each trouble is reported once. */
 int gate_warning(struct gate *gate, struct err *ret_warning);

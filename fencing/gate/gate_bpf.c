@@ -5,10 +5,12 @@
 
 #include <bpf/bpf.h>
 
+#include "controller/base/text.h"
 #include "fencing/gate/bpf_cell.h"
 #include "fencing/gate/gate_abi.h"
 #include "fencing/gate/gate_bpf.h"
 #include "fencing/gate/gate_rules.h"
+#include "fencing/guard/guard_page.h"
 
 int bpf_set_scope(const struct bpf_gate *b, __u32 managed, struct err *err)
 {
@@ -247,6 +249,35 @@ static int bpf_detach(struct gate *gate, struct err *err)
     return bpf_take_off(&gate->bpf->attached, gate->cgroup.fd, err);
 }
 
+static uint64_t program_id(int fd)
+{
+    struct bpf_prog_info info = {0};
+    __u32 size = sizeof info;
+
+    return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.id : 0;
+}
+
+static uint64_t map_id(int fd)
+{
+    struct bpf_map_info info = {0};
+    __u32 size = sizeof info;
+
+    return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.id : 0;
+}
+
+static void bpf_witness(const struct gate *gate, struct guard_gate *ret_gate)
+{
+    const struct bpf_found *f = &gate->bpf->attached;
+
+    *ret_gate = (struct guard_gate){
+        .kind = GUARD_GATE_BPF,
+        .ingress = program_id(f->ingress),
+        .egress = program_id(f->egress),
+        .ports = map_id(f->ports),
+    };
+    text_set(ret_gate->place, sizeof ret_gate->place, "%s", gate->cgroup.path);
+}
+
 static void bpf_free(struct gate *gate)
 {
     struct bpf_found_list one = {.n = 1};
@@ -276,6 +307,7 @@ const struct gate_ops gate_bpf_ops = {
     .check = bpf_check,
     .restore = bpf_restore,
     .detach = bpf_detach,
+    .witness = bpf_witness,
     .free = bpf_free,
 };
 

@@ -15,6 +15,7 @@
 #include "fencing/gate/gate.h"
 
 struct bpf_gate;
+struct guard_gate;
 struct nft_gate;
 struct clockcheck;
 struct courtesy;
@@ -72,6 +73,7 @@ struct gate_ops {
     /* Put back what check() missed, all ports closed, fences kept. */
     int (*restore)(struct gate *gate, struct err *err);
     int (*detach)(struct gate *gate, struct err *err);
+    void (*witness)(const struct gate *gate, struct guard_gate *ret_gate);
     void (*free)(struct gate *gate);
 };
 

@@ -1,4 +1,5 @@
 #include "fencing/gate/gate_nft.h"
+#include "fencing/guard/look.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -272,6 +273,13 @@ static int nft_detach(struct gate *gate, struct err *err)
     return nft_gate_commit(gate->nft, err);
 }
 
+static void nft_witness(const struct gate *gate, struct guard_gate *ret_gate)
+{
+    *ret_gate = (struct guard_gate){.kind = GUARD_GATE_NFT};
+    (void)snprintf(ret_gate->place, sizeof ret_gate->place, "%s", gate->nft->table);
+    guard_nft_witness(ret_gate);
+}
+
 static void nft_free(struct gate *gate)
 {
     if (gate->nft != NULL)
@@ -295,6 +303,7 @@ static const struct gate_ops nft_ops = {
     .check = nft_check,
     .restore = nft_restore,
     .detach = nft_detach,
+    .witness = nft_witness,
     .free = nft_free,
 };
 

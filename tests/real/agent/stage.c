@@ -198,9 +198,11 @@ static void write_config(const struct stage *s, const char *path, const char *st
             "state_dir: %s\nsocket: %s/agent.sock\nhttp: 127.0.0.1:%u\n"
             "tls: {ca: %s/ca.crt, cert: %s/agent-%s.crt, key: %s/agent-%s.key}\n"
             "controllers:\n  - {name: east, address: \"127.0.0.1:%u\"}\n"
-            "gate: {cgroup: \"%s\", run_dir: %s, courtesy: false}\n",
+            "gate: {cgroup: \"%s\", run_dir: %s, courtesy: false, driver: %s}\n%s",
             cluster, agent_name, state_dir, s->dir, s->http, s->dir, s->dir, agent_name,
-            s->dir, agent_name, listener_port(s->listener), lab_cgroup(NULL), s->dir);
+            s->dir, agent_name, listener_port(s->listener), lab_cgroup(NULL), s->dir,
+            s->driver != NULL ? s->driver : "auto",
+            s->more != NULL ? s->more : "guard: off\n");
     fclose(f);
 }
 
@@ -311,7 +313,10 @@ void stage_assignment(const struct stage *s, struct stage_assignment *out, Rf__R
 {
     rf__assignment__init(&out->a);
     rf__server_spec__init(&out->server);
-    snprintf(out->data, sizeof out->data, "%s/data", s->dir);
+    if (s->data != NULL)
+        snprintf(out->data, sizeof out->data, "%s", s->data);
+    else
+        snprintf(out->data, sizeof out->data, "%s/data", s->dir);
     out->server.provider = wire_text("postgres");
     out->server.group = wire_text(group);
     out->server.component = wire_text("db");

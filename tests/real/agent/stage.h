@@ -21,8 +21,11 @@ struct stage {
     bool timed_out;
     struct tls *tls;
     struct listener *listener;
-    struct stream *stream; /* the newest one of the agent; NULL: none */
-    uint16_t http, gated;  /* ports */
+    struct stream *stream;     /* the newest one of the agent; NULL: none */
+    uint16_t http, gated;      /* ports */
+    const char *driver, *more; /* of the gate; lines for the configuration's end;
+                                * NULL: no guard, which would outlive the test */
+    const char *data;          /* the server's directory; NULL: one that is not there */
 
     /* What the agent said last, and how often. */
     struct incarnation life;
@@ -65,7 +68,7 @@ void stage_send_bytes(struct stage *s, const void *data, size_t len);
 struct stage_assignment {
     Rf__Assignment a;
     Rf__ServerSpec server;
-    char data[96];
+    char data[160];
 };
 void stage_assignment(const struct stage *s, struct stage_assignment *out, Rf__Role role,
                       uint64_t epoch);

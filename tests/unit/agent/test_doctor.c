@@ -2,6 +2,7 @@
  * whatever a peer's port does, and nothing of a request is used after its end. */
 #include "tests/unit/agent/cmocka_env.h"
 
+#include <errno.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -70,10 +71,12 @@ void board_view(struct board *b, uint8_t slot, struct keeper_view *ret)
     *ret = (struct keeper_view){.managed = true, .tried = true};
 }
 
+static struct guard_health guard;
+
 void board_health(struct board *b, struct board_health *ret)
 {
     (void)b;
-    *ret = (struct board_health){.clock_same = true, .enrolled = true};
+    *ret = (struct board_health){.clock_same = true, .enrolled = true, .guard = guard};
 }
 
 void agent_check_server(const struct agent_settings *s, bool starting, struct findings *f)
@@ -230,12 +233,65 @@ static void an_impossible_address_is_said(void **state)
     tear_down(&r);
 }
 
+/* What is behind the gate is said before it is needed: whether the guard runs and how well,
+ * and what the watchdog can do. */
+static void the_second_line_is_looked_at(void **state)
+{
+    enum { FIT = GUARD_CAN_LOCK | GUARD_CAN_REALTIME };
+    static const struct {
+        struct guard_health guard;
+        const char *level, *text;
+    } table[] = {
+        {{.wanted = false}, "warn", "there is none (guard: off)"},
+        {{.wanted = true, .problem = "no page"}, "fail", "it does not run: no page"},
+        {{.wanted = true, .there = true, .pid = 42, .abilities = FIT},
+         "ok",
+         "it runs (pid 42), with locked memory"},
+        {{.wanted = true, .there = true, .abilities = GUARD_CAN_LOCK},
+         "warn",
+         "without locked memory or real-time priority"},
+        {{.wanted = true, .there = true, .dog = GUARD_DOG_READY, .watchdog = "/dev/w"},
+         "ok",
+         "/dev/w is armed together with the first lease"},
+        {{.wanted = true, .there = true, .dog = GUARD_DOG_ARMED, .dog_timeout_s = 3},
+         "ok",
+         "the host is reset 3 s after"},
+        {{.wanted = true, .there = true, .dog = GUARD_DOG_FAILED, .dog_errno = ENOENT},
+         "fail",
+         "cannot be used: No such file or directory"},
+        {{.wanted = true, .there = true, .dog = GUARD_DOG_TOO_SLOW},
+         "fail",
+         "is not used: the shortest lease here is shorter"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        static struct rig r;
+        char level[40];
+        const char *at;
+
+        guard = table[i].guard;
+        set_up(&r);
+        doctor_ask(r.doctors, &r.req);
+        run_until_answered(&r);
+        at = strstr(r.req.text, table[i].text);
+        if (at == NULL)
+            fail_msg("'%s' is not in: %s", table[i].text, r.req.text);
+        while (*at != '{') /* back to where this finding begins */
+            at--;
+        snprintf(level, sizeof level, "\"level\":\"%s\"", table[i].level);
+        assert_true(strstr(at, level) != NULL && strstr(at, level) < strchr(at, '}'));
+        tear_down(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_silent_port_is_given_up_once),
         cmocka_unit_test(the_end_comes_while_a_port_is_tried),
         cmocka_unit_test(an_impossible_address_is_said),
+        cmocka_unit_test(the_second_line_is_looked_at),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

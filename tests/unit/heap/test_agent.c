@@ -18,6 +18,7 @@
 #include "fencing/agent/disk_probe.h"
 #include "fencing/agent/doctor.h"
 #include "fencing/agent/endpoints.h"
+#include "fencing/agent/guard_link.h"
 #include "fencing/agent/helper.h"
 #include "fencing/agent/keeper.h"
 #include "fencing/agent/syncer.h"
@@ -259,6 +260,22 @@ static int try_clockcheck(struct err *err)
     return status;
 }
 
+/* Its guard is /bin/true, and ends at once. */
+static int try_guard(struct err *err)
+{
+    const struct guard_link_spec spec = {.loop = &t.loop,
+                                         .run_dir = t.dir,
+                                         .agent = "pg-east",
+                                         .watchdog = "",
+                                         .program = "/bin/true"};
+    struct guard_link *l = NULL;
+    int status = guard_link_open(&l, &spec, err);
+
+    guard_link_close(l);
+    (void)uv_run(&t.loop, UV_RUN_NOWAIT);
+    return status;
+}
+
 /* A thread, whose links dial on: it starts as a whole or not at all. */
 static int try_keeper(struct err *err)
 {
@@ -342,6 +359,7 @@ static const struct heap_case cases[] = {
     {"tls_new", try_tls, false},
     {"clockcheck_open", try_clockcheck, false},
     {"gate_open", try_gate, false},
+    {"guard_link_open", try_guard, false},
     {"keeper_start", try_keeper, true},
     {"a provider", try_provider, false},
 };
