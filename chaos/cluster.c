@@ -317,11 +317,9 @@ static void apply_group(struct cluster *c)
 void cluster_make(struct cluster *c)
 {
     const struct passwd *postgres = getpwnam("postgres");
-    AUTO(auto_free) char *logs = text_new("%s/log", c->ground.dir);
 
     if (postgres == NULL)
         die("no user `postgres`: run deploy/install-deps");
-    make_dir(logs, 0755, 0, 0);
     issue_certificates(c);
     for (enum site s = EAST; s < SITE_REGIONS; s++)
         write_region(c, s, postgres);

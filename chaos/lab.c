@@ -70,7 +70,9 @@ void lab_run(const struct options *o, const char *id, struct progress *progress)
             o->ttl_ms, cluster.profile.renew, cluster.profile.election, sync_name(o->sync),
             o->seed);
     fflush(live);
-    ground_make(&cluster.ground, id);
+    ground_make(&cluster.ground, id, o->seed);
+    if (o->keep)
+        ground_keep_network(&cluster.ground);
     cluster_make(&cluster);
     view_start(&view, &cluster, live);
     wait_until_steady(&view, o->sync);
