@@ -41,8 +41,10 @@ bool sync_parse(const char *text, enum sync_mode *ret_mode)
 
 struct profile profile_for(unsigned ttl_ms)
 {
-    static const struct profile known[] = {
-        {500, 60, 150, 30}, {1000, 150, 300, 50}, {3000, 300, 900, 100}};
+    static const struct profile known[] = {{500, 60, 150, 30},
+                                           {1000, 150, 300, 50},
+                                           {3000, 300, 900, 100},
+                                           {6000, 600, 1500, 250}};
     struct profile p = known[0];
 
     for (size_t i = 0; i < ARRAY_LEN(known); i++)
