@@ -41,8 +41,10 @@ bool sync_parse(const char *text, enum sync_mode *ret_mode)
 
 struct profile profile_for(unsigned ttl_ms)
 {
-    static const struct profile known[] = {
-        {500, 60, 150, 30}, {1000, 150, 300, 50}, {3000, 300, 900, 100}};
+    static const struct profile known[] = {{500, 60, 150, 30},
+                                           {1000, 150, 300, 50},
+                                           {3000, 300, 900, 100},
+                                           {6000, 600, 1500, 250}};
     struct profile p = known[0];
 
     for (size_t i = 0; i < ARRAY_LEN(known); i++)
@@ -317,11 +319,9 @@ static void apply_group(struct cluster *c)
 void cluster_make(struct cluster *c)
 {
     const struct passwd *postgres = getpwnam("postgres");
-    AUTO(auto_free) char *logs = text_new("%s/log", c->ground.dir);
 
     if (postgres == NULL)
         die("no user `postgres`: run deploy/install-deps");
-    make_dir(logs, 0755, 0, 0);
     issue_certificates(c);
     for (enum site s = EAST; s < SITE_REGIONS; s++)
         write_region(c, s, postgres);

@@ -22,8 +22,8 @@ struct profile {
     unsigned ttl, renew, election, heartbeat;
 };
 
-/* fastest, fast and default at 500, 1000 and 3000; another TTL scales the next lower one,
- * or the fastest. */
+/* fastest, fast, default and far at 500, 1000, 3000 and 6000; another TTL scales the next
+ * lower one, or the fastest. */
 struct profile profile_for(unsigned ttl_ms);
 
 struct cluster {

@@ -14,6 +14,9 @@
 #include "chaos/base.h"
 #include "chaos/cgroup.h"
 #include "chaos/process.h"
+#include "chaos/tap.h"
+
+enum { MAC_TEXT = 18 };
 
 static const struct {
     const char *name, *address;
@@ -30,8 +33,7 @@ const char *site_address(enum site s) { return sites[s].address; }
 
 const char *ground_missing(void)
 {
-    static const char *const tools[] = {"/usr/sbin/ip", "/usr/sbin/nft",
-                                        "/usr/bin/setpriv"};
+    static const char *const tools[] = {"/usr/sbin/ip", "/usr/bin/setpriv"};
 
     if (geteuid() != 0)
         return "it makes network namespaces and cgroups: run it as root";
@@ -41,8 +43,8 @@ const char *ground_missing(void)
         return "this kernel has no network or IPC namespaces";
     for (size_t i = 0; i < ARRAY_LEN(tools); i++)
         if (access(tools[i], X_OK) != 0)
-            return "ip, nft or setpriv is missing: run deploy/install-deps";
-    return NULL;
+            return "ip or setpriv is missing: run deploy/install-deps";
+    return tap_missing();
 }
 
 static int open_namespace(const char *path)
@@ -93,54 +95,90 @@ static int add_network(const struct ground *g, const char *site)
     return open_namespace(path);
 }
 
+static void say_mac(enum site s, char text[MAC_TEXT])
+{
+    unsigned char mac[WAN_MAC_SIZE];
+
+    wan_mac(s, mac);
+    snprintf(text, MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
+             mac[3], mac[4], mac[5]);
+}
+
+/* Who is where is written down in each site: nobody has to ask, and no answer can be lost.
+ */
+static char *neighbours_of(enum site s)
+{
+    char *text = text_new("%s", "");
+
+    for (enum site other = EAST; other < SITE_COUNT; other++) {
+        AUTO(auto_free) char *before = text;
+        char mac[MAC_TEXT];
+
+        say_mac(other, mac);
+        text = other == s ? text_new("%s", before)
+                          : text_new("%sneigh add %s lladdr %s dev eth0 nud permanent\n",
+                                     before, site_address(other), mac);
+    }
+    return text;
+}
+
+/* Its end of the network has an address; without IPv6 nothing but what we send passes. */
 static void plug_in(const struct ground *g, enum site s)
 {
-    AUTO(auto_free) char *bridge = text_new("rf-%s-bridge", g->id);
-    AUTO(auto_free) char *site = text_new("rf-%s-%s", g->id, site_name(s));
-    AUTO(auto_free) char *address = text_new("%s/16", site_address(s));
-    const char *port = site_name(s), *ip = "/usr/sbin/ip";
+    AUTO(auto_free) char *network = text_new("rf-%s-%s", g->id, site_name(s));
+    AUTO(auto_free) char *path = text_new("%s/%s.links", g->dir, site_name(s));
+    AUTO(auto_free) char *neighbours = neighbours_of(s);
+    AUTO(auto_free) char *text = NULL;
+    char mac[MAC_TEXT];
 
-    run_here((const char *[]){ip, "-n", bridge, "link", "add", port, "type", "veth", "peer",
-                              "name", "eth0", "netns", site, NULL});
-    run_here((const char *[]){ip, "-n", bridge, "link", "set", port, "master", "br0", "up",
-                              NULL});
-    run_here((const char *[]){ip, "-n", site, "addr", "add", address, "dev", "eth0", NULL});
-    run_here((const char *[]){ip, "-n", site, "link", "set", "eth0", "up", NULL});
+    say_mac(s, mac);
+    text = text_new("link set dev eth0 address %s mtu %d txqueuelen %d addrgenmode none\n"
+                    "addr add %s/16 dev eth0\n"
+                    "link set dev eth0 up\n"
+                    "%s",
+                    mac, WAN_MTU, WAN_DEVICE_QUEUE, site_address(s), neighbours);
+    file_write(path, 0644, text);
+    run_here((const char *[]){"/usr/sbin/ip", "-n", network, "-batch", path, NULL});
 }
 
-static void make_bridge(struct ground *g)
+static void connect_sites(struct ground *g, uint64_t seed)
 {
-    AUTO(auto_free) char *bridge = text_new("rf-%s-bridge", g->id);
-    static const char cuts[] = "add table bridge lab; add chain bridge lab cuts "
-                               "{ type filter hook forward priority 0; policy accept; }";
-    const char *ip = "/usr/sbin/ip";
+    AUTO(auto_free) char *cgroup = text_new("%s/wan", g->cgroup);
+    AUTO(auto_free) char *log = text_new("%s/log/wan.log", g->dir);
+    struct wan_plan plan = {
+        .sites = SITE_COUNT, .seed = seed, .cgroup = cgroup, .log = log};
 
-    g->network[SITE_COUNT] = add_network(g, "bridge");
-    run_here(
-        (const char *[]){ip, "-n", bridge, "link", "add", "br0", "type", "bridge", NULL});
-    run_here((const char *[]){ip, "-n", bridge, "link", "set", "br0", "up", NULL});
-    run_here((const char *[]){ip, "netns", "exec", bridge, "/usr/sbin/nft", cuts, NULL});
+    make_dir(cgroup, 0755, 0, 0);
+    for (enum site s = EAST; s < SITE_COUNT; s++)
+        plan.networks[s] = g->network[s];
+    wan_start(&g->wan, &plan);
 }
 
-void ground_make(struct ground *g, const char *id)
+void ground_make(struct ground *g, const char *id, uint64_t seed)
 {
+    AUTO(auto_free) char *logs = text_new("/var/tmp/ringfence-lab/%s/log", id);
+
     *g = (struct ground){0};
     snprintf(g->id, sizeof g->id, "%s", id);
     snprintf(g->dir, sizeof g->dir, "/var/tmp/ringfence-lab/%s", id);
     snprintf(g->cgroup, sizeof g->cgroup, "%s/ringfence-lab-%s", cgroup_mount(), id);
     make_dir("/var/tmp/ringfence-lab", 0755, 0, 0);
     make_dir(g->dir, 0755, 0, 0);
+    make_dir(logs, 0755, 0, 0);
     make_dir(g->cgroup, 0755, 0, 0);
-    make_bridge(g);
     for (enum site s = EAST; s < SITE_COUNT; s++) {
         AUTO(auto_free) char *cgroup = text_new("%s/%s", g->cgroup, site_name(s));
 
         make_dir(cgroup, 0755, 0, 0);
         g->network[s] = add_network(g, site_name(s));
         g->ipc[s] = new_ipc_namespace();
-        plug_in(g, s);
     }
+    connect_sites(g, seed);
+    for (enum site s = EAST; s < SITE_COUNT; s++)
+        plug_in(g, s);
 }
+
+void ground_keep_network(const struct ground *g) { wan_outlive(&g->wan); }
 
 void ground_enter(const struct ground *g, enum site s)
 {
@@ -171,24 +209,38 @@ void ground_kill_site(const struct ground *g, enum site s)
     cgroup_kill(path);
 }
 
-static void nft(const struct ground *g, const char *command)
+void ground_spread(const struct ground *g, unsigned rtt_ms)
 {
-    AUTO(auto_free) char *bridge = text_new("rf-%s-bridge", g->id);
+    struct wan_link far = {.delay_us = rtt_ms * 1000 / 2};
+    struct wan_change changes[SITE_REGIONS * SITE_REGIONS];
+    unsigned n = 0;
 
-    run_here((const char *[]){"/usr/sbin/ip", "netns", "exec", bridge, "/usr/sbin/nft",
-                              command, NULL});
+    for (enum site a = EAST; a < SITE_REGIONS; a++)
+        for (enum site b = EAST; b < SITE_REGIONS; b++)
+            if (a != b)
+                changes[n++] = (struct wan_change){(uint8_t)a, (uint8_t)b, far};
+    wan_set_base(&g->wan, changes, n);
+}
+
+void ground_link(const struct ground *g, enum site from, enum site to,
+                 const struct wan_link *rules)
+{
+    wan_set(&g->wan, &(struct wan_change){(uint8_t)from, (uint8_t)to, *rules}, 1);
 }
 
 void ground_cut(const struct ground *g, enum site a, enum site b)
 {
-    const char *x = site_address(a), *y = site_address(b);
-    /* One transaction: both directions end at one instant. */
-    AUTO(auto_free)
-    char *command = text_new("add rule bridge lab cuts ip saddr %s ip daddr %s drop; "
-                             "add rule bridge lab cuts ip saddr %s ip daddr %s drop",
-                             x, y, y, x);
+    struct wan_link cut = {.cut = true};
+    /* Both directions end at one instant. */
+    struct wan_change changes[] = {{(uint8_t)a, (uint8_t)b, cut},
+                                   {(uint8_t)b, (uint8_t)a, cut}};
 
-    nft(g, command);
+    wan_set(&g->wan, changes, ARRAY_LEN(changes));
 }
 
-void ground_heal(const struct ground *g) { nft(g, "flush chain bridge lab cuts"); }
+void ground_heal(const struct ground *g) { wan_heal(&g->wan); }
+
+struct wan_count ground_count(const struct ground *g, enum site from, enum site to)
+{
+    return wan_count(&g->wan, from, to);
+}

@@ -53,11 +53,33 @@ void lab_report(const struct options *o, const struct result *r)
     result_report(r, o->json ? stderr : stdout);
 }
 
+unsigned lab_ttl_ms(const struct options *o, const struct scenario *s)
+{
+    return s->ttl_ms > 0 ? s->ttl_ms : o->ttl_ms;
+}
+
+static bool share_a_laboratory(const struct scenario *a, const struct scenario *b)
+{
+    return a->ttl_ms == b->ttl_ms && a->rtt_ms == b->rtt_ms;
+}
+
+static void make(const struct options *o, const char *id, const struct scenario *first,
+                 struct cluster *c)
+{
+    ground_make(&c->ground, id, o->seed);
+    if (o->keep)
+        ground_keep_network(&c->ground);
+    ground_spread(&c->ground, first->rtt_ms);
+    cluster_make(c);
+}
+
 void lab_run(const struct options *o, const char *id, struct progress *progress)
 {
     enum { KEY_BITS = 20 };  /* keys that one scenario may use */
     static struct play play; /* clients are large, and threads look at them */
-    struct cluster cluster = {.profile = profile_for(o->ttl_ms), .sync = o->sync};
+    const struct scenario *first = o->plays[progress->next];
+    struct cluster cluster = {.profile = profile_for(lab_ttl_ms(o, first)),
+                              .sync = o->sync};
     FILE *live = o->json ? stderr : stdout;
     atomic_uint_fast64_t numbers = 1;
     unsigned random = o->seed + progress->next;
@@ -67,15 +89,15 @@ void lab_run(const struct options *o, const char *id, struct progress *progress)
     lab_find_bin(o, cluster.bin, sizeof cluster.bin);
     fprintf(live,
             "Laboratory %s: ttl %u ms, renew %u ms, election %u ms, sync %s, seed %u\n", id,
-            o->ttl_ms, cluster.profile.renew, cluster.profile.election, sync_name(o->sync),
-            o->seed);
+            cluster.profile.ttl, cluster.profile.renew, cluster.profile.election,
+            sync_name(o->sync), o->seed);
     fflush(live);
-    ground_make(&cluster.ground, id);
-    cluster_make(&cluster);
+    make(o, id, first, &cluster);
     view_start(&view, &cluster, live);
     wait_until_steady(&view, o->sync);
     progress->stands = true;
-    while (progress->next < o->play_count && !progress->failed) {
+    while (progress->next < o->play_count && !progress->failed &&
+           share_a_laboratory(first, o->plays[progress->next])) {
         unsigned i = progress->next++;
 
         fprintf(live, "\n== %s: %s\n", o->plays[i]->name, o->plays[i]->story);

@@ -86,7 +86,7 @@ static void record_death(const struct options *o, struct progress *progress, int
     result_init(r);
     r->scenario = o->plays[i]->name;
     r->sync = sync_name(o->sync);
-    r->ttl_ms = o->ttl_ms;
+    r->ttl_ms = lab_ttl_ms(o, o->plays[i]);
     result_blame(r, "the laboratory itself ended in the middle of it (status %d)", status);
     progress->played[i] = true;
     lab_report(o, r);

@@ -19,10 +19,13 @@ static const char usage[] =
     "  --scenario NAME[,NAME]  what to play (default region-loss), or `all`:\n";
 
 static const char usage_rest[] =
-    "  --ttl MS                500, 1000 (what is taken without --ttl) or 3000 (what a "
+    "  --ttl MS                500, 1000 (what is taken without --ttl), 3000 (what a "
     "group\n"
-    "                          has by default), 300 to 60000; another value scales the\n"
-    "                          timing of the next lower of these three\n"
+    "                          has by default) or 6000, 300 to 60000; another value "
+    "scales\n"
+    "                          the timing of the next lower of these four; scenarios of "
+    "the\n"
+    "                          network that name a TTL have that\n"
     "  --sync MODE             off, preferred, required (default) or strict\n"
     "  --workload MODE         on or off: clients whose operations are judged one by one\n"
     "                          (required and strict only; else in scenarios marked *)\n"
@@ -39,10 +42,10 @@ static const char usage_rest[] =
     "made,\n"
     "64 wrong usage, 130 interrupted.\n";
 
-static void print_scenarios(FILE *out, bool apart)
+static void print_scenarios(FILE *out, bool apart, bool network)
 {
     for (size_t i = 0; i < scenario_count; i++)
-        if (scenarios[i].apart == apart)
+        if (scenarios[i].apart == apart && scenarios[i].network == network)
             fprintf(out, "      %-16s %s%s\n", scenarios[i].name, scenarios[i].story,
                     scenarios[i].workload ? " *" : "");
 }
@@ -50,9 +53,11 @@ static void print_scenarios(FILE *out, bool apart)
 static void print_usage(FILE *out)
 {
     fputs(usage, out);
-    print_scenarios(out, false);
+    print_scenarios(out, false, false);
     fputs("    not among `all`:\n", out);
-    print_scenarios(out, true);
+    print_scenarios(out, true, false);
+    fputs("    not among `all`, of the network:\n", out);
+    print_scenarios(out, true, true);
     fputs(usage_rest, out);
 }
 

@@ -9,7 +9,7 @@
 
 #include "chaos/play.h"
 
-enum { PLAYS_MAX = 32 };
+enum { PLAYS_MAX = 64 };
 
 /* Whose operations are judged one by one, in the modes that promise something about them.
  */

@@ -37,6 +37,9 @@ struct scenario {
     bool apart;         /* not among `all` */
     bool detaches;      /* for a while nothing stands between clients and a standby */
     bool workload;      /* with one, unless the options say otherwise */
+    bool network;       /* apart, and of the wide-area network */
+    unsigned rtt_ms;    /* between regions: it has a laboratory of its own, */
+    unsigned ttl_ms;    /* and a TTL made for it; 0: the option's */
     void (*prelude)(struct play *p); /* before the fault; NULL: none */
     void (*inject)(struct play *p);
     void (*heal)(struct play *p); /* NULL: nothing to mend */
@@ -68,6 +71,7 @@ struct play {
     int64_t end_ns;   /* the clients were told to stop */
     enum site victim; /* whom leader-loss chose */
     pid_t hung;       /* the postmaster that postgres-hung stopped */
+    uint64_t dropped; /* packets between east and west, before the network was disturbed */
     struct result result;
 };
 

@@ -61,13 +61,18 @@ bool ground_exists(const char *id)
 
 /* A network namespace may still be in use by a socket that the kernel is closing; its name
  * goes at once. */
-static void remove_network(const char *id, const char *site)
+static void remove_networks(const char *id)
 {
-    AUTO(auto_free) char *name = text_new("rf-%s-%s", id, site);
-    AUTO(auto_free) char *path = text_new("/run/netns/%s", name);
+    AUTO(auto_free) char *prefix = text_new("rf-%s-", id);
+    DIR *dir = opendir("/run/netns");
+    const struct dirent *entry;
 
-    if (access(path, F_OK) == 0)
-        run_here((const char *[]){"/usr/sbin/ip", "netns", "delete", name, NULL});
+    while (dir != NULL && (entry = readdir(dir)) != NULL)
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
+            run_here(
+                (const char *[]){"/usr/sbin/ip", "netns", "delete", entry->d_name, NULL});
+    if (dir != NULL)
+        closedir(dir);
 }
 
 void ground_remove(const char *id)
@@ -81,9 +86,7 @@ void ground_remove(const char *id)
         cgroup_kill(cgroup);
         cgroup_remove(cgroup);
     }
-    for (enum site s = EAST; s < SITE_COUNT; s++)
-        remove_network(id, site_name(s));
-    remove_network(id, "bridge");
+    remove_networks(id);
     remove_tree(dir);
     /* Empty only when no other laboratory is there. */
     (void)rmdir("/var/tmp/ringfence-lab");

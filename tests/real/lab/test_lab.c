@@ -64,7 +64,7 @@ static int set_up(void **state)
     snprintf(id, sizeof id, "%d", (int)getpid());
     ground_sweep();
     lock = ground_lock(id);
-    ground_make(&ground, id);
+    ground_make(&ground, id, 4711);
     make_dir(ground.dir, 0755, postgres->pw_uid, postgres->pw_gid);
     data = text_new("%s/data", ground.dir);
     hba = text_new("%s/pg_hba.conf", data);
