@@ -10,7 +10,6 @@
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
 #include "controller/daemon/peers.h"
-#include "controller/daemon/relay.h"
 #include "controller/net/stream.h"
 #include "proto/entry_codec.h"
 
@@ -216,13 +215,12 @@ static struct mono said_at(const struct session *se, const Rf__Frame *f)
 {
     struct mono now = mono_now(), said;
     const Rf__AgentReport *r = f->agent_report;
-    const struct answered *ours;
+    struct mono answered;
 
     if (f->body_case != RF__FRAME__BODY_AGENT_REPORT)
         return now;
-    ours = &se->answers[r->answered_seq % ANSWERS_KEPT];
-    if (r->answered_seq != 0 && ours->seq == r->answered_seq)
-        said = relay_taken(ours->at, r->answered_age_ms, 0);
+    if (relay_answered_at(se->answers, r->answered_seq, &answered))
+        said = relay_taken(answered, r->answered_age_ms, 0);
     else
         said = relay_taken(se->welcomed, 0, 0);
     return said.ns < now.ns ? said : now;
@@ -369,14 +367,10 @@ static void on_hello(struct session *se, const Rf__Frame *f, const uint8_t *data
 
 static void pong(struct session *se, const Rf__Ping *ping)
 {
-    struct answered *ours = &se->answers[ping->seq % ANSWERS_KEPT];
     Rf__Pong p = RF__PONG__INIT;
     Rf__Frame frame = RF__FRAME__INIT;
 
-    /* I9: what is said with an answer may be as old as the first one: a ping that comes
-     * twice would make it younger. (Found by tests/sim.) */
-    if (MUTANT(last_answer_dates, ours->seq != ping->seq, true))
-        *ours = (struct answered){ping->seq, mono_now()};
+    relay_answer(se->answers, ping->seq, mono_now());
     p.seq = ping->seq;
     p.sent_ns = ping->sent_ns;
     frame.body_case = RF__FRAME__BODY_PONG;

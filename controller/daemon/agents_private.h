@@ -10,23 +10,18 @@
 #include "controller/core/observe.h"
 #include "controller/daemon/agents.h"
 #include "controller/daemon/messages.h"
+#include "controller/daemon/relay.h"
 
 enum {
     KNOWN_MAX = AGENT_MAX + 16, /* names; further ones are refused */
     SUPERSEDED_MAX = 64,
     REFUSED_LINGER_MS = 300, /* a refused stream stays so long, to be read */
-    ANSWERS_KEPT = 16,       /* an agent pings once a second */
     ASK_AGAIN_MS = 1000,     /* a life that is not on record yet is asked again */
     ASK_LOST_MS = 5000,      /* so long without an answer: memory for one was missing */
     TWIN_SPEAKS_MS = 300,    /* what comes later than this was not under way already */
 };
 
 /* One of an agent's pings, and when we answered it. */
-struct answered {
-    uint64_t seq;
-    struct mono at;
-};
-
 /* One stream of an agent. */
 struct session {
     struct agents *a;
@@ -42,7 +37,7 @@ struct session {
     bool owes_hello; /* its hello is passed on when it answers that one */
     struct mono refused_at;
     struct mono welcomed; /* for the first time: it reports nothing before that */
-    struct answered answers[ANSWERS_KEPT]; /* by seq */
+    struct relay_answered answers[RELAY_ANSWERS]; /* by seq */
 };
 
 /* What this process knows of one agent, whoever it is connected to. Not logged. */

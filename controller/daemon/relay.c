@@ -17,3 +17,22 @@ struct mono relay_taken(struct mono asked, uint64_t held_ms, uint64_t age_ms)
     return age < from / NS_PER_MS ? (struct mono){from - age * NS_PER_MS}
                                   : (struct mono){1};
 }
+
+void relay_answer(struct relay_answered of[RELAY_ANSWERS], uint64_t seq, struct mono now)
+{
+    struct relay_answered *a = &of[seq % RELAY_ANSWERS];
+
+    if (a->seq != seq)
+        *a = (struct relay_answered){seq, now};
+}
+
+bool relay_answered_at(const struct relay_answered of[RELAY_ANSWERS], uint64_t seq,
+                       struct mono *ret_at)
+{
+    const struct relay_answered *a = &of[seq % RELAY_ANSWERS];
+
+    if (seq == 0 || a->seq != seq)
+        return false;
+    *ret_at = a->at;
+    return true;
+}

@@ -322,7 +322,7 @@ static const struct {
            "region: b, prot: 1}\n",
      "7: components[0].instances[0].prot: unknown key; expected one of agent, region, "
      "port, "
-     "data, start"},
+     "data, start, power"},
     {BEGIN "components:\n- name: db\n  provider: postgres\n  instances:\n  - {agent: a, "
            "region: b, port: 70000, data: /d}\n",
      "7: components[0].instances[0].port: expected a whole number of at most 65535, found "

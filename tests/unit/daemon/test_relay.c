@@ -62,12 +62,34 @@ static void nonsense_counts_as_old(void **state)
     assert_int_equal(relay_taken(asked, 0, 5000).ns, 1); /* before our boot: never 0 */
 }
 
+/* A network that gives one ping twice makes nothing younger (the simulator's seed 733: what
+ * had been said with the first answer counted as said a second later). */
+static void the_first_answer_dates_a_ping(void **state)
+{
+    struct relay_answered of[RELAY_ANSWERS] = {{0}};
+    struct mono at = {0};
+
+    (void)state;
+    assert_false(relay_answered_at(of, 1, &at));
+    assert_false(relay_answered_at(of, 0, &at));
+    relay_answer(of, 1, (struct mono){1000});
+    relay_answer(of, 2, (struct mono){2000});
+    relay_answer(of, 1, (struct mono){9000});
+    assert_true(relay_answered_at(of, 1, &at));
+    assert_int_equal(at.ns, 1000);
+    relay_answer(of, 1 + RELAY_ANSWERS, (struct mono){9500});
+    assert_false(relay_answered_at(of, 1, &at));
+    assert_true(relay_answered_at(of, 1 + RELAY_ANSWERS, &at));
+    assert_int_equal(at.ns, 9500);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_is_never_younger_than_the_truth),
         cmocka_unit_test(it_is_close_on_a_quick_network),
         cmocka_unit_test(nonsense_counts_as_old),
+        cmocka_unit_test(the_first_answer_dates_a_ping),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
