@@ -32,6 +32,8 @@ struct cluster {
     enum sync_mode sync;
     /* Of the group, at the next cluster_apply(): */
     bool adopt, standby_reads;
+    bool power; /* hosts have BMCs, and `fence` is [agent, power]: an expiry proves nothing
+                 */
     enum site declared;      /* the active region; EAST unless said */
     char bin[256];           /* directory of ringfenced, ringfence-agent and ringfence */
     bool born[SITE_REGIONS]; /* its controller has begun its log */

@@ -2,6 +2,7 @@
 #include "chaos/files.h"
 
 #include "chaos/base.h"
+#include "chaos/bmc.h"
 
 const char file_hba[] = "local all postgres peer\n"
                         "host replication ringfence 10.77.0.0/16 scram-sha-256\n"
@@ -36,6 +37,7 @@ const char file_grants[] =
 char *file_controller(const struct cluster *c, enum site s)
 {
     const char *dir = c->ground.dir, *me = site_name(s);
+    AUTO(auto_free) char *fencers = c->power ? bmc_fencers(&c->ground) : text_new("%s", "");
 
     return text_new("cluster: laboratory\n"
                     "name: %s\n"
@@ -51,10 +53,11 @@ char *file_controller(const struct cluster *c, enum site s)
                     "controllers:\n"
                     "  - {id: 1, name: east, region: east, address: \"%s:7400\"}\n"
                     "  - {id: 2, name: west, region: west, address: \"%s:7400\"}\n"
-                    "  - {id: 3, name: witness, region: witness, address: \"%s:7400\"}\n",
+                    "  - {id: 3, name: witness, region: witness, address: \"%s:7400\"}\n"
+                    "%s",
                     me, dir, me, site_address(s), dir, me, site_address(s), dir, dir, me,
                     dir, me, c->profile.election, c->profile.heartbeat, site_address(EAST),
-                    site_address(WEST), site_address(WITNESS));
+                    site_address(WEST), site_address(WITNESS), fencers);
 }
 
 char *file_agent(const struct cluster *c, enum site s)
@@ -101,14 +104,17 @@ char *file_group(const struct cluster *c)
                           "regions: {east: %s, west: %s}\n"
                           "lease: {ttl: %ums, renew: %ums}\n"
                           "sync: %s\n"
-                          "fence: [agent, lease_expiry]\n"
+                          "fence: %s\n"
                           "adopt: %s\n"
                           "decide: {automatic: true, local_restarts: 0, cooldown: 0s, "
                           "hung_after: %ums, shrink_after: %ums}\n",
                           GROUP_NAME, c->declared == EAST ? "active" : "standby",
                           c->declared == WEST ? "active" : "standby", c->profile.ttl,
-                          c->profile.renew, sync_name(c->sync), c->adopt ? "true" : "false",
-                          cluster_hung_after_ms(c), cluster_shrink_after_ms(c));
+                          c->profile.renew, sync_name(c->sync),
+                          c->power ? "[agent, power]\nfence_deadline: {agent: 500ms}"
+                                   : "[agent, lease_expiry]",
+                          c->adopt ? "true" : "false", cluster_hung_after_ms(c),
+                          cluster_shrink_after_ms(c));
 
     return text_new("%scomponents:\n"
                     "  - name: db\n"
@@ -116,8 +122,10 @@ char *file_group(const struct cluster *c)
                     "    standby_reads: %s\n"
                     "    instances:\n"
                     "      - {agent: pg-east, region: east, port: 5432,"
-                    " data: \"%s/east/data\", start: pg_ctl}\n"
+                    " data: \"%s/east/data\", start: pg_ctl%s}\n"
                     "      - {agent: pg-west, region: west, port: 5432,"
-                    " data: \"%s/west/data\", start: pg_ctl}\n",
-                    head, c->standby_reads ? "true" : "false", dir, dir);
+                    " data: \"%s/west/data\", start: pg_ctl%s}\n",
+                    head, c->standby_reads ? "true" : "false", dir,
+                    c->power ? ", power: bmc-east" : "", dir,
+                    c->power ? ", power: bmc-west" : "");
 }

@@ -8,6 +8,7 @@
 
 #include "chaos/api.h"
 #include "chaos/base.h"
+#include "chaos/bmc.h"
 #include "chaos/cgroup.h"
 
 void lab_find_bin(const struct options *o, char *path, size_t size)
@@ -60,7 +61,7 @@ unsigned lab_ttl_ms(const struct options *o, const struct scenario *s)
 
 static bool share_a_laboratory(const struct scenario *a, const struct scenario *b)
 {
-    return a->ttl_ms == b->ttl_ms && a->rtt_ms == b->rtt_ms;
+    return a->ttl_ms == b->ttl_ms && a->rtt_ms == b->rtt_ms && a->power == b->power;
 }
 
 static void make(const struct options *o, const char *id, const struct scenario *first,
@@ -70,6 +71,11 @@ static void make(const struct options *o, const char *id, const struct scenario 
     if (o->keep)
         ground_keep_network(&c->ground);
     ground_spread(&c->ground, first->rtt_ms);
+    if (first->power && bmc_missing() != NULL)
+        die("%s", bmc_missing());
+    c->power = first->power;
+    if (c->power)
+        bmc_start(&c->ground);
     cluster_make(c);
 }
 

@@ -38,6 +38,7 @@ struct scenario {
     bool detaches;      /* for a while nothing stands between clients and a standby */
     bool workload;      /* with one, unless the options say otherwise */
     bool network;       /* apart, and of the wide-area network */
+    bool power;         /* fenced by it: it has a laboratory of its own */
     unsigned rtt_ms;    /* between regions: it has a laboratory of its own, */
     unsigned ttl_ms;    /* and a TTL made for it; 0: the option's */
     void (*prelude)(struct play *p); /* before the fault; NULL: none */

@@ -30,6 +30,30 @@ static void kill_agent(struct play *p)
 
 static void start_agent(struct play *p) { cluster_start_agent(p->cluster, EAST); }
 
+/* Its kernel goes on: what arrives is acknowledged, and nobody reads it. */
+static void freeze_region(struct play *p, bool frozen)
+{
+    AUTO(auto_free)
+    char *path =
+        text_new("%s/%s/cgroup.freeze", p->cluster->ground.cgroup, site_name(EAST));
+
+    file_write(path, 0644, frozen ? "1" : "0");
+}
+
+static void freeze_east(struct play *p) { freeze_region(p, true); }
+
+/* Everything in it was killed by its BMC; somebody presses the button. */
+static void switch_east_on(struct play *p)
+{
+    if (process_running(&p->cluster->agents[EAST]))
+        result_blame(&p->result, "east was not switched off: its agent is still there");
+    if (strcmp(p->after.run.proof, "power") != 0)
+        result_blame(&p->result, "the proof was by %s, not by power", p->after.run.proof);
+    freeze_region(p, false);
+    cluster_kill_region(p->cluster, EAST);
+    cluster_start_region(p->cluster, EAST);
+}
+
 static void freeze_agent(struct play *p)
 {
     process_signal(&p->cluster->agents[EAST], SIGSTOP);
@@ -223,6 +247,13 @@ const struct scenario scenarios[] = {
      .unnoticed = true,
      .apart = true,
      .inject = restart_everybody},
+    {.name = "powered-off",
+     .story = "every process of east is frozen; an expiry proves nothing: its BMC does",
+     .effect = EFFECT_FAILOVER,
+     .apart = true,
+     .power = true,
+     .inject = freeze_east,
+     .heal = switch_east_on},
     {.name = "mute",
      .story = "east hears the other regions and is not heard by them; its clients write on",
      .effect = EFFECT_FAILOVER,

@@ -1,0 +1,22 @@
+/* chaos/bmc.h -- the hosts' power: a BMC for each data region, by openipmi's ipmi_sim, on
+ * the management network (the client's site), where no fault of a region reaches it.
+ *
+ * The controllers drive it with Debian's fence_ipmilan over IPMI 2.0. Its chassis is the
+ * region's cgroup: off kills every process in it, and the status is whether any is left.
+ *
+ * Owner:   bmc_start() to the end of the laboratory, which ends the simulators.
+ * Errors:  die().
+ */
+#ifndef RF_CHAOS_BMC_H
+#define RF_CHAOS_BMC_H
+
+#include "chaos/ground.h"
+
+/* Why this machine cannot have them, or NULL. */
+const char *bmc_missing(void);
+/* Files in the laboratory's directory, and the simulators of east and west. */
+void bmc_start(const struct ground *g);
+/* `fencers` of a controller's file; malloc'ed. The fencer of a site is "bmc-SITE". */
+char *bmc_fencers(const struct ground *g);
+
+#endif
