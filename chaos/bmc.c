@@ -15,14 +15,17 @@ static const char simulator[] = "/usr/bin/ipmi_sim", agent[] = "/usr/sbin/fence_
 static const char chassis[] =
     "#!/bin/sh\n"
     "region=%s\n"
-    "is_on() { grep -q 'populated 1' $region/cgroup.events; }\n"
+    "off=${0%%/*}/said-off; lies=${0%%/*}/lies\n"
+    "is_on() { [ ! -e $off ] && grep -q 'populated 1' $region/cgroup.events; }\n"
+    "switch_off() { if [ -e $lies ]; then : >$off; else echo 1 >$region/cgroup.kill; fi; "
+    "}\n"
     "operation=$1; shift\n"
     "while [ $# -gt 0 ]; do\n"
     "  parameter=$1; shift\n"
     "  case \"$operation $parameter\" in\n"
     "  'get power') if is_on; then echo power:1; else echo power:0; fi ;;\n"
     "  'get boot') echo boot:default ;;\n"
-    "  'set power') if [ \"$1\" = 0 ]; then echo 1 >$region/cgroup.kill; fi; shift ;;\n"
+    "  'set power') if [ \"$1\" = 0 ]; then switch_off; fi; shift ;;\n"
     "  'set '*) shift ;;\n"
     "  esac\n"
     "done\n";
@@ -85,6 +88,18 @@ void bmc_start(const struct ground *g)
     file_write(secret, 0600, PASSWORD "\n");
     for (enum site s = EAST; s <= WEST; s++)
         start_one(g, s);
+}
+
+void bmc_lie(const struct ground *g, enum site s, bool lies)
+{
+    AUTO(auto_free) char *flag = text_new("%s/bmc-%s/lies", g->dir, site_name(s));
+    AUTO(auto_free) char *said = text_new("%s/bmc-%s/said-off", g->dir, site_name(s));
+
+    (void)unlink(said);
+    if (lies)
+        file_write(flag, 0600, "");
+    else
+        (void)unlink(flag);
 }
 
 char *bmc_fencers(const struct ground *g)

@@ -10,12 +10,17 @@
 #ifndef RF_CHAOS_BMC_H
 #define RF_CHAOS_BMC_H
 
+#include <stdbool.h>
+
 #include "chaos/ground.h"
 
 /* Why this machine cannot have them, or NULL. */
 const char *bmc_missing(void);
 /* Files in the laboratory's directory, and the simulators of east and west. */
 void bmc_start(const struct ground *g);
+/* From now on the BMC says off of a host that it was told to switch off, and does nothing:
+ * it is wired to another one; or it is wired as it should be. */
+void bmc_lie(const struct ground *g, enum site s, bool lies);
 /* `fencers` of a controller's file; malloc'ed. The fencer of a site is "bmc-SITE". */
 char *bmc_fencers(const struct ground *g);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "chaos/base.h"
+#include "chaos/bmc.h"
 #include "chaos/disturb.h"
 #include "chaos/operate.h"
 #include "chaos/restart.h"
@@ -52,6 +53,36 @@ static void switch_east_on(struct play *p)
     freeze_region(p, false);
     cluster_kill_region(p->cluster, EAST);
     cluster_start_region(p->cluster, EAST);
+}
+
+static void freeze_east_with_a_liar(struct play *p)
+{
+    bmc_lie(&p->cluster->ground, EAST, true);
+    freeze_region(p, true);
+}
+
+static bool is_alarmed(struct play *p)
+{
+    AUTO(auto_free) char *said = NULL;
+
+    return cluster_cli(p->cluster, (const char *[]){"status", NULL}, &said) == 0 &&
+           strstr(said, "ALARM: the proof of pg-east by power") != NULL;
+}
+
+/* The host that was proven to be off speaks: that is told until somebody has seen it. */
+static void wake_east(struct play *p)
+{
+    enum { ALARM_MS = 10000 };
+    static const char *const seen[] = {"acknowledge", GROUP_NAME, "--reason",
+                                       "the BMC of east is wired to another host", NULL};
+    AUTO(auto_free) char *answer = NULL;
+
+    freeze_region(p, false);
+    if (!play_wait(p, ALARM_MS, is_alarmed))
+        result_blame(&p->result, "no alarm, though a host answers that was proven off");
+    else if (cluster_cli(p->cluster, seen, &answer) != 0 || is_alarmed(p))
+        result_blame(&p->result, "the alarm is not ended by acknowledge: %s", answer);
+    bmc_lie(&p->cluster->ground, EAST, false);
 }
 
 static void freeze_agent(struct play *p)
@@ -254,6 +285,13 @@ const struct scenario scenarios[] = {
      .power = true,
      .inject = freeze_east,
      .heal = switch_east_on},
+    {.name = "power-lies",
+     .story = "the same, but its BMC only says so; then east goes on where it was",
+     .effect = EFFECT_FAILOVER,
+     .apart = true,
+     .power = true,
+     .inject = freeze_east_with_a_liar,
+     .heal = wake_east},
     {.name = "mute",
      .story = "east hears the other regions and is not heard by them; its clients write on",
      .effect = EFFECT_FAILOVER,
