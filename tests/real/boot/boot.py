@@ -116,13 +116,42 @@ def furnish(root, top, agent, state, gated):
     put(root, "/probe.py", PROBE)
 
 
+def hierarchy():
+    """Where cgroup v2 is mounted: alone, or beside the older one."""
+    with open("/proc/self/mounts") as f:
+        return next(line.split()[1] for line in f if line.split()[2] == "cgroup2")
+
+
+def remove_cgroup(path):
+    for name in os.listdir(path):
+        if os.path.isdir(os.path.join(path, name)):
+            remove_cgroup(os.path.join(path, name))
+    os.rmdir(path)
+
+
 def boot(root):
+    """In a cgroup of its own, which is removed: the gate of a host that booted stays on its
+    cgroup, and would close the port of the next one, which is to have none."""
+    cgroup = os.path.join(hierarchy(), f"rf-boot-{os.getpid()}")
+    os.mkdir(cgroup)
+    try:
+        return boot_in(root, cgroup)
+    finally:
+        remove_cgroup(cgroup)
+
+
+def boot_in(root, cgroup):
+    def move_in():
+        with open(os.path.join(cgroup, "cgroup.procs"), "w") as f:
+            f.write(str(os.getpid()))
+
     env = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_LOG_LEVEL": "info"}
     return subprocess.run(
         ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network",
          "--capability=all", "--system-call-filter=bpf", "--console=pipe", "--directory", root,
          "--boot", "systemd.unit=boot.target"],
-        env=env, capture_output=True, text=True, timeout=PATIENCE_S, stdin=subprocess.DEVNULL)
+        env=env, capture_output=True, text=True, timeout=PATIENCE_S, stdin=subprocess.DEVNULL,
+        preexec_fn=move_in)
 
 
 def play(top, agent, state, gated):
