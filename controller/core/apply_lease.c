@@ -258,16 +258,10 @@ void apply_enrol(struct applying *a)
     begin_life(known, &en->agent, a->index);
 }
 
-/* The holder on record still has to be taken to hold: a grant without a later proof. Whose
- * word the last proof was does not matter: while a holder stands, no other life's is
- * accepted, so a later life's proof says that the former one was proven over before. (Else
- * a host that was fenced, rebooted and proven anew could never be granted a lease again.)
- */
-static bool holder_stands(const struct proof_record *r)
-{
-    return incarnation_is_set(&r->holder) && r->proven <= r->last_grant;
-}
-
+/* Whose word the last proof was does not matter to instance_holder_stands(): while a holder
+ * stands, no other life's is accepted, so a later life's proof says that the former one was
+ * proven over before. (Else a host that was fenced, rebooted and proven anew could never be
+ * granted a lease again.) */
 bool power_subject(const struct state *s, const struct group *g, uint8_t instance,
                    struct incarnation *ret_life)
 {
@@ -276,7 +270,7 @@ bool power_subject(const struct state *s, const struct group *g, uint8_t instanc
 
     if (agent == NULL)
         return false;
-    *ret_life = holder_stands(&i->proof) ? i->proof.holder : agent->incarnation;
+    *ret_life = instance_holder_stands(i) ? i->proof.holder : agent->incarnation;
     return true;
 }
 
@@ -315,7 +309,7 @@ static enum refusal renew_verdict(const struct state *s, const struct group *g,
         return REFUSE_NOT_ACTIVE;
     /* I12: the machine came back as somebody else while its former life's lease may run. */
     if (MUTANT(any_life_renews,
-               holder_stands(&i->proof) &&
+               instance_holder_stands(i) &&
                    !incarnation_equal(&i->proof.holder, &item->incarnation),
                false))
         return REFUSE_INCARNATION;
@@ -356,7 +350,7 @@ static void check_installed(struct applying *a, const struct instance *i,
                i->agent);
     else if (serving)
         refuse(a, REFUSE_PHASE, "%s is active: only a fence proves it", i->agent);
-    else if (holder_stands(&i->proof) && !incarnation_equal(&i->proof.holder, &p->prover))
+    else if (instance_holder_stands(i) && !incarnation_equal(&i->proof.holder, &p->prover))
         refuse(a, REFUSE_INCARNATION,
                "%s: the lease of the agent's former life is not proven over", i->agent);
     else if (i->holder_epoch == a->g->epoch && i->proof.last_grant > i->proof.proven &&
@@ -385,7 +379,8 @@ static void check_agent_proof(struct applying *a, const struct instance *i,
         refuse(a, REFUSE_INVALID, "the group's fence levels do not include 'agent'");
     else if (MUTANT(any_signer,
                     !incarnation_equal(&p->prover, &agent->incarnation) ||
-                        (incarnation_is_set(&i->proof.holder) && holder_stands(&i->proof) &&
+                        (incarnation_is_set(&i->proof.holder) &&
+                         instance_holder_stands(i) &&
                          !incarnation_equal(&p->prover, &i->proof.holder)),
                     false))
         refuse(a, REFUSE_INCARNATION,
@@ -467,12 +462,13 @@ void apply_proof(struct applying *a)
                p->epoch, p->fence_index);
         return;
     }
-    if (p->kind == i->false_kind && i->false_index != 0 && i->false_epoch == a->g->epoch &&
-        i->false_index > a->g->fence_index) {
+    if (proof_is_barred(a->g, p->instance, p->kind, p->stopped)) {
         refuse(a, REFUSE_UNPROVEN,
                "%s: the proof by %s at index %" PRIu64
-               " did not hold: another level has to prove it",
-               i->agent, proof_kind_name(p->kind), i->false_index);
+               " did not hold, so one by %s is none "
+               "either: another level has to prove it, or an operator to acknowledge that",
+               i->agent, proof_kind_name(i->false_kind), i->false_index,
+               proof_kind_name(p->kind));
         return;
     }
     if (p->kind == PROOF_INSTALLED)

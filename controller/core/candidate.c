@@ -405,7 +405,8 @@ bool proof_is_out_of_reach(const struct look *l, uint8_t instance)
     const struct instance *i = &l->g->instances[instance];
     bool by_expiry = !proof_needs_agent(l) && i->proof.last_grant != 0 &&
                      incarnation_is_set(&i->proof.holder);
-    bool by_power = group_may_power_off(l->g, instance) && fencer_answers(l, instance);
+    bool by_power = group_may_power_off(l->g, instance) && fencer_answers(l, instance) &&
+                    !proof_is_barred(l->g, instance, PROOF_POWER, false);
 
     /* Nor does its agent's word count for a life before its own (I12). */
     bool by_agent = agent_present(l, instance) && !former_life_stands(l, instance);
@@ -529,8 +530,7 @@ bool former_life_stands(const struct look *l, uint8_t instance)
     const struct instance *i = &l->g->instances[instance];
     const struct agent *agent = state_agent(l->s, i->agent);
 
-    return agent != NULL && incarnation_is_set(&i->proof.holder) &&
-           i->proof.proven <= i->proof.last_grant &&
+    return agent != NULL && instance_holder_stands(i) &&
            !incarnation_equal(&i->proof.holder, &agent->incarnation);
 }
 

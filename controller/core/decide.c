@@ -76,21 +76,47 @@ static bool stands_in_its_own_way(const struct look *l, uint8_t instance)
 
 /* A host is switched off only for somebody: where nobody could take over, its own return is
  * the way out, and a server that is off returns later. Not the one that is to take over,
- * unless it stands in its own way; and not before the levels in front have had their time.
- */
+ * unless it stands in its own way; nor one that is proven meanwhile. */
+static bool power_may_go(const struct look *l, uint8_t instance)
+{
+    uint8_t target = fenced_for(l);
+
+    return l->g->phase == PHASE_FENCING && group_may_power_off(l->g, instance) &&
+           target != NO_INSTANCE && !instance_is_proven(l->s, &l->g->instances[instance]) &&
+           !proof_is_barred(l->g, instance, PROOF_POWER, false) &&
+           (instance != target || stands_in_its_own_way(l, instance));
+}
+
+bool power_off_is_wanted(const struct state *s, const struct observations *o, uint8_t group,
+                         uint8_t instance, struct mono now)
+{
+    struct look l = look_at(s, o, group, now);
+
+    return power_may_go(&l, instance);
+}
+
+/* Seen to be off behind this fence, and no other life has come up since. */
+static bool is_off(const struct look *l, uint8_t instance)
+{
+    const struct seen_fencer *f = &l->og->instances[instance].fencer;
+    struct incarnation life;
+
+    return f->off_fence_index == l->g->fence_index &&
+           power_subject(l->s, l->g, instance, &life) &&
+           incarnation_equal(&life, &f->off_life);
+}
+
+/* Not before the levels in front have had their time. */
 static void order_power(const struct look *l, struct actions *out)
 {
     uint64_t since = mono_since_ms(l->og->phase_since, l->now);
-    uint8_t target = fenced_for(l);
 
     if (!(l->g->policy.fence & FENCE_POWER))
         return;
-    for (uint8_t k = 0; k < l->g->instance_count && target != NO_INSTANCE; k++) {
+    for (uint8_t k = 0; k < l->g->instance_count; k++) {
         struct action *a = next_action(out);
 
-        if (a == NULL || instance_is_proven(l->s, &l->g->instances[k]) ||
-            (k == target && !stands_in_its_own_way(l, k)) ||
-            l->og->instances[k].fencer.off_fence_index == l->g->fence_index ||
+        if (a == NULL || !power_may_go(l, k) || is_off(l, k) ||
             since < fence_turn_ms(l->g, k, FENCE_POWER))
             continue;
         a->kind = ACT_ORDER_POWER;

@@ -56,6 +56,10 @@ struct actions {
 void decide(const struct state *s, const struct observations *o, struct mono now,
             struct actions *out);
 
+/* Is there still a reason to switch the host of the instance off, which has begun? */
+bool power_off_is_wanted(const struct state *s, const struct observations *o, uint8_t group,
+                         uint8_t instance, struct mono now);
+
 /* ---- ringfence why --------------------------------------------------------------------
  */
 

@@ -116,10 +116,8 @@ void apply_false_proof(struct applying *a)
     i->false_index = f->proof;
     i->false_kind = f->kind;
     i->false_epoch = g->epoch;
-    /* I2: nobody was activated on it yet, and nobody will be. Its fence goes on, and other
-     * levels may prove it (check_not_false()). */
-    if (g->fence_index != 0 && i->proof.proven > g->fence_index)
-        i->proof.proven = 0;
+    /* I2: it proves nothing from here on (instance_is_proven()), in this fence, which goes
+     * on with what other levels say (proof_is_barred()), and in every later one. */
     g->index = a->index;
 }
 
@@ -131,6 +129,9 @@ void apply_acknowledge(struct applying *a)
     for (uint8_t k = 0; k < g->instance_count; k++) {
         n += g->instances[k].false_proof != 0;
         g->instances[k].false_proof = 0;
+        /* I11: who mended what gave the proof may have it proven in the same way. The proof
+         * that was false stays so: `false_index`. */
+        g->instances[k].false_kind = PROOF_NONE;
     }
     if (n == 0)
         refuse(a, REFUSE_PHASE, "group %s has no alarm to acknowledge", g->name);

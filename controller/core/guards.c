@@ -522,7 +522,8 @@ bool guard_agent_proved(const struct look *l, struct entry *e)
         if (!p->installed && proof_is_current(l, k) &&
             MUTANT(any_fence_proves,
                    p->fence_index == l->g->fence_index && p->epoch == l->g->epoch, true) &&
-            (p->stopped || !proof_needs_stop(l->g, k)))
+            (p->stopped || !proof_needs_stop(l->g, k)) &&
+            !proof_is_barred(l->g, k, PROOF_AGENT, p->stopped))
             return propose_proof(l, e, k, PROOF_AGENT, p);
     }
     return false;
@@ -541,6 +542,7 @@ bool guard_lease_expired(const struct look *l, struct entry *e)
 
         if (instance_is_proven(l->s, i) || !incarnation_is_set(&i->proof.holder) ||
             !lease_counted_out(l->s, l->o, l->group, k, l->now) ||
+            proof_is_barred(l->g, k, PROOF_LEASE_EXPIRY, false) ||
             MUTANT(only_agents_prove, false, true))
             continue;
         return propose_proof(l, e, k, PROOF_LEASE_EXPIRY, &counted);
@@ -559,8 +561,8 @@ bool guard_powered_off(const struct look *l, struct entry *e)
 
         if (f->off_fence_index == 0 || f->off_fence_index != l->g->fence_index ||
             instance_is_proven(l->s, &l->g->instances[k]) ||
-            !group_may_power_off(l->g, k) || !power_subject(l->s, l->g, k, &life) ||
-            !incarnation_equal(&life, &f->off_life))
+            proof_is_barred(l->g, k, PROOF_POWER, false) || !group_may_power_off(l->g, k) ||
+            !power_subject(l->s, l->g, k, &life) || !incarnation_equal(&life, &f->off_life))
             continue;
         return propose_proof(l, e, k, PROOF_POWER, &off);
     }

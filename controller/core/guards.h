@@ -14,7 +14,6 @@ row_guard guard_outcome_reported;
 row_guard guard_gate_installed;
 row_guard guard_corruption_seen;
 row_guard guard_proof_contradicted;
-row_guard guard_proof_contradicted;
 row_guard guard_declared_can_lead;
 row_guard guard_led;
 row_guard guard_lease_held;

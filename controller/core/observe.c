@@ -187,6 +187,16 @@ static void forget_proof(struct observed_instance *oi, enum proof_kind kind)
         oi->proof.given = false;
 }
 
+/* What the fencers said may be what was not so: they are asked again. */
+static void forget_power(struct observations *o, const struct state *s,
+                         const struct entry *e)
+{
+    const struct group *g = state_group_const(s, e->group);
+
+    for (uint8_t k = 0; g != NULL && k < g->instance_count; k++)
+        o->groups[g - s->groups].instances[k].fencer.off_fence_index = 0;
+}
+
 void observe_applied(struct observations *o, const struct state *s, const struct entry *e,
                      const struct apply_result *r, struct mono now)
 {
@@ -214,6 +224,8 @@ void observe_applied(struct observations *o, const struct state *s, const struct
         note_step_start(o, s, e, now);
     if (e->kind == ENTRY_STEP_END)
         note_step_end(o, s, e, now);
+    if (e->kind == ENTRY_ACKNOWLEDGE)
+        forget_power(o, s, e);
     if (e->kind == ENTRY_PROOF) {
         forget_proofs(o, s);
         note_proof(o, s, e, now);

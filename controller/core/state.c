@@ -162,7 +162,40 @@ bool instance_is_proven(const struct state *s, const struct instance *i)
     static const struct incarnation none;
     const struct agent *agent = state_agent(s, i->agent);
 
-    return proof_holds(&i->proof, agent != NULL ? &agent->incarnation : &none);
+    return !instance_proof_is_false(i) &&
+           proof_holds(&i->proof, agent != NULL ? &agent->incarnation : &none);
+}
+
+bool instance_proof_is_false(const struct instance *i)
+{
+    return i->false_index != 0 && i->false_index == i->proof.proven;
+}
+
+bool instance_holder_stands(const struct instance *i)
+{
+    const struct proof_record *r = &i->proof;
+
+    return incarnation_is_set(&r->holder) &&
+           (r->proven <= r->last_grant ||
+            (instance_proof_is_false(i) && incarnation_equal(&r->prover, &r->holder)));
+}
+
+static bool rests_on_gate(enum proof_kind kind, bool stopped)
+{
+    return kind == PROOF_LEASE_EXPIRY || (kind == PROOF_AGENT && !stopped);
+}
+
+bool proof_is_barred(const struct group *g, uint8_t instance, enum proof_kind kind,
+                     bool stopped)
+{
+    const struct instance *i = &g->instances[instance];
+
+    if (i->false_kind == PROOF_NONE || i->false_epoch != g->epoch || g->fence_index == 0 ||
+        i->false_index <= g->fence_index)
+        return false;
+    return kind == i->false_kind
+               ? kind != PROOF_AGENT || !stopped
+               : rests_on_gate(kind, stopped) && rests_on_gate(i->false_kind, false);
 }
 
 bool proof_needs_stop(const struct group *g, uint8_t instance)

@@ -319,6 +319,18 @@ bool group_all_others_proven(const struct state *s, const struct group *g, uint8
                              uint8_t *ret_missing);
 bool instance_is_proven(const struct state *s, const struct instance *i);
 
+/* The proof on record was seen not to hold: it proves nothing, in this fence or a later
+ * one, until there is another. */
+bool instance_proof_is_false(const struct instance *i);
+/* The holder on record still has to be taken to hold: a grant without a later proof, or
+ * with a false one about that very life. */
+bool instance_holder_stands(const struct instance *i);
+/* In this fence a proof of that kind was false, so another one is no better until somebody
+ * has acknowledged it. What rests on the gate falls together: the agent's word (unless no
+ * process of the server is left) and the expiry of a lease. */
+bool proof_is_barred(const struct group *g, uint8_t instance, enum proof_kind kind,
+                     bool stopped);
+
 /* Design section 4: clients on the host pass by the gate (`ungated_local`), so what served
  * the epoch is proven only by a closed gate and a stopped server. Others are in recovery,
  * and acknowledge nothing. */

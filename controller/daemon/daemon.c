@@ -40,7 +40,7 @@ static void on_applied(void *owner, const struct entry *e, const struct apply_re
         agents_applied(d->agents, e);
     if (e != NULL && !node_is_replaying(d->node)) {
         runner_applied(d->runner, e);
-        if (e->kind == ENTRY_FALSE_PROOF && r->refusal == ACCEPTED)
+        if (e->kind == ENTRY_FALSE_PROOF && r != NULL && r->refusal == ACCEPTED)
             log_error("group %s: ALARM: the proof of %s by %s at index %" PRIu64
                       " did not hold: %s",
                       e->group, e->false_proof.agent, proof_kind_name(e->false_proof.kind),

@@ -109,7 +109,8 @@ static void on_check(uv_timer_t *timer)
 /* ---- switching off ---------------------------------------------------------------------
  */
 
-/* Group and place of a target, if its fence is in force here and we lead. */
+/* Group and place of a target, if its fence is in force here, nothing else has proven it
+ * meanwhile, and we lead. */
 static bool still_wanted(const struct fencer *f, const struct target *t, uint8_t *ret_group,
                          uint8_t *ret_instance)
 {
@@ -119,7 +120,9 @@ static bool still_wanted(const struct fencer *f, const struct target *t, uint8_t
 
     if (k == NO_INSTANCE || g->phase != PHASE_FENCING || g->fence_index != t->fence_index ||
         strcmp(g->instances[k].power, f->device->name) != 0 ||
-        !node_seen(f->all->d->node)->leading)
+        !node_seen(f->all->d->node)->leading ||
+        !power_off_is_wanted(s, node_seen(f->all->d->node), (uint8_t)(g - s->groups), k,
+                             mono_now()))
         return false;
     *ret_group = (uint8_t)(g - s->groups);
     *ret_instance = k;

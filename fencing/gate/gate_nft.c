@@ -247,8 +247,11 @@ static int nft_fence(struct gate *gate, struct gate_port *p, struct err *err)
         .fenced = true,
     };
     struct nft_gate *n = gate->nft;
-    int r;
+    /* I2: sets that read back as fenced close nothing if somebody took the rules away. */
+    int r = nft_check(gate, NULL, err);
 
+    if (r != 0)
+        return r;
     n->text.len = 0;
     nft_say_closed(n, p);
     nft_say_each(n, "add", "fenced", p);

@@ -277,10 +277,11 @@ static void the_second_line_is_looked_at(void **state)
         at = strstr(r.req.text, table[i].text);
         if (at == NULL)
             fail_msg("'%s' is not in: %s", table[i].text, r.req.text);
-        while (*at != '{') /* back to where this finding begins */
+        while (at != NULL && *at != '{') /* back to where this finding begins */
             at--;
         snprintf(level, sizeof level, "\"level\":\"%s\"", table[i].level);
-        assert_true(strstr(at, level) != NULL && strstr(at, level) < strchr(at, '}'));
+        assert_true(at != NULL && strstr(at, level) != NULL &&
+                    strstr(at, level) < strchr(at, '}'));
         tear_down(&r);
     }
 }

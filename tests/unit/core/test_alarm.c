@@ -129,6 +129,80 @@ static void only_the_proof_in_force_can_be_wrong(void **state)
     assert_int_equal(world_apply(&w, &e), REFUSE_STALE_EPOCH);
 }
 
+/* Seen after the other side was activated: at the next failover the host counts as
+ * unproven, until there is another proof of it. */
+static void a_false_proof_serves_no_later_move(void **state)
+{
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    assert_int_equal(world_fence(&w), ACCEPTED);
+    assert_int_equal(world_prove(&w, EAST, PROOF_LEASE_EXPIRY, 1), ACCEPTED);
+    assert_true(instance_is_proven(&w.s, &world_group(&w)->instances[EAST]));
+    assert_int_equal(world_activate(&w, WEST), ACCEPTED);
+    world_pass_ms(&w, 10);
+    east_speaks("open");
+    assert_string_equal(world_step(&w), "proof-contradicted");
+    assert_false(instance_is_proven(&w.s, &world_group(&w)->instances[EAST]));
+    assert_int_equal(world_renew(&w, WEST, 1, LEASE_WRITE), ACCEPTED);
+    assert_int_equal(world_fence(&w), ACCEPTED);
+    assert_int_equal(world_prove(&w, WEST, PROOF_AGENT, 1), ACCEPTED);
+    assert_int_equal(world_activate(&w, WEST), REFUSE_UNPROVEN);
+    assert_int_equal(world_prove(&w, EAST, PROOF_AGENT, 1), ACCEPTED);
+    assert_int_equal(world_activate(&w, WEST), ACCEPTED);
+}
+
+/* The agent's word and the expiry of a lease rest on the same gate: where one was false the
+ * other is none. A server that is gone needs no gate. */
+static void what_rests_on_the_gate_falls_together(void **state)
+{
+    struct entry e = entry_of(ENTRY_PROOF);
+
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    assert_int_equal(world_fence(&w), ACCEPTED);
+    assert_int_equal(world_prove(&w, EAST, PROOF_AGENT, 1), ACCEPTED);
+    world_pass_ms(&w, 5000);
+    world_report(&w, WEST, SERVER_STANDBY);
+    east_speaks("open");
+    assert_string_equal(world_step(&w), "proof-contradicted");
+    assert_string_equal(world_decide(&w), "");
+    assert_int_equal(world_prove(&w, EAST, PROOF_LEASE_EXPIRY, 1), REFUSE_UNPROVEN);
+    e.proof = (struct entry_proof){.instance = EAST,
+                                   .kind = PROOF_AGENT,
+                                   .epoch = 1,
+                                   .fence_index = world_group(&w)->fence_index,
+                                   .prover = life(EAST, 1)};
+    assert_int_equal(world_apply(&w, &e), REFUSE_UNPROVEN);
+    e.proof.stopped = true;
+    assert_int_equal(world_apply(&w, &e), ACCEPTED);
+}
+
+/* I11: the host was started anew meanwhile, so its agent's word is none for the life
+ * before; whoever has mended the fencer says so, and the host is switched off in truth. */
+static void acknowledging_lets_the_same_level_prove_again(void **state)
+{
+    struct entry ack = entry_of(ENTRY_ACKNOWLEDGE);
+    struct incarnation subject = life(EAST, 1);
+
+    (void)state;
+    powered_off();
+    world_pass_ms(&w, 10);
+    east_speaks("closed");
+    assert_string_equal(world_step(&w), "proof-contradicted");
+    assert_int_equal(world_enrol(&w, EAST, 2), ACCEPTED);
+    assert_int_equal(world_prove(&w, EAST, PROOF_AGENT, 2), REFUSE_INCARNATION);
+    assert_int_equal(world_prove(&w, EAST, PROOF_POWER, 1), REFUSE_UNPROVEN);
+    snprintf(ack.acknowledge.reason, TEXT_SIZE, "wired as it should be");
+    assert_int_equal(world_apply(&w, &ack), ACCEPTED);
+    observe_applied(&w.o, &w.s, &ack, &w.result, w.now);
+    assert_int_equal(world_seen(&w)->instances[EAST].fencer.off_fence_index, 0);
+    assert_int_equal(world_activate(&w, WEST), REFUSE_UNPROVEN);
+    observe_power_off(&w.o, 0, EAST, world_group(&w)->fence_index, &subject);
+    world_report(&w, WEST, SERVER_STANDBY);
+    assert_string_equal(world_step(&w), "proof-by-power");
+    assert_string_equal(world_step(&w), "activate-behind-proofs");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +210,9 @@ int main(void)
         cmocka_unit_test(what_was_said_before_is_none),
         cmocka_unit_test(an_open_gate_behind_a_proof_is_an_alarm),
         cmocka_unit_test(only_the_proof_in_force_can_be_wrong),
+        cmocka_unit_test(a_false_proof_serves_no_later_move),
+        cmocka_unit_test(what_rests_on_the_gate_falls_together),
+        cmocka_unit_test(acknowledging_lets_the_same_level_prove_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -269,10 +269,8 @@ static void a_fencer_that_answers_is_a_way_to_a_proof(void **state)
     for (unsigned i = 0; i < why.count; i++)
         if (strcmp(why.list[i].name, "fencer-pg-east") == 0)
             c = &why.list[i];
-    assert_non_null(c);
-    assert_false(c->holds);
-    assert_non_null(strstr(c->value, "no answer from 10.0.0.9"));
-    assert_true(c->remedy[0] != '\0');
+    assert_true(c != NULL && !c->holds && c->remedy[0] != '\0' &&
+                strstr(c->value, "no answer from 10.0.0.9") != NULL);
     observe_fencer(&w.o, &w.s, "ipmi-east", NULL);
     assert_string_equal(world_step(&w), "silent-holder");
 }
