@@ -11,20 +11,6 @@
 /* Some ten seconds, and a quarter of a gigabyte. */
 const struct linear_limits linear_limits_default = {.steps = 20000000, .bytes = 1U << 28};
 
-/* The operations that have to be ordered, by key. */
-struct keyed {
-    uint32_t key, op;
-};
-
-static int by_key(const void *a, const void *b)
-{
-    const struct keyed *x = a, *y = b;
-
-    if (x->key != y->key)
-        return x->key < y->key ? -1 : 1;
-    return x->op < y->op ? -1 : x->op > y->op;
-}
-
 static bool must_be_ordered(const struct operation *op)
 {
     if (op->standby || op->outcome == OPERATION_FAILED)
@@ -32,7 +18,7 @@ static bool must_be_ordered(const struct operation *op)
     return op->outcome == OPERATION_OK || !operation_reads(op);
 }
 
-static size_t collect(const struct operations *o, struct keyed *of,
+static size_t collect(const struct operations *o, struct operation_key *of,
                       struct linear_report *ret)
 {
     size_t n = 0;
@@ -40,12 +26,12 @@ static size_t collect(const struct operations *o, struct keyed *of,
     for (size_t i = 0; i < o->count; i++) {
         if (!must_be_ordered(&o->of[i]))
             continue;
-        of[n++] = (struct keyed){.key = o->of[i].key, .op = (uint32_t)i};
+        of[n++] = (struct operation_key){.key = o->of[i].key, .op = (uint32_t)i};
         ret->unknown += o->of[i].outcome == OPERATION_UNKNOWN;
     }
     ret->operations = n;
     if (n > 0)
-        qsort(of, n, sizeof *of, by_key);
+        qsort(of, n, sizeof *of, operation_by_key);
     return n;
 }
 
@@ -104,7 +90,7 @@ static void check_key(const struct part *p, uint32_t key, struct linear_limits l
 void linear_check(const struct operations *o, struct linear_limits limits,
                   struct linear_report *ret)
 {
-    AUTO(auto_free) struct keyed *of = must_alloc(o->count + 1, sizeof *of);
+    AUTO(auto_free) struct operation_key *of = must_alloc(o->count + 1, sizeof *of);
     AUTO(auto_free) struct piece *pieces = must_alloc(o->count + 1, sizeof *pieces);
     size_t n;
 

@@ -25,6 +25,15 @@ const char *operation_kind_name(uint8_t kind) { return kind_names[kind]; }
 
 const char *operation_outcome_name(uint8_t outcome) { return outcome_names[outcome]; }
 
+int operation_by_key(const void *a, const void *b)
+{
+    const struct operation_key *x = a, *y = b;
+
+    if (x->key != y->key)
+        return x->key < y->key ? -1 : 1;
+    return x->op < y->op ? -1 : x->op > y->op;
+}
+
 bool operation_reads(const struct operation *op)
 {
     return op->kind == OPERATION_READ || op->kind == OPERATION_LIST;

@@ -75,6 +75,13 @@ void operations_add_list(struct operations *o, struct operation op, const uint64
 void operations_join(struct operations *into, const struct operations *from);
 void operations_free(struct operations *o);
 
+/* Where an operation stands in the history, to sort them by their keys: qsort()'s
+ * comparison leaves those of one key in the order of the history. */
+struct operation_key {
+    uint32_t key, op;
+};
+int operation_by_key(const void *a, const void *b);
+
 bool operation_reads(const struct operation *op); /* and changes nothing */
 const char *operation_kind_name(uint8_t kind);
 const char *operation_outcome_name(uint8_t outcome);

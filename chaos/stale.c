@@ -210,30 +210,17 @@ static void check_key(const struct operations *o, const uint32_t *ops, size_t co
     free(w.least_acked);
 }
 
-struct keyed {
-    uint32_t key, op;
-};
-
-static int by_key(const void *a, const void *b)
-{
-    const struct keyed *x = a, *y = b;
-
-    if (x->key != y->key)
-        return x->key < y->key ? -1 : 1;
-    return x->op < y->op ? -1 : x->op > y->op;
-}
-
 void stale_check(const struct operations *o, const struct stale_policy *policy,
                  struct stale_report *ret)
 {
-    AUTO(auto_free) struct keyed *keyed = must_alloc(o->count + 1, sizeof *keyed);
+    AUTO(auto_free) struct operation_key *keyed = must_alloc(o->count + 1, sizeof *keyed);
     AUTO(auto_free) uint32_t *ops = must_alloc(o->count + 1, sizeof *ops);
 
     *ret = (struct stale_report){.ok = true};
     for (size_t i = 0; i < o->count; i++)
-        keyed[i] = (struct keyed){.key = o->of[i].key, .op = (uint32_t)i};
+        keyed[i] = (struct operation_key){.key = o->of[i].key, .op = (uint32_t)i};
     if (o->count > 0)
-        qsort(keyed, o->count, sizeof *keyed, by_key);
+        qsort(keyed, o->count, sizeof *keyed, operation_by_key);
     for (size_t i = 0; i < o->count; i++)
         ops[i] = keyed[i].op;
     for (size_t i = 0, next; i < o->count; i = next) {

@@ -333,6 +333,45 @@ static void check_loop(json_t *out, const struct api_facts *f)
     find(out, "loop-lag", f->lag_max_us > LAG_WARN_US ? "warn" : "ok", text);
 }
 
+static bool has_fencer(const struct api_facts *f, const char *name)
+{
+    for (unsigned i = 0; i < f->fencer_count; i++)
+        if (strcmp(f->fencers[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* One that would not work at 3 a.m. is found now: each controller may lead then. */
+static void check_fencers(json_t *out, const struct api_facts *f)
+{
+    char check[NAME_SIZE + 8], text[TEXT_SIZE];
+
+    for (unsigned i = 0; i < f->fencer_count; i++) {
+        const struct api_fencer *v = &f->fencers[i];
+
+        snprintf(check, sizeof check, "fencer-%s", v->name);
+        text_set(text, sizeof text, "%s",
+                 !v->known  ? "was not asked for its status yet: ask again in a moment"
+                 : v->ready ? "answers"
+                            : v->problem);
+        find(out, check, !v->known ? "warn" : v->ready ? "ok" : "fail", text);
+    }
+    for (unsigned i = 0; i < f->state->group_count; i++)
+        for (uint8_t k = 0; k < f->state->groups[i].instance_count; k++) {
+            const struct instance *v = &f->state->groups[i].instances[k];
+
+            if (v->power[0] == '\0' || has_fencer(f, v->power))
+                continue;
+            snprintf(check, sizeof check, "fencer-%s", v->power);
+            text_set(
+                text, sizeof text,
+                "group %s wants it for the host of %s, and this controller has none of "
+                "that name: add it to `fencers` in its file, and start it again",
+                f->state->groups[i].name, v->agent);
+            find(out, check, "fail", text);
+        }
+}
+
 json_t *doctor_document(const struct api_facts *f, const char *host)
 {
     json_t *findings = json_array(), *between;
@@ -342,6 +381,7 @@ json_t *doctor_document(const struct api_facts *f, const char *host)
     between = links(f, findings);
     for (unsigned i = 0; i < f->state->group_count; i++)
         check_ttl(findings, f, &f->state->groups[i]);
+    check_fencers(findings, f);
     check_disk(findings, f);
     check_clock(findings, f);
     check_loop(findings, f);

@@ -180,6 +180,34 @@ static void the_doctor_names_what_is_wrong(void **state)
     json_decref(d);
 }
 
+/* Those of this controller's file, as they answered; and one that a group wants and that
+ * this controller does not have. */
+static void the_doctor_asks_after_the_fencers(void **state)
+{
+    const char *level;
+    json_t *d;
+
+    (void)state;
+    f.fencer_count = 3;
+    f.fencers[0] =
+        (struct api_fencer){.name = "bmc-a", .problem = "", .known = true, .ready = true};
+    f.fencers[1] = (struct api_fencer){
+        .name = "bmc-b", .known = true, .problem = "fencer bmc-b: wrong password"};
+    f.fencers[2] = (struct api_fencer){.name = "bmc-c", .problem = ""};
+    snprintf(s.groups[0].instances[0].power, NAME_SIZE, "bmc-a");
+    snprintf(s.groups[0].instances[1].power, NAME_SIZE, "bmc-gone");
+    d = doctor_document(&f, "host");
+    (void)finding(d, "fencer-bmc-a", &level);
+    assert_string_equal(level, "ok");
+    assert_non_null(strstr(finding(d, "fencer-bmc-b", &level), "wrong password"));
+    assert_string_equal(level, "fail");
+    (void)finding(d, "fencer-bmc-c", &level);
+    assert_string_equal(level, "warn");
+    assert_non_null(strstr(finding(d, "fencer-bmc-gone", &level), "`fencers`"));
+    assert_string_equal(level, "fail");
+    json_decref(d);
+}
+
 static void say(unsigned from, unsigned to, int out, int in)
 {
     f.links[from][to] = (struct api_link){.out_known = out >= 0,
@@ -461,6 +489,7 @@ int main(void)
         cmocka_unit_test_setup(an_old_probe_is_not_shown, setup),
         cmocka_unit_test_setup(followers_are_told_of_changes_only, setup),
         cmocka_unit_test_setup(the_doctor_names_what_is_wrong, setup),
+        cmocka_unit_test_setup(the_doctor_asks_after_the_fencers, setup),
         cmocka_unit_test_setup(the_doctor_tells_of_every_pair, setup),
         cmocka_unit_test_setup(the_doctor_tells_of_a_cause_once, setup),
         cmocka_unit_test_setup(a_pair_silent_in_one_direction_is_told_by_its_direction,
