@@ -15,6 +15,8 @@
 #include "chaos/ground.h"
 #include "chaos/process.h"
 
+enum driver { DRIVER_AUTO, DRIVER_NFT };
+
 enum sync_mode { SYNC_OFF, SYNC_PREFERRED, SYNC_REQUIRED, SYNC_STRICT };
 
 /* Times of one profile, in milliseconds. */
@@ -34,6 +36,7 @@ struct cluster {
     bool adopt, standby_reads;
     bool power; /* hosts have BMCs, and `fence` is [agent, power]: an expiry proves nothing
                  */
+    enum driver driver;      /* of the gates */
     enum site declared;      /* the active region; EAST unless said */
     char bin[256];           /* directory of ringfenced, ringfence-agent and ringfence */
     bool born[SITE_REGIONS]; /* its controller has begun its log */

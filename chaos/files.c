@@ -84,7 +84,7 @@ char *file_agent(const struct cluster *c, enum site s)
                     "  - {name: witness, address: \"%s:7400\"}\n"
                     /* Locks of the laboratory's own, which go with it: the host's last for
                      * as long as the host, and each laboratory has cgroups of its own. */
-                    "gate: {cgroup: %s/%s, driver: auto, run_dir: %s/run}\n"
+                    "gate: {cgroup: %s/%s, driver: %s, run_dir: %s/run}\n"
                     "postgres:\n"
                     "  bin_dir: /usr/lib/postgresql/15/bin\n"
                     "  socket_dir: %s/%s/pg\n"
@@ -93,7 +93,8 @@ char *file_agent(const struct cluster *c, enum site s)
                     "  passfile: %s/%s/pgpass\n"
                     "  tail_dir: %s/%s/tails\n",
                     head, site_address(EAST), site_address(WEST), site_address(WITNESS),
-                    c->ground.cgroup, me, dir, dir, me, dir, me, dir, me);
+                    c->ground.cgroup, me, c->driver == DRIVER_NFT ? "nftables" : "auto",
+                    dir, dir, me, dir, me, dir, me);
 }
 
 char *file_group(const struct cluster *c)

@@ -184,6 +184,31 @@ int64_t history_both_writable_ns(const struct history *h, struct overlap_questio
     return last > 0 ? last - since : 0;
 }
 
+unsigned history_changes(const struct history *h)
+{
+    int64_t begun[UINT8_MAX + 1] = {0}, last = 0;
+    unsigned host = HISTORY_NO_HOST, changes = 0;
+
+    for (size_t i = 0; i < h->count; i++) {
+        const struct event *e = &h->events[i];
+
+        if (!is_probe(e))
+            continue;
+        if (e->kind == EVENT_BEGIN)
+            begun[e->client] = e->at_ns;
+        if (e->kind != EVENT_ACK)
+            continue;
+        if (host != HISTORY_NO_HOST && e->host != host) {
+            if (begun[e->client] <= last)
+                continue; /* it may have been acknowledged before the other side was */
+            changes++;
+        }
+        host = e->host;
+        last = e->at_ns;
+    }
+    return changes;
+}
+
 int64_t history_rivals_ns(const struct history *h)
 {
     struct {

@@ -77,6 +77,11 @@ struct overlap_question {
 };
 int64_t history_both_writable_ns(const struct history *h, struct overlap_question q);
 
+/* How often probes' acknowledgements changed from one host to another, counting only writes
+ * that were begun after the last host had acknowledged one: each change must have an epoch
+ * of its own, whatever was moved and how often. */
+unsigned history_changes(const struct history *h);
+
 /* The same by what the log opened, of all clients: for how long after another host had been
  * opened a write was still acknowledged that was begun after that. 0: never. */
 int64_t history_rivals_ns(const struct history *h);

@@ -54,26 +54,17 @@ void lab_report(const struct options *o, const struct result *r)
     result_report(r, o->json ? stderr : stdout);
 }
 
-unsigned lab_ttl_ms(const struct options *o, const struct scenario *s)
-{
-    return s->ttl_ms > 0 ? s->ttl_ms : o->ttl_ms;
-}
-
-static bool share_a_laboratory(const struct scenario *a, const struct scenario *b)
-{
-    return a->ttl_ms == b->ttl_ms && a->rtt_ms == b->rtt_ms && a->power == b->power;
-}
-
 static void make(const struct options *o, const char *id, const struct scenario *first,
                  struct cluster *c)
 {
     ground_make(&c->ground, id, o->seed);
     if (o->keep)
         ground_keep_network(&c->ground);
-    ground_spread(&c->ground, first->rtt_ms);
-    if (first->power && bmc_missing() != NULL)
+    ground_spread(&c->ground, first->lab.rtt_ms);
+    if (first->lab.power && bmc_missing() != NULL)
         die("%s", bmc_missing());
-    c->power = first->power;
+    c->power = first->lab.power;
+    c->driver = first->lab.driver;
     if (c->power)
         bmc_start(&c->ground);
     cluster_make(c);
@@ -84,8 +75,8 @@ void lab_run(const struct options *o, const char *id, struct progress *progress)
     enum { KEY_BITS = 20 };  /* keys that one scenario may use */
     static struct play play; /* clients are large, and threads look at them */
     const struct scenario *first = o->plays[progress->next];
-    struct cluster cluster = {.profile = profile_for(lab_ttl_ms(o, first)),
-                              .sync = o->sync};
+    struct cluster cluster = {.profile = profile_for(options_ttl_ms(o, first)),
+                              .sync = options_sync(o, first)};
     FILE *live = o->json ? stderr : stdout;
     atomic_uint_fast64_t numbers = 1;
     unsigned random = o->seed + progress->next;
@@ -96,17 +87,18 @@ void lab_run(const struct options *o, const char *id, struct progress *progress)
     fprintf(live,
             "Laboratory %s: ttl %u ms, renew %u ms, election %u ms, sync %s, seed %u\n", id,
             cluster.profile.ttl, cluster.profile.renew, cluster.profile.election,
-            sync_name(o->sync), o->seed);
+            sync_name(cluster.sync), o->seed);
     fflush(live);
     make(o, id, first, &cluster);
     view_start(&view, &cluster, live);
-    wait_until_steady(&view, o->sync);
+    wait_until_steady(&view, cluster.sync);
     progress->stands = true;
     while (progress->next < o->play_count && !progress->failed &&
-           share_a_laboratory(first, o->plays[progress->next])) {
+           scenario_shares_lab(first, o->plays[progress->next])) {
         unsigned i = progress->next++;
 
-        fprintf(live, "\n== %s: %s\n", o->plays[i]->name, o->plays[i]->story);
+        fprintf(live, "\n== %s: %s\n   must hold: %s\n", o->plays[i]->name,
+                o->plays[i]->story, o->plays[i]->holds);
         play = (struct play){.cluster = &cluster,
                              .view = &view,
                              .scenario = o->plays[i],

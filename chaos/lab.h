@@ -17,9 +17,6 @@ struct progress {
     bool played[PLAYS_MAX];
 };
 
-/* The TTL that a scenario is played with. */
-unsigned lab_ttl_ms(const struct options *o, const struct scenario *s);
-
 /* Plays from progress->next on, until one is not ok, or the next one needs other regions or
  * times: what comes after it wants a fresh laboratory. */
 void lab_run(const struct options *o, const char *id, struct progress *progress);

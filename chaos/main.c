@@ -18,6 +18,7 @@
 #include "chaos/lab.h"
 #include "chaos/process.h"
 #include "chaos/rejudge.h"
+#include "chaos/verbs.h"
 
 enum { EXIT_NOT_OK = 1, EXIT_NO_LAB = 2, EXIT_INTERRUPTED = 130 };
 
@@ -85,8 +86,8 @@ static void record_death(const struct options *o, struct progress *progress, int
 
     result_init(r);
     r->scenario = o->plays[i]->name;
-    r->sync = sync_name(o->sync);
-    r->ttl_ms = lab_ttl_ms(o, o->plays[i]);
+    r->sync = sync_name(options_sync(o, o->plays[i]));
+    r->ttl_ms = options_ttl_ms(o, o->plays[i]);
     result_blame(r, "the laboratory itself ended in the middle of it (status %d)", status);
     progress->played[i] = true;
     lab_report(o, r);
@@ -189,14 +190,37 @@ static int remove_kept(const char *id)
     return 0;
 }
 
+/* They are beside the program that was built with them. */
+static void load_scenarios(void)
+{
+    struct options here = {0};
+    AUTO(auto_free) char *dir = NULL;
+    char bin[256];
+
+    lab_find_bin(&here, bin, sizeof bin);
+    dir = text_new("%s/scenarios", bin);
+    scenario_load(dir);
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
     const char *missing;
-    int status = options_read(&options, argc, argv);
+    int status;
 
+    load_scenarios();
+    status = options_read(&options, argc, argv);
     if (status >= 0)
         return status;
+    if (options.verbs) {
+        verbs_print(stdout);
+        return 0;
+    }
+    if (options.list) {
+        for (unsigned i = 0; i < options.play_count; i++)
+            puts(options.plays[i]->name);
+        return 0;
+    }
     if (options.judge != NULL)
         return rejudge(options.judge, stdout);
     missing = ground_missing();

@@ -313,23 +313,6 @@ void operate_adopt_wrong(struct play *p)
     operate_check_pids(p, before);
 }
 
-void operate_pause_and_lose_east(struct play *p)
-{
-    struct view_doc d;
-
-    if (!ringfence(p, "pause"))
-        return;
-    cluster_kill_region(p->cluster, EAST);
-    wait_ms(TTLS * p->cluster->profile.ttl);
-    d = view_get(p->view);
-    if (d.epoch != p->before.epoch || strcmp(d.phase, "steady") != 0)
-        result_blame(&p->result, "paused, and yet phase %s in epoch %jd", d.phase,
-                     (intmax_t)d.epoch);
-    check_why(p, "paused", "ringfence resume " GROUP_NAME);
-    view_tell(p->view, "paused: nothing was decided; ringfence resume %s", GROUP_NAME);
-    (void)ringfence(p, "resume");
-}
-
 /* `status` and the text that it must say. */
 static void check_cli(struct play *p, const char *const *args, int status, const char *says)
 {

@@ -31,9 +31,6 @@ void operate_detach_attach(struct play *p);
  * it is detached once more and attached as it should be. */
 void operate_attach_wrong(struct play *p);
 
-/* East is lost while automatic decisions are paused; then they are resumed. */
-void operate_pause_and_lose_east(struct play *p);
-
 /* `standby_reads`: reading from west works only with it, and only while west's agent has a
  * quorum. It is left switched on. */
 void operate_standby_reads(struct play *p);

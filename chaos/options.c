@@ -16,7 +16,10 @@ static const char usage[] =
     "usage: ringfence-lab [options]\n"
     "Makes three regions on this machine, breaks something, and says what became of it.\n"
     "\n"
-    "  --scenario NAME[,NAME]  what to play (default region-loss), or `all`:\n";
+    "  --scenario NAME[,NAME]  what to play (default region-loss): scenarios, sets of "
+    "them\n"
+    "                          (below, each with its scenarios), `all` (the set demo) or\n"
+    "                          `every` (every set)\n";
 
 static const char usage_rest[] =
     "  --ttl MS                500, 1000 (what is taken without --ttl), 3000 (what a "
@@ -29,6 +32,9 @@ static const char usage_rest[] =
     "  --sync MODE             off, preferred, required (default) or strict\n"
     "  --workload MODE         on or off: clients whose operations are judged one by one\n"
     "                          (required and strict only; else in scenarios marked *)\n"
+    "  --file FILE             a scenario of your own, see docs/chaos.md\n"
+    "  --list                  the names of what --scenario means, and nothing else\n"
+    "  --verbs                 what steps of scenarios are made of, and nothing else\n"
     "  --json                  one JSON object per scenario and line on standard output\n"
     "  --keep                  leave the laboratory running and say what to try\n"
     "  --remove ID             remove a laboratory that was kept\n"
@@ -42,22 +48,27 @@ static const char usage_rest[] =
     "made,\n"
     "64 wrong usage, 130 interrupted.\n";
 
-static void print_scenarios(FILE *out, bool apart, bool network)
+static void print_set(FILE *out, const struct scenario_set *set)
 {
-    for (size_t i = 0; i < scenario_count; i++)
-        if (scenarios[i].apart == apart && scenarios[i].network == network)
-            fprintf(out, "      %-16s %s%s\n", scenarios[i].name, scenarios[i].story,
-                    scenarios[i].workload ? " *" : "");
+    bool any = false;
+
+    for (size_t i = 0; i < scenario_count(); i++) {
+        const struct scenario *s = scenario_at(i);
+
+        if (s->set != set->name)
+            continue;
+        if (!any)
+            fprintf(out, "    %s: %s\n", set->name, set->about);
+        any = true;
+        fprintf(out, "      %-16s %s%s\n", s->name, s->story, s->workload ? " *" : "");
+    }
 }
 
 static void print_usage(FILE *out)
 {
     fputs(usage, out);
-    print_scenarios(out, false, false);
-    fputs("    not among `all`:\n", out);
-    print_scenarios(out, true, false);
-    fputs("    not among `all`, of the network:\n", out);
-    print_scenarios(out, true, true);
+    for (size_t i = 0; i < scenario_set_count; i++)
+        print_set(out, &scenario_sets[i]);
     fputs(usage_rest, out);
 }
 
@@ -76,6 +87,16 @@ static bool add_play(struct options *o, const struct scenario *s)
     return true;
 }
 
+/* A name means a scenario, a set, `all` or `every`. */
+static bool means(const char *name, const struct scenario *s)
+{
+    if (strcmp(name, "every") == 0)
+        return true;
+    if (strcmp(name, "all") == 0)
+        return s->set == scenario_sets[0].name;
+    return strcmp(name, s->name) == 0 || strcmp(name, s->set) == 0;
+}
+
 static int add_plays(struct options *o, char *names)
 {
     char *rest = NULL;
@@ -83,15 +104,13 @@ static int add_plays(struct options *o, char *names)
     o->play_count = 0;
     for (const char *name = strtok_r(names, ",", &rest); name != NULL;
          name = strtok_r(NULL, ",", &rest)) {
-        bool all = strcmp(name, "all") == 0;
-        const struct scenario *one = all ? NULL : scenario_find(name);
+        unsigned before = o->play_count;
 
-        if (!all && one == NULL)
-            return wrong("--scenario", name, "the name of a scenario");
-        for (size_t i = 0; i < scenario_count; i++)
-            if ((all ? !scenarios[i].apart : one == &scenarios[i]) &&
-                !add_play(o, &scenarios[i]))
+        for (size_t i = 0; i < scenario_count(); i++)
+            if (means(name, scenario_at(i)) && !add_play(o, scenario_at(i)))
                 return wrong("--scenario", name, "fewer scenarios");
+        if (o->play_count == before)
+            return wrong("--scenario", name, "the name of a scenario, or of a set of them");
     }
     return o->play_count > 0 ? -1 : wrong("--scenario", "''", "the name of a scenario");
 }
@@ -119,9 +138,19 @@ static bool read_workload(const char *text, enum workload_mode *ret)
     return true;
 }
 
+unsigned options_ttl_ms(const struct options *o, const struct scenario *s)
+{
+    return s->lab.ttl_ms > 0 ? s->lab.ttl_ms : o->ttl_ms;
+}
+
+enum sync_mode options_sync(const struct options *o, const struct scenario *s)
+{
+    return s->lab.has_sync ? s->lab.sync : o->sync;
+}
+
 bool options_want_workload(const struct options *o, const struct scenario *s)
 {
-    return sync_is_binding(o->sync) &&
+    return sync_is_binding(options_sync(o, s)) &&
            (o->workload == WORKLOAD_ON || (o->workload == WORKLOAD_DEFAULT && s->workload));
 }
 
@@ -145,6 +174,16 @@ static int take_option(struct options *o, int option)
     case 'w':
         if (!read_workload(optarg, &o->workload))
             return wrong("--workload", optarg, "on or off");
+        return -1;
+    case 'f':
+        o->plays[0] = scenario_load_file(optarg);
+        o->play_count = 1;
+        return -1;
+    case 'L':
+        o->list = true;
+        return -1;
+    case 'v':
+        o->verbs = true;
         return -1;
     case 'j':
         o->json = true;
@@ -175,19 +214,15 @@ static int take_option(struct options *o, int option)
 
 int options_read(struct options *o, int argc, char **argv)
 {
-    static const struct option known[] = {{"scenario", required_argument, NULL, 's'},
-                                          {"ttl", required_argument, NULL, 't'},
-                                          {"sync", required_argument, NULL, 'y'},
-                                          {"seed", required_argument, NULL, 'e'},
-                                          {"workload", required_argument, NULL, 'w'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"keep", no_argument, NULL, 'k'},
-                                          {"logs", required_argument, NULL, 'l'},
-                                          {"bin", required_argument, NULL, 'b'},
-                                          {"remove", required_argument, NULL, 'r'},
-                                          {"judge", required_argument, NULL, 'i'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {0}};
+    static const struct option known[] = {
+        {"scenario", required_argument, NULL, 's'}, {"ttl", required_argument, NULL, 't'},
+        {"sync", required_argument, NULL, 'y'},     {"seed", required_argument, NULL, 'e'},
+        {"workload", required_argument, NULL, 'w'}, {"file", required_argument, NULL, 'f'},
+        {"list", no_argument, NULL, 'L'},           {"verbs", no_argument, NULL, 'v'},
+        {"json", no_argument, NULL, 'j'},           {"keep", no_argument, NULL, 'k'},
+        {"logs", required_argument, NULL, 'l'},     {"bin", required_argument, NULL, 'b'},
+        {"remove", required_argument, NULL, 'r'},   {"judge", required_argument, NULL, 'i'},
+        {"help", no_argument, NULL, 'h'},           {0}};
     int option;
 
     *o = (struct options){.plays = {scenario_find("region-loss")},

@@ -9,7 +9,7 @@
 
 #include "chaos/play.h"
 
-enum { PLAYS_MAX = 64 };
+enum { PLAYS_MAX = 256 };
 
 /* Whose operations are judged one by one, in the modes that promise something about them.
  */
@@ -22,12 +22,16 @@ struct options {
     enum sync_mode sync;
     enum workload_mode workload; /* default: as the scenario's row says */
     bool json, keep;
+    bool verbs, list;   /* print, and nothing else */
     const char *bin;    /* NULL: where ringfence-lab itself is */
     const char *logs;   /* NULL: logs go with the laboratory */
     const char *remove; /* a laboratory to remove; NULL: none */
     const char *judge;  /* operations that were kept, to be judged again; NULL: none */
 };
 
+/* Of a scenario, with what it fixes itself. */
+unsigned options_ttl_ms(const struct options *o, const struct scenario *s);
+enum sync_mode options_sync(const struct options *o, const struct scenario *s);
 bool options_want_workload(const struct options *o, const struct scenario *s);
 
 /* -1: go on; else the exit status, everything has been said. */

@@ -7,6 +7,7 @@
 
 #include "chaos/base.h"
 #include "chaos/operate.h"
+#include "chaos/verbs.h"
 #include "chaos/verdict.h"
 
 enum {
@@ -199,19 +200,20 @@ static void inject(struct play *p)
     p->fault_wall_ns = wall_ns();
     p->fault_ns = now_ns();
     view_origin(p->view, p->fault_ns);
-    p->scenario->inject(p);
     view_tell(p->view, "fault: %s", p->scenario->story);
+    verbs_run(p, &p->scenario->fault);
 }
 
 static void begin(struct play *p)
 {
-    if (p->scenario->prelude == NULL)
+    if (p->scenario->prelude.count == 0)
         return;
     wait_ms(WARM_UP_MS);
     p->prelude_ns = now_ns();
-    p->scenario->prelude(p);
+    verbs_run(p, &p->scenario->prelude);
     p->prelude_end_ns = now_ns();
     p->before = view_get(p->view);
+    p->run_known = p->before.run.id;
 }
 
 static bool has_failed_over(struct play *p)
@@ -246,6 +248,8 @@ static void wait_for_effect(struct play *p)
 {
     if (p->scenario->effect == EFFECT_NONE) {
         wait_for_nothing(p);
+    } else if (p->scenario->effect == EFFECT_ANY) {
+        wait_ms(AFTERMATH_MS); /* what it waits for is among its steps */
     } else if (p->scenario->effect == EFFECT_ADOPTION) {
         wait_ms(AFTERMATH_MS); /* inject() has waited for it */
     } else if (!play_wait(p, patience_ms(p), has_failed_over)) {
@@ -265,8 +269,8 @@ static bool loss_is_counted(struct play *p)
 static void heal(struct play *p)
 {
     p->heal_ns = now_ns();
-    if (p->scenario->heal != NULL) {
-        p->scenario->heal(p);
+    if (p->scenario->heal.count > 0) {
+        verbs_run(p, &p->scenario->heal);
         view_tell(p->view, "mended");
     }
     if (play_wait(p, SETTLE_MS, is_back)) {
@@ -310,6 +314,8 @@ void play_scenario(struct play *p)
     if (!prepare(p))
         return;
     p->before = view_get(p->view);
+    p->run_known = p->before.run.id;
+    p->it = SITE_COUNT;
     p->first_number = atomic_load(p->numbers);
     start_clients(p);
     if (!play_wait(p, TO_WARM_MS, is_warm)) {

@@ -78,7 +78,7 @@ static bool another_leads(struct play *p)
 {
     struct view_doc d = view_get(p->view);
 
-    return d.leader < SITE_REGIONS && d.leader != p->victim;
+    return d.leader < SITE_REGIONS && d.leader != p->it;
 }
 
 static void restart_leader(struct play *p)
@@ -87,14 +87,14 @@ static void restart_leader(struct play *p)
     int64_t began = now_ns();
     double handed_over;
 
-    p->victim = view_get(p->view).leader;
-    if (p->victim >= SITE_REGIONS) {
+    p->it = view_get(p->view).leader;
+    if (p->it >= SITE_REGIONS) {
         result_blame(&p->result, "nobody leads");
         return;
     }
-    if (!end(p, &p->cluster->controllers[p->victim], SIGTERM, what))
+    if (!end(p, &p->cluster->controllers[p->it], SIGTERM, what))
         return;
-    cluster_start_controller(p->cluster, p->victim);
+    cluster_start_controller(p->cluster, p->it);
     if (!play_wait(p, BACK_MS, another_leads))
         result_blame(&p->result, "nobody took the leadership over in %d ms", BACK_MS);
     handed_over = ms_between(began, now_ns());

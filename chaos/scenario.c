@@ -1,366 +1,282 @@
-/* chaos/scenario.c -- the faults, one row each. */
-#include "chaos/play.h"
+/* chaos/scenario.c */
+#include "chaos/scenario.h"
 
-#include <signal.h>
+#include <cyaml/cyaml.h>
+#include <glob.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "chaos/base.h"
-#include "chaos/bmc.h"
-#include "chaos/disturb.h"
-#include "chaos/operate.h"
-#include "chaos/restart.h"
 
-#define PG_CTL "/usr/lib/postgresql/15/bin/pg_ctl"
+const struct scenario_set scenario_sets[] = {
+    {"demo", "what a release must show; `all` means these"},
+    {"operators", "what operators do to a running pair"},
+    {"power", "hosts that are switched off by their BMCs"},
+    {"network", "a network that only partly works, and great distances"},
+    {"process", "daemons that end, freeze, and come back"},
+    {"clock", "clocks of controllers that are wrong"},
+    {"disk", "disks that are full or fail"},
+    {"database", "what happens to a PostgreSQL beside its agent"},
+    {"gate", "somebody takes the gate away"},
+    {"double", "a second fault within a failover"},
+    {"steps", "the leader is killed at each step of a run"},
+    {"random", "drawn from a seed, or given with --file"},
+};
+const size_t scenario_set_count = ARRAY_LEN(scenario_sets);
 
-static void lose_east(struct play *p) { cluster_kill_region(p->cluster, EAST); }
+enum { SCENARIOS_MAX = 256 };
 
-static void start_east(struct play *p) { cluster_start_region(p->cluster, EAST); }
+static struct scenario *known[SCENARIOS_MAX];
+static size_t known_count;
 
-static void lose_west(struct play *p) { cluster_kill_region(p->cluster, WEST); }
-
-static void start_west(struct play *p) { cluster_start_region(p->cluster, WEST); }
-
-static void lose_witness(struct play *p) { cluster_kill_region(p->cluster, WITNESS); }
-
-static void start_witness(struct play *p) { cluster_start_region(p->cluster, WITNESS); }
-
-static void kill_agent(struct play *p)
-{
-    process_signal(&p->cluster->agents[EAST], SIGKILL);
-}
-
-static void start_agent(struct play *p) { cluster_start_agent(p->cluster, EAST); }
-
-/* Its kernel goes on: what arrives is acknowledged, and nobody reads it. */
-static void freeze_region(struct play *p, bool frozen)
-{
-    AUTO(auto_free)
-    char *path =
-        text_new("%s/%s/cgroup.freeze", p->cluster->ground.cgroup, site_name(EAST));
-
-    file_write(path, 0644, frozen ? "1" : "0");
-}
-
-static void freeze_east(struct play *p) { freeze_region(p, true); }
-
-/* Everything in it was killed by its BMC; somebody presses the button. */
-static void switch_east_on(struct play *p)
-{
-    if (process_running(&p->cluster->agents[EAST]))
-        result_blame(&p->result, "east was not switched off: its agent is still there");
-    if (strcmp(p->after.run.proof, "power") != 0)
-        result_blame(&p->result, "the proof was by %s, not by power", p->after.run.proof);
-    freeze_region(p, false);
-    cluster_kill_region(p->cluster, EAST);
-    cluster_start_region(p->cluster, EAST);
-}
-
-static void freeze_east_with_a_liar(struct play *p)
-{
-    bmc_lie(&p->cluster->ground, EAST, true);
-    freeze_region(p, true);
-}
-
-static bool is_alarmed(struct play *p)
-{
-    AUTO(auto_free) char *said = NULL;
-
-    return cluster_cli(p->cluster, (const char *[]){"status", NULL}, &said) == 0 &&
-           strstr(said, "ALARM: the proof of pg-east by power") != NULL;
-}
-
-/* The host that was proven to be off speaks: that is told until somebody has seen it. */
-static void wake_east(struct play *p)
-{
-    enum { ALARM_MS = 10000 };
-    static const char *const seen[] = {"acknowledge", GROUP_NAME, "--reason",
-                                       "the BMC of east is wired to another host", NULL};
-    AUTO(auto_free) char *answer = NULL;
-
-    freeze_region(p, false);
-    if (!play_wait(p, ALARM_MS, is_alarmed))
-        result_blame(&p->result, "no alarm, though a host answers that was proven off");
-    else if (cluster_cli(p->cluster, seen, &answer) != 0 || is_alarmed(p))
-        result_blame(&p->result, "the alarm is not ended by acknowledge: %s", answer);
-    bmc_lie(&p->cluster->ground, EAST, false);
-}
-
-static void freeze_agent(struct play *p)
-{
-    process_signal(&p->cluster->agents[EAST], SIGSTOP);
-}
-
-static void thaw_agent(struct play *p)
-{
-    process_signal(&p->cluster->agents[EAST], SIGCONT);
-}
-
-/* The postmaster and all its children, as by the kernel for want of memory. */
-static void crash_server(struct play *p)
-{
-    pid_t postmaster = cluster_postmaster(p->cluster, EAST);
-
-    if (postmaster > 0)
-        signal_tree(postmaster, SIGKILL);
-}
-
-static void hang_server(struct play *p)
-{
-    p->hung = cluster_postmaster(p->cluster, EAST);
-    if (p->hung > 0)
-        signal_tree(p->hung, SIGSTOP);
-}
-
-/* If nobody has ended it meanwhile it wakes up believing that it is the primary. */
-static void wake_server(struct play *p)
-{
-    AUTO(auto_free) char *path = text_new("/proc/%d/comm", (int)p->hung);
-    AUTO(auto_free) char *name = file_read(path);
-
-    if (p->hung > 0 && name != NULL && strcmp(name, "postgres\n") == 0)
-        signal_tree(p->hung, SIGCONT);
-}
-
-static void isolate_east(struct play *p)
-{
-    ground_cut(&p->cluster->ground, EAST, WEST);
-    ground_cut(&p->cluster->ground, EAST, WITNESS);
-}
-
-static void cut_link(struct play *p) { ground_cut(&p->cluster->ground, EAST, WEST); }
-
-static void join_networks(struct play *p) { ground_heal(&p->cluster->ground); }
-
-static void promote_by_hand(struct play *p)
-{
-    AUTO(auto_free) char *data = cluster_data_dir(p->cluster, WEST);
-    AUTO(auto_free) char *output = NULL;
-    /* --no-wait: whether it may happen at all is what we are here to see. */
-    int status =
-        run_at(&p->cluster->ground, WEST, true,
-               (const char *[]){PG_CTL, "promote", "-W", "-D", data, NULL}, &output);
-
-    if (status != 0)
-        result_blame(&p->result, "pg_ctl promote: %s", output);
-}
-
-static void lose_leader(struct play *p)
-{
-    enum site leader = view_get(p->view).leader;
-
-    p->victim = leader < SITE_REGIONS ? leader : WITNESS;
-    process_signal(&p->cluster->controllers[p->victim], SIGKILL);
-}
-
-static void start_leader(struct play *p)
-{
-    cluster_start_controller(p->cluster, p->victim);
-}
-
-static void move_west(struct play *p)
-{
-    if (!play_switchover(p, WEST))
-        result_blame(&p->result, "the switchover did not come to its end");
-}
-
-const struct scenario scenarios[] = {
-    {.name = "region-loss",
-     .story = "SIGKILL of every process of east at one instant; it comes back later",
-     .effect = EFFECT_FAILOVER,
-     .workload = true,
-     .switchback = true,
-     .inject = lose_east,
-     .heal = start_east},
-    {.name = "agent-killed",
-     .story = "SIGKILL of east's agent, and nobody starts it again",
-     .effect = EFFECT_FAILOVER,
-     .inject = kill_agent,
-     .heal = start_agent},
-    {.name = "agent-frozen",
-     .story = "SIGSTOP of east's agent, thawed after the failover",
-     .effect = EFFECT_FAILOVER,
-     .inject = freeze_agent,
-     .heal = thaw_agent},
-    {.name = "postgres-crash",
-     .story = "SIGKILL of east's PostgreSQL; its agent lives",
-     .effect = EFFECT_FAILOVER,
-     .workload = true,
-     .inject = crash_server},
-    {.name = "postgres-hung",
-     .story = "SIGSTOP of east's postmaster and backends, woken after the failover",
-     .effect = EFFECT_FAILOVER,
-     .inject = hang_server,
-     .heal = wake_server},
-    {.name = "isolated",
-     .story = "east is cut off from everything but its clients, who go on writing",
-     .effect = EFFECT_FAILOVER,
-     .workload = true,
-     .second_writer = true,
-     .inject = isolate_east,
-     .heal = join_networks},
-    {.name = "link-cut",
-     .story = "only east and west cannot see each other",
-     .effect = EFFECT_NONE,
-     .standby = true,
-     .waits = true,
-     .inject = cut_link,
-     .heal = join_networks},
-    {.name = "rogue",
-     .story = "somebody runs `pg_ctl promote` on the standby",
-     .effect = EFFECT_NONE,
-     .standby = true,
-     .inject = promote_by_hand},
-    {.name = "witness-loss",
-     .story = "SIGKILL of every process of the witness",
-     .effect = EFFECT_NONE,
-     .inject = lose_witness,
-     .heal = start_witness},
-    {.name = "leader-loss",
-     .story = "SIGKILL of the controller that leads",
-     .effect = EFFECT_NONE,
-     .inject = lose_leader,
-     .heal = start_leader},
-    {.name = "standby-loss",
-     .story = "SIGKILL of every process of west",
-     .effect = EFFECT_NONE,
-     .standby = true,
-     .waits = true,
-     .inject = lose_west,
-     .heal = start_west},
-    {.name = "switchover",
-     .story = "a planned move from east to west",
-     .effect = EFFECT_SWITCHOVER,
-     .workload = true,
-     .inject = move_west},
-    {.name = "adopt",
-     .story = "a running pair, detached and removed, is taken over by a first apply",
-     .effect = EFFECT_ADOPTION,
-     .detaches = true,
-     .apart = true,
-     .inject = operate_adopt},
-    {.name = "adopt-wrong",
-     .story = "the same, but the file first names the region that stands by",
-     .effect = EFFECT_ADOPTION,
-     .detaches = true,
-     .apart = true,
-     .inject = operate_adopt_wrong},
-    {.name = "attach-wrong",
-     .story = "detached, and attached with the region named active that stands by",
-     .effect = EFFECT_ADOPTION,
-     .detaches = true,
-     .apart = true,
-     .inject = operate_attach_wrong},
-    {.name = "detach",
-     .story = "detached, an agent dies unnoticed, attached; then the loss of east",
-     .effect = EFFECT_FAILOVER,
-     .detaches = true,
-     .apart = true,
-     .prelude = operate_detach_attach,
-     .inject = lose_east,
-     .heal = start_east},
-    {.name = "pause",
-     .story = "east is lost while decisions are paused, and they are resumed",
-     .effect = EFFECT_FAILOVER,
-     .apart = true,
-     .inject = operate_pause_and_lose_east,
-     .heal = start_east},
-    {.name = "standby-reads",
-     .story = "west is read from, but for when it is cut off; then the loss of east",
-     .effect = EFFECT_FAILOVER,
-     .standby = true,
-     .apart = true,
-     .prelude = operate_standby_reads,
-     .inject = lose_east,
-     .heal = start_east},
-    {.name = "restart",
-     .story = "agents (SIGTERM, SIGKILL) and the leader (SIGTERM) restart within the TTL",
-     .effect = EFFECT_NONE,
-     .unnoticed = true,
-     .apart = true,
-     .inject = restart_everybody},
-    {.name = "powered-off",
-     .story = "every process of east is frozen; an expiry proves nothing: its BMC does",
-     .effect = EFFECT_FAILOVER,
-     .apart = true,
-     .power = true,
-     .inject = freeze_east,
-     .heal = switch_east_on},
-    {.name = "power-lies",
-     .story = "the same, but its BMC only says so; then east goes on where it was",
-     .effect = EFFECT_FAILOVER,
-     .apart = true,
-     .power = true,
-     .inject = freeze_east_with_a_liar,
-     .heal = wake_east},
-    {.name = "mute",
-     .story = "east hears the other regions and is not heard by them; its clients write on",
-     .effect = EFFECT_FAILOVER,
-     .second_writer = true,
-     .apart = true,
-     .network = true,
-     .inject = disturb_mute_east,
-     .heal = disturb_end},
-    {.name = "deaf",
-     .story = "east is heard by the other regions and hears nothing of them",
-     .effect = EFFECT_FAILOVER,
-     .second_writer = true,
-     .apart = true,
-     .network = true,
-     .inject = disturb_deafen_east,
-     .heal = disturb_end},
-    {.name = "flapping",
-     .story = "the link between east and west is cut for 300 ms, ten times in five seconds",
-     .effect = EFFECT_NONE,
-     .standby = true,
-     .apart = true,
-     .network = true,
-     .inject = disturb_flap},
-    {.name = "gray",
-     .story = "between east and west 10 % of the packets are lost, the others take 800 ms",
-     .effect = EFFECT_NONE,
-     .standby = true,
-     .apart = true,
-     .network = true,
-     .inject = disturb_gray,
-     .heal = disturb_end},
-    {.name = "wan-near",
-     .story = "loss of east, with 20 ms round trip between regions, TTL 3 s",
-     .effect = EFFECT_FAILOVER,
-     .switchback = true,
-     .apart = true,
-     .network = true,
-     .rtt_ms = 20,
-     .ttl_ms = 3000,
-     .inject = lose_east,
-     .heal = start_east},
-    {.name = "wan-wide",
-     .story = "loss of east, with 80 ms round trip between regions, TTL 3 s",
-     .effect = EFFECT_FAILOVER,
-     .switchback = true,
-     .apart = true,
-     .network = true,
-     .rtt_ms = 80,
-     .ttl_ms = 3000,
-     .inject = lose_east,
-     .heal = start_east},
-    {.name = "wan-far",
-     .story = "loss of east, with 250 ms round trip between regions, TTL 6 s",
-     .effect = EFFECT_FAILOVER,
-     .switchback = true,
-     .apart = true,
-     .network = true,
-     .rtt_ms = 250,
-     .ttl_ms = 6000,
-     .inject = lose_east,
-     .heal = start_east},
+/* As it is in the file. */
+struct lines {
+    char **of;
+    unsigned count;
 };
 
-const size_t scenario_count = ARRAY_LEN(scenarios);
+struct file {
+    char *story, *holds, *set;
+    enum effect effect;
+    bool standby, waits, second_writer, switchback, unnoticed, detaches, workload;
+    unsigned failovers;
+    struct file_lab {
+        unsigned ttl_ms, rtt_ms;
+        char *sync;
+        bool power;
+        enum driver driver;
+    } * lab;
+    struct lines prelude, fault, heal;
+};
+
+static const cyaml_strval_t effects[] = {
+    {"failover", EFFECT_FAILOVER}, {"none", EFFECT_NONE}, {"switchover", EFFECT_SWITCHOVER},
+    {"adoption", EFFECT_ADOPTION}, {"any", EFFECT_ANY},
+};
+
+static const cyaml_strval_t drivers[] = {{"auto", DRIVER_AUTO}, {"nftables", DRIVER_NFT}};
+
+static const cyaml_schema_value_t line_schema = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 240)};
+
+#define OPTIONAL_BOOL(name) CYAML_FIELD_BOOL(#name, CYAML_FLAG_OPTIONAL, struct file, name)
+#define LINES(name, flags)                                                                 \
+    CYAML_FIELD_SEQUENCE_COUNT(#name, CYAML_FLAG_POINTER | (flags), struct file, name.of,  \
+                               name.count, &line_schema, 1, 64)
+
+static const cyaml_schema_field_t lab_fields[] = {
+    CYAML_FIELD_UINT("ttl_ms", CYAML_FLAG_OPTIONAL, struct file_lab, ttl_ms),
+    CYAML_FIELD_UINT("rtt_ms", CYAML_FLAG_OPTIONAL, struct file_lab, rtt_ms),
+    CYAML_FIELD_STRING_PTR("sync", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                           struct file_lab, sync, 1, 16),
+    CYAML_FIELD_BOOL("power", CYAML_FLAG_OPTIONAL, struct file_lab, power),
+    CYAML_FIELD_ENUM("driver", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct file_lab,
+                     driver, drivers, ARRAY_LEN(drivers)),
+    CYAML_FIELD_END};
+
+static const cyaml_schema_field_t file_fields[] = {
+    CYAML_FIELD_STRING_PTR("story", CYAML_FLAG_POINTER, struct file, story, 1, 120),
+    CYAML_FIELD_STRING_PTR("holds", CYAML_FLAG_POINTER, struct file, holds, 1, 400),
+    CYAML_FIELD_STRING_PTR("set", CYAML_FLAG_POINTER, struct file, set, 1, 16),
+    CYAML_FIELD_ENUM("effect", CYAML_FLAG_STRICT, struct file, effect, effects,
+                     ARRAY_LEN(effects)),
+    OPTIONAL_BOOL(standby),
+    OPTIONAL_BOOL(waits),
+    OPTIONAL_BOOL(second_writer),
+    OPTIONAL_BOOL(switchback),
+    OPTIONAL_BOOL(unnoticed),
+    OPTIONAL_BOOL(detaches),
+    OPTIONAL_BOOL(workload),
+    CYAML_FIELD_UINT("failovers", CYAML_FLAG_OPTIONAL, struct file, failovers),
+    CYAML_FIELD_MAPPING_PTR("lab", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct file,
+                            lab, lab_fields),
+    LINES(prelude, CYAML_FLAG_OPTIONAL),
+    LINES(fault, CYAML_FLAG_DEFAULT),
+    LINES(heal, CYAML_FLAG_OPTIONAL),
+    CYAML_FIELD_END};
+
+static const cyaml_schema_value_t file_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct file, file_fields)};
+
+/* libcyaml says more lines than one: the first has what is wrong, and the first that begins
+ * with "in mapping" has the key and the line. */
+static void keep_first_lines(cyaml_log_t level, void *owner, const char *fmt, va_list args)
+{
+    char *said = owner, line[STEP_WRONG];
+    size_t n = strlen(said);
+    const char *at;
+
+    vsnprintf(line, sizeof line, fmt, args);
+    line[strcspn(line, "\n")] = 0;
+    at = strstr(line, "in mapping");
+    if (level == CYAML_LOG_ERROR && n == 0)
+        snprintf(said, STEP_WRONG, "%s", line);
+    else if (level == CYAML_LOG_ERROR && at != NULL && strstr(said, " in mapping") == NULL)
+        snprintf(said + n, STEP_WRONG - n, " %s", at);
+}
+
+static const cyaml_config_t *reader(char line[STEP_WRONG])
+{
+    static cyaml_config_t config = {
+        .log_fn = keep_first_lines, .log_level = CYAML_LOG_ERROR, .mem_fn = cyaml_mem};
+
+    config.log_ctx = line;
+    return &config;
+}
+
+static struct steps read_steps(const char *path, const char *key, const struct lines *from)
+{
+    struct steps steps = {0};
+
+    if (from->count == 0)
+        return steps;
+    steps.of = must_alloc(from->count, sizeof *steps.of);
+    steps.count = from->count;
+    for (unsigned i = 0; i < from->count; i++) {
+        char wrong[STEP_WRONG];
+
+        if (!step_read(&steps.of[i], from->of[i], wrong))
+            die("%s: %s[%u]: %s", path, key, i, wrong);
+    }
+    return steps;
+}
+
+static const char *find_set(const char *path, const char *name)
+{
+    for (size_t i = 0; i < scenario_set_count; i++)
+        if (strcmp(scenario_sets[i].name, name) == 0)
+            return scenario_sets[i].name;
+    die("%s: set: '%s' is none of the sets that ringfence-lab --help names", path, name);
+}
+
+static enum sync_mode read_sync(const char *path, const char *name)
+{
+    enum sync_mode mode;
+
+    if (!sync_parse(name, &mode))
+        die("%s: lab.sync: expected off, preferred, required or strict, not '%s'", path,
+            name);
+    return mode;
+}
+
+/* Between the last slash and ".yaml"; a name is also a folder's and an option's. */
+static char *name_of(const char *path)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+    const char *slash = strrchr(path, '/');
+    char *name = text_new("%s", slash != NULL ? slash + 1 : path);
+    char *dot = strrchr(name, '.');
+
+    if (dot == NULL || strcmp(dot, ".yaml") != 0 || dot == name)
+        die("%s: a scenario's file is called NAME.yaml", path);
+    *dot = 0;
+    if (name[strspn(name, letters)] != 0)
+        die("%s: the name of a scenario has small letters, digits and dashes", path);
+    return name;
+}
+
+static struct scenario *convert(const char *path, const struct file *f)
+{
+    struct scenario *s = must_alloc(1, sizeof *s);
+
+    *s = (struct scenario){.name = name_of(path),
+                           .story = text_new("%s", f->story),
+                           .holds = text_new("%s", f->holds),
+                           .set = find_set(path, f->set),
+                           .effect = f->effect,
+                           .standby = f->standby,
+                           .waits = f->waits,
+                           .second_writer = f->second_writer,
+                           .switchback = f->switchback,
+                           .unnoticed = f->unnoticed,
+                           .detaches = f->detaches,
+                           .workload = f->workload,
+                           .failovers = f->failovers,
+                           .prelude = read_steps(path, "prelude", &f->prelude),
+                           .fault = read_steps(path, "fault", &f->fault),
+                           .heal = read_steps(path, "heal", &f->heal)};
+    if (f->lab != NULL)
+        s->lab = (struct scenario_lab){.ttl_ms = f->lab->ttl_ms,
+                                       .rtt_ms = f->lab->rtt_ms,
+                                       .power = f->lab->power,
+                                       .driver = f->lab->driver};
+    if (f->lab != NULL && f->lab->sync != NULL) {
+        s->lab.has_sync = true;
+        s->lab.sync = read_sync(path, f->lab->sync);
+    }
+    return s;
+}
+
+const struct scenario *scenario_load_file(const char *path)
+{
+    char line[STEP_WRONG] = "";
+    const cyaml_config_t *config = reader(line);
+    struct file *f = NULL;
+    cyaml_err_t failure =
+        cyaml_load_file(path, config, &file_schema, (cyaml_data_t **)&f, NULL);
+    struct scenario *s;
+
+    if (failure != CYAML_OK)
+        die("%s: %s", path, line[0] != 0 ? line : cyaml_strerror(failure));
+    s = convert(path, f);
+    cyaml_free(config, &file_schema, f, 0);
+    if (scenario_find(s->name) != NULL)
+        die("%s: there is a scenario '%s' already", path, s->name);
+    if (known_count == SCENARIOS_MAX)
+        die("%s: more than %d scenarios", path, SCENARIOS_MAX);
+    known[known_count++] = s;
+    return s;
+}
+
+static size_t set_rank(const struct scenario *s)
+{
+    size_t i = 0;
+
+    while (scenario_sets[i].name != s->set)
+        i++;
+    return i;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct scenario *x = *(struct scenario *const *)a,
+                          *y = *(struct scenario *const *)b;
+    size_t i = set_rank(x), j = set_rank(y);
+
+    return i != j ? (i > j) - (i < j) : strcmp(x->name, y->name);
+}
+
+void scenario_load(const char *dir)
+{
+    AUTO(auto_free) char *pattern = text_new("%s/*.yaml", dir);
+    glob_t found;
+
+    if (glob(pattern, 0, NULL, &found) != 0)
+        die("%s: no scenarios there: is ringfence-lab where it was built?", dir);
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        (void)scenario_load_file(found.gl_pathv[i]);
+    globfree(&found);
+    qsort(known, known_count, sizeof known[0], compare);
+}
+
+size_t scenario_count(void) { return known_count; }
+
+const struct scenario *scenario_at(size_t i) { return known[i]; }
 
 const struct scenario *scenario_find(const char *name)
 {
-    for (size_t i = 0; i < scenario_count; i++)
-        if (strcmp(scenarios[i].name, name) == 0)
-            return &scenarios[i];
+    for (size_t i = 0; i < known_count; i++)
+        if (strcmp(known[i]->name, name) == 0)
+            return known[i];
     return NULL;
+}
+
+bool scenario_shares_lab(const struct scenario *a, const struct scenario *b)
+{
+    const struct scenario_lab *x = &a->lab, *y = &b->lab;
+
+    return x->ttl_ms == y->ttl_ms && x->rtt_ms == y->rtt_ms && x->has_sync == y->has_sync &&
+           x->sync == y->sync && x->power == y->power && x->driver == y->driver;
 }

@@ -45,8 +45,11 @@ static void measure_overlap(struct play *p, const struct history *h)
 {
     struct overlap_question over = {EAST, WEST, p->fault_ns, story_end(p)};
     struct overlap_question back = {WEST, EAST, p->switchback_ns, INT64_MAX};
-    int64_t overlap = history_both_writable_ns(h, over);
+    int64_t overlap;
 
+    if (p->scenario->effect == EFFECT_ANY) /* many moves: check_moves() */
+        return;
+    overlap = history_both_writable_ns(h, over);
     if (p->switchback_ns != 0) {
         int64_t second = history_both_writable_ns(h, back);
 
@@ -173,16 +176,33 @@ static void check_strict(struct play *p, const struct history *h)
     }
 }
 
-static void check_decisions(struct play *p)
+/* Whatever was decided: the acknowledging side changed with an epoch, and no more often. */
+static void check_moves(struct play *p, const struct history *h)
+{
+    struct result *r = &p->result;
+    unsigned due = p->scenario->failovers, changes = history_changes(h);
+
+    if (due > 0 && r->failovers != due)
+        result_blame(r, "%jd failovers, and %u would have been right",
+                     (intmax_t)r->failovers, due);
+    if (changes > r->epoch_end - r->epoch_before)
+        result_blame(r,
+                     "two writers: the acknowledging side changed %u times in %jd epochs",
+                     changes, (intmax_t)(r->epoch_end - r->epoch_before));
+}
+
+static void check_decisions(struct play *p, const struct history *h)
 {
     static const int64_t failovers_due[] = {[EFFECT_FAILOVER] = 1,
                                             [EFFECT_NONE] = 0,
                                             [EFFECT_SWITCHOVER] = 0,
-                                            [EFFECT_ADOPTION] = 0};
+                                            [EFFECT_ADOPTION] = 0,
+                                            [EFFECT_ANY] = 0};
     static const int64_t epochs_due[] = {[EFFECT_FAILOVER] = 1,
                                          [EFFECT_NONE] = 0,
                                          [EFFECT_SWITCHOVER] = 1,
-                                         [EFFECT_ADOPTION] = 1};
+                                         [EFFECT_ADOPTION] = 1,
+                                         [EFFECT_ANY] = 0};
     struct result *r = &p->result;
     int64_t due = failovers_due[p->scenario->effect],
             epochs = epochs_due[p->scenario->effect];
@@ -191,6 +211,10 @@ static void check_decisions(struct play *p)
     r->epoch_after = p->after.epoch;
     r->epoch_end = view_get(p->view).epoch;
     r->failovers = view_get(p->view).failovers - p->before.failovers;
+    if (p->scenario->effect == EFFECT_ANY) {
+        check_moves(p, h);
+        return;
+    }
     if (r->failovers != due)
         result_blame(r, "%jd failovers, and %jd would have been right",
                      (intmax_t)r->failovers, (intmax_t)due);
@@ -217,7 +241,8 @@ static void judge(struct play *p, const struct history *h)
         .lost_bytes = (uint64_t)(r->lost_bytes > 0 ? r->lost_bytes : 0),
         .forecast_bytes =
             (uint64_t)(r->forecast_lost_bytes > 0 ? r->forecast_lost_bytes : 0),
-        .both_writable_ns = (int64_t)(r->both_writable_ms * NS_PER_MS),
+        .both_writable_ns =
+            isnan(r->both_writable_ms) ? 0 : (int64_t)(r->both_writable_ms * NS_PER_MS),
         .recover_ns = (int64_t)RECOVER_MS * NS_PER_MS,
     };
     enum verdict v = history_judge(h, &allow);
@@ -278,7 +303,7 @@ void verdict_reach(struct play *p)
         measure_outage(p, &h);
         check_prelude(p, &h);
         check_strict(p, &h);
-        check_decisions(p);
+        check_decisions(p, &h);
         judge(p, &h);
     }
     keep_history(p, &h);

@@ -113,6 +113,44 @@ static void overlap_needs_a_write_begun_later(void **state)
     }
 }
 
+/* Each change of sides needs an epoch, however often the group is moved. */
+static void counts_changes_of_sides(void **state)
+{
+    static const struct {
+        const char *name, *text;
+        unsigned changes;
+    } table[] = {
+        {"one side", "1 begin 100 0 1\n2 ack 100 0 1\n3 begin 100 0 2\n4 ack 100 0 2\n", 0},
+        {"there", "1 begin 100 0 1\n2 ack 100 0 1\n3 begin 101 1 1\n4 ack 101 1 1\n", 1},
+        {"there and back",
+         "1 begin 100 0 1\n2 ack 100 0 1\n3 begin 101 1 1\n4 ack 101 1 1\n"
+         "5 begin 100 0 2\n6 ack 100 0 2\n",
+         2},
+        {"in flight when the other began",
+         "1 begin 100 0 1\n2 ack 100 0 1\n3 begin 100 0 2\n4 begin 101 1 1\n"
+         "5 ack 101 1 1\n6 ack 100 0 2\n",
+         1},
+        {"both for a while",
+         "1 begin 100 0 1\n2 ack 100 0 1\n3 begin 101 1 1\n4 ack 101 1 1\n"
+         "5 begin 100 0 2\n6 ack 100 0 2\n7 begin 101 1 2\n8 ack 101 1 2\n",
+         3},
+        {"refused there",
+         "1 begin 100 0 1\n2 ack 100 0 1\n3 begin 101 1 1\n4 unknown 101 1 1\n", 0},
+        {"writers are not asked",
+         "1 begin 0 0 1\n2 ack 0 0 1\n3 begin 0 1 2\n4 ack 0 1 2\n", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        struct history h;
+
+        print_message("%s\n", table[i].name);
+        read_text(&h, table[i].text);
+        assert_int_equal(history_changes(&h), table[i].changes);
+        history_free(&h);
+    }
+}
+
 /* Rows are looked for one by one; unknown ones may be there or not. */
 static void counts_acknowledged_rows_that_are_missing(void **state)
 {
@@ -326,6 +364,7 @@ int main(void)
         cmocka_unit_test(outage_is_the_longest_gap_around_the_fault),
         cmocka_unit_test(overlap_needs_a_write_begun_later),
         cmocka_unit_test(rivals_are_measured_from_the_opening),
+        cmocka_unit_test(counts_changes_of_sides),
         cmocka_unit_test(counts_acknowledged_rows_that_are_missing),
         cmocka_unit_test(judges_in_order_of_importance),
         cmocka_unit_test(text_comes_back_and_nonsense_is_refused),

@@ -17,7 +17,7 @@ def make_tree(top):
     os.makedirs(os.path.join(top, "deploy"))
     os.makedirs(os.path.join(top, "chaos"))
     shutil.copy(os.path.join(SOURCE, "deploy/demo"), os.path.join(top, "deploy/demo"))
-    shutil.copy(os.path.join(SOURCE, "chaos/scenario.c"), os.path.join(top, "chaos"))
+    shutil.copytree(os.path.join(SOURCE, "chaos/scenarios"), os.path.join(top, "chaos/scenarios"))
     path = os.path.join(top, "deploy/install-deps")
     with open(path, "w", encoding="ascii") as out:
         out.write(f"#!/bin/sh\nexit {INSTALLED}\n")
@@ -86,10 +86,10 @@ def main():
         for name, argument in options:
             if name == "--help":
                 continue
-            value = {"NAME": "all", "MODE": "off"}.get(argument, "500")
+            value = {"NAME": "every", "MODE": "off"}.get(argument, "500")
             r = demo(top, *([name, value] if argument else [name]))
             assert r.returncode == accepted, (name, r)
-        for name in [*scenarios, "all", ",".join(scenarios[:3])]:
+        for name in [*scenarios, "all", "operators", ",".join(scenarios[:3])]:
             r = demo(top, f"--scenario={name}")
             assert r.returncode == accepted, (name, r)
         assert not os.path.exists(os.path.join(top, "build")), "something was built"

@@ -1,0 +1,237 @@
+/* chaos/verbs.c -- the table, and how steps are done. */
+#include "chaos/verbs.h"
+
+#include <string.h>
+
+#include "chaos/base.h"
+#include "chaos/operate.h"
+#include "chaos/restart.h"
+
+static const struct verb verbs[] = {
+    /* Processes and regions. */
+    {"kill", {TAKES_WHO}, "SIGKILL, of all its processes at one instant", verb_kill, NULL},
+    {"end",
+     {TAKES_WHO},
+     "SIGTERM, of a server SIGINT (fast), and waits for it",
+     verb_end,
+     NULL},
+    {"freeze",
+     {TAKES_WHO},
+     "stops it where it stands; a region by its cgroup",
+     verb_freeze,
+     NULL},
+    {"thaw", {TAKES_WHO}, "lets it go on", verb_thaw, NULL},
+    {"start", {TAKES_WHO}, "starts what does not run", verb_start, NULL},
+    {"running", {TAKES_WHO}, "blames the scenario if it does not run", verb_running, NULL},
+    {"gone", {TAKES_WHO}, "blames the scenario if it runs", verb_gone, NULL},
+    /* The network. */
+    {"cut", {TAKES_PLACE, TAKES_PLACE}, "nothing passes between the two", verb_cut, NULL},
+    {"isolate",
+     {TAKES_PLACE},
+     "nothing passes between it and the other regions",
+     verb_isolate,
+     NULL},
+    {"mute", {TAKES_PLACE}, "it hears the other regions and is not heard", verb_mute, NULL},
+    {"deafen",
+     {TAKES_PLACE},
+     "it is heard by the other regions and hears nothing",
+     verb_deafen,
+     NULL},
+    {"flap",
+     {TAKES_PLACE, TAKES_PLACE, TAKES_NUMBER},
+     "cut for 300 ms, whole for 200 ms, N times",
+     verb_flap,
+     NULL},
+    {"link",
+     {TAKES_PLACE, TAKES_PLACE, TAKES_RULES},
+     "both directions have these rules",
+     verb_link,
+     NULL},
+    {"one-way",
+     {TAKES_PLACE, TAKES_PLACE, TAKES_RULES},
+     "from the first to the second only",
+     verb_one_way,
+     NULL},
+    {"network", {TAKES_NOTHING}, "every link is as it was", verb_network, NULL},
+    {"felt",
+     {TAKES_NOTHING},
+     "blames the scenario if no packet was dropped",
+     verb_felt,
+     NULL},
+    /* Time. */
+    {"wait", {TAKES_TIME}, "does nothing", verb_wait, NULL},
+    {"until", {TAKES_MOMENT}, "waits for a moment (below)", verb_until, NULL},
+    {"within",
+     {TAKES_TIME, TAKES_MOMENT},
+     "the same, and no longer than that",
+     verb_within,
+     NULL},
+    {"never",
+     {TAKES_TIME, TAKES_MOMENT},
+     "blames the scenario if it comes meanwhile",
+     verb_never,
+     NULL},
+    /* Operators. */
+    {"ringfence", {TAKES_TEXT}, "the CLI, which must succeed", verb_ringfence, NULL},
+    {"refused",
+     {TAKES_TEXT},
+     "the CLI, which must refuse it (status 1)",
+     verb_refused,
+     NULL},
+    {"says", {TAKES_TEXT}, "`COMMAND => WORDS`: the CLI comes to say so", verb_says, NULL},
+    {"unsaid",
+     {TAKES_TEXT},
+     "`COMMAND => WORDS`: the CLI comes to say so no more",
+     verb_unsaid,
+     NULL},
+    {"proof",
+     {TAKES_TEXT},
+     "by which the last fence is to have been proven",
+     verb_proof,
+     NULL},
+    {"switchover",
+     {TAKES_PLACE},
+     "a planned move there, and waits for it",
+     verb_switchover,
+     NULL},
+    {"adopt",
+     {TAKES_NOTHING},
+     "detach, remove, and a first apply of the running pair",
+     NULL,
+     operate_adopt},
+    {"adopt-wrong",
+     {TAKES_NOTHING},
+     "the same, with the standby declared active first",
+     NULL,
+     operate_adopt_wrong},
+    {"detach-attach",
+     {TAKES_NOTHING},
+     "detach, an agent dies unnoticed, attach",
+     NULL,
+     operate_detach_attach},
+    {"attach-wrong",
+     {TAKES_NOTHING},
+     "detach, attach with the standby named, and again",
+     NULL,
+     operate_attach_wrong},
+    {"standby-reads",
+     {TAKES_NOTHING},
+     "switched on, and off while the standby is cut off",
+     NULL,
+     operate_standby_reads},
+    {"restart-all",
+     {TAKES_NOTHING},
+     "agents and the leader end and come back, in turn",
+     NULL,
+     restart_everybody},
+    /* Hosts and servers. */
+    {"sh",
+     {TAKES_PLACE, TAKES_TEXT},
+     "a line for the shell, as root, in the region",
+     verb_shell,
+     NULL},
+    {"sql",
+     {TAKES_PLACE, TAKES_TEXT},
+     "for its server, as the superuser, on the host",
+     verb_sql,
+     NULL},
+    {"promote", {TAKES_PLACE}, "pg_ctl promote, by hand", verb_promote, NULL},
+    {"bmc-lies", {TAKES_PLACE}, "its BMC says `off` and does nothing", verb_bmc_lies, NULL},
+    {"bmc-honest", {TAKES_PLACE}, "its BMC does what it says again", verb_bmc_honest, NULL},
+};
+
+const struct verb *verb_find(const char *word)
+{
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        if (strcmp(verbs[i].word, word) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+static void print_verb(const struct verb *v, FILE *out)
+{
+    char line[64];
+    size_t n = (size_t)snprintf(line, sizeof line, "%s", v->word);
+
+    for (size_t i = 0; i < STEP_ARGS && v->takes[i] != TAKES_NOTHING; i++)
+        n +=
+            (size_t)snprintf(line + n, sizeof line - n, " %s", step_kind_name(v->takes[i]));
+    fprintf(out, "  %-26s %s\n", line, v->does);
+}
+
+void verbs_print(FILE *out)
+{
+    fputs("Steps of scenarios, one verb and what it takes in a line:\n\n", out);
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        print_verb(&verbs[i], out);
+    fputs("\nPLACE: east, west, witness; active, standby, leader as they are at that "
+          "moment;\n"
+          "it: the one that was meant last. WHO: a PLACE, which is everything there, or\n"
+          "controller, agent or server and a PLACE. TIME: 300ms, 5s, 3ttl. RULES: delay "
+          "TIME,\n"
+          "jitter TIME, rate Nkbit or Nmbit, loss N%, duplicate N%, reorder N%.\n"
+          "Moments:\n",
+          out);
+    moments_print(out);
+}
+
+void verbs_run(struct play *p, const struct steps *steps)
+{
+    for (size_t i = 0; i < steps->count; i++) {
+        const struct step *s = &steps->of[i];
+
+        view_tell(p->view, "- %s", s->line);
+        if (s->verb->act != NULL)
+            s->verb->act(p);
+        else
+            s->verb->run(p, s);
+    }
+}
+
+static enum site resolve(const struct play *p, unsigned place)
+{
+    struct view_doc d = view_get(p->view);
+
+    switch (place) {
+    case PLACE_ACTIVE:
+        return d.active;
+    case PLACE_STANDBY:
+        return d.active == EAST ? WEST : d.active == WEST ? EAST : SITE_COUNT;
+    case PLACE_LEADER:
+        return d.leader;
+    case PLACE_IT:
+        return p->it;
+    default:
+        return (enum site)place;
+    }
+}
+
+enum site verbs_site(struct play *p, const struct step_arg *a)
+{
+    enum site s = resolve(p, a->place);
+
+    if (s >= SITE_REGIONS) {
+        result_blame(&p->result, "a step of the scenario means somebody who is not there");
+        return SITE_COUNT;
+    }
+    if (a->place >= PLACE_ACTIVE && a->place != PLACE_IT)
+        view_tell(p->view, "  that is %s", site_name(s));
+    p->it = s;
+    return s;
+}
+
+unsigned verbs_ms(const struct play *p, const struct step_arg *a)
+{
+    return a->ms + a->ttls * p->cluster->profile.ttl;
+}
+
+enum site verbs_data_site(struct play *p, const struct step_arg *a)
+{
+    enum site s = verbs_site(p, a);
+
+    if (s == WITNESS) {
+        result_blame(&p->result, "a step of the scenario wants data of the witness");
+        return SITE_COUNT;
+    }
+    return s;
+}
