@@ -89,15 +89,30 @@ static void say_overdue(const struct look *l, char reason[TEXT_SIZE])
                  ms);
 }
 
+/* The old primary is down by order and the target has died with its agent: nobody serves,
+ * and only the stopped side could, so it is not waited for as long as for one that is slow.
+ * Two leases, since a restart of the agent fits one. */
+static bool target_gone(const struct look *l)
+{
+    const struct step *stop = step_of_run(l, STEP_STOP);
+    const struct seen_instance *seen = &l->og->instances[l->g->run.to].seen;
+    uint64_t since =
+        mono_since_ms(mono_is_set(seen->at) ? seen->said : l->og->phase_since, l->now);
+
+    return stop != NULL && stop->state == STEP_DONE && !agent_present(l, l->g->run.to) &&
+           since > 2ull * l->g->policy.lease.ttl_ms;
+}
+
 bool guard_switch_overdue(const struct look *l, struct entry *e)
 {
     const struct step *stop = step_of_run(l, STEP_STOP);
     bool failed = stop != NULL && stop->state == STEP_FAILED;
     bool unfit = target_unfit(l) && active_of(l)->step.state != STEP_STARTED;
     uint64_t since = mono_since_ms(l->og->phase_since, l->now);
+    bool gone = target_gone(l);
     char *reason = e->run_abort.reason;
 
-    if (!failed && !unfit && since < 2ull * l->g->policy.stop_deadline_ms)
+    if (!failed && !unfit && !gone && since < 2ull * l->g->policy.stop_deadline_ms)
         return false;
     e->kind = ENTRY_RUN_ABORT;
     e->run_abort = (struct entry_run_abort){.run = l->g->run.id};
@@ -106,6 +121,9 @@ bool guard_switch_overdue(const struct look *l, struct entry *e)
     else if (unfit)
         text_set(reason, TEXT_SIZE, "the target can begin nothing: %s",
                  l->og->instances[l->g->run.to].seen.problem);
+    else if (gone)
+        text_set(reason, TEXT_SIZE, "the target, %s, is silent, and the source is stopped",
+                 l->g->instances[l->g->run.to].agent);
     else
         say_overdue(l, reason);
     return true;
