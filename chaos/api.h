@@ -11,6 +11,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "chaos/doc.h"
+
 void api_init(void);
 
 /* GET over a Unix socket. NULL: no answer, no JSON, or not 200. */
@@ -27,12 +29,5 @@ void api_hang_up(void **keep);
 typedef void api_line(void *owner, json_t *line);
 void api_follow(const char *socket, const char *path, const atomic_bool *stop,
                 api_line *on_line, void *owner);
-
-/* Members of a document that may lack them. */
-const char *doc_text(const json_t *object, const char *key); /* "" */
-int64_t doc_number(const json_t *object, const char *key, int64_t otherwise);
-bool doc_true(const json_t *object, const char *key);
-/* The element of an array whose `key` is `value`; NULL: none. Borrowed. */
-json_t *doc_find(const json_t *array, const char *key, const char *value);
 
 #endif

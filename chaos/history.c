@@ -12,6 +12,7 @@ static const char *const kind_names[EVENT_KINDS] = {
     [EVENT_BEGIN] = "begin",     [EVENT_ACK] = "ack",       [EVENT_UNKNOWN] = "unknown",
     [EVENT_ROW] = "row",         [EVENT_FAULT] = "fault",   [EVENT_HEALED] = "healed",
     [EVENT_RENEWED] = "renewed", [EVENT_FENCED] = "fenced", [EVENT_OPENED] = "opened",
+    [EVENT_OPENING] = "opening",
 };
 
 void history_add(struct history *h, struct event e)
@@ -123,24 +124,39 @@ bool history_read(struct history *h, FILE *in, size_t *ret_line)
     return true;
 }
 
-int64_t history_outage_ns(const struct history *h, uint8_t client, int64_t from, int64_t to)
+static void keep_longer(struct outage *longest, int64_t from, int64_t until)
 {
-    int64_t longest = 0, last = INT64_MIN;
+    if (until - from > longest->until - longest->from)
+        *longest = (struct outage){from, until};
+}
+
+struct outage history_outage(const struct history *h, uint8_t client, int64_t from,
+                             int64_t to)
+{
+    struct outage longest = {0};
+    int64_t last = INT64_MIN;
 
     for (size_t i = 0; i < h->count; i++) {
         const struct event *e = &h->events[i];
 
         if (e->kind != EVENT_ACK || e->client != client)
             continue;
-        if (last != INT64_MIN && e->at_ns > from && last < to && e->at_ns - last > longest)
-            longest = e->at_ns - last;
+        if (last != INT64_MIN && e->at_ns > from && last < to)
+            keep_longer(&longest, last, e->at_ns);
         last = e->at_ns;
     }
-    if (last == INT64_MIN)
-        return to > from ? to - from : 0; /* nothing was ever acknowledged */
-    if (last < to && to - last > longest)
-        longest = to - last;
+    if (last == INT64_MIN) /* nothing was ever acknowledged */
+        keep_longer(&longest, from, to);
+    else if (last < to)
+        keep_longer(&longest, last, to);
     return longest;
+}
+
+int64_t history_outage_ns(const struct history *h, uint8_t client, int64_t from, int64_t to)
+{
+    struct outage longest = history_outage(h, client, from, to);
+
+    return longest.until - longest.from;
 }
 
 int64_t history_first_ack_ns(const struct history *h, uint8_t client, uint8_t host,
@@ -209,25 +225,36 @@ unsigned history_changes(const struct history *h)
     return changes;
 }
 
+/* Nobody has opened this host, as far as is certain. */
+static bool is_rival(uint8_t host, const struct event *opened, const struct event *opening)
+{
+    return opened != NULL && opened->host != HISTORY_NO_HOST && host != opened->host &&
+           (opening == NULL || (opening->host != HISTORY_NO_HOST && host != opening->host));
+}
+
 int64_t history_rivals_ns(const struct history *h)
 {
     struct {
         uint64_t number;
         int64_t at;
     } begun[UINT8_MAX + 1] = {0};
-    const struct event *opened = NULL;
+    const struct event *opened = NULL, *opening = NULL;
     int64_t longest = 0;
 
     for (size_t i = 0; i < h->count; i++) {
         const struct event *e = &h->events[i];
 
-        if (e->kind == EVENT_OPENED)
+        if (e->kind == EVENT_OPENING)
+            opening = e;
+        if (e->kind == EVENT_OPENED) {
             opened = e;
+            opening = NULL;
+        }
         if (e->kind == EVENT_BEGIN) {
             begun[e->client].number = e->number;
             begun[e->client].at = e->at_ns;
         }
-        if (e->kind == EVENT_ACK && opened != NULL && e->host != opened->host &&
+        if (e->kind == EVENT_ACK && is_rival(e->host, opened, opening) &&
             begun[e->client].number == e->number && begun[e->client].at > opened->at_ns &&
             e->at_ns - opened->at_ns > longest)
             longest = e->at_ns - opened->at_ns;

@@ -31,10 +31,13 @@ enum event_kind {
     EVENT_ROW,     /* the row is there at the end */
     EVENT_FAULT,   /* the fault was injected; for a switchover: it was asked for */
     EVENT_HEALED,  /* the cause is gone, or the expected recovery was seen */
-    /* What the log says, where it is known; number: the epoch. */
+    /* What the log says, where it is known; number: the epoch. Who sees the log only from
+     * outside knows by when an entry was committed: that is its time. */
     EVENT_RENEWED, /* a lease of the host was granted or renewed */
     EVENT_FENCED,  /* fence_begin: no lease of this epoch, or an older one, from here on */
-    EVENT_OPENED,  /* the host may acknowledge from here on, and no other */
+    EVENT_OPENING, /* the host may have been opened from here on, beside the last one */
+    EVENT_OPENED,  /* the host may acknowledge from here on, and no other; HISTORY_NO_HOST:
+                    * it is not known who */
     EVENT_KINDS
 };
 
@@ -67,6 +70,11 @@ bool history_read(struct history *h, FILE *in, size_t *ret_line);
  * after the last one counts as a gap up to `to`. */
 int64_t history_outage_ns(const struct history *h, uint8_t client, int64_t from,
                           int64_t to);
+struct outage {
+    int64_t from, until; /* equal: none */
+};
+struct outage history_outage(const struct history *h, uint8_t client, int64_t from,
+                             int64_t to);
 
 /* For how long a write begun on `old` after `fresh` had acknowledged one, was still
  * acknowledged: from that first acknowledgement (at or after `from`) to the last such one
@@ -83,7 +91,8 @@ int64_t history_both_writable_ns(const struct history *h, struct overlap_questio
 unsigned history_changes(const struct history *h);
 
 /* The same by what the log opened, of all clients: for how long after another host had been
- * opened a write was still acknowledged that was begun after that. 0: never. */
+ * opened a write was still acknowledged that was begun after that. 0: never. A host that
+ * may have been opened meanwhile is no rival. */
 int64_t history_rivals_ns(const struct history *h);
 
 /* Acknowledged rows of all writers, and how many of them are missing at the end. */

@@ -81,6 +81,7 @@ void lab_run(const struct options *o, const char *id, struct progress *progress)
     atomic_uint_fast64_t numbers = 1;
     unsigned random = o->seed + progress->next;
     struct view view;
+    AUTO(auto_free) char *repeat = options_repeat(o);
 
     api_init();
     lab_find_bin(o, cluster.bin, sizeof cluster.bin);
@@ -106,7 +107,9 @@ void lab_run(const struct options *o, const char *id, struct progress *progress)
                              .probe_numbers = 1 + ((uint64_t)i << 40),
                              .has_workload = options_want_workload(o, o->plays[i]),
                              .first_key = i << KEY_BITS,
-                             .random = &random};
+                             .random = &random,
+                             .seed = o->seed,
+                             .repeat = repeat};
         play_scenario(&play);
         progress->results[i] = play.result;
         progress->played[i] = true;

@@ -36,13 +36,34 @@ static int64_t granted_from(const struct lease_watch *w, int64_t deadline)
     return sent > before ? sent : before;
 }
 
+/* Of the group's gate the one mode that is 1. */
+static void note_gate(struct lease_watch *w, int64_t at_ns, const char *text)
+{
+    static const char name[] = "\nringfence_agent_gate_mode{", mode[] = "mode=\"";
+
+    for (const char *at = strstr(text, name); at != NULL; at = strstr(at + 1, name)) {
+        size_t line = strcspn(at + 1, "\n") + 1;
+        const char *value = memmem(at, line, mode, strlen(mode));
+
+        if (value == NULL || at[line - 1] != '1' || at[line - 2] != ' ')
+            continue;
+        value += strlen(mode);
+        timeline_state(w->timeline, LANE_GATE + w->host, at_ns, "%.*s",
+                       (int)strcspn(value, "\"\n"), value);
+        return;
+    }
+}
+
 static void read_once(struct lease_watch *w, void **keep, const char *url)
 {
     int64_t asked = now_ns(), deadline;
     AUTO(auto_free) char *text = api_text(keep, url, ANSWER_WITHIN_MS);
 
-    if (text == NULL)
+    if (text == NULL) {
+        timeline_state(w->timeline, LANE_GATE + w->host, asked, "no answer");
         return;
+    }
+    note_gate(w, asked, text);
     deadline = deadline_in(text);
     if (deadline == 0)
         return;
@@ -71,10 +92,10 @@ static void *run_watch(void *owner)
 }
 
 void lease_watch_start(struct lease_watch *w, const struct ground *g, enum site host,
-                       unsigned ttl_ms)
+                       unsigned ttl_ms, struct timeline *t)
 {
     *w = (struct lease_watch){
-        .ground = g, .host = host, .ttl_ns = (int64_t)ttl_ms * NS_PER_MS};
+        .ground = g, .host = host, .ttl_ns = (int64_t)ttl_ms * NS_PER_MS, .timeline = t};
     if (pthread_create(&w->thread, NULL, run_watch, w) != 0)
         die("cannot start a thread");
 }

@@ -1,4 +1,5 @@
-/* chaos/lease_watch.h -- the deadlines of the old primary's leases, as its agent says.
+/* chaos/lease_watch.h -- the deadlines of a data host's leases, as its agent says, and what
+ * its gate lets pass.
  *
  * Read from /metrics of that agent, from the client's network, all through a scenario. A
  * renewal that was answered after the last reading before a kill would escape it, so
@@ -19,11 +20,13 @@
 
 #include "chaos/ground.h"
 #include "chaos/history.h"
+#include "chaos/timeline.h"
 
 struct lease_watch {
     const struct ground *ground;
     enum site host;
     int64_t ttl_ns;
+    struct timeline *timeline;
     struct lease_log log; /* the thread's until it has ended */
     pthread_t thread;
     atomic_bool stop;
@@ -32,8 +35,9 @@ struct lease_watch {
     atomic_int_fast64_t read_ns;     /* when the last reading was asked for */
 };
 
+/* The gate is noted as a state of LANE_GATE + host of `t`, which may be NULL. */
 void lease_watch_start(struct lease_watch *w, const struct ground *g, enum site host,
-                       unsigned ttl_ms);
+                       unsigned ttl_ms, struct timeline *t);
 void lease_watch_stop(struct lease_watch *w);
 void lease_watch_free(struct lease_watch *w);
 

@@ -76,6 +76,7 @@ static void copy_logs(const struct options *o, const char *id, unsigned first)
                  id);
 
     run_here((const char *[]){"/bin/sh", "-c", command, "sh", to, NULL});
+    fprintf(o->json ? stderr : stdout, "logs, and a page of each scenario: %s\n", to);
 }
 
 /* A scenario whose worker died has a result too, and it is not ok. */

@@ -39,7 +39,9 @@ static const char usage_rest[] =
     "  --keep                  leave the laboratory running and say what to try\n"
     "  --remove ID             remove a laboratory that was kept\n"
     "  --seed N                of the moments at which things break\n"
-    "  --logs DIR              copy the logs there before the laboratory is removed\n"
+    "  --logs DIR              copy the logs there, and a page of each scenario "
+    "(NAME.html),\n"
+    "                          before the laboratory is removed\n"
     "  --judge FILE            judge again what --logs has kept as NAME.operations\n"
     "  --bin DIR               programs to use (default: beside ringfence-lab)\n"
     "  -h, --help\n"
@@ -152,6 +154,25 @@ bool options_want_workload(const struct options *o, const struct scenario *s)
 {
     return sync_is_binding(options_sync(o, s)) &&
            (o->workload == WORKLOAD_ON || (o->workload == WORKLOAD_DEFAULT && s->workload));
+}
+
+char *options_repeat(const struct options *o)
+{
+    static const char *const modes[] = {[WORKLOAD_DEFAULT] = "",
+                                        [WORKLOAD_ON] = " --workload on",
+                                        [WORKLOAD_OFF] = " --workload off"};
+    char *names = text_new("%s", o->plays[0]->name), *line;
+
+    for (unsigned i = 1; i < o->play_count; i++) {
+        char *more = text_new("%s,%s", names, o->plays[i]->name);
+
+        free(names);
+        names = more;
+    }
+    line = text_new("ringfence-lab --scenario %s --ttl %u --sync %s --seed %u%s", names,
+                    o->ttl_ms, sync_name(o->sync), o->seed, modes[o->workload]);
+    free(names);
+    return line;
 }
 
 static int take_option(struct options *o, int option)

@@ -34,6 +34,9 @@ unsigned options_ttl_ms(const struct options *o, const struct scenario *s);
 enum sync_mode options_sync(const struct options *o, const struct scenario *s);
 bool options_want_workload(const struct options *o, const struct scenario *s);
 
+/* The command line that plays the same again, with the seed that was taken; malloc'ed. */
+char *options_repeat(const struct options *o);
+
 /* -1: go on; else the exit status, everything has been said. */
 int options_read(struct options *o, int argc, char **argv);
 

@@ -95,7 +95,7 @@ static void start_clients(struct play *p)
     const struct ground *g = &p->cluster->ground;
 
     capture_start(&p->capture, g);
-    lease_watch_start(&p->lease, g, EAST, p->cluster->profile.ttl);
+    lease_watch_start(&p->lease, g, EAST, p->cluster->profile.ttl, &p->recording.timeline);
     for (enum site s = EAST; s <= WEST; s++)
         client_start(&p->probes[s], g,
                      (struct client_plan){.client = (uint8_t)(CLIENT_PROBE + s),
@@ -200,6 +200,8 @@ static void inject(struct play *p)
     p->fault_wall_ns = wall_ns();
     p->fault_ns = now_ns();
     view_origin(p->view, p->fault_ns);
+    p->recording.fault = timeline_begin(&p->recording.timeline, LANE_FAULT, p->fault_ns,
+                                        "%s", p->scenario->story);
     view_tell(p->view, "fault: %s", p->scenario->story);
     verbs_run(p, &p->scenario->fault);
 }
@@ -273,6 +275,7 @@ static void heal(struct play *p)
         verbs_run(p, &p->scenario->heal);
         view_tell(p->view, "mended");
     }
+    timeline_end(&p->recording.timeline, p->recording.fault, now_ns());
     if (play_wait(p, SETTLE_MS, is_back)) {
         view_tell(p->view, "rejoined: everybody is back");
         p->result.rejoined = 1;
@@ -311,8 +314,12 @@ void play_scenario(struct play *p)
     p->result.synchronous = sync_is_binding(p->cluster->sync);
     p->result.ttl_ms = p->cluster->profile.ttl;
     view_origin(p->view, 0);
-    if (!prepare(p))
+    recording_start(p);
+    if (!prepare(p)) {
+        recording_give_up(p);
         return;
+    }
+    recording_from_here(p);
     p->before = view_get(p->view);
     p->run_known = p->before.run.id;
     p->it = SITE_COUNT;
@@ -334,7 +341,9 @@ void play_scenario(struct play *p)
         wait_ms(FAREWELL_MS);
     }
     stop_clients(p);
+    recording_stop(p);
     verdict_reach(p);
+    recording_free(p);
     capture_free(&p->capture);
     lease_watch_free(&p->lease);
 }

@@ -12,6 +12,7 @@
 #include "chaos/client.h"
 #include "chaos/cluster.h"
 #include "chaos/lease_watch.h"
+#include "chaos/recording.h"
 #include "chaos/result.h"
 #include "chaos/scenario.h"
 #include "chaos/view.h"
@@ -23,6 +24,8 @@ struct play {
     const struct scenario *scenario;
     atomic_uint_fast64_t *numbers; /* of rows, over all scenarios of one laboratory */
     unsigned *random;              /* state of rand_r() */
+    unsigned seed;                 /* as it was given, */
+    const char *repeat;            /* and the command line, for the page */
     bool has_workload;             /* it is to have one */
     uint32_t first_key;            /* that the workload may use */
 
@@ -32,6 +35,7 @@ struct play {
     bool workload_runs; /* it was started */
     struct capture capture;
     struct lease_watch lease;
+    struct recording recording;
     struct view_doc before, after; /* after: the effect, before the switchback */
     uint64_t first_number;
     int64_t prelude_ns, prelude_end_ns;                      /* 0: there is none */

@@ -180,7 +180,7 @@ void verbs_run(struct play *p, const struct steps *steps)
     for (size_t i = 0; i < steps->count; i++) {
         const struct step *s = &steps->of[i];
 
-        view_tell(p->view, "- %s", s->line);
+        view_step(p->view, s->line);
         if (s->verb->act != NULL)
             s->verb->act(p);
         else

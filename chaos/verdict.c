@@ -294,6 +294,7 @@ void verdict_reach(struct play *p)
     if (last > WEST || !client_read_rows(&p->cluster->ground, last, p->first_number, &h))
         result_blame(&p->result, "the rows could not be read at the end");
     verdict_operations(p, last);
+    recording_judge(p, &h);
     history_sort(&h);
     history_count(&h, &p->result.acked, &p->result.lost);
     if (p->fault_ns != 0) {
@@ -307,6 +308,7 @@ void verdict_reach(struct play *p)
         judge(p, &h);
     }
     keep_history(p, &h);
+    recording_write(p, &h);
     forget(p);
     history_free(&h);
 }

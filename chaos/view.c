@@ -7,6 +7,7 @@
 #include "chaos/api.h"
 #include "chaos/base.h"
 #include "chaos/result.h"
+#include "chaos/view_record.h"
 
 static void copy_text(char *to, size_t size, const json_t *object, const char *key)
 {
@@ -37,6 +38,10 @@ static void read_agent(struct view_instance *i, const json_t *agent)
 
 static void read_instance(struct view_instance *i, const json_t *instance)
 {
+    const json_t *step = json_object_get(instance, "step");
+
+    if (strcmp(doc_text(step, "state"), "started") == 0)
+        copy_text(i->step, sizeof i->step, step, "kind");
     copy_text(i->server, sizeof i->server, instance, "server");
     copy_text(i->gate, sizeof i->gate, instance, "gate");
     copy_text(i->problem, sizeof i->problem, instance, "problem");
@@ -74,6 +79,7 @@ static void read_group(struct view_doc *d, const json_t *group)
     d->suspect = doc_true(group, "suspect");
     copy_text(d->phase, sizeof d->phase, group, "phase");
     copy_text(d->hold, sizeof d->hold, group, "hold");
+    copy_text(d->alarm, sizeof d->alarm, group, "alarm");
     read_run(&d->run, json_object_get(group, "run"));
     for (enum site s = EAST; s <= WEST; s++)
         read_instance(&d->of[s], doc_find(instances, "name", cluster_agent_name(s)));
@@ -96,15 +102,24 @@ static struct view_doc read_doc(const json_t *doc)
     return d;
 }
 
-static void tell(struct view *v, const char *fmt, va_list args)
+static void print_line(const struct view *v, int64_t now, const char *text)
 {
     if (v->origin_ns != 0)
-        fprintf(v->live, "  %8.3f s  ", ms_between(v->origin_ns, now_ns()) / 1000);
+        fprintf(v->live, "  %8.3f s  ", ms_between(v->origin_ns, now) / 1000);
     else
         fputs("              ", v->live);
-    vfprintf(v->live, fmt, args);
-    fputc('\n', v->live);
+    fprintf(v->live, "%s\n", text);
     fflush(v->live);
+}
+
+static void tell(struct view *v, const char *fmt, va_list args)
+{
+    char text[2 * VIEW_TEXT + 64];
+    int64_t now = now_ns();
+
+    vsnprintf(text, sizeof text, fmt, args);
+    print_line(v, now, text);
+    timeline_note(v->timeline, LANE_TOLD, now, "%s", text);
 }
 
 /* Under the lock. */
@@ -126,6 +141,17 @@ void view_tell(struct view *v, const char *fmt, ...)
     va_start(args, fmt);
     tell(v, fmt, args);
     va_end(args);
+    pthread_mutex_unlock(&v->lock);
+}
+
+void view_step(struct view *v, const char *line)
+{
+    AUTO(auto_free) char *text = text_new("- %s", line);
+    int64_t now = now_ns();
+
+    pthread_mutex_lock(&v->lock);
+    print_line(v, now, text);
+    timeline_note(v->timeline, LANE_PLAY, now, "%s", line);
     pthread_mutex_unlock(&v->lock);
 }
 
@@ -207,6 +233,7 @@ static void on_line(void *owner, json_t *line)
         bool fencing = d.run.fence_ms != 0 && d.run.id != v->doc.run.id;
 
         tell_changes(v, &v->doc, &d);
+        view_note(v->timeline, &d);
         v->doc = d;
         if (v->suspected_ns == 0 && v->origin_ns != 0 && (d.suspect || fencing))
             v->suspected_ns = d.at_ns;
@@ -262,6 +289,19 @@ void view_origin(struct view *v, int64_t at_ns)
     pthread_mutex_lock(&v->lock);
     v->origin_ns = at_ns;
     v->suspected_ns = 0;
+    pthread_mutex_unlock(&v->lock);
+}
+
+void view_record(struct view *v, struct timeline *t)
+{
+    pthread_mutex_lock(&v->lock);
+    v->timeline = t;
+    if (v->doc.at_ns != 0) {
+        struct view_doc d = v->doc;
+
+        d.at_ns = now_ns(); /* it holds until the next one */
+        view_note(t, &d);
+    }
     pthread_mutex_unlock(&v->lock);
 }
 

@@ -20,11 +20,13 @@
 
 #include "chaos/base.h"
 #include "chaos/cluster.h"
+#include "chaos/timeline.h"
 
 enum { VIEW_TEXT = 160 };
 
 struct view_instance {
     char server[24], gate[24];
+    char step[24]; /* that it carries out; "": none */
     char problem[VIEW_TEXT];
     bool member, streaming;
     int64_t lives;    /* of its agent, as incarnations are counted */
@@ -42,7 +44,7 @@ struct view_doc {
     int64_t at_ns; /* when it came; 0: none yet */
     int64_t term, applied, epoch, failovers, switchovers;
     enum site leader, active; /* SITE_COUNT: none */
-    char phase[24], hold[VIEW_TEXT];
+    char phase[24], hold[VIEW_TEXT], alarm[VIEW_TEXT];
     bool suspect;
     unsigned controllers_up, agents_connected; /* counts */
     struct view_instance of[2];                /* EAST, WEST */
@@ -60,7 +62,8 @@ struct view {
     atomic_bool stop;
     pthread_mutex_t lock;
     struct view_doc doc;
-    int64_t origin_ns;    /* live times are told from here; 0: not told */
+    struct timeline *timeline; /* where all of it goes too; NULL: nowhere */
+    int64_t origin_ns;         /* live times are told from here; 0: not told */
     int64_t suspected_ns; /* first seen suspect, or fencing, since the origin; 0: not yet */
 };
 
@@ -72,8 +75,15 @@ struct view_doc view_get(struct view *v);
 void view_origin(struct view *v, int64_t at_ns);
 int64_t view_suspected_ns(struct view *v);
 
+/* From now on what is told, and what the documents say, is noted on `t` too; NULL: no more.
+ */
+void view_record(struct view *v, struct timeline *t);
+
 /* One line for people: seconds since the origin, and the text. */
 void view_tell(struct view *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* The same of a step of the scenario, which begins; it has a lane of its own. */
+void view_step(struct view *v, const char *line);
 
 /* Nothing is going on, everybody is there and the standby stands by: a member of the sync
  * set, or (sync off) streaming. */

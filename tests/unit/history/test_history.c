@@ -187,6 +187,17 @@ static const char renewed_anew[] = FENCED_AT_5 "7 renewed 0 1 2\n" WEST_TAKES_OV
 static const char renewed_with[] = FENCED_AT_5 "5 renewed 0 0 1\n" WEST_TAKES_OVER;
 static const char opened_again[] = "1 opened 0 0 1\n8 opened 0 1 1\n9 begin 0 1 1\n"
                                    "10 ack 0 1 1\n20 row 0 1 1\n";
+/* The log as it is seen from outside: west was opened at 10 at the latest. */
+#define SEEN_FROM_OUTSIDE                                                                  \
+    "1 opened 0 0 1\n2 opening 0 1 2\n3 begin 1 0 1\n4 ack 1 0 1\n"                        \
+    "7 begin 0 1 2\n8 ack 0 1 2\n10 opened 0 1 2\n20 row 0 1 1\n20 row 0 1 2\n"
+static const char opening_first[] = SEEN_FROM_OUTSIDE;
+static const char old_after_opened[] =
+    SEEN_FROM_OUTSIDE "11 begin 1 0 3\n12 ack 1 0 3\n20 row 0 1 3\n";
+static const char never_opening[] = "1 opened 0 0 1\n7 begin 0 1 2\n8 ack 0 1 2\n"
+                                    "20 row 0 1 2\n";
+static const char opened_unsaid[] = "1 opened 0 255 1\n7 begin 0 1 2\n8 ack 0 1 2\n"
+                                    "9 opened 0 255 2\n20 row 0 1 2\n";
 static const char good[] = "1 ack 0 0 1\n5 healed 0 0 0\n9 ack 0 1 2\n"
                            "20 row 0 1 1\n20 row 0 1 2\n";
 static const char lossy[] = "1 ack 0 0 1\n5 healed 0 0 0\n9 ack 0 1 2\n20 row 0 1 2\n";
@@ -207,6 +218,10 @@ static const struct {
     {"the next epoch's first lease", renewed_anew, {.recover_ns = 10}, VERDICT_OK},
     {"in the instant of the fence", renewed_with, {.recover_ns = 10}, VERDICT_OK},
     {"an epoch opened again", opened_again, {.recover_ns = 10}, VERDICT_EPOCH_AGAIN},
+    {"it may have been opened already", opening_first, {.recover_ns = 10}, VERDICT_OK},
+    {"the old one after that", old_after_opened, {.recover_ns = 10}, VERDICT_TWO_WRITERS},
+    {"nobody opens it", never_opening, {.recover_ns = 10}, VERDICT_TWO_WRITERS},
+    {"opened, not said who", opened_unsaid, {.recover_ns = 10}, VERDICT_OK},
     {"two writers and loss", lossy, {.both_writable_ns = 1}, VERDICT_TWO_WRITERS},
     {"lost", lossy, {.recover_ns = 10}, VERDICT_LOST},
     {"lost, allowed, unknown how much",
