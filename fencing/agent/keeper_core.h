@@ -189,6 +189,7 @@ struct keeper_slot {
 
 struct keeper_counts {
     uint64_t sent, granted, refused, ignored;
+    uint64_t gates_lost; /* looks that found the gate missing or changed */
 };
 
 struct keeper_core {

@@ -439,6 +439,7 @@ static void note_done(struct keeper_core *k, const struct keeper_effect *e)
 
 void keeper_gate_lost(struct keeper_core *k, const char *why)
 {
+    k->counts.gates_lost++;
     for (uint8_t i = 0; i < k->want.count; i++) {
         struct keeper_slot *s = &k->slots[i];
 

@@ -419,7 +419,9 @@ static void a_lost_gate_is_no_lease(void **state)
     keeper_tick(&w.k);
     run(&w);
     ack = answer(&w, 3, true);
+    assert_int_equal(w.k.counts.gates_lost, 0);
     keeper_gate_lost(&w.k, "ingress was taken off");
+    assert_int_equal(w.k.counts.gates_lost, 1);
     assert_false(keeper_wants_lease(&w.k, 0));
     assert_non_null(strstr(w.k.slots[0].problem, "ingress was taken off"));
     assert_int_equal(keeper_ack(&w.k, &ack, w.now), 0);
