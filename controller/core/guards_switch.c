@@ -89,17 +89,17 @@ static void say_overdue(const struct look *l, char reason[TEXT_SIZE])
                  ms);
 }
 
-/* The old primary is down by order and the target has died with its agent: nobody serves,
- * and only the stopped side could, so it is not waited for as long as for one that is slow.
- * Two leases, since a restart of the agent fits one. */
+/* The target has died with its agent. Behind the stop nobody serves, and before it writes
+ * wait for a member that cannot leave the sync set in the midst of a run: so it is not
+ * waited for as long as for one that is slow. Two leases, since a restart of an agent fits
+ * one. */
 static bool target_gone(const struct look *l)
 {
-    const struct step *stop = step_of_run(l, STEP_STOP);
     const struct seen_instance *seen = &l->og->instances[l->g->run.to].seen;
     uint64_t since =
         mono_since_ms(mono_is_set(seen->at) ? seen->said : l->og->phase_since, l->now);
 
-    return stop != NULL && stop->state == STEP_DONE && !agent_present(l, l->g->run.to) &&
+    return active_of(l)->step.state != STEP_STARTED && !agent_present(l, l->g->run.to) &&
            since > 2ull * l->g->policy.lease.ttl_ms;
 }
 
@@ -122,7 +122,7 @@ bool guard_switch_overdue(const struct look *l, struct entry *e)
         text_set(reason, TEXT_SIZE, "the target can begin nothing: %s",
                  l->og->instances[l->g->run.to].seen.problem);
     else if (gone)
-        text_set(reason, TEXT_SIZE, "the target, %s, is silent, and the source is stopped",
+        text_set(reason, TEXT_SIZE, "the target, %s, is silent",
                  l->g->instances[l->g->run.to].agent);
     else
         say_overdue(l, reason);
