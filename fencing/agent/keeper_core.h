@@ -47,6 +47,7 @@ enum {
     KEEPER_ALSO_MAX = 3, /* that a group lists */
     KEEPER_REFUSAL_SIZE = 32,
     KEEPER_PROBLEM_SIZE = ERR_TEXT_SIZE,
+    KEEPER_LEFT_OVER_SIZE = 160, /* of keeper_left_over()'s text */
     KEEPER_LOOK_TICKS =
         10,              /* renewal periods; a first look that takes longer is a problem */
     KEEPER_TURN_MS = 20, /* a third of the shortest renewal period in use */

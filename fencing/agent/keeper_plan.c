@@ -388,6 +388,21 @@ bool keeper_plan_slot(struct keeper_core *k, uint8_t slot, struct boot now,
 /* ---- what came of it ------------------------------------------------------------------
  */
 
+static void note_unmanaged(struct keeper_core *k, uint8_t slot)
+{
+    struct keeper_slot *s = &k->slots[slot];
+    struct epoch_record *r = &k->want.of[slot];
+
+    s->managed = s->not_live = false;
+    s->peers_set = s->also_known = s->guests = false;
+    r->also = (struct also_ports){0};
+    r->tried = false;
+    s->gate = (struct gate_state){0};
+    s->lease = (struct keeper_lease){0};
+    s->floor_seq = k->seq;
+    s->frozen = r->port = 0;
+}
+
 static void note_done(struct keeper_core *k, const struct keeper_effect *e, struct boot now)
 {
     struct keeper_slot *s = &k->slots[e->slot];
@@ -419,14 +434,7 @@ static void note_done(struct keeper_core *k, const struct keeper_effect *e, stru
         r->port = e->port;
         break;
     case KEEPER_UNMANAGE:
-        s->managed = s->not_live = false;
-        s->peers_set = s->also_known = s->guests = false;
-        r->also = (struct also_ports){0};
-        r->tried = false;
-        s->gate = (struct gate_state){0};
-        s->lease = (struct keeper_lease){0};
-        s->floor_seq = k->seq;
-        s->frozen = r->port = 0;
+        note_unmanaged(k, e->slot);
         break;
     case KEEPER_CLOSE:
         s->gate.mode = GATE_CLOSED;

@@ -191,18 +191,19 @@ MUST_USE int gate_set_peers(struct gate *gate, uint16_t port, const struct gate_
  * done to `port` is done to them in the same moment. Peers are let through to `port` alone.
  * One that has a closed gate of its own comes under this one without a gap; one that is not
  * named any more passes untouched, and loses its guests. With eBPF a new one obeys at once;
- * with nftables it is closed until the next lease is written, which is none for GATE_RENEW
- * (ERR_CLOSED) then. ERR_NOTFOUND  `port` is not managed ERR_CONFLICT  one of them has an
- * open gate of its own, or belongs to another port ERR_FULL      GATE_ALSO_MAX;  ERR_INVAL
- * 0, or twice */
+ * with nftables it is closed until a lease is written, which a renewal of the same one is.
+ *   ERR_NOTFOUND  `port` is not managed
+ *   ERR_CONFLICT  one of them has an open gate of its own, or belongs to another port
+ *   ERR_FULL      GATE_ALSO_MAX
+ *   ERR_INVAL     0, or twice */
 MUST_USE int gate_set_also(struct gate *gate, uint16_t port, const uint16_t *also, size_t n,
                            struct err *err);
 
 /* Up to `max` ports that obey the lease of `port`; returns how many there are. */
 size_t gate_also(const struct gate *gate, uint16_t port, uint16_t *ret_also, size_t max);
 
-/* Is anything bound to this TCP port of the host: a listener, a connection, or one that is
- * remembered for a minute (TIME_WAIT)? What cannot be told counts as yes. */
+/* Is anything bound to this TCP port of the host: a listener, or a connection that may
+ * still carry something? What cannot be told counts as yes. */
 bool gate_port_in_use(uint16_t port);
 
 /* The whole list anew of an instance's guests. They pass nothing but a standby's gate: it

@@ -16,8 +16,8 @@ static const struct tombstone tombstone = {"", 0};
 static const struct incarnation incarnation = {{0}};
 static const struct proof_record proof = {0, {0}, 0, PROOF_NONE, {0}};
 static const struct step step = {STEP_IDLE, STEP_NONE, 0, 0, 0, 0, false, 0, 0, ""};
-static const struct instance instance = {"", "", 0, 0, 0, {0}, "", "", "", 0, {0}, 0, {0}, 0,
-                                         0, 0, 0, PROOF_NONE};
+static const struct instance instance = {"", "", 0, 0, 0, {0}, "", "", "", 0, {0}, 0, {0},
+                                         0, 0, 0, 0, PROOF_NONE};
 static const struct also_port also = {0};
 static const struct exception exception = {""};
 static const struct run run = {0, RUN_NONE, RUN_RUNNING, 0, 0, false, 0, "", "", PROOF_NONE,
@@ -55,7 +55,8 @@ static const struct entry_controller_replace controller_replace = {"", 0, 0};
 size_t fields_bytes(void)
 {
     return sizeof policy + sizeof region + sizeof controller + sizeof tombstone +
-           sizeof incarnation + sizeof proof + sizeof step + sizeof instance + sizeof run + sizeof also + sizeof exception +
+           sizeof incarnation + sizeof proof + sizeof step + sizeof instance + sizeof run +
+           sizeof also + sizeof exception +
            sizeof group + sizeof agent + sizeof state + sizeof enrol + sizeof declare +
            sizeof renew_item + sizeof renew + sizeof entry_proof + sizeof fence_begin +
            sizeof activate + sizeof opened + sizeof sync + sizeof step_start +
