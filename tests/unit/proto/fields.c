@@ -56,11 +56,10 @@ size_t fields_bytes(void)
 {
     return sizeof policy + sizeof region + sizeof controller + sizeof tombstone +
            sizeof incarnation + sizeof proof + sizeof step + sizeof instance + sizeof run +
-           sizeof also + sizeof exception +
-           sizeof group + sizeof agent + sizeof state + sizeof enrol + sizeof declare +
-           sizeof renew_item + sizeof renew + sizeof entry_proof + sizeof fence_begin +
-           sizeof activate + sizeof opened + sizeof sync + sizeof step_start +
-           sizeof step_end + sizeof switchover + sizeof run_abort + sizeof attach +
-           sizeof refused + sizeof controller_replace + sizeof corruption +
-           sizeof fence_turn + sizeof false_proof + sizeof acknowledge;
+           sizeof also + sizeof exception + sizeof group + sizeof agent + sizeof state +
+           sizeof enrol + sizeof declare + sizeof renew_item + sizeof renew +
+           sizeof entry_proof + sizeof fence_begin + sizeof activate + sizeof opened +
+           sizeof sync + sizeof step_start + sizeof step_end + sizeof switchover +
+           sizeof run_abort + sizeof attach + sizeof refused + sizeof controller_replace +
+           sizeof corruption + sizeof fence_turn + sizeof false_proof + sizeof acknowledge;
 }
