@@ -35,9 +35,10 @@ static const struct map_field declared_instance_rows[] = {
     ROW_TEXT(5, struct instance, data),
     ROW_TEXT(6, struct instance, start),
     ROW_NAME_OR_NONE(7, struct instance, power),
+    ROW_MESSAGES(8, struct instance, also, also_count, map_also_port),
 };
 static MAP_TYPE(map_declared_instance, rf__log__declared_instance__descriptor,
-                struct instance, declared_instance_rows, NULL);
+                struct instance, declared_instance_rows, map_check_instance);
 
 /* What is declared names its active instance; a group without one is not declared. */
 static int check_declare(const void *value, struct err *err)
@@ -61,6 +62,8 @@ static const struct map_field declare_rows[] = {
     ROW_INDEX(7, struct entry_declare, spec.active),
     ROW_BOOL(8, struct entry_declare, spec.adopt),
     ROW_BOOL(9, struct entry_declare, keep_active),
+    ROW_MESSAGES(10, struct entry_declare, spec.exceptions, spec.exception_count,
+                 map_exception),
 };
 static MAP_TYPE(map_declare, rf__log__declare__descriptor, struct entry_declare,
                 declare_rows, check_declare);

@@ -18,6 +18,20 @@ int map_check_unique(const char *what, const void *first, size_t n, size_t size,
     return 0;
 }
 
+/* In one order only: equal lists are equal bytes. */
+int map_check_instance(const void *value, struct err *err)
+{
+    const struct instance *i = value;
+
+    for (uint8_t k = 0; k < i->also_count; k++)
+        if (i->also[k].port == i->port || (k > 0 && i->also[k].port <= i->also[k - 1].port))
+            return err_set(err, ERR_BADMSG,
+                           "instance '%s': port %u is listed twice, or "
+                           "not in its place",
+                           i->agent, i->also[k].port);
+    return 0;
+}
+
 int map_check_group(const struct group *g, struct err *err)
 {
     int status =
@@ -31,7 +45,9 @@ int map_check_group(const struct group *g, struct err *err)
             status =
                 err_set(err, ERR_BADMSG, "instance '%s' is in region %u of %u",
                         g->instances[i].agent, g->instances[i].region, g->region_count);
-    return status;
+    return status == 0 ? map_check_unique("exceptions", g->exceptions, g->exception_count,
+                                          sizeof g->exceptions[0], err)
+                       : status;
 }
 
 static int check_group(const void *value, struct err *err)
@@ -139,6 +155,17 @@ static const struct map_field step_rows[] = {
 };
 MAP_TYPE(map_step, rf__log__step_record__descriptor, struct step, step_rows, NULL);
 
+static const struct map_field also_rows[] = {
+    ROW_NUMBER(1, struct also_port, port, 1, UINT16_MAX),
+};
+MAP_TYPE(map_also_port, rf__also_port__descriptor, struct also_port, also_rows, NULL);
+
+static const struct map_field exception_rows[] = {
+    ROW_TEXT(1, struct exception, address),
+};
+MAP_TYPE(map_exception, rf__log__exception__descriptor, struct exception, exception_rows,
+         NULL);
+
 static const struct map_field instance_rows[] = {
     ROW_NAME(1, struct instance, agent),
     ROW_NAME(2, struct instance, component),
@@ -156,8 +183,10 @@ static const struct map_field instance_rows[] = {
     ROW_ANY(14, struct instance, false_index),
     ROW_ANY(15, struct instance, false_epoch),
     ROW_ENUM(16, struct instance, false_kind),
+    ROW_MESSAGES(17, struct instance, also, also_count, map_also_port),
 };
-MAP_TYPE(map_instance, rf__log__instance__descriptor, struct instance, instance_rows, NULL);
+MAP_TYPE(map_instance, rf__log__instance__descriptor, struct instance, instance_rows,
+         map_check_instance);
 
 static const struct map_field run_rows[] = {
     ROW_ANY(1, struct run, id),
@@ -209,6 +238,7 @@ static const struct map_field group_rows[] = {
     ROW_ANY(25, struct group, last_failover_index),
     ROW_MESSAGE(26, struct group, run, map_run),
     ROW_ANY(27, struct group, epoch_floor),
+    ROW_MESSAGES(28, struct group, exceptions, exception_count, map_exception),
 };
 MAP_TYPE(map_group, rf__log__group__descriptor, struct group, group_rows, check_group);
 

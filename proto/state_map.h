@@ -17,6 +17,8 @@ extern const struct map_type map_controller;
 extern const struct map_type map_tombstone;
 extern const struct map_type map_proof_record;
 extern const struct map_type map_step;
+extern const struct map_type map_also_port;
+extern const struct map_type map_exception;
 extern const struct map_type map_instance;
 extern const struct map_type map_run;
 extern const struct map_type map_group;
@@ -27,8 +29,11 @@ extern const struct map_type map_state;
  *   ERR_BADMSG */
 MUST_USE int map_check_unique(const char *what, const void *first, size_t n, size_t size,
                               struct err *err);
-/* Regions and instances of one group, declared or replicated, against each other.
+/* The ports of one instance, declared or replicated, against each other.
  *   ERR_BADMSG */
+MUST_USE int map_check_instance(const void *value, struct err *err);
+/* Regions, instances and exceptions of one group, declared or replicated, against each
+ * other. ERR_BADMSG */
 MUST_USE int map_check_group(const struct group *g, struct err *err);
 
 #endif

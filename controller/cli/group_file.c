@@ -17,11 +17,15 @@ struct file_lease {
 struct file_instance {
     char *agent, *region, *data, *start, *power;
     uint16_t port;
+    uint16_t *also_ports;
+    unsigned also_ports_count;
 };
 
 struct file_component {
     char *name, *provider;
     bool *ungated_local, *standby_reads;
+    char **exceptions;
+    unsigned exceptions_count;
     struct file_instance *instances;
     unsigned instances_count;
 };
@@ -59,10 +63,15 @@ static const cyaml_schema_field_t lease_fields[] = {UNIT("ttl"), UNIT("renew"), 
 static const cyaml_schema_field_t deadline_fields[] = {UNIT("agent"), UNIT("power"),
                                                        CYAML_FIELD_END};
 
+static const cyaml_schema_value_t port_value = {
+    CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint16_t)};
+
 static const cyaml_schema_field_t instance_fields[] = {
     TEXT(file_instance, agent, CYAML_FLAG_DEFAULT),
     TEXT(file_instance, region, CYAML_FLAG_DEFAULT),
     CYAML_FIELD_UINT("port", CYAML_FLAG_DEFAULT, struct file_instance, port),
+    CYAML_FIELD_SEQUENCE("also_ports", OPTIONAL_POINTER, struct file_instance, also_ports,
+                         &port_value, 0, LIST_MAX),
     TEXT(file_instance, data, CYAML_FLAG_DEFAULT),
     TEXT(file_instance, start, CYAML_FLAG_OPTIONAL),
     TEXT(file_instance, power, CYAML_FLAG_OPTIONAL),
@@ -76,6 +85,8 @@ static const cyaml_schema_field_t component_fields[] = {
     TEXT(file_component, provider, CYAML_FLAG_DEFAULT),
     SWITCH(file_component, ungated_local),
     SWITCH(file_component, standby_reads),
+    CYAML_FIELD_SEQUENCE("exceptions", OPTIONAL_POINTER, struct file_component, exceptions,
+                         &text_value, 0, LIST_MAX),
     CYAML_FIELD_SEQUENCE("instances", CYAML_FLAG_POINTER, struct file_component, instances,
                          &instance_value, 1, LIST_MAX),
     CYAML_FIELD_END};
@@ -330,6 +341,21 @@ static int set_texts(json_t *object, const char *name, char *const *texts, unsig
     return json_object_set_new(object, name, list);
 }
 
+static int set_ports(json_t *object, const char *name, const uint16_t *ports, unsigned n)
+{
+    json_t *list;
+
+    if (ports == NULL)
+        return 0;
+    list = json_array();
+    for (unsigned i = 0; i < n; i++)
+        if (json_array_append_new(list, json_integer(ports[i])) != 0) {
+            json_decref(list);
+            return -1;
+        }
+    return json_object_set_new(object, name, list);
+}
+
 static int add_instance(const struct file_instance *i, json_t *list)
 {
     json_t *object = json_object();
@@ -338,6 +364,8 @@ static int add_instance(const struct file_instance *i, json_t *list)
                    set_text(object, "agent", i->agent) != 0 ||
                    set_text(object, "region", i->region) != 0 ||
                    json_object_set_new(object, "port", json_integer(i->port)) != 0 ||
+                   set_ports(object, "also_ports", i->also_ports, i->also_ports_count) !=
+                       0 ||
                    set_text(object, "data", i->data) != 0 ||
                    set_text(object, "start", i->start) != 0 ||
                    set_text(object, "power", i->power) != 0
@@ -348,13 +376,15 @@ static int add_instance(const struct file_instance *i, json_t *list)
 static int add_component(const struct file_component *f, json_t *list)
 {
     json_t *object = json_object(), *instances = json_array();
-    int status = json_array_append_new(list, object) != 0 ||
-                         set_text(object, "name", f->name) != 0 ||
-                         set_text(object, "provider", f->provider) != 0 ||
-                         set_bool(object, "ungated_local", f->ungated_local) != 0 ||
-                         set_bool(object, "standby_reads", f->standby_reads) != 0
-                     ? -1
-                     : 0;
+    int status =
+        json_array_append_new(list, object) != 0 ||
+                set_text(object, "name", f->name) != 0 ||
+                set_text(object, "provider", f->provider) != 0 ||
+                set_bool(object, "ungated_local", f->ungated_local) != 0 ||
+                set_bool(object, "standby_reads", f->standby_reads) != 0 ||
+                set_texts(object, "exceptions", f->exceptions, f->exceptions_count) != 0
+            ? -1
+            : 0;
 
     for (unsigned i = 0; i < f->instances_count && status == 0; i++)
         status = add_instance(&f->instances[i], instances);

@@ -8,57 +8,6 @@
 #include "controller/base/assert.h"
 #include "controller/base/mutant.h"
 
-static bool same_place(const struct state *s, const struct instance *a,
-                       const struct instance *b)
-{
-    /* Asked of every pair of instances after every entry: what tells most of them apart
-     * comes first. */
-    bool same_data = strcmp(a->data, b->data) == 0;
-    const struct agent *host_a, *host_b;
-
-    if (!same_data && a->port != b->port)
-        return false;
-    if (same_data && a->system_id != 0 && a->system_id == b->system_id)
-        return true;
-    if (strcmp(a->agent, b->agent) == 0)
-        return true;
-    host_a = state_agent(s, a->agent);
-    host_b = state_agent(s, b->agent);
-    return host_a != NULL && host_b != NULL &&
-           strcmp(host_a->address, host_b->address) == 0;
-}
-
-const struct group *instance_in_other_group(const struct state *s, const struct group *g,
-                                            const struct instance *i)
-{
-    for (unsigned k = 0; k < s->group_count; k++) {
-        const struct group *other = &s->groups[k];
-
-        if (other == g || strcmp(other->name, g->name) == 0)
-            continue;
-        for (unsigned n = 0; n < other->instance_count; n++)
-            if (same_place(s, i, &other->instances[n]))
-                return other;
-    }
-    return NULL;
-}
-
-const struct group *system_in_other_group(const struct state *s, const struct group *g,
-                                          const struct instance *i, uint64_t system_id)
-{
-    for (unsigned k = 0; k < s->group_count && system_id != 0; k++) {
-        const struct group *other = &s->groups[k];
-
-        if (strcmp(other->name, g->name) == 0)
-            continue;
-        for (unsigned n = 0; n < other->instance_count; n++)
-            if (other->instances[n].system_id == system_id &&
-                strcmp(other->instances[n].data, i->data) == 0)
-                return other;
-    }
-    return NULL;
-}
-
 static uint32_t slowest_election(const struct state *s)
 {
     uint32_t slowest = 0;
@@ -69,10 +18,27 @@ static uint32_t slowest_election(const struct state *s)
     return slowest;
 }
 
+/* Two agents on one host: one gate cannot give a port two leases. Of two servers' own ports
+ * nothing is said here; a host has only one such port to bind. */
+static void check_neighbour(struct applying *a, const struct instance *one,
+                            const struct instance *i)
+{
+    const struct agent *host_a = state_agent(a->s, one->agent);
+    const struct agent *host_b = state_agent(a->s, i->agent);
+    uint16_t port = instances_share_port(one, i);
+
+    if (port != 0 && one->also_count + i->also_count > 0 && host_a != NULL &&
+        host_b != NULL && strcmp(host_a->address, host_b->address) == 0)
+        refuse(a, REFUSE_INVALID,
+               "instances %s and %s are on one host (%s), and both name port %u",
+               one->agent, i->agent, host_a->address, port);
+}
+
 static void check_instance(struct applying *a, const struct group *spec, uint8_t n)
 {
     const struct instance *i = &spec->instances[n];
     const struct group *other;
+    uint16_t port = 0;
 
     if (i->region >= spec->region_count) {
         refuse(a, REFUSE_INVALID, "instance %s: its region is not in `regions`", i->agent);
@@ -92,9 +58,18 @@ static void check_instance(struct applying *a, const struct group *spec, uint8_t
                    spec->instances[k].agent, i->agent);
             return;
         }
+        check_neighbour(a, &spec->instances[k], i);
     }
+    if (a->result->refusal != ACCEPTED)
+        return;
     other = instance_in_other_group(a->s, spec, i);
-    if (other != NULL)
+    if (other != NULL && instance_shares_port(a->s, other, i, &port))
+        refuse(
+            a, REFUSE_OTHER_GROUP,
+            "instance %s names port %u, which group %s has on that host: one lease rules a "
+            "port",
+            i->agent, port, other->name);
+    else if (other != NULL)
         refuse(a, REFUSE_OTHER_GROUP,
                "instance %s (port %u, %s) belongs to group %s: a server has one group",
                i->agent, i->port, i->data, other->name);
@@ -172,6 +147,23 @@ static void check_spec(struct applying *a, const struct group *spec)
     }
 }
 
+/* I2, I3: in place, also of one that is proven or holds a lease: one more port only ever
+ * closes more, and until the agent has it in its gate it is as uncovered as it was before
+ * anybody named it. From then on the agent takes no lease and gives no proof without it.
+ * One that has left the list the agent lets go only when nobody has it any more: a server
+ * that is fenced does not begin to serve again by a file (keeper_plan.c). */
+static void take_also(struct instance *i, const struct instance *declared)
+{
+    i->also_count = declared->also_count;
+    memcpy(i->also, declared->also, sizeof i->also);
+}
+
+static void take_exceptions(struct group *g, const struct group *spec)
+{
+    g->exception_count = spec->exception_count;
+    memcpy(g->exceptions, spec->exceptions, sizeof g->exceptions);
+}
+
 /* I2: a new instance enters unproven, whatever its declaration says. */
 static void enter(struct instance *fresh, const struct instance *declared)
 {
@@ -181,6 +173,7 @@ static void enter(struct instance *fresh, const struct instance *declared)
     memcpy(fresh->data, declared->data, sizeof fresh->data);
     memcpy(fresh->start, declared->start, sizeof fresh->start);
     memcpy(fresh->power, declared->power, sizeof fresh->power);
+    take_also(fresh, declared);
     fresh->region = declared->region;
     fresh->port = declared->port;
     fresh->step.subject = NO_INSTANCE;
@@ -230,6 +223,7 @@ static void declare_new(struct applying *a, const struct group *spec)
     g->policy = spec->policy;
     g->region_count = spec->region_count;
     g->instance_count = spec->instance_count;
+    take_exceptions(g, spec);
     for (unsigned i = 0; i < g->instance_count; i++)
         enter(&g->instances[i], &spec->instances[i]);
     g->active = spec->active;
@@ -403,6 +397,7 @@ static void declare_change(struct applying *a, const struct group *spec)
     g->region_count = spec->region_count;
     memcpy(g->regions, spec->regions, sizeof g->regions);
     g->instance_count = spec->instance_count;
+    take_exceptions(g, spec);
     memset(g->instances, 0, sizeof g->instances);
     for (uint8_t n = 0; n < spec->instance_count; n++) {
         uint8_t k = group_instance(&old, spec->instances[n].agent);
@@ -415,6 +410,7 @@ static void declare_change(struct applying *a, const struct group *spec)
         g->instances[n].region = spec->instances[n].region;
         memcpy(g->instances[n].start, spec->instances[n].start, PATH_SIZE);
         memcpy(g->instances[n].power, spec->instances[n].power, NAME_SIZE);
+        take_also(&g->instances[n], &spec->instances[n]);
     }
     move_positions(&old, g);
     if (g->phase == PHASE_FORMING)

@@ -46,6 +46,10 @@ void apply_acknowledge(struct applying *a);
  * directory) stands in another group too. Returns that group or NULL. */
 const struct group *instance_in_other_group(const struct state *s, const struct group *g,
                                             const struct instance *i);
+/* A port of `also_ports` that a server of `other` has on the same host, or the other way
+ * round; not a server that both name. */
+bool instance_shares_port(const struct state *s, const struct group *other,
+                          const struct instance *i, uint16_t *ret_port);
 
 /* The text of a step whose server turned out to be another group's (I1), for people. */
 #define OTHER_GROUPS_SERVER                                                                \

@@ -192,11 +192,50 @@ static void add_regions(struct words *w, const struct group *a, const struct gro
             add(w, "region %s removed", a->regions[i].name);
 }
 
+/* "6432 6433", "none". */
+static const char *also_of(const struct instance *i, char room[LIST_SIZE])
+{
+    unsigned used = 0;
+
+    snprintf(room, LIST_SIZE, "none");
+    for (unsigned k = 0; k < i->also_count; k++)
+        used += (unsigned)snprintf(room + used, LIST_SIZE - used, "%s%u", k > 0 ? " " : "",
+                                   i->also[k].port);
+    return room;
+}
+
+static bool is_excepted(const struct group *g, const struct exception *x)
+{
+    for (unsigned i = 0; i < g->exception_count; i++)
+        if (strcmp(g->exceptions[i].address, x->address) == 0)
+            return true;
+    return false;
+}
+
+static void add_exceptions(struct words *w, const struct group *a, const struct group *b)
+{
+    bool same = a->exception_count == b->exception_count, moved = false;
+
+    for (unsigned i = 0; i < b->exception_count; i++) {
+        if (!is_excepted(a, &b->exceptions[i]))
+            add(w, "exception %s added", b->exceptions[i].address);
+        same = same && is_excepted(a, &b->exceptions[i]);
+        moved = moved ||
+                (same && strcmp(a->exceptions[i].address, b->exceptions[i].address) != 0);
+    }
+    for (unsigned i = 0; i < a->exception_count; i++)
+        if (!is_excepted(b, &a->exceptions[i]))
+            add(w, "exception %s removed", a->exceptions[i].address);
+    if (same && moved)
+        add(w, "order of exceptions");
+}
+
 /* Some of it apply() refuses; what was asked is told all the same. */
 static void add_moved(struct words *w, const struct group *a, uint8_t k,
                       const struct group *b, uint8_t i)
 {
     const struct instance *before = &a->instances[k], *now = &b->instances[i];
+    char from[LIST_SIZE], to[LIST_SIZE], key[NAME_SIZE + 16];
     const char *name = now->agent;
 
     if (strcmp(group_region_name(a, k), group_region_name(b, i)) != 0)
@@ -204,6 +243,8 @@ static void add_moved(struct words *w, const struct group *a, uint8_t k,
             group_region_name(b, i));
     if (before->port != now->port)
         add(w, "port of %s %u -> %u", name, before->port, now->port);
+    snprintf(key, sizeof key, "also_ports of %s", name);
+    add_list(w, key, also_of(before, from), also_of(now, to));
     if (strcmp(before->data, now->data) != 0)
         add(w, "data of %s %s -> %s", name, before->data, now->data);
     if (strcmp(before->start, now->start) != 0)
@@ -261,6 +302,7 @@ static void add_changes(struct words *w, const struct group *a, const struct gro
     add_policy(w, &a->policy, &b->policy);
     add_regions(w, a, b);
     add_instances(w, a, b);
+    add_exceptions(w, a, b);
     if (w->used == 0 && w->left_out == 0)
         add(w, "nothing but the order of regions or instances");
 }

@@ -112,6 +112,22 @@ const struct agent *state_agent(const struct state *s, const char *name)
     return NULL;
 }
 
+bool instance_has_port(const struct instance *i, uint16_t port)
+{
+    for (unsigned k = 0; k < i->also_count; k++)
+        if (i->also[k].port == port)
+            return true;
+    return i->port == port;
+}
+
+uint16_t instances_share_port(const struct instance *a, const struct instance *b)
+{
+    for (unsigned k = 0; k < b->also_count; k++)
+        if (instance_has_port(a, b->also[k].port))
+            return b->also[k].port;
+    return instance_has_port(a, b->port) ? b->port : 0;
+}
+
 const struct controller *state_controller(const struct state *s, uint64_t id)
 {
     for (unsigned i = 0; i < s->controller_count; i++)

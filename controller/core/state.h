@@ -27,6 +27,9 @@ enum {
     INSTANCE_MAX = 5, /* per group; the bits of a member_set */
     REGION_MAX = 5,
     TAG_MAX = 4,
+    ALSO_MAX = 3,        /* ports of an instance beside its own */
+    EXCEPTION_MAX = 8,   /* per group */
+    EXCEPTION_SIZE = 46, /* an address as text, with the 0 */
     AGENT_MAX = 32,
     CONTROLLER_MAX = 5,
     TOMBSTONE_MAX = 64,
@@ -184,11 +187,28 @@ struct step {
     char text[TEXT_SIZE];
 };
 
+/* A port beside the server's own, a pooler's on the same host say, which would go on
+ * serving by the Unix socket behind a gate of the server's port alone: one lease rules all
+ * of an instance's ports (I3). */
+struct also_port {
+    uint16_t port;
+};
+
+/* An address that may come to the group's standbys though clients may not: a monitor's, a
+ * backup's. The owner states by it that nothing there writes; the gate lets it pass only
+ * while the server is known to be in recovery, never to a primary that is not opened, never
+ * when a lease is over or behind a fence (keeper_plan.c argues it, I3, I8). */
+struct exception {
+    char address[EXCEPTION_SIZE]; /* as inet_ntop() writes it; IPv4 is not mapped */
+};
+
 struct instance {
     char agent[NAME_SIZE]; /* also the instance's name: one per agent and group */
     char component[NAME_SIZE];
     uint8_t region; /* index in regions */
     uint16_t port;
+    uint8_t also_count;
+    struct also_port also[ALSO_MAX]; /* ascending, without `port` */
     char data[PATH_SIZE];
     char start[PATH_SIZE]; /* "pg_ctl" or "systemd:UNIT" */
     /* Name of the fencer, in every controller's file, that cuts its host's power; "": none.
@@ -231,6 +251,8 @@ struct group {
     uint8_t region_count, instance_count;
     struct region regions[REGION_MAX];
     struct instance instances[INSTANCE_MAX];
+    uint8_t exception_count;
+    struct exception exceptions[EXCEPTION_MAX];
 
     enum phase phase;
     uint64_t epoch;       /* of the last activation; 0: never active */
@@ -308,6 +330,11 @@ uint8_t group_region(const struct group *g, const char *region);
 /* The instance in a region, NO_INSTANCE for none. */
 uint8_t group_instance_in(const struct group *g, uint8_t region);
 const char *group_region_name(const struct group *g, uint8_t instance);
+
+/* One of the instance's ports is `port`. */
+bool instance_has_port(const struct instance *i, uint16_t port);
+/* The first port that both have, 0: none. */
+uint16_t instances_share_port(const struct instance *a, const struct instance *b);
 
 /* True while a lease of `epoch` may be granted to the active instance (I4: not after
  * fence_begin). */

@@ -114,6 +114,23 @@ static void fill_policy(Rf__Assignment *v, const struct group *g)
     v->max_lag_ms = p->max_lag_ms;
 }
 
+static void fill_doors(struct messages *m, unsigned slot, const struct group *g, uint8_t i)
+{
+    Rf__Assignment *v = &m->items[slot];
+
+    for (unsigned k = 0; k < g->instances[i].also_count; k++) {
+        Rf__AlsoPort *also = &m->also[slot][k];
+
+        rf__also_port__init(also);
+        also->port = g->instances[i].also[k].port;
+        m->also_list[slot][v->n_also_ports++] = also;
+    }
+    v->also_ports = m->also_list[slot];
+    for (unsigned k = 0; k < g->exception_count; k++)
+        m->exceptions[slot][v->n_exceptions++] = text(g->exceptions[k].address);
+    v->exceptions = m->exceptions[slot];
+}
+
 static void fill_assignment(struct messages *m, unsigned slot, const struct state *s,
                             const struct group *g, uint8_t i)
 {
@@ -129,6 +146,7 @@ static void fill_assignment(struct messages *m, unsigned slot, const struct stat
     fill_server(&m->servers[slot], s, g, i);
     v->server = &m->servers[slot];
     fill_peers(m, slot, s, i);
+    fill_doors(m, slot, g, i);
     group_blocking_name(g, m->blocking[slot]);
     v->blocking_name = m->blocking[slot];
     fill_policy(v, g);

@@ -28,6 +28,8 @@ struct messages {
     Rf__PeerInstance peers[GROUP_MAX][INSTANCE_MAX], *peer_list[GROUP_MAX][INSTANCE_MAX];
     char names[GROUP_MAX][INSTANCE_MAX][STANDBY_NAME_SIZE];
     char blocking[GROUP_MAX][STANDBY_NAME_SIZE];
+    Rf__AlsoPort also[GROUP_MAX][ALSO_MAX], *also_list[GROUP_MAX][ALSO_MAX];
+    char *exceptions[GROUP_MAX][EXCEPTION_MAX];
     Rf__StepOrder step_order;
     Rf__StepRequest step_request;
     Rf__Upstream upstream;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/http/document_private.h"
 #include "controller/http/reader.h"
 #include "controller/http/route.h"
 
@@ -158,8 +159,8 @@ static int read_place(const json_t *v, const char *path, struct instance *i,
 static int read_instance(const json_t *v, const char *path, struct group *g,
                          struct err *err)
 {
-    static const char *const keys[] = {"agent", "region", "port", "data",
-                                       "start", "power",  NULL};
+    static const char *const keys[] = {"agent", "region", "port",  "also_ports",
+                                       "data",  "start",  "power", NULL};
     struct instance *i = &g->instances[g->instance_count];
     char at[READER_PATH_SIZE], region[NAME_SIZE];
 
@@ -182,7 +183,8 @@ static int read_instance(const json_t *v, const char *path, struct group *g,
                        "%s: region %s has an instance already; one per region in this "
                        "version",
                        at, region);
-    if (read_place(v, path, i, err) != 0)
+    if (read_place(v, path, i, err) != 0 ||
+        document_read_also_ports(json_object_get(v, "also_ports"), path, i, err) != 0)
         return err->code;
     memcpy(i->component, g->component, sizeof i->component);
     i->step.subject = NO_INSTANCE;
@@ -209,8 +211,9 @@ static int read_instances(const json_t *list, const char *path, struct group *g,
 
 static int read_component(const json_t *list, struct group *g, struct err *err)
 {
-    static const char *const keys[] = {"name",          "provider",  "ungated_local",
-                                       "standby_reads", "instances", NULL};
+    static const char *const keys[] = {
+        "name",      "provider", "ungated_local", "standby_reads", "exceptions",
+        "instances", NULL};
     static const char path[] = "components[0]";
     const json_t *v;
     size_t n;
@@ -233,7 +236,8 @@ static int read_component(const json_t *list, struct group *g, struct err *err)
                        "\"postgres\" is expected",
                        g->provider);
     if (reader_bool(v, path, "ungated_local", &g->policy.ungated_local, err) != 0 ||
-        reader_bool(v, path, "standby_reads", &g->policy.standby_reads, err) != 0)
+        reader_bool(v, path, "standby_reads", &g->policy.standby_reads, err) != 0 ||
+        document_read_exceptions(json_object_get(v, "exceptions"), g, err) != 0)
         return err->code;
     return read_instances(json_object_get(v, "instances"), "components[0].instances", g,
                           err);

@@ -30,6 +30,15 @@ static json_t *regions(const struct group *g)
     return out;
 }
 
+static json_t *also_ports(const struct instance *v)
+{
+    json_t *out = json_array();
+
+    for (unsigned i = 0; i < v->also_count; i++)
+        (void)json_array_append_new(out, json_integer(v->also[i].port));
+    return out;
+}
+
 static json_t *instances(const struct group *g)
 {
     json_t *out = json_array();
@@ -40,6 +49,8 @@ static json_t *instances(const struct group *g)
                                 group_region_name(g, i), "port", (int)v->port, "data",
                                 v->data, "start", v->start);
 
+        if (v->also_count > 0)
+            (void)json_object_set_new(one, "also_ports", also_ports(v));
         if (v->power[0] != '\0')
             (void)json_object_set_new(one, "power", json_string(v->power));
         (void)json_array_append_new(out, one);
@@ -100,10 +111,18 @@ static json_t *decide_of(const struct policy *p)
 
 static json_t *component(const struct group *g)
 {
-    return json_pack("{s:s, s:s, s:b, s:b, s:o}", "name", g->component, "provider",
-                     g->provider, "ungated_local", (int)g->policy.ungated_local,
-                     "standby_reads", (int)g->policy.standby_reads, "instances",
-                     instances(g));
+    json_t *out =
+        json_pack("{s:s, s:s, s:b, s:b, s:o}", "name", g->component, "provider",
+                  g->provider, "ungated_local", (int)g->policy.ungated_local,
+                  "standby_reads", (int)g->policy.standby_reads, "instances", instances(g));
+    json_t *exceptions = json_array();
+
+    for (unsigned i = 0; i < g->exception_count; i++)
+        (void)json_array_append_new(exceptions, json_string(g->exceptions[i].address));
+    if (g->exception_count > 0)
+        (void)json_object_set(out, "exceptions", exceptions);
+    json_decref(exceptions);
+    return out;
 }
 
 json_t *document_of(const struct group *g)
@@ -134,7 +153,7 @@ static void differs(json_t *out, const char *path, const json_t *from, const jso
 
 static void compare(json_t *out, const char *path, const json_t *from, const json_t *to);
 
-/* Documents of ours have all keys, so either side has those of both. */
+/* Of documents of ours one may lack what the other has: what was taken out is told, too. */
 static void compare_objects(json_t *out, const char *path, const json_t *from,
                             const json_t *to)
 {
@@ -146,6 +165,14 @@ static void compare_objects(json_t *out, const char *path, const json_t *from,
     {
         reader_path_key(at, path, key);
         compare(out, at, json_object_get(from, key), json_object_get(to, key));
+    }
+    if (to == NULL)
+        return;
+    json_object_foreach((json_t *)from, key, value)
+    {
+        reader_path_key(at, path, key);
+        if (json_object_get(to, key) == NULL)
+            compare(out, at, value, NULL);
     }
 }
 

@@ -8,31 +8,50 @@
 
 static void close_state(struct agent_state *s) { agent_state_close(s); }
 
-static bool has_port(const struct gate *gate, uint16_t port)
+static bool has_port(const uint16_t *ports, size_t n, uint16_t port)
 {
-    uint16_t ports[GATE_PORTS_MAX];
-    const size_t n = gate_ports(gate, ports, GATE_PORTS_MAX);
-
-    for (size_t i = 0; i < n && i < GATE_PORTS_MAX; i++)
+    for (size_t i = 0; i < n; i++)
         if (ports[i] == port)
             return true;
     return false;
 }
 
+/* What the gate has beside the port already, and what the record names. */
+static int close_beside(struct gate *gate, const struct epoch_record *r, struct err *err)
+{
+    uint16_t also[GATE_ALSO_MAX + AGENT_ALSO_MAX];
+    size_t in_gate = gate_also(gate, r->port, also, GATE_ALSO_MAX), n = in_gate;
+
+    for (uint8_t i = 0; i < r->also.count; i++)
+        if (!has_port(also, n, r->also.of[i]))
+            also[n++] = r->also.of[i];
+    for (size_t i = in_gate; i < n; i++)
+        (void)printf("%s: port %u is closed with it\n", r->group, also[i]);
+    return n == in_gate ? 0 : gate_set_also(gate, r->port, also, n, err);
+}
+
 static int close_ports(struct gate *gate, const struct epoch_table *epochs, struct err *err)
 {
+    uint16_t managed[GATE_PORTS_MAX];
+    const size_t n = gate_ports(gate, managed, GATE_PORTS_MAX);
+
     for (uint8_t i = 0; i < epochs->count; i++) {
         const struct epoch_record *r = &epochs->of[i];
+        int status = 0;
 
         if (r->port == 0)
             continue;
-        if (has_port(gate, r->port)) {
+        if (has_port(managed, n, r->port)) {
             (void)printf("%s: port %u has its gate already\n", r->group, r->port);
-            continue;
+        } else {
+            status = gate_manage(gate, r->port, NULL, 0, err);
+            if (status == 0)
+                (void)printf("%s: port %u is closed\n", r->group, r->port);
         }
-        if (gate_manage(gate, r->port, NULL, 0, err) != 0)
+        if (status == 0)
+            status = close_beside(gate, r, err);
+        if (status != 0)
             return err_wrap(err, "%s", r->group);
-        (void)printf("%s: port %u is closed\n", r->group, r->port);
     }
     return 0;
 }

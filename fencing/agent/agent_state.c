@@ -14,7 +14,7 @@
 
 static const char file_name[] = "agent.state", lock_name[] = "lock";
 
-enum { VERSION = 1, HEX_SIZE = 2 * INCARNATION_BYTES + 1 };
+enum { VERSION = 2, VERSION_PLAIN = 1, HEX_SIZE = 2 * INCARNATION_BYTES + 1 };
 
 /* ---- text -----------------------------------------------------------------------------
  */
@@ -44,28 +44,60 @@ static void hex(const uint8_t *data, size_t n, char *out)
         snprintf(out + 2 * i, 3, "%02x", data[i]);
 }
 
+/* An earlier version can go on with what it understands: without ports beside a server's
+ * own nothing is written that it does not know. */
+static int version_of(const struct epoch_table *t)
+{
+    for (unsigned i = 0; i < t->count; i++)
+        if (t->of[i].also.count > 0)
+            return VERSION;
+    return VERSION_PLAIN;
+}
+
+static int format_group(const struct epoch_record *r, struct buf *out, struct err *err)
+{
+    int status = durable_printf(out, err, "group %s %" PRIu64 " %" PRIu64 " %u %d",
+                                r->group, r->highest, r->fenced, r->port, r->tried ? 1 : 0);
+
+    for (unsigned i = 0; status == 0 && i < r->also.count; i++)
+        status = durable_printf(out, err, " %u", r->also.of[i]);
+    return status == 0 ? durable_printf(out, err, "\n") : status;
+}
+
 static int format(const struct agent_contents *c, struct buf *out, struct err *err)
 {
     char random[HEX_SIZE];
 
     hex(c->incarnation.bytes, INCARNATION_BYTES, random);
     if (durable_printf(out, err, "ringfence-agent-state %d\ncluster %s\nagent %s\n",
-                       VERSION, c->cluster, c->agent) != 0 ||
+                       version_of(&c->epochs), c->cluster, c->agent) != 0 ||
         durable_printf(out, err, "incarnation %s\n", random) != 0)
         return err->code;
-    for (unsigned i = 0; i < c->epochs.count; i++) {
-        const struct epoch_record *r = &c->epochs.of[i];
-
-        if (durable_printf(out, err, "group %s %" PRIu64 " %" PRIu64 " %u %d\n", r->group,
-                           r->highest, r->fenced, r->port, r->tried ? 1 : 0) != 0)
+    for (unsigned i = 0; i < c->epochs.count; i++)
+        if (format_group(&c->epochs.of[i], out, err) != 0)
             return err->code;
-    }
     return 0;
 }
 
 static bool copy_word(char *out, size_t size, const char *word)
 {
     return word != NULL && (size_t)snprintf(out, size, "%s", word) < size;
+}
+
+/* Ascending, as they were written. */
+static bool parse_also(char *line, struct epoch_record *r)
+{
+    uint64_t port;
+
+    while (line != NULL) {
+        uint8_t n = r->also.count;
+
+        if (n == AGENT_ALSO_MAX || !durable_number(&line, UINT16_MAX, &port) || port == 0 ||
+            port == r->port || (n > 0 && r->also.of[n - 1] >= port))
+            return false;
+        r->also.of[r->also.count++] = (uint16_t)port;
+    }
+    return true;
 }
 
 static bool parse_group(char *line, struct epoch_table *t)
@@ -77,14 +109,15 @@ static bool parse_group(char *line, struct epoch_table *t)
         !copy_word(r.group, sizeof r.group, durable_word(&line)) ||
         !durable_number(&line, UINT64_MAX, &r.highest) ||
         !durable_number(&line, UINT64_MAX, &r.fenced) ||
-        !durable_number(&line, UINT16_MAX, &port) || !durable_number(&line, 1, &tried) ||
-        line != NULL)
+        !durable_number(&line, UINT16_MAX, &port) || !durable_number(&line, 1, &tried))
         return false;
     /* I3: of two records the older one might be found first. */
     for (unsigned i = 0; i < t->count; i++)
         if (strcmp(t->of[i].group, r.group) == 0)
             return false;
     r.port = (uint16_t)port;
+    if (!parse_also(line, &r))
+        return false;
     r.tried = tried == 1;
     t->of[t->count++] = r;
     return true;
@@ -117,7 +150,7 @@ static int parse(char *text, struct agent_contents *ret, struct err *err)
     if (magic == NULL || strcmp(magic, "ringfence-agent-state") != 0 ||
         !durable_number(&line, UINT64_MAX, &version))
         return err_set(err, ERR_CORRUPT, "not the state of an agent");
-    if (version != VERSION)
+    if (version != VERSION && version != VERSION_PLAIN)
         return err_set(err, ERR_UNSUPPORTED,
                        "it has format %" PRIu64 ", this version knows %d: install the "
                        "version that wrote it, or a newer one",

@@ -169,14 +169,28 @@ static void on_bell(void *owner)
 
 /* The gate belongs to a life whose state is lost, or names a port that no group has: what
  * it allows was granted to nobody that we can speak for, so it is closed (I12). */
-static int close_port(struct keeper *k, uint16_t port, const struct gate_state *g,
-                      struct err *err)
+static int close_port(struct keeper *k, const struct keeper_found *found, struct err *err)
 {
-    keeper_gate_stray(&k->core, port, g);
-    if (g->mode == GATE_CLOSED)
+    keeper_gate_stray(&k->core, found);
+    if (found->gate.mode == GATE_CLOSED)
         return 0;
-    log_warn("port %u was open for a life of this agent that is over: closed", port);
-    return gate_close(k->gate, port, g->epoch, err);
+    log_warn("port %u was open for a life of this agent that is over: closed", found->port);
+    return gate_close(k->gate, found->port, found->gate.epoch, err);
+}
+
+static int read_port(struct keeper *k, uint16_t port, struct keeper_found *ret,
+                     struct err *err)
+{
+    uint16_t also[GATE_ALSO_MAX];
+    size_t n = gate_also(k->gate, port, also, GATE_ALSO_MAX);
+
+    _Static_assert((int)GATE_ALSO_MAX <= (int)AGENT_ALSO_MAX,
+                   "the record holds what the gate holds");
+    *ret =
+        (struct keeper_found){.port = port, .guests = gate_guest_count(k->gate, port) > 0};
+    for (size_t i = 0; i < n && i < GATE_ALSO_MAX; i++)
+        (void)also_ports_add(&ret->also, also[i]);
+    return gate_read(k->gate, port, &ret->gate, err);
 }
 
 static int read_gate(struct keeper *k, bool kept, struct err *err)
@@ -185,11 +199,11 @@ static int read_gate(struct keeper *k, bool kept, struct err *err)
     size_t n = gate_ports(k->gate, ports, GATE_PORTS_MAX);
 
     for (size_t i = 0; i < n && i < GATE_PORTS_MAX; i++) {
-        struct gate_state g;
-        int status = gate_read(k->gate, ports[i], &g, err);
+        struct keeper_found found;
+        int status = read_port(k, ports[i], &found, err);
 
-        if (status == 0 && (!kept || !keeper_gate_found(&k->core, ports[i], &g)))
-            status = close_port(k, ports[i], &g, err);
+        if (status == 0 && (!kept || !keeper_gate_found(&k->core, &found)))
+            status = close_port(k, &found, err);
         if (status != 0)
             return err_wrap(err, "gate of port %u", ports[i]);
     }

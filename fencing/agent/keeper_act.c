@@ -54,6 +54,39 @@ static int adopt(struct keeper *k, const struct keeper_effect *e, struct err *er
     return gate_manage_live(k->gate, e->port, s->a.peers, s->a.peer_count, &e->lease, err);
 }
 
+/* What is in use is not let go (keeper_beside.c says why). */
+static int put_beside(struct keeper *k, struct keeper_effect *e, struct err *err)
+{
+    uint16_t in_gate[GATE_ALSO_MAX];
+    size_t n = gate_also(k->gate, e->port, in_gate, GATE_ALSO_MAX);
+
+    for (size_t i = 0; i < n && i < GATE_ALSO_MAX; i++) {
+        if (also_ports_has(&e->also, in_gate[i]) || !gate_port_in_use(in_gate[i]))
+            continue;
+        if (!also_ports_add(&e->also, in_gate[i]))
+            return err_set(err, ERR_FULL,
+                           "port %u is not listed any more, but in use, and there is no "
+                           "room for the others beside it: stop what is bound to it",
+                           in_gate[i]);
+    }
+    return gate_set_also(k->gate, e->port, e->also.of, e->also.count, err);
+}
+
+static int set_guests(struct keeper *k, const struct keeper_effect *e, struct err *err)
+{
+    const struct keeper_assignment *a = &k->core.slots[e->slot].a;
+    struct gate_guest guests[GATE_GUESTS_MAX];
+    size_t n = 0;
+
+    _Static_assert(GATE_GUESTS_MAX >= KEEPER_EXCEPTIONS_MAX * (1 + KEEPER_ALSO_MAX),
+                   "no room for each exception at each port");
+    for (uint8_t i = 0; e->admit && i < a->exception_count; i++)
+        for (uint8_t p = 0; p <= e->also.count; p++)
+            guests[n++] =
+                (struct gate_guest){p == 0 ? e->port : e->also.of[p - 1], a->exceptions[i]};
+    return gate_set_guests(k->gate, e->port, guests, n, err);
+}
+
 static int run_gate(struct keeper *k, struct keeper_effect *e, struct err *err)
 {
     struct gate_proof proof;
@@ -68,6 +101,10 @@ static int run_gate(struct keeper *k, struct keeper_effect *e, struct err *err)
         return adopt(k, e, err);
     case KEEPER_UNMANAGE:
         return gate_unmanage(k->gate, e->port, err);
+    case KEEPER_BESIDE:
+        return put_beside(k, e, err);
+    case KEEPER_GUESTS:
+        return set_guests(k, e, err);
     case KEEPER_CLOSE:
         return gate_close(k->gate, e->port, e->epoch, err);
     case KEEPER_TRY:
@@ -101,13 +138,30 @@ static void log_gate(const struct keeper *k, const struct keeper_effect *e,
     else if (e->kind == KEEPER_FENCE)
         log_info("%s: port %u is fenced for good up to epoch %" PRIu64, group, e->port,
                  e->epoch);
+    else if (e->kind == KEEPER_GUESTS)
+        log_info("%s: port %u: exceptions are %s", group, e->port,
+                 e->admit ? "admitted, the server is in recovery" : "shown out");
     else if (e->kind != KEEPER_ARM)
         log_info("%s: %s port %u", group, keeper_effect_name(e->kind), e->port);
+}
+
+static void log_beside(const struct keeper *k, const struct keeper_effect *e,
+                       const struct also_ports *before)
+{
+    const char *group = k->core.want.of[e->slot].group;
+
+    for (uint8_t i = 0; i < e->also.count; i++)
+        if (!also_ports_has(before, e->also.of[i]))
+            log_info("%s: port %u is gated with port %u", group, e->also.of[i], e->port);
+    for (uint8_t i = 0; i < before->count; i++)
+        if (!also_ports_has(&e->also, before->of[i]))
+            log_info("%s: port %u is not gated any more", group, before->of[i]);
 }
 
 static void act_on_gate(struct keeper *k, struct keeper_effect *e)
 {
     struct keeper_slot *s = &k->core.slots[e->slot];
+    const struct also_ports also = k->core.want.of[e->slot].also;
     struct gate_state before = s->gate;
     char old[KEEPER_PROBLEM_SIZE];
     struct err err = {0};
@@ -119,7 +173,9 @@ static void act_on_gate(struct keeper *k, struct keeper_effect *e)
         keeper_guard_tell(k);
     err.code = run_gate(k, e, &err);
     keeper_done(&k->core, e, &err, boot_now());
-    if (err.code == 0)
+    if (err.code == 0 && e->kind == KEEPER_BESIDE)
+        log_beside(k, e, &also);
+    else if (err.code == 0)
         log_gate(k, e, &before);
     else if (strcmp(old, s->problem) != 0)
         log_error("%s: %s", k->core.want.of[e->slot].group, s->problem);
@@ -159,6 +215,8 @@ static void act(struct keeper *k, struct keeper_effect *e)
     case KEEPER_MANAGE:
     case KEEPER_ADOPT:
     case KEEPER_UNMANAGE:
+    case KEEPER_BESIDE:
+    case KEEPER_GUESTS:
     case KEEPER_CLOSE:
     case KEEPER_TRY:
         k->told_all.ns = 0; /* the next tick tells what has become of it */

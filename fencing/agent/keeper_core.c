@@ -49,14 +49,33 @@ void keeper_count_from(struct keeper_core *k, uint64_t seq)
     k->acked_seq = seq;
 }
 
-bool keeper_gate_found(struct keeper_core *k, uint16_t port, const struct gate_state *gate)
+/* What the kernel has beyond the record is closed with this port as well; what it lacks of
+ * the record is put into the gate before anybody is heard. */
+static void take_doors(struct keeper_core *k, uint8_t slot,
+                       const struct keeper_found *found)
 {
+    struct also_ports *also = &k->want.of[slot].also;
+
+    k->slots[slot].also_known = true;
+    for (uint8_t i = 0; i < also->count; i++)
+        if (!also_ports_has(&found->also, also->of[i]))
+            k->slots[slot].also_known = false;
+    for (uint8_t i = 0; i < found->also.count; i++)
+        (void)also_ports_add(also, found->also.of[i]);
+    k->slots[slot].guests = k->slots[slot].guests_stale = found->guests;
+}
+
+bool keeper_gate_found(struct keeper_core *k, const struct keeper_found *found)
+{
+    const struct gate_state *gate = &found->gate;
+
     for (uint8_t i = 0; i < k->want.count; i++) {
         struct keeper_slot *s = &k->slots[i];
 
-        if (k->want.of[i].port != port)
+        if (k->want.of[i].port != found->port)
             continue;
         s->managed = true;
+        take_doors(k, i, found);
         s->gate = *gate;
         s->frozen = gate->fenced ? gate->epoch : 0;
         /* It was armed by this incarnation out of a granted renewal, so it is a lease like
@@ -71,10 +90,10 @@ bool keeper_gate_found(struct keeper_core *k, uint16_t port, const struct gate_s
     return false;
 }
 
-void keeper_gate_stray(struct keeper_core *k, uint16_t port, const struct gate_state *gate)
+void keeper_gate_stray(struct keeper_core *k, const struct keeper_found *found)
 {
     ASSERT(k->stray_count < GATE_PORTS_MAX);
-    k->strays[k->stray_count] = (struct keeper_stray){port, *gate};
+    k->strays[k->stray_count] = *found;
     k->strays[k->stray_count].gate.mode = GATE_CLOSED;
     k->strays[k->stray_count++].gate.deadline.ns = 0;
 }
@@ -85,7 +104,7 @@ static void take_stray(struct keeper_core *k, uint8_t slot)
     struct keeper_slot *s = &k->slots[slot];
 
     for (uint8_t i = 0; i < k->stray_count; i++) {
-        struct keeper_stray *stray = &k->strays[i];
+        struct keeper_found *stray = &k->strays[i];
 
         if (stray->port != s->a.port || s->managed || k->want.of[slot].port != 0)
             continue;
@@ -93,6 +112,7 @@ static void take_stray(struct keeper_core *k, uint8_t slot)
         s->gate = stray->gate;
         s->frozen = stray->gate.fenced ? stray->gate.epoch : 0;
         k->want.of[slot].port = stray->port;
+        take_doors(k, slot, stray);
         stray->port = 0;
     }
 }
@@ -105,21 +125,37 @@ uint8_t keeper_find(const struct keeper_core *k, const char *group)
     return AGENT_GROUPS_MAX;
 }
 
+/* A port of the assignment that another group has here, listed or still gated; 0: none. */
+static uint16_t taken_by(const struct keeper_core *k, const struct keeper_assignment *a,
+                         uint8_t other)
+{
+    const struct epoch_record *r = &k->want.of[other];
+    const struct keeper_slot *s = &k->slots[other];
+    bool listed = s->assigned && s->a.role != ROLE_DETACHED;
+
+    for (uint8_t i = 0; i <= a->also.count; i++) {
+        uint16_t port = i == 0 ? a->port : a->also.of[i - 1];
+
+        if (port == r->port || also_ports_has(&r->also, port) ||
+            (listed && (port == s->a.port || also_ports_has(&s->a.also, port))))
+            return port;
+    }
+    return 0;
+}
+
 static int port_is_free(const struct keeper_core *k, const struct keeper_assignment *a,
                         struct err *err)
 {
     for (uint8_t i = 0; i < k->want.count; i++) {
         bool same_group = strncmp(k->want.of[i].group, a->group, AGENT_NAME_SIZE) == 0;
-        uint16_t taken = k->want.of[i].port;
+        uint16_t taken = same_group ? 0 : taken_by(k, a, i);
 
-        if (taken == 0 && k->slots[i].assigned && k->slots[i].a.role != ROLE_DETACHED)
-            taken = k->slots[i].a.port;
-        if (!same_group && taken == a->port && a->role != ROLE_DETACHED)
+        if (taken != 0 && a->role != ROLE_DETACHED)
             return err_set(
                 err, ERR_CONFLICT,
                 "group %s: port %u belongs to group %s here: one of them must be "
                 "detached first",
-                a->group, a->port, k->want.of[i].group);
+                a->group, taken, k->want.of[i].group);
         if (same_group && k->want.of[i].port != 0 && k->want.of[i].port != a->port &&
             a->role != ROLE_DETACHED)
             return err_set(
@@ -176,6 +212,14 @@ static bool same_peers(const struct keeper_assignment *a, const struct keeper_as
            memcmp(a->peers, b->peers, a->peer_count * sizeof a->peers[0]) == 0;
 }
 
+static bool same_exceptions(const struct keeper_assignment *a,
+                            const struct keeper_assignment *b)
+{
+    return a->exception_count == b->exception_count &&
+           memcmp(a->exceptions, b->exceptions,
+                  a->exception_count * sizeof a->exceptions[0]) == 0;
+}
+
 int keeper_assign(struct keeper_core *k, const struct incarnation *to,
                   const struct keeper_assignment *a, uint8_t *ret_slot, struct err *err)
 {
@@ -183,7 +227,8 @@ int keeper_assign(struct keeper_core *k, const struct incarnation *to,
     struct keeper_slot *s;
     int status;
 
-    ASSERT(a->peer_count <= KEEPER_PEERS_MAX);
+    ASSERT(a->peer_count <= KEEPER_PEERS_MAX && a->also.count <= KEEPER_ALSO_MAX &&
+           a->exception_count <= KEEPER_EXCEPTIONS_MAX);
     if (MUTANT(obeys_before_enrolled, !incarnation_equal(to, &k->me), false))
         return err_set(err, ERR_PEER, "group %s: an assignment for another incarnation",
                        a->group);
@@ -209,6 +254,9 @@ int keeper_assign(struct keeper_core *k, const struct incarnation *to,
     s = &k->slots[slot];
     if (!s->assigned || !same_peers(&s->a, a))
         s->peers_set = false;
+    if (!s->assigned || !same_exceptions(&s->a, a) ||
+        !also_ports_equal(&s->a.also, &a->also))
+        s->guests_stale = true;
     if (a->role == ROLE_NONE && (!s->assigned || s->a.role != ROLE_NONE)) {
         s->formed = a->index;
         s->unlooked = 0;
@@ -386,8 +434,13 @@ bool keeper_wants_lease(const struct keeper_core *k, uint8_t slot)
         !k->want.of[slot].tried || !k->clock_same ||
         !MUTANT(any_clock_rate, lease_clock_rate_ok(k->clock_rate_ppm, s->a.rho_ppm), true))
         return false;
+    /* I3: a lease over a gate that lacks one of the doors would be none. */
+    if (!keeper_all_gated(k, slot))
+        return false;
+    /* Whoever passes as a guest of a standby could write to a primary: they are shown out
+     * before the lease is asked for without which no server is promoted (I6). */
     if (s->a.role == ROLE_PRIMARY)
-        return true;
+        return !s->guests;
     /* While the log wants a proof, a read lease must run out, so that it can be given. */
     return !s->a.proof_wanted && keeper_may_read(s);
 }
@@ -415,7 +468,8 @@ static bool tables_differ(const struct epoch_table *a, const struct epoch_table 
         return true;
     for (uint8_t i = 0; i < a->count; i++)
         if (a->of[i].highest != b->of[i].highest || a->of[i].fenced != b->of[i].fenced ||
-            a->of[i].port != b->of[i].port || a->of[i].tried != b->of[i].tried)
+            a->of[i].port != b->of[i].port || a->of[i].tried != b->of[i].tried ||
+            !also_ports_equal(&a->of[i].also, &b->of[i].also))
             return true;
     return false;
 }
@@ -524,4 +578,6 @@ void keeper_view(const struct keeper_core *k, uint8_t slot, struct boot now,
     memcpy(ret->problem, s->problem, sizeof ret->problem);
     if (s->problem[0] == 0 && keeper_hold(k, slot) != NULL)
         snprintf(ret->problem, sizeof ret->problem, "%s", keeper_hold(k, slot));
+    if (ret->problem[0] == 0)
+        (void)keeper_left_over(k, slot, ret->problem, sizeof ret->problem);
 }

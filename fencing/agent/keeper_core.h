@@ -43,8 +43,11 @@
 enum {
     KEEPER_SENT_MAX = 64, /* renewals whose answers still count: more than 6 TTLs */
     KEEPER_PEERS_MAX = 8,
+    KEEPER_EXCEPTIONS_MAX = 8,
+    KEEPER_ALSO_MAX = 3, /* that a group lists */
     KEEPER_REFUSAL_SIZE = 32,
     KEEPER_PROBLEM_SIZE = ERR_TEXT_SIZE,
+    KEEPER_LEFT_OVER_SIZE = 160, /* of keeper_left_over()'s text */
     KEEPER_LOOK_TICKS =
         10,              /* renewal periods; a first look that takes longer is a problem */
     KEEPER_TURN_MS = 20, /* a third of the shortest renewal period in use */
@@ -69,6 +72,9 @@ struct keeper_assignment {
                   * as a primary it is taken over as it is */
     uint8_t peer_count;
     struct gate_addr peers[KEEPER_PEERS_MAX];
+    struct also_ports also; /* at most KEEPER_ALSO_MAX */
+    uint8_t exception_count;
+    struct gate_addr exceptions[KEEPER_EXCEPTIONS_MAX];
 };
 
 enum keeper_server_state {
@@ -125,11 +131,13 @@ struct keeper_renewal {
     X(KEEPER_MANAGE, "manage") /* gate_manage(port, peers), gate_read() into `found` */    \
     X(KEEPER_ADOPT, "adopt")   /* gate_manage_live(port, peers, lease) */                  \
     X(KEEPER_UNMANAGE, "unmanage") /* gate_unmanage(port) */                               \
-    X(KEEPER_CLOSE, "close")       /* gate_close(port, epoch) */                           \
-    X(KEEPER_TRY, "try")           /* gate_try(port) */                                    \
-    X(KEEPER_ARM, "arm")           /* gate_arm(port, lease, how) */                        \
-    X(KEEPER_PROOF, "proof")       /* send a FenceProof */                                 \
-    X(KEEPER_RENEW, "renew")       /* send `renewal` */
+    X(KEEPER_BESIDE, "beside")     /* gate_set_also(port, also); see keeper_effect.also */ \
+    X(KEEPER_GUESTS, "guests") /* gate_set_guests(port, guests of `also` and the port) */  \
+    X(KEEPER_CLOSE, "close")   /* gate_close(port, epoch) */                               \
+    X(KEEPER_TRY, "try")       /* gate_try(port) */                                        \
+    X(KEEPER_ARM, "arm")       /* gate_arm(port, lease, how) */                            \
+    X(KEEPER_PROOF, "proof")   /* send a FenceProof */                                     \
+    X(KEEPER_RENEW, "renew")   /* send `renewal` */
 
 enum keeper_effect_kind {
 #define X(name, text) name,
@@ -148,7 +156,11 @@ struct keeper_effect {
     struct gate_lease lease;
     enum gate_arm_how how;
     struct gate_state found; /* MANAGE: the caller fills it in */
-    bool installed;          /* PROOF: of the installation, not of a fence */
+    /* BESIDE: the list that the gate is to have. The caller keeps in the gate, and adds
+     * here, what is in it already and is in use: that is not let go (keeper_beside.c). */
+    struct also_ports also;
+    bool admit;           /* GUESTS: the group's exceptions at each port; false: nobody */
+    bool installed;       /* PROOF: of the installation, not of a fence */
     uint64_t fence_index; /* PROOF: of the fence_begin that it answers; installed: index of
                            * the assignment that it was given on */
     const struct epoch_table *table;
@@ -173,6 +185,9 @@ struct keeper_slot {
     bool managed;
     bool peers_set;    /* the managed peers are those of `a` */
     bool not_live;     /* the gate has the port: it cannot be adopted live */
+    bool also_known;   /* the ports beside it in the gate are those of the record */
+    bool guests;       /* the gate may let some pass */
+    bool guests_stale; /* and they may be others than those of `a`, or at other ports */
     uint64_t since;    /* index of the assignment that began this role in this epoch */
     unsigned unlooked; /* periods without a look since then: */
     uint64_t formed; /* index of the assignment since which the group forms: a look that was
@@ -185,6 +200,14 @@ struct keeper_slot {
     struct boot retry[KEEPER_EFFECT_COUNT];
     char refusal[KEEPER_REFUSAL_SIZE]; /* of the last renewal, else empty */
     char problem[KEEPER_PROBLEM_SIZE]; /* last trouble with the gate, else empty */
+};
+
+/* What the kernel's gate has of an instance. */
+struct keeper_found {
+    uint16_t port;
+    struct also_ports also;
+    bool guests; /* some pass it */
+    struct gate_state gate;
 };
 
 struct keeper_counts {
@@ -206,10 +229,7 @@ struct keeper_core {
     bool clock_same;
     int64_t clock_rate_ppm;
     struct keeper_counts counts;
-    struct keeper_stray {
-        uint16_t port; /* 0: taken up by its group */
-        struct gate_state gate;
-    } strays[GATE_PORTS_MAX];
+    struct keeper_found strays[GATE_PORTS_MAX]; /* port 0: taken up by its group */
     uint8_t stray_count;
 };
 
@@ -242,11 +262,11 @@ void keeper_count_from(struct keeper_core *k, uint64_t seq);
 
 /* A port that the adopted gate manages already: nothing of it is touched until its group
  * is heard of (or a fence mark demands it). False: no record names this port. */
-bool keeper_gate_found(struct keeper_core *k, uint16_t port, const struct gate_state *gate);
+bool keeper_gate_found(struct keeper_core *k, const struct keeper_found *found);
 
 /* A port of the gate that was closed since no record names it: a former life put it there
  * and did not come to note it down. The group that names it finds it gated. */
-void keeper_gate_stray(struct keeper_core *k, uint16_t port, const struct gate_state *gate);
+void keeper_gate_stray(struct keeper_core *k, const struct keeper_found *found);
 
 /* ERR_PEER foreign incarnation; ERR_STALE lower index or epoch; ERR_FULL too many groups;
  * ERR_CONFLICT a port of another group. *ret_slot where it was filed. */
@@ -305,6 +325,21 @@ bool keeper_wants_lease(const struct keeper_core *k, uint8_t slot);
 const char *keeper_hold(const struct keeper_core *k, uint8_t slot);
 /* AGENT_GROUPS_MAX: none. */
 uint8_t keeper_find(const struct keeper_core *k, const char *group);
+
+/* Every port that the group lists stands in the gate, as far as we know (I3). */
+bool keeper_all_gated(const struct keeper_core *k, uint8_t slot);
+bool also_ports_has(const struct also_ports *list, uint16_t port);
+/* False: no room, or a port that is there already. */
+bool also_ports_add(struct also_ports *list, uint16_t port);
+bool also_ports_equal(const struct also_ports *a, const struct also_ports *b);
+/* For keeper_plan.c: what they need next, ports first. */
+bool keeper_plan_beside(const struct keeper_core *k, uint8_t slot, struct boot now,
+                        struct keeper_effect *ret);
+void keeper_beside_done(struct keeper_core *k, const struct keeper_effect *e,
+                        struct boot now);
+/* What is still gated though the group does not list it any more; for people. False: none.
+ */
+bool keeper_left_over(const struct keeper_core *k, uint8_t slot, char *text, size_t size);
 
 /* The server was seen in recovery since this role in this epoch began. */
 bool keeper_may_read(const struct keeper_slot *s);

@@ -53,6 +53,30 @@ static void read_peers(const Rf__Assignment *m, struct keeper_assignment *a)
     }
 }
 
+/* False: a list that no controller of ours sends. Half of it would leave a door open. */
+static bool read_doors(const Rf__Assignment *m, struct keeper_assignment *a)
+{
+    struct err err = {0};
+
+    if (m->n_also_ports > KEEPER_ALSO_MAX || m->n_exceptions > KEEPER_EXCEPTIONS_MAX)
+        return false;
+    for (size_t i = 0; i < m->n_also_ports; i++) {
+        uint32_t port = m->also_ports[i]->port;
+
+        if (port == 0 || port > UINT16_MAX || port == a->port ||
+            !also_ports_add(&a->also, (uint16_t)port))
+            return false;
+    }
+    for (size_t i = 0; i < m->n_exceptions; i++) {
+        if (gate_addr_parse(&a->exceptions[a->exception_count], m->exceptions[i], &err) ==
+            0)
+            a->exception_count++;
+        else
+            log_warn("%s: exception: %s", a->group, err.text);
+    }
+    return true;
+}
+
 static bool read_assignment(const struct keeper *k, const Rf__Assignment *m,
                             struct keeper_assignment *a)
 {
@@ -79,6 +103,12 @@ static bool read_assignment(const struct keeper *k, const Rf__Assignment *m,
     a->adopt = m->adopt && !m->opened && strcmp(m->active, own) == 0 &&
                (m->role == RF__ROLE__ROLE_NONE || m->role == RF__ROLE__ROLE_PRIMARY);
     read_peers(m, a);
+    if (!read_doors(m, a)) {
+        log_warn("%s: an assignment whose also_ports or exceptions are not in order: "
+                 "dropped",
+                 a->group);
+        return false;
+    }
     return true;
 }
 

@@ -197,7 +197,7 @@ static bool is_to_be_tried(const struct keeper_core *k, uint8_t slot, struct boo
     const struct keeper_slot *s = &k->slots[slot];
 
     return s->assigned && s->a.role != ROLE_DETACHED &&
-           (s->managed || (s->a.adopt && is_untouched(k, slot))) &&
+           (s->managed ? keeper_all_gated(k, slot) : s->a.adopt && is_untouched(k, slot)) &&
            !k->want.of[slot].tried && may_try(s, KEEPER_TRY, now);
 }
 
@@ -330,7 +330,7 @@ static bool plan_fence_proof(struct keeper_core *k, uint8_t slot, struct keeper_
 {
     struct keeper_slot *s = &k->slots[slot];
 
-    if (s->order_index == 0 ||
+    if (s->order_index == 0 || !keeper_all_gated(k, slot) ||
         MUTANT(proof_before_frozen, s->frozen < s->order_epoch, false))
         return false;
     *ret = (struct keeper_effect){.kind = KEEPER_PROOF,
@@ -352,8 +352,9 @@ static bool plan_install_proof(struct keeper_core *k, uint8_t slot, struct boot 
     bool may_write = s->a.role == ROLE_PRIMARY && s->a.epoch != 0;
 
     if (!s->assigned || !s->a.proof_wanted || !s->proof_due || may_write || !s->managed ||
-        !k->want.of[slot].tried || k->disk.of[slot].highest != s->a.epoch ||
-        gate_passes(s, now) || s->lease.deadline.ns > now.ns)
+        !keeper_all_gated(k, slot) || !k->want.of[slot].tried ||
+        k->disk.of[slot].highest != s->a.epoch || gate_passes(s, now) ||
+        s->lease.deadline.ns > now.ns)
         return false;
     s->proof_due = false;
     s->floor_seq = k->seq;
@@ -368,18 +369,41 @@ static bool plan_install_proof(struct keeper_core *k, uint8_t slot, struct boot 
     return true;
 }
 
+static bool plan_beside(const struct keeper_core *k, uint8_t slot, struct boot now,
+                        struct keeper_effect *ret)
+{
+    return k->slots[slot].managed && must_manage(k, slot) &&
+           keeper_plan_beside(k, slot, now, ret);
+}
+
 bool keeper_plan_slot(struct keeper_core *k, uint8_t slot, struct boot now,
                       struct keeper_effect *ret)
 {
     return plan_fence(k, slot, now, ret) || plan_manage(k, slot, now, ret) ||
-           plan_adopt(k, slot, now, ret) || plan_gate(k, slot, now, ret) ||
-           plan_fence_proof(k, slot, ret) || plan_install_proof(k, slot, now, ret);
+           plan_beside(k, slot, now, ret) || plan_adopt(k, slot, now, ret) ||
+           plan_gate(k, slot, now, ret) || plan_fence_proof(k, slot, ret) ||
+           plan_install_proof(k, slot, now, ret);
 }
 
 /* ---- what came of it ------------------------------------------------------------------
  */
 
-static void note_done(struct keeper_core *k, const struct keeper_effect *e)
+static void note_unmanaged(struct keeper_core *k, uint8_t slot)
+{
+    struct keeper_slot *s = &k->slots[slot];
+    struct epoch_record *r = &k->want.of[slot];
+
+    s->managed = s->not_live = false;
+    s->peers_set = s->also_known = s->guests = false;
+    r->also = (struct also_ports){0};
+    r->tried = false;
+    s->gate = (struct gate_state){0};
+    s->lease = (struct keeper_lease){0};
+    s->floor_seq = k->seq;
+    s->frozen = r->port = 0;
+}
+
+static void note_done(struct keeper_core *k, const struct keeper_effect *e, struct boot now)
 {
     struct keeper_slot *s = &k->slots[e->slot];
     struct epoch_record *r = &k->want.of[e->slot];
@@ -392,14 +416,17 @@ static void note_done(struct keeper_core *k, const struct keeper_effect *e)
             s->lease = (struct keeper_lease){0};
         break;
     case KEEPER_MANAGE:
-        if (!s->managed) /* it may have been managed, though no record said so */
+        if (!s->managed) { /* it may have been managed, though no record said so */
             s->gate = e->found;
+            s->also_known = s->guests = false;
+        }
         s->managed = true;
         s->peers_set = s->assigned;
         r->port = e->port;
         break;
     case KEEPER_ADOPT:
         s->managed = s->peers_set = true;
+        s->also_known = s->guests = false;
         s->gate = (struct gate_state){.epoch = e->lease.epoch,
                                       .mode = e->lease.mode,
                                       .deadline = e->lease.deadline,
@@ -407,13 +434,7 @@ static void note_done(struct keeper_core *k, const struct keeper_effect *e)
         r->port = e->port;
         break;
     case KEEPER_UNMANAGE:
-        s->managed = s->not_live = false;
-        s->peers_set = false;
-        r->tried = false;
-        s->gate = (struct gate_state){0};
-        s->lease = (struct keeper_lease){0};
-        s->floor_seq = k->seq;
-        s->frozen = r->port = 0;
+        note_unmanaged(k, e->slot);
         break;
     case KEEPER_CLOSE:
         s->gate.mode = GATE_CLOSED;
@@ -428,6 +449,10 @@ static void note_done(struct keeper_core *k, const struct keeper_effect *e)
                                       .mode = e->lease.mode,
                                       .deadline = e->lease.deadline,
                                       .opened = e->lease.mode == GATE_OPEN};
+        break;
+    case KEEPER_BESIDE:
+    case KEEPER_GUESTS:
+        keeper_beside_done(k, e, now);
         break;
     case KEEPER_SYNC:
     case KEEPER_PROOF:
@@ -479,6 +504,9 @@ static void note_failed(struct keeper_core *k, const struct keeper_effect *e, in
      * tried anew before anything is said of it (I2). */
     if (MUTANT(half_detached, e->kind == KEEPER_UNMANAGE, false))
         s->peers_set = k->want.of[e->slot].tried = false;
+    /* Some of them may be in the gate. */
+    if (e->kind == KEEPER_GUESTS)
+        s->guests = s->guests_stale = true;
     /* A former life put it there, and left no record: from here on like any other. */
     if (code == ERR_CONFLICT && e->kind == KEEPER_ADOPT)
         s->not_live = true;
@@ -515,7 +543,7 @@ void keeper_done(struct keeper_core *k, const struct keeper_effect *e,
     ASSERT(e->slot < AGENT_GROUPS_MAX);
     ASSERT(e->kind != KEEPER_SYNC);
     if (result == NULL || result->code == 0) {
-        note_done(k, e);
+        note_done(k, e, now);
         if (e->kind != KEEPER_RENEW && e->kind != KEEPER_PROOF)
             s->problem[0] = 0;
         return;

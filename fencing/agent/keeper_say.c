@@ -145,11 +145,18 @@ static void fill_age(Rf__InstanceReport *r)
     r->seen->looked_ns = 0; /* another host would make nothing of it */
 }
 
+struct outgoing {
+    Rf__InstanceReport plain[AGENT_GROUPS_MAX], filled[AGENT_GROUPS_MAX];
+    Rf__InstanceReport *unpacked[AGENT_GROUPS_MAX], *list[AGENT_GROUPS_MAX];
+    char left_over[AGENT_GROUPS_MAX][KEEPER_LEFT_OVER_SIZE];
+};
+
 /* The gate's part of a report, which the steps leave empty. The strings it borrows are
  * taken back before the message is freed. */
 static void fill_gate(const struct keeper *k, uint8_t slot, struct boot now,
-                      Rf__InstanceReport *r)
+                      struct outgoing *o)
 {
+    Rf__InstanceReport *r = &o->filled[slot];
     const struct keeper_slot *s = &k->core.slots[slot];
     const char *hold = keeper_hold(&k->core, slot);
 
@@ -166,12 +173,10 @@ static void fill_gate(const struct keeper *k, uint8_t slot, struct boot now,
         r->problem = wire_text(s->problem);
     if (r->problem[0] == 0 && hold != NULL)
         r->problem = wire_text(hold);
+    if (r->problem[0] == 0 &&
+        keeper_left_over(&k->core, slot, o->left_over[slot], sizeof o->left_over[slot]))
+        r->problem = o->left_over[slot];
 }
-
-struct outgoing {
-    Rf__InstanceReport plain[AGENT_GROUPS_MAX], filled[AGENT_GROUPS_MAX];
-    Rf__InstanceReport *unpacked[AGENT_GROUPS_MAX], *list[AGENT_GROUPS_MAX];
-};
 
 static void add_report(const struct keeper *k, uint8_t slot, struct boot now,
                        struct outgoing *o, Rf__AgentReport *m)
@@ -186,7 +191,7 @@ static void add_report(const struct keeper *k, uint8_t slot, struct boot now,
     o->filled[slot].group = wire_text(k->core.want.of[slot].group);
     o->filled[slot].instance = wire_text(k->parts.settings->name);
     fill_age(&o->filled[slot]);
-    fill_gate(k, slot, now, &o->filled[slot]);
+    fill_gate(k, slot, now, o);
     o->list[m->n_instances++] = &o->filled[slot];
 }
 

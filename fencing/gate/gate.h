@@ -50,12 +50,13 @@
 #include "controller/base/time.h"
 
 enum {
-    GATE_PORTS_MAX = 64, /* managed at a time */
-    GATE_PEERS_MAX = 16, /* per port */
-    GATE_ALSO_MAX = 3,   /* ports of an instance beside its own */
-    GATE_GUESTS_MAX = 8, /* per instance */
-    GATE_AGENT_MAX = 64, /* bytes of an agent's name, with the NUL */
-    GATE_ID_SIZE = 16,   /* random, one per installation */
+    GATE_PORTS_MAX = 64,  /* managed at a time */
+    GATE_PEERS_MAX = 16,  /* per port */
+    GATE_ALSO_MAX = 7,    /* ports of an instance beside its own; a group lists fewer, and
+                           * those that have left its file may stand here a while longer */
+    GATE_GUESTS_MAX = 32, /* per instance: each address at each of its ports is one */
+    GATE_AGENT_MAX = 64,  /* bytes of an agent's name, with the NUL */
+    GATE_ID_SIZE = 16,    /* random, one per installation */
     GATE_ID_TEXT_SIZE = 33,
 };
 
@@ -189,23 +190,35 @@ MUST_USE int gate_set_peers(struct gate *gate, uint16_t port, const struct gate_
 /* The whole list anew of the ports that obey the lease of `port` beside it: whatever is
  * done to `port` is done to them in the same moment. Peers are let through to `port` alone.
  * One that has a closed gate of its own comes under this one without a gap; one that is not
- * named any more passes untouched. With eBPF a new one obeys at once; with nftables it is
- * closed until the next lease is written, which is none for GATE_RENEW (ERR_CLOSED) then.
+ * named any more passes untouched, and loses its guests. With eBPF a new one obeys at once;
+ * with nftables it is closed until a lease is written, which a renewal of the same one is.
  *   ERR_NOTFOUND  `port` is not managed
  *   ERR_CONFLICT  one of them has an open gate of its own, or belongs to another port
- *   ERR_FULL      GATE_ALSO_MAX;  ERR_INVAL  0, or twice */
+ *   ERR_FULL      GATE_ALSO_MAX
+ *   ERR_INVAL     0, or twice */
 MUST_USE int gate_set_also(struct gate *gate, uint16_t port, const uint16_t *also, size_t n,
                            struct err *err);
+
+/* Up to `max` ports that obey the lease of `port`; returns how many there are. */
+size_t gate_also(const struct gate *gate, uint16_t port, uint16_t *ret_also, size_t max);
+
+/* Is anything bound to this TCP port of the host: a listener, or a connection that may
+ * still carry something? What cannot be told counts as yes. */
+bool gate_port_in_use(uint16_t port);
 
 /* The whole list anew of an instance's guests. They pass nothing but a standby's gate: it
  * is the server's being in recovery that keeps them from writing, and no address is let
  * through where that may not be so: not to a primary before it is opened (whose
  * acknowledgements would precede `opened`, I8), not when a lease is over, not behind a
- * fence (I3). A monitor that cannot reach a fenced server sees what is. ERR_NOTFOUND `port`
- * is not managed ERR_INVAL     one names a port that is neither `port` nor one beside it
+ * fence (I3). A monitor that cannot reach a fenced server sees what is.
+ *   ERR_NOTFOUND  `port` is not managed
+ *   ERR_INVAL     one names a port that is neither `port` nor one beside it
  *   ERR_FULL      GATE_GUESTS_MAX */
 MUST_USE int gate_set_guests(struct gate *gate, uint16_t port,
                              const struct gate_guest *guests, size_t n, struct err *err);
+
+/* How many guests an instance has; 0 where `port` is not managed. */
+size_t gate_guest_count(const struct gate *gate, uint16_t port);
 
 /* Write the lease. Microseconds (nftables: 0.1 ms), but for the first opening of an epoch,
  * which destroys all older connections of the port and takes some 10 ms, and for opening
@@ -241,8 +254,8 @@ MUST_USE int gate_read(struct gate *gate, uint16_t port, struct gate_state *ret_
 
 /* Prove the gate by real connections. Over every local address a spare port is tried: it
  * must answer while it passes, be dead while it is closed, and answer again. Then, where
- * `port` is not 0 and is closed, a real connection to it must fail (a listener is put there
- * if there is none). For a live primary give 0.
+ * `port` is not 0 and is closed, a real connection to it must fail, and to each port beside
+ * it (a listener is put there if there is none). For a live primary give 0.
  *   ERR_REFUSED  a connection came through a closed gate, or none through an open one: the
  *                text says which and what is the likely cause (cgroup without our sockets)
  * Some 200 ms. */

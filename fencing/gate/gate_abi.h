@@ -25,9 +25,9 @@
 #define GATE_PROG_INGRESS "rf_ingress"
 #define GATE_PROG_EGRESS "rf_egress"
 
-#define GATE_ABI_PORTS_MAX 257 /* 64 times four, and the spare one of a trial */
-/* 64 ports, 16 peers and 8 guests, twice: a list is replaced in place. */
-#define GATE_ABI_PEERS_MAX 3072
+#define GATE_ABI_PORTS_MAX 513 /* 64 times eight, and the spare one of a trial */
+/* 64 ports, 16 peers and 32 guests, twice: a list is replaced in place. */
+#define GATE_ABI_PEERS_MAX 6144
 
 /* Added to the port of a peer's key: a guest, who passes a standby's gate alone. */
 #define GATE_GUEST_OF 0x10000U

@@ -78,6 +78,7 @@ void nft_say_each(struct nft_gate *n, const char *verb, const char *set,
 MUST_USE int nft_prepare(struct gate *gate, const struct gate_port *p, enum gate_mode mode,
                          struct boot deadline, struct err *err);
 unsigned nft_other_turn(const struct gate_port *p);
+const char *nft_lease_set(enum gate_mode mode, unsigned turn);
 void nft_say_turn(struct nft_gate *n, const struct gate_port *p, struct boot deadline);
 void nft_say_closed(struct nft_gate *n, const struct gate_port *p);
 /* As in struct gate_ops. */

@@ -69,6 +69,19 @@ static void forget_own(struct gate *gate, const uint16_t *also, size_t n)
             gate->ports[i] = gate->ports[--gate->n_ports];
 }
 
+/* Of ports that are let go: they would be found there by whatever has the port next. */
+static int drop_guests(struct gate *gate, struct gate_port *p, const uint16_t *also,
+                       size_t n, struct err *err)
+{
+    struct gate_guest left[GATE_GUESTS_MAX];
+    size_t n_left = 0;
+
+    for (size_t i = 0; i < p->n_guests; i++)
+        if (p->guests[i].port == p->port || gate_has_port(also, n, p->guests[i].port))
+            left[n_left++] = p->guests[i];
+    return n_left == p->n_guests ? 0 : gate_set_guests(gate, p->port, left, n_left, err);
+}
+
 int gate_set_also(struct gate *gate, uint16_t port, const uint16_t *also, size_t n,
                   struct err *err)
 {
@@ -78,6 +91,8 @@ int gate_set_also(struct gate *gate, uint16_t port, const uint16_t *also, size_t
     if (p == NULL)
         return err_set(err, ERR_NOTFOUND, "port %u is not managed", port);
     r = check_also(gate, p, also, n, err);
+    if (r == 0)
+        r = drop_guests(gate, p, also, n, err);
     if (r == 0)
         r = gate->ops->set_also(gate, p, also, n, err);
     if (r != 0)
@@ -91,6 +106,16 @@ int gate_set_also(struct gate *gate, uint16_t port, const uint16_t *also, size_t
     forget_own(gate, also, n);
     gate_courtesy_about(gate, gate_port_of(gate, port));
     return 0;
+}
+
+size_t gate_also(const struct gate *gate, uint16_t port, uint16_t *ret_also, size_t max)
+{
+    const struct gate_port *p = gate_port_of(gate, port);
+    const size_t n = p != NULL ? p->n_also : 0;
+
+    for (size_t i = 0; i < n && i < max; i++)
+        ret_also[i] = p->also[i];
+    return n;
 }
 
 /* --- guests -----------------------------------------------------------------------------
@@ -119,4 +144,11 @@ int gate_set_guests(struct gate *gate, uint16_t port, const struct gate_guest *g
     p->n_guests = n;
     gate_courtesy_about(gate, p);
     return 0;
+}
+
+size_t gate_guest_count(const struct gate *gate, uint16_t port)
+{
+    const struct gate_port *p = gate_port_of(gate, port);
+
+    return p != NULL ? p->n_guests : 0;
 }

@@ -334,12 +334,16 @@ static int try_port(struct gate *gate, uint16_t port, struct err *err)
 
 int gate_try(struct gate *gate, uint16_t port, struct err *err)
 {
+    const struct gate_port *p = gate_port_of(gate, port);
     struct gate_state state = {.mode = GATE_CLOSED};
     int r = port == 0 ? 0 : gate_read(gate, port, &state, err);
 
     if (r == 0)
         r = try_spare(gate, err);
-    if (r == 0 && port != 0 && state.mode == GATE_CLOSED)
-        r = try_port(gate, port, err);
+    for (size_t i = 0; r == 0 && p != NULL && state.mode == GATE_CLOSED; i++) {
+        if (gate_port_at(p, i) == 0)
+            break;
+        r = try_port(gate, gate_port_at(p, i), err);
+    }
     return r;
 }

@@ -80,7 +80,9 @@ static void say_let_go(struct nft_gate *n, const struct gate_port *p, uint16_t p
 }
 
 /* A new one is closed until the next lease is written: what is left of this one is known to
- * the kernel alone. */
+ * the kernel alone. It stands in the lease's set all the same, without an end, where a
+ * renewal deletes it with the others: nothing passes by that, since it is not among those
+ * whose turn it is (`now_`), and before it comes to be the set is written anew (I3). */
 int nft_set_also(struct gate *gate, struct gate_port *p, const uint16_t *also, size_t n,
                  struct err *err)
 {
@@ -105,6 +107,9 @@ int nft_set_also(struct gate *gate, struct gate_port *p, const uint16_t *also, s
                 g->table, also[i], g->table, also[i], p->port, g->table, p->port, also[i]);
         if (p->nft.fenced)
             nft_say(&g->text, "add element inet %s fenced { %u }\n", g->table, also[i]);
+        if (p->nft.mode != GATE_CLOSED)
+            nft_say(&g->text, "add element inet %s %s { %u }\n", g->table,
+                    nft_lease_set(p->nft.mode, p->turn), also[i]);
     }
     return g->text.len == 0 ? 0 : nft_gate_commit(g, err);
 }

@@ -84,7 +84,7 @@ int nft_commit_lease(struct nft_gate *n, struct err *err)
 /* --- a lease that is not in force yet ---------------------------------------------------
  */
 
-static const char *lease_set(enum gate_mode mode, unsigned turn)
+const char *nft_lease_set(enum gate_mode mode, unsigned turn)
 {
     if (mode == GATE_OPEN)
         return turn == 0 ? "open_0" : "open_1";
@@ -103,7 +103,7 @@ static int say_lease(struct nft_gate *n, const struct gate_port *p, const struct
 {
     const uint64_t left =
         w->deadline.ns > now.ns ? (w->deadline.ns - now.ns) / NS_PER_MS : 0;
-    const char *set = lease_set(w->mode, nft_other_turn(p));
+    const char *set = nft_lease_set(w->mode, nft_other_turn(p));
 
     say_gone_of_turn(n, nft_other_turn(p), p);
     if (is_forever(w->deadline)) {
@@ -184,7 +184,7 @@ static int turn_to(struct gate *gate, struct gate_port *p, const struct gate_lea
 
     n->text.len = 0;
     if (how == GATE_RENEW)
-        nft_say_each(n, "delete", lease_set(p->nft.mode, p->turn), p);
+        nft_say_each(n, "delete", nft_lease_set(p->nft.mode, p->turn), p);
     else
         say_gone_of_turn(n, p->turn, p);
     nft_say_turn(n, p, lease->deadline);

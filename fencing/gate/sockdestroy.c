@@ -233,6 +233,27 @@ int sockdestroy_port(uint16_t port, unsigned *ret_n, struct err *err)
     return r == 0 ? 0 : err_wrap(err, "old connections of port %u", port);
 }
 
+int sockdestroy_look(uint16_t port, bool *ret_any, struct err *err)
+{
+    struct victims *v;
+    int fd = -1, r = diag_open(&fd, err);
+
+    if (r != 0)
+        return r;
+    v = calloc(1, sizeof *v);
+    if (v == NULL)
+        r = err_set(err, ERR_NOMEM, "list");
+    if (r == 0)
+        r = list_family(fd, AF_INET, port, v, err);
+    if (r == 0)
+        r = list_family(fd, AF_INET6, port, v, err);
+    if (r == 0)
+        *ret_any = v->n > 0;
+    free(v);
+    auto_close(&fd);
+    return r == 0 ? 0 : err_wrap(err, "connections of port %u", port);
+}
+
 bool sockdestroy_works(void)
 {
     /* A connection that cannot be: "no such" from a kernel that can. */

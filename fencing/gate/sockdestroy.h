@@ -23,6 +23,9 @@
  * many were ended. */
 MUST_USE int sockdestroy_port(uint16_t port, unsigned *ret_n, struct err *err);
 
+/* Are there any that it would end? */
+MUST_USE int sockdestroy_look(uint16_t port, bool *ret_any, struct err *err);
+
 /* Can this kernel do it? */
 bool sockdestroy_works(void);
 

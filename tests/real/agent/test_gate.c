@@ -107,18 +107,41 @@ static void a_standbys_gate_is_missed_too(void **state)
     close(listener);
 }
 
+static void assign_with(uint16_t also_port)
+{
+    Rf__AlsoPort also = RF__ALSO_PORT__INIT, *list[] = {&also};
+    struct stage_assignment a;
+
+    stage_assignment(&stage, &a, RF__ROLE__ROLE_STANDBY, 3);
+    also.port = also_port;
+    a.a.n_also_ports = 1;
+    a.a.also_ports = list;
+    stage_assign(&stage, &a, NULL);
+}
+
+static bool passes(uint16_t port)
+{
+    const int fd = lab_call(NULL, "127.0.0.1", port, LAB_SILENCE_MS);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 /* The host boots: no gate, and the server's unit starts by itself. What
  * ringfence-gate.service runs closes the port before; the agent takes that over as a new
  * life. */
 static void a_booting_host_is_closed_before_its_agent(void **state)
 {
     struct incarnation before;
-    int listener, r;
+    int listener, pooler, r;
+    uint16_t pooled;
 
     (void)state;
     start();
     before = stage.life;
-    assign(RF__ROLE__ROLE_STANDBY, 3);
+    pooler = lab_listen(AF_INET, &pooled);
+    assign_with(pooled);
     stage_until(&stage, is_replication, "the standby's gate");
     assert_int_equal(stage_close_gate(&stage), 0); /* an agent that runs is not disturbed */
     assert_true(is_replication(&stage));
@@ -129,15 +152,19 @@ static void a_booting_host_is_closed_before_its_agent(void **state)
     r = call();
     assert_true(r >= 0); /* the test can tell */
     close(r);
+    assert_true(passes(pooled));
     assert_int_equal(stage_close_gate(&stage), 0);
     assert_int_equal(call(), -ETIMEDOUT);
+    assert_false(passes(pooled));
     assert_int_equal(stage_close_gate(&stage), 0); /* again: it is there */
     assert_int_equal(call(), -ETIMEDOUT);
     seen = stage.hellos;
     start();
     assert_false(incarnation_equal(&before, &stage.life));
     assert_int_equal(call(), -ETIMEDOUT);
+    assert_false(passes(pooled));
     close(listener);
+    close(pooler);
 }
 
 /* State that is not understood may have named any port: nothing is closed, and that is an

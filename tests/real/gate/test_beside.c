@@ -1,5 +1,6 @@
 /* Several ports under one lease, and guests of a standby; by either driver. */
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -202,6 +203,27 @@ static void bad_lists_are_refused(void **state)
     end();
 }
 
+/* A listener, or a client that is left when it is gone; not what is over. */
+static void a_port_in_use_is_told(void **state)
+{
+    (void)state;
+    for (size_t f = 0; f < 2; f++) {
+        const int family = f == 0 ? AF_INET : AF_INET6;
+        uint16_t port;
+        int listener = lab_listen(family, &port);
+        struct lab_pair pair =
+            lab_connect(listener, NULL, f == 0 ? "127.0.0.1" : "::1", port);
+
+        assert_true(gate_port_in_use(port));
+        (void)close(listener);
+        assert_true(gate_port_in_use(port));
+        (void)close(pair.server); /* first: TIME_WAIT is here */
+        (void)close(pair.client);
+        while (gate_port_in_use(port))
+            (void)poll(NULL, 0, 10);
+    }
+}
+
 static const char monitor[] = "127.0.0.7", backup[] = "127.0.0.8", peer[] = "127.0.0.2";
 
 static void arm(enum gate_mode mode, uint64_t epoch, struct boot deadline)
@@ -277,6 +299,7 @@ int main(void)
         cmocka_unit_test(the_poolers_old_connections_end_too),
         cmocka_unit_test(a_closed_port_is_taken_over),
         cmocka_unit_test(bad_lists_are_refused),
+        cmocka_unit_test(a_port_in_use_is_told),
         cmocka_unit_test(guests_pass_a_standby_alone),
     };
 

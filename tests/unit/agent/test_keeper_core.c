@@ -256,7 +256,8 @@ static void restart_over_a_mark_freezes_first(void **state)
 
     (void)state;
     keeper_core_init(&w.k, &me, &disk);
-    assert_true(keeper_gate_found(&w.k, 5432, &open));
+    assert_true(
+        keeper_gate_found(&w.k, &(struct keeper_found){.port = 5432, .gate = open}));
     run(&w);
     assert_int_equal(w.count, 1);
     assert_int_equal(w.seen[0].kind, KEEPER_FENCE);
@@ -304,7 +305,8 @@ static void adoption_leaves_the_gate_alone(void **state)
     (void)state;
     keeper_core_init(&w.k, &me, &disk);
     keeper_clock(&w.k, true, 0);
-    assert_true(keeper_gate_found(&w.k, 5432, &open));
+    assert_true(
+        keeper_gate_found(&w.k, &(struct keeper_found){.port = 5432, .gate = open}));
     serve(&w, KEEPER_SERVER_PRIMARY, 3);
     run(&w);
     assert_int_equal(w.count, 0);
@@ -338,7 +340,8 @@ static void adoption_waits_to_be_told_of_the_server(void **state)
     a.opened = true;
     keeper_core_init(&w.k, &me, &disk);
     keeper_clock(&w.k, true, 0);
-    assert_true(keeper_gate_found(&w.k, 5432, &open));
+    assert_true(
+        keeper_gate_found(&w.k, &(struct keeper_found){.port = 5432, .gate = open}));
     assign(&w, a);
     run(&w);
     assert_null(find(&w, KEEPER_ARM));

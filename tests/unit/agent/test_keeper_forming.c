@@ -202,7 +202,8 @@ static void a_closed_gate_stays_closed(void **state)
     disk = w.k.disk;
     keeper_core_init(&w.k, &me, &disk);
     keeper_clock(&w.k, true, 0);
-    assert_true(keeper_gate_found(&w.k, 5432, &closed));
+    assert_true(
+        keeper_gate_found(&w.k, &(struct keeper_found){.port = 5432, .gate = closed}));
     a.adopt = false;
     a.index++;
     assign(&w, a);
@@ -248,7 +249,7 @@ static void a_gate_without_a_record_is_taken_up(void **state)
 
     (void)state;
     start(&w);
-    keeper_gate_stray(&w.k, 5432, &found);
+    keeper_gate_stray(&w.k, &(struct keeper_found){.port = 5432, .gate = found});
     assign(&w, a);
     look(&w, KEEPER_SERVER_PRIMARY, FORMED);
     run(&w);

@@ -282,7 +282,8 @@ static void a_restart_does_not_take_an_adoption_for_opened(void **state)
     (void)state;
     keeper_core_init(&w.k, &me, &disk);
     keeper_clock(&w.k, true, 0);
-    assert_true(keeper_gate_found(&w.k, 5432, &open));
+    assert_true(
+        keeper_gate_found(&w.k, &(struct keeper_found){.port = 5432, .gate = open}));
     assign(&w, adopted(1));
     keeper_view(&w.k, 0, w.now, &v);
     assert_false(v.opened);

@@ -392,10 +392,11 @@ static void restart(struct world *w)
     w->syncing = false;
     keeper_core_init(&w->k, &w->me, &w->disk);
     keeper_clock(&w->k, true, 0);
-    if (w->managed && !keeper_gate_found(&w->k, PORT, &w->gate)) {
+    if (w->managed &&
+        !keeper_gate_found(&w->k, &(struct keeper_found){.port = PORT, .gate = w->gate})) {
         w->gate.mode = GATE_CLOSED; /* as keeper.c does with a port that is on no record */
         w->gate.deadline.ns = 0;
-        keeper_gate_stray(&w->k, PORT, &w->gate);
+        keeper_gate_stray(&w->k, &(struct keeper_found){.port = PORT, .gate = w->gate});
     }
     w->server.looked = 0;
     if (w->disk.count > 0)

@@ -48,8 +48,8 @@ static struct agent_contents contents(uint64_t epoch)
 
     memset(c.incarnation.bytes, 0xab, sizeof c.incarnation.bytes);
     c.epochs.count = 2;
-    c.epochs.of[0] = (struct epoch_record){"orders", epoch, epoch - 1, 5432, true};
-    c.epochs.of[1] = (struct epoch_record){"users", 9, 0, 0, false};
+    c.epochs.of[0] = (struct epoch_record){"orders", epoch, epoch - 1, 5432, {0}, true};
+    c.epochs.of[1] = (struct epoch_record){"users", 9, 0, 0, {0}, false};
     return c;
 }
 
@@ -90,6 +90,42 @@ static void what_was_written_is_found_again(void **state)
     open_ok(&s, &c);
     assert_contents(&c, 4);
     agent_state_close(&s);
+}
+
+/* Ports beside a server's own are kept; without any, an earlier version can read it. */
+static void ports_beside_are_kept(void **state)
+{
+    struct agent_contents c = contents(4);
+    char path[128], text[4096];
+    struct agent_state s;
+    ssize_t n;
+    int fd;
+
+    (void)state;
+    for (unsigned with = 0; with < 2; with++) {
+        open_ok(&s, &c);
+        c = contents(4);
+        if (with == 1)
+            c.epochs.of[0].also = (struct also_ports){2, {6432, 6543}};
+        assert_int_equal(agent_state_write(&s, &c, NULL), 0);
+        agent_state_close(&s);
+        snprintf(path, sizeof path, "%s/agent.state", dir);
+        fd = open(path, O_RDONLY);
+        n = read(fd, text, sizeof text - 1);
+        text[n > 0 ? n : 0] = 0;
+        close(fd);
+        assert_true(
+            strncmp(text,
+                    with == 1 ? "ringfence-agent-state 2\n" : "ringfence-agent-state 1\n",
+                    24) == 0);
+        open_ok(&s, &c);
+        assert_contents(&c, 4);
+        assert_int_equal(c.epochs.of[0].also.count, with == 1 ? 2 : 0);
+        assert_int_equal(c.epochs.of[1].also.count, 0);
+        agent_state_close(&s);
+    }
+    assert_int_equal(c.epochs.of[0].also.of[0], 6432);
+    assert_int_equal(c.epochs.of[0].also.of[1], 6543);
 }
 
 static int die_at;
@@ -329,6 +365,7 @@ int main(void)
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, new_dir, remove_dir)
     const struct CMUnitTest tests[] = {
         IN_DIR(what_was_written_is_found_again),
+        IN_DIR(ports_beside_are_kept),
         IN_DIR(killed_anywhere_it_is_old_or_new),
         IN_DIR(a_full_disk_loses_nothing),
         IN_DIR(damage_is_seen),

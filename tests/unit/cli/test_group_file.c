@@ -98,7 +98,7 @@ static void test_example(void **unused)
     component = json_array_get(json_object_get(document, "components"), 0);
     assert_int_equal(json_object_size(document), 9);
     assert_int_equal(json_object_size(decide), 11);
-    assert_int_equal(json_object_size(component), 5);
+    assert_int_equal(json_object_size(component), 6);
     assert_int_equal(json_integer_value(json_object_get(decide, "max_lag_bytes")),
                      16777216);
     assert_int_equal(
@@ -269,6 +269,37 @@ static void test_export_of_what_is_not_known(void **unused)
 
 #define BEGIN "group: g\nregions: {b: active, c: standby}\n"
 
+/* Out of a file and into one again. */
+static void test_ports_and_exceptions(void **unused)
+{
+    static const char text[] =
+        BEGIN "components:\n"
+              "- name: db\n"
+              "  provider: postgres\n"
+              "  exceptions: [10.0.9.7, \"2001:db8::7\"]\n"
+              "  instances:\n"
+              "  - {agent: a, region: b, port: 1, also_ports: [6432, 6543], data: /d}\n";
+    json_t *document = NULL, *again = NULL;
+    AUTO(auto_free) char *yaml = NULL;
+    struct err err = {0};
+
+    (void)unused;
+    if (load(text, &document, &err) != 0)
+        fail_msg("%s", err.text);
+    yaml = as_yaml(document);
+    assert_non_null(strstr(yaml, "also_ports: [6432, 6543]\n"));
+    if (load(yaml, &again, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_true(json_equal(document, again));
+    json_decref(again);
+    expect_json(
+        json_incref(json_array_get(json_object_get(document, "components"), 0)),
+        "{\"name\":\"db\",\"provider\":\"postgres\",\"exceptions\":[\"10.0.9.7\","
+        "\"2001:db8::7\"],\"instances\":[{\"agent\":\"a\",\"region\":\"b\",\"port\":1,"
+        "\"also_ports\":[6432,6543],\"data\":\"/d\"}]}");
+    json_decref(document);
+}
+
 static const struct {
     const char *text, *error; /* behind "PATH:" */
 } rows[] = {
@@ -321,14 +352,20 @@ static const struct {
     {BEGIN "components:\n- name: db\n  provider: postgres\n  instances:\n  - {agent: a, "
            "region: b, prot: 1}\n",
      "7: components[0].instances[0].prot: unknown key; expected one of agent, region, "
-     "port, "
-     "data, start, power"},
+     "port, also_ports, data, start, power"},
     {BEGIN "components:\n- name: db\n  provider: postgres\n  instances:\n  - {agent: a, "
            "region: b, port: 70000, data: /d}\n",
      "7: components[0].instances[0].port: expected a whole number of at most 65535, found "
      "'70000'"},
     {BEGIN "components:\n- name: db\n  provider: postgres\n  instances:\n  - {agent: a}\n",
      "7: components[0].instances[0]: the key 'region' is missing"},
+    {BEGIN "components:\n- name: db\n  provider: postgres\n  instances:\n  - {agent: a, "
+           "region: b, port: 1, also_ports: [70000], data: /d}\n",
+     "7: components[0].instances[0].also_ports[0]: expected a whole number of at most "
+     "65535, found '70000'"},
+    {BEGIN "components:\n- name: db\n  provider: postgres\n  instances:\n  - {agent: a, "
+           "region: b, port: 1, also_ports: 6432, data: /d}\n",
+     "7: components[0].instances[0].also_ports: expected a list, found '6432'"},
     {BEGIN "components: []\n", "3: components: expected a list of 1 to 16, found 0"},
     {BEGIN "fence: []\n" REST, "3: fence: expected a list of 1 to 16, found 0"},
 };
@@ -444,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_export_round_trip),
         cmocka_unit_test(test_export_as_people_write_it),
         cmocka_unit_test(test_export_of_what_is_not_known),
+        cmocka_unit_test(test_ports_and_exceptions),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_locate),
     };

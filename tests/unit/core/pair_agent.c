@@ -125,6 +125,8 @@ static int run_gate(struct pair *w, uint8_t h, const struct keeper_effect *e,
         return sim_close(c, e->epoch, err);
     case KEEPER_ARM:
         return c->managed ? sim_arm(w, h, e, err) : err_set(err, ERR_NOTFOUND, "none");
+    case KEEPER_BESIDE:
+    case KEEPER_GUESTS:
     case KEEPER_TRY:
     case KEEPER_SYNC:
     case KEEPER_PROOF:
@@ -345,8 +347,11 @@ void host_start(struct pair *w, uint8_t h, bool same_life)
     memset(&host->steps.result, 0, sizeof host->steps.result);
     keeper_core_init(&host->k, &host->inc, &host->disk);
     if (host->gate.managed &&
-        (!same_life || !keeper_gate_found(&host->k, PORT, &host->gate.st))) {
-        keeper_gate_stray(&host->k, PORT, &host->gate.st);
+        (!same_life ||
+         !keeper_gate_found(&host->k,
+                            &(struct keeper_found){.port = PORT, .gate = host->gate.st}))) {
+        keeper_gate_stray(&host->k,
+                          &(struct keeper_found){.port = PORT, .gate = host->gate.st});
         shut(&host->gate);
     }
     keeper_clock(&host->k, true, 0);

@@ -35,7 +35,8 @@ static const struct agent_contents agent = {
     .cluster = "demo",
     .agent = "pg-east",
     .incarnation = {{0xab, 1, 2, 3, [INCARNATION_BYTES - 1] = 0xcd}},
-    .epochs = {.count = 2, .of = {{"orders", 7, 6, 5432, true}, {"users", 9, 0, 0, false}}},
+    .epochs = {.count = 2,
+               .of = {{"orders", 7, 6, 5432, {0}, true}, {"users", 9, 0, 0, {0}, false}}},
 };
 
 /* ---- files ----------------------------------------------------------------------------
@@ -159,7 +160,7 @@ static void agent_state(void **state)
     assert_int_equal(then.len, again.len);
     assert_memory_equal(then.data, again.data, then.len);
 
-    make_newer("agent.state", "ringfence-agent-state 1\n", "ringfence-agent-state 2\n");
+    make_newer("agent.state", "ringfence-agent-state 1\n", "ringfence-agent-state 3\n");
     assert_int_equal(agent_state_open(&s, t.dir, &c, &agent, &err), ERR_UNSUPPORTED);
     assert_says(&err, in(t.dir, "agent.state"), "install the version that wrote it");
 }

@@ -384,7 +384,7 @@ static int begin(void **state)
         agent_state_open(&t.state, t.state_dir, &t.contents, &self, &err) != 0)
         fail_msg("%s", err.text);
     t.contents.epochs.count = 1;
-    t.contents.epochs.of[0] = (struct epoch_record){"orders", 4, 3, 0, false};
+    t.contents.epochs.of[0] = (struct epoch_record){"orders", 4, 3, 0, {0}, false};
     assert_int_equal(agent_state_write(&t.state, &t.contents, NULL), 0);
     assert_int_equal(uv_loop_init(&t.loop), 0);
     assert_int_equal(board_new(&t.board, &err), 0);

@@ -16,11 +16,13 @@ static const struct tombstone tombstone = {"", 0};
 static const struct incarnation incarnation = {{0}};
 static const struct proof_record proof = {0, {0}, 0, PROOF_NONE, {0}};
 static const struct step step = {STEP_IDLE, STEP_NONE, 0, 0, 0, 0, false, 0, 0, ""};
-static const struct instance instance = {"", "", 0, 0, "", "", "", 0, {0}, 0, {0}, 0,
-                                         0, 0, 0, PROOF_NONE};
+static const struct instance instance = {"", "", 0, 0, 0, {0}, "", "", "", 0, {0}, 0, {0},
+                                         0, 0, 0, 0, PROOF_NONE};
+static const struct also_port also = {0};
+static const struct exception exception = {""};
 static const struct run run = {0, RUN_NONE, RUN_RUNNING, 0, 0, false, 0, "", "", PROOF_NONE,
                                0, 0, 0, 0, false, false, 0, 0};
-static const struct group group = {"", "", "", {0}, 0, 0, {0}, {0}, PHASE_NONE,
+static const struct group group = {"", "", "", {0}, 0, 0, {0}, {0}, 0, {0}, PHASE_NONE,
                                    0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, false, 0, false, false,
                                    0, 0, 0, 0, {0}};
 static const struct agent agent = {"", "", "", "", 0, 0, {0}, {0}, 0, 0};
@@ -54,10 +56,10 @@ size_t fields_bytes(void)
 {
     return sizeof policy + sizeof region + sizeof controller + sizeof tombstone +
            sizeof incarnation + sizeof proof + sizeof step + sizeof instance + sizeof run +
-           sizeof group + sizeof agent + sizeof state + sizeof enrol + sizeof declare +
-           sizeof renew_item + sizeof renew + sizeof entry_proof + sizeof fence_begin +
-           sizeof activate + sizeof opened + sizeof sync + sizeof step_start +
-           sizeof step_end + sizeof switchover + sizeof run_abort + sizeof attach +
-           sizeof refused + sizeof controller_replace + sizeof corruption +
-           sizeof fence_turn + sizeof false_proof + sizeof acknowledge;
+           sizeof also + sizeof exception + sizeof group + sizeof agent + sizeof state +
+           sizeof enrol + sizeof declare + sizeof renew_item + sizeof renew +
+           sizeof entry_proof + sizeof fence_begin + sizeof activate + sizeof opened +
+           sizeof sync + sizeof step_start + sizeof step_end + sizeof switchover +
+           sizeof run_abort + sizeof attach + sizeof refused + sizeof controller_replace +
+           sizeof corruption + sizeof fence_turn + sizeof false_proof + sizeof acknowledge;
 }

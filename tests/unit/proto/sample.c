@@ -56,6 +56,14 @@ static int some_value(const ProtobufCEnumDescriptor *d, uint64_t *seed)
     return d->values[1 + sample_random(seed) % (d->n_values - 1)].value;
 }
 
+/* Ascending, each once. */
+static void put_in_order(struct also_port *ports, uint8_t n)
+{
+    for (uint8_t i = 1; i < n; i++)
+        if (ports[i].port <= ports[i - 1].port)
+            ports[i].port = (uint16_t)(ports[i - 1].port + 1);
+}
+
 static void fill_field(const struct map_type *t, const struct map_field *f, void *value,
                        uint64_t *seed)
 {
@@ -93,6 +101,8 @@ static void fill_field(const struct map_type *t, const struct map_field *f, void
     case MAP_MESSAGES:
         for (*count = 0; *count < f->max; (*count)++)
             sample_fill(f->type, to + (size_t)*count * f->size, seed);
+        if (f->type == &map_also_port)
+            put_in_order((struct also_port *)(void *)to, *count);
         break;
     case MAP_NAMES:
         for (*count = 0; *count < f->max; (*count)++)

@@ -1,0 +1,15 @@
+/* controller/http/document_private.h -- document.c's parts. */
+#ifndef RF_HTTP_DOCUMENT_PRIVATE_H
+#define RF_HTTP_DOCUMENT_PRIVATE_H
+
+#include <jansson.h>
+
+#include "controller/core/state.h"
+
+/* `list` NULL: none. `path` is the instance's, whose own port has been read.
+ *   ERR_INVAL  the text names the path in the document */
+MUST_USE int document_read_also_ports(const json_t *list, const char *path,
+                                      struct instance *i, struct err *err);
+MUST_USE int document_read_exceptions(const json_t *list, struct group *g, struct err *err);
+
+#endif
