@@ -54,6 +54,18 @@ void wait_ms(unsigned ms)
         ;
 }
 
+/* Steele, Lea, Flood 2014. */
+uint64_t draw(uint64_t *state)
+{
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+uint32_t draw_below(uint64_t *state, uint32_t n) { return (uint32_t)(draw(state) % n); }
+
 char *text_new(const char *fmt, ...)
 {
     char *text = NULL;

@@ -33,6 +33,12 @@ double ms_between(int64_t from_ns, int64_t to_ns);
 /* Between two looks at something that sends no event. */
 void wait_ms(unsigned ms);
 
+/* Chance that is the same for the same seed (splitmix64): any seed will do, also one next
+ * to another's. draw_below(): 0 to n - 1; n is far below 2^32, so that the remainder
+ * favours nobody visibly. */
+uint64_t draw(uint64_t *state);
+uint32_t draw_below(uint64_t *state, uint32_t n);
+
 /* malloc'ed; never NULL. */
 char *text_new(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void *must_alloc(size_t count, size_t size);

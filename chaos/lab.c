@@ -70,16 +70,32 @@ static void make(const struct options *o, const char *id, const struct scenario 
     cluster_make(c);
 }
 
-void lab_run(const struct options *o, const char *id, struct progress *progress)
+void lab_record(struct plan *plan, struct progress *progress, const struct result *r)
+{
+    unsigned i = progress->next - 1;
+
+    progress->open = false;
+    progress->failed = !result_ok(r);
+    if (plan->options->random) {
+        tally_add(&progress->tally, plan_scenario(plan, i), r, plan_seed(plan, i));
+    } else {
+        progress->results[i] = *r;
+        progress->played[i] = true;
+    }
+    lab_report(plan->options, r);
+}
+
+void lab_run(struct plan *plan, const char *id, struct progress *progress)
 {
     enum { KEY_BITS = 20 };  /* keys that one scenario may use */
     static struct play play; /* clients are large, and threads look at them */
-    const struct scenario *first = o->plays[progress->next];
+    const struct options *o = plan->options;
+    const struct scenario *first = plan_scenario(plan, progress->next);
     struct cluster cluster = {.profile = profile_for(options_ttl_ms(o, first)),
                               .sync = options_sync(o, first)};
     FILE *live = o->json ? stderr : stdout;
     atomic_uint_fast64_t numbers = 1;
-    unsigned random = o->seed + progress->next;
+    unsigned random = plan_seed(plan, progress->next);
     struct view view;
     AUTO(auto_free) char *repeat = options_repeat(o);
 
@@ -94,27 +110,27 @@ void lab_run(const struct options *o, const char *id, struct progress *progress)
     view_start(&view, &cluster, live);
     wait_until_steady(&view, cluster.sync);
     progress->stands = true;
-    while (progress->next < o->play_count && !progress->failed &&
-           scenario_shares_lab(first, o->plays[progress->next])) {
+    while (!progress->failed && plan_goes_on(plan, progress->next) &&
+           scenario_shares_lab(first, plan_scenario(plan, progress->next))) {
         unsigned i = progress->next++;
+        const struct scenario *s = plan_scenario(plan, i);
 
-        fprintf(live, "\n== %s: %s\n   must hold: %s\n", o->plays[i]->name,
-                o->plays[i]->story, o->plays[i]->holds);
+        progress->open = true;
+        if (o->random) /* alone in a laboratory it would have the same chance */
+            random = plan_seed(plan, i);
+        fprintf(live, "\n== %s: %s\n   must hold: %s\n", s->name, s->story, s->holds);
         play = (struct play){.cluster = &cluster,
                              .view = &view,
-                             .scenario = o->plays[i],
+                             .scenario = s,
                              .numbers = &numbers,
                              .probe_numbers = 1 + ((uint64_t)i << 40),
-                             .has_workload = options_want_workload(o, o->plays[i]),
+                             .has_workload = options_want_workload(o, s),
                              .first_key = i << KEY_BITS,
                              .random = &random,
                              .seed = o->seed,
                              .repeat = repeat};
         play_scenario(&play);
-        progress->results[i] = play.result;
-        progress->played[i] = true;
-        progress->failed = !result_ok(&play.result);
-        lab_report(o, &play.result);
+        lab_record(plan, progress, &play.result);
     }
     view_stop(&view);
 }

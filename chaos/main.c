@@ -17,6 +17,7 @@
 #include "chaos/base.h"
 #include "chaos/lab.h"
 #include "chaos/process.h"
+#include "chaos/random.h"
 #include "chaos/rejudge.h"
 #include "chaos/verbs.h"
 
@@ -43,14 +44,13 @@ static void catch_signals(void)
     signal(SIGPIPE, SIG_IGN); /* a reader of our output that went away ends nothing */
 }
 
-static _Noreturn void work(const struct options *o, const char *id,
-                           struct progress *progress)
+static _Noreturn void work(struct plan *plan, const char *id, struct progress *progress)
 {
     /* A worker without its janitor would run for nobody. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
-    lab_run(o, id, progress);
+    lab_run(plan, id, progress);
     exit(0);
 }
 
@@ -63,11 +63,16 @@ static int wait_for(pid_t pid)
     return status;
 }
 
-/* A folder per laboratory, named after the first scenario in it. */
-static void copy_logs(const struct options *o, const char *id, unsigned first)
+/* A folder per laboratory, named after the first scenario in it; malloc'ed. */
+static char *logs_dir(struct plan *plan, unsigned first)
 {
-    AUTO(auto_free)
-    char *to = text_new("%s/%02u-%s", o->logs, first + 1, o->plays[first]->name);
+    return text_new("%s/%02u-%s", plan->options->logs, first + 1,
+                    plan_scenario(plan, first)->name);
+}
+
+static void copy_logs(struct plan *plan, const char *id, unsigned first)
+{
+    AUTO(auto_free) char *to = logs_dir(plan, first);
     AUTO(auto_free)
     char *command =
         text_new("mkdir -p \"$1\"; cd /var/tmp/ringfence-lab/%s || exit 0; "
@@ -79,47 +84,80 @@ static void copy_logs(const struct options *o, const char *id, unsigned first)
     fprintf(o->json ? stderr : stdout, "logs, and a page of each scenario: %s\n", to);
 }
 
-/* A scenario whose worker died has a result too, and it is not ok. */
-static void record_death(const struct options *o, struct progress *progress, int status)
+/* Of a drawn run that is not ok the schedule is told, and kept beside the logs. */
+static void keep_schedule(struct plan *plan, unsigned first, unsigned at)
 {
-    unsigned i = progress->next - 1;
-    struct result *r = &progress->results[i];
+    uint32_t seed = plan_seed(plan, at);
+    AUTO(auto_free) char *text = random_text(seed);
+    AUTO(auto_free) char *name = random_name(seed);
+    AUTO(auto_free) char *path = text_new("%s.yaml", name);
+    FILE *out = plan->options->json ? stderr : stdout;
 
-    result_init(r);
-    r->scenario = o->plays[i]->name;
-    r->sync = sync_name(options_sync(o, o->plays[i]));
-    r->ttl_ms = options_ttl_ms(o, o->plays[i]);
-    result_blame(r, "the laboratory itself ended in the middle of it (status %d)", status);
-    progress->played[i] = true;
-    lab_report(o, r);
+    if (plan->options->logs != NULL) {
+        AUTO(auto_free) char *dir = logs_dir(plan, first);
+        AUTO(auto_free) char *kept = text_new("%s/%s", dir, path);
+
+        file_write(kept, 0644, text);
+        free(path);
+        path = text_new("%s", kept);
+    }
+    fprintf(out, "\nThe schedule of the seed %u, %s:\n%s", seed,
+            plan->options->logs != NULL ? path : "which --logs would keep", text);
+    fprintf(out, "To repeat it: ringfence-lab --file %s --seed %u\n", path, seed);
+    fflush(out);
+}
+
+/* A scenario whose worker died has a result too, and it is not ok. */
+static void record_death(struct plan *plan, struct progress *progress, int status)
+{
+    const struct options *o = plan->options;
+    const struct scenario *s = plan_scenario(plan, progress->next - 1);
+    struct result r;
+
+    result_init(&r);
+    r.scenario = s->name;
+    r.sync = sync_name(options_sync(o, s));
+    r.ttl_ms = options_ttl_ms(o, s);
+    result_blame(&r, "the laboratory itself ended in the middle of it (status %d)", status);
+    lab_record(plan, progress, &r);
+}
+
+/* Before it is removed. Of many runs only what is of interest is kept. */
+static void keep_logs(struct plan *plan, const char *id, unsigned first,
+                      const struct progress *progress)
+{
+    bool random = plan->options->random;
+
+    if (plan->options->logs != NULL && (!random || progress->failed))
+        copy_logs(plan, id, first);
+    if (random && progress->failed)
+        keep_schedule(plan, first, progress->next - 1);
 }
 
 /* One laboratory and what it carries; false: it could not be set up. */
-static bool one_laboratory(const struct options *o, const char *id,
-                           struct progress *progress)
+static bool one_laboratory(struct plan *plan, const char *id, struct progress *progress)
 {
     int lock = ground_lock(id), status;
     unsigned first = progress->next;
     bool kept;
     pid_t pid;
 
-    progress->stands = progress->failed = false;
+    progress->stands = progress->failed = progress->open = false;
     fflush(NULL);
     pid = fork();
     if (pid < 0)
         die("fork: %s", strerror(errno));
     if (pid == 0)
-        work(o, id, progress);
+        work(plan, id, progress);
     worker = pid;
     if (interrupted)
         kill(pid, SIGKILL); /* it came between fork() and the line above */
     status = wait_for(pid);
     worker = 0;
-    if (progress->next > first && !progress->played[progress->next - 1] && !interrupted)
-        record_death(o, progress, status);
-    if (o->logs != NULL)
-        copy_logs(o, id, first);
-    kept = o->keep && progress->stands && !interrupted;
+    if (progress->open && !interrupted)
+        record_death(plan, progress, status);
+    keep_logs(plan, id, first, progress);
+    kept = plan->options->keep && progress->stands && !interrupted;
     if (interrupted)
         fprintf(stderr, "\nringfence-lab: interrupted: removing laboratory %s\n", id);
     if (kept)
@@ -132,11 +170,21 @@ static bool one_laboratory(const struct options *o, const char *id,
     return progress->stands;
 }
 
+static int sum_up_random(const struct options *o, const struct tally *t)
+{
+    tally_print(t, o->json ? stderr : stdout);
+    if (o->json)
+        tally_json(t, o->seed, stdout);
+    return interrupted ? EXIT_INTERRUPTED : t->not_ok > 0 ? EXIT_NOT_OK : 0;
+}
+
 static int summarize(const struct options *o, const struct progress *progress)
 {
     FILE *out = o->json ? stderr : stdout;
     unsigned ok = 0;
 
+    if (o->random)
+        return sum_up_random(o, &progress->tally);
     if (o->play_count > 1)
         result_row_head(out);
     for (unsigned i = 0; i < o->play_count; i++) {
@@ -154,19 +202,25 @@ static int play_all(const struct options *o)
     struct progress *progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE,
                                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     char id[16], bin[256];
+    struct plan plan;
+    bool stood = true;
 
     if (progress == MAP_FAILED)
         die("out of memory");
     snprintf(id, sizeof id, "%d", (int)getpid());
     lab_find_bin(o, bin, sizeof bin);
-    while (progress->next < o->play_count) {
-        if (!one_laboratory(o, id, progress))
-            return interrupted ? EXIT_INTERRUPTED : EXIT_NO_LAB;
-        if (interrupted)
-            return EXIT_INTERRUPTED;
+    plan_make(&plan, o);
+    /* One that was kept is the last: a failed one is worth a look too. */
+    while (plan_goes_on(&plan, progress->next) && stood && !interrupted) {
+        stood = one_laboratory(&plan, id, progress);
         if (o->keep)
-            break; /* a failed one is worth a look too */
+            break;
     }
+    plan_free(&plan);
+    if (interrupted && !o->random)
+        return EXIT_INTERRUPTED;
+    if (!stood && !interrupted)
+        return EXIT_NO_LAB;
     if (o->keep)
         lab_print_hints(id, bin, o->json ? stderr : stdout);
     return summarize(o, progress);
@@ -215,6 +269,12 @@ int main(int argc, char **argv)
         return status;
     if (options.verbs) {
         verbs_print(stdout);
+        return 0;
+    }
+    if (options.list && options.random) {
+        AUTO(auto_free) char *text = random_text(options.seed);
+
+        fputs(text, stdout);
         return 0;
     }
     if (options.list) {

@@ -10,6 +10,7 @@
 
 #include "chaos/base.h"
 
+enum { MINUTES_MOST = 10080 };
 enum { TTL_LEAST_MS = 300, TTL_MOST_MS = 60000 };
 
 static const char usage[] =
@@ -33,7 +34,10 @@ static const char usage_rest[] =
     "  --workload MODE         on or off: clients whose operations are judged one by one\n"
     "                          (required and strict only; else in scenarios marked *)\n"
     "  --file FILE             a scenario of your own, see docs/chaos.md\n"
-    "  --list                  the names of what --scenario means, and nothing else\n"
+    "  --random                scenarios drawn from the seed and those after it\n"
+    "  --minutes M             of --random (default 10): nothing is begun later\n"
+    "  --list                  the names of what --scenario means, and nothing else; with\n"
+    "                          --random what the seed's scenario is\n"
     "  --verbs                 what steps of scenarios are made of, and nothing else\n"
     "  --json                  one JSON object per scenario and line on standard output\n"
     "  --keep                  leave the laboratory running and say what to try\n"
@@ -200,6 +204,13 @@ static int take_option(struct options *o, int option)
         o->plays[0] = scenario_load_file(optarg);
         o->play_count = 1;
         return -1;
+    case 'R':
+        o->random = true;
+        return -1;
+    case 'm':
+        if (!read_number(optarg, 1, MINUTES_MOST, &o->minutes))
+            return wrong("--minutes", optarg, "a number from 1 to 10080");
+        return -1;
     case 'L':
         o->list = true;
         return -1;
@@ -233,22 +244,42 @@ static int take_option(struct options *o, int option)
     }
 }
 
+/* What is drawn rests on these; docs/chaos.md. */
+static int check_random(const struct options *o)
+{
+    if (!sync_is_binding(o->sync))
+        return wrong("--random --sync", sync_name(o->sync), "required or strict");
+    if (o->keep)
+        return wrong("--random", "--keep", "--keep with --file: a failed run tells it");
+    return -1;
+}
+
 int options_read(struct options *o, int argc, char **argv)
 {
-    static const struct option known[] = {
-        {"scenario", required_argument, NULL, 's'}, {"ttl", required_argument, NULL, 't'},
-        {"sync", required_argument, NULL, 'y'},     {"seed", required_argument, NULL, 'e'},
-        {"workload", required_argument, NULL, 'w'}, {"file", required_argument, NULL, 'f'},
-        {"list", no_argument, NULL, 'L'},           {"verbs", no_argument, NULL, 'v'},
-        {"json", no_argument, NULL, 'j'},           {"keep", no_argument, NULL, 'k'},
-        {"logs", required_argument, NULL, 'l'},     {"bin", required_argument, NULL, 'b'},
-        {"remove", required_argument, NULL, 'r'},   {"judge", required_argument, NULL, 'i'},
-        {"help", no_argument, NULL, 'h'},           {0}};
+    static const struct option known[] = {{"scenario", required_argument, NULL, 's'},
+                                          {"ttl", required_argument, NULL, 't'},
+                                          {"sync", required_argument, NULL, 'y'},
+                                          {"seed", required_argument, NULL, 'e'},
+                                          {"workload", required_argument, NULL, 'w'},
+                                          {"file", required_argument, NULL, 'f'},
+                                          {"list", no_argument, NULL, 'L'},
+                                          {"verbs", no_argument, NULL, 'v'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"keep", no_argument, NULL, 'k'},
+                                          {"logs", required_argument, NULL, 'l'},
+                                          {"bin", required_argument, NULL, 'b'},
+                                          {"remove", required_argument, NULL, 'r'},
+                                          {"judge", required_argument, NULL, 'i'},
+                                          {"random", no_argument, NULL, 'R'},
+                                          {"minutes", required_argument, NULL, 'm'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {0}};
     int option;
 
     *o = (struct options){.plays = {scenario_find("region-loss")},
                           .play_count = 1,
                           .ttl_ms = 1000,
+                          .minutes = 10,
                           .seed = (unsigned)time(NULL),
                           .sync = SYNC_REQUIRED};
     while ((option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
@@ -257,5 +288,7 @@ int options_read(struct options *o, int argc, char **argv)
         if (status >= 0)
             return status;
     }
-    return optind == argc ? -1 : wrong("argument", argv[optind], "options only");
+    if (optind < argc)
+        return wrong("argument", argv[optind], "options only");
+    return o->random ? check_random(o) : -1;
 }

@@ -21,7 +21,8 @@ struct options {
     unsigned ttl_ms, seed;
     enum sync_mode sync;
     enum workload_mode workload; /* default: as the scenario's row says */
-    bool json, keep;
+    bool json, keep, random;
+    unsigned minutes;   /* of random */
     bool verbs, list;   /* print, and nothing else */
     const char *bin;    /* NULL: where ringfence-lab itself is */
     const char *logs;   /* NULL: logs go with the laboratory */

@@ -35,7 +35,7 @@ struct result {
     double last_ack_ms; /* the same, negative where it came before the deadline */
     double detect_ms, fence_ms, promote_ms;
     char proof[24]; /* "": none */
-    int64_t epoch_before, epoch_after, failovers;
+    int64_t epoch_before, epoch_after, failovers, switchovers;
     int64_t epoch_end; /* as it was left: a switchback is one more activation */
     int rejoined;      /* 0, 1, or -1 */
     double switchback_pause_ms;

@@ -117,7 +117,7 @@ static void keep_first_lines(cyaml_log_t level, void *owner, const char *fmt, va
         snprintf(said + n, STEP_WRONG - n, " %s", at);
 }
 
-static const cyaml_config_t *reader(char line[STEP_WRONG])
+static const cyaml_config_t *reader(char *line)
 {
     static cyaml_config_t config = {
         .log_fn = keep_first_lines, .log_level = CYAML_LOG_ERROR, .mem_fn = cyaml_mem};
@@ -209,25 +209,57 @@ static struct scenario *convert(const char *path, const struct file *f)
     return s;
 }
 
-const struct scenario *scenario_load_file(const char *path)
+/* What libcyaml made of a file, or could not. */
+static struct scenario *take(const char *path, cyaml_err_t failure, char *line,
+                             struct file *f)
 {
-    char line[STEP_WRONG] = "";
-    const cyaml_config_t *config = reader(line);
-    struct file *f = NULL;
-    cyaml_err_t failure =
-        cyaml_load_file(path, config, &file_schema, (cyaml_data_t **)&f, NULL);
     struct scenario *s;
 
     if (failure != CYAML_OK)
         die("%s: %s", path, line[0] != 0 ? line : cyaml_strerror(failure));
     s = convert(path, f);
-    cyaml_free(config, &file_schema, f, 0);
+    cyaml_free(reader(line), &file_schema, f, 0);
+    return s;
+}
+
+const struct scenario *scenario_load_file(const char *path)
+{
+    char line[STEP_WRONG] = "";
+    struct file *f = NULL;
+    cyaml_err_t failure =
+        cyaml_load_file(path, reader(line), &file_schema, (cyaml_data_t **)&f, NULL);
+    struct scenario *s = take(path, failure, line, f);
+
     if (scenario_find(s->name) != NULL)
         die("%s: there is a scenario '%s' already", path, s->name);
     if (known_count == SCENARIOS_MAX)
         die("%s: more than %d scenarios", path, SCENARIOS_MAX);
     known[known_count++] = s;
     return s;
+}
+
+struct scenario *scenario_read_text(const char *name, const char *text)
+{
+    AUTO(auto_free) char *path = text_new("%s.yaml", name);
+    char line[STEP_WRONG] = "";
+    struct file *f = NULL;
+    cyaml_err_t failure = cyaml_load_data((const uint8_t *)text, strlen(text), reader(line),
+                                          &file_schema, (cyaml_data_t **)&f, NULL);
+
+    return take(path, failure, line, f);
+}
+
+void scenario_free(struct scenario *s)
+{
+    if (s == NULL)
+        return;
+    steps_free(&s->prelude);
+    steps_free(&s->fault);
+    steps_free(&s->heal);
+    free(s->name);
+    free(s->story);
+    free(s->holds);
+    free(s);
 }
 
 static size_t set_rank(const struct scenario *s)

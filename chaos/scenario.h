@@ -5,7 +5,7 @@
  * manual. `prelude`, `fault` and `heal` are lists of steps (step.h), read and checked
  * before a laboratory is made.
  *
- * Owner:   scenarios live as long as the program.
+ * Owner:   scenarios of files live as long as the program.
  * Threads: loaded by the main thread before others start; then read by any.
  * Errors:  a file that is wrong is die(), with its name, the key, and what was expected.
  */
@@ -66,6 +66,9 @@ extern const size_t scenario_set_count;
 void scenario_load(const char *dir);
 /* One file more, as of --file: it is found by name as the others are. */
 const struct scenario *scenario_load_file(const char *path);
+/* The text of a file called `NAME.yaml`: the caller's, found by nobody else. */
+struct scenario *scenario_read_text(const char *name, const char *text);
+void scenario_free(struct scenario *s);
 
 size_t scenario_count(void);
 const struct scenario *scenario_at(size_t i);

@@ -29,7 +29,7 @@ static const char *const part_names[] = {
 static const char *const kind_names[] = {
     [TAKES_NOTHING] = "",    [TAKES_PLACE] = "PLACE", [TAKES_WHO] = "WHO",
     [TAKES_TIME] = "TIME",   [TAKES_NUMBER] = "N",    [TAKES_MOMENT] = "MOMENT",
-    [TAKES_RULES] = "RULES", [TAKES_TEXT] = "TEXT",
+    [TAKES_RULES] = "RULES", [TAKES_TEXT] = "TEXT",   [TAKES_STEP] = "STEP",
 };
 
 static const char *const kinds_expected[] = {
@@ -41,9 +41,12 @@ static const char *const kinds_expected[] = {
     [TAKES_MOMENT] = "a moment that ringfence-lab --verbs names",
     [TAKES_RULES] = "rules of a link, such as `delay 80ms loss 10%`",
     [TAKES_TEXT] = "some text",
+    [TAKES_STEP] = "another step that is right",
 };
 
 const char *step_kind_name(enum step_kind k) { return kind_names[k]; }
+
+const char *step_part_name(enum part p) { return part_names[p]; }
 
 /* Words apart by spaces; what is left of the line begins at *at. */
 static bool next_word(const char **at, char *word, size_t size)
@@ -206,6 +209,19 @@ static bool read_rules(const char **at, struct wan_link *l)
     return any && wan_link_wrong(l) == NULL;
 }
 
+/* Not one in one in one: a scenario is to be read by people. */
+static bool read_step(const char **at, struct step_arg *a)
+{
+    char wrong[STEP_WRONG];
+
+    *at += strspn(*at, " ");
+    a->step = must_alloc(1, sizeof *a->step);
+    if (!step_read(a->step, *at, wrong) || a->step->verb->takes[0] == TAKES_STEP)
+        return false;
+    *at += strlen(*at);
+    return true;
+}
+
 static bool read_arg(enum step_kind kind, const char **at, struct step_arg *a)
 {
     char word[32];
@@ -220,6 +236,8 @@ static bool read_arg(enum step_kind kind, const char **at, struct step_arg *a)
         a->text = *at;
         *at += strlen(*at);
         return a->text[0] != 0;
+    case TAKES_STEP:
+        return read_step(at, a);
     case TAKES_NOTHING:
         break;
     case TAKES_MOMENT:
@@ -262,6 +280,11 @@ bool step_read(struct step *s, const char *line, char wrong[STEP_WRONG])
 
 void step_free(struct step *s)
 {
+    for (size_t i = 0; i < STEP_ARGS; i++)
+        if (s->arg[i].step != NULL) {
+            step_free(s->arg[i].step);
+            free(s->arg[i].step);
+        }
     free(s->line);
     *s = (struct step){0};
 }

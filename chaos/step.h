@@ -41,7 +41,8 @@ struct step_arg {
     unsigned number;
     const struct moment *moment;
     struct wan_link link;
-    const char *text; /* the rest of the line; the step's own */
+    const char *text;  /* the rest of the line; the step's own */
+    struct step *step; /* that the line goes on with; the step's own */
 };
 
 enum { STEP_ARGS = 3, STEP_WRONG = 256 };
@@ -57,7 +58,7 @@ struct steps {
     size_t count;
 };
 
-/* What a verb takes, in this order; TEXT and RULES take the rest of the line. */
+/* What a verb takes, in this order; TEXT, RULES and STEP take the rest of the line. */
 enum step_kind {
     TAKES_NOTHING,
     TAKES_PLACE, /* east, west, witness, active, standby, leader, it */
@@ -67,6 +68,7 @@ enum step_kind {
     TAKES_MOMENT, /* what `until` waits for: verbs.h */
     TAKES_RULES,  /* of a link: delay 800ms, loss 10%, ... */
     TAKES_TEXT,
+    TAKES_STEP, /* one more step, which is none that takes one */
 };
 
 struct verb {
@@ -84,5 +86,7 @@ void steps_free(struct steps *s);
 
 /* "agent PLACE" and so on, as the table of verbs is printed. */
 const char *step_kind_name(enum step_kind k);
+/* "controller", "agent", "server"; NULL of a region. */
+const char *step_part_name(enum part p);
 
 #endif

@@ -71,6 +71,7 @@ static const struct verb verbs[] = {
      "blames the scenario if it comes meanwhile",
      verb_never,
      NULL},
+    {"try", {TAKES_STEP}, "another step, which may be in vain", verb_try, NULL},
     /* Operators. */
     {"ringfence", {TAKES_TEXT}, "the CLI, which must succeed", verb_ringfence, NULL},
     {"refused",
@@ -175,17 +176,31 @@ void verbs_print(FILE *out)
     moments_print(out);
 }
 
+static void do_step(struct play *p, const struct step *s)
+{
+    if (s->verb->act != NULL)
+        s->verb->act(p);
+    else
+        s->verb->run(p, s);
+}
+
 void verbs_run(struct play *p, const struct steps *steps)
 {
     for (size_t i = 0; i < steps->count; i++) {
-        const struct step *s = &steps->of[i];
-
-        view_step(p->view, s->line);
-        if (s->verb->act != NULL)
-            s->verb->act(p);
-        else
-            s->verb->run(p, s);
+        view_step(p->view, steps->of[i].line);
+        do_step(p, &steps->of[i]);
     }
+}
+
+void verb_try(struct play *p, const struct step *s)
+{
+    unsigned reasons = p->result.reasons;
+
+    do_step(p, s->arg[0].step);
+    if (p->result.reasons == reasons)
+        return;
+    view_tell(p->view, "  in vain: %s", p->result.reason[reasons]);
+    p->result.reasons = reasons;
 }
 
 static enum site resolve(const struct play *p, unsigned place)

@@ -35,6 +35,9 @@ struct moment {
 const struct moment *moment_find(const char *word); /* NULL: there is none */
 void moments_print(FILE *out);
 
+/* In verbs.c: a step, whatever comes of it. */
+void verb_try(struct play *p, const struct step *s);
+
 /* In their own files, by what they are about. */
 
 /* verbs_process.c */

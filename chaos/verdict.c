@@ -211,6 +211,7 @@ static void check_decisions(struct play *p, const struct history *h)
     r->epoch_after = p->after.epoch;
     r->epoch_end = view_get(p->view).epoch;
     r->failovers = view_get(p->view).failovers - p->before.failovers;
+    r->switchovers = view_get(p->view).switchovers - p->before.switchovers;
     if (p->scenario->effect == EFFECT_ANY) {
         check_moves(p, h);
         return;

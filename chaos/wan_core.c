@@ -29,22 +29,6 @@ struct wan_core {
     uint64_t turns, stray;
 };
 
-/* splitmix64 (Steele, Lea, Flood 2014): any seed will do, also one next to another's. */
-static uint64_t draw(uint64_t *state)
-{
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
-
-/* 0 to n - 1; n is far below 2^32, so that the remainder favours nobody visibly. */
-static uint32_t draw_below(uint64_t *state, uint32_t n)
-{
-    return (uint32_t)(draw(state) % n);
-}
-
 /* Draws nothing where nothing can happen: a link's story is that of its own rules. */
 static bool happens(uint64_t *state, uint32_t ppm)
 {
