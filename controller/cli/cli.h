@@ -92,6 +92,7 @@ enum cli_exit cli_log(struct cli *cli);
 enum cli_exit cli_why(struct cli *cli);
 enum cli_exit cli_controller_replace(struct cli *cli);
 enum cli_exit cli_doctor(struct cli *cli);
+enum cli_exit cli_rules(struct cli *cli);
 enum cli_exit cli_version(struct cli *cli);
 enum cli_exit cli_pki_init(struct cli *cli);
 enum cli_exit cli_pki_issue(struct cli *cli);

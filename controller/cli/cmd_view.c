@@ -1,4 +1,4 @@
-/* Commands that only look: status, why, doctor, version; log is in cmd_log.c. */
+/* Commands that only look: status, why, rules, doctor, version; log is in cmd_log.c. */
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
@@ -128,6 +128,22 @@ enum cli_exit cli_why(struct cli *cli)
     if (!known)
         return cli_refused(cli, &answer);
     return answer.status == 200 ? CLI_OK : CLI_UNREACHABLE;
+}
+
+/* ---- rules ----------------------------------------------------------------------------
+ */
+
+enum cli_exit cli_rules(struct cli *cli)
+{
+    json_t *answer = NULL;
+    enum cli_exit result = cli_ask(cli, "GET", "/v1/rules", NULL, &answer);
+
+    if (result == CLI_OK && cli->json)
+        cli_print_json(cli, answer);
+    else if (result == CLI_OK)
+        show_rules(answer, cli->out);
+    json_decref(answer);
+    return result;
 }
 
 /* ---- doctor ---------------------------------------------------------------------------

@@ -288,6 +288,17 @@ static const struct cli_command doctor_command = {
     0,
     cli_doctor};
 
+static const struct cli_command rules_command = {
+    {"rules", "", "list the rules by which a group moves, as the log names them",
+     "In the order in which they are tried: of the rules of a group's phase the first that "
+     "holds speaks, and the log names it in brackets. What is as an operator's command "
+     "says "
+     "comes last. `why GROUP` says what of it holds at the moment.",
+     json_option},
+    0,
+    0,
+    cli_rules};
+
 static const struct cli_command version_command = {
     {"version", "",
      "print the version of this program, and of the controller if one answers", NULL,
@@ -328,6 +339,7 @@ static const struct cli_command *const commands[] = {
     &detach_command,
     &attach_command,
     &remove_command,
+    &rules_command,
     &doctor_command,
     &version_command,
     &pki_init_command,
@@ -353,6 +365,7 @@ static const struct help_command *const helps[] = {
     &detach_command.help,
     &attach_command.help,
     &remove_command.help,
+    &rules_command.help,
     &doctor_command.help,
     &version_command.help,
     &pki_init_command.help,

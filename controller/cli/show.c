@@ -260,6 +260,29 @@ static void show_doctor_whose(const json_t *doctor, FILE *out)
                 show_member(doctor, "name", room[0]), show_member(doctor, "host", room[1]));
 }
 
+void show_rules(const json_t *rules, FILE *out)
+{
+    static const char *const titles[] = {"RULE", "PHASE", "GOES TO", "WHEN", NULL};
+    AUTO(table_free) struct table *t = table_new(titles);
+    const json_t *rule;
+    char room[4][SHOW_TEXT_SIZE];
+    size_t i;
+
+    json_array_foreach(json_object_get(rules, "rules"), i, rule)
+    {
+        const char *from = show_member(rule, "from", room[1]),
+                   *to = show_member(rule, "to", room[2]);
+        const char *cells[] = {show_member(rule, "rule", room[0]), from,
+                               strcmp(from, to) == 0 ? "stays" : to,
+                               show_member(rule, "when", room[3])};
+
+        if (t != NULL)
+            table_add(t, cells);
+    }
+    if (t != NULL)
+        table_print(t, "", out);
+}
+
 unsigned show_doctor(const json_t *doctor, FILE *out)
 {
     static const char *const titles[] = {"LEVEL", "CHECK", "FINDING", NULL};

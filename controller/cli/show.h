@@ -39,6 +39,7 @@ struct show_log_memory {
  * said is not spelt out. */
 void show_log_told(const json_t *line, bool with_group, struct show_log_memory *m,
                    FILE *out);
+void show_rules(const json_t *rules, FILE *out);
 void show_diff(const json_t *diff, FILE *out);
 /* Returns the number of findings at level "fail". */
 unsigned show_doctor(const json_t *doctor, FILE *out);

@@ -104,6 +104,9 @@ static void serve(struct api *a, const struct route *r, const struct api_request
         api_facts(a, &f);
         answer_json(who, 200, version_document(&f));
         return;
+    case ROUTE_RULES:
+        answer_json(who, 200, rules_document());
+        return;
     case ROUTE_LOG:
         answer_error(who, 404, "bad-request", "the log is read where it is asked for");
         return;

@@ -28,6 +28,7 @@ static const struct {
     {ROUTE_REPLACE, "POST", "/v1/controllers/*/replace"},
     {ROUTE_DOCTOR, "GET", "/v1/doctor"},
     {ROUTE_VERSION, "GET", "/v1/version"},
+    {ROUTE_RULES, "GET", "/v1/rules"},
 };
 
 bool route_name_ok(const char *name)
@@ -119,7 +120,8 @@ unsigned route_match(const char *method, const char *path, struct route *ret,
 
 bool route_is_local(enum route_kind kind)
 {
-    return kind == ROUTE_LOG || kind == ROUTE_DOCTOR || kind == ROUTE_VERSION;
+    return kind == ROUTE_LOG || kind == ROUTE_DOCTOR || kind == ROUTE_VERSION ||
+           kind == ROUTE_RULES;
 }
 
 static const char dry_word[] = "dry=1", keep_word[] = "keep_active=1";

@@ -23,6 +23,7 @@ enum route_kind {
     ROUTE_REPLACE,
     ROUTE_DOCTOR,
     ROUTE_VERSION,
+    ROUTE_RULES,
 };
 
 struct route {

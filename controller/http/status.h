@@ -31,6 +31,8 @@ bool status_lag_bytes(const struct group *g, const struct observed_group *og, ui
 uint32_t status_lease_ttl_ms(const struct group *g);
 
 /* `stale` as above: the verdict begins with that. */
+/* The rows by which groups move, as the log names them. */
+json_t *rules_document(void);
 json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now, bool stale);
 json_t *doctor_document(const struct api_facts *f, const char *host);
 json_t *version_document(const struct api_facts *f);

@@ -1,4 +1,4 @@
-/* why, doctor, version. */
+/* why, rules, doctor, version. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,6 +43,25 @@ json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now, 
                      "stale", (int)stale, "would_fail_over",
                      (int)(e.would_fail_over && !stale), "verdict", e.verdict, "conditions",
                      conditions);
+}
+
+/* Of a row that stays where it is, in whatever phase that is, both are "any"; "none": the
+ * group is not there. */
+json_t *rules_document(void)
+{
+    const struct rule_row *rows;
+    unsigned n = rule_rows(&rows);
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < n; i++) {
+        bool any = rows[i].from == PHASE_NONE && rows[i].to == PHASE_NONE;
+
+        (void)json_array_append_new(
+            list, json_pack("{s:s, s:s, s:s, s:s}", "rule", rows[i].name, "from",
+                            any ? "any" : phase_name(rows[i].from), "to",
+                            any ? "any" : phase_name(rows[i].to), "when", rows[i].when));
+    }
+    return json_pack("{s:o}", "rules", list);
 }
 
 json_t *version_document(const struct api_facts *f)

@@ -62,6 +62,7 @@ static const struct request_row requests[] = {
      "{\"id\":4}"},
     {{"doctor"}, "GET /v1/doctor", ""},
     {{"version"}, "GET /v1/version", ""},
+    {{"rules"}, "GET /v1/rules", ""},
 };
 
 /* Each command asks what docs/architecture.md section 4 says. */

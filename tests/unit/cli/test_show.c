@@ -423,6 +423,20 @@ static void test_why(void **unused)
 
 static unsigned doctor_failures;
 
+static void rules_as_the_log_names_them(void **unused)
+{
+    char *out = shown(show_rules, "{\"rules\": [{\"rule\": \"silent-holder\", \"from\": "
+                                  "\"steady\", \"to\": \"fencing\", \"when\": \"a, b\"},"
+                                  "{\"rule\": \"record-outcome\", \"from\": \"any\", "
+                                  "\"to\": \"any\", \"when\": \"c\"}]}");
+
+    (void)unused;
+    assert_string_equal(out, "RULE            PHASE   GOES TO  WHEN\n"
+                             "silent-holder   steady  fencing  a, b\n"
+                             "record-outcome  any     stays    c\n");
+    free(out);
+}
+
 static void show_doctor_too(const json_t *document, FILE *out)
 {
     doctor_failures = show_doctor(document, out);
@@ -500,6 +514,7 @@ static void test_numbers(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rules_as_the_log_names_them),
         cmocka_unit_test(test_status),
         cmocka_unit_test(test_probes),
         cmocka_unit_test(test_long_sentences),

@@ -328,6 +328,12 @@ static void a_follower_asks_the_leader(void **state)
     assert_int_equal(ask("GET", "/v1/doctor", NULL), 200);
     assert_true(says("\"program\":\"ringfenced\",\"name\":\"east\",\"host\":\""));
     assert_int_equal(b.forwards, 3);
+    assert_int_equal(ask("GET", "/v1/rules", NULL), 200); /* of this very program */
+    assert_true(
+        says("{\"rule\":\"silent-holder\",\"from\":\"steady\",\"to\":\"fencing\","));
+    assert_true(says("\"rule\":\"record-outcome\",\"from\":\"any\",\"to\":\"any\""));
+    assert_true(says("\"rule\":\"operator-declare\",\"from\":\"none\""));
+    assert_int_equal(b.forwards, 3);
 
     b.leader_id = 0;
     assert_int_equal(ask("GET", "/v1/status", NULL), 503);

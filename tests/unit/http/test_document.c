@@ -484,6 +484,7 @@ static void routes_are_found_and_formatted(void **state)
         {"GET", "/v1/doctor", 0, ROUTE_DOCTOR, ""},
         {"POST", "/v1/controllers/east/replace", 0, ROUTE_REPLACE, "east"},
         {"GET", "/v1/version", 0, ROUTE_VERSION, ""},
+        {"GET", "/v1/rules", 0, ROUTE_RULES, ""},
         {"POST", "/v1/status", 405, 0, ""},
         {"GET", "/v1/groups/orders/pause", 405, 0, ""},
         {"GET", "/v1/nothing", 404, 0, ""},
