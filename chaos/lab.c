@@ -96,6 +96,7 @@ void lab_run(struct plan *plan, const char *id, struct progress *progress)
     FILE *live = o->json ? stderr : stdout;
     atomic_uint_fast64_t numbers = 1;
     unsigned random = plan_seed(plan, progress->next);
+    struct trail trail;
     struct view view;
     AUTO(auto_free) char *repeat = options_repeat(o);
 
@@ -108,6 +109,7 @@ void lab_run(struct plan *plan, const char *id, struct progress *progress)
     fflush(live);
     make(o, id, first, &cluster);
     view_start(&view, &cluster, live);
+    trail_start(&trail, &cluster);
     wait_until_steady(&view, cluster.sync);
     progress->stands = true;
     while (!progress->failed && plan_goes_on(plan, progress->next) &&
@@ -121,6 +123,7 @@ void lab_run(struct plan *plan, const char *id, struct progress *progress)
         fprintf(live, "\n== %s: %s\n   must hold: %s\n", s->name, s->story, s->holds);
         play = (struct play){.cluster = &cluster,
                              .view = &view,
+                             .trail = &trail,
                              .scenario = s,
                              .numbers = &numbers,
                              .probe_numbers = 1 + ((uint64_t)i << 40),
@@ -132,6 +135,7 @@ void lab_run(struct plan *plan, const char *id, struct progress *progress)
         play_scenario(&play);
         lab_record(plan, progress, &play.result);
     }
+    trail_stop(&trail);
     view_stop(&view);
 }
 

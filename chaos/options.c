@@ -100,7 +100,8 @@ static bool means(const char *name, const struct scenario *s)
         return true;
     if (strcmp(name, "all") == 0)
         return s->set == scenario_sets[0].name;
-    return strcmp(name, s->name) == 0 || strcmp(name, s->set) == 0;
+    return strcmp(name, s->name) == 0 || strcmp(name, s->file) == 0 ||
+           strcmp(name, s->set) == 0;
 }
 
 static int add_plays(struct options *o, char *names)
@@ -119,6 +120,17 @@ static int add_plays(struct options *o, char *names)
             return wrong("--scenario", name, "the name of a scenario, or of a set of them");
     }
     return o->play_count > 0 ? -1 : wrong("--scenario", "''", "the name of a scenario");
+}
+
+static int add_file(struct options *o, const char *path)
+{
+    const char *file = scenario_load_file(path);
+
+    o->play_count = 0;
+    for (size_t i = 0; i < scenario_count(); i++)
+        if (strcmp(scenario_at(i)->file, file) == 0)
+            (void)add_play(o, scenario_at(i));
+    return -1;
 }
 
 static bool read_number(const char *text, unsigned least, unsigned most, unsigned *ret)
@@ -179,8 +191,29 @@ char *options_repeat(const struct options *o)
     return line;
 }
 
+/* Those without a value. */
+static bool take_flag(struct options *o, int option)
+{
+    switch (option) {
+    case 'R':
+        return o->random = true;
+    case 'L':
+        return o->list = true;
+    case 'v':
+        return o->verbs = true;
+    case 'j':
+        return o->json = true;
+    case 'k':
+        return o->keep = true;
+    default:
+        return false;
+    }
+}
+
 static int take_option(struct options *o, int option)
 {
+    if (take_flag(o, option))
+        return -1;
     switch (option) {
     case 's':
         return add_plays(o, optarg);
@@ -201,27 +234,10 @@ static int take_option(struct options *o, int option)
             return wrong("--workload", optarg, "on or off");
         return -1;
     case 'f':
-        o->plays[0] = scenario_load_file(optarg);
-        o->play_count = 1;
-        return -1;
-    case 'R':
-        o->random = true;
-        return -1;
+        return add_file(o, optarg);
     case 'm':
         if (!read_number(optarg, 1, MINUTES_MOST, &o->minutes))
             return wrong("--minutes", optarg, "a number from 1 to 10080");
-        return -1;
-    case 'L':
-        o->list = true;
-        return -1;
-    case 'v':
-        o->verbs = true;
-        return -1;
-    case 'j':
-        o->json = true;
-        return -1;
-    case 'k':
-        o->keep = true;
         return -1;
     case 'l':
         o->logs = optarg;

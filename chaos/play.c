@@ -322,6 +322,7 @@ void play_scenario(struct play *p)
     recording_from_here(p);
     p->before = view_get(p->view);
     p->run_known = p->before.run.id;
+    p->log_known = trail_newest(p->trail);
     p->it = SITE_COUNT;
     p->first_number = atomic_load(p->numbers);
     start_clients(p);

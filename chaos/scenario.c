@@ -48,7 +48,7 @@ struct file {
         bool power;
         enum driver driver;
     } * lab;
-    struct lines prelude, fault, heal;
+    struct lines each, prelude, fault, heal;
 };
 
 static const cyaml_strval_t effects[] = {
@@ -92,6 +92,7 @@ static const cyaml_schema_field_t file_fields[] = {
     CYAML_FIELD_UINT("failovers", CYAML_FLAG_OPTIONAL, struct file, failovers),
     CYAML_FIELD_MAPPING_PTR("lab", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct file,
                             lab, lab_fields),
+    LINES(each, CYAML_FLAG_OPTIONAL),
     LINES(prelude, CYAML_FLAG_OPTIONAL),
     LINES(fault, CYAML_FLAG_DEFAULT),
     LINES(heal, CYAML_FLAG_OPTIONAL),
@@ -126,7 +127,21 @@ static const cyaml_config_t *reader(char *line)
     return &config;
 }
 
-static struct steps read_steps(const char *path, const char *key, const struct lines *from)
+/* `text` with `each` (NULL: nothing) for each "{each}"; malloc'ed. */
+static char *fill_in(const char *text, const char *each)
+{
+    static const char mark[] = "{each}";
+    const char *at = strstr(text, mark);
+    AUTO(auto_free) char *rest = NULL;
+
+    if (at == NULL || each == NULL)
+        return text_new("%s", text);
+    rest = fill_in(at + strlen(mark), each);
+    return text_new("%.*s%s%s", (int)(at - text), text, each, rest);
+}
+
+static struct steps read_steps(const char *path, const char *key, const struct lines *from,
+                               const char *each)
 {
     struct steps steps = {0};
 
@@ -135,9 +150,10 @@ static struct steps read_steps(const char *path, const char *key, const struct l
     steps.of = must_alloc(from->count, sizeof *steps.of);
     steps.count = from->count;
     for (unsigned i = 0; i < from->count; i++) {
+        AUTO(auto_free) char *line = fill_in(from->of[i], each);
         char wrong[STEP_WRONG];
 
-        if (!step_read(&steps.of[i], from->of[i], wrong))
+        if (!step_read(&steps.of[i], line, wrong))
             die("%s: %s[%u]: %s", path, key, i, wrong);
     }
     return steps;
@@ -177,26 +193,30 @@ static char *name_of(const char *path)
     return name;
 }
 
-static struct scenario *convert(const char *path, const struct file *f)
+/* `each`: one of its own, or NULL. */
+static struct scenario *convert(const char *path, const struct file *f, const char *each)
 {
     struct scenario *s = must_alloc(1, sizeof *s);
+    char *file = name_of(path);
 
-    *s = (struct scenario){.name = name_of(path),
-                           .story = text_new("%s", f->story),
-                           .holds = text_new("%s", f->holds),
-                           .set = find_set(path, f->set),
-                           .effect = f->effect,
-                           .standby = f->standby,
-                           .waits = f->waits,
-                           .second_writer = f->second_writer,
-                           .switchback = f->switchback,
-                           .unnoticed = f->unnoticed,
-                           .detaches = f->detaches,
-                           .workload = f->workload,
-                           .failovers = f->failovers,
-                           .prelude = read_steps(path, "prelude", &f->prelude),
-                           .fault = read_steps(path, "fault", &f->fault),
-                           .heal = read_steps(path, "heal", &f->heal)};
+    *s = (struct scenario){
+        .file = file,
+        .name = text_new("%s%s%s", file, each != NULL ? "-" : "", each != NULL ? each : ""),
+        .story = fill_in(f->story, each),
+        .holds = text_new("%s", f->holds),
+        .set = find_set(path, f->set),
+        .effect = f->effect,
+        .standby = f->standby,
+        .waits = f->waits,
+        .second_writer = f->second_writer,
+        .switchback = f->switchback,
+        .unnoticed = f->unnoticed,
+        .detaches = f->detaches,
+        .workload = f->workload,
+        .failovers = f->failovers,
+        .prelude = read_steps(path, "prelude", &f->prelude, each),
+        .fault = read_steps(path, "fault", &f->fault, each),
+        .heal = read_steps(path, "heal", &f->heal, each)};
     if (f->lab != NULL)
         s->lab = (struct scenario_lab){.ttl_ms = f->lab->ttl_ms,
                                        .rtt_ms = f->lab->rtt_ms,
@@ -209,44 +229,54 @@ static struct scenario *convert(const char *path, const struct file *f)
     return s;
 }
 
-/* What libcyaml made of a file, or could not. */
-static struct scenario *take(const char *path, cyaml_err_t failure, char *line,
-                             struct file *f)
+static void must_be_read(const char *path, cyaml_err_t failure, const char *line)
 {
-    struct scenario *s;
-
     if (failure != CYAML_OK)
         die("%s: %s", path, line[0] != 0 ? line : cyaml_strerror(failure));
-    s = convert(path, f);
-    cyaml_free(reader(line), &file_schema, f, 0);
-    return s;
 }
 
-const struct scenario *scenario_load_file(const char *path)
+static const char *make_known(const char *path, struct scenario *s)
 {
-    char line[STEP_WRONG] = "";
-    struct file *f = NULL;
-    cyaml_err_t failure =
-        cyaml_load_file(path, reader(line), &file_schema, (cyaml_data_t **)&f, NULL);
-    struct scenario *s = take(path, failure, line, f);
-
     if (scenario_find(s->name) != NULL)
         die("%s: there is a scenario '%s' already", path, s->name);
     if (known_count == SCENARIOS_MAX)
         die("%s: more than %d scenarios", path, SCENARIOS_MAX);
     known[known_count++] = s;
-    return s;
+    return s->file;
+}
+
+const char *scenario_load_file(const char *path)
+{
+    char line[STEP_WRONG] = "";
+    const cyaml_config_t *config = reader(line);
+    struct file *f = NULL;
+    const char *file = NULL;
+
+    must_be_read(
+        path, cyaml_load_file(path, config, &file_schema, (cyaml_data_t **)&f, NULL), line);
+    if (f->each.count == 0)
+        file = make_known(path, convert(path, f, NULL));
+    for (unsigned i = 0; i < f->each.count; i++)
+        file = make_known(path, convert(path, f, f->each.of[i]));
+    cyaml_free(config, &file_schema, f, 0);
+    return file;
 }
 
 struct scenario *scenario_read_text(const char *name, const char *text)
 {
     AUTO(auto_free) char *path = text_new("%s.yaml", name);
     char line[STEP_WRONG] = "";
+    const cyaml_config_t *config = reader(line);
     struct file *f = NULL;
-    cyaml_err_t failure = cyaml_load_data((const uint8_t *)text, strlen(text), reader(line),
-                                          &file_schema, (cyaml_data_t **)&f, NULL);
+    struct scenario *s;
 
-    return take(path, failure, line, f);
+    must_be_read(path,
+                 cyaml_load_data((const uint8_t *)text, strlen(text), config, &file_schema,
+                                 (cyaml_data_t **)&f, NULL),
+                 line);
+    s = convert(path, f, NULL);
+    cyaml_free(config, &file_schema, f, 0);
+    return s;
 }
 
 void scenario_free(struct scenario *s)
@@ -257,6 +287,7 @@ void scenario_free(struct scenario *s)
     steps_free(&s->fault);
     steps_free(&s->heal);
     free(s->name);
+    free(s->file);
     free(s->story);
     free(s->holds);
     free(s);

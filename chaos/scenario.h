@@ -2,8 +2,9 @@
  * must hold.
  *
  * One YAML file each in chaos/scenarios, named as the scenario is; docs/chaos.md is the
- * manual. `prelude`, `fault` and `heal` are lists of steps (step.h), read and checked
- * before a laboratory is made.
+ * manual. A file with `each: [a, b]` is several scenarios, NAME-a and NAME-b, in whose
+ * steps and story `{each}` is a and b. `prelude`, `fault` and `heal` are lists of steps
+ * (step.h), read and checked before a laboratory is made.
  *
  * Owner:   scenarios of files live as long as the program.
  * Threads: loaded by the main thread before others start; then read by any.
@@ -38,6 +39,7 @@ struct scenario_lab {
 
 struct scenario {
     char *name;
+    char *file;      /* its file's name before the ".yaml", which several may share */
     char *story;     /* what is done, for people */
     char *holds;     /* what must be so then: a sentence */
     const char *set; /* the name of its set, see scenario_sets */
@@ -64,9 +66,12 @@ extern const size_t scenario_set_count;
 
 /* Every `*.yaml` in `dir`, ordered by set and name. */
 void scenario_load(const char *dir);
-/* One file more, as of --file: it is found by name as the others are. */
-const struct scenario *scenario_load_file(const char *path);
-/* The text of a file called `NAME.yaml`: the caller's, found by nobody else. */
+/* One file more, as of --file: what it has is found by name as the others are. Returns the
+ * `file` of it. */
+const char *scenario_load_file(const char *path);
+/* The text of a file called `NAME.yaml`, without `each`: the caller's, found by nobody
+ * else.
+ */
 struct scenario *scenario_read_text(const char *name, const char *text);
 void scenario_free(struct scenario *s);
 

@@ -71,6 +71,11 @@ static const struct verb verbs[] = {
      "blames the scenario if it comes meanwhile",
      verb_never,
      NULL},
+    {"when",
+     {TAKES_TEXT},
+     "waits until the log has a new entry by this rule",
+     verb_when,
+     NULL},
     {"try", {TAKES_STEP}, "another step, which may be in vain", verb_try, NULL},
     /* Operators. */
     {"ringfence", {TAKES_TEXT}, "the CLI, which must succeed", verb_ringfence, NULL},

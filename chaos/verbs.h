@@ -64,6 +64,7 @@ void verb_felt(struct play *p, const struct step *s);
 void verb_wait(struct play *p, const struct step *s);
 void verb_until(struct play *p, const struct step *s);
 void verb_within(struct play *p, const struct step *s);
+void verb_when(struct play *p, const struct step *s);
 void verb_never(struct play *p, const struct step *s);
 void verb_ringfence(struct play *p, const struct step *s);
 void verb_refused(struct play *p, const struct step *s);

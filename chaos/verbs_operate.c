@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chaos/api.h"
 #include "chaos/base.h"
 #include "chaos/bmc.h"
 #include "chaos/verbs.h"
@@ -130,6 +131,45 @@ void verb_never(struct play *p, const struct step *s)
 {
     if (play_wait(p, verbs_ms(p, &s->arg[0]), s->arg[1].moment->holds))
         result_blame(&p->result, "`%s` came", s->arg[1].moment->word);
+}
+
+/* ---- rules ----------------------------------------------------------------------------
+ */
+
+/* As the product lists them (`ringfence rules`): a slip of the pen is not waited for. */
+static bool is_rule(struct play *p, const char *name)
+{
+    bool known = false;
+
+    for (enum site s = EAST; s < SITE_REGIONS && !known; s++) {
+        AUTO(auto_free) char *socket = cluster_socket(p->cluster, s);
+        json_t *doc = process_running(&p->cluster->controllers[s])
+                          ? api_get(socket, "/v1/rules")
+                          : NULL;
+
+        known = doc_find(json_object_get(doc, "rules"), "rule", name) != NULL;
+        json_decref(doc);
+    }
+    return known;
+}
+
+/* Each `when` goes on behind the last one. */
+void verb_when(struct play *p, const struct step *s)
+{
+    const char *rule = s->arg[0].text;
+    int64_t until = now_ns() + (int64_t)patience_ms(p) * NS_PER_MS, index;
+
+    while ((index = trail_next(p->trail, rule, p->log_known)) == 0) {
+        if (now_ns() > until) {
+            result_blame(&p->result, "`%s`: %s", s->line,
+                         is_rule(p, rule) ? "it did not speak" : "there is no such rule");
+            return;
+        }
+        wait_ms(1);
+    }
+    p->log_known = index;
+    view_tell(p->view, "  entry %jd; the log is known up to %jd", (intmax_t)index,
+              (intmax_t)trail_newest(p->trail));
 }
 
 /* ---- the CLI --------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import sys
 import tempfile
 
 LAB, SOURCE = sys.argv[1:3]
+SCENARIOS = os.path.join(SOURCE, "chaos/scenarios")
 GOOD = {"story": "x", "holds": "y", "set": "random", "effect": "none", "fault": "[kill east]"}
 
 
@@ -61,14 +62,43 @@ def test_wrong_files():
         assert r.returncode == 2 and "absent.yaml" in r.stderr, r
 
 
+# A file with `each` is several scenarios, and is called as well as each of them.
+def test_each():
+    with tempfile.TemporaryDirectory() as top:
+        path = os.path.join(top, "mine.yaml")
+        for each, step, names in (("[a, b-c]", "sh east echo {each}", ["mine-a", "mine-b-c"]),
+                                  ("[east]", "kill {each}", ["mine-east"])):
+            with open(path, "w", encoding="ascii") as out:
+                out.writelines(f"{k}: {v}\n" for k, v in GOOD.items() if k != "fault")
+                out.write(f"each: {each}\nfault: ['{step}']\n")
+            r = lab("--list", "--file", path)
+            assert r.returncode == 0 and r.stdout.split() == names, r
+        file_says(top, {"each": "[nowhere]", "fault": "['kill {each}']"}, "expected a place")
+        file_says(top, {"fault": "['kill {each}']"}, "expected a place")
+
+
 def listed(what):
     r = lab("--list", "--scenario", what)
     assert r.returncode == 0, r
     return r.stdout.split()
 
 
+def read(name):
+    with open(os.path.join(SCENARIOS, name), encoding="ascii") as f:
+        return f.read()
+
+
+def each_of(text):
+    found = re.search(r"^each: \[(.*)\]$", text, re.M)
+    return found.group(1).split(", ") if found else []
+
+
+def names_of(file):
+    return [f"{file[:-5]}-{e}" for e in each_of(read(file))] or [file[:-5]]
+
+
 def test_every_file_is_found():
-    names = sorted(f[:-5] for f in os.listdir(os.path.join(SOURCE, "chaos/scenarios")))
+    names = sorted(n for f in os.listdir(SCENARIOS) for n in names_of(f))
     assert sorted(listed("every")) == names and len(names) >= 26, names
     assert set(listed("all")) < set(names)
     assert listed("region-loss,power")[0] == "region-loss"
@@ -78,13 +108,30 @@ def test_every_file_is_found():
 def test_every_verb_has_a_scenario():
     verbs = re.findall(r"^  ([a-z-]+) ", lab("--verbs").stdout.split("Moments:")[0], re.M)
     used = set()
-    for name in listed("every"):
-        path = os.path.join(SOURCE, "chaos/scenarios", f"{name}.yaml")
-        with open(path, encoding="ascii") as f:
-            used |= set(re.findall(r'^  - "?([a-z-]+)', f.read(), re.M))
+    for name in os.listdir(SCENARIOS):
+        used |= set(re.findall(r'^  - "?([a-z-]+)', read(name), re.M))
     assert len(verbs) > 25 and not set(verbs) - used, set(verbs) - used
 
 
+# The leader is killed at each rule that the table of the product has, or docs/chaos.md says
+# why the laboratory does not come to it.
+def test_every_rule_is_a_step():
+    with open(os.path.join(SOURCE, "docs/architecture.md"), encoding="utf-8") as f:
+        table = f.read().split("generated:rules -->")[1]
+    rules = set(re.findall(r"^\| `([a-z-]+)`", table, re.M))
+    with open(os.path.join(SOURCE, "docs/chaos.md"), encoding="utf-8") as f:
+        unreached = set(re.findall(r"^\| `([a-z-]+)` \| not reached:", f.read(), re.M))
+    killed = set()
+    for file in os.listdir(SCENARIOS):
+        text = read(file)
+        if re.search(r"^  - when \{each\}\n  - kill controller leader$", text, re.M):
+            killed |= set(each_of(text))
+    assert len(rules) > 30 and killed | unreached == rules, (killed | unreached) ^ rules
+    assert not killed & unreached, killed & unreached
+
+
 test_wrong_files()
+test_each()
+test_every_rule_is_a_step()
 test_every_file_is_found()
 test_every_verb_has_a_scenario()
