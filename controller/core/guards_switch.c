@@ -19,6 +19,16 @@ static bool target_unfit(const struct look *l)
     return agent_present(l, l->g->run.to) && l->og->instances[l->g->run.to].seen.unfit;
 }
 
+/* I8: the holder asks to let the target go, and writes wait until that is done; only
+ * `steady` does it. Nothing was stopped yet that would have to be started again. */
+static bool target_keeps_writes_waiting(const struct look *l)
+{
+    const struct seen_instance *seen = &active_seen(l)->seen;
+
+    return step_of_run(l, STEP_STOP) == NULL && agent_present(l, l->g->active) &&
+           seen->epoch == l->g->epoch && (seen->shrink & 1U << l->g->run.to) != 0;
+}
+
 bool guard_not_checkpointed(const struct look *l, struct entry *e)
 {
     const struct step *step = &active_of(l)->step;
@@ -107,12 +117,14 @@ bool guard_switch_overdue(const struct look *l, struct entry *e)
 {
     const struct step *stop = step_of_run(l, STEP_STOP);
     bool failed = stop != NULL && stop->state == STEP_FAILED;
-    bool unfit = target_unfit(l) && active_of(l)->step.state != STEP_STARTED;
+    bool idle = active_of(l)->step.state != STEP_STARTED;
+    bool unfit = idle && target_unfit(l), waits = idle && target_keeps_writes_waiting(l);
     uint64_t since = mono_since_ms(l->og->phase_since, l->now);
     bool gone = target_gone(l);
     char *reason = e->run_abort.reason;
 
-    if (!failed && !unfit && !gone && since < 2ull * l->g->policy.stop_deadline_ms)
+    if (!failed && !unfit && !gone && !waits &&
+        since < 2ull * l->g->policy.stop_deadline_ms)
         return false;
     e->kind = ENTRY_RUN_ABORT;
     e->run_abort = (struct entry_run_abort){.run = l->g->run.id};
@@ -123,6 +135,9 @@ bool guard_switch_overdue(const struct look *l, struct entry *e)
                  l->og->instances[l->g->run.to].seen.problem);
     else if (gone)
         text_set(reason, TEXT_SIZE, "the target, %s, is silent",
+                 l->g->instances[l->g->run.to].agent);
+    else if (waits)
+        text_set(reason, TEXT_SIZE, "writes wait for %s, which does not flush",
                  l->g->instances[l->g->run.to].agent);
     else
         say_overdue(l, reason);

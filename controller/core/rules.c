@@ -115,8 +115,8 @@ static const struct row rows[] = {
      false,
      guard_silent},
     {{"switchover-goes-back", PHASE_SWITCHING, PHASE_STEADY,
-      "the stop failed, its deadline has passed, or the target can begin nothing or is "
-      "gone"},
+      "the stop failed, its deadline has passed, or the target can begin nothing, is gone, "
+      "or keeps writes waiting before the stop"},
      false,
      guard_switch_overdue},
     {{"switchover-checkpoint", PHASE_SWITCHING, PHASE_SWITCHING, "the run has begun"},

@@ -292,6 +292,33 @@ static void a_switchover_whose_target_dies_goes_back(void **state)
     }
 }
 
+/* I8: writes wait for a member that does not flush, and only `steady` lets it go. Before
+ * the stop that the move is to end with, nothing is in the way of that. */
+static void a_switchover_whose_target_keeps_writes_waiting_goes_back(void **state)
+{
+    struct entry sw = entry_of(ENTRY_SWITCHOVER);
+
+    (void)state;
+    world_steady(&w, SYNC_REQUIRED);
+    world_report(&w, EAST, SERVER_PRIMARY);
+    world_report(&w, WEST, SERVER_STANDBY);
+    sw.switchover = (struct entry_switchover){.target = WEST, .epoch = 1};
+    assert_int_equal(world_apply(&w, &sw), ACCEPTED);
+    assert_string_equal(world_step(&w), "switchover-checkpoint");
+    world_seen(&w)->instances[EAST].seen.shrink = 1u << WEST;
+    assert_string_equal(world_step(&w), ""); /* the checkpoint is under way */
+    world_outcome(&w, EAST, true);
+    assert_string_equal(world_step(&w), "record-outcome");
+    world_seen(&w)->instances[WEST].seen.streaming = false;
+    world_seen(&w)->instances[EAST].seen.shrink = 0;
+    assert_string_equal(world_step(&w), ""); /* it may be back at any moment */
+    world_seen(&w)->instances[EAST].seen.shrink = 1u << WEST;
+    assert_string_equal(world_step(&w), "switchover-goes-back");
+    assert_non_null(strstr(world_group(&w)->run.reason, "writes wait for pg-west"));
+    assert_string_equal(world_step(&w), "shrink-silent-member");
+    assert_int_equal(world_group(&w)->phase, PHASE_STEADY);
+}
+
 /* I11: before its fence a switchover goes back, and the server is started again under the
  * same lease, without using up a local restart. */
 static void a_switchover_that_fails_goes_back(void **state)
@@ -535,6 +562,7 @@ int main(void)
         cmocka_unit_test(a_switchover_fences_after_the_flush),
         cmocka_unit_test(a_switchover_to_an_unfit_target_goes_back),
         cmocka_unit_test(a_switchover_whose_target_dies_goes_back),
+        cmocka_unit_test(a_switchover_whose_target_keeps_writes_waiting_goes_back),
         cmocka_unit_test(a_switchover_that_fails_goes_back),
         cmocka_unit_test(the_old_region_is_activated_again_when_nobody_else_can),
         cmocka_unit_test(a_stuck_promotion_moves_on),
