@@ -85,6 +85,18 @@ void lab_record(struct plan *plan, struct progress *progress, const struct resul
     lab_report(plan->options, r);
 }
 
+/* The command line that plays it again. */
+static char *repeat_of(const struct plan *plan, unsigned i)
+{
+    uint32_t seed = plan_seed(plan, i);
+
+    if (!plan->options->random)
+        return options_repeat(plan->options);
+    return text_new("ringfence-lab --random --list --seed %u >random-%u.yaml\n"
+                    "ringfence-lab --file random-%u.yaml --seed %u",
+                    seed, seed, seed, seed);
+}
+
 void lab_run(struct plan *plan, const char *id, struct progress *progress)
 {
     enum { KEY_BITS = 20 };  /* keys that one scenario may use */
@@ -96,9 +108,7 @@ void lab_run(struct plan *plan, const char *id, struct progress *progress)
     FILE *live = o->json ? stderr : stdout;
     atomic_uint_fast64_t numbers = 1;
     unsigned random = plan_seed(plan, progress->next);
-    struct trail trail;
     struct view view;
-    AUTO(auto_free) char *repeat = options_repeat(o);
 
     api_init();
     lab_find_bin(o, cluster.bin, sizeof cluster.bin);
@@ -109,13 +119,13 @@ void lab_run(struct plan *plan, const char *id, struct progress *progress)
     fflush(live);
     make(o, id, first, &cluster);
     view_start(&view, &cluster, live);
-    trail_start(&trail, &cluster);
     wait_until_steady(&view, cluster.sync);
     progress->stands = true;
     while (!progress->failed && plan_goes_on(plan, progress->next) &&
            scenario_shares_lab(first, plan_scenario(plan, progress->next))) {
         unsigned i = progress->next++;
         const struct scenario *s = plan_scenario(plan, i);
+        AUTO(auto_free) char *repeat = repeat_of(plan, i);
 
         progress->open = true;
         if (o->random) /* alone in a laboratory it would have the same chance */
@@ -123,7 +133,6 @@ void lab_run(struct plan *plan, const char *id, struct progress *progress)
         fprintf(live, "\n== %s: %s\n   must hold: %s\n", s->name, s->story, s->holds);
         play = (struct play){.cluster = &cluster,
                              .view = &view,
-                             .trail = &trail,
                              .scenario = s,
                              .numbers = &numbers,
                              .probe_numbers = 1 + ((uint64_t)i << 40),
@@ -135,7 +144,6 @@ void lab_run(struct plan *plan, const char *id, struct progress *progress)
         play_scenario(&play);
         lab_record(plan, progress, &play.result);
     }
-    trail_stop(&trail);
     view_stop(&view);
 }
 

@@ -127,6 +127,40 @@ void log_watch_free(struct log_watch *w)
     pthread_mutex_destroy(&w->lock);
 }
 
+int64_t log_watch_newest(struct log_watch *w)
+{
+    int64_t seq;
+
+    pthread_mutex_lock(&w->lock);
+    seq = (int64_t)w->count;
+    pthread_mutex_unlock(&w->lock);
+    return seq;
+}
+
+static bool is_by(const struct log_entry *e, const char *rule)
+{
+    static const char by_hand[] = "operator-";
+    const char *kind = strcmp(e->kind, "run-abort") == 0 ? "abort" : e->kind;
+
+    if (strcmp(e->result, "accepted") != 0)
+        return false;
+    return strcmp(e->rule, rule) == 0 || (strcmp(e->rule, "operator") == 0 &&
+                                          strncmp(rule, by_hand, sizeof by_hand - 1) == 0 &&
+                                          strcmp(rule + sizeof by_hand - 1, kind) == 0);
+}
+
+int64_t log_watch_next(struct log_watch *w, const char *rule, int64_t after)
+{
+    int64_t seq = 0;
+
+    pthread_mutex_lock(&w->lock);
+    for (size_t i = (size_t)after; i < w->count && seq == 0; i++)
+        if (is_by(&w->entries[i], rule))
+            seq = w->entries[i].seq;
+    pthread_mutex_unlock(&w->lock);
+    return seq;
+}
+
 /* What was there before is told within some milliseconds of the start, and a scenario does
  * nothing for a second. */
 static bool is_of_run(const struct log_watch *w, const struct log_entry *e)

@@ -54,6 +54,13 @@ void log_watch_start(struct log_watch *w, const struct cluster *c);
 void log_watch_stop(struct log_watch *w, int64_t epoch);
 void log_watch_free(struct log_watch *w);
 
+/* Seq of the newest entry; 0: there is none. */
+int64_t log_watch_newest(struct log_watch *w);
+/* Seq of the first accepted entry by `rule` behind `after`; 0: there is none yet. Rules are
+ * named as `ringfence rules` names them: `operator-switchover` is what the log calls a
+ * switchover by an operator. */
+int64_t log_watch_next(struct log_watch *w, const char *rule, int64_t after);
+
 /* What came after the start, as instants of LANE_LOG. */
 void log_watch_show(const struct log_watch *w, struct timeline *t);
 

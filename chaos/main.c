@@ -81,7 +81,8 @@ static void copy_logs(struct plan *plan, const char *id, unsigned first)
                  id);
 
     run_here((const char *[]){"/bin/sh", "-c", command, "sh", to, NULL});
-    fprintf(o->json ? stderr : stdout, "logs, and a page of each scenario: %s\n", to);
+    fprintf(plan->options->json ? stderr : stdout,
+            "logs, and a page of each scenario: %s\n", to);
 }
 
 /* Of a drawn run that is not ok the schedule is told, and kept beside the logs. */

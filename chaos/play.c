@@ -197,6 +197,7 @@ static void inject(struct play *p)
     wait_ms(WARM_UP_MS + (unsigned)rand_r(p->random) % (renew + 1));
     if (p->scenario->effect == EFFECT_FAILOVER && !lease_watch_settle(&p->lease, renew))
         result_blame(&p->result, "east's agent does not tell its lease's deadline");
+    p->log_known = log_watch_newest(&p->recording.log);
     p->fault_wall_ns = wall_ns();
     p->fault_ns = now_ns();
     view_origin(p->view, p->fault_ns);
@@ -211,6 +212,7 @@ static void begin(struct play *p)
     if (p->scenario->prelude.count == 0)
         return;
     wait_ms(WARM_UP_MS);
+    p->log_known = log_watch_newest(&p->recording.log);
     p->prelude_ns = now_ns();
     verbs_run(p, &p->scenario->prelude);
     p->prelude_end_ns = now_ns();
@@ -322,7 +324,6 @@ void play_scenario(struct play *p)
     recording_from_here(p);
     p->before = view_get(p->view);
     p->run_known = p->before.run.id;
-    p->log_known = trail_newest(p->trail);
     p->it = SITE_COUNT;
     p->first_number = atomic_load(p->numbers);
     start_clients(p);

@@ -15,14 +15,12 @@
 #include "chaos/recording.h"
 #include "chaos/result.h"
 #include "chaos/scenario.h"
-#include "chaos/trail.h"
 #include "chaos/view.h"
 #include "chaos/workload.h"
 
 struct play {
     struct cluster *cluster;
     struct view *view;
-    struct trail *trail;
     const struct scenario *scenario;
     atomic_uint_fast64_t *numbers; /* of rows, over all scenarios of one laboratory */
     unsigned *random;              /* state of rand_r() */
@@ -44,7 +42,7 @@ struct play {
     int64_t fault_ns, fault_wall_ns, heal_ns, switchback_ns; /* 0: not come to that */
     int64_t end_ns;    /* the clients were told to stop */
     int64_t run_known; /* what is newer is a new run */
-    int64_t log_known; /* index of the log: what `when` waits for is newer */
+    int64_t log_known; /* seq of the log: what `when` waits for is newer */
     enum site it;     /* whom the last step meant that named somebody; SITE_COUNT: nobody */
     pid_t frozen[2];  /* postmasters that were stopped, EAST and WEST; 0: none */
     uint64_t dropped; /* packets between regions, before a step touched the network; 0: none

@@ -157,9 +157,9 @@ static bool is_rule(struct play *p, const char *name)
 void verb_when(struct play *p, const struct step *s)
 {
     const char *rule = s->arg[0].text;
-    int64_t until = now_ns() + (int64_t)patience_ms(p) * NS_PER_MS, index;
+    int64_t until = now_ns() + (int64_t)patience_ms(p) * NS_PER_MS, seq;
 
-    while ((index = trail_next(p->trail, rule, p->log_known)) == 0) {
+    while ((seq = log_watch_next(&p->recording.log, rule, p->log_known)) == 0) {
         if (now_ns() > until) {
             result_blame(&p->result, "`%s`: %s", s->line,
                          is_rule(p, rule) ? "it did not speak" : "there is no such rule");
@@ -167,9 +167,9 @@ void verb_when(struct play *p, const struct step *s)
         }
         wait_ms(1);
     }
-    p->log_known = index;
-    view_tell(p->view, "  entry %jd; the log is known up to %jd", (intmax_t)index,
-              (intmax_t)trail_newest(p->trail));
+    p->log_known = seq;
+    view_tell(p->view, "  entry %jd; the log is known up to %jd", (intmax_t)seq,
+              (intmax_t)log_watch_newest(&p->recording.log));
 }
 
 /* ---- the CLI --------------------------------------------------------------------------

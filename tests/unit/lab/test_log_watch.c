@@ -168,6 +168,41 @@ static void finds_two_logs(void **state)
     log_watch_free(&w);
 }
 
+#define BY(seq, rule, kind, result)                                                        \
+    "{\"seq\": " seq ", \"index\": " seq ", \"rule\": \"" rule "\", \"kind\": \"" kind     \
+    "\", \"result\": \"" result "\", \"hash\": \"aa\"}"
+
+/* What `when` waits for: the next one behind, of what was accepted; an operator's acts are
+ * rules too. */
+static void finds_the_next_entry_by_a_rule(void **state)
+{
+    static const char *const lines[] = {
+        BY("1", "operator", "switchover", "not-ready"),
+        BY("2", "operator", "switchover", "accepted"),
+        BY("3", "switchover-fence", "fence-begin", "accepted"),
+        BY("4", "operator", "run-abort", "accepted"),
+        BY("5", "operator", "switchover", "accepted"),
+        BY("6", "gate-installed", "proof", "stale"),
+        NULL};
+    static const struct {
+        const char *rule;
+        int64_t after, seq;
+    } rows[] = {
+        {"operator-switchover", 0, 2}, {"operator-switchover", 2, 5},
+        {"operator-switchover", 5, 0}, {"switchover-fence", 0, 3},
+        {"operator-abort", 0, 4},      {"gate-installed", 0, 0},
+        {"switchover", 0, 0},          {"operator", 0, 2},
+    };
+    struct log_watch w;
+
+    (void)state;
+    watch(&w, lines, nothing, nothing);
+    assert_int_equal(log_watch_newest(&w), 6);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        assert_int_equal(log_watch_next(&w, rows[i].rule, rows[i].after), rows[i].seq);
+    log_watch_free(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +210,7 @@ int main(void)
         cmocka_unit_test(names_nobody_where_the_end_is_not_known),
         cmocka_unit_test(judges_nothing_by_half_a_log),
         cmocka_unit_test(finds_two_logs),
+        cmocka_unit_test(finds_the_next_entry_by_a_rule),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
