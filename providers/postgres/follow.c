@@ -21,6 +21,8 @@
 #include "providers/postgres/wal.h"
 #include "providers/provider.h"
 
+enum { STREAMS_SOON_MS = 3000 };
+
 /* What a FOLLOW has found out. */
 struct follow {
     struct pg *pg;
@@ -29,6 +31,7 @@ struct follow {
     Rf__StepResult *out;
     struct pg_upstream up;
     struct pg_mark mark;
+    bool cut_off; /* the upstream has no log any more where ours ends */
 };
 
 enum relation {
@@ -209,6 +212,30 @@ static const char OWN_TIMELINE[] =
     " FROM pg_control_checkpoint() c, pg_control_recovery() y"
     " LEFT JOIN pg_stat_wal_receiver w ON true";
 
+/* It is a beginning of theirs, and would ask for what they have removed until somebody
+ * noticed (I11). A copy loses nothing: theirs has all of it. Where the owner has a
+ * restore_command, that may bring it; and what streams lacks nothing. */
+static int look_for_gap(struct follow *f, uint64_t end, struct err *err)
+{
+    static const char sql[] =
+        "SELECT current_setting('restore_command') = '' AND"
+        " NOT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')";
+    char answer[8];
+    bool has;
+
+    if (pg_ask(&f->pg->main, sql, f->deadline, answer, sizeof answer, err) != 0)
+        return err->code;
+    if (answer[0] != 't')
+        return 0;
+    if (pg_upstream_has(f->pg, f->rq->upstream, end, f->deadline, &has, err) != 0)
+        return err->code;
+    f->cut_off = !has;
+    if (f->cut_off)
+        provider_text(&f->out->text, "cloned, since %s has removed the WAL that follows",
+                      f->rq->upstream->instance);
+    return 0;
+}
+
 /* A running standby whose log is a beginning of the upstream's needs new settings at most.
  */
 static int can_stay(struct follow *f, bool *ret_stay, struct err *err)
@@ -246,8 +273,11 @@ static int can_stay(struct follow *f, bool *ret_stay, struct err *err)
     if (own.timeline == f->up.timeline && f->up.flushed < own.lsn &&
         pg_upstream_look(f->pg, f->rq->upstream, f->deadline, &f->up, err) != 0)
         return err->code;
-    *ret_stay = relate(f, &own, &tail) == REL_BEHIND;
-    return 0;
+    if (relate(f, &own, &tail) != REL_BEHIND)
+        return 0;
+    status = look_for_gap(f, own.lsn, err);
+    *ret_stay = status == 0 && !f->cut_off;
+    return status;
 }
 
 static int stop_first(struct follow *f, struct err *err)
@@ -295,7 +325,7 @@ static int prepare(struct follow *f, struct err *err)
         return err->code;
     if (running_as_wanted)
         return 0;
-    if (f->mark.present || f->rq->kind == RF__STEP_KIND__STEP_CLONE ||
+    if (f->cut_off || f->mark.present || f->rq->kind == RF__STEP_KIND__STEP_CLONE ||
         pg_data_absent(f->pg)) {
         if (clone(f, err) != 0)
             return err->code;
@@ -337,6 +367,23 @@ static int read_mark(struct follow *f, struct err *err)
     return 0;
 }
 
+/* One that was down is told to be cut off only now, by what it asks for in vain. */
+static int wait_or_clone(struct follow *f, struct err *err)
+{
+    struct mono soon = pg_within(f->deadline, STREAMS_SOON_MS);
+    struct err why;
+    uint64_t end;
+
+    if (pg_standby_wait_streaming(f->pg, soon, err) == 0)
+        return 0;
+    if (!f->cut_off && pg_main(f->pg, f->deadline, &why) == 0 &&
+        pg_ask_lsn(&f->pg->main, OWN_END, f->deadline, &end, &why) == 0 &&
+        look_for_gap(f, end, &why) == 0 && f->cut_off &&
+        (stop_first(f, err) != 0 || prepare(f, err) != 0))
+        return err->code;
+    return pg_standby_wait_streaming(f->pg, f->deadline, err);
+}
+
 int pg_step_follow(struct pg *pg, const Rf__StepRequest *rq, struct mono deadline,
                    Rf__StepResult *out, struct err *err)
 {
@@ -357,7 +404,7 @@ int pg_step_follow(struct pg *pg, const Rf__StepRequest *rq, struct mono deadlin
     status = prepare(&f, err);
     if (status != 0)
         return err_wrap(err, "follow %s", rq->upstream->instance);
-    if (pg_standby_wait_streaming(pg, deadline, err) != 0)
+    if (wait_or_clone(&f, err) != 0)
         return err_set(err, ERR_UNKNOWN, "runs as a standby of %s, but does not stream: %s",
                        rq->upstream->instance, err->text);
     return pg_tail_note_remove(pg, err);

@@ -10,7 +10,7 @@
 #include "providers/postgres/sync.h"
 #include "providers/postgres/upstream.h"
 
-enum { LOOK_AGAIN_US = 5000 };
+enum { LOOK_AGAIN_US = 5000, SEEN_AGAIN_US = 50000 };
 
 static int make_settings(const struct pg *pg, const Rf__StepRequest *rq,
                          char **ret_conninfo, char **ret_names, struct err *err)
@@ -84,17 +84,26 @@ int pg_standby_reload(struct pg *pg, const Rf__StepRequest *rq, struct mono dead
     return pg_names_apply(pg, names, deadline, err);
 }
 
+/* A walreceiver says `streaming` before it has asked for anything, and is gone a moment
+ * later where it is refused (a slot or a segment that is not there): so it is looked at
+ * twice. */
 int pg_standby_wait_streaming(struct pg *pg, struct mono deadline, struct err *err)
 {
     static const char sql[] =
-        "SELECT coalesce((SELECT status FROM pg_stat_wal_receiver), 'no walreceiver')";
-    char status[64] = "no session";
+        "SELECT coalesce((SELECT CASE status WHEN 'streaming' THEN pid::text ELSE status "
+        "END FROM pg_stat_wal_receiver), 'no walreceiver')";
+    char status[64] = "no session", first[64] = "";
 
     for (;;) {
         if (pg_main(pg, deadline, err) == 0 &&
             pg_ask(&pg->main, sql, deadline, status, sizeof status, err) == 0 &&
-            strcmp(status, "streaming") == 0)
-            return 0;
+            status[0] >= '1' && status[0] <= '9') {
+            if (strcmp(status, first) == 0)
+                return 0;
+            snprintf(first, sizeof first, "%s", status);
+            snprintf(status, sizeof status, "refused by its upstream");
+            pg_pause(SEEN_AGAIN_US);
+        }
         if (pg_left_ms(deadline) == 0)
             return err_set(err, ERR_TIMEOUT, "%s; %s.log tells more", status,
                            pg->spec->data);

@@ -102,6 +102,33 @@ int pg_upstream_look(struct pg *pg, const Rf__Upstream *up, struct mono deadline
     return 0;
 }
 
+/* Names end in the segment's number, whatever their timeline: sixteen digits, which order
+ * as text. Of a position at a segment's very begin pg_walfile_name() names the one before.
+ */
+int pg_upstream_has(struct pg *pg, const Rf__Upstream *up, uint64_t lsn,
+                    struct mono deadline, bool *ret_has, struct err *err)
+{
+    AUTO(close_conn) struct pg_conn c = {0};
+    char position[PG_LSN_TEXT], sql[256], answer[8];
+    int status;
+
+    *ret_has = true;
+    pg_lsn_format(lsn, position);
+    snprintf(sql, sizeof sql,
+             "SELECT count(*) > 0 FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$' AND "
+             "right(name, 16) <= right(pg_walfile_name('%s'::pg_lsn + 1), 16)",
+             position);
+    status = dial(pg, up, "dbname=postgres", deadline, &c, err);
+    if (status == 0)
+        status = pg_ask(&c, sql, deadline, answer, sizeof answer, err);
+    if (status == ERR_REFUSED)
+        return 0;
+    if (status != 0)
+        return err_wrap(err, "upstream %s", up->instance);
+    *ret_has = answer[0] == 't';
+    return 0;
+}
+
 int pg_upstream_settle(struct pg *pg, const Rf__Upstream *up, uint32_t timeline,
                        struct mono deadline, struct err *err)
 {

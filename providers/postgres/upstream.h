@@ -26,6 +26,11 @@ MUST_USE int pg_upstream_conninfo(const struct pg *pg, const Rf__Upstream *up,
 MUST_USE int pg_upstream_look(struct pg *pg, const Rf__Upstream *up, struct mono deadline,
                               struct pg_upstream *ret, struct err *err);
 
+/* Does it still keep the segment in which a standby that has everything up to `lsn` goes
+ * on? True where it may not be asked (pg_monitor may). Errors as of pg_upstream_look(). */
+MUST_USE int pg_upstream_has(struct pg *pg, const Rf__Upstream *up, uint64_t lsn,
+                             struct mono deadline, bool *ret_has, struct err *err);
+
 /* Waits until the upstream's control file shows its timeline, and asks for a CHECKPOINT
  * where the replication user may: pg_rewind reads the timeline from there. */
 MUST_USE int pg_upstream_settle(struct pg *pg, const Rf__Upstream *up, uint32_t timeline,

@@ -511,6 +511,34 @@ static void a_killed_standby_without_its_history_follows_on(void **state)
     eventually(has_two_rows, &w->east, 5000);
 }
 
+/* I11: nobody would notice that it asks for ever for what is not there any more. */
+static void a_standby_whose_log_was_removed_is_cloned(void **state)
+{
+    struct world *w = *state;
+    struct step s = step_make(RF__STEP_KIND__STEP_FOLLOW, 20000);
+    AUTO(result_free) Rf__StepResult *result = NULL;
+    PGconn *c;
+
+    pair(w);
+    stop(&w->west);
+    c = client(&w->east);
+    assert_non_null(c);
+    for (int i = 0; i < 3; i++) {
+        assert_true(client_run(c, "ALTER SYSTEM SET wal_keep_size = 0"));
+        assert_true(client_run(c, "SELECT pg_reload_conf()"));
+        assert_true(client_run(c, "SELECT pg_switch_wal()"));
+        assert_true(client_run(c, "CHECKPOINT"));
+    }
+    PQfinish(c);
+    step_follow(&s, &w->west, &w->east);
+    result = step_do(&w->west, &s);
+    ASSERT_OK(result);
+    print_message("%s\n", result->text);
+    assert_true(result->cloned);
+    assert_true(result->seen->streaming);
+    assert_true(result->divergent_bytes == 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, world_begin, world_end)
 
 int main(void)
@@ -529,6 +557,7 @@ int main(void)
         T(a_tail_beyond_the_limit_holds),
         T(another_cluster_is_told_apart),
         T(a_clone_starts_anew),
+        T(a_standby_whose_log_was_removed_is_cloned),
         T(a_missing_password_is_told),
         T(a_killed_standby_without_its_history_follows_on),
         T(an_unreachable_upstream_changes_nothing_else),
