@@ -106,14 +106,14 @@ static int serve(struct provider_slot *slot, const Rf__ProviderRequest *request,
         if (reply->result == NULL)
             return err_set(err, ERR_NOMEM, "step result");
         rf__step_result__init(reply->result);
-        slot->ops->step(slot->provider, request->step, reply->result);
+        slot->ops->step(slot->provider, request, reply->result);
         return 0;
     }
     reply->seen = malloc(sizeof *reply->seen);
     if (reply->seen == NULL)
         return err_set(err, ERR_NOMEM, "observation");
     rf__observation__init(reply->seen);
-    slot->ops->observe(slot->provider, request->canary, reply->seen);
+    slot->ops->observe(slot->provider, request, reply->seen);
     return 0;
 }
 

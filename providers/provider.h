@@ -38,11 +38,13 @@ struct provider_ops {
     void (*close)(struct provider *p); /* NULL is fine; the server goes on */
 
     /* Fills `out`, which was initialised. */
-    void (*observe)(struct provider *p, bool canary, Rf__Observation *out);
+    void (*observe)(struct provider *p, const Rf__ProviderRequest *request,
+                    Rf__Observation *out);
 
     /* Does the step and fills `out`, which was initialised; `out->seen` is read afresh.
      * Nothing that was started for the step is left running but the server itself. */
-    void (*step)(struct provider *p, const Rf__StepRequest *request, Rf__StepResult *out);
+    void (*step)(struct provider *p, const Rf__ProviderRequest *request,
+                 Rf__StepResult *out);
 
     /* The server is nobody's from now on. What was made for it here (a cgroup) is removed.
      * False: not yet, it is still used; ask again. Does not block. */

@@ -27,6 +27,26 @@ void inst_fill_server(const struct inst *i, Rf__ServerSpec *out)
     out->options = wire_text(s->postgres.options);
 }
 
+/* In a step the set is about to change: there names are only held against addresses. */
+void inst_fill_peers(const struct inst *i, bool members, struct known_peers *out,
+                     Rf__ProviderRequest *request)
+{
+    const Rf__Assignment *a = i->a;
+    bool binds = members && a->opened && strcmp(a->sync_mode, "off") != 0;
+    size_t n = 0;
+
+    for (; a->role == RF__ROLE__ROLE_PRIMARY && n < a->n_peers && n < SHRINK_PEERS_MAX;
+         n++) {
+        rf__provider_peer__init(&out->of[n]);
+        out->of[n].standby_name = a->peers[n]->standby_name;
+        out->of[n].address = a->peers[n]->address;
+        out->of[n].member = binds && a->peers[n]->member;
+        out->list[n] = &out->of[n];
+    }
+    request->peers = out->list;
+    request->n_peers = n;
+}
+
 Rf__Observation *observation_copy(const Rf__Observation *from)
 {
     size_t n = rf__observation__get_packed_size(from);
@@ -153,6 +173,7 @@ void inst_observe(struct inst *i)
     uint32_t each = observe_each_ms(i, now);
     Rf__ProviderRequest request = RF__PROVIDER_REQUEST__INIT;
     Rf__ServerSpec server;
+    struct known_peers peers;
     struct all_checks checks;
     struct err err = {0};
 
@@ -174,6 +195,7 @@ void inst_observe(struct inst *i)
         request.n_checks = checks.n;
     } else {
         request.canary = wants_canary(i, now);
+        inst_fill_peers(i, true, &peers, &request);
     }
     if (helper_ask(i->observer, &request,
                    i->checks_wanted ? CHECKS_DEADLINE_MS : OBSERVE_DEADLINE_MS, &err) != 0)
@@ -182,6 +204,7 @@ void inst_observe(struct inst *i)
     i->checks_wanted = false;
     i->asked_at = now;
     i->asked_index = i->a->index;
+    i->asked_generation = i->a->sync_generation;
     i->canary_asked = request.canary;
     if (request.canary)
         i->canary_asked_at = now;
@@ -218,6 +241,15 @@ static void note_denied(struct inst *i, const Rf__Observation *before,
         log_error("%s: %s", i->group, now->denied);
     else if (now->denied[0] == 0 && was && now->error[0] == 0)
         log_info("%s: the agent is let in again", i->group);
+}
+
+/* I8: some hundred milliseconds later it is mended, and who looks then finds nothing. */
+static void note_weak_commit(const struct inst *i, const Rf__Observation *before,
+                             const Rf__Observation *now)
+{
+    if (now->weak_commit[0] != 0 &&
+        (before == NULL || strcmp(before->weak_commit, now->weak_commit) != 0))
+        log_error("%s: %s", i->group, now->weak_commit);
 }
 
 static void note_server(struct inst *i, const Rf__Observation *seen)
@@ -273,6 +305,7 @@ bool inst_take_observation(struct inst *i, const Rf__Observation *seen)
         return false; /* no memory; the next one may find some */
     carry_over(i->seen, copy);
     note_denied(i, i->seen, copy);
+    note_weak_commit(i, i->seen, copy);
     if (i->seen != NULL)
         rf__observation__free_unpacked(i->seen, NULL);
     i->seen = copy;
@@ -292,6 +325,8 @@ static void look_for_silent_members(struct inst *i)
     board_view(i->st->parts.board, i->slot, &v);
     held = v.lease_kind == KIND_WRITE && v.lease_epoch == i->a->epoch &&
            v.lease_deadline.ns > boot_now().ns;
+    /* What it says of the members is of those that it was asked about. */
+    held = held && i->asked_generation == i->a->sync_generation;
     i->shrink_bits = shrink_look(&i->shrink, i->a, i->seen, held, i->seen_at);
 }
 

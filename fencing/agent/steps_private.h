@@ -62,11 +62,12 @@ struct inst {
     struct postmaster dead; /* the last one that we saw exit */
     Rf__Observation *seen;
     struct mono seen_at, asked_at, canary_asked_at;
-    struct mono canary_ok;  /* accepted, or not accepted for a reason that is not hung */
-    uint64_t asked_index;   /* of the assignment, when the last look was asked for */
-    uint64_t looked;        /* of the newest look that was answered; see keeper_server */
-    unsigned canary_failed; /* tries that came to nothing since */
-    bool canary_asked;      /* with the observation that is under way */
+    struct mono canary_ok;     /* accepted, or not accepted for a reason that is not hung */
+    uint64_t asked_generation; /* of its sync set, likewise */
+    uint64_t asked_index;      /* of the assignment, when the last look was asked for */
+    uint64_t looked;           /* of the newest look that was answered; see keeper_server */
+    unsigned canary_failed;    /* tries that came to nothing since */
+    bool canary_asked;         /* with the observation that is under way */
     struct mono fast_until, stop_again, nudge_until;
     struct running run;
     uint64_t waiting; /* step that is waited with, since: */
@@ -123,6 +124,12 @@ void inst_observe(struct inst *i); /* ask, if it is time */
 bool inst_take_observation(struct inst *i, const Rf__Observation *seen);
 helper_reply inst_on_observed;
 void inst_fill_server(const struct inst *i, Rf__ServerSpec *out);
+struct known_peers {
+    Rf__ProviderPeer of[SHRINK_PEERS_MAX];
+    Rf__ProviderPeer *list[SHRINK_PEERS_MAX];
+};
+void inst_fill_peers(const struct inst *i, bool members, struct known_peers *out,
+                     Rf__ProviderRequest *request);
 Rf__Observation *observation_copy(const Rf__Observation *from);
 
 /* steps_run.c */

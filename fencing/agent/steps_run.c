@@ -194,6 +194,7 @@ static void begin(struct inst *i, Rf__StepRequest *rq, bool own)
 {
     Rf__ProviderRequest request = RF__PROVIDER_REQUEST__INIT;
     Rf__ServerSpec server;
+    struct known_peers peers;
     struct err err = {0};
     int32_t pid = helper_pid(i->worker);
     uint32_t ms = rq->deadline_ms;
@@ -222,6 +223,7 @@ static void begin(struct inst *i, Rf__StepRequest *rq, bool own)
     rq->deadline_ms = ms;
     request.server = &server;
     request.step = rq;
+    inst_fill_peers(i, false, &peers, &request);
     if (helper_ask(i->worker, &request, ms + STEP_GRACE_MS, &err) != 0) {
         log_warn("%s: step %" PRIu64 ": %s", i->group, rq->step, err.text);
         i->rec->running_kind = 0;

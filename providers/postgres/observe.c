@@ -11,6 +11,7 @@
 #include "providers/postgres/control.h"
 #include "providers/postgres/files.h"
 #include "providers/postgres/mark.h"
+#include "providers/postgres/peers.h"
 #include "providers/postgres/wal.h"
 #include "providers/provider.h"
 
@@ -57,7 +58,8 @@ enum look_column {
 };
 
 static const char LOOK_REPLICAS[] =
-    "SELECT application_name, state, sync_state, coalesce(flush_lsn, '0/0')"
+    "SELECT application_name, state, sync_state, coalesce(flush_lsn, '0/0'),"
+    " coalesce(host(client_addr), 'this host')"
     " FROM pg_stat_replication ORDER BY application_name, pid LIMIT 64";
 
 static uint64_t number(const PGresult *r, int row, int column)
@@ -189,7 +191,22 @@ static void take_look(struct pg *pg, const PGresult *r, Rf__Observation *out)
         take_primary(pg, r, out);
 }
 
-static void take_replicas(const PGresult *r, Rf__Observation *out)
+/* I8: commits may be acknowledged by somebody who calls himself what a member is called (a
+ * clone of its host, a receiver with its settings); what he has flushed says nothing of the
+ * member. The names are as they should be, and setting them again ends nothing. */
+static void say_impostor(const Rf__ProviderPeer *peer, const char *address,
+                         Rf__Observation *out)
+{
+    provider_text(&out->error,
+                  "%s calls itself %s, which is the name of the standby at %s: end it, or "
+                  "take the name from its primary_conninfo",
+                  address, peer->standby_name, peer->address);
+    if (peer->member)
+        provider_text(&out->weak_commit, "%s", out->error);
+}
+
+/* Of those who are who they say they are. */
+static void take_replicas(const struct pg *pg, const PGresult *r, Rf__Observation *out)
 {
     int n = PQntuples(r) < REPLICAS_MAX ? PQntuples(r) : REPLICAS_MAX;
 
@@ -198,8 +215,15 @@ static void take_replicas(const PGresult *r, Rf__Observation *out)
     /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers it is */
     out->replicas = calloc((size_t)n, sizeof *out->replicas);
     for (int i = 0; out->replicas != NULL && i < n; i++) {
-        Rf__ReplicaSeen *seen = malloc(sizeof *seen);
+        const Rf__ProviderPeer *peer = pg_peer_named(pg, PQgetvalue(r, i, 0));
+        const char *address = PQgetvalue(r, i, 4);
+        Rf__ReplicaSeen *seen;
 
+        if (peer != NULL && !pg_peer_is_at(peer, address)) {
+            say_impostor(peer, address, out);
+            continue;
+        }
+        seen = malloc(sizeof *seen);
         if (seen == NULL)
             return;
         rf__replica_seen__init(seen);
@@ -209,21 +233,26 @@ static void take_replicas(const PGresult *r, Rf__Observation *out)
         seen->flush_lsn = lsn(r, i, 3);
         out->replicas[out->n_replicas++] = seen;
     }
+    if (out->n_replicas == 0) { /* an empty list has no array, or nobody frees it */
+        free(out->replicas);
+        out->replicas = NULL;
+    }
 }
 
 /* I8, I9: where commits are acknowledged without the members' flush, the names that stand
  * promise nothing, and what a member holds is not all that was acknowledged. So the look
  * says so (its agent asks to let the members go), and knows of no generation in force (the
- * leader has the names set again, which raises the setting). Without names nobody is
- * promised anything: the group may be in `off`, and a join looks for itself. */
+ * leader has the names set again, which raises the setting). Who has no member and no names
+ * has promised nothing: the group may be in `off`, and a join looks for itself. */
 static int look_commits(struct pg *pg, struct mono deadline, Rf__Observation *out,
                         struct err *err)
 {
     char text[PG_COMMIT_TEXT];
 
-    if (out->sync_names[0] == '\0')
+    pg_peers_passed_by(pg, out->sync_names, text);
+    if (text[0] == '\0' && out->sync_names[0] == '\0')
         return 0;
-    if (pg_commit_look(pg, deadline, text, err) != 0)
+    if (text[0] == '\0' && pg_commit_look(pg, deadline, text, err) != 0)
         return err->code;
     if (text[0] == '\0')
         return 0;
@@ -261,7 +290,7 @@ static int look_inside(struct pg *pg, const struct pg_postmaster *pm, struct mon
         return 0;
     if (pg_exec(&pg->main, LOOK_REPLICAS, deadline, &replicas, err) != 0)
         return err->code;
-    take_replicas(replicas, out);
+    take_replicas(pg, replicas, out);
     return look_commits(pg, deadline, out, err);
 }
 

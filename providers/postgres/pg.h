@@ -65,8 +65,10 @@ struct pg_down {
 };
 
 struct pg {
-    const Rf__ServerSpec *spec; /* our copy */
-    uid_t uid;                  /* the server's user: the owner of the data directory */
+    const Rf__ServerSpec *spec;     /* our copy */
+    Rf__ProviderPeer *const *peers; /* of the request that is served */
+    size_t n_peers;
+    uid_t uid; /* the server's user: the owner of the data directory */
     gid_t gid;
     char user[64];
     struct pg_conn main;   /* opened first and kept: a reserved connection */

@@ -111,9 +111,18 @@ static int pg_provider_open(struct provider **ret_provider, const Rf__ServerSpec
     return 0;
 }
 
-static void pg_provider_observe(struct provider *p, bool canary, Rf__Observation *out)
+static void know_peers(struct pg *pg, const Rf__ProviderRequest *request)
 {
-    pg_observe(&p->pg, canary, PROVIDER_OBSERVE_MS, out);
+    pg->peers = request->peers;
+    pg->n_peers = request->n_peers;
+}
+
+static void pg_provider_observe(struct provider *p, const Rf__ProviderRequest *request,
+                                Rf__Observation *out)
+{
+    know_peers(&p->pg, request);
+    pg_observe(&p->pg, request->canary, PROVIDER_OBSERVE_MS, out);
+    know_peers(&p->pg, &(Rf__ProviderRequest)RF__PROVIDER_REQUEST__INIT);
 }
 
 static int step_checkpoint(struct pg *pg, struct mono deadline, struct err *err)
@@ -151,13 +160,16 @@ static int do_step(struct pg *pg, const Rf__StepRequest *rq, struct mono deadlin
     return err_set(err, ERR_UNSUPPORTED, "step %d is unknown", rq->kind);
 }
 
-static void pg_provider_step(struct provider *p, const Rf__StepRequest *rq,
+static void pg_provider_step(struct provider *p, const Rf__ProviderRequest *request,
                              Rf__StepResult *out)
 {
+    const Rf__StepRequest *rq = request->step;
     struct mono deadline = mono_plus_ms(mono_now(), rq->deadline_ms);
     struct err err = {0};
-    int status = do_step(&p->pg, rq, deadline, out, &err);
+    int status;
 
+    know_peers(&p->pg, request);
+    status = do_step(&p->pg, rq, deadline, out, &err);
     out->step = rq->step;
     out->outcome = RF__STEP_OUTCOME__OUTCOME_DONE;
     if (status != 0) {
@@ -167,10 +179,11 @@ static void pg_provider_step(struct provider *p, const Rf__StepRequest *rq,
         provider_text(&out->text, "%s", err.text);
     }
     out->seen = malloc(sizeof *out->seen);
-    if (out->seen == NULL)
-        return;
-    rf__observation__init(out->seen);
-    pg_observe(&p->pg, false, PROVIDER_OBSERVE_MS, out->seen);
+    if (out->seen != NULL) {
+        rf__observation__init(out->seen);
+        pg_observe(&p->pg, false, PROVIDER_OBSERVE_MS, out->seen);
+    }
+    know_peers(&p->pg, &(Rf__ProviderRequest)RF__PROVIDER_REQUEST__INIT);
 }
 
 static bool pg_provider_let_go(struct provider *p) { return pg_cgroup_let_go(&p->pg); }

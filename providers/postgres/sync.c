@@ -10,6 +10,7 @@
 #include "providers/postgres/mark.h"
 #include "providers/postgres/names.h"
 #include "providers/postgres/observe.h"
+#include "providers/postgres/peers.h"
 #include "providers/provider.h"
 
 enum { LOOK_AGAIN_US = 1000, RESTORE_MS = 1000 };
@@ -274,30 +275,42 @@ int pg_step_sync(struct pg *pg, const Rf__StepRequest *rq, struct mono deadline,
     return 0;
 }
 
-/* The one standby of that name streams and has flushed `lsn`. */
-static int wait_joined(struct pg *pg, const char *joining, uint64_t lsn,
-                       struct mono deadline, struct err *err)
+/* What there is of the standby of this name, as one value: "" when the one and only streams
+ * from where the log has it, and has flushed `lsn`. NULL: no memory. */
+static char *ask_joined(struct pg *pg, const char *joining, uint64_t lsn)
 {
-    AUTO(auto_free) char *sql = NULL;
-    char position[PG_LSN_TEXT], state[64];
+    const Rf__ProviderPeer *peer = pg_peer_named(pg, joining);
+    bool number = peer != NULL && pg_peer_has_number(peer);
     char *literal = PQescapeLiteral(pg->main.conn, joining, strlen(joining));
+    char position[PG_LSN_TEXT], *sql;
     int n;
 
     pg_lsn_format(lsn, position);
     n = asprintf(&sql,
                  "SELECT CASE WHEN count(*) = 0 THEN 'is not connected'"
                  " WHEN count(*) > 1 THEN 'is the name of several standbys'"
+                 " WHEN bool_or(client_addr IS DISTINCT FROM %s%s%s)"
+                 " THEN 'is the name of another host''s standby'"
                  " WHEN NOT bool_and(state = 'streaming') THEN 'does not stream'"
                  " WHEN NOT bool_and(flush_lsn IS NOT NULL) THEN 'has told no position'"
                  " WHEN NOT bool_and(sync_priority > 0) THEN 'is not waited for'"
                  " WHEN bool_and(flush_lsn >= '%s') THEN '' ELSE 'is behind' END"
                  " FROM pg_stat_replication WHERE application_name = %s",
-                 position, literal != NULL ? literal : "''");
+                 number ? "'" : "", number ? peer->address : "client_addr",
+                 number ? "'" : "", position, literal != NULL ? literal : "''");
     PQfreemem(literal);
-    if (n < 0) {
-        sql = NULL;
+    return n < 0 ? NULL : sql;
+}
+
+static int wait_joined(struct pg *pg, const char *joining, uint64_t lsn,
+                       struct mono deadline, struct err *err)
+{
+    AUTO(auto_free) char *sql = ask_joined(pg, joining, lsn);
+    char position[PG_LSN_TEXT], state[64];
+
+    if (sql == NULL)
         return err_set(err, ERR_NOMEM, "join");
-    }
+    pg_lsn_format(lsn, position);
     for (;;) {
         if (pg_ask(&pg->main, sql, deadline, state, sizeof state, err) != 0)
             return err->code;

@@ -244,10 +244,15 @@ int world_end(void **state)
 
 Rf__Observation *see(struct node *n, bool canary)
 {
+    Rf__ProviderRequest request = RF__PROVIDER_REQUEST__INIT;
+    Rf__ProviderPeer *peers[] = {&n->peer};
     Rf__Observation *seen = malloc(sizeof *seen);
 
+    request.canary = canary;
+    request.peers = peers;
+    request.n_peers = n->peer.standby_name != NULL;
     rf__observation__init(seen);
-    provider_postgres.observe(n->observer, canary, seen);
+    provider_postgres.observe(n->observer, &request, seen);
     return seen;
 }
 
@@ -277,6 +282,15 @@ static void name_of(struct node *n, char name[64])
     snprintf(name, 64, "rf-orders-%s", n->name);
 }
 
+void know(struct node *n, struct node *other, const char *address, bool member)
+{
+    rf__provider_peer__init(&n->peer);
+    name_of(other, n->peer_name);
+    n->peer.standby_name = n->peer_name;
+    n->peer.address = (char *)(uintptr_t)address; /* only read */
+    n->peer.member = member;
+}
+
 void step_add_member(struct step *s, struct node *n)
 {
     static char names[2][64];
@@ -300,6 +314,8 @@ void step_follow(struct step *s, struct node *self, struct node *upstream)
 
 Rf__StepResult *step_do(struct node *n, struct step *s)
 {
+    Rf__ProviderRequest request = RF__PROVIDER_REQUEST__INIT;
+    Rf__ProviderPeer *peers[] = {&n->peer};
     Rf__StepResult *result = malloc(sizeof *result);
 
     if (s->upstream.port != 0)
@@ -308,7 +324,10 @@ Rf__StepResult *step_do(struct node *n, struct step *s)
     s->request.standby_name = s->standby;
     s->request.blocking_name = s->blocking;
     rf__step_result__init(result);
-    provider_postgres.step(n->provider, &s->request, result);
+    request.step = &s->request;
+    request.peers = peers;
+    request.n_peers = n->peer.standby_name != NULL;
+    provider_postgres.step(n->provider, &request, result);
     assert_true(result->step == s->request.step);
     assert_non_null(result->seen);
     return result;

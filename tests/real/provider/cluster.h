@@ -26,6 +26,8 @@ struct node {
     Rf__ServerSpec spec;
     struct provider *provider; /* as a step worker has it */
     struct provider *observer; /* as the observer has it */
+    Rf__ProviderPeer peer;     /* that its agent knows; NULL as its name: none */
+    char peer_name[64];
     char name[16], address[16], data[160], socket[160], options[256];
 };
 
@@ -62,6 +64,9 @@ void result_free(Rf__StepResult **result);
 void lead(struct node *n);
 void follow(struct node *n, struct node *upstream);
 void join(struct node *n, struct node *member);
+/* From now on its agent knows the other one, which connects from `address`: on the loopback
+ * network that is the upstream's. */
+void know(struct node *n, struct node *other, const char *address, bool member);
 void stop(struct node *n);
 
 /* A client's session over TCP; NULL when it gets none within a second or so. */

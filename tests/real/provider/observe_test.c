@@ -265,6 +265,7 @@ static void too_many_clients_is_not_hung(void **state)
     AUTO(see_free) Rf__Observation *first = NULL;
     AUTO(see_free) Rf__Observation *kept = NULL;
     AUTO(see_free) Rf__Observation *late = NULL;
+    Rf__ProviderRequest request = RF__PROVIDER_REQUEST__INIT;
     PGconn *c[20] = {NULL};
     struct provider *fresh;
 
@@ -279,7 +280,8 @@ static void too_many_clients_is_not_hung(void **state)
     assert_int_equal(provider_postgres.open(&fresh, &w->east.spec, NULL), 0);
     late = malloc(sizeof *late);
     rf__observation__init(late);
-    provider_postgres.observe(fresh, true, late);
+    request.canary = true;
+    provider_postgres.observe(fresh, &request, late);
     provider_postgres.close(fresh);
     assert_int_equal(late->server, RF__SERVER_STATE__SERVER_PRIMARY);
     assert_int_equal(late->canary, RF__CANARY_STATE__CANARY_NO_CONNECTION);

@@ -382,6 +382,87 @@ static void a_statement_from_before_is_waited_for(void **state)
     join(&w->east, &w->west);
 }
 
+/* I8: the primary acknowledges without its member, and nobody had to lower anything for it:
+ * the names are gone, or are such as do not wait for it each time. */
+static void names_that_somebody_changed_are_seen_and_mended(void **state)
+{
+    static const char *const changes[] = {
+        "ALTER SYSTEM SET synchronous_standby_names = ''",
+        "ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 (\"spare\", "
+        "\"rf-orders-west\")'",
+        "ALTER SYSTEM SET synchronous_standby_names = '*'"};
+    struct world *w = *state;
+
+    pair(w);
+    join(&w->east, &w->west);
+    know(&w->east, &w->west, w->east.address, true);
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        struct step s = step_make(RF__STEP_KIND__STEP_SYNC, 5000);
+        AUTO(see_free) Rf__Observation *before = see(&w->east, false);
+        AUTO(see_free) Rf__Observation *weak = NULL;
+        AUTO(see_free) Rf__Observation *after = NULL;
+        AUTO(result_free) Rf__StepResult *result = NULL;
+
+        assert_string_equal(before->weak_commit, "");
+        lowered_later(w, changes[i]);
+        /* The reload reaches the session that looks some moments later. */
+        for (int k = 0; k < 100 && (weak == NULL || weak->weak_commit[0] == 0); k++) {
+            poll(NULL, 0, 10);
+            see_free(&weak);
+            weak = see(&w->east, false);
+        }
+        print_message("%s\n", weak->weak_commit);
+        assert_non_null(strstr(weak->weak_commit, "synchronous_standby_names was changed"));
+        assert_string_equal(weak->error, weak->weak_commit);
+        assert_true(weak->sync_generation == 0);
+        step_add_member(&s, &w->west);
+        result = step_do(&w->east, &s);
+        ASSERT_OK(result);
+        after = see(&w->east, false);
+        assert_string_equal(after->weak_commit, "");
+        assert_true(after->sync_generation == s.request.generation);
+    }
+    know(&w->east, &w->west, w->east.address,
+         false); /* as before `opened`: nobody is promised anything */
+    lowered_later(w, changes[0]);
+    {
+        AUTO(see_free) Rf__Observation *alone = see(&w->east, false);
+
+        assert_string_equal(alone->weak_commit, "");
+    }
+}
+
+/* I8: PostgreSQL waits for whoever has the name. One who has it at another address is seen,
+ * counts for nothing, and does not join. */
+static void a_standby_of_the_same_name_elsewhere_is_not_the_member(void **state)
+{
+    struct world *w = *state;
+    struct step s = step_make(RF__STEP_KIND__STEP_JOIN, 1500);
+    AUTO(see_free) Rf__Observation *seen = NULL;
+    AUTO(see_free) Rf__Observation *other = NULL;
+    AUTO(result_free) Rf__StepResult *result = NULL;
+
+    pair(w);
+    join(&w->east, &w->west);
+    know(&w->east, &w->west, w->east.address, true);
+    seen = see(&w->east, false);
+    assert_int_equal(seen->n_replicas, 1);
+    assert_null(strstr(seen->error, "calls itself"));
+    know(&w->east, &w->west, "127.0.0.77", true);
+    other = see(&w->east, false);
+    print_message("%s\n", other->error);
+    assert_int_equal(other->n_replicas, 0);
+    assert_non_null(strstr(other->error, "calls itself rf-orders-west"));
+    assert_string_equal(other->weak_commit, other->error);
+    w->east.peer.member = false;
+    step_add_member(&s, &w->west);
+    result = step_do(&w->east, &s);
+    assert_int_equal(result->outcome, RF__STEP_OUTCOME__OUTCOME_FAILED);
+    print_message("%s\n", result->text);
+    assert_non_null(strstr(result->text, "another host's standby"));
+    assert_string_equal(result->seen->weak_commit, ""); /* no member, nothing promised */
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, world_begin, world_end)
 
 int main(void)
@@ -401,6 +482,8 @@ int main(void)
         T(what_a_role_lowers_lets_nobody_join),
         T(what_the_command_line_lowers_lets_nobody_join),
         T(a_statement_from_before_is_waited_for),
+        T(names_that_somebody_changed_are_seen_and_mended),
+        T(a_standby_of_the_same_name_elsewhere_is_not_the_member),
     };
 
     return cmocka_run_group_tests(tests, world_group_setup, world_group_teardown);

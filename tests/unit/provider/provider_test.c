@@ -12,6 +12,7 @@
 
 #include "controller/base/clock.h"
 #include "providers/postgres/names.h"
+#include "providers/postgres/peers.h"
 #include "providers/postgres/text.h"
 #include "providers/postgres/wal.h"
 #include "providers/provider.h"
@@ -280,6 +281,73 @@ static void other_peoples_names_are_not_understood(void **state)
         assert_false(pg_names_parse(*row, &names));
 }
 
+/* I8: whoever has the name and not the address is somebody else. */
+static void a_peer_is_known_by_name_and_address(void **state)
+{
+    static const struct {
+        const char *known, *from;
+        bool is;
+    } table[] =
+        {
+            {"10.0.0.2", "10.0.0.2", true},        {"10.0.0.2", "10.0.0.3", false},
+            {"10.0.0.2", "this host", false},      {"10.0.0.2", "fd00::2", false},
+            {"fd00:0:0::2", "fd00::2", true},      {"fd00::2", "fd00::3", false},
+            {"db-west.example", "10.0.0.3", true}, /* nothing to compare */
+        },
+      *row;
+    Rf__ProviderPeer peer = RF__PROVIDER_PEER__INIT;
+    Rf__ProviderPeer *peers[] = {&peer};
+    struct pg pg = {.peers = peers, .n_peers = 1};
+
+    (void)state;
+    peer.standby_name = (char *)"west";
+    EACH (row, table) {
+        peer.address = (char *)(uintptr_t)row->known;
+        if (pg_peer_is_at(&peer, row->from) != row->is)
+            fail_msg("%s from %s", row->known, row->from);
+    }
+    assert_ptr_equal(pg_peer_named(&pg, "west"), &peer);
+    assert_null(pg_peer_named(&pg, "east"));
+    assert_null(pg_peer_named(&pg, ""));
+}
+
+/* I8: only names that make every commit wait for each member do. */
+static void names_that_pass_a_member_by_are_told(void **state)
+{
+    static const struct {
+        const char *names;
+        bool member, passed;
+    } table[] =
+        {
+            {"FIRST 1 (\"west\")", true, false},
+            {"FIRST 2 (\"west\", \"nobody\")", true, false}, /* in the middle of a step */
+            {"FIRST 1 (\"west\", \"nobody\")", true, true},
+            {"ANY 1 (\"west\")", true, true},
+            {"*", true, true},
+            {"", true, true},
+            {"FIRST 1 (\"nobody\")", true, true},
+            {"", false, false},
+            {"*", false, false},
+        },
+      *row;
+    Rf__ProviderPeer peer = RF__PROVIDER_PEER__INIT;
+    Rf__ProviderPeer *peers[] = {&peer};
+    struct pg pg = {.peers = peers, .n_peers = 1};
+    char text[PG_COMMIT_TEXT];
+
+    (void)state;
+    peer.standby_name = (char *)"west";
+    EACH (row, table) {
+        peer.member = row->member;
+        pg_peers_passed_by(&pg, row->names, text);
+        if ((text[0] != '\0') != row->passed)
+            fail_msg("'%s': %s", row->names, text);
+    }
+    pg.n_peers = 0;
+    pg_peers_passed_by(&pg, "", text);
+    assert_string_equal(text, "");
+}
+
 static void quotes_what_needs_it(void **state)
 {
     AUTO(auto_free) char *conninfo = pg_quote_conninfo("it's a\\b");
@@ -456,6 +524,8 @@ int main(void)
         cmocka_unit_test(refuses_unsafe_names),
         cmocka_unit_test(names_survive_the_way_there_and_back),
         cmocka_unit_test(other_peoples_names_are_not_understood),
+        cmocka_unit_test(a_peer_is_known_by_name_and_address),
+        cmocka_unit_test(names_that_pass_a_member_by_are_told),
         cmocka_unit_test(quotes_what_needs_it),
         cmocka_unit_test(reads_pid_files),
         cmocka_unit_test(finds_the_end_of_a_log),
