@@ -235,13 +235,22 @@ static void write_region(const struct cluster *c, enum site s,
     write_in(c, s, "ringfence-agent.yaml", file_agent(c, s));
 }
 
+int cluster_sql(const struct cluster *c, enum site s, const char *sql, char **ret_output)
+{
+    AUTO(auto_free) char *sockets = path_in(c, s, "pg");
+
+    return run_at(&c->ground, s, true,
+                  (const char *[]){"/usr/bin/psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h",
+                                   sockets, "-d", "postgres", "-c", sql, NULL},
+                  ret_output);
+}
+
 static void psql(const struct cluster *c, const char *sql)
 {
-    AUTO(auto_free) char *sockets = path_in(c, EAST, "pg");
+    AUTO(auto_free) char *output = NULL;
 
-    free(must_run_at(&c->ground, EAST, true,
-                     (const char *[]){"/usr/bin/psql", "-X", "-q", "-v", "ON_ERROR_STOP=1",
-                                      "-h", sockets, "-d", "postgres", "-c", sql, NULL}));
+    if (cluster_sql(c, EAST, sql, &output) != 0)
+        die("psql: %s", output);
 }
 
 /* The pair is born as one server with the tables in it; from then on only its agent starts

@@ -75,6 +75,10 @@ pid_t cluster_postmaster(const struct cluster *c, enum site s); /* 0: none */
 
 bool cluster_server_runs(const struct cluster *c, enum site s); /* alive, not a zombie */
 
+/* SQL for a server, by the superuser on its host; see cluster_cli(). Columns are apart by
+ * '|', rows by line ends. */
+int cluster_sql(const struct cluster *c, enum site s, const char *sql, char **ret_output);
+
 /* `ringfence apply` of the group as it is declared now; see cluster_cli(). */
 int cluster_apply(struct cluster *c, char **ret_output);
 

@@ -8,6 +8,8 @@
 #ifndef RF_CHAOS_PLAY_H
 #define RF_CHAOS_PLAY_H
 
+#include <libpq-fe.h>
+
 #include "chaos/capture.h"
 #include "chaos/client.h"
 #include "chaos/cluster.h"
@@ -17,6 +19,8 @@
 #include "chaos/scenario.h"
 #include "chaos/view.h"
 #include "chaos/workload.h"
+
+enum { GUESTS_MAX = 4, SESSIONS_MAX = 64, STOPPED_MAX = 16 };
 
 struct play {
     struct cluster *cluster;
@@ -43,8 +47,11 @@ struct play {
     int64_t end_ns;    /* the clients were told to stop */
     int64_t run_known; /* what is newer is a new run */
     int64_t log_known; /* seq of the log: what `when` waits for is newer */
-    enum site it;     /* whom the last step meant that named somebody; SITE_COUNT: nobody */
-    pid_t frozen[2];  /* postmasters that were stopped, EAST and WEST; 0: none */
+    enum site it;    /* whom the last step meant that named somebody; SITE_COUNT: nobody */
+    pid_t frozen[2]; /* postmasters that were stopped, EAST and WEST; 0: none */
+    struct process guests[GUESTS_MAX]; /* beside the pair (verbs_database.c) */
+    PGconn *sessions[SESSIONS_MAX];    /* that take a server's places; NULL: none */
+    pid_t stopped[STOPPED_MAX];        /* backends; 0: none */
     uint64_t dropped; /* packets between regions, before a step touched the network; 0: none
                          did */
     struct result result;

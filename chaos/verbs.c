@@ -142,6 +142,34 @@ static const struct verb verbs[] = {
      verb_sql,
      NULL},
     {"promote", {TAKES_PLACE}, "pg_ctl promote, by hand", verb_promote, NULL},
+    {"stop-backends",
+     {TAKES_PLACE, TAKES_TEXT},
+     "SIGSTOP of those in pg_stat_activity that TEXT picks",
+     verb_stop_backends,
+     NULL},
+    {"wake-backends", {TAKES_NOTHING}, "and SIGCONT", verb_wake_backends, NULL},
+    {"receive-wal",
+     {TAKES_PLACE, TAKES_TEXT},
+     "pg_receivewal there from the active server, called so",
+     verb_receive_wal,
+     NULL},
+    {"copy-standby",
+     {TAKES_PLACE, TAKES_TEXT},
+     "one more standby there of the active server, called so",
+     verb_copy_standby,
+     NULL},
+    {"clone-host",
+     {TAKES_PLACE, TAKES_PLACE},
+     "the agent of the first runs in the second too, on a copy",
+     verb_clone_host,
+     NULL},
+    {"end-guests", {TAKES_NOTHING}, "ends what these three started", verb_end_guests, NULL},
+    {"occupy",
+     {TAKES_PLACE, TAKES_NUMBER},
+     "clients open so many sessions, or all they get",
+     verb_occupy,
+     NULL},
+    {"vacate", {TAKES_NOTHING}, "and close them", verb_vacate, NULL},
     {"bmc-lies", {TAKES_PLACE}, "its BMC says `off` and does nothing", verb_bmc_lies, NULL},
     {"bmc-honest", {TAKES_PLACE}, "its BMC does what it says again", verb_bmc_honest, NULL},
 };
@@ -170,14 +198,16 @@ void verbs_print(FILE *out)
     fputs("Steps of scenarios, one verb and what it takes in a line:\n\n", out);
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         print_verb(&verbs[i], out);
-    fputs("\nPLACE: east, west, witness; active, standby, leader as they are at that "
-          "moment;\n"
-          "it: the one that was meant last. WHO: a PLACE, which is everything there, or\n"
-          "controller, agent or server and a PLACE. TIME: 300ms, 5s, 3ttl. RULES: delay "
-          "TIME,\n"
-          "jitter TIME, rate Nkbit or Nmbit, loss N%, duplicate N%, reorder N%.\n"
-          "Moments:\n",
-          out);
+    fputs(
+        "\nPLACE: east, west, witness; active, standby, leader as they are at that "
+        "moment;\n"
+        "it: the one that was meant last. WHO: a PLACE, which is everything there, or\n"
+        "controller, agent or server and a PLACE. TIME: 300ms, 5s, 3ttl. RULES: delay "
+        "TIME,\n"
+        "jitter TIME, rate Nkbit or Nmbit, loss N%, duplicate N%, reorder N%.\n"
+        "A standby that is called `member` takes the name of the one that is waited for.\n"
+        "Moments:\n",
+        out);
     moments_print(out);
 }
 

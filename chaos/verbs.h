@@ -78,4 +78,14 @@ void verb_promote(struct play *p, const struct step *s);
 void verb_bmc_lies(struct play *p, const struct step *s);
 void verb_bmc_honest(struct play *p, const struct step *s);
 
+/* verbs_database.c */
+void verb_stop_backends(struct play *p, const struct step *s);
+void verb_wake_backends(struct play *p, const struct step *s);
+void verb_receive_wal(struct play *p, const struct step *s);
+void verb_copy_standby(struct play *p, const struct step *s);
+void verb_clone_host(struct play *p, const struct step *s);
+void verb_end_guests(struct play *p, const struct step *s);
+void verb_occupy(struct play *p, const struct step *s);
+void verb_vacate(struct play *p, const struct step *s);
+
 #endif

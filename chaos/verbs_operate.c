@@ -301,14 +301,14 @@ void verb_shell(struct play *p, const struct step *s)
 void verb_sql(struct play *p, const struct step *s)
 {
     enum site at = verbs_data_site(p, &s->arg[0]);
-    AUTO(auto_free) char *sockets = NULL;
+    AUTO(auto_free) char *output = NULL;
+    int status;
 
     if (at == SITE_COUNT)
         return;
-    sockets = text_new("%s/%s/pg", p->cluster->ground.dir, site_name(at));
-    must_do(p, s, at, true,
-            (const char *[]){"/usr/bin/psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h",
-                             sockets, "-d", "postgres", "-c", s->arg[1].text, NULL});
+    status = cluster_sql(p->cluster, at, s->arg[1].text, &output);
+    if (status != 0)
+        result_blame(&p->result, "`%s` ended with %d: %s", s->line, status, output);
 }
 
 /* --no-wait: whether it may happen at all is what we are here to see. */
