@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include "chaos/base.h"
-#include "chaos/process.h"
 
 enum { FIRST_PORT = 6230 };
 
@@ -56,7 +55,7 @@ const char *bmc_missing(void)
     return NULL;
 }
 
-static void start_one(const struct ground *g, enum site s)
+static void start_one(const struct ground *g, enum site s, struct process *p)
 {
     AUTO(auto_free) char *dir = text_new("%s/bmc-%s", g->dir, site_name(s));
     AUTO(auto_free) char *region = text_new("%s/%s", g->cgroup, site_name(s));
@@ -68,26 +67,25 @@ static void start_one(const struct ground *g, enum site s)
         text_new(lan, site_name(s), site_address(CLIENT), FIRST_PORT + (unsigned)s, hook);
     AUTO(auto_free) char *emu = text_new("%s/sim.emu", dir);
     AUTO(auto_free) char *log = text_new("%s/log/bmc-%s.log", g->dir, site_name(s));
-    struct process p = {0};
 
     make_dir(dir, 0700, 0, 0);
     file_write(hook, 0700, hook_text);
     file_write(conf, 0600, conf_text);
     file_write(emu, 0600, controller);
-    process_start(&p, g,
+    process_start(p, g,
                   &(struct program){.site = CLIENT,
                                     .log = log,
                                     .argv = (const char *[]){simulator, "-n", "-c", conf,
                                                              "-f", emu, "-s", dir, NULL}});
 }
 
-void bmc_start(const struct ground *g)
+void bmc_start(const struct ground *g, struct process of[2])
 {
     AUTO(auto_free) char *secret = text_new("%s/bmc-password", g->dir);
 
     file_write(secret, 0600, PASSWORD "\n");
     for (enum site s = EAST; s <= WEST; s++)
-        start_one(g, s);
+        start_one(g, s, &of[s]);
 }
 
 void bmc_lie(const struct ground *g, enum site s, bool lies)

@@ -13,11 +13,12 @@
 #include <stdbool.h>
 
 #include "chaos/ground.h"
+#include "chaos/process.h"
 
 /* Why this machine cannot have them, or NULL. */
 const char *bmc_missing(void);
 /* Files in the laboratory's directory, and the simulators of east and west. */
-void bmc_start(const struct ground *g);
+void bmc_start(const struct ground *g, struct process of[2]);
 /* From now on the BMC says off of a host that it was told to switch off, and does nothing:
  * it is wired to another one; or it is wired as it should be. */
 void bmc_lie(const struct ground *g, enum site s, bool lies);

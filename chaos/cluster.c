@@ -11,6 +11,7 @@
 #include "chaos/api.h"
 #include "chaos/base.h"
 #include "chaos/client.h"
+#include "chaos/disks.h"
 #include "chaos/workload.h"
 #include "chaos/files.h"
 
@@ -99,9 +100,9 @@ static char *program_path(const struct cluster *c, const char *name)
     return path;
 }
 
-/* `last`: one more argument, or NULL. */
+/* `last`: one more argument, or NULL; `env`: program.env. */
 static void start_program(struct cluster *c, enum site s, const char *name,
-                          struct process *p, const char *last)
+                          struct process *p, const char *last, const char *const *env)
 {
     AUTO(auto_free) char *path = program_path(c, name);
     AUTO(auto_free)
@@ -116,20 +117,24 @@ static void start_program(struct cluster *c, enum site s, const char *name,
                       .site = s,
                       .log = log,
                       .argv = (const char *[]){path, "--config", config, last, NULL},
+                      .env = env,
                   });
 }
 
 void cluster_start_controller(struct cluster *c, enum site s)
 {
+    struct clock_env env;
+
+    clocks_env(&env, &c->ground, c->clocks, s);
     /* Once in its life, and never after it has lost its disk. */
-    start_program(c, s, "ringfenced", &c->controllers[s],
-                  c->born[s] ? NULL : "--bootstrap");
+    start_program(c, s, "ringfenced", &c->controllers[s], c->born[s] ? NULL : "--bootstrap",
+                  env.list);
     c->born[s] = true;
 }
 
 void cluster_start_agent(struct cluster *c, enum site s)
 {
-    start_program(c, s, "ringfence-agent", &c->agents[s], NULL);
+    start_program(c, s, "ringfence-agent", &c->agents[s], NULL, NULL);
 }
 
 void cluster_start_region(struct cluster *c, enum site s)
@@ -209,26 +214,36 @@ static void write_in(const struct cluster *c, enum site s, const char *file, cha
     free(text);
 }
 
+/* A directory, and where the laboratory has them a disk in its place. */
+static void make_place(const struct cluster *c, enum site s, enum disk d, mode_t mode,
+                       uid_t owner, gid_t group)
+{
+    AUTO(auto_free) char *path = disk_path(&c->ground, s, d);
+
+    make_dir(path, mode, owner, group);
+    if (!c->disks)
+        return;
+    disk_make(&c->ground, s, d);
+    make_dir(path, mode, owner, group);
+}
+
 static void write_region(const struct cluster *c, enum site s,
                          const struct passwd *postgres)
 {
-    AUTO(auto_free) char *top = text_new("%s/%s", c->ground.dir, site_name(s));
     AUTO(auto_free) char *sockets = path_in(c, s, "pg");
-    AUTO(auto_free) char *tails = path_in(c, s, "tails");
     AUTO(auto_free) char *passfile = path_in(c, s, "pgpass");
-    AUTO(auto_free) char *controller = path_in(c, s, "controller");
-    AUTO(auto_free) char *agent = path_in(c, s, "agent");
 
     /* The server's user makes its directory here, and cannot touch root's files beside it:
      * an agent refuses a configuration that others could replace. */
-    make_dir(top, 01775, 0, postgres->pw_gid);
-    make_dir(controller, 0700, 0, 0);
+    make_place(c, s, DISK_SERVER, 01775, 0, postgres->pw_gid);
+    make_place(c, s, DISK_CONTROLLER, 0700, 0, 0);
+    clocks_begin(&c->ground, s);
     write_in(c, s, "ringfenced.yaml", file_controller(c, s));
     if (s == WITNESS)
         return;
-    make_dir(agent, 0700, 0, 0);
+    make_place(c, s, DISK_AGENT, 0700, 0, 0);
     make_dir(sockets, 0700, postgres->pw_uid, postgres->pw_gid);
-    make_dir(tails, 0700, postgres->pw_uid, postgres->pw_gid);
+    make_place(c, s, DISK_TAILS, 0700, postgres->pw_uid, postgres->pw_gid);
     file_write(passfile, 0600, file_passfile);
     if (chown(passfile, postgres->pw_uid, postgres->pw_gid) != 0)
         die("owner of %s", passfile);
@@ -335,6 +350,8 @@ void cluster_make(struct cluster *c)
     for (enum site s = EAST; s < SITE_REGIONS; s++)
         write_region(c, s, postgres);
     make_database(c);
+    for (enum site s = EAST; c->disks && s < SITE_REGIONS; s++)
+        disk_settle(&c->ground, s);
     for (enum site s = EAST; s < SITE_REGIONS; s++)
         cluster_start_region(c, s);
     apply_group(c);

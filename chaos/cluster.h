@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 
+#include "chaos/clocks.h"
 #include "chaos/ground.h"
 #include "chaos/process.h"
 
@@ -37,6 +38,9 @@ struct cluster {
     bool power; /* hosts have BMCs, and `fence` is [agent, power]: an expiry proves nothing
                  */
     enum driver driver;      /* of the gates */
+    enum clocks clocks;      /* of controllers */
+    bool disks;              /* that can fail */
+    struct process bmcs[2];  /* EAST, WEST; with `power` */
     enum site declared;      /* the active region; EAST unless said */
     char bin[256];           /* directory of ringfenced, ringfence-agent and ringfence */
     bool born[SITE_REGIONS]; /* its controller has begun its log */

@@ -63,10 +63,16 @@ static void make(const struct options *o, const char *id, const struct scenario 
     ground_spread(&c->ground, first->lab.rtt_ms);
     if (first->lab.power && bmc_missing() != NULL)
         die("%s", bmc_missing());
+    if (first->lab.clocks != CLOCKS_RIGHT && clocks_missing() != NULL)
+        die("%s", clocks_missing());
+    if (first->lab.disks && disks_missing() != NULL)
+        die("%s", disks_missing());
     c->power = first->lab.power;
     c->driver = first->lab.driver;
+    c->clocks = first->lab.clocks;
+    c->disks = first->lab.disks;
     if (c->power)
-        bmc_start(&c->ground);
+        bmc_start(&c->ground, c->bmcs);
     cluster_make(c);
 }
 

@@ -14,15 +14,31 @@
 #include "chaos/base.h"
 
 /* The same for everybody, whatever the caller's shell thought of. ASan's leak report at
- * exit is wanted from our daemons too. */
+ * exit is wanted from our daemons too; and libfaketime comes before ASan (clocks.h), which
+ * works. */
 static char *const child_env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8",
-                                  "HOME=/", "ASAN_OPTIONS=abort_on_error=0:exitcode=99",
+                                  "HOME=/",
+                                  "ASAN_OPTIONS=abort_on_error=0:exitcode=99"
+                                  ":verify_asan_link_order=0",
                                   NULL};
+
+enum { ENV_MAX = 16 };
+
+static void gather_env(const struct program *what, const char *env[ENV_MAX + 1])
+{
+    size_t n = 0;
+
+    for (; child_env[n] != NULL; n++)
+        env[n] = child_env[n];
+    for (size_t i = 0; what->env != NULL && what->env[i] != NULL && n < ENV_MAX; i++)
+        env[n++] = what->env[i];
+    env[n] = NULL;
+}
 
 /* Between fork() and exec: async-signal-safe calls only, other threads may hold locks. */
 static _Noreturn void become(const struct ground *g, const struct program *what, int out)
 {
-    const char *path = what->argv[0];
+    const char *path = what->argv[0], *env[ENV_MAX + 1];
     sigset_t none;
 
     if (path == NULL)
@@ -38,7 +54,8 @@ static _Noreturn void become(const struct ground *g, const struct program *what,
         _exit(126);
     /* Libraries open sockets without asking us. */
     close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
-    execve(path, (char *const *)what->argv, child_env);
+    gather_env(what, env);
+    execve(path, (char *const *)what->argv, (char *const *)env);
     _exit(127);
 }
 

@@ -20,6 +20,7 @@ struct program {
     enum site site;
     const char *log;         /* standard output and error are appended to it */
     const char *const *argv; /* ends with NULL; argv[0] is a path */
+    const char *const *env;  /* besides what all have; ends with NULL, or is NULL */
 };
 
 /* Goes on by itself; an exit is noticed by process_running(). */

@@ -47,6 +47,8 @@ struct file {
         char *sync;
         bool power;
         enum driver driver;
+        enum clocks clocks;
+        bool disks;
     } * lab;
     struct lines each, prelude, fault, heal;
 };
@@ -57,6 +59,9 @@ static const cyaml_strval_t effects[] = {
 };
 
 static const cyaml_strval_t drivers[] = {{"auto", DRIVER_AUTO}, {"nftables", DRIVER_NFT}};
+
+static const cyaml_strval_t clocks[] = {
+    {"right", CLOCKS_RIGHT}, {"steps", CLOCKS_STEPS}, {"rates", CLOCKS_RATES}};
 
 static const cyaml_schema_value_t line_schema = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 240)};
@@ -74,6 +79,9 @@ static const cyaml_schema_field_t lab_fields[] = {
     CYAML_FIELD_BOOL("power", CYAML_FLAG_OPTIONAL, struct file_lab, power),
     CYAML_FIELD_ENUM("driver", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct file_lab,
                      driver, drivers, ARRAY_LEN(drivers)),
+    CYAML_FIELD_ENUM("clocks", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct file_lab,
+                     clocks, clocks, ARRAY_LEN(clocks)),
+    CYAML_FIELD_BOOL("disks", CYAML_FLAG_OPTIONAL, struct file_lab, disks),
     CYAML_FIELD_END};
 
 static const cyaml_schema_field_t file_fields[] = {
@@ -221,7 +229,9 @@ static struct scenario *convert(const char *path, const struct file *f, const ch
         s->lab = (struct scenario_lab){.ttl_ms = f->lab->ttl_ms,
                                        .rtt_ms = f->lab->rtt_ms,
                                        .power = f->lab->power,
-                                       .driver = f->lab->driver};
+                                       .driver = f->lab->driver,
+                                       .clocks = f->lab->clocks,
+                                       .disks = f->lab->disks};
     if (f->lab != NULL && f->lab->sync != NULL) {
         s->lab.has_sync = true;
         s->lab.sync = read_sync(path, f->lab->sync);
@@ -341,5 +351,6 @@ bool scenario_shares_lab(const struct scenario *a, const struct scenario *b)
     const struct scenario_lab *x = &a->lab, *y = &b->lab;
 
     return x->ttl_ms == y->ttl_ms && x->rtt_ms == y->rtt_ms && x->has_sync == y->has_sync &&
-           x->sync == y->sync && x->power == y->power && x->driver == y->driver;
+           x->sync == y->sync && x->power == y->power && x->driver == y->driver &&
+           x->clocks == y->clocks && x->disks == y->disks;
 }

@@ -35,6 +35,8 @@ struct scenario_lab {
     enum sync_mode sync; /* the only mode that it is about, if it has one */
     bool power;          /* hosts have BMCs, and an expiry proves nothing */
     enum driver driver;  /* of the gates */
+    enum clocks clocks;  /* of controllers */
+    bool disks;          /* that can fail */
 };
 
 struct scenario {

@@ -30,6 +30,7 @@ static const char *const kind_names[] = {
     [TAKES_NOTHING] = "",    [TAKES_PLACE] = "PLACE", [TAKES_WHO] = "WHO",
     [TAKES_TIME] = "TIME",   [TAKES_NUMBER] = "N",    [TAKES_MOMENT] = "MOMENT",
     [TAKES_RULES] = "RULES", [TAKES_TEXT] = "TEXT",   [TAKES_STEP] = "STEP",
+    [TAKES_DISK] = "DISK",
 };
 
 static const char *const kinds_expected[] = {
@@ -42,6 +43,7 @@ static const char *const kinds_expected[] = {
     [TAKES_RULES] = "rules of a link, such as `delay 80ms loss 10%`",
     [TAKES_TEXT] = "some text",
     [TAKES_STEP] = "another step that is right",
+    [TAKES_DISK] = "server, controller, agent or tails",
 };
 
 const char *step_kind_name(enum step_kind k) { return kind_names[k]; }
@@ -149,6 +151,16 @@ static bool read_who(const char **at, struct step_arg *a)
     return read_place(word, &a->place);
 }
 
+static bool read_disk(const char *word, enum disk *ret)
+{
+    unsigned i = 0;
+
+    while (i < DISK_COUNT && strcmp(word, disk_name((enum disk)i)) != 0)
+        i++;
+    *ret = (enum disk)i;
+    return i < DISK_COUNT;
+}
+
 static bool read_percent(const char *word, uint32_t *ret_ppm)
 {
     static const char *const units[] = {"%", NULL};
@@ -246,6 +258,8 @@ static bool read_arg(enum step_kind kind, const char **at, struct step_arg *a)
         return next_word(at, word, sizeof word) && read_place(word, &a->place);
     case TAKES_TIME:
         return next_word(at, word, sizeof word) && read_time(word, a);
+    case TAKES_DISK:
+        return next_word(at, word, sizeof word) && read_disk(word, &a->disk);
     case TAKES_NUMBER:
         return next_word(at, word, sizeof word) && read_number(word, &a->number);
     }

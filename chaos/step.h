@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "chaos/disks.h"
 #include "chaos/ground.h"
 
 struct moment;
@@ -39,6 +40,7 @@ struct step_arg {
     unsigned place;    /* enum site or enum place */
     unsigned ms, ttls; /* a time: the sum of both, see verbs_ms() */
     unsigned number;
+    enum disk disk;
     const struct moment *moment;
     struct wan_link link;
     const char *text;  /* the rest of the line; the step's own */
@@ -69,6 +71,7 @@ enum step_kind {
     TAKES_RULES,  /* of a link: delay 800ms, loss 10%, ... */
     TAKES_TEXT,
     TAKES_STEP, /* one more step, which is none that takes one */
+    TAKES_DISK, /* server, controller, agent, tails */
 };
 
 struct verb {

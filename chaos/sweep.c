@@ -12,6 +12,7 @@
 
 #include "chaos/base.h"
 #include "chaos/cgroup.h"
+#include "chaos/disks.h"
 #include "chaos/process.h"
 
 static const char lock_dir[] = "/run/ringfence-lab";
@@ -82,11 +83,13 @@ void ground_remove(const char *id)
     AUTO(auto_free) char *lock = lock_path(id);
     AUTO(auto_free) char *kept = kept_path(id);
 
+    disks_let_go(dir);
     if (access(cgroup, F_OK) == 0) {
         cgroup_kill(cgroup);
         cgroup_remove(cgroup);
     }
     remove_networks(id);
+    disks_remove(dir);
     remove_tree(dir);
     /* Empty only when no other laboratory is there. */
     (void)rmdir("/var/tmp/ringfence-lab");

@@ -172,6 +172,56 @@ static const struct verb verbs[] = {
     {"vacate", {TAKES_NOTHING}, "and close them", verb_vacate, NULL},
     {"bmc-lies", {TAKES_PLACE}, "its BMC says `off` and does nothing", verb_bmc_lies, NULL},
     {"bmc-honest", {TAKES_PLACE}, "its BMC does what it says again", verb_bmc_honest, NULL},
+    {"bmc-hangs",
+     {TAKES_PLACE},
+     "its BMC takes orders and does not answer",
+     verb_bmc_hangs,
+     NULL},
+    {"bmc-answers", {TAKES_PLACE}, "its BMC goes on", verb_bmc_answers, NULL},
+    {"clock-ahead",
+     {TAKES_PLACE, TAKES_NUMBER},
+     "its controller's wall clock jumps, N minutes ahead",
+     verb_clock_ahead,
+     NULL},
+    {"clock-behind",
+     {TAKES_PLACE, TAKES_NUMBER},
+     "the same, N minutes behind",
+     verb_clock_behind,
+     NULL},
+    {"clock-right", {TAKES_PLACE}, "it jumps to the right time", verb_clock_right, NULL},
+    {"clock-rate",
+     {TAKES_PLACE, TAKES_NUMBER},
+     "its controller begins anew, clocks at N % of the right rate",
+     verb_clock_rate,
+     NULL},
+    {"disk-full", {TAKES_DISK, TAKES_PLACE}, "no byte more fits", verb_disk_full, NULL},
+    {"disk-room", {TAKES_DISK, TAKES_PLACE}, "somebody cleans up", verb_disk_room, NULL},
+    {"disk-hangs",
+     {TAKES_DISK, TAKES_PLACE},
+     "whoever writes waits in the kernel",
+     verb_disk_hangs,
+     NULL},
+    {"disk-goes-on", {TAKES_DISK, TAKES_PLACE}, "until now", verb_disk_goes_on, NULL},
+    {"disk-breaks",
+     {TAKES_DISK, TAKES_PLACE},
+     "every call ends with EIO",
+     verb_disk_breaks,
+     NULL},
+    {"disk-replaced",
+     {TAKES_DISK, TAKES_PLACE},
+     "it is sound again, with what was synced; nobody may use it",
+     verb_disk_replaced,
+     NULL},
+    {"ungate",
+     {TAKES_PLACE},
+     "bpftool cgroup detach, of all programs of its cgroup",
+     verb_ungate,
+     NULL},
+    {"stranger",
+     {TAKES_PLACE},
+     "a program that lets all pass is attached beside its gate",
+     verb_stranger,
+     NULL},
 };
 
 const struct verb *verb_find(const char *word)
@@ -198,16 +248,16 @@ void verbs_print(FILE *out)
     fputs("Steps of scenarios, one verb and what it takes in a line:\n\n", out);
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         print_verb(&verbs[i], out);
-    fputs(
-        "\nPLACE: east, west, witness; active, standby, leader as they are at that "
-        "moment;\n"
-        "it: the one that was meant last. WHO: a PLACE, which is everything there, or\n"
-        "controller, agent or server and a PLACE. TIME: 300ms, 5s, 3ttl. RULES: delay "
-        "TIME,\n"
-        "jitter TIME, rate Nkbit or Nmbit, loss N%, duplicate N%, reorder N%.\n"
-        "A standby that is called `member` takes the name of the one that is waited for.\n"
-        "Moments:\n",
-        out);
+    fputs("\nPLACE: east, west, witness; active, standby, leader as they are at that "
+          "moment;\n"
+          "it: the one that was meant last. WHO: a PLACE, which is everything there, or\n"
+          "controller, agent or server and a PLACE. TIME: 300ms, 5s, 3ttl. RULES: delay "
+          "TIME,\n"
+          "jitter TIME, rate Nkbit or Nmbit, loss N%, duplicate N%, reorder N%. DISK:\n"
+          "server, controller, agent, tails. A standby that is called `member` takes the\n"
+          "name of the one that is waited for.\n"
+          "Moments:\n",
+          out);
     moments_print(out);
 }
 

@@ -75,8 +75,24 @@ void verb_switchover(struct play *p, const struct step *s);
 void verb_shell(struct play *p, const struct step *s);
 void verb_sql(struct play *p, const struct step *s);
 void verb_promote(struct play *p, const struct step *s);
+
+/* verbs_host.c */
+void verb_clock_ahead(struct play *p, const struct step *s);
+void verb_clock_behind(struct play *p, const struct step *s);
+void verb_clock_right(struct play *p, const struct step *s);
+void verb_clock_rate(struct play *p, const struct step *s);
+void verb_disk_full(struct play *p, const struct step *s);
+void verb_disk_room(struct play *p, const struct step *s);
+void verb_disk_hangs(struct play *p, const struct step *s);
+void verb_disk_goes_on(struct play *p, const struct step *s);
+void verb_disk_breaks(struct play *p, const struct step *s);
+void verb_disk_replaced(struct play *p, const struct step *s);
+void verb_ungate(struct play *p, const struct step *s);
+void verb_stranger(struct play *p, const struct step *s);
 void verb_bmc_lies(struct play *p, const struct step *s);
 void verb_bmc_honest(struct play *p, const struct step *s);
+void verb_bmc_hangs(struct play *p, const struct step *s);
+void verb_bmc_answers(struct play *p, const struct step *s);
 
 /* verbs_database.c */
 void verb_stop_backends(struct play *p, const struct step *s);

@@ -6,7 +6,6 @@
 
 #include "chaos/api.h"
 #include "chaos/base.h"
-#include "chaos/bmc.h"
 #include "chaos/verbs.h"
 
 #define PG_CTL "/usr/lib/postgresql/15/bin/pg_ctl"
@@ -56,6 +55,13 @@ static bool is_led(struct play *p)
     return d.leader < SITE_REGIONS && d.controllers_up >= 2;
 }
 
+static bool is_led_outside(struct play *p)
+{
+    struct view_doc d = view_get(p->view);
+
+    return is_led(p) && d.leader != d.active;
+}
+
 static bool is_held(struct play *p) { return view_get(p->view).hold[0] != 0; }
 
 static bool is_alone(struct play *p)
@@ -86,6 +92,7 @@ static const struct moment moments[] = {
     {"fenced", "its fence is proven", is_fenced},
     {"opened", "its new side is open", is_opened},
     {"led", "a leader is known, and two controllers are up", is_led},
+    {"outside", "the same, and it is not in the active region", is_led_outside},
     {"held", "something is held", is_held},
     {"alone", "the standby is not in the sync set", is_alone},
     {"written", "a write was acknowledged in the last 20 ms", is_written},
@@ -293,8 +300,8 @@ void verb_shell(struct play *p, const struct step *s)
     if (at == SITE_COUNT)
         return;
     /* The region's own folder, and the programs, by name. */
-    line =
-        text_new("cd %s/%s && %s", p->cluster->ground.dir, site_name(at), s->arg[1].text);
+    line = text_new("PATH=$PATH:%s; cd %s/%s && %s", p->cluster->bin,
+                    p->cluster->ground.dir, site_name(at), s->arg[1].text);
     must_do(p, s, at, false, (const char *[]){"/bin/sh", "-c", line, NULL});
 }
 
@@ -322,19 +329,3 @@ void verb_promote(struct play *p, const struct step *s)
     data = cluster_data_dir(p->cluster, at);
     must_do(p, s, at, true, (const char *[]){PG_CTL, "promote", "-W", "-D", data, NULL});
 }
-
-static void let_bmc_lie(struct play *p, const struct step *s, bool lies)
-{
-    enum site at = verbs_data_site(p, &s->arg[0]);
-
-    if (at == SITE_COUNT)
-        return;
-    if (p->cluster->power)
-        bmc_lie(&p->cluster->ground, at, lies);
-    else
-        result_blame(&p->result, "`%s`: the laboratory has no BMCs (lab.power)", s->line);
-}
-
-void verb_bmc_lies(struct play *p, const struct step *s) { let_bmc_lie(p, s, true); }
-
-void verb_bmc_honest(struct play *p, const struct step *s) { let_bmc_lie(p, s, false); }

@@ -38,7 +38,9 @@ def wrong_steps():
             ("link east west", "rules of a link"), ("link east west loss", "rules of a link"),
             ("link east west loss 101%", "rules of a link"),
             ("link east west delay 1ms jitter 2ms", "rules of a link"),
-            ("link east west speed 3%", "rules of a link"), ("sh east", "expected some text"))
+            ("link east west speed 3%", "rules of a link"), ("sh east", "expected some text"),
+            ("disk-full east", "expected server, controller, agent or tails"),
+            ("disk-full tails", "expected east, west"), ("clock-ahead east", "a number"))
 
 
 def test_wrong_files():
@@ -54,6 +56,7 @@ def test_wrong_files():
         file_says(top, {"set": "none-such"}, "set: 'none-such'")
         file_says(top, {"effect": "fireworks"}, "effect")
         file_says(top, {"lab": "{sync: maybe}"}, "lab.sync")
+        file_says(top, {"lab": "{clocks: odd}"}, "clocks")
         file_says(top, {"fault": "[]"}, "fault")
         file_says(top, {}, "small letters", name="Mine.yaml")
         file_says(top, {}, "NAME.yaml", name="mine.yml")
