@@ -539,7 +539,8 @@ static void no_sequence_of_entries_breaks_an_invariant(void **state)
         before = w.s;
         if (world_apply(&w, &e) != ACCEPTED) {
             before.applied = w.s.applied;
-            assert_memory_equal(&before, &w.s, sizeof before);
+            if (memcmp(&before, &w.s, sizeof before) != 0) /* cmocka goes byte by byte */
+                assert_memory_equal(&before, &w.s, sizeof before);
         }
     }
     assert_true(world_group(&w)->epoch > 100); /* it really went round */
