@@ -289,12 +289,20 @@ static bool named_the_wrong_one(uint8_t group, const struct group *g)
            (b->timeline > a->timeline || (b->timeline == a->timeline && b->len > a->len));
 }
 
-/* Two run as primaries: what holds more was named, so the other one is stopped. */
-static void stop_the_other(uint8_t group, const struct group *g)
+/* Two run as primaries: what holds more was named, so the other one is stopped. So is the
+ * named one that runs as a standby: a step that was begun before the group was let go has
+ * started it behind the operator's look. `why` asks for both. */
+static void stop_what_should_not_run(uint8_t group, const struct group *g)
 {
-    uint8_t host = pgs[group].hosts[1 - g->active];
+    const uint8_t host = pgs[group].hosts[g->active],
+                  other = pgs[group].hosts[1 - g->active];
 
-    if (g->phase == PHASE_FORMING && pg_server(host, group)->state == SERVER_PRIMARY)
+    if (g->phase != PHASE_FORMING)
+        return;
+    if (pg_server(other, group)->state == SERVER_PRIMARY)
+        pg_stop(other, group, true);
+    if (pg_server(host, group)->state == SERVER_STANDBY &&
+        g->instances[g->active].step.state != STEP_STARTED)
         pg_stop(host, group, true);
 }
 
@@ -310,7 +318,7 @@ static void repair(uint8_t group, uint8_t node, struct daemon *d, const struct g
         (void)propose(node, d, &e);
         return;
     }
-    stop_the_other(group, g);
+    stop_what_should_not_run(group, g);
     if (g->phase != PHASE_DETACHED)
         return;
     if (pg_server(host, group)->state == SERVER_STANDBY) {

@@ -1,11 +1,16 @@
 #!/usr/bin/env python3
 """clang-tidy over every source of compile_commands.json, two at a time, one process per file
 (its analyzer mixes up va_lists of several). What was clean is not looked at again until the
-file or what it includes changes. clang_tidy.py TOP BUILD"""
+file or what it includes changes. clang_tidy.py TOP BUILD
+
+A source that several programs are made of (the simulator compiles the product anew, three
+times) is looked at as its own library compiles it, once: clang-tidy would take one command
+after the other and say the same again."""
 import concurrent.futures
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -42,19 +47,37 @@ def dependencies(build):
     return found
 
 
-def look_at(top, build, path):
+def once_each(top, build):
+    """{source: its command}: of several, that of the folder nearest to it, without planted
+    bugs."""
+    chosen = {}
+    for command in json.loads(read(os.path.join(build, "compile_commands.json"))):
+        path = command["file"]
+        if not path.startswith(top + os.sep) or path.startswith(build + os.sep):
+            continue
+        made = re.search(r" -o (\S+)", command["command"])[1]
+        shared = os.path.commonpath([made, os.path.relpath(path, top)])
+        rank = ("-DRF_MUTANTS" in command["command"], -len(shared))
+        if path not in chosen or rank < chosen[path][0]:
+            chosen[path] = (rank, command)
+    return {path: command for path, (_, command) in sorted(chosen.items())}
+
+
+def look_at(top, commands, path):
     tests = path.startswith(os.path.join(top, "tests"))
     nodes = analyser(NODES_TESTS if tests else NODES)
-    run = subprocess.run(["clang-tidy", *FLAGS, *nodes, "-p", build, path],
+    run = subprocess.run(["clang-tidy", *FLAGS, *nodes, "-p", commands, path],
                          capture_output=True, text=True, check=False)
     return path, run.returncode, run.stdout
 
 
 def main():
     top, build = os.path.realpath(sys.argv[1]), os.path.realpath(sys.argv[2])
-    commands = json.loads(read(os.path.join(build, "compile_commands.json")))
-    files = sorted({c["file"] for c in commands
-                    if c["file"].startswith(top) and not c["file"].startswith(build)})
+    files = once_each(top, build)
+    commands = os.path.join(build, "clang-tidy")
+    os.makedirs(commands, exist_ok=True)
+    with open(os.path.join(commands, "compile_commands.json"), "w", encoding="utf-8") as f:
+        json.dump(list(files.values()), f)
     stamps = os.path.join(build, "clang-tidy-clean")
     os.makedirs(stamps, exist_ok=True)
     compiled_from = dependencies(build)
@@ -71,7 +94,7 @@ def main():
             todo[path] = stamp
     bad = 0
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for path, status, output in pool.map(lambda p: look_at(top, build, p), todo):
+        for path, status, output in pool.map(lambda p: look_at(top, commands, p), todo):
             if status == 0:
                 open(todo[path], "w", encoding="utf-8").close()
             else:

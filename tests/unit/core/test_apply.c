@@ -518,6 +518,13 @@ static bool throw_call(enum entry_kind kind, uint32_t r)
            (kind == ENTRY_DETACH && r % 16 != 0);
 }
 
+/* cmocka goes byte by byte, which takes a state of half a megabyte nine tenths of the test.
+ */
+static bool same_bytes(const void *a, const void *b, size_t size)
+{
+    return memcmp(a, b, size) == 0;
+}
+
 /* 200,000 entries, sensible and not: no state breaks an invariant (asserted in
  * world_apply), and a refusal leaves all but `applied` as it was. */
 static void no_sequence_of_entries_breaks_an_invariant(void **state)
@@ -539,7 +546,8 @@ static void no_sequence_of_entries_breaks_an_invariant(void **state)
         before = w.s;
         if (world_apply(&w, &e) != ACCEPTED) {
             before.applied = w.s.applied;
-            assert_memory_equal(&before, &w.s, sizeof before);
+            if (!same_bytes(&before, &w.s, sizeof before))
+                assert_memory_equal(&before, &w.s, sizeof before);
         }
     }
     assert_true(world_group(&w)->epoch > 100); /* it really went round */

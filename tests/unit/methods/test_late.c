@@ -9,7 +9,7 @@
 
 #include "tests/unit/methods/bench.h"
 
-enum { MOMENT_MS = 1000, WHILE_MS = 8000, LONG_MS = 15000 };
+enum { MOMENT_MS = 1000, WHILE_MS = 4000, LONG_MS = 9000 };
 
 /* An agent that says it has done it, a machine that stays on: it is ordered again, while
  * there is time, and then it is said that it is on. */
@@ -27,7 +27,7 @@ static void an_order_without_effect_is_repeated(void **state)
     for (const char *at = asked; (at = strstr(at, "off\n")) != NULL; at++)
         offs++;
     if (offs < 2 || b.state != POWER_ON || b.why.code != ERR_TIMEOUT ||
-        strstr(b.why.text, "still on, 15s after the first of ") == NULL)
+        strstr(b.why.text, "still on, 9s after the first of ") == NULL)
         fail_msg("%u times off, state %d, %s: %s", offs, (int)b.state, err_name(b.why.code),
                  b.why.text);
     bench_close(&b);
