@@ -252,10 +252,9 @@ static void wait_for_effect(struct play *p)
 {
     if (p->scenario->effect == EFFECT_NONE) {
         wait_for_nothing(p);
-    } else if (p->scenario->effect == EFFECT_ANY) {
+    } else if (p->scenario->effect == EFFECT_ANY ||
+               p->scenario->effect == EFFECT_ADOPTION) {
         wait_ms(AFTERMATH_MS); /* what it waits for is among its steps */
-    } else if (p->scenario->effect == EFFECT_ADOPTION) {
-        wait_ms(AFTERMATH_MS); /* inject() has waited for it */
     } else if (!play_wait(p, patience_ms(p), has_failed_over)) {
         result_blame(&p->result, "west did not take over within %u ms", patience_ms(p));
     } else {

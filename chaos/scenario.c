@@ -66,11 +66,6 @@ static const cyaml_strval_t clocks[] = {
 static const cyaml_schema_value_t line_schema = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 240)};
 
-#define OPTIONAL_BOOL(name) CYAML_FIELD_BOOL(#name, CYAML_FLAG_OPTIONAL, struct file, name)
-#define LINES(name, flags)                                                                 \
-    CYAML_FIELD_SEQUENCE_COUNT(#name, CYAML_FLAG_POINTER | (flags), struct file, name.of,  \
-                               name.count, &line_schema, 1, 64)
-
 static const cyaml_schema_field_t lab_fields[] = {
     CYAML_FIELD_UINT("ttl_ms", CYAML_FLAG_OPTIONAL, struct file_lab, ttl_ms),
     CYAML_FIELD_UINT("rtt_ms", CYAML_FLAG_OPTIONAL, struct file_lab, rtt_ms),
@@ -90,20 +85,24 @@ static const cyaml_schema_field_t file_fields[] = {
     CYAML_FIELD_STRING_PTR("set", CYAML_FLAG_POINTER, struct file, set, 1, 16),
     CYAML_FIELD_ENUM("effect", CYAML_FLAG_STRICT, struct file, effect, effects,
                      ARRAY_LEN(effects)),
-    OPTIONAL_BOOL(standby),
-    OPTIONAL_BOOL(waits),
-    OPTIONAL_BOOL(second_writer),
-    OPTIONAL_BOOL(switchback),
-    OPTIONAL_BOOL(unnoticed),
-    OPTIONAL_BOOL(detaches),
-    OPTIONAL_BOOL(workload),
+    CYAML_FIELD_BOOL("standby", CYAML_FLAG_OPTIONAL, struct file, standby),
+    CYAML_FIELD_BOOL("waits", CYAML_FLAG_OPTIONAL, struct file, waits),
+    CYAML_FIELD_BOOL("second_writer", CYAML_FLAG_OPTIONAL, struct file, second_writer),
+    CYAML_FIELD_BOOL("switchback", CYAML_FLAG_OPTIONAL, struct file, switchback),
+    CYAML_FIELD_BOOL("unnoticed", CYAML_FLAG_OPTIONAL, struct file, unnoticed),
+    CYAML_FIELD_BOOL("detaches", CYAML_FLAG_OPTIONAL, struct file, detaches),
+    CYAML_FIELD_BOOL("workload", CYAML_FLAG_OPTIONAL, struct file, workload),
     CYAML_FIELD_UINT("failovers", CYAML_FLAG_OPTIONAL, struct file, failovers),
     CYAML_FIELD_MAPPING_PTR("lab", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct file,
                             lab, lab_fields),
-    LINES(each, CYAML_FLAG_OPTIONAL),
-    LINES(prelude, CYAML_FLAG_OPTIONAL),
-    LINES(fault, CYAML_FLAG_DEFAULT),
-    LINES(heal, CYAML_FLAG_OPTIONAL),
+    CYAML_FIELD_SEQUENCE_COUNT("each", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                               struct file, each.of, each.count, &line_schema, 1, 64),
+    CYAML_FIELD_SEQUENCE_COUNT("prelude", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                               struct file, prelude.of, prelude.count, &line_schema, 1, 64),
+    CYAML_FIELD_SEQUENCE_COUNT("fault", CYAML_FLAG_POINTER, struct file, fault.of,
+                               fault.count, &line_schema, 1, 64),
+    CYAML_FIELD_SEQUENCE_COUNT("heal", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                               struct file, heal.of, heal.count, &line_schema, 1, 64),
     CYAML_FIELD_END};
 
 static const cyaml_schema_value_t file_schema = {
@@ -331,7 +330,7 @@ void scenario_load(const char *dir)
     for (size_t i = 0; i < found.gl_pathc; i++)
         (void)scenario_load_file(found.gl_pathv[i]);
     globfree(&found);
-    qsort(known, known_count, sizeof known[0], compare);
+    qsort(known, known_count, sizeof(struct scenario *), compare);
 }
 
 size_t scenario_count(void) { return known_count; }
