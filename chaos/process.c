@@ -16,11 +16,13 @@
 /* The same for everybody, whatever the caller's shell thought of. ASan's leak report at
  * exit is wanted from our daemons too; and libfaketime comes before ASan (clocks.h), which
  * works. */
-static char *const child_env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8",
-                                  "HOME=/",
-                                  "ASAN_OPTIONS=abort_on_error=0:exitcode=99"
-                                  ":verify_asan_link_order=0",
-                                  NULL};
+static char *const child_env[] = {
+    "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL=C.UTF-8",
+    "HOME=/",
+    "ASAN_OPTIONS=abort_on_error=0:exitcode=99:verify_asan_link_order=0",
+    NULL,
+};
 
 enum { ENV_MAX = 16 };
 

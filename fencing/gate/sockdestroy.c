@@ -233,23 +233,29 @@ int sockdestroy_port(uint16_t port, unsigned *ret_n, struct err *err)
     return r == 0 ? 0 : err_wrap(err, "old connections of port %u", port);
 }
 
-int sockdestroy_look(uint16_t port, bool *ret_any, struct err *err)
+static int look_in(int fd, uint16_t port, bool *ret_any, struct err *err)
 {
-    struct victims *v;
-    int fd = -1, r = diag_open(&fd, err);
+    struct victims *v = calloc(1, sizeof *v);
+    int r;
 
-    if (r != 0)
-        return r;
-    v = calloc(1, sizeof *v);
     if (v == NULL)
-        r = err_set(err, ERR_NOMEM, "list");
-    if (r == 0)
-        r = list_family(fd, AF_INET, port, v, err);
+        return err_set(err, ERR_NOMEM, "list");
+    r = list_family(fd, AF_INET, port, v, err);
     if (r == 0)
         r = list_family(fd, AF_INET6, port, v, err);
     if (r == 0)
         *ret_any = v->n > 0;
     free(v);
+    return r;
+}
+
+int sockdestroy_look(uint16_t port, bool *ret_any, struct err *err)
+{
+    int fd = -1, r = diag_open(&fd, err);
+
+    if (r != 0)
+        return r;
+    r = look_in(fd, port, ret_any, err);
     auto_close(&fd);
     return r == 0 ? 0 : err_wrap(err, "connections of port %u", port);
 }
