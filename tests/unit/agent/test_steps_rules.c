@@ -151,45 +151,6 @@ static void a_stop_waits_for_its_permission(void **state)
     assert_int_equal(order_judge(&f, &why), ORDER_RUN);
 }
 
-/* I3: by an order that names the fence_begin which the assignment has too. Whatever was
- * begun before it is ended; from then on no older order counts, whoever repeats it. */
-static void a_standby_is_severed_for_a_fence(void **state)
-{
-    Rf__Assignment a = assignment(S, 3);
-    Rf__StepRequest rq = RF__STEP_REQUEST__INIT;
-    struct order_facts f = {.a = &a, .request = &rq, .now = {1000}, .view = {.epoch = 3}};
-    const char *why;
-
-    (void)state;
-    rq.kind = RF__STEP_KIND__STEP_SEVER;
-    rq.step = 50;
-    rq.epoch = 3;
-    assert_int_equal(order_judge(&f, &why), ORDER_WAIT); /* no fence is known here */
-    a.fence_index = 49;
-    assert_int_equal(order_judge(&f, &why), ORDER_WAIT);
-    a.fence_index = 50;
-    assert_int_equal(order_judge(&f, &why), ORDER_RUN);
-    f.busy = true;
-    f.running = 45;
-    f.running_epoch = 3;
-    assert_int_equal(order_judge(&f, &why), ORDER_CANCEL);
-    f.running_epoch = UINT64_MAX; /* a stop of its own */
-    assert_int_equal(order_judge(&f, &why), ORDER_WAIT);
-    f.running = 50;
-    f.running_epoch = 3;
-    assert_int_equal(order_judge(&f, &why), ORDER_WAIT);
-    f.busy = false;
-    f.last_step = 50;
-    assert_int_equal(order_judge(&f, &why), ORDER_RUN); /* looked at again by a new life */
-    rq.kind = FOLLOW;
-    rq.step = 45;
-    assert_int_equal(order_judge(&f, &why), ORDER_DROP);
-    a.role = P;
-    rq.kind = RF__STEP_KIND__STEP_SEVER;
-    rq.step = 50;
-    assert_int_equal(order_judge(&f, &why), ORDER_REFUSE);
-}
-
 /* One at a time; a known result is said again; older ids are of stale leaders. */
 static void one_step_at_a_time(void **state)
 {
@@ -606,7 +567,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(orders_are_judged),
         cmocka_unit_test(a_stop_waits_for_its_permission),
-        cmocka_unit_test(a_standby_is_severed_for_a_fence),
         cmocka_unit_test(one_step_at_a_time),
         cmocka_unit_test(only_what_was_seen_changes_the_server),
         cmocka_unit_test(ready_waits_for_the_members),
