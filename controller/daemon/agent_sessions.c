@@ -295,6 +295,8 @@ void sessions_tick(struct agents *a, struct mono now)
 
     for (struct session *se = a->sessions; se != NULL; se = next) {
         next = se->next;
+        if (is_usable(se, se->name))
+            note_link(a, se->name); /* it was not on record when it came */
         if (mono_is_set(se->refused_at)) {
             if (mono_since_ms(se->refused_at, now) > REFUSED_LINGER_MS)
                 drop_session(se);

@@ -102,13 +102,12 @@ static int confirm_pause(struct pg *pg, struct mono deadline, struct err *err)
                     "the startup process does not answer", deadline, err);
 }
 
-/* The walreceiver is asked for by the startup process alone, with the value that it has
- * read. It says when it has read the new one by nothing but what it does: so it is made to
- * confirm two pauses, of which the second lies behind its look at the signal. */
-static int startup_has_read(struct pg *pg, struct mono deadline, struct err *err)
+/* So many confirmations, and then it goes on. */
+static int confirm_pauses(struct pg *pg, unsigned n, struct mono deadline, struct err *err)
 {
-    if (confirm_pause(pg, deadline, err) != 0 || confirm_pause(pg, deadline, err) != 0)
-        return err->code;
+    while (n-- > 0)
+        if (confirm_pause(pg, deadline, err) != 0)
+            return err->code;
     return pg_exec(&pg->main, "SELECT pg_wal_replay_resume()", deadline, NULL, err);
 }
 
@@ -120,18 +119,19 @@ static int receiver_is_gone(struct pg *pg, struct mono deadline, struct err *err
                     "0", "the walreceiver does not end", deadline, err);
 }
 
+/* The walreceiver is asked for by the startup process alone, with the value that it has
+ * read. It says when it has read the new one by nothing but what it does: so it is made to
+ * confirm two pauses, of which the second lies behind its look at the signal. A receiver
+ * that was just being born then is ended by it in its next round, which a third one lies
+ * behind; nobody asks for another. */
 static int cut(struct pg *pg, struct mono deadline, struct err *err)
 {
     if (end_older_orders(pg, deadline, err) != 0 || reload(pg, deadline, err) != 0 ||
-        startup_has_read(pg, deadline, err) != 0 ||
-        receiver_is_gone(pg, deadline, err) != 0)
+        confirm_pauses(pg, 2, deadline, err) != 0 ||
+        receiver_is_gone(pg, deadline, err) != 0 ||
+        confirm_pauses(pg, 1, deadline, err) != 0)
         return err->code;
-    /* One that was just being born when the startup process looked is ended by it in its
-     * next round, which a third pause lies behind; nobody asks for another. */
-    if (startup_has_read(pg, deadline, err) != 0 ||
-        receiver_is_gone(pg, deadline, err) != 0)
-        return err->code;
-    return 0;
+    return receiver_is_gone(pg, deadline, err);
 }
 
 /* Whatever the outcome, the log that is there is replayed. */
