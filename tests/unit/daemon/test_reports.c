@@ -246,20 +246,20 @@ static void a_word_of_severing_is_of_the_fence_in_force(void **state)
     };
     static struct state s;
     static struct observations o;
-    Rf__Incarnation who = RF__INCARNATION__INIT;
+    Rf__Incarnation wire = RF__INCARNATION__INIT;
     struct incarnation life = {{7}};
 
     (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         Rf__StepReport report = RF__STEP_REPORT__INIT;
         Rf__StepResult r = RF__STEP_RESULT__INIT;
-        const struct seen_severed *seen = &o.groups[0].instances[0].severed;
+        const struct seen_severed *word = &o.groups[0].instances[0].severed;
 
         begin(&s, &o);
         s.groups[0].epoch = 3;
         s.groups[0].fence_index = 44;
-        frame_incarnation_put(&life, &who);
-        report.incarnation = &who;
+        frame_incarnation_put(&life, &wire);
+        report.incarnation = &wire;
         report.group = (char *)"orders";
         report.instance = (char *)"pg-east";
         report.epoch = table[i].epoch;
@@ -268,10 +268,10 @@ static void a_word_of_severing_is_of_the_fence_in_force(void **state)
         r.outcome = table[i].outcome;
         r.severed = table[i].severed;
         if (reports_take_outcome(&s, &o, "pg-east", &report) != table[i].counts ||
-            (seen->fence_index == 44) != table[i].counts)
+            (word->fence_index == 44) != table[i].counts)
             fail_msg("%s", table[i].name);
         if (table[i].counts)
-            assert_true(incarnation_equal(&seen->by, &life));
+            assert_true(incarnation_equal(&word->by, &life));
     }
 }
 
