@@ -37,6 +37,7 @@ struct cluster {
     bool adopt, standby_reads;
     bool power; /* hosts have BMCs, and `fence` is [agent, power]: an expiry proves nothing
                  */
+    bool severed;            /* `fence` is [agent, sync_severed, lease_expiry] */
     enum driver driver;      /* of the gates */
     enum clocks clocks;      /* of controllers */
     bool disks;              /* that can fail */

@@ -97,6 +97,14 @@ char *file_agent(const struct cluster *c, enum site s)
                     dir, dir, me, dir, me, dir, me);
 }
 
+static const char *fence_of(const struct cluster *c)
+{
+    if (c->power)
+        return "[agent, power]\nfence_deadline: {agent: 500ms}";
+    return c->severed ? "[agent, sync_severed, lease_expiry]\nno_async_writers: true"
+                      : "[agent, lease_expiry]";
+}
+
 char *file_group(const struct cluster *c)
 {
     const char *dir = c->ground.dir;
@@ -108,14 +116,12 @@ char *file_group(const struct cluster *c)
                           "fence: %s\n"
                           "adopt: %s\n"
                           "decide: {automatic: true, local_restarts: 0, cooldown: 0s, "
-                          "hung_after: %ums, shrink_after: %ums}\n",
+                          "hung_after: %ums, shrink_after: %ums%s}\n",
                           GROUP_NAME, c->declared == EAST ? "active" : "standby",
                           c->declared == WEST ? "active" : "standby", c->profile.ttl,
-                          c->profile.renew, sync_name(c->sync),
-                          c->power ? "[agent, power]\nfence_deadline: {agent: 500ms}"
-                                   : "[agent, lease_expiry]",
+                          c->profile.renew, sync_name(c->sync), fence_of(c),
                           c->adopt ? "true" : "false", cluster_hung_after_ms(c),
-                          cluster_shrink_after_ms(c));
+                          cluster_shrink_after_ms(c), c->severed ? ", probe: 100ms" : "");
 
     return text_new("%scomponents:\n"
                     "  - name: db\n"

@@ -68,6 +68,7 @@ static void make(const struct options *o, const char *id, const struct scenario 
     if (first->lab.disks && disks_missing() != NULL)
         die("%s", disks_missing());
     c->power = first->lab.power;
+    c->severed = first->lab.severed;
     c->driver = first->lab.driver;
     c->clocks = first->lab.clocks;
     c->disks = first->lab.disks;

@@ -14,6 +14,7 @@ const struct scenario_set scenario_sets[] = {
     {"demo", "what a release must show; `all` means these"},
     {"operators", "what operators do to a running pair"},
     {"power", "hosts that are switched off by their BMCs"},
+    {"severed", "a standby that refuses the log of a region that is silent"},
     {"network", "a network that only partly works, and great distances"},
     {"process", "daemons that end, freeze, and come back"},
     {"clock", "clocks of controllers that are wrong"},
@@ -45,7 +46,7 @@ struct file {
     struct file_lab {
         unsigned ttl_ms, rtt_ms;
         char *sync;
-        bool power;
+        bool power, severed;
         enum driver driver;
         enum clocks clocks;
         bool disks;
@@ -72,6 +73,7 @@ static const cyaml_schema_field_t lab_fields[] = {
     CYAML_FIELD_STRING_PTR("sync", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                            struct file_lab, sync, 1, 16),
     CYAML_FIELD_BOOL("power", CYAML_FLAG_OPTIONAL, struct file_lab, power),
+    CYAML_FIELD_BOOL("severed", CYAML_FLAG_OPTIONAL, struct file_lab, severed),
     CYAML_FIELD_ENUM("driver", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct file_lab,
                      driver, drivers, ARRAY_LEN(drivers)),
     CYAML_FIELD_ENUM("clocks", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct file_lab,
@@ -228,6 +230,7 @@ static struct scenario *convert(const char *path, const struct file *f, const ch
         s->lab = (struct scenario_lab){.ttl_ms = f->lab->ttl_ms,
                                        .rtt_ms = f->lab->rtt_ms,
                                        .power = f->lab->power,
+                                       .severed = f->lab->severed,
                                        .driver = f->lab->driver,
                                        .clocks = f->lab->clocks,
                                        .disks = f->lab->disks};
@@ -350,6 +353,6 @@ bool scenario_shares_lab(const struct scenario *a, const struct scenario *b)
     const struct scenario_lab *x = &a->lab, *y = &b->lab;
 
     return x->ttl_ms == y->ttl_ms && x->rtt_ms == y->rtt_ms && x->has_sync == y->has_sync &&
-           x->sync == y->sync && x->power == y->power && x->driver == y->driver &&
-           x->clocks == y->clocks && x->disks == y->disks;
+           x->sync == y->sync && x->power == y->power && x->severed == y->severed &&
+           x->driver == y->driver && x->clocks == y->clocks && x->disks == y->disks;
 }

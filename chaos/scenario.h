@@ -34,6 +34,7 @@ struct scenario_lab {
     bool has_sync;
     enum sync_mode sync; /* the only mode that it is about, if it has one */
     bool power;          /* hosts have BMCs, and an expiry proves nothing */
+    bool severed;        /* the standby's refusal is a proof, too */
     enum driver driver;  /* of the gates */
     enum clocks clocks;  /* of controllers */
     bool disks;          /* that can fail */

@@ -83,9 +83,14 @@ static MAP_TYPE(map_renew, rf__log__renew_batch__descriptor, struct entry_renew,
                 NULL);
 
 static const struct map_field proof_rows[] = {
-    ROW_INDEX(1, struct entry_proof, instance), ROW_ENUM(2, struct entry_proof, kind),
-    ROW_ANY(3, struct entry_proof, epoch),      ROW_ANY(4, struct entry_proof, fence_index),
-    ROW_LIFE(5, struct entry_proof, prover),    ROW_BOOL(6, struct entry_proof, stopped),
+    ROW_INDEX(1, struct entry_proof, instance),
+    ROW_ENUM(2, struct entry_proof, kind),
+    ROW_ANY(3, struct entry_proof, epoch),
+    ROW_ANY(4, struct entry_proof, fence_index),
+    ROW_LIFE(5, struct entry_proof, prover),
+    ROW_BOOL(6, struct entry_proof, stopped),
+    ROW_NAME_OR_NONE(7, struct entry_proof, severed_by),
+    ROW_LIFE(8, struct entry_proof, witness),
 };
 static MAP_TYPE(map_proof, rf__log__proof__descriptor, struct entry_proof, proof_rows,
                 NULL);

@@ -109,6 +109,7 @@ static const struct map_field policy_rows[] = {
     ROW_BOOL(18, struct policy, ungated_local),
     ROW_NAMES(19, struct policy, residency, residency_count),
     ROW_MESSAGES(20, struct policy, fence_turns, fence_turn_count, map_fence_turn),
+    ROW_BOOL(21, struct policy, no_async_writers),
 };
 MAP_TYPE(map_policy, rf__log__policy__descriptor, struct policy, policy_rows, NULL);
 
@@ -184,6 +185,7 @@ static const struct map_field instance_rows[] = {
     ROW_ANY(15, struct instance, false_epoch),
     ROW_ENUM(16, struct instance, false_kind),
     ROW_MESSAGES(17, struct instance, also, also_count, map_also_port),
+    ROW_NAME_OR_NONE(18, struct instance, severed_by),
 };
 MAP_TYPE(map_instance, rf__log__instance__descriptor, struct instance, instance_rows,
          map_check_instance);

@@ -43,7 +43,7 @@ struct file {
     struct file_component *components;
     unsigned components_count;
     struct file_decide decide;
-    bool *adopt;
+    bool *no_async_writers, *adopt;
 };
 
 #define OPTIONAL_POINTER (CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER)
@@ -60,8 +60,8 @@ static const cyaml_schema_value_t text_value = {
 static const cyaml_schema_field_t lease_fields[] = {UNIT("ttl"), UNIT("renew"), UNIT("rho"),
                                                     CYAML_FIELD_END};
 
-static const cyaml_schema_field_t deadline_fields[] = {UNIT("agent"), UNIT("power"),
-                                                       CYAML_FIELD_END};
+static const cyaml_schema_field_t deadline_fields[] = {UNIT("agent"), UNIT("sync_severed"),
+                                                       UNIT("power"), CYAML_FIELD_END};
 
 static const cyaml_schema_value_t port_value = {
     CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint16_t)};
@@ -124,6 +124,7 @@ static const cyaml_schema_field_t file_fields[] = {
                         deadline_fields),
     CYAML_FIELD_SEQUENCE("fence_race", OPTIONAL_POINTER, struct file, fence_race,
                          &text_value, 0, LIST_MAX),
+    SWITCH(file, no_async_writers),
     SWITCH(file, adopt),
     CYAML_FIELD_MAPPING("decide", CYAML_FLAG_OPTIONAL, struct file, decide, decide_fields),
     CYAML_FIELD_END};
@@ -420,6 +421,8 @@ static int add_typed(const struct file *f, json_t *document, struct err *err)
         status = set_texts(document, "fence", f->fence, f->fence_count);
     if (status == 0)
         status = set_texts(document, "fence_race", f->fence_race, f->fence_race_count);
+    if (status == 0)
+        status = set_bool(document, "no_async_writers", f->no_async_writers);
     if (status == 0)
         status = set_bool(document, "adopt", f->adopt);
     if (status == 0)

@@ -9,6 +9,7 @@ static const struct group_unit_row rows[] = {
     {"lease.renew", "lease", "renew_ms", UNIT_DURATION},
     {"lease.rho", "lease", "rho_ppm", UNIT_SHARE},
     {"fence_deadline.agent", "fence_deadline", "agent_ms", UNIT_DURATION},
+    {"fence_deadline.sync_severed", "fence_deadline", "sync_severed_ms", UNIT_DURATION},
     {"fence_deadline.power", "fence_deadline", "power_ms", UNIT_DURATION},
     {"decide.failover_after", "decide", "failover_after_ms", UNIT_DURATION},
     {"decide.hung_after", "decide", "hung_after_ms", UNIT_DURATION},

@@ -109,6 +109,10 @@ static void check_fence(struct applying *a, const struct group *spec)
         refuse(a, REFUSE_INVALID,
                "`fence` has the level `power`, but no instance names the fencer of its "
                "host: `power: NAME`, one of `fencers` in the controllers' files");
+    else if ((spec->policy.fence & FENCE_SYNC_SEVERED) != 0 &&
+             policy_lacks_for_severing(&spec->policy) != NULL)
+        refuse(a, REFUSE_INVALID, "`fence` has the level `sync_severed`, which needs %s",
+               policy_lacks_for_severing(&spec->policy));
     else if (!turns_match(&spec->policy))
         refuse(a, REFUSE_INVALID, "the order of `fence` does not have each level once");
 }
@@ -321,7 +325,7 @@ static void check_change(struct applying *a, const struct group *g,
 
         /* I2: one that leaves a live group must be known to be unable to write. */
         if (group_instance(spec, old->agent) == NO_INSTANCE && g->phase != PHASE_DETACHED &&
-            !instance_is_proven(a->s, old))
+            (!instance_is_proven(a->s, old) || proof_leaves_lease(&old->proof)))
             refuse(
                 a, REFUSE_UNPROVEN,
                 "instance %s cannot be taken out: nothing proves that its gate is closed",

@@ -22,6 +22,8 @@ void apply_controller_replace(struct applying *a);
 void apply_enrol(struct applying *a);
 void apply_renew(struct applying *a);
 void apply_proof(struct applying *a);
+/* severed.c: refuses a proof by severing that is none. */
+void check_severed(struct applying *a, const struct instance *i);
 
 void apply_declare(struct applying *a);
 void apply_remove(struct applying *a);

@@ -430,6 +430,27 @@ static void check_power(struct applying *a, const struct instance *i)
                i->agent);
 }
 
+/* Counted out since it was severed: whatever phase the group has reached meanwhile, the
+ * epoch of that lease was fenced before, so none of its renewals can follow (I4), and it is
+ * counted by terms that only widen until then (apply_activate()). */
+static bool ends_severed_lease(const struct entry_proof *p, const struct instance *i)
+{
+    return p->kind == PROOF_LEASE_EXPIRY && proof_leaves_lease(&i->proof) &&
+           p->fence_index == i->proof.proven &&
+           incarnation_equal(&p->prover, &i->proof.holder);
+}
+
+static void note_proof(struct applying *a, struct instance *i)
+{
+    const struct entry_proof *p = &a->e->proof;
+
+    i->proof.proven = a->index;
+    i->proof.kind = p->kind;
+    i->proof.prover = p->prover;
+    memcpy(i->severed_by, p->severed_by, NAME_SIZE);
+    a->g->index = a->index;
+}
+
 void apply_proof(struct applying *a)
 {
     const struct entry_proof *p = &a->e->proof;
@@ -449,6 +470,10 @@ void apply_proof(struct applying *a)
     if (!proof_kind_accepted(p->kind) || a->g->phase == PHASE_DETACHED) {
         refuse(a, REFUSE_INVALID, "a proof by %s is not accepted in phase %s",
                proof_kind_name(p->kind), phase_name(a->g->phase));
+        return;
+    }
+    if (ends_severed_lease(p, i)) {
+        note_proof(a, i);
         return;
     }
     /* I2, I3: a proof of fencing answers one committed fence_begin, this one. */
@@ -477,16 +502,15 @@ void apply_proof(struct applying *a)
         check_agent_proof(a, i, agent);
     else if (p->kind == PROOF_POWER)
         check_power(a, i);
+    else if (p->kind == PROOF_SYNC_SEVERED)
+        check_severed(a, i);
     else
         check_expiry(a, i);
     if (a->result->refusal != ACCEPTED)
         return;
-    i->proof.proven = a->index;
-    i->proof.kind = p->kind;
-    i->proof.prover = p->prover;
+    note_proof(a, i);
     if (p->instance == a->g->active && a->g->fence_index != 0) {
         a->g->run.proof = p->kind;
         a->g->run.proof_wall_ms = a->e->wall_ms;
     }
-    a->g->index = a->index;
 }

@@ -128,6 +128,14 @@ static void check_activation(struct applying *a)
     }
 }
 
+static bool severed_lease_runs(const struct group *g)
+{
+    for (unsigned i = 0; i < g->instance_count; i++)
+        if (proof_leaves_lease(&g->instances[i].proof))
+            return true;
+    return false;
+}
+
 void apply_activate(struct applying *a)
 {
     const struct entry_activate *act = &a->e->activate;
@@ -159,9 +167,10 @@ void apply_activate(struct applying *a)
     g->phase = PHASE_PROMOTING;
     g->index = a->index;
     /* I4: TTL and rho shrink only with a new epoch, and only if no lease of the target's
-     * own former epoch may still be running under the old terms. */
+     * own former epoch, nor one that was severed, may still be running under the old
+     * terms. */
     target = &g->instances[act->instance].proof;
-    g->terms = target->last_grant > target->proven
+    g->terms = target->last_grant > target->proven || severed_lease_runs(g)
                    ? lease_terms_widest(g->terms, g->policy.lease)
                    : g->policy.lease;
     for (unsigned i = 0; i < g->instance_count; i++)

@@ -24,7 +24,9 @@ static void order(const struct look *l, struct actions *out, enum action_kind ki
     if (a == NULL || !connected(l, instance))
         return;
     a->kind = kind;
-    a->rule = kind == ACT_ORDER_STEP ? "order-step" : "order-fence";
+    a->rule = kind == ACT_ORDER_STEP    ? "order-step"
+              : kind == ACT_ORDER_SEVER ? "order-sever"
+                                        : "order-fence";
     a->group = l->group;
     a->instance = instance;
     a->step = kind == ACT_ORDER_STEP ? l->g->instances[instance].step.id : 0;
@@ -49,7 +51,8 @@ static void order_fences(const struct look *l, struct actions *out)
     if (!(l->g->policy.fence & FENCE_AGENT))
         return;
     for (uint8_t k = 0; k < l->g->instance_count; k++)
-        if (!instance_is_proven(l->s, &l->g->instances[k]) &&
+        if ((!instance_is_proven(l->s, &l->g->instances[k]) ||
+             proof_leaves_lease(&l->g->instances[k].proof)) &&
             l->g->instances[k].proof.last_grant != 0)
             order(l, out, ACT_ORDER_FENCE, k);
     /* An active instance that never renewed has nothing to prove but is asked as well. */
@@ -125,6 +128,14 @@ static void order_power(const struct look *l, struct actions *out)
         a->instance = k;
         out->count++;
     }
+}
+
+static void order_sever(const struct look *l, struct actions *out)
+{
+    uint8_t by = severs_now(l, fenced_for(l));
+
+    if (by != NO_INSTANCE)
+        order(l, out, ACT_ORDER_SEVER, by);
 }
 
 /* ---- leadership -----------------------------------------------------------------------
@@ -231,6 +242,7 @@ static void decide_group(const struct look *l, struct actions *out)
         return;
     if (l->g->phase == PHASE_FENCING) {
         order_fences(l, out);
+        order_sever(l, out);
         order_power(l, out);
     } else {
         order_steps(l, out);

@@ -19,6 +19,7 @@ enum action_kind {
     ACT_PROPOSE,     /* submit `entry` to the log */
     ACT_ORDER_STEP,  /* tell the agent of `instance` to carry out the step on record */
     ACT_ORDER_FENCE, /* tell the agent of `instance` to close, freeze and prove (I3) */
+    ACT_ORDER_SEVER, /* have `instance` refuse the WAL of the active one, and say so */
     ACT_ORDER_POWER, /* cut the power of the host of `instance`, by its fencer */
     ACT_TRANSFER,    /* hand leadership to controller `controller_id` */
 };
@@ -40,8 +41,8 @@ struct held_back {
     char text[TEXT_SIZE];
 };
 
-/* Per group two orders for each instance and one proposal; one transfer. */
-enum { ACTION_MAX = GROUP_MAX * (2 * INSTANCE_MAX + 1) + 1 };
+/* Per group two orders for each instance, one to sever and one proposal; one transfer. */
+enum { ACTION_MAX = GROUP_MAX * (2 * INSTANCE_MAX + 2) + 1 };
 
 struct actions {
     unsigned count;

@@ -67,6 +67,18 @@ bool candidate_lacks_log(const struct look *l, uint8_t instance);
 /* The fencer of its host was asked by this controller, and answered. */
 bool fencer_answers(const struct look *l, uint8_t instance);
 
+/* severed.c: level 2 could prove the active instance now: a member of the set answers that
+ * would take over, or stay one that could. */
+bool severing_is_open(const struct look *l);
+/* Whom to order to refuse the log of the active instance, now that it is fenced for
+ * `target`; NO_INSTANCE: nobody (yet). */
+uint8_t severs_now(const struct look *l, uint8_t target);
+/* What speaks for it that the active instance is gone, as seen from two regions other than
+ * its own: its agent has hung up, and its server refuses; or it has not renewed for half of
+ * its lease, and its server is not heard of. Evidence, by which a fence begins early; no
+ * proof rests on it. */
+bool holder_gone(const struct look *l);
+
 /* Not proven; its agent does not answer, no lease of it can be counted out, and its host
  * cannot be switched off: only an attested proof would do (design section 4, level 5). */
 bool proof_is_out_of_reach(const struct look *l, uint8_t instance);

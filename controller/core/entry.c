@@ -106,8 +106,10 @@ static void summary_of_fence(const struct entry *e, const char *name, char *text
                  e->fence_begin.target_name[0] != '\0' ? " to " : "",
                  e->fence_begin.target_name, grant, e->fence_begin.reason);
     else if (e->kind == ENTRY_PROOF)
-        snprintf(text, size, "%s proven by %s for epoch %" PRIu64, name,
-                 proof_kind_name(e->proof.kind), e->proof.epoch);
+        snprintf(text, size, "%s proven by %s for epoch %" PRIu64 "%s%s", name,
+                 proof_kind_name(e->proof.kind), e->proof.epoch,
+                 e->proof.severed_by[0] != '\0' ? ": its log is refused by " : "",
+                 e->proof.severed_by);
     else if (e->kind == ENTRY_ACTIVATE)
         snprintf(text, size,
                  "%s becomes active in epoch %" PRIu64 ", forecast loss %" PRIu64

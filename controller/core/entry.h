@@ -98,6 +98,10 @@ struct entry_proof {
                              group that the agent knew when it gave the proof */
     struct incarnation prover;
     bool stopped; /* PROOF_AGENT: no process of the server is left either */
+    /* PROOF_SYNC_SEVERED: the member that refuses its log, and the life of its agent that
+     * said so. */
+    char severed_by[NAME_SIZE];
+    struct incarnation witness;
 };
 
 /* Whom an operator's entry means is named, beside its position: a file with its regions in

@@ -159,6 +159,7 @@ static void add_policy(struct words *w, const struct policy *a, const struct pol
     add_numbers(w, a, b, LEASE_NUMBERS, ALL_NUMBERS);
     add_switch(w, "standby_reads", a->standby_reads, b->standby_reads);
     add_switch(w, "ungated_local", a->ungated_local, b->ungated_local);
+    add_switch(w, "no_async_writers", a->no_async_writers, b->no_async_writers);
     add_list(w, "fence", fence_of(a, from), fence_of(b, to));
     add_deadlines(w, a, b);
     add_list(w, "residency",

@@ -196,6 +196,8 @@ static void explain_reach(const struct look *l, struct explanation *out)
             ? "by its agent, or by switching its host off"
         : proof_needs_agent(l)
             ? "by its agent alone: if the region is lost, nothing can take over from it"
+        : group_severers(l->g) != 0
+            ? "by its agent, by a member that refuses its log, or by counting its lease out"
             : "by its agent, or by counting its lease out");
     SET(c->limit, "a fence that nobody could end is not begun%s",
         within ? ""
@@ -283,6 +285,27 @@ static void explain_fencers(const struct look *l, struct explanation *out)
     }
 }
 
+/* It keeps nothing from being decided: without it the lease is counted out. */
+static void explain_severing(const struct look *l, struct explanation *out)
+{
+    struct condition *c;
+
+    if (!(l->g->policy.fence & FENCE_SYNC_SEVERED))
+        return;
+    c = add(out, "severing-open", severing_is_open(l), false);
+    c->role = COND_PROOF;
+    SET(c->value, "%s",
+        c->holds                    ? "a member of the sync set can refuse its log"
+        : !l->o->leading            ? NOT_KNOWN_HERE
+        : group_severers(l->g) == 0 ? "nobody is waited for: the sync set has one member"
+                                    : "no agent of another member answers");
+    SET(c->limit,
+        "%s %" PRIu32
+        " ms behind the fence, at once where its agent is silent; reads there "
+        "may be old until its lease is over",
+        "its turn comes", fence_turn_ms(l->g, l->g->active, FENCE_SYNC_SEVERED));
+}
+
 static void fill_remedies(const struct look *l, struct explanation *out)
 {
     for (unsigned i = 0; i < out->count; i++)
@@ -316,6 +339,7 @@ void explain(const struct state *s, const struct observations *o, uint8_t group,
     explain_forming(&l, out);
     explain_proofs(&l, out);
     explain_fencers(&l, out);
+    explain_severing(&l, out);
     fill_remedies(&l, out);
     explain_verdict(&l, out);
     sound_alarm(l.g, out);

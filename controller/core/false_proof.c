@@ -38,6 +38,26 @@ static bool is_fence_proof(enum proof_kind kind)
     return false;
 }
 
+/* Looked at after this process had applied the proof: whoever refuses the log of the active
+ * instance does not stream it until an activation has let it. */
+static bool streams_what_it_severed(const struct look *l, uint8_t k, char text[TEXT_SIZE])
+{
+    const struct instance *i = &l->g->instances[k];
+    uint8_t by = group_instance(l->g, i->severed_by);
+    const struct observed_instance *oi = &l->og->instances[by != NO_INSTANCE ? by : k];
+
+    if (by == NO_INSTANCE || l->g->fence_index == 0 || k != l->g->active ||
+        !mono_is_set(l->og->instances[k].proven) || !mono_is_set(oi->seen.at) ||
+        oi->seen.taken.ns <= l->og->instances[k].proven.ns || !oi->seen.streaming ||
+        !oi->seen.follows_active)
+        return false;
+    text_set(text, TEXT_SIZE,
+             "%s streams from %s, whose log it had been made to refuse: has somebody set "
+             "primary_conninfo back?",
+             i->severed_by, i->agent);
+    return true;
+}
+
 /* Said after this process had applied the proof, by the clock that bounds it from below: a
  * report that was on its way is about before. */
 static bool said_behind_it(const struct look *l, uint8_t k)
@@ -55,6 +75,9 @@ static bool contradicts(const struct look *l, uint8_t k, char text[TEXT_SIZE])
     const struct seen_instance *seen = &l->og->instances[k].seen;
     const struct agent *agent = state_agent(l->s, i->agent);
 
+    /* Its gate may be open for as long as its lease runs. */
+    if (i->proof.kind == PROOF_SYNC_SEVERED)
+        return streams_what_it_severed(l, k, text);
     if (agent == NULL || !said_behind_it(l, k))
         return false;
     if (i->proof.kind == PROOF_POWER && same_boot(&agent->incarnation, &i->proof.prover)) {

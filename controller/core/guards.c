@@ -142,7 +142,8 @@ static bool proof_is_current(const struct look *l, uint8_t k)
     const struct seen_proof *p = &l->og->instances[k].proof;
     const struct agent *agent = state_agent(l->s, i->agent);
 
-    return p->given && agent != NULL && !instance_is_proven(l->s, i) &&
+    return p->given && agent != NULL &&
+           (!instance_is_proven(l->s, i) || proof_leaves_lease(&i->proof)) &&
            MUTANT(any_signer, incarnation_equal(&p->prover, &agent->incarnation), true) &&
            !former_life_stands(l, k);
 }

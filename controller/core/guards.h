@@ -39,6 +39,9 @@ row_guard guard_switch_overdue;
 row_guard guard_agent_proved;
 row_guard guard_lease_expired;
 row_guard guard_powered_off;
+row_guard guard_holder_gone;
+row_guard guard_severed;
+row_guard guard_severed_lease_over;
 row_guard guard_proven_and_candidate;
 
 /* What proposals are made of; all return true. */

@@ -91,6 +91,17 @@ static void forget_position(struct observed_group *og)
     og->primary_lsn_at = (struct mono){0};
 }
 
+/* Of whom the leader holds the word that it severs: refused, it is asked for anew. */
+static void forget_severed(struct observations *o, const struct state *s,
+                           const struct entry *e)
+{
+    const struct group *g = state_group_const(s, e->group);
+    uint8_t k = g != NULL ? group_instance(g, e->proof.severed_by) : NO_INSTANCE;
+
+    if (k != NO_INSTANCE)
+        o->groups[g - s->groups].instances[k].severed = (struct seen_severed){0};
+}
+
 static void follow_phase(struct observed_group *og, const struct group *g, struct mono now)
 {
     if (og->phase == g->phase && og->epoch == g->epoch && mono_is_set(og->phase_since))
@@ -183,7 +194,7 @@ static void forget_proof(struct observed_instance *oi, enum proof_kind kind)
 {
     if (kind == PROOF_POWER)
         oi->fencer.off_fence_index = 0;
-    else
+    else if (kind != PROOF_SYNC_SEVERED)
         oi->proof.given = false;
 }
 
@@ -211,6 +222,7 @@ void observe_applied(struct observations *o, const struct state *s, const struct
             if (g != NULL && e->proof.instance < g->instance_count)
                 forget_proof(&o->groups[g - s->groups].instances[e->proof.instance],
                              e->proof.kind);
+            forget_severed(o, s, e);
         }
         return;
     }
@@ -274,6 +286,7 @@ void observe_leading(struct observations *o, bool leading, struct mono now)
             og->instances[k].seen = (struct seen_instance){0};
             og->instances[k].outcome = (struct seen_outcome){0};
             og->instances[k].proof = (struct seen_proof){0};
+            og->instances[k].severed = (struct seen_severed){0};
             og->instances[k].stray_since = (struct mono){0};
         }
     }
@@ -352,6 +365,28 @@ void observe_power_off(struct observations *o, uint8_t group, uint8_t instance,
 
     f->off_fence_index = fence_index;
     f->off_life = *life;
+}
+
+void observe_severed(struct observations *o, uint8_t group, uint8_t instance,
+                     uint64_t fence_index, const struct incarnation *by)
+{
+    o->groups[group].instances[instance].severed =
+        (struct seen_severed){.fence_index = fence_index, .by = *by};
+}
+
+bool observe_link(struct observations *o, const struct state *s, const char *agent,
+                  uint8_t controller, bool up, struct mono now)
+{
+    const struct agent *a = state_agent(s, agent);
+    struct observed_agent *oa = a != NULL ? &o->agents[a - s->agents] : NULL;
+    bool ended = oa != NULL && oa->linked[controller] && !up;
+
+    if (oa == NULL)
+        return false;
+    oa->linked[controller] = up;
+    if (ended)
+        oa->hung_up[controller] = now;
+    return ended;
 }
 
 /* I9: each report (position, rate, instant) bounds by itself what the primary can have

@@ -87,9 +87,17 @@ struct seen_fencer {
     struct incarnation off_life; /* power_subject() when that was begun */
 };
 
+/* A member's agent: its server refuses the log of the active instance. */
+struct seen_severed {
+    uint64_t
+        fence_index; /* fence_begin behind which it was told to; 0: it has said nothing */
+    struct incarnation by; /* the life that said so */
+};
+
 struct seen_probe {
     struct mono at;
     bool answered;
+    bool refused; /* not answered, and not for want of packets: a reset, or the end */
 };
 
 /* Where the log of a group's primary was, told by whoever heard it. */
@@ -115,6 +123,7 @@ struct observed_instance {
     struct seen_outcome outcome;
     struct seen_proof proof;
     struct seen_fencer fencer;
+    struct seen_severed severed;
     struct seen_probe probes[CONTROLLER_MAX]; /* by position in state.controllers */
 };
 
@@ -141,6 +150,10 @@ struct observed_agent {
     bool connected;    /* to this controller or through another one */
     struct mono heard; /* any frame of its enrolled incarnation */
     uint8_t via;       /* controller it was heard through */
+    /* By position in state.controllers: its link to that controller is up; else when it
+     * ended, as far as this process has seen it. */
+    bool linked[CONTROLLER_MAX];
+    struct mono hung_up[CONTROLLER_MAX];
 };
 
 struct observed_controller {
@@ -192,6 +205,16 @@ void observe_fencer(struct observations *o, const struct state *s, const char *f
  * fence_begin, when `life` was power_subject(). */
 void observe_power_off(struct observations *o, uint8_t group, uint8_t instance,
                        uint64_t fence_index, const struct incarnation *life);
+
+/* The agent of the instance, in this life, has had its server refuse the log of the active
+ * instance, behind this fence_begin. */
+void observe_severed(struct observations *o, uint8_t group, uint8_t instance,
+                     uint64_t fence_index, const struct incarnation *by);
+
+/* Whether the agent has a link to the controller at that position; any controller's word,
+ * by our own clock. True: its end is news. */
+bool observe_link(struct observations *o, const struct state *s, const char *agent,
+                  uint8_t controller, bool up, struct mono now);
 
 /* Another controller heard the primary. Kept if it says more than what we have ourselves:
  * a position further on, or the same one later. Of another epoch than ours: dropped. */

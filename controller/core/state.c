@@ -192,7 +192,7 @@ bool instance_holder_stands(const struct instance *i)
     const struct proof_record *r = &i->proof;
 
     return incarnation_is_set(&r->holder) &&
-           (r->proven <= r->last_grant ||
+           (r->proven <= r->last_grant || proof_leaves_lease(r) ||
             (instance_proof_is_false(i) && incarnation_equal(&r->prover, &r->holder)));
 }
 

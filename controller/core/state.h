@@ -162,6 +162,9 @@ struct policy {
     bool automatic;
     bool standby_reads;
     bool ungated_local;
+    /* The owner's word: no session lowers synchronous_commit, and nobody takes a commit
+     * whose wait was cancelled for one that succeeded. Level 2 rests on it. */
+    bool no_async_writers;
     uint8_t residency_count;
     char residency[TAG_MAX][NAME_SIZE];
 };
@@ -225,6 +228,7 @@ struct instance {
      * proof, its kind and epoch. Until it is acknowledged; 0: none. */
     uint64_t false_proof, false_index, false_epoch;
     enum proof_kind false_kind;
+    char severed_by[NAME_SIZE]; /* of PROOF_SYNC_SEVERED: who refuses its log; else "" */
 };
 
 /* One execution of a plan; the last one is kept for people. */
@@ -362,6 +366,13 @@ bool proof_is_barred(const struct group *g, uint8_t instance, enum proof_kind ki
  * the epoch is proven only by a closed gate and a stopped server. Others are in recovery,
  * and acknowledge nothing. */
 bool proof_needs_stop(const struct group *g, uint8_t instance);
+
+/* Level 2 needs of a group's policy what this names, for people; NULL: nothing is missing.
+ */
+const char *policy_lacks_for_severing(const struct policy *p);
+/* Members of the set on record that could prove the active instance by refusing its log;
+ * none: nobody could. */
+member_set group_severers(const struct group *g);
 
 /* Level 4 can prove this instance: the group has it, and its host has a fencer. */
 bool group_may_power_off(const struct group *g, uint8_t instance);

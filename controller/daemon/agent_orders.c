@@ -136,3 +136,16 @@ void agents_order_fence(struct agents *a, uint8_t group, uint8_t instance)
     if (frame != NULL)
         agents_send(a, g->instances[instance].agent, frame);
 }
+
+void agents_order_sever(struct agents *a, uint8_t group, uint8_t instance)
+{
+    const struct state *s = node_state(a->d->node);
+    const struct group *g = &s->groups[group];
+    const Rf__Frame *frame;
+
+    if (!is_due(&a->paces[group][instance], g->fence_index))
+        return;
+    frame = message_sever_order(&a->messages, s, group, instance);
+    if (frame != NULL)
+        agents_send(a, g->instances[instance].agent, frame);
+}

@@ -10,6 +10,8 @@
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
 #include "controller/daemon/peers.h"
+#include "controller/daemon/prober.h"
+#include "controller/daemon/runner.h"
 #include "controller/net/stream.h"
 #include "proto/entry_codec.h"
 
@@ -25,6 +27,11 @@ static void drop_session(struct session *se)
     stream_close(se->s);
     buf_free(&se->hello);
     free(se);
+}
+
+static bool is_usable(const struct session *se, const char *name)
+{
+    return se->greeted && !mono_is_set(se->refused_at) && strcmp(se->name, name) == 0;
 }
 
 /* Once for each life and reason: it comes again after a moment, for as long as it runs. */
@@ -54,9 +61,42 @@ static const char *without_remote(const struct session *se, const char *text)
                                                                             : text;
 }
 
+/* A group that would act on it names the agent. */
+static bool counts_for_somebody(const struct state *s, const char *agent)
+{
+    for (unsigned i = 0; i < s->group_count; i++)
+        if ((s->groups[i].policy.fence & FENCE_SYNC_SEVERED) != 0 &&
+            group_instance(&s->groups[i], agent) != NO_INSTANCE)
+            return true;
+    return false;
+}
+
+/* That the last link of an agent to us has ended is told at once: with the same word from
+ * another region, and servers that refuse, a group may act on it (core/severed.c). */
+static void note_link(struct agents *a, const char *name)
+{
+    const struct daemon *d = a->d;
+    uint8_t self = d->closing ? NO_INSTANCE : peers_self(d->peers);
+    bool up = false;
+
+    for (const struct session *se = a->sessions; se != NULL; se = se->next)
+        up = up || is_usable(se, name);
+    if (self == NO_INSTANCE ||
+        !observe_link(node_seen(d->node), node_state(d->node), name, self, up,
+                      mono_now()) ||
+        !counts_for_somebody(node_state(d->node), name))
+        return;
+    prober_hurry(d->prober, name);
+    peers_send_view(d->peers);
+    runner_wake(d->runner);
+}
+
 static void on_close(void *owner, const struct err *why)
 {
     struct session *se = owner;
+    struct agents *a = se->a;
+    bool greeted = se->greeted;
+    char name[NAME_SIZE];
 
     if (se->refused_at.ns == 0 && se->greeted)
         log_info("agent %s has disconnected: %s", se->name, why->text);
@@ -67,7 +107,10 @@ static void on_close(void *owner, const struct err *why)
                "it is: %s",
                se->name, why->text);
     se->s = NULL; /* belongs to the loop by now */
+    memcpy(name, se->name, sizeof name);
     drop_session(se);
+    if (greeted)
+        note_link(a, name);
 }
 
 void sessions_close(struct agents *a)
@@ -103,11 +146,6 @@ static void refuse(struct session *se, const char *why, bool final)
     se->refused_at = mono_now();
     log_at(is_news(se, why) ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG,
            "agent %s at %s refused: %s", se->name, stream_remote(se->s), why);
-}
-
-static bool is_usable(const struct session *se, const char *name)
-{
-    return se->greeted && !mono_is_set(se->refused_at) && strcmp(se->name, name) == 0;
 }
 
 bool sessions_send(struct agents *a, const char *name,
@@ -257,6 +295,8 @@ void sessions_tick(struct agents *a, struct mono now)
 
     for (struct session *se = a->sessions; se != NULL; se = next) {
         next = se->next;
+        if (is_usable(se, se->name))
+            note_link(a, se->name); /* it was not on record when it came */
         if (mono_is_set(se->refused_at)) {
             if (mono_since_ms(se->refused_at, now) > REFUSED_LINGER_MS)
                 drop_session(se);
@@ -361,6 +401,7 @@ static void on_hello(struct session *se, const Rf__Frame *f, const uint8_t *data
         log_info("agent %s has connected from %s", se->name, stream_remote(se->s));
     se->greeted = true;
     drop_older_streams(se);
+    note_link(se->a, se->name);
     welcome(se);
     ask(se);
 }

@@ -57,6 +57,7 @@ void agents_flush(struct agents *a);
 /* Repeated at most each AGENTS_ORDER_EACH_MS, at once when it is a new one. */
 void agents_order_step(struct agents *a, uint8_t group, uint8_t instance);
 void agents_order_fence(struct agents *a, uint8_t group, uint8_t instance);
+void agents_order_sever(struct agents *a, uint8_t group, uint8_t instance);
 
 /* Names of the agents with a stream to us: pointers into `a`, valid during the turn. */
 unsigned agents_connected(const struct agents *a, const char *names[AGENT_MAX]);

@@ -250,6 +250,22 @@ static void fill_names(struct messages *m, const struct group *g, uint8_t instan
     m->step_request.blocking_name = m->blocking[0];
 }
 
+/* Of what is in the request. */
+static const Rf__Frame *order_frame(struct messages *m, const struct group *g,
+                                    const struct instance *inst, const struct agent *a)
+{
+    put_incarnation(m, a);
+    rf__step_order__init(&m->step_order);
+    m->step_order.incarnation = &m->incarnation;
+    m->step_order.group = text(g->name);
+    m->step_order.instance = text(inst->agent);
+    m->step_order.request = &m->step_request;
+    rf__frame__init(&m->frame);
+    m->frame.body_case = RF__FRAME__BODY_STEP_ORDER;
+    m->frame.step_order = &m->step_order;
+    return &m->frame;
+}
+
 const Rf__Frame *message_step_order(struct messages *m, const struct state *s,
                                     uint8_t group, uint8_t instance)
 {
@@ -274,16 +290,31 @@ const Rf__Frame *message_step_order(struct messages *m, const struct state *s,
     if ((step->kind == STEP_FOLLOW || step->kind == STEP_CLONE) && !fill_upstream(m, s, g))
         return NULL;
 
-    put_incarnation(m, a);
-    rf__step_order__init(&m->step_order);
-    m->step_order.incarnation = &m->incarnation;
-    m->step_order.group = text(g->name);
-    m->step_order.instance = text(inst->agent);
-    m->step_order.request = r;
-    rf__frame__init(&m->frame);
-    m->frame.body_case = RF__FRAME__BODY_STEP_ORDER;
-    m->frame.step_order = &m->step_order;
-    return &m->frame;
+    return order_frame(m, g, inst, a);
+}
+
+/* What may still follow the old primary under its name of that epoch is refused by it, who
+ * is told the name too, so that its log says which one it has let go. */
+const Rf__Frame *message_sever_order(struct messages *m, const struct state *s,
+                                     uint8_t group, uint8_t instance)
+{
+    const struct group *g = &s->groups[group];
+    const struct instance *inst = &g->instances[instance];
+    const struct agent *a = state_agent(s, inst->agent);
+    Rf__StepRequest *r = &m->step_request;
+
+    if (g->fence_index == 0 || a == NULL)
+        return NULL;
+    rf__step_request__init(r);
+    r->kind = RF__STEP_KIND__STEP_SEVER;
+    r->step = g->fence_index;
+    r->epoch = g->epoch;
+    r->generation = g->sync_generation;
+    r->deadline_ms = STEP_SEVER_DEADLINE_MS;
+    fill_names(m, g, instance);
+    if (!fill_upstream(m, s, g))
+        return NULL;
+    return order_frame(m, g, inst, a);
 }
 
 const Rf__Frame *message_fence_order(struct messages *m, const struct state *s,

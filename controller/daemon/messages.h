@@ -14,7 +14,8 @@
 #include "proto/frame.h"
 
 enum {
-    STEP_DEADLINE_MS = 60000,         /* CHECKPOINT, JOIN, SYNC */
+    STEP_DEADLINE_MS = 60000, /* CHECKPOINT, JOIN, SYNC */
+    STEP_SEVER_DEADLINE_MS = 3000,
     STEP_COPY_DEADLINE_MS = 86400000, /* FOLLOW, CLONE: may copy the whole database */
 };
 
@@ -45,6 +46,11 @@ const Rf__Frame *message_assignments(struct messages *m, const struct state *s,
  * is not enrolled. */
 const Rf__Frame *message_step_order(struct messages *m, const struct state *s,
                                     uint8_t group, uint8_t instance);
+
+/* That the instance is to refuse the log of the active one. NULL: no fence_begin is
+ * committed, or one of their agents is not enrolled. */
+const Rf__Frame *message_sever_order(struct messages *m, const struct state *s,
+                                     uint8_t group, uint8_t instance);
 
 /* NULL: no fence_begin is committed (I3), or the agent is not enrolled. */
 const Rf__Frame *message_fence_order(struct messages *m, const struct state *s,

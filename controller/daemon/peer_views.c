@@ -24,6 +24,11 @@ static uint8_t position_in_state(const struct peers *p, uint8_t position)
     return NO_INSTANCE;
 }
 
+uint8_t peers_self(const struct peers *p)
+{
+    return position_in_state(p, p->d->settings.self);
+}
+
 struct view {
     Rf__PeerView message;
     const char *agents[AGENT_MAX];
@@ -44,6 +49,7 @@ static void add_probe(struct view *v, const struct group *g, uint8_t i,
     r->group = (char *)g->name;
     r->instance = (char *)g->instances[i].agent;
     r->answered = seen->answered;
+    r->refused = seen->refused;
     r->age_ms = mono_since_ms(seen->at, mono_now());
     v->list[v->message.n_probes++] = r;
 }
@@ -83,7 +89,7 @@ static void build_view(struct peers *p, struct view *v)
 {
     const struct state *s = node_state(p->d->node);
     const struct observations *o = node_seen(p->d->node);
-    uint8_t self = position_in_state(p, p->d->settings.self);
+    uint8_t self = peers_self(p);
     struct peer_link links[CONTROLLER_MAX];
     struct lag_stats lag;
 
@@ -143,6 +149,21 @@ static void take_probe(struct peers *p, uint8_t from, const Rf__ProbeResult *r)
                 .probes[from];
     seen->at.ns = r->age_ms < now.ns / NS_PER_MS && now.ns > age_ns ? now.ns - age_ns : 1;
     seen->answered = r->answered;
+    seen->refused = r->refused;
+}
+
+static void take_agents(struct peers *p, uint8_t at, const Rf__PeerView *view)
+{
+    const struct state *s = node_state(p->d->node);
+    struct mono now = mono_now();
+
+    for (unsigned i = 0; i < s->agent_count; i++) {
+        bool up = false;
+
+        for (size_t k = 0; k < view->n_agents && !up; k++)
+            up = strcmp(view->agents[k], s->agents[i].name) == 0;
+        (void)observe_link(node_seen(p->d->node), s, s->agents[i].name, at, up, now);
+    }
 }
 
 static void take_positions(struct peers *p, uint8_t from, const Rf__PeerView *view)
@@ -217,6 +238,8 @@ void peer_view_take(struct peers *p, uint8_t from, const Rf__PeerView *view)
     agents_seen_by(p->d->agents, from, view->agents, view->n_agents);
     take_links(p, from, view);
     take_positions(p, from, view);
+    if (at != NO_INSTANCE)
+        take_agents(p, at, view);
     for (size_t i = 0; at != NO_INSTANCE && i < view->n_probes; i++)
         take_probe(p, at, view->probes[i]);
     runner_wake(p->d->runner);

@@ -54,6 +54,8 @@ void peers_forward_down(struct peers *p, uint8_t to, const char *agent, const ui
 
 /* What peer_views.c has to say to all others now. */
 void peers_send_view(struct peers *p);
+/* Position of this controller in state.controllers, NO_INSTANCE: not on record yet. */
+uint8_t peers_self(const struct peers *p);
 
 /* What its hello said that the log does not say yet: true, and *ret is filled in. For our
  * own position, what we say of ourselves. */

@@ -26,7 +26,7 @@ struct probe {
     struct mono started;
     uint32_t timeout_ms;
     uint16_t port;
-    bool closing, looking_up, closed;
+    bool closing, looking_up, closed, hurried;
     uv_tcp_t tcp;
     uv_connect_t connect;
     uv_write_t write;
@@ -111,8 +111,11 @@ static void end_probe(struct probe *pr)
     uv_close((uv_handle_t *)&pr->tcp, on_probe_closed);
 }
 
-static void record(struct probe *pr, bool answered)
+enum outcome { ANSWERED, REFUSED, SILENT };
+
+static void record(struct probe *pr, enum outcome outcome)
 {
+    bool answered = outcome == ANSWERED, refused = outcome == REFUSED;
     struct prober *p = pr->p;
     const struct state *s = node_state(p->d->node);
     struct seen_probe *seen = NULL;
@@ -130,21 +133,29 @@ static void record(struct probe *pr, bool answered)
             seen = &node_seen(p->d->node)->groups[where[0]].instances[where[1]].probes[i];
     if (seen == NULL)
         return; /* not on record yet */
-    news = !mono_is_set(seen->at) || seen->answered != answered;
-    *seen = (struct seen_probe){.at = mono_now(), .answered = answered};
+    news = !mono_is_set(seen->at) || seen->answered != answered || pr->hurried;
+    *seen = (struct seen_probe){.at = mono_now(), .answered = answered, .refused = refused};
     if (!news)
         return;
     peers_send_view(p->d->peers);
     runner_wake(p->d->runner);
 }
 
-static void finish(struct probe *pr, bool answered)
+static void finish(struct probe *pr, enum outcome outcome)
 {
     if (pr->closing)
         return;
     if (!pr->p->closing)
-        record(pr, answered);
+        record(pr, outcome);
     end_probe(pr);
+}
+
+/* What a kernel over there has sent; that nothing comes back at all is something else. */
+static enum outcome failed_by(int status)
+{
+    return status == UV_ECONNREFUSED || status == UV_ECONNRESET || status == UV_EOF
+               ? REFUSED
+               : SILENT;
 }
 
 static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *buf)
@@ -160,14 +171,16 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     struct probe *pr = stream->data;
 
     (void)buf;
-    if (n != 0)
-        finish(pr, n > 0 && (pr->answer[0] == 'S' || pr->answer[0] == 'N'));
+    if (n > 0)
+        finish(pr, pr->answer[0] == 'S' || pr->answer[0] == 'N' ? ANSWERED : SILENT);
+    else if (n < 0)
+        finish(pr, failed_by((int)n));
 }
 
 static void on_written(uv_write_t *req, int status)
 {
     if (status != 0)
-        finish(req->data, false);
+        finish(req->data, failed_by(status));
 }
 
 static void on_connected(uv_connect_t *req, int status)
@@ -176,20 +189,20 @@ static void on_connected(uv_connect_t *req, int status)
     uv_buf_t buf = uv_buf_init((char *)ssl_request, sizeof ssl_request);
 
     if (status != 0 || pr->closing) {
-        finish(pr, false);
+        finish(pr, failed_by(status));
         return;
     }
     pr->write.data = pr;
     if (uv_read_start((uv_stream_t *)&pr->tcp, on_alloc, on_read) != 0 ||
         uv_write(&pr->write, (uv_stream_t *)&pr->tcp, &buf, 1, on_written) != 0)
-        finish(pr, false);
+        finish(pr, SILENT);
 }
 
 static void connect_to(struct probe *pr, const struct sockaddr *sa)
 {
     pr->connect.data = pr;
     if (uv_tcp_connect(&pr->connect, &pr->tcp, sa, on_connected) != 0)
-        finish(pr, false);
+        finish(pr, SILENT);
 }
 
 static void on_found(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
@@ -200,7 +213,7 @@ static void on_found(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
     if (pr->closing)
         free_if_done(pr);
     else if (status != 0)
-        finish(pr, false);
+        finish(pr, SILENT);
     else
         connect_to(pr, found->ai_addr);
     uv_freeaddrinfo(found);
@@ -216,11 +229,12 @@ static void look_up(struct probe *pr, const char *host)
     pr->looking_up = true;
     if (uv_getaddrinfo(pr->p->d->loop, &pr->lookup, on_found, host, port, &hints) != 0) {
         pr->looking_up = false;
-        finish(pr, false);
+        finish(pr, SILENT);
     }
 }
 
-static void start(struct prober *p, const struct group *g, uint8_t i, struct slot *slot)
+static void start(struct prober *p, const struct group *g, uint8_t i, struct slot *slot,
+                  bool hurried)
 {
     const struct agent *a = state_agent(node_state(p->d->node), g->instances[i].agent);
     struct address at = {.port = g->instances[i].port};
@@ -232,6 +246,7 @@ static void start(struct prober *p, const struct group *g, uint8_t i, struct slo
         return;
     pr->p = p;
     pr->started = slot->started;
+    pr->hurried = hurried;
     pr->port = at.port;
     pr->timeout_ms =
         g->policy.probe_ms < PROBER_TIMEOUT_MS ? g->policy.probe_ms : PROBER_TIMEOUT_MS;
@@ -250,6 +265,26 @@ static void start(struct prober *p, const struct group *g, uint8_t i, struct slo
         look_up(pr, at.host);
 }
 
+void prober_hurry(struct prober *p, const char *agent)
+{
+    const struct state *s = node_state(p->d->node);
+
+    for (unsigned k = 0; k < s->group_count; k++) {
+        uint8_t i = group_instance(&s->groups[k], agent);
+        struct probe *next;
+
+        if (i == NO_INSTANCE)
+            continue;
+        for (struct probe *pr = p->probes; pr != NULL; pr = next) {
+            next = pr->next;
+            if (strcmp(pr->group, s->groups[k].name) == 0 &&
+                strcmp(pr->instance, agent) == 0)
+                end_probe(pr); /* what it would find was so before */
+        }
+        start(p, &s->groups[k], i, &p->slots[k][i], true);
+    }
+}
+
 /* ---- all of them --------------------------------------------------------------------- */
 
 static void end_overdue(struct prober *p, struct mono now, bool late)
@@ -262,7 +297,7 @@ static void end_overdue(struct prober *p, struct mono now, bool late)
             p->stats.dropped++;
             end_probe(pr);
         } else if (mono_since_ms(pr->started, now) >= pr->timeout_ms) {
-            finish(pr, false);
+            finish(pr, SILENT);
         }
     }
 }
@@ -284,7 +319,7 @@ static void start_due(struct prober *p, struct mono now)
             }
             if (!slot->under_way &&
                 mono_since_ms(slot->started, now) + TICK_MS / 2 >= g->policy.probe_ms)
-                start(p, g, i, slot);
+                start(p, g, i, slot, false);
         }
     }
 }

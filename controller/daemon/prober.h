@@ -4,6 +4,9 @@
  * living postmaster answers with one byte before it asks who one is. What comes out is
  * shown and raises suspicion; it proves nothing and vetoes nothing (design section 3).
  *
+ * A server that refuses is told apart from one that is not heard of: a reset, or the end of
+ * the connection, has been sent by a kernel over there.
+ *
  * A turn that came late by more than LOOP_LATE_MS drops the probes under way: their silence
  * may be ours.
  *
@@ -25,6 +28,10 @@ enum { PROBER_TIMEOUT_MS = 1000 }; /* or probe_ms, if that is less */
 
 MUST_USE int prober_open(struct prober **ret_prober, struct daemon *d, struct err *err);
 void prober_close(struct prober *p); /* NULL is fine */
+
+/* The agent has hung up: does its servers' host do so as well? They are probed now, and
+ * what comes out is told to the others, news or not. */
+void prober_hurry(struct prober *p, const char *agent);
 
 struct prober_stats {
     uint64_t answered, failed, dropped; /* dropped: our own loop was late */

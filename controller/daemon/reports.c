@@ -177,6 +177,23 @@ bool reports_take(const struct state *s, struct observations *o, const char *age
     return first;
 }
 
+/* The word of an agent that its server refuses the log of the active one, by the order that
+ * names the fence_begin in force; of another fence it is worth nothing any more (I2). */
+static bool take_severed(const struct group *g, struct observed_instance *oi,
+                         const Rf__StepReport *report)
+{
+    const Rf__StepResult *r = report->result;
+
+    oi->severed = (struct seen_severed){0};
+    if (MUTANT(severed_unseen, !r->severed || r->outcome != RF__STEP_OUTCOME__OUTCOME_DONE,
+               false) ||
+        MUTANT(any_fence_proves, report->epoch != g->epoch, false) ||
+        frame_incarnation_get(report->incarnation, &oi->severed.by, NULL) != 0)
+        return false;
+    oi->severed.fence_index = r->step;
+    return true;
+}
+
 bool reports_take_outcome(const struct state *s, struct observations *o, const char *agent,
                           const Rf__StepReport *report)
 {
@@ -187,6 +204,9 @@ bool reports_take_outcome(const struct state *s, struct observations *o, const c
 
     if (!find(s, agent, report->group, report->instance, at))
         return false;
+    if (r->step != 0 && MUTANT(any_fence_proves, r->step == s->groups[at[0]].fence_index,
+                               r->step == s->groups[at[0]].fence_index || r->severed))
+        return take_severed(&s->groups[at[0]], &o->groups[at[0]].instances[at[1]], report);
     step = &s->groups[at[0]].instances[at[1]].step;
     if (step->state != STEP_STARTED || step->id != r->step ||
         (r->outcome != RF__STEP_OUTCOME__OUTCOME_DONE &&

@@ -162,6 +162,9 @@ static void carry_out(struct runner *r, const struct action *a)
     case ACT_ORDER_FENCE:
         agents_order_fence(r->d->agents, a->group, a->instance);
         break;
+    case ACT_ORDER_SEVER:
+        agents_order_sever(r->d->agents, a->group, a->instance);
+        break;
     case ACT_ORDER_POWER:
         fencers_power_off(r->d->fencers, a->group, a->instance);
         break;

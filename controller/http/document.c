@@ -298,13 +298,13 @@ static uint8_t read_level(const json_t *v, const char *path, struct err *err)
 
     if (level == 0)
         (void)err_set(err, ERR_INVAL,
-                      "%s: \"%.60s\": \"agent\", \"lease_expiry\" or \"power\" is "
-                      "expected",
+                      "%s: \"%.60s\": \"agent\", \"sync_severed\", \"lease_expiry\" or "
+                      "\"power\" is expected",
                       path, name != NULL ? name : "something else");
-    else if ((level & (FENCE_AGENT | FENCE_LEASE_EXPIRY | FENCE_POWER)) == 0)
+    else if (level == FENCE_ATTESTED)
         (void)err_set(err, ERR_UNSUPPORTED,
                       "%s: \"%s\" is not in this version; it has \"agent\", "
-                      "\"lease_expiry\" and \"power\"",
+                      "\"sync_severed\", \"lease_expiry\" and \"power\"",
                       path, name);
     else
         return level;
@@ -350,8 +350,8 @@ static int read_levels(const json_t *list, struct policy *p, struct err *err)
 /* How a lease is counted out leaves no choice of a deadline. */
 static int read_deadlines(const json_t *v, struct policy *p, struct err *err)
 {
-    static const char *const keys[] = {"agent_ms", "power_ms", NULL};
-    static const uint8_t levels[] = {FENCE_AGENT, FENCE_POWER};
+    static const char *const keys[] = {"agent_ms", "power_ms", "sync_severed_ms", NULL};
+    static const uint8_t levels[] = {FENCE_AGENT, FENCE_POWER, FENCE_SYNC_SEVERED};
     enum { DEADLINE_MAX_MS = 3600000 };
 
     if (v == NULL)
@@ -441,6 +441,7 @@ static int read_policy(const json_t *d, struct group *g, struct err *err)
         read_lease(json_object_get(d, "lease"), p, err) != 0 ||
         read_sync(json_object_get(d, "sync"), p, err) != 0 || read_fence(d, p, err) != 0 ||
         read_decide(json_object_get(d, "decide"), p, err) != 0 ||
+        reader_bool(d, "", "no_async_writers", &p->no_async_writers, err) != 0 ||
         reader_bool(d, "", "adopt", &g->adopt, err) != 0)
         return err->code;
     if (p->shrink_after_ms == 0)
@@ -451,8 +452,10 @@ static int read_policy(const json_t *d, struct group *g, struct err *err)
 int document_parse(const json_t *document, struct group *ret_spec, struct err *err)
 {
     static const char *const keys[] = {
-        "group", "regions",        "residency",  "lease", "sync",   "components",
-        "fence", "fence_deadline", "fence_race", "adopt", "decide", NULL};
+        "group",      "regions",          "residency", "lease",
+        "sync",       "components",       "fence",     "fence_deadline",
+        "fence_race", "no_async_writers", "adopt",     "decide",
+        NULL};
     struct group g = {0};
     int active = -1;
 

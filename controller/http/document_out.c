@@ -140,6 +140,8 @@ json_t *document_of(const struct group *g)
                   "adopt", (int)g->adopt, "decide", decide_of(p));
     if (d != NULL)
         add_fence_details(d, p);
+    if (d != NULL && p->no_async_writers)
+        (void)json_object_set_new(d, "no_async_writers", json_true());
     return d;
 }
 

@@ -48,6 +48,7 @@ static enum order_verdict judge_as_primary(const struct order_facts *f,
         return f->a->stop_allowed ? ORDER_RUN : ORDER_WAIT;
     case RF__STEP_KIND__STEP_FOLLOW:
     case RF__STEP_KIND__STEP_CLONE:
+    case RF__STEP_KIND__STEP_SEVER:
         *ret_why = "this instance is the active one of this epoch";
         return ORDER_REFUSE;
     case RF__STEP_KIND__STEP_NONE:
@@ -69,6 +70,10 @@ static enum order_verdict judge_as_standby(const struct order_facts *f,
         return holds_any_write_lease(f) ? ORDER_WAIT : ORDER_RUN;
     case RF__STEP_KIND__STEP_CHECKPOINT:
         return ORDER_RUN;
+    case RF__STEP_KIND__STEP_SEVER:
+        /* I3: a proof is given only by an order that names the committed fence_begin. */
+        *ret_why = "the log has no such fence_begin, as far as is known here";
+        return f->a->fence_index == f->request->step ? ORDER_RUN : ORDER_WAIT;
     case RF__STEP_KIND__STEP_LEAD:
     case RF__STEP_KIND__STEP_JOIN:
     case RF__STEP_KIND__STEP_SYNC:
@@ -92,10 +97,17 @@ enum order_verdict order_judge(const struct order_facts *f, const char **ret_why
     if (MUTANT(rewinds_under_a_lease, false,
                rq->kind == RF__STEP_KIND__STEP_FOLLOW && !f->busy))
         return ORDER_RUN;
-    if (rq->step == 0 || rq->epoch < f->a->epoch || rq->step < f->last_step)
+    /* Also what severing rests on: `last_step` is on disk before the server is severed, and
+     * every FOLLOW of that epoch has a lower number than its fence_begin. */
+    if (rq->step == 0 || rq->epoch < f->a->epoch ||
+        MUTANT(follows_when_severed, rq->step < f->last_step, false))
         return ORDER_DROP;
     if (f->busy && rq->step == f->running)
         return ORDER_WAIT;
+    /* Behind a fence nobody waits for what was begun before it: a FOLLOW that goes on for
+     * hours would keep the old primary in touch with a member. */
+    if (f->busy && rq->kind == RF__STEP_KIND__STEP_SEVER)
+        return f->running_epoch <= rq->epoch ? ORDER_CANCEL : ORDER_WAIT;
     if (f->busy)
         return f->running_epoch < rq->epoch ? ORDER_CANCEL : ORDER_WAIT;
     if (MUTANT(step_again, rq->step == f->result, false))

@@ -13,7 +13,8 @@
 
 static const char *kind_name(Rf__StepKind kind)
 {
-    return step_kind_name((enum step_kind)kind);
+    return kind == RF__STEP_KIND__STEP_SEVER ? "sever"
+                                             : step_kind_name((enum step_kind)kind);
 }
 
 static void drop_order(struct inst *i)

@@ -30,7 +30,12 @@ const char *proof_kind_name(enum proof_kind kind)
 bool proof_kind_accepted(enum proof_kind kind)
 {
     return kind == PROOF_INSTALLED || kind == PROOF_AGENT || kind == PROOF_LEASE_EXPIRY ||
-           kind == PROOF_POWER;
+           kind == PROOF_POWER || kind == PROOF_SYNC_SEVERED;
+}
+
+bool proof_leaves_lease(const struct proof_record *r)
+{
+    return r->kind == PROOF_SYNC_SEVERED && r->proven > r->last_grant;
 }
 
 bool proof_holds(const struct proof_record *r, const struct incarnation *enrolled)
@@ -42,13 +47,13 @@ bool proof_holds(const struct proof_record *r, const struct incarnation *enrolle
     case PROOF_AGENT:
         return MUTANT(any_signer, incarnation_equal(&r->prover, enrolled), true);
     case PROOF_LEASE_EXPIRY:
+    case PROOF_SYNC_SEVERED:
         return incarnation_equal(&r->prover, &r->holder);
     case PROOF_POWER:
         return incarnation_equal(&r->prover, &r->holder) ||
                incarnation_equal(&r->prover, enrolled);
     case PROOF_NONE:
     case PROOF_ATTESTED:
-    case PROOF_SYNC_SEVERED:
         return false;
     }
     return false;

@@ -66,4 +66,10 @@ struct proof_record {
  * gate itself. */
 bool proof_holds(const struct proof_record *r, const struct incarnation *enrolled);
 
+/* The holder is known to acknowledge nothing any more, and its lease may still run: it lets
+ * in clients whose writes hang, and whose reads grow old. So a proof that a standby refuses
+ * its log is one for an activation (I2), and none for a new life of it (I12), nor for a
+ * shorter TTL (I4), until the lease is counted out. */
+bool proof_leaves_lease(const struct proof_record *r);
+
 #endif

@@ -11,6 +11,7 @@
 #include "providers/postgres/follow.h"
 #include "providers/postgres/lead.h"
 #include "providers/postgres/observe.h"
+#include "providers/postgres/sever.h"
 #include "providers/postgres/stop.h"
 #include "providers/postgres/sync.h"
 #include "providers/provider.h"
@@ -153,6 +154,8 @@ static int do_step(struct pg *pg, const Rf__StepRequest *rq, struct mono deadlin
         return pg_step_join(pg, rq, deadline, out, err);
     case RF__STEP_KIND__STEP_SYNC:
         return pg_step_sync(pg, rq, deadline, out, err);
+    case RF__STEP_KIND__STEP_SEVER:
+        return pg_step_sever(pg, rq, deadline, out, err);
     case RF__STEP_KIND__STEP_NONE:
     case _RF__STEP_KIND_IS_INT_SIZE:
         break;

@@ -104,6 +104,10 @@ static void make_declare(struct choice *c, struct entry *e)
         spec->policy.fence = FENCE_AGENT | FENCE_POWER;
         spec->policy.fence_turn_count = 0;
         snprintf(spec->instances[bytes_pick(c->b, 2)].power, NAME_SIZE, "ipmi");
+    } else if (flags & 16u) {
+        spec->policy.fence = FENCE_SYNC_SEVERED | FENCE_LEASE_EXPIRY;
+        spec->policy.fence_turn_count = 0;
+        spec->policy.no_async_writers = true;
     }
     if (flags & 32u) { /* another agent in the place of the second */
         snprintf(spec->instances[1].agent, NAME_SIZE, "%s",
@@ -152,6 +156,13 @@ static void make_proof(struct choice *c, struct entry *e)
     p->fence_index = bytes_near(c->b, p->fence_index);
     p->prover = choose_life(c, p->instance);
     p->stopped = bytes_next(c->b) & 1;
+    if (p->kind == PROOF_SYNC_SEVERED && c->g != NULL) {
+        uint8_t by = choose_instance(c);
+
+        snprintf(p->severed_by, NAME_SIZE, "%s",
+                 by < c->g->instance_count ? c->g->instances[by].agent : "pg-gone");
+        p->witness = choose_life(c, by);
+    }
 }
 
 static void make_fence(struct choice *c, struct entry *e)

@@ -18,6 +18,7 @@
 #include "tests/sim/power.h"
 #include "tests/sim/process.h"
 #include "tests/sim/replace.h"
+#include "tests/sim/severed.h"
 #include "tests/sim/stage.h"
 #include "tests/sim/steps.h"
 
@@ -574,6 +575,10 @@ void fault_begin(struct fault *f)
         return;
     case FAULT_POLICY:
         operator_propose(f->group, ENTRY_DECLARE, f->number);
+        return;
+    case FAULT_HAND_START:
+    case FAULT_HOLDER_ALONE:
+        severed_strike(f, end_of(f));
         return;
     case FAULT_POWER_AWAY:
         power_away(host_of(f), end_of(f));

@@ -61,7 +61,8 @@ static bool serves(uint8_t host, uint8_t group)
 {
     const struct server *s = pg_server(host, group);
 
-    if (!gate_is_open(host, group))
+    if (!gate_is_open(host, group) ||
+        judge_is_severed(host, group, gates[host].cells[group].st.epoch))
         return false;
     /* A reader's gate is open too; then the server's role and its blocking names count. */
     if (plan.standby_reads[group] || !gates[host].cells[group].managed)
@@ -157,7 +158,7 @@ void judge_ack(uint8_t host, uint8_t group, int id, uint64_t sent_in)
     sim_mix((uint64_t)id << 16 ^ host ^ sim.now);
     if (!is_promised(host, group))
         return;
-    if (epoch < of_group[group].epoch_acked)
+    if (epoch < of_group[group].epoch_acked && !judge_is_severed(host, group, epoch))
         sim_fail("I3: %s acknowledges in epoch %" PRIu64 " of group %s after %" PRIu64,
                  host_name(host), epoch, group_name(group), of_group[group].epoch_acked);
     if (sent_in != 0 && sent_in != epoch)
@@ -165,7 +166,8 @@ void judge_ack(uint8_t host, uint8_t group, int id, uint64_t sent_in)
                  " of group %s lives in epoch %" PRIu64,
                  sent_in, group_name(group), epoch);
     judge_members_have(host, group, id, epoch);
-    of_group[group].epoch_acked = epoch;
+    if (epoch > of_group[group].epoch_acked)
+        of_group[group].epoch_acked = epoch;
     p->writes[id - 1].acked = true;
     p->acks++;
     judged.acks++;

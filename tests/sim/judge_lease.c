@@ -29,6 +29,13 @@ static struct grant {
     bool over; /* that life has proven it, or the group was let go */
 } grants[WORLD_GROUPS_MAX][2];
 
+/* Proven by severing: whoever still gets in there is told nothing new. */
+static struct severed {
+    uint64_t epoch; /* up to it; 0: not severed */
+    uint8_t host;
+    int last; /* the newest write that the member had by then */
+} severed[WORLD_GROUPS_MAX];
+
 /* All count by the longest TTL that an epoch has had, whenever a lease was granted; and an
  * answer names what that is by now. */
 static struct longest {
@@ -48,6 +55,7 @@ void judge_lease_begin(void)
     memset(books, 0, sizeof books);
     memset(grants, 0, sizeof grants);
     memset(longest, 0, sizeof longest);
+    memset(severed, 0, sizeof severed);
     memset(frozen, 0, sizeof frozen);
 }
 
@@ -199,6 +207,33 @@ static bool lets_through(uint8_t host, uint8_t group)
            (gates[host].cells[group].managed || pg_server(host, group)->pid != 0);
 }
 
+bool judge_is_severed(uint8_t host, uint8_t group, uint64_t epoch)
+{
+    const struct severed *v = &severed[group];
+
+    return v->epoch != 0 && v->host == host && epoch <= v->epoch;
+}
+
+/* I2: a member of the set on record takes nothing of its log. Its gate may be open. */
+static void judge_severed(uint8_t group, const struct entry_proof *p)
+{
+    const struct books *b = &books[group];
+    uint8_t other = (uint8_t)(1 - p->instance), host = host_of(group, p->instance);
+    uint8_t by = host_of(group, other);
+    const struct server *s = pg_server(by, group);
+
+    if (strcmp(host_name(by), p->severed_by) != 0 || (b->set & 1u << other) == 0 ||
+        b->active != p->instance || !b->opened)
+        sim_fail("I2: %s is proven over for epoch %" PRIu64 " of group %s by %s, without "
+                 "which it acknowledges: by the log the set is %x",
+                 host_name(host), p->epoch, group_name(group), p->severed_by, b->set);
+    else if (s->streaming && s->upstream == host)
+        sim_fail("I2: %s is proven over for epoch %" PRIu64
+                 " of group %s, and %s streams its log",
+                 host_name(host), p->epoch, group_name(group), p->severed_by);
+    severed[group] = (struct severed){b->epoch, host, s->len > 0 ? s->wal[s->len - 1] : 0};
+}
+
 /* I2: it is as the proof says, before anybody is activated on it. */
 static void judge_proof(uint8_t group, const struct entry_proof *p)
 {
@@ -206,6 +241,10 @@ static void judge_proof(uint8_t group, const struct entry_proof *p)
 
     if (p->kind == PROOF_INSTALLED)
         return;
+    if (p->kind == PROOF_SYNC_SEVERED) {
+        judge_severed(group, p);
+        return;
+    }
     if (lets_through(host, group))
         sim_fail("I2: %s is proven over for epoch %" PRIu64
                  " of group %s (%s), and its gate is open",
@@ -243,6 +282,7 @@ static void let_go(uint8_t group)
 
     b->managed = b->opened = false;
     b->fence_at = 0;
+    severed[group].epoch = 0;
     /* Nobody promises anything any more; a late answer may still arm a gate. */
     grants[group][0].over = grants[group][1].over = true;
 }
@@ -326,6 +366,10 @@ void judge_members_have(uint8_t host, uint8_t group, int id, uint64_t epoch)
     const struct books *b = &books[group];
     uint8_t other = (uint8_t)(1 - instance_on(host, group));
 
+    if (judge_is_severed(host, group, epoch) && id > severed[group].last)
+        sim_fail("I2: %s acknowledges write %d in epoch %" PRIu64
+                 " of group %s, in which it was proven over by severing",
+                 host_name(host), id, epoch, group_name(group));
     if (!b->managed || epoch != b->epoch)
         return; /* let go, or of an epoch before, which the gate judges */
     if (b->active == other || (!b->opened && !b->formed))

@@ -14,6 +14,9 @@ void judge_lease_entry(uint8_t group, uint64_t index, const struct entry *e,
                        const struct group *g);
 /* I8: a client is told that its write is safe. */
 void judge_members_have(uint8_t host, uint8_t group, int id, uint64_t epoch);
+/* The host was proven over by severing, for this epoch or a later one: its gate may be
+ * open, and nothing new is acknowledged there. */
+bool judge_is_severed(uint8_t host, uint8_t group, uint64_t epoch);
 /* The running agent has closed its gate and frozen it. */
 void judge_froze(uint8_t host, uint8_t group, uint64_t epoch);
 

@@ -21,12 +21,17 @@ static struct known_step {
 } steps[WORLD_GROUPS_MAX][2][STEPS_KEPT];
 static unsigned begun[WORLD_GROUPS_MAX][2];
 static uint64_t newest[WORLD_GROUPS_MAX][2]; /* that a worker has begun */
+/* The last fence_begin, which a severing answers in the place of a step. */
+static struct {
+    uint64_t index, epoch;
+} fences[WORLD_GROUPS_MAX];
 
 void judge_steps_begin(void)
 {
     memset(steps, 0, sizeof steps);
     memset(begun, 0, sizeof begun);
     memset(newest, 0, sizeof newest);
+    memset(fences, 0, sizeof fences);
 }
 
 static const char *name_of(uint8_t group, uint8_t instance)
@@ -103,6 +108,10 @@ void judge_steps_entry(uint8_t group, uint64_t index, const struct entry *e,
         note_start(group, index, &e->step_start, g);
     if (e->kind == ENTRY_STEP_END && e->step_end.instance < 2)
         note_end(group, &e->step_end);
+    if (e->kind == ENTRY_FENCE_BEGIN) {
+        fences[group].index = index;
+        fences[group].epoch = e->fence_begin.epoch;
+    }
     if (e->kind == ENTRY_RUN_ABORT || e->kind == ENTRY_DETACH)
         drop(group, e->kind == ENTRY_DETACH);
 }
@@ -115,6 +124,21 @@ static uint8_t instance_on(uint8_t host, uint8_t group)
     return pgs[group].hosts[1] == host;
 }
 
+/* I3: by an order that names a fence_begin of the log, and never behind a later step. */
+static void severing_begins(uint8_t group, uint8_t k, const Rf__StepRequest *rq)
+{
+    if (rq->step != fences[group].index || rq->epoch != fences[group].epoch)
+        sim_fail("I3: %s is severed for a fence_begin at %" PRIu64 " of epoch %" PRIu64
+                 " of group %s, the log has the last one at %" PRIu64,
+                 name_of(group, k), rq->step, rq->epoch, group_name(group),
+                 fences[group].index);
+    else if (rq->step < newest[group][k])
+        sim_fail("I6: %s is severed for the fence_begin at %" PRIu64
+                 " of group %s after step %" PRIu64,
+                 name_of(group, k), rq->step, group_name(group), newest[group][k]);
+    newest[group][k] = rq->step;
+}
+
 void judge_step_begins(uint8_t host, uint8_t group, const Rf__StepRequest *rq)
 {
     uint8_t k = instance_on(host, group);
@@ -123,6 +147,10 @@ void judge_step_begins(uint8_t host, uint8_t group, const Rf__StepRequest *rq)
 
     if (rq->step == 0 && rq->kind == RF__STEP_KIND__STEP_STOP)
         return; /* of its own: what it did not start */
+    if (rq->kind == RF__STEP_KIND__STEP_SEVER) {
+        severing_begins(group, k, rq);
+        return;
+    }
     if (s == NULL || (int)s->kind != (int)rq->kind || s->epoch != rq->epoch) {
         sim_fail("I5: %s begins %s as step %" PRIu64 " of epoch %" PRIu64
                  " of group %s, which is not in the log",

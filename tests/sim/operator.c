@@ -15,6 +15,7 @@
 #include "tests/sim/power.h"
 #include "tests/sim/process.h"
 #include "tests/sim/replace.h"
+#include "tests/sim/severed.h"
 
 enum { SLOW_MS = 4000 };
 
@@ -133,6 +134,7 @@ static void fill_policy(uint8_t group, struct policy *p)
     if (operators[group].fewer_restarts)
         p->local_restarts = 1;
     power_policy(group, p);
+    severed_policy(group, p);
 }
 
 static void declare(uint8_t group, uint8_t node, struct daemon *d)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "controller/base/assert.h"
+#include "controller/base/mutant.h"
 #include "tests/sim/gates.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/kernel.h"
@@ -129,7 +130,7 @@ void pg_start(uint8_t host, uint8_t group)
     s->start_ms = sim.now / NS_PER_MS + 1;
     s->generation = 0;
     s->state = SERVER_STARTING;
-    s->hung = s->streaming = false;
+    s->hung = s->streaming = s->cut = false;
     e->number = (uint64_t)s->pid << 16 | (uint64_t)group << 8 | host;
 }
 
@@ -231,7 +232,7 @@ void pg_stream_once(uint8_t host, uint8_t group)
 
     s->streaming = false;
     if (s->state != SERVER_STANDBY || s->upstream == NOBODY || s->upstream == host ||
-        s->hung || !pg_flows(group, s->upstream, host))
+        s->cut || s->hung || !pg_flows(group, s->upstream, host))
         return;
     up = pg_server(s->upstream, group);
     if (pg_common(s, up) != s->len || (up->len > s->len && disk_refuses(host, group)))
@@ -247,6 +248,28 @@ void pg_stream_once(uint8_t host, uint8_t group)
     s->timeline = up->timeline;
 }
 
+/* The answer of a standby that was severed since is on its way, or has come. */
+static bool was_told(const struct server *s, uint8_t by, const char *name, int pos)
+{
+    return sim.now < s->told_until && s->told == by && s->told_len >= pos &&
+           strcmp(s->told_name, name) == 0;
+}
+
+void pg_sever(uint8_t host, uint8_t group)
+{
+    struct server *s = pg_server(host, group);
+
+    if (s->streaming) {
+        s->told = s->upstream;
+        s->told_len = s->len;
+        memcpy(s->told_name, s->follow_name, sizeof s->told_name);
+        s->told_until = sim.now + sim_between(0, 400) * NS_PER_MS;
+    }
+    s->streaming = false;
+    s->cut = true;
+    s->upstream = MUTANT(severed_until_restart, NOBODY, s->upstream);
+}
+
 static bool has_flushed(uint8_t host, uint8_t group, const char *name, int pos)
 {
     for (uint8_t h = 0; h < sim.hosts; h++) {
@@ -254,6 +277,8 @@ static bool has_flushed(uint8_t host, uint8_t group, const char *name, int pos)
 
         if (h != host && s->streaming && s->upstream == host && s->len >= pos &&
             strcmp(s->follow_name, name) == 0)
+            return true;
+        if (h != host && was_told(s, host, name, pos))
             return true;
     }
     return false;

@@ -36,6 +36,13 @@ struct server {
     uint64_t start_ms;
     bool hung, streaming, blocked, clean;
     uint8_t upstream; /* host; NOBODY: none */
+    bool cut;         /* it takes nothing of its upstream until it is started again */
+    /* Severed: what its upstream has been told of by then, under which name, and until when
+     * it may come to acknowledge by that. */
+    uint8_t told;
+    int told_len;
+    char told_name[STANDBY_NAME];
+    uint64_t told_until;
     char follow_name[STANDBY_NAME];
     char names[MEMBERS_MAX][STANDBY_NAME]; /* whom commits wait for */
     unsigned name_count;
@@ -83,6 +90,8 @@ void pg_drop_clients(uint8_t host, uint8_t group);
 void pg_release_clients(uint8_t host, uint8_t group);
 int pg_append(uint8_t host, uint8_t group); /* the id of the new write */
 void pg_stream_once(uint8_t host, uint8_t group);
+/* It takes no more of its upstream's log, whoever starts it, until it follows anew. */
+void pg_sever(uint8_t host, uint8_t group);
 int pg_common(const struct server *a, const struct server *b);
 bool pg_flows(uint8_t group, uint8_t upstream, uint8_t standby);
 bool pg_all_flushed(uint8_t host, uint8_t group, int pos);

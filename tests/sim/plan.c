@@ -10,6 +10,7 @@
 #include "tests/sim/older.h"
 #include "tests/sim/power.h"
 #include "tests/sim/schedule.h"
+#include "tests/sim/severed.h"
 
 enum { FIRST_MS = 500, ABSENCES = 8 };
 
@@ -140,6 +141,7 @@ static void choose_terms(void)
         choose_group(g);
         choose_limits(g);
     }
+    severed_choose();
     for (uint8_t n = 0; n < NODES_MAX; n++) {
         sim.procs[n].clock =
             (struct ticking){.ppm = any_rate(), .offset = sim_between(1, 1u << 30) * 1000};
@@ -363,6 +365,7 @@ void plan_make(void)
     choose_server_disk();
     choose_damage();
     choose_power();
+    severed_choose_faults();
     choose_newer();
     choose_plays();
     if (sim.opt.one_away)

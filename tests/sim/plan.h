@@ -64,6 +64,8 @@
     X(FAULT_BLIND_RESTART, "agent-restarted-server-hung")                                  \
     X(FAULT_DAMAGED, "pages-damaged")                                                      \
     X(FAULT_POWER_AWAY, "fencer-away")                                                     \
+    X(FAULT_HAND_START, "standby-started-by-hand")                                         \
+    X(FAULT_HOLDER_ALONE, "holder-alone-with-its-standby")                                 \
     X(FAULT_CTL_ALONE, "controller-alone") /* only where one is away at a time */
 
 enum fault_kind {
@@ -94,6 +96,13 @@ enum power_plan {
     POWER_PLANS
 };
 
+enum severed_plan {
+    SEVERED_NONE,   /* the group does not have the level */
+    SEVERED_SECOND, /* agent, sync_severed, lease_expiry */
+    SEVERED_RACED,  /* sync_severed beside the agent */
+    SEVERED_PLANS
+};
+
 struct plan {
     unsigned count;
     struct fault of[FAULTS_MAX];
@@ -109,6 +118,7 @@ struct plan {
     uint32_t replay_late_ms[WORLD_GROUPS_MAX];
     uint32_t cooldown_ms, local_restarts;
     enum power_plan power[WORLD_GROUPS_MAX];
+    enum severed_plan severed[WORLD_GROUPS_MAX];
     uint32_t entries[WORLD_GROUPS_MAX][ENTRY_KIND_COUNT];
 };
 

@@ -9,7 +9,6 @@
 #include "controller/consensus/raftnode.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/frontend.h"
-#include "controller/daemon/prober.h"
 #include "fencing/agent/keeper.h"
 #include "fencing/agent/steps.h"
 #include "controller/daemon/node.h"
@@ -98,16 +97,6 @@ void frontend_serve(struct frontend *f, const Rf__ApiRequest *r,
     (void)f;
     reply(owner, proposed ? 202 : 503, "", 0);
 }
-
-int prober_open(struct prober **ret_prober, struct daemon *d, struct err *err)
-{
-    (void)d;
-    (void)err;
-    *ret_prober = NULL;
-    return 0;
-}
-
-void prober_close(struct prober *p) { (void)p; }
 
 /* ---- a controller -----------------------------------------------------------------------
  */

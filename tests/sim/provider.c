@@ -190,6 +190,7 @@ static void on_step_told(void *arg, uint64_t number)
     result.outcome = (Rf__StepOutcome)h->work.outcome;
     result.position = h->work.position;
     result.divergent_bytes = h->work.divergent;
+    result.severed = h->work.severed;
     result.text = (char *)(h->work.text != NULL ? h->work.text : "");
     if (result.outcome != RF__STEP_OUTCOME__OUTCOME_UNKNOWN)
         judge_order_told(h->host, h->group, result.step);

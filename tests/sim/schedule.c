@@ -149,6 +149,18 @@ static bool read_power(char **at)
     return true;
 }
 
+/* "severed GROUP PLAN"; in the same way. */
+static bool read_severed(char **at)
+{
+    int64_t g, how;
+
+    if (!read_number(at, &g) || g < 0 || g >= WORLD_GROUPS_MAX || !read_number(at, &how) ||
+        how <= SEVERED_NONE || how >= SEVERED_PLANS)
+        return false;
+    plan.severed[g] = (enum severed_plan)how;
+    return true;
+}
+
 static bool read_term(const char *key, char **at)
 {
     int64_t v;
@@ -186,6 +198,8 @@ static bool read_line(const char *line, struct sim_options *opt)
         return read_group(&at);
     if (strcmp(key, "power") == 0)
         return read_power(&at);
+    if (strcmp(key, "severed") == 0)
+        return read_severed(&at);
     if (strcmp(key, "node") == 0)
         return read_node(&at);
     if (strcmp(key, "fault") == 0)
@@ -245,6 +259,7 @@ bool schedule_apply(void)
         return false;
     plan.count = 0;
     memset(plan.power, 0, sizeof plan.power);
+    memset(plan.severed, 0, sizeof plan.severed);
     for (unsigned i = 0; i < line_count; i++)
         (void)read_line(lines[i], &ignored);
     sim.random = dice;
@@ -289,6 +304,9 @@ void schedule_write(FILE *out)
     for (uint8_t g = 0; g < sim.groups; g++)
         if (plan.power[g] != POWER_NONE)
             fprintf(out, "power %u %d\n", g, plan.power[g]);
+    for (uint8_t g = 0; g < sim.groups; g++)
+        if (plan.severed[g] != SEVERED_NONE)
+            fprintf(out, "severed %u %d\n", g, plan.severed[g]);
     for (uint8_t n = 0; n < sim.nodes; n++)
         fprintf(out, "node %s ppm %" PRId64 " offset_ns %" PRIu64 " wall_ms %" PRId64 "\n",
                 node_name(n), sim.procs[n].clock.ppm, sim.procs[n].clock.offset,

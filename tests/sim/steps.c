@@ -247,6 +247,7 @@ static uint64_t follow(struct work *w, const Rf__StepRequest *rq)
         }
         s->standby_dir = s->blocked = true;
         s->name_count = 0;
+        s->told_until = 0;
         s->upstream = up;
         snprintf(s->follow_name, sizeof s->follow_name, "%s", rq->standby_name);
         pg_start(w->host, w->group);
@@ -341,6 +342,26 @@ static uint64_t sync_names(struct work *w, const Rf__StepRequest *rq)
     return done(w, end_of(s));
 }
 
+/* Down it is severed by its file; hung it says nothing, and a primary follows nobody. */
+static uint64_t sever(struct work *w, const Rf__StepRequest *rq)
+{
+    struct server *s = pg_server(w->host, w->group);
+
+    if (s->state == SERVER_ABSENT || s->state == SERVER_REWINDING ||
+        s->state == SERVER_PRIMARY)
+        return failed(w, "it is no standby");
+    if (s->hung || s->state == SERVER_STARTING)
+        return is_over(w, rq) ? unknown(w, "no answer") : next(w, w->stage, 20, 100);
+    if (w->stage == 0) {
+        pg_sever(w->host, w->group);
+        return next(w, 1, 3, 60); /* until the walreceiver is seen to be gone */
+    }
+    if (s->streaming)
+        return unknown(w, "it streams again");
+    w->severed = true;
+    return done(w, end_of(s));
+}
+
 uint64_t work_go_on(struct work *w, const Rf__StepRequest *rq)
 {
     const struct server *s = pg_server(w->host, w->group);
@@ -361,6 +382,8 @@ uint64_t work_go_on(struct work *w, const Rf__StepRequest *rq)
         return sync_names(w, rq);
     case RF__STEP_KIND__STEP_CHECKPOINT:
         return s->state == SERVER_PRIMARY && !s->hung ? done(w, 0) : failed(w, "no answer");
+    case RF__STEP_KIND__STEP_SEVER:
+        return sever(w, rq);
     case RF__STEP_KIND__STEP_NONE:
     case _RF__STEP_KIND_IS_INT_SIZE:
         break;

@@ -22,6 +22,7 @@ struct work {
     unsigned stage;
     uint64_t began, position, divergent;
     int outcome; /* Rf__StepOutcome; 0: not yet */
+    bool severed;
     const char *text;
 };
 

@@ -35,6 +35,7 @@ static bool is_over_at_once(enum fault_kind kind)
     case FAULT_ABORT:
     case FAULT_POLICY:
     case FAULT_DAMAGED:
+    case FAULT_HAND_START:
         return true;
     default:
         return false;

@@ -308,7 +308,8 @@ static const struct {
     {"group: g\nregions: {b: active}\n", "1: the key 'components' is missing"},
     {BEGIN "ttl: 3s\n" REST,
      "3: ttl: unknown key; expected one of group, regions, residency, "
-     "lease, sync, components, fence, fence_deadline, fence_race, adopt, decide"},
+     "lease, sync, components, fence, fence_deadline, fence_race, no_async_writers, "
+     "adopt, decide"},
     {BEGIN "lease: {ttl: 3}\n" REST,
      "3: lease.ttl: expected a duration such as 300ms, 3s or "
      "10min, found '3'"},

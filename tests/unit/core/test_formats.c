@@ -109,7 +109,7 @@ static void agents_count_for_their_groups(void **state)
 {
     const struct format_range own = {2, 3};
     uint32_t format = 0;
-    struct world w;
+    static struct world w; /* megabytes */
     struct entry e;
     struct err err;
 

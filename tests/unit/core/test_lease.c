@@ -120,7 +120,8 @@ static void a_proof_is_later_than_the_grant_and_of_the_right_life(void **state)
                             .prover = life(0, prover),
                         };
                         bool by_agent = kind == PROOF_INSTALLED || kind == PROOF_AGENT;
-                        bool by_clock = kind == PROOF_LEASE_EXPIRY;
+                        bool by_clock =
+                            kind == PROOF_LEASE_EXPIRY || kind == PROOF_SYNC_SEVERED;
                         bool by_power = kind == PROOF_POWER;
                         bool expected =
                             proven > grant &&

@@ -244,6 +244,25 @@ static void a_fence_order_names_the_fence(void **state)
     assert_string_equal(f->instance, "pg-0");
 }
 
+/* It has the fence_begin for its number, and is for the very standby. */
+static void an_order_to_sever_names_the_fence(void **state)
+{
+    struct group *g = steady();
+    const Rf__StepOrder *order;
+
+    (void)state;
+    assert_null(message_sever_order(&m, &s, 0, 1));
+    g->fence_index = 44;
+    g->phase = PHASE_FENCING;
+    order = message_sever_order(&m, &s, 0, 1)->step_order;
+    assert_string_equal(order->instance, "pg-1");
+    assert_int_equal(order->request->kind, RF__STEP_KIND__STEP_SEVER);
+    assert_int_equal(order->request->step, 44);
+    assert_int_equal(order->request->epoch, 3);
+    assert_string_equal(order->request->upstream->instance, "pg-0");
+    assert_true(order->request->standby_name[0] != '\0');
+}
+
 /* ---- reports ------------------------------------------------------------------------- */
 
 static void follows_means_that_very_stream(void **state)
@@ -415,6 +434,7 @@ int main(void)
         cmocka_unit_test(a_stop_is_allowed_in_one_case),
         cmocka_unit_test(orders_name_whom_commits_wait_for),
         cmocka_unit_test(a_fence_order_names_the_fence),
+        cmocka_unit_test(an_order_to_sever_names_the_fence),
         cmocka_unit_test(follows_means_that_very_stream),
         cmocka_unit_test(the_first_position_is_news),
         cmocka_unit_test(outcomes_are_of_the_step_in_flight),

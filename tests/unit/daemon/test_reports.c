@@ -226,6 +226,55 @@ static void what_was_left_behind_is_told_with_its_place(void **state)
     assert_string_equal(o.groups[0].instances[0].outcome.text, "cloned");
 }
 
+/* I2: the word that a server refuses the log of the active one counts when it was done, and
+ * says so itself, for the fence in force. Whatever else is said of that fence takes it
+ * back.
+ */
+static void a_word_of_severing_is_of_the_fence_in_force(void **state)
+{
+    static const struct {
+        const char *name;
+        uint64_t step, epoch;
+        Rf__StepOutcome outcome;
+        bool severed, counts;
+    } table[] = {
+        {"done", 44, 3, RF__STEP_OUTCOME__OUTCOME_DONE, true, true},
+        {"of another fence", 43, 3, RF__STEP_OUTCOME__OUTCOME_DONE, true, false},
+        {"of another epoch", 44, 4, RF__STEP_OUTCOME__OUTCOME_DONE, true, false},
+        {"not known", 44, 3, RF__STEP_OUTCOME__OUTCOME_UNKNOWN, true, false},
+        {"done, and not severed", 44, 3, RF__STEP_OUTCOME__OUTCOME_DONE, false, false},
+    };
+    static struct state s;
+    static struct observations o;
+    Rf__Incarnation wire = RF__INCARNATION__INIT;
+    struct incarnation life = {{7}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        Rf__StepReport report = RF__STEP_REPORT__INIT;
+        Rf__StepResult r = RF__STEP_RESULT__INIT;
+        const struct seen_severed *word = &o.groups[0].instances[0].severed;
+
+        begin(&s, &o);
+        s.groups[0].epoch = 3;
+        s.groups[0].fence_index = 44;
+        frame_incarnation_put(&life, &wire);
+        report.incarnation = &wire;
+        report.group = (char *)"orders";
+        report.instance = (char *)"pg-east";
+        report.epoch = table[i].epoch;
+        report.result = &r;
+        r.step = table[i].step;
+        r.outcome = table[i].outcome;
+        r.severed = table[i].severed;
+        if (reports_take_outcome(&s, &o, "pg-east", &report) != table[i].counts ||
+            (word->fence_index == 44) != table[i].counts)
+            fail_msg("%s", table[i].name);
+        if (table[i].counts)
+            assert_true(incarnation_equal(&word->by, &life));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +284,7 @@ int main(void)
         cmocka_unit_test(a_delayed_report_is_as_old_as_its_look),
         cmocka_unit_test(a_problem_is_kept_whole),
         cmocka_unit_test(what_was_left_behind_is_told_with_its_place),
+        cmocka_unit_test(a_word_of_severing_is_of_the_fence_in_force),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,7 +115,7 @@ int setup(void **state)
                                                            .flush_lsn = 0x103000060,
                                                            .lease_margin_ms = 870,
                                                            .gate_mode = "open"};
-    o.groups[0].instances[1].probes[2] = (struct seen_probe){ago_ms(100), true};
+    o.groups[0].instances[1].probes[2] = (struct seen_probe){ago_ms(100), true, false};
     f.cluster = "lab";
     f.name = "witness";
     f.data_dir = "/d";

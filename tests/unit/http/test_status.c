@@ -110,8 +110,8 @@ static void an_old_probe_is_not_shown(void **state)
 
     (void)state;
     s.groups[0].policy.probe_ms = 2000;
-    o.groups[0].instances[1].probes[0] = (struct seen_probe){ago_ms(6001), true};
-    o.groups[0].instances[1].probes[2] = (struct seen_probe){ago_ms(6000), true};
+    o.groups[0].instances[1].probes[0] = (struct seen_probe){ago_ms(6001), true, false};
+    o.groups[0].instances[1].probes[2] = (struct seen_probe){ago_ms(6000), true, false};
     shown = shown_probes();
     assert_null(json_object_get(shown, "east"));
     assert_true(json_is_true(json_object_get(shown, "witness")));

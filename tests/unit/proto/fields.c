@@ -9,7 +9,7 @@
 /* clang-format off */
 static const struct fence_turn fence_turn = {0, false, 0};
 static const struct policy policy = {{0}, 0, SYNC_OFF, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-                                     0, {0}, false, false, false, 0, {0}};
+                                     0, {0}, false, false, false, false, 0, {0}};
 static const struct region region = {"", 0, {0}};
 static const struct controller controller = {"", "", "", 0, 0, 0, 0, 0};
 static const struct tombstone tombstone = {"", 0};
@@ -17,7 +17,7 @@ static const struct incarnation incarnation = {{0}};
 static const struct proof_record proof = {0, {0}, 0, PROOF_NONE, {0}};
 static const struct step step = {STEP_IDLE, STEP_NONE, 0, 0, 0, 0, false, 0, 0, ""};
 static const struct instance instance = {"", "", 0, 0, 0, {0}, "", "", "", 0, {0}, 0, {0},
-                                         0, 0, 0, 0, PROOF_NONE};
+                                         0, 0, 0, 0, PROOF_NONE, ""};
 static const struct also_port also = {0};
 static const struct exception exception = {""};
 static const struct run run = {0, RUN_NONE, RUN_RUNNING, 0, 0, false, 0, "", "", PROOF_NONE,
@@ -32,7 +32,7 @@ static const struct entry_enrol enrol = {{0}, 0, {0}};
 static const struct renew_item renew_item = {"", 0, LEASE_NONE, 0, {0}};
 static const struct entry_declare declare = {{0}, false};
 static const struct entry_renew renew = {0, {0}};
-static const struct entry_proof entry_proof = {0, PROOF_NONE, 0, 0, {0}, false};
+static const struct entry_proof entry_proof = {0, PROOF_NONE, 0, 0, {0}, false, "", {0}};
 static const struct entry_fence_begin fence_begin = {0, 0, RUN_NONE, 0, "", false,
                                                     ""};
 static const struct entry_activate activate = {0, 0, false, 0};

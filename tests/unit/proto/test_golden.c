@@ -95,9 +95,10 @@ static void check_entries(struct golden *g)
 static void check_older(struct golden *g)
 {
     static const char *const names[] = {
-        "older-entry-attach",    "older-entry-declare",     "older-entry-declare-2",
-        "older-entry-declare-3", "older-entry-fence-begin", "older-entry-refused",
-        "older-entry-step-end",  "older-entry-step-start",  "older-entry-switchover"};
+        "older-entry-attach",     "older-entry-declare",   "older-entry-declare-2",
+        "older-entry-declare-3",  "older-entry-declare-4", "older-entry-fence-begin",
+        "older-entry-proof",      "older-entry-refused",   "older-entry-step-end",
+        "older-entry-step-start", "older-entry-switchover"};
 
     for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
         AUTO(buf_free) struct buf then = {0};
