@@ -56,12 +56,22 @@ static int some_value(const ProtobufCEnumDescriptor *d, uint64_t *seed)
     return d->values[1 + sample_random(seed) % (d->n_values - 1)].value;
 }
 
-/* Ascending, each once. */
+/* Ascending, each once, and none of them the server's own. */
 static void put_in_order(struct also_port *ports, uint8_t n)
 {
-    for (uint8_t i = 1; i < n; i++)
-        if (ports[i].port <= ports[i - 1].port)
+    for (uint8_t i = 0; i < n; i++) {
+        if (ports[i].port > UINT16_MAX - ALSO_MAX)
+            ports[i].port -= ALSO_MAX;
+        if (i > 0 && ports[i].port <= ports[i - 1].port)
             ports[i].port = (uint16_t)(ports[i - 1].port + 1);
+    }
+}
+
+static void part_ports(struct instance *i)
+{
+    for (uint8_t k = 0; k < i->also_count; k++)
+        if (i->also[k].port == i->port)
+            i->port = i->also[0].port == 1 ? UINT16_MAX : 1;
 }
 
 static void fill_field(const struct map_type *t, const struct map_field *f, void *value,
@@ -121,6 +131,8 @@ void sample_fill(const struct map_type *t, void *value, uint64_t *seed)
 {
     memset(value, 0, t->size);
     fill_rows(t, value, seed);
+    if (t == &map_instance)
+        part_ports(value);
 }
 
 void sample_state(struct state *s, uint64_t seed) { sample_fill(&map_state, s, &seed); }
