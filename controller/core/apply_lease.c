@@ -174,7 +174,7 @@ static const struct instance *same_on_host(const struct state *s, const struct g
 
             if (host != NULL && strcmp(there->agent, i->agent) != 0 &&
                 strcmp(host->address, address) == 0 &&
-                (there->port == i->port || strcmp(there->data, i->data) == 0))
+                (instances_share_port(there, i) != 0 || strcmp(there->data, i->data) == 0))
                 return there;
         }
     }
@@ -472,7 +472,8 @@ void apply_proof(struct applying *a)
                proof_kind_name(p->kind), phase_name(a->g->phase));
         return;
     }
-    if (ends_severed_lease(p, i)) {
+    if (ends_severed_lease(p, i) &&
+        !proof_is_barred(a->g, p->instance, PROOF_LEASE_EXPIRY, false)) {
         note_proof(a, i);
         return;
     }

@@ -94,11 +94,21 @@ static bool may_sever(const struct look *l, uint8_t k)
     return (group_severers(l->g) & 1u << k) != 0 && agent_present(l, k);
 }
 
+/* What the level rests on is that every commit waits for the members. Where the holder
+ * itself has said that it does not (names that were blanked, an impostor, a member that it
+ * does without), severing would prove nothing: the lease has to run out (I2). */
+static bool members_are_passed_by(const struct look *l)
+{
+    const struct seen_instance *seen = &active_seen(l)->seen;
+
+    return seen->epoch == l->g->epoch && (seen->shrink & group_other_members(l->g)) != 0;
+}
+
 bool severing_is_open(const struct look *l)
 {
     const struct instance *active = active_of(l);
 
-    if (active->holder_epoch != l->g->epoch ||
+    if (members_are_passed_by(l) || active->holder_epoch != l->g->epoch ||
         proof_is_barred(l->g, l->g->active, PROOF_SYNC_SEVERED, false))
         return false;
     for (uint8_t k = 0; k < l->g->instance_count; k++)
@@ -164,7 +174,9 @@ bool guard_severed_lease_over(const struct look *l, struct entry *e)
     for (uint8_t k = 0; k < l->g->instance_count; k++) {
         const struct instance *i = &l->g->instances[k];
 
+        /* I2: an expiry that did not hold in this fence is none the second time either. */
         if (!proof_leaves_lease(&i->proof) ||
+            proof_is_barred(l->g, k, PROOF_LEASE_EXPIRY, false) ||
             !lease_counted_out(l->s, l->o, l->group, k, l->now))
             continue;
         e->kind = ENTRY_PROOF;

@@ -212,25 +212,58 @@ static const char OWN_TIMELINE[] =
     " FROM pg_control_checkpoint() c, pg_control_recovery() y"
     " LEFT JOIN pg_stat_wal_receiver w ON true";
 
-/* It is a beginning of theirs, and would ask for what they have removed until somebody
- * noticed (I11). A copy loses nothing: theirs has all of it. Where the owner has a
- * restore_command, that may bring it; and what streams lacks nothing. */
-static int look_for_gap(struct follow *f, uint64_t end, struct err *err)
+static bool is_member(const Rf__StepRequest *rq)
 {
-    static const char sql[] =
-        "SELECT current_setting('restore_command') = '' AND"
-        " NOT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')";
+    for (size_t i = 0; i < rq->n_members; i++)
+        if (strcmp(rq->members[i], rq->standby_name) == 0)
+            return true;
+    return false;
+}
+
+/* A walreceiver says `streaming` before it has asked for anything: what counts is whether
+ * the log grows. Where the owner has a restore_command, that may bring it. */
+static int is_stuck(struct follow *f, uint64_t end, bool *ret_stuck, struct err *err)
+{
+    enum { GROWS_US = 200000 };
+    uint64_t later;
     char answer[8];
     bool has;
 
-    if (pg_ask(&f->pg->main, sql, f->deadline, answer, sizeof answer, err) != 0)
+    *ret_stuck = false;
+    if (pg_ask(&f->pg->main, "SELECT current_setting('restore_command') = ''", f->deadline,
+               answer, sizeof answer, err) != 0)
         return err->code;
     if (answer[0] != 't')
         return 0;
     if (pg_upstream_has(f->pg, f->rq->upstream, end, f->deadline, &has, err) != 0)
         return err->code;
-    f->cut_off = !has;
-    if (f->cut_off)
+    if (has)
+        return 0;
+    pg_pause(GROWS_US);
+    if (pg_ask_lsn(&f->pg->main, OWN_END, f->deadline, &later, err) != 0)
+        return err->code;
+    *ret_stuck = later == end;
+    return 0;
+}
+
+/* It is a beginning of theirs, and would ask for what they have removed until somebody
+ * noticed (I11). A copy loses nothing while theirs has all of it and lives. Should it die
+ * in the midst of copying, a member of the sync set would have been the only one who has
+ * what was acknowledged (I8): so a member's log is kept until the set is without it. */
+static int look_for_gap(struct follow *f, uint64_t end, struct err *err)
+{
+    bool stuck;
+
+    if (is_stuck(f, end, &stuck, err) != 0)
+        return err->code;
+    if (stuck && is_member(f->rq))
+        return err_set(err, ERR_REFUSED,
+                       "%s has removed the WAL that follows, and a member of the sync set "
+                       "is not cloned over: `required` lets it go after shrink_after, "
+                       "`strict` when `sync: required` is applied for a while",
+                       f->rq->upstream->instance);
+    f->cut_off = stuck;
+    if (stuck)
         provider_text(&f->out->text, "cloned, since %s has removed the WAL that follows",
                       f->rq->upstream->instance);
     return 0;
@@ -377,10 +410,12 @@ static int wait_or_clone(struct follow *f, struct err *err)
     if (pg_standby_wait_streaming(f->pg, soon, err) == 0)
         return 0;
     if (!f->cut_off && pg_main(f->pg, f->deadline, &why) == 0 &&
-        pg_ask_lsn(&f->pg->main, OWN_END, f->deadline, &end, &why) == 0 &&
-        look_for_gap(f, end, &why) == 0 && f->cut_off &&
-        (stop_first(f, err) != 0 || prepare(f, err) != 0))
-        return err->code;
+        pg_ask_lsn(&f->pg->main, OWN_END, f->deadline, &end, &why) == 0) {
+        if (look_for_gap(f, end, &why) == ERR_REFUSED)
+            return err_set(err, why.code, "%s", why.text);
+        if (f->cut_off && (stop_first(f, err) != 0 || prepare(f, err) != 0))
+            return err->code;
+    }
     return pg_standby_wait_streaming(f->pg, f->deadline, err);
 }
 

@@ -26,7 +26,7 @@ static int sever_down(struct pg *pg, bool *ret_runs, struct err *err)
     if (pg_conf_set(pg, &none, 1, err) != 0)
         return err->code;
     pg_postmaster_find(pg, &pm); /* somebody may have started it meanwhile */
-    *ret_runs = pm.pid != 0;
+    *ret_runs = pm.pid != 0 || pg_processes(pg, 0) > 0;
     return 0;
 }
 

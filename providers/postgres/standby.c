@@ -61,6 +61,7 @@ int pg_standby_reload(struct pg *pg, const Rf__StepRequest *rq, struct mono dead
     AUTO(auto_free) char *sql = NULL;
     char shown[2048];
     char *literal;
+    bool severed;
     int n;
 
     if (make_settings(pg, rq, &conninfo, &names, err) != 0 ||
@@ -68,6 +69,7 @@ int pg_standby_reload(struct pg *pg, const Rf__StepRequest *rq, struct mono dead
                sizeof shown, err) != 0)
         return err->code;
     ASSERT(conninfo != NULL);
+    severed = shown[0] == '\0';
     if (strcmp(shown, conninfo) != 0) {
         literal = PQescapeLiteral(pg->main.conn, conninfo, strlen(conninfo));
         n = asprintf(&sql, "ALTER SYSTEM SET primary_conninfo = %s",
@@ -81,7 +83,14 @@ int pg_standby_reload(struct pg *pg, const Rf__StepRequest *rq, struct mono dead
             return err_wrap(err, "primary_conninfo");
     }
     /* Reloads, for both. */
-    return pg_names_apply(pg, names, deadline, err);
+    if (pg_names_apply(pg, names, deadline, err) != 0)
+        return err->code;
+    /* I11: a worker that was ended in the midst of severing (sever.c) has left replay
+     * paused, and a startup process that pauses starts no walreceiver. An owner's pause
+     * under a stream stays; one from before the severing cannot be told apart, and ends. */
+    return severed
+               ? pg_exec(&pg->main, "SELECT pg_wal_replay_resume()", deadline, NULL, err)
+               : 0;
 }
 
 /* A walreceiver says `streaming` before it has asked for anything, and is gone a moment

@@ -184,16 +184,18 @@ static void a_closed_port_is_taken_over(void **state)
 
 static void bad_lists_are_refused(void **state)
 {
-    const uint16_t many[] = {1, 2, 3, 4};
+    uint16_t many[GATE_ALSO_MAX + 1];
     struct gate_guest guests[GATE_GUESTS_MAX + 1];
     struct err err;
 
     (void)state;
     begin(GATE_BPF);
     manage_both(NULL, 0);
+    for (size_t i = 0; i < ARRAY_LEN(many); i++)
+        many[i] = (uint16_t)(i + 1);
     for (size_t i = 0; i < ARRAY_LEN(guests); i++)
         guests[i] = (struct gate_guest){it.own, lab_addr("127.0.0.9")};
-    assert_int_equal(gate_set_also(it.gate, it.own, many, 4, &err), ERR_FULL);
+    assert_int_equal(gate_set_also(it.gate, it.own, many, ARRAY_LEN(many), &err), ERR_FULL);
     assert_int_equal(gate_set_also(it.gate, it.own, &it.own, 1, &err), ERR_INVAL);
     assert_int_equal(gate_set_also(it.gate, it.also, many, 1, &err), ERR_NOTFOUND);
     assert_int_equal(gate_set_guests(it.gate, it.own, guests, ARRAY_LEN(guests), &err),

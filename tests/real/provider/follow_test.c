@@ -511,12 +511,9 @@ static void a_killed_standby_without_its_history_follows_on(void **state)
     eventually(has_two_rows, &w->east, 5000);
 }
 
-/* I11: nobody would notice that it asks for ever for what is not there any more. */
-static void a_standby_whose_log_was_removed_is_cloned(void **state)
+/* West is away until what it would ask for next is gone from east. */
+static void remove_what_follows(struct world *w)
 {
-    struct world *w = *state;
-    struct step s = step_make(RF__STEP_KIND__STEP_FOLLOW, 20000);
-    AUTO(result_free) Rf__StepResult *result = NULL;
     PGconn *c;
 
     pair(w);
@@ -530,13 +527,52 @@ static void a_standby_whose_log_was_removed_is_cloned(void **state)
         assert_true(client_run(c, "CHECKPOINT"));
     }
     PQfinish(c);
-    step_follow(&s, &w->west, &w->east);
-    result = step_do(&w->west, &s);
-    ASSERT_OK(result);
-    print_message("%s\n", result->text);
-    assert_true(result->cloned);
-    assert_true(result->seen->streaming);
-    assert_true(result->divergent_bytes == 0);
+}
+
+/* I11: nobody would notice that it asks for ever for what is not there any more. What looks
+ * as if it streamed for a moment is found at the next step, which comes as often as it
+ * strays. */
+static void a_standby_whose_log_was_removed_is_cloned(void **state)
+{
+    enum { TIMES = 10 };
+    struct world *w = *state;
+    bool cloned = false;
+
+    remove_what_follows(w);
+    for (int i = 0; i < TIMES && !cloned; i++) {
+        struct step s = step_make(RF__STEP_KIND__STEP_FOLLOW, 20000);
+        AUTO(result_free) Rf__StepResult *result = NULL;
+
+        step_follow(&s, &w->west, &w->east);
+        result = step_do(&w->west, &s);
+        ASSERT_OK(result);
+        cloned = result->cloned;
+        assert_true(result->divergent_bytes == 0);
+        assert_true(!cloned || result->seen->streaming);
+    }
+    assert_true(cloned);
+}
+
+/* I8: should east die while it is copied, nobody had what was acknowledged. */
+static void a_member_whose_log_was_removed_is_not_cloned(void **state)
+{
+    enum { TIMES = 10 };
+    struct world *w = *state;
+    bool refused = false;
+
+    remove_what_follows(w);
+    for (int i = 0; i < TIMES && !refused; i++) {
+        struct step s = step_make(RF__STEP_KIND__STEP_FOLLOW, 20000);
+        AUTO(result_free) Rf__StepResult *result = NULL;
+
+        step_follow(&s, &w->west, &w->east);
+        step_add_member(&s, &w->west);
+        result = step_do(&w->west, &s);
+        assert_false(result->cloned);
+        refused =
+            strstr(result->text, "a member of the sync set is not cloned over") != NULL;
+    }
+    assert_true(refused);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, world_begin, world_end)
@@ -558,6 +594,7 @@ int main(void)
         T(another_cluster_is_told_apart),
         T(a_clone_starts_anew),
         T(a_standby_whose_log_was_removed_is_cloned),
+        T(a_member_whose_log_was_removed_is_not_cloned),
         T(a_missing_password_is_told),
         T(a_killed_standby_without_its_history_follows_on),
         T(an_unreachable_upstream_changes_nothing_else),

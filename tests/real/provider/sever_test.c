@@ -27,6 +27,14 @@ static PGconn *pair(struct world *w)
     return c;
 }
 
+static bool has_no_receiver(void *conn)
+{
+    char value[256];
+
+    client_ask(conn, "SELECT count(*) FROM pg_stat_wal_receiver", value);
+    return strcmp(value, "0") == 0;
+}
+
 static Rf__StepResult *sever(struct node *n, struct node *upstream)
 {
     struct step s = step_make(RF__STEP_KIND__STEP_SEVER, 5000);
@@ -130,6 +138,25 @@ static void it_leads_or_follows_again(void **state)
     PQfinish(c);
 }
 
+/* I11: the worker was ended in the midst of it: replay stays paused, and a startup process
+ * that pauses starts no walreceiver. Following again undoes that as well. */
+static void what_was_severed_by_half_follows_again(void **state)
+{
+    enum { WITHIN_MS = 5000 };
+    struct world *w = *state;
+    PGconn *c = pair(w), *west = client(&w->west);
+
+    assert_non_null(west);
+    assert_true(client_run(west, "ALTER SYSTEM SET primary_conninfo = ''"));
+    assert_true(client_run(west, "SELECT pg_wal_replay_pause()"));
+    assert_true(client_run(west, "SELECT pg_reload_conf()"));
+    eventually(has_no_receiver, west, WITHIN_MS);
+    PQfinish(west);
+    follow(&w->west, &w->east);
+    assert_true(client_write(&c, 2, WITHIN_MS));
+    PQfinish(c);
+}
+
 /* An administrator's pause is left as it was; a promotion goes on all the same. */
 static void a_pause_of_somebody_else_stays(void **state)
 {
@@ -189,6 +216,7 @@ int main(void)
         EACH (a_dead_primary_that_returns_is_refused),
         EACH (a_standby_that_is_down_is_severed),
         EACH (it_leads_or_follows_again),
+        EACH (what_was_severed_by_half_follows_again),
         EACH (a_pause_of_somebody_else_stays),
         EACH (a_startup_process_that_says_nothing_is_no_proof),
         EACH (a_primary_is_not_severed),

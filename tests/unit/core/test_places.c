@@ -199,6 +199,7 @@ static void a_clone_found_by_a_step_fails_the_step(void **state)
 static void an_address_of_another_groups_host_is_refused(void **state)
 {
     struct entry other_port = of_bill(ENTRY_DECLARE);
+    struct instance *instance;
 
     (void)state;
     world_steady(&w, SYNC_REQUIRED);
@@ -218,6 +219,12 @@ static void an_address_of_another_groups_host_is_refused(void **state)
     memcpy(other_port.declare.spec.name, "bill2", 6);
     w.s.group_count--;
     assert_int_equal(world_apply(&w, &other_port), ACCEPTED);
+    /* I1: nor may it gate a port that is the other group's. */
+    instance = &state_group(&w.s, "bill2")->instances[BILL_EAST];
+    instance->also_count = 1;
+    instance->also[0].port = world_group(&w)->instances[EAST].port;
+    assert_int_equal(enrol_at(BILL_EAST, 1, "10.0.1.2"), REFUSE_OTHER_GROUP);
+    instance->also_count = 0;
     assert_int_equal(enrol_at(BILL_EAST, 1, "10.0.1.2"), ACCEPTED);
 }
 
