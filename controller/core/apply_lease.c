@@ -433,9 +433,12 @@ static void check_power(struct applying *a, const struct instance *i)
 /* Counted out since it was severed: whatever phase the group has reached meanwhile, the
  * epoch of that lease was fenced before, so none of its renewals can follow (I4), and it is
  * counted by terms that only widen until then (apply_activate()). */
-static bool ends_severed_lease(const struct entry_proof *p, const struct instance *i)
+static bool ends_severed_lease(const struct group *g, const struct entry_proof *p)
 {
-    return p->kind == PROOF_LEASE_EXPIRY && proof_leaves_lease(&i->proof) &&
+    const struct instance *i = &g->instances[p->instance];
+
+    return !proof_is_barred(g, p->instance, PROOF_LEASE_EXPIRY, false) &&
+           p->kind == PROOF_LEASE_EXPIRY && proof_leaves_lease(&i->proof) &&
            p->fence_index == i->proof.proven &&
            incarnation_equal(&p->prover, &i->proof.holder);
 }
@@ -472,8 +475,7 @@ void apply_proof(struct applying *a)
                proof_kind_name(p->kind), phase_name(a->g->phase));
         return;
     }
-    if (ends_severed_lease(p, i) &&
-        !proof_is_barred(a->g, p->instance, PROOF_LEASE_EXPIRY, false)) {
+    if (ends_severed_lease(a->g, p)) {
         note_proof(a, i);
         return;
     }

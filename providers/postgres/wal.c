@@ -37,6 +37,13 @@ bool pg_segment_parse(const char *name, uint32_t segment_bytes, uint32_t *ret_ti
     return true;
 }
 
+static void pg_segment_format(uint32_t timeline, uint64_t lsn, uint32_t segment_bytes,
+                              char name[PG_SEGMENT_NAME])
+{
+    snprintf(name, PG_SEGMENT_NAME, "%08" PRIX32 "%08" PRIX32 "%08" PRIX32, timeline,
+             (uint32_t)(lsn >> 32), (uint32_t)lsn / segment_bytes);
+}
+
 /* Without its history nothing was ever written on a timeline: a promotion copies the last
  * segment first and writes the history then. pg_rewind leaves such segments behind, too,
  * when it removes the history of what it undid. */
@@ -94,18 +101,21 @@ int pg_history_read(const struct pg *pg, uint32_t timeline, struct pg_history *r
 }
 
 /* Reads records from `from` on; the complaint at the end tells where the next would be.
- * `limit` is where the last file ends: pg_waldump would wait five seconds for another. */
-static int read_to_end(const struct pg *pg, uint32_t timeline, uint64_t from,
-                       uint64_t limit, struct mono deadline, uint64_t *ret_end,
-                       struct err *err)
+ * `limit` is where the last file ends: pg_waldump would wait five seconds for another.
+ * The files are named: else pg_waldump takes the size of segments from the header of
+ * whichever file the directory has first, and one that was made ahead of need has none. */
+static int read_to_end(const struct pg *pg, uint32_t segment_bytes, uint32_t timeline,
+                       uint64_t from, uint64_t limit, struct mono deadline,
+                       uint64_t *ret_end, struct err *err)
 {
     AUTO(auto_free) char *wal = pg_path(pg, "pg_wal");
     AUTO(auto_free) char *output = NULL;
     char start[PG_LSN_TEXT], stop[PG_LSN_TEXT], number[16], words[200];
+    char first[PG_SEGMENT_NAME], last[PG_SEGMENT_NAME];
     struct pg_tool tool = {
         .program = "pg_waldump",
         .args = {"--quiet", "--path", wal, "--timeline", number, "--start", start, "--end",
-                 stop},
+                 stop, first, last},
         .unmarked = true,
     };
     int exit_status = 0;
@@ -119,6 +129,8 @@ static int read_to_end(const struct pg *pg, uint32_t timeline, uint64_t from,
     }
     pg_lsn_format(from, start);
     pg_lsn_format(limit, stop);
+    pg_segment_format(timeline, from, segment_bytes, first);
+    pg_segment_format(timeline, limit - 1, segment_bytes, last);
     snprintf(number, sizeof number, "%" PRIu32, timeline);
     if (pg_run(pg, &tool, deadline, &output, &exit_status, err) != 0)
         return err->code;
@@ -175,7 +187,8 @@ int pg_wal_end(const struct pg *pg, const struct pg_control *c,
     if (end.timeline != c->timeline && end.history.n > 0 &&
         end.history.of[end.history.n - 1].end > from)
         from = end.history.of[end.history.n - 1].end;
-    if (read_to_end(pg, end.timeline, from, limit, deadline, &end.lsn, err) != 0)
+    if (read_to_end(pg, c->segment_bytes, end.timeline, from, limit, deadline, &end.lsn,
+                    err) != 0)
         return err->code;
     *ret = end;
     return 0;

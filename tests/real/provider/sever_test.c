@@ -35,6 +35,14 @@ static bool has_no_receiver(void *conn)
     return strcmp(value, "0") == 0;
 }
 
+static bool is_paused(void *conn)
+{
+    char value[256];
+
+    client_ask(conn, "SELECT pg_get_wal_replay_pause_state()", value);
+    return strcmp(value, "paused") == 0;
+}
+
 static Rf__StepResult *sever(struct node *n, struct node *upstream)
 {
     struct step s = step_make(RF__STEP_KIND__STEP_SEVER, 5000);
@@ -148,9 +156,10 @@ static void what_was_severed_by_half_follows_again(void **state)
 
     assert_non_null(west);
     assert_true(client_run(west, "ALTER SYSTEM SET primary_conninfo = ''"));
-    assert_true(client_run(west, "SELECT pg_wal_replay_pause()"));
     assert_true(client_run(west, "SELECT pg_reload_conf()"));
     eventually(has_no_receiver, west, WITHIN_MS);
+    assert_true(client_run(west, "SELECT pg_wal_replay_pause()"));
+    eventually(is_paused, west, WITHIN_MS);
     PQfinish(west);
     follow(&w->west, &w->east);
     assert_true(client_write(&c, 2, WITHIN_MS));
