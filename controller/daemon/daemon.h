@@ -9,6 +9,7 @@
 #ifndef RF_DAEMON_DAEMON_H
 #define RF_DAEMON_DAEMON_H
 
+#include "controller/consensus/members.h"
 #include "controller/daemon/settings.h"
 
 struct uv_loop_s;
@@ -37,6 +38,7 @@ struct daemon {
     struct fencers *fencers;   /* what cuts the power of hosts */
     struct runner *runner;     /* decide() and its actions */
     struct frontend *frontend; /* API and metrics */
+    struct members decided;    /* the newest list that was seen to be (membership.h) */
     enum exit_code exit_code;
     bool assembled; /* takes part in Raft (kin.h) */
     bool stopping;  /* asked to end, handing over */

@@ -8,8 +8,9 @@
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
 #include "controller/daemon/daemon.h"
-#include "controller/daemon/lag.h"
 #include "controller/daemon/fencers.h"
+#include "controller/daemon/lag.h"
+#include "controller/daemon/membership.h"
 #include "controller/daemon/node.h"
 #include "controller/daemon/peers.h"
 #include "controller/daemon/prober.h"
@@ -46,8 +47,6 @@ static void fill_controller(const struct daemon *d, uint8_t i,
 {
     const struct settings_controller *own = &d->settings.controllers[i];
     const struct controller *r = state_controller(node_state(d->node), own->id);
-    bool decided;
-    const struct member *member = members_find(node_members(d->node, &decided), own->id);
     struct peer_facts facts;
 
     peers_facts(d->peers, i, &facts);
@@ -69,7 +68,7 @@ static void fill_controller(const struct daemon *d, uint8_t i,
     c->loop_lag_us = facts.loop_lag_us;
     c->election_ms = r != NULL ? r->election_ms : d->settings.election_ms;
     c->caught_up = c->self;
-    c->votes = member != NULL && member->votes;
+    c->votes = membership_votes(d, own->id);
     /* For people who wait for it: entries are on their way all the time. */
     for (unsigned k = 0; k < status->n_peers; k++)
         if (status->peers[k].id == own->id)

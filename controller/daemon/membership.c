@@ -43,11 +43,37 @@ static void follow_one(struct daemon *d, uint8_t position, const struct member *
         peers_reach(d->peers, position, m->address);
 }
 
+/* Told and shown only when it is decided: until then the leader's end may take it back, and
+ * who then counts on the newcomer would wait for a majority that cannot come. */
+static void note_decided(struct daemon *d, const struct members *m)
+{
+    for (unsigned i = 0; i < m->n; i++) {
+        const struct member *now = &m->list[i];
+        const struct member *before = members_find(&d->decided, now->id);
+
+        if (now->votes && before != NULL && !before->votes)
+            log_info("controller %s with id %" PRIu64 " votes from now on", now->name,
+                     now->id);
+    }
+    d->decided = *m;
+}
+
+bool membership_votes(const struct daemon *d, uint64_t id)
+{
+    bool decided;
+    const struct members *newest = node_members(d->node, &decided);
+    const struct member *m = members_find(decided ? newest : &d->decided, id);
+
+    return m != NULL && m->votes;
+}
+
 void membership_follow(struct daemon *d)
 {
     bool decided;
     const struct members *m = node_members(d->node, &decided);
 
+    if (decided)
+        note_decided(d, m);
     for (uint8_t i = 0; i < d->settings.count; i++) {
         const struct member *one = members_named(m, d->settings.controllers[i].name);
 
@@ -110,8 +136,7 @@ static bool next_step(const struct daemon *d, uint8_t position, struct members *
     }
     if (m->votes || !has_caught_up(d, m->id))
         return false;
-    log_info("controller %s with id %" PRIu64 " has caught up and votes from now on", name,
-             m->id);
+    log_info("controller %s with id %" PRIu64 " has caught up and is to vote", name, m->id);
     to->list[m - to->list].votes = true;
     return true;
 }
@@ -122,6 +147,8 @@ void membership_tick(struct daemon *d)
     struct members to = *node_members(d->node, &decided);
     struct err err = {0};
 
+    if (decided)
+        note_decided(d, &to);
     if (!decided || !node_leads(d->node))
         return;
     for (uint8_t i = 0; i < d->settings.count; i++) {

@@ -14,6 +14,7 @@
 #ifndef RF_DAEMON_MEMBERSHIP_H
 #define RF_DAEMON_MEMBERSHIP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct daemon;
@@ -22,8 +23,13 @@ struct daemon;
  * settings.controllers and the links follow. */
 void membership_follow(struct daemon *d);
 
-/* The leader takes the next step, if one is due. Call it now and then. */
+/* The leader takes the next step, if one is due. Call it now and then, on every node: what
+ * has been decided is noted and told. */
 void membership_tick(struct daemon *d);
+
+/* For people: it votes by the newest list that is known to be decided. The node itself goes
+ * by the newest one in its log (members.h), but that may yet be taken back. */
+bool membership_votes(const struct daemon *d, uint64_t id);
 
 /* The id that this name has, as far as this node knows: the newest of file, list and
  * record. */
