@@ -29,7 +29,7 @@ static const struct {
     [DISK_SERVER] = {"server", "", "640M"},
     [DISK_CONTROLLER] = {"controller", "/controller", "64M"},
     [DISK_AGENT] = {"agent", "/agent", "16M"},
-    [DISK_TAILS] = {"tails", "/tails", "64M"},
+    [DISK_TAILS] = {"tails", "/tails", "512M"}, /* kept for good, of every scenario */
 };
 
 const char *disk_name(enum disk d) { return disks[d].name; }

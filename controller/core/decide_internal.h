@@ -38,6 +38,10 @@ struct look look_at(const struct state *s, const struct observations *o, uint8_t
 
 /* The active instance as declared and as observed. */
 const struct instance *active_of(const struct look *l);
+/* The newest step of the switchover that is under way; NULL: it has begun none yet. A step
+ * that was decided on before the switchover, and came behind it in the log, is none of it.
+ */
+const struct step *switch_step(const struct look *l);
 const struct observed_instance *active_seen(const struct look *l);
 
 /* The agent of the instance is connected and its last report is fresh. */

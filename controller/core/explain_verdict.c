@@ -203,14 +203,13 @@ static void verdict_promoting(const struct look *l, struct explanation *out)
 
 static void verdict_switching(const struct look *l, struct explanation *out)
 {
-    const struct step *step = &active_of(l)->step;
-    bool of_run = step->id > l->g->run.id;
+    const struct step *step = switch_step(l);
 
     SET(out->verdict,
         "a switchover to %s is under way (%s%s); `ringfence abort %" PRIu64
         "` takes it back, as it does by itself if it does not come to the fence in time",
-        group_region_name(l->g, l->g->run.to), of_run ? "step " : "it has begun",
-        of_run ? step_kind_name(step->kind) : "", l->g->run.id);
+        group_region_name(l->g, l->g->run.to), step != NULL ? "step " : "it has begun",
+        step != NULL ? step_kind_name(step->kind) : "", l->g->run.id);
 }
 
 /* While something is under way, what it waits for is the news, not a failover. False: the

@@ -5,11 +5,19 @@
 
 #include "controller/base/text.h"
 
-static const struct step *step_of_run(const struct look *l, enum step_kind kind)
+const struct step *switch_step(const struct look *l)
 {
     const struct step *step = &active_of(l)->step;
+    bool ours = step->kind == STEP_CHECKPOINT || step->kind == STEP_STOP;
 
-    return step->kind == kind && step->id > l->g->run.id ? step : NULL;
+    return ours && step->id > l->g->run.id ? step : NULL;
+}
+
+static const struct step *step_of_run(const struct look *l, enum step_kind kind)
+{
+    const struct step *step = switch_step(l);
+
+    return step != NULL && step->kind == kind ? step : NULL;
 }
 
 /* I11: an activation of it could only stand still. Better to go back while that is possible
@@ -31,9 +39,8 @@ static bool target_keeps_writes_waiting(const struct look *l)
 
 bool guard_not_checkpointed(const struct look *l, struct entry *e)
 {
-    const struct step *step = &active_of(l)->step;
-
-    if (step->id > l->g->run.id || step->state == STEP_STARTED || target_unfit(l))
+    if (switch_step(l) != NULL || active_of(l)->step.state == STEP_STARTED ||
+        target_unfit(l))
         return false;
     return propose_step(l, e, l->g->active, STEP_CHECKPOINT);
 }
@@ -76,12 +83,12 @@ bool guard_stopped_and_flushed(const struct look *l, struct entry *e)
 /* What it has waited for all the time. */
 static void say_overdue(const struct look *l, char reason[TEXT_SIZE])
 {
-    const struct step *step = &active_of(l)->step;
+    const struct step *step = switch_step(l);
     const char *silent = agent_present(l, l->g->active) ? "" : ", and its agent is silent";
     const char *name = active_of(l)->agent;
     uint64_t ms = 2ull * l->g->policy.stop_deadline_ms;
 
-    if (step->id <= l->g->run.id)
+    if (step == NULL)
         text_set(reason, TEXT_SIZE, "nothing was begun on %s in %" PRIu64 " ms%s", name, ms,
                  silent);
     else if (step->state == STEP_FAILED)
