@@ -9,7 +9,9 @@
 #include "controller/http/api_private.h"
 #include "controller/http/logview.h"
 
-enum { EACH_MS = 1000, LOG_DEFAULT = 100 };
+/* A page of the log may be more than the stream lets wait: it is handed on in parts, as the
+ * client reads. */
+enum { EACH_MS = 1000, LOG_DEFAULT = 100, PART = HTTPD_STREAM_BUF_MAX / 2 };
 
 struct follower {
     struct follower *next;
@@ -18,7 +20,9 @@ struct follower {
     bool of_log, endless, newest, busy;
     char group[NAME_SIZE];
     uint64_t after_seq;
-    unsigned left; /* rows still to be sent, unless endless */
+    unsigned left;  /* rows still to be sent, unless endless */
+    struct buf out; /* lines of the log that the stream has not taken yet */
+    bool last_page; /* `out` is the end of it */
     struct mono last;
     bool again; /* news came while it was busy */
 };
@@ -30,6 +34,7 @@ static void drop(struct follower *f)
     while (*at != f)
         at = &(*at)->next;
     *at = f->next;
+    buf_free(&f->out);
     free(f);
 }
 
@@ -51,16 +56,19 @@ static void end(struct follower *f)
         drop(f);
 }
 
-/* A client that does not read is told off by httpd, and on_gone tells us. */
-static void write_line(struct follower *f, const void *line, size_t len)
+static int add_line(struct buf *to, const void *line, size_t len, struct err *err)
 {
-    AUTO(buf_free) struct buf out = {0};
+    if (buf_append(to, line, len, err) != 0 || buf_append(to, "\n", 1, err) != 0)
+        return err->code;
+    return 0;
+}
+
+/* A client that does not read is told off by httpd, and on_gone tells us. */
+static void write_out(struct follower *f, const void *data, size_t len)
+{
     struct err err = {0};
 
-    if (f->s == NULL || buf_append(&out, line, len, &err) != 0 ||
-        buf_append(&out, "\n", 1, &err) != 0)
-        return;
-    if (http_stream_write(f->s, out.data, out.len, &err) != 0)
+    if (f->s != NULL && http_stream_write(f->s, data, len, &err) != 0)
         log_debug("a follower of the API: %s", err.text);
 }
 
@@ -69,10 +77,38 @@ static void write_line(struct follower *f, const void *line, size_t len)
 
 static void ask_log(struct follower *f);
 
+/* Nobody is told off for what he was not given the time to read. */
+static void pump(struct follower *f)
+{
+    size_t n = f->out.len < PART ? f->out.len : PART;
+
+    if (n > 0 && http_stream_waiting(f->s) == 0) {
+        f->busy = true; /* or a client that is gone would free it under our feet */
+        write_out(f, f->out.data, n);
+        f->busy = false;
+        buf_consume(&f->out, n);
+    }
+    if (f->s == NULL)
+        drop(f);
+    else if (f->last_page && f->out.len == 0)
+        end(f);
+    else if (f->again)
+        ask_log(f);
+}
+
+static void on_drained(void *owner)
+{
+    struct follower *f = owner;
+
+    if (!f->busy)
+        pump(f);
+}
+
 static void on_rows(void *owner, const struct audit_row *rows, size_t n, int status)
 {
     struct follower *f = owner;
     struct api_facts facts;
+    struct err err = {0};
 
     f->busy = false;
     if (f->a->closing || f->s == NULL) {
@@ -80,27 +116,22 @@ static void on_rows(void *owner, const struct audit_row *rows, size_t n, int sta
         return;
     }
     api_facts(f->a, &facts);
-    /* It must not be freed under our feet by a client that reads too slowly. */
-    f->busy = true;
     for (size_t i = 0; i < n && status == 0; i++) {
         char *line = logview_line(&rows[i], &facts);
 
         f->after_seq = rows[i].seq;
-        if (line != NULL)
-            write_line(f, line, strlen(line));
+        /* Without a line that there was no memory for, what follows would look whole. */
+        status = line != NULL ? add_line(&f->out, line, strlen(line), &err) : ERR_NOMEM;
         free(line);
     }
-    f->busy = false;
     f->newest = false;
     f->left = n < f->left ? f->left - (unsigned)n : 0;
-    if (f->s == NULL)
-        drop(f);
-    else if (!f->endless || status != 0)
-        end(f);
-    else if (f->again || n == STORE_AUDIT_PAGE_MAX)
-        ask_log(f);
+    f->last_page = !f->endless || status != 0;
+    f->again = f->again || n == STORE_AUDIT_PAGE_MAX;
+    pump(f);
 }
 
+/* One page at a time: the next one when this one has been taken. */
 static void ask_log(struct follower *f)
 {
     struct audit_query q = {.group = f->group[0] != '\0' ? f->group : NULL,
@@ -110,8 +141,8 @@ static void ask_log(struct follower *f)
                             .newest = f->newest};
     struct err err;
 
-    if (f->busy) {
-        f->again = true;
+    if (f->busy || f->out.len > 0 || http_stream_waiting(f->s) > 0) {
+        f->again = true; /* by pump() */
         return;
     }
     f->again = false;
@@ -223,6 +254,7 @@ void follow_log(struct api *a, struct http_request *req)
     f = begin(a, req);
     if (f == NULL)
         return;
+    http_stream_on_drained(f->s, on_drained);
     f->of_log = true;
     f->endless = follow == 1;
     f->newest = after == UINT64_MAX;
@@ -238,9 +270,12 @@ void follow_log(struct api *a, struct http_request *req)
 static void on_status(void *owner, unsigned status, const void *body, size_t len)
 {
     struct follower *f = owner;
+    AUTO(buf_free) struct buf line = {0};
+    struct err err = {0};
 
     (void)status; /* a stale one says so itself */
-    write_line(f, body, len);
+    if (add_line(&line, body, len, &err) == 0)
+        write_out(f, line.data, line.len);
     f->busy = false;
     if (f->s == NULL)
         drop(f);
@@ -299,6 +334,7 @@ void followers_close(struct api *a)
         a->followers = f->next;
         if (f->s != NULL)
             http_stream_end(f->s);
+        buf_free(&f->out);
         free(f);
     }
 }

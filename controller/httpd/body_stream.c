@@ -48,11 +48,14 @@ void body_stream_disconnected(struct http_stream *s)
 static ssize_t on_more(void *cls, uint64_t at, char *data, size_t max)
 {
     struct http_stream *s = cls;
-    size_t n = s->pending.len < max ? s->pending.len : max;
+    size_t n;
 
     (void)at;
+    if (s->pending.len == 0 && !s->broken && !s->released && s->on_drained != NULL)
+        s->on_drained(s->owner);
     if (s->broken)
         return MHD_CONTENT_READER_END_WITH_ERROR;
+    n = s->pending.len < max ? s->pending.len : max;
     if (n > 0) {
         memcpy(data, s->pending.data, n);
         buf_consume(&s->pending, n);
@@ -190,6 +193,13 @@ int http_stream_write(struct http_stream *s, const void *data, size_t len, struc
         request_resume(s->req);
     return 0;
 }
+
+void http_stream_on_drained(struct http_stream *s, http_stream_drained *on_drained)
+{
+    s->on_drained = on_drained;
+}
+
+size_t http_stream_waiting(const struct http_stream *s) { return s->pending.len; }
 
 void http_stream_end(struct http_stream *s)
 {

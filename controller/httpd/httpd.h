@@ -111,6 +111,13 @@ MUST_USE struct http_stream *http_stream_begin(struct http_request *req, unsigne
 MUST_USE int http_stream_write(struct http_stream *s, const void *data, size_t len,
                                struct err *err);
 
+/* For who has more to tell than may wait: called whenever the connection has taken all that
+ * was written, and may write or end the stream. NULL: nobody. */
+typedef void http_stream_drained(void *owner);
+void http_stream_on_drained(struct http_stream *s, http_stream_drained *on_drained);
+/* Bytes that wait for the client to read. */
+size_t http_stream_waiting(const struct http_stream *s);
+
 /* What was written is still sent, then the answer is complete. `s` is gone. */
 void http_stream_end(struct http_stream *s);
 

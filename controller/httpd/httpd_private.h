@@ -80,6 +80,7 @@ struct http_stream {
     bool released; /* our caller has ended it, or was told that it is gone */
     bool broken;   /* the client has gone or is too slow */
     http_stream_gone *on_gone;
+    http_stream_drained *on_drained; /* or NULL */
     void *owner;
 };
 

@@ -38,6 +38,7 @@ struct backend {
     } later;
     uv_idle_t idle;
     bool failover_wanted, take_failover;
+    uint64_t log_rows; /* 0: two, else so many, long ones */
 };
 extern struct backend b;
 
@@ -45,7 +46,7 @@ extern struct backend b;
 struct call {
     uv_work_t work;
     const char *method, *path, *body;
-    char text[20000];
+    char text[8 << 20];
     size_t len;
     long status;
     long limit_ms;

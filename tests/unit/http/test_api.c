@@ -1,8 +1,11 @@
 /* Requests over a real Unix socket, against a pretended backend. */
 #include "tests/unit/http/served.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "controller/httpd/httpd.h"
 
 /* The standby in r1 answers, streams and could lead. */
 static void be_active(void)
@@ -507,6 +510,35 @@ static void followers_get_lines(void **state)
     assert_null(strstr(call.text, "\"seq\":2,"));
 }
 
+static void expect_rows(uint64_t n)
+{
+    const char *at = call.text;
+    char next[40];
+
+    for (uint64_t seq = 1; seq <= n; seq++) {
+        snprintf(next, sizeof next, "\"seq\":%" PRIu64 ",", seq);
+        at = strstr(at, next);
+        if (at == NULL)
+            fail_msg("row %" PRIu64 " of %" PRIu64 " is missing", seq, n);
+    }
+    snprintf(next, sizeof next, "\"seq\":%" PRIu64 ",", n + 1);
+    assert_null(strstr(at, next));
+}
+
+/* A log that is longer than what the httpd lets wait for a client: who reads gets all of it
+ * (steps-alone found it: a stream that had asked for all was ended before its first byte).
+ */
+static void a_long_log_is_told_whole(void **state)
+{
+    (void)state;
+    b.log_rows = 2500;
+    assert_int_equal(ask("GET", "/v1/log?after=0&limit=1000", NULL), 200);
+    assert_true(call.len > HTTPD_STREAM_BUF_MAX);
+    expect_rows(1000);
+    assert_int_equal(ask_for("GET", "/v1/log?after=0&follow=1", NULL, 3000), 200);
+    expect_rows(2500);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -526,6 +558,7 @@ int main(void)
         SERVED(a_failover_is_answered_when_it_has_begun),
         SERVED(a_failover_in_flight_is_not_denied),
         SERVED(followers_get_lines),
+        SERVED(a_long_log_is_told_whole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
