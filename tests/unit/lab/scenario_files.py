@@ -116,6 +116,14 @@ def test_every_verb_has_a_scenario():
     assert len(verbs) > 25 and not set(verbs) - used, set(verbs) - used
 
 
+# `chaos/run --all` plays some sets alone, the others beside each other: each of them once.
+def test_all_has_every_set():
+    with open(os.path.join(SOURCE, "chaos/run"), encoding="utf-8") as f:
+        played = re.findall(r"^(?:alone|beside)=([a-z,]+)$", f.read(), re.M)
+    names = [n for sets in played for n in listed(sets)]
+    assert len(played) == 2 and sorted(names) == sorted(listed("every")), played
+
+
 # The leader is killed at each rule that the table of the product has, or docs/chaos.md says
 # why the laboratory does not come to it.
 def test_every_rule_is_a_step():
@@ -136,5 +144,6 @@ def test_every_rule_is_a_step():
 test_wrong_files()
 test_each()
 test_every_rule_is_a_step()
+test_all_has_every_set()
 test_every_file_is_found()
 test_every_verb_has_a_scenario()
