@@ -46,7 +46,7 @@ extern struct backend b;
 struct call {
     uv_work_t work;
     const char *method, *path, *body;
-    char text[8 << 20];
+    char text[4 << 20];
     size_t len;
     long status;
     long limit_ms;
