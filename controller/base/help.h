@@ -1,5 +1,6 @@
 /* controller/base/help.h -- one table per program: its options are parsed by it, and
- * --help and the man page are printed from it, so that none of them can be behind.
+ * --help and --man are printed from it, so that none of them can be behind. The pages in
+ * docs/man, which are installed, are written by hand; `ctest -R tidy.man` compares them.
  *
  * Arrays end with an element whose first member is 0 or NULL.
  *
@@ -50,7 +51,7 @@ struct help {
 /* What `--help` shows; of one command where `command` is not NULL. */
 void help_print(const struct help *h, const struct help_command *command, FILE *out);
 
-/* The manual page, in man(7) macros. */
+/* The same as a short manual page, in man(7) macros. */
 void help_print_man(const struct help *h, FILE *out);
 
 enum { HELP_VALUES_MAX = 32, HELP_OPERANDS_MAX = 8 };

@@ -250,15 +250,14 @@ enum cli_exit cli_main(int argc, char **argv, FILE *out, FILE *errors)
     struct err err = {0};
     int used = 0, name_words = 0;
 
-    /* For the build: `cmake --build . --target man`. */
-    if (argc == 2 && strcmp(argv[1], "--man") == 0) {
-        help_print_man(cli_help(), out);
-        return CLI_OK;
-    }
     if (help_parse(cli_help()->options, NULL, &words, &before, &used, &err) != 0)
         return cli_usage(&cli, "%s; see `ringfence --help`", err.text);
     if (help_value(&before, "help") != NULL) {
         help_print(cli_help(), NULL, out);
+        return CLI_OK;
+    }
+    if (help_value(&before, "man") != NULL) {
+        help_print_man(cli_help(), out);
         return CLI_OK;
     }
     if (used == argc - 1 && help_value(&before, "version") != NULL) {

@@ -1,4 +1,4 @@
-/* The one table of commands: parsing, --help and the man page come from it. */
+/* The one table of commands: parsing, --help and --man come from it. */
 #include "controller/cli/cli.h"
 
 #define NO_OPTIONS                                                                         \
@@ -15,6 +15,7 @@ static const struct help_option global_options[] = {
      "(default 15s)"},
     {"help", 'h', NULL, "print this help"},
     {"version", 0, NULL, "as the command `version`"},
+    {"man", 0, NULL, "print this help as a short manual page, for `man -l -`"},
     NO_OPTIONS};
 
 static const struct help_option json_option[] = {
@@ -33,7 +34,7 @@ static const struct help_option file_options[] = {
     NO_OPTIONS};
 
 static const struct help_option switchover_options[] = {
-    {"to", 0, "REGION", "where to"},
+    {"to", 0, "REGION", "where to (required)"},
     {"reason", 0, "TEXT", "written to the log, for people"},
     {"json", 0, NULL, "print the answer as JSON"},
     NO_OPTIONS};
@@ -58,18 +59,18 @@ static const struct help_option log_options[] = {
     NO_OPTIONS};
 
 static const struct help_option replace_options[] = {
-    {"id", 0, "N", "id of the new controller: a number that none has had"},
+    {"id", 0, "N", "id of the new controller: a number that none has had (required)"},
     {"json", 0, NULL, "print the answer as JSON"},
     NO_OPTIONS};
 
 static const struct help_option pki_init_options[] = {
-    {"dir", 0, "DIR", "where the CA and what it issues is kept (made, 0700)"},
-    {"cluster", 0, "NAME", "the cluster's name, as in the configuration files"},
+    {"dir", 0, "DIR", "where the CA and what it issues is kept (made, 0700; required)"},
+    {"cluster", 0, "NAME", "the cluster's name, as in the configuration files (required)"},
     {"days", 0, "N", "how long the CA is valid (default 3650)"},
     NO_OPTIONS};
 
 static const struct help_option pki_issue_options[] = {
-    {"dir", 0, "DIR", "where `pki init` made the CA"},
+    {"dir", 0, "DIR", "where `pki init` made the CA (required)"},
     {"days", 0, "N", "how long the certificate is valid (default 825)"},
     NO_OPTIONS};
 
@@ -188,7 +189,7 @@ static const struct cli_command abort_command = {
     cli_abort};
 
 static const struct help_option acknowledge_options[] = {
-    {"reason", 0, "TEXT", "what was found and done, for the audit trail"},
+    {"reason", 0, "TEXT", "what was found and done, for the audit trail (required)"},
     {"json", 0, NULL, "print the answer as JSON"},
     NO_OPTIONS};
 
@@ -411,7 +412,7 @@ static const struct help program = {
     .exit_codes = exit_codes,
     .environment = environment,
     .files = files,
-    .see_also = "ringfenced(8), ringfence-agent(8)",
+    .see_also = "ringfence-group.yaml(5), ringfenced(8), ringfence-agent(8)",
 };
 
 const struct help *cli_help(void) { return &program; }

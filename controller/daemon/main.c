@@ -51,7 +51,7 @@ static const struct help_option options[] = {
      "`controllers` must be one that none has had"},
     {"help", 'h', NULL, "print this"},
     {"version", 'V', NULL, "print the version"},
-    {"man", 0, NULL, "print the manual page, to be read with `man -l -`"},
+    {"man", 0, NULL, "print this help as a short manual page, for `man -l -`"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -100,7 +100,7 @@ static const struct help help = {
     .exit_codes = exit_codes,
     .environment = environment,
     .files = files,
-    .see_also = "ringfence(1), ringfence-agent(8)",
+    .see_also = "ringfence(1), ringfenced.yaml(5), ringfence-agent(8)",
 };
 
 /* ---- running ---------------------------------------------------------------------------

@@ -35,7 +35,7 @@ static const struct help_option options[] = {
      "starts. Where the gate or the agent is there already nothing changes"},
     {"help", 'h', NULL, "print this"},
     {"version", 'V', NULL, "print the version"},
-    {"man", 0, NULL, "print the manual page, to be read with `man -l -`"},
+    {"man", 0, NULL, "print this help as a short manual page, for `man -l -`"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -102,7 +102,7 @@ static const struct help help = {
     .exit_codes = exit_codes,
     .environment = environment,
     .files = files,
-    .see_also = "ringfence(1), ringfenced(8)",
+    .see_also = "ringfence(1), ringfence-agent.yaml(5), ringfenced(8)",
 };
 
 static void check_certificate(const struct agent_settings *s, struct findings *f)
