@@ -98,7 +98,7 @@ static const struct cli_command status_command = {
      "show controllers, agents and groups: who is active, what is held, and why",
      "What is wrong begins with !!: a controller or an agent that is DOWN, what is held, a "
      "group that nobody could take over (with why, and what to do), a problem of an "
-     "instance. "
+     "instance, a certificate that ends within 30 days or has ended. "
      "For each instance: its server, its gate (open, "
      "replication, closed), how long its lease still holds, whether it is in the sync set, "
      "how far it lags, and from where it answers probes.",

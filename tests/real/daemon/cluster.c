@@ -78,9 +78,9 @@ void cluster_open(struct cluster *c)
     snprintf(c->dir, sizeof c->dir, "/tmp/rf-daemon-XXXXXX");
     assert_non_null(mkdtemp(c->dir));
     snprintf(path, sizeof path, "%.120s/pki", c->dir);
-    assert_int_equal(pki_init(path, "lab", 30, &err), 0);
+    assert_int_equal(pki_init(path, "lab", 90, &err), 0);
     for (int i = 0; i < NODES; i++) {
-        assert_int_equal(pki_issue(path, IDENTITY_CONTROLLER, node_names[i], 30, &err), 0);
+        assert_int_equal(pki_issue(path, IDENTITY_CONTROLLER, node_names[i], 90, &err), 0);
         c->ports[i] = free_port(&c->held[2 * i]);
         c->metrics[i] = free_port(&c->held[2 * i + 1]);
     }
@@ -96,7 +96,7 @@ void cluster_issue_agent(struct cluster *c, const char *name)
     char path[CLUSTER_PATH];
 
     snprintf(path, sizeof path, "%.120s/pki", c->dir);
-    assert_int_equal(pki_issue(path, IDENTITY_AGENT, name, 30, &err), 0);
+    assert_int_equal(pki_issue(path, IDENTITY_AGENT, name, 90, &err), 0);
 }
 
 static int spawn(const char *const *arguments, const char *log)
