@@ -56,7 +56,7 @@ void cluster_write_config(struct cluster *c, int node, const char *path, const c
     fprintf(f, "socket: %s/%s.sock\nmetrics: 127.0.0.1:%u\n", c->dir, n, c->metrics[node]);
     fprintf(f, "tls: {ca: %s/pki/ca.crt, cert: %s/pki/controller-%s.crt, ", c->dir, c->dir,
             n);
-    fprintf(f, "key: %s/pki/controller-%s.key}\n", c->dir, n);
+    fprintf(f, "key: %s/pki/controller-%s.key, crl: %s/pki/crl.pem}\n", c->dir, n, c->dir);
     fprintf(f, "raft: {election: 300ms, heartbeat: 50ms}\ncontrollers:\n");
     for (int i = 0; i < NODES; i++)
         fprintf(f, "  - {id: %u, name: %s, region: %s, address: \"127.0.0.1:%u\"}\n",
