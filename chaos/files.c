@@ -49,6 +49,7 @@ char *file_controller(const struct cluster *c, enum site s)
                     "  ca: %s/pki/ca.crt\n"
                     "  cert: %s/pki/controller-%s.crt\n"
                     "  key: %s/pki/controller-%s.key\n"
+                    "  crl: %s/pki/crl.pem\n"
                     "raft: {election: %ums, heartbeat: %ums}\n"
                     "controllers:\n"
                     "  - {id: 1, name: east, region: east, address: \"%s:7400\"}\n"
@@ -56,8 +57,8 @@ char *file_controller(const struct cluster *c, enum site s)
                     "  - {id: 3, name: witness, region: witness, address: \"%s:7400\"}\n"
                     "%s",
                     me, dir, me, site_address(s), dir, me, site_address(s), dir, dir, me,
-                    dir, me, c->profile.election, c->profile.heartbeat, site_address(EAST),
-                    site_address(WEST), site_address(WITNESS), fencers);
+                    dir, me, dir, c->profile.election, c->profile.heartbeat,
+                    site_address(EAST), site_address(WEST), site_address(WITNESS), fencers);
 }
 
 char *file_agent(const struct cluster *c, enum site s)
@@ -74,9 +75,10 @@ char *file_agent(const struct cluster *c, enum site s)
                           "tls:\n"
                           "  ca: %s/pki/ca.crt\n"
                           "  cert: %s/pki/agent-%s.crt\n"
-                          "  key: %s/pki/agent-%s.key\n",
+                          "  key: %s/pki/agent-%s.key\n"
+                          "  crl: %s/pki/crl.pem\n",
                           name, me, site_address(s), dir, me, dir, me, site_address(s), dir,
-                          dir, name, dir, name);
+                          dir, name, dir, name, dir);
 
     return text_new("%scontrollers:\n"
                     "  - {name: east, address: \"%s:7400\"}\n"

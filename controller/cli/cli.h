@@ -96,5 +96,8 @@ enum cli_exit cli_rules(struct cli *cli);
 enum cli_exit cli_version(struct cli *cli);
 enum cli_exit cli_pki_init(struct cli *cli);
 enum cli_exit cli_pki_issue(struct cli *cli);
+enum cli_exit cli_pki_renew(struct cli *cli);
+enum cli_exit cli_pki_revoke(struct cli *cli);
+enum cli_exit cli_pki_show(struct cli *cli);
 
 #endif

@@ -74,12 +74,32 @@ static const struct help_option pki_issue_options[] = {
     {"days", 0, "N", "how long the certificate is valid (default 825)"},
     NO_OPTIONS};
 
+static const struct help_option pki_renew_options[] = {
+    {"dir", 0, "DIR", "where `pki init` made the CA"},
+    {"days", 0, "N",
+     "how long it is valid (default 825; of `ca` 3650; of `crl` 180, by when it is to be "
+     "signed anew)"},
+    {"keep-key", 0, NULL, "of a controller or an agent: for the key that it has"},
+    {"use", 0, NULL, "of `ca`, the second step: the new one signs from now on"},
+    {"finish", 0, NULL, "of `ca`, the last step: the old one is forgotten"},
+    NO_OPTIONS};
+
+static const struct help_option pki_revoke_options[] = {
+    {"dir", 0, "DIR", "where `pki init` made the CA"},
+    {"superseded", 0, NULL, "of a name: all but the newest, after `pki renew`"},
+    NO_OPTIONS};
+
+static const struct help_option pki_show_options[] = {
+    {"dir", 0, "DIR", "where `pki init` made the CA"},
+    {"json", 0, NULL, "print the answer as JSON"},
+    NO_OPTIONS};
+
 static const struct cli_command status_command = {
     {"status", "",
      "show controllers, agents and groups: who is active, what is held, and why",
      "What is wrong begins with !!: a controller or an agent that is DOWN, what is held, a "
      "group that nobody could take over (with why, and what to do), a problem of an "
-     "instance. "
+     "instance, a certificate that ends within 30 days or has ended. "
      "For each instance: its server, its gate (open, "
      "replication, closed), how long its lease still holds, whether it is in the sync set, "
      "how far it lags, and from where it answers probes.",
@@ -310,7 +330,10 @@ static const struct cli_command version_command = {
 
 static const struct cli_command pki_init_command = {
     {"pki init", "", "make a small CA for one cluster",
-     "For laboratories and first installations. ca.key signs every node: keep it off them.",
+     "For those who have none of their own; those who have one need no `pki` at all, only "
+     "certificates with the URI that docs/certificates.md shows. Keep DIR off the nodes: "
+     "ca.key signs every one. DIR is refused where another user could write it or read a "
+     "CA's key. Every node gets ca.crt and crl.pem.",
      pki_init_options},
     0,
     0,
@@ -322,6 +345,42 @@ static const struct cli_command pki_issue_command = {
     2,
     2,
     cli_pki_issue};
+
+static const struct cli_command pki_renew_command = {
+    {"pki renew", "controller|agent NAME, ca, or crl",
+     "make a new certificate for a node, another CA, or the revocation list anew",
+     "A node's: with a new key, unless --keep-key. Bring the files to the node, which "
+     "takes "
+     "them within a minute (or at SIGHUP), without a restart.\n\n"
+     "The CA's, in three steps, each of which has to have reached every node before the "
+     "next: `renew ca` puts a second CA into ca.crt; `renew ca --use` lets it sign, and "
+     "every node is to be renewed; `renew ca --finish` takes the first one out of ca.crt.",
+     pki_renew_options},
+    1,
+    2,
+    cli_pki_renew};
+
+static const struct cli_command pki_revoke_command = {
+    {"pki revoke", "NAME|SERIAL",
+     "put what was issued for a node, or one certificate, on the revocation list",
+     "NAME is a node's, or controller/NAME or agent/NAME where it is both; all that is "
+     "valid of it is revoked. crl.pem is signed anew, with the next number: bring it to "
+     "every node. Each takes it within a minute, refuses what is on it, and closes the "
+     "connections that were made with it.",
+     pki_revoke_options},
+    1,
+    1,
+    cli_pki_revoke};
+
+static const struct cli_command pki_show_command = {
+    {"pki show", "[FILE]", "list what a CA has issued, or say what one file is",
+     "Serial, validity, days that are left, and whether it is revoked or superseded. FILE "
+     "is "
+     "a certificate or a revocation list in PEM, of any CA.",
+     pki_show_options},
+    0,
+    1,
+    cli_pki_show};
 
 static const struct cli_command *const commands[] = {
     &status_command,
@@ -345,6 +404,9 @@ static const struct cli_command *const commands[] = {
     &version_command,
     &pki_init_command,
     &pki_issue_command,
+    &pki_renew_command,
+    &pki_revoke_command,
+    &pki_show_command,
     &controller_replace_command,
     NULL,
 };
@@ -371,6 +433,9 @@ static const struct help_command *const helps[] = {
     &version_command.help,
     &pki_init_command.help,
     &pki_issue_command.help,
+    &pki_renew_command.help,
+    &pki_revoke_command.help,
+    &pki_show_command.help,
     &controller_replace_command.help,
     NULL,
 };

@@ -474,6 +474,24 @@ static void show_group(const json_t *g, FILE *out)
                    out);
 }
 
+/* Of the controller that was asked, and what it saw of others. */
+static void show_certificates(const json_t *status, FILE *out)
+{
+    const json_t *c;
+    size_t i;
+
+    json_array_foreach(json_object_get(status, "certificates"), i, c)
+    {
+        const bool failed = strcmp(text_of(c, "level"), "fail") == 0;
+        char first[2 * SHOW_TEXT_SIZE];
+
+        snprintf(first, sizeof first,
+                 "!! %s of %.60s: ", failed ? "CERTIFICATES" : "certificates",
+                 text_of(status, "controller"));
+        wrap_print(out, first, HANG, text_of(c, "text"));
+    }
+}
+
 void show_status(const json_t *status, FILE *out)
 {
     const json_t *groups = json_object_get(status, "groups"), *g;
@@ -482,6 +500,7 @@ void show_status(const json_t *status, FILE *out)
     show_head(status, out);
     show_controllers(status, out);
     show_agents(status, out);
+    show_certificates(status, out);
     json_array_foreach(groups, i, g) show_group(g, out);
     if (json_array_size(groups) == 0)
         fputs(is_true(status, "stale")

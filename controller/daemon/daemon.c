@@ -186,7 +186,8 @@ static int open_listener(struct daemon *d, struct err *err)
 
 static int open_parts(struct daemon *d, enum start_mode mode, struct err *err)
 {
-    const struct tls_files files = {d->settings.ca, d->settings.cert, d->settings.key};
+    const struct tls_files files = {d->settings.ca, d->settings.cert, d->settings.key,
+                                    d->settings.crl};
     struct identity self;
 
     if (identity_make(&self, IDENTITY_CONTROLLER, d->settings.cluster, d->settings.name,

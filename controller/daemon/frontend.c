@@ -156,7 +156,8 @@ static void on_facts(void *owner, struct api_facts *f)
     f->rtt_ms = peers_rtt_ms(d->peers);
     fill_counts(d, f);
     fill_fencers(d, f);
-    f->cert_expires_s = tls_expires_s(d->tls);
+    tls_report(d->tls, &f->tls);
+    f->wall_s = (int64_t)(wall_now_ms() / 1000);
     f->clock_rate_ppm = clock_rate_ppm();
 }
 

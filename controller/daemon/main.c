@@ -20,6 +20,7 @@
 #include "controller/daemon/node.h"
 #include "controller/net/host.h"
 #include "controller/net/tls.h"
+#include "controller/net/tls_watch.h"
 
 #define DEFAULT_CONFIG "/etc/ringfence/ringfenced.yaml"
 #define USUAL_USER "ringfence" /* of the unit in deploy/systemd */
@@ -95,7 +96,9 @@ static const struct help help = {
             "leader alone decides on failovers, and fences the old primary before it "
             "promotes the new one.\n\n"
             "It does not leave the terminal, writes its log to standard error, and hands "
-            "leadership over before it ends by SIGTERM or SIGINT.",
+            "leadership over before it ends by SIGTERM or SIGINT. New files of `tls` are "
+            "taken within a minute, and at once by SIGHUP; the connections that are open "
+            "go on.",
     .options = options,
     .exit_codes = exit_codes,
     .environment = environment,
@@ -108,8 +111,9 @@ static const struct help help = {
 
 struct running {
     struct daemon d;
-    uv_signal_t term, interrupt;
+    uv_signal_t term, interrupt, hangup;
     uv_timer_t handover;
+    struct tls_watch *watch; /* NULL: not running yet */
     unsigned steps;
 };
 
@@ -136,23 +140,36 @@ static void on_signal(uv_signal_t *signal, int number)
     (void)uv_timer_start(&r->handover, on_handover, HANDOVER_STEP_MS, HANDOVER_STEP_MS);
 }
 
+static void on_hangup(uv_signal_t *signal, int number)
+{
+    struct running *r = signal->data;
+
+    (void)number;
+    if (r->watch != NULL)
+        tls_watch_now(r->watch);
+}
+
 static void watch_signals(struct running *r, uv_loop_t *loop)
 {
     (void)signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of its stream */
     (void)uv_signal_init(loop, &r->term);
     (void)uv_signal_init(loop, &r->interrupt);
+    (void)uv_signal_init(loop, &r->hangup);
     (void)uv_timer_init(loop, &r->handover);
-    r->term.data = r->interrupt.data = r->handover.data = r;
+    r->term.data = r->interrupt.data = r->hangup.data = r->handover.data = r;
     if (uv_signal_start(&r->term, on_signal, SIGTERM) != 0 ||
-        uv_signal_start(&r->interrupt, on_signal, SIGINT) != 0)
-        log_warn("signals cannot be watched: SIGTERM ends this process without handing "
-                 "leadership over");
+        uv_signal_start(&r->interrupt, on_signal, SIGINT) != 0 ||
+        uv_signal_start(&r->hangup, on_hangup, SIGHUP) != 0)
+        log_warn("signals cannot be watched: SIGTERM and SIGHUP end this process without "
+                 "handing leadership over");
 }
 
 static void close_signals(struct running *r)
 {
     uv_close((uv_handle_t *)&r->term, NULL);
     uv_close((uv_handle_t *)&r->interrupt, NULL);
+    uv_close((uv_handle_t *)&r->hangup, NULL);
+    tls_watch_close(TAKE(r->watch));
     uv_close((uv_handle_t *)&r->handover, NULL);
 }
 
@@ -172,6 +189,9 @@ static int run(const struct settings *s, enum start_mode mode)
         starting_end();
         log_info("controller %s of cluster %s runs, version %s", s->name, s->cluster,
                  RF_VERSION);
+        /* Without it certificates are changed by a restart: no reason not to run. */
+        if (tls_watch_open(&r.watch, loop, r.d.tls, 0, &err) != 0)
+            log_error("%s", err.text);
         notify_systemd("READY=1");
         (void)uv_run(loop, UV_RUN_DEFAULT);
         daemon_close(&r.d);
@@ -189,7 +209,8 @@ static int run(const struct settings *s, enum start_mode mode)
 
 static void check_certificate(const struct settings *s, struct findings *f)
 {
-    const struct tls_files pem = {.ca = s->ca, .cert = s->cert, .key = s->key};
+    const struct tls_files pem = {
+        .ca = s->ca, .cert = s->cert, .key = s->key, .crl = s->crl};
     const struct tls_node node = {IDENTITY_CONTROLLER, s->cluster, s->name};
 
     tls_check(&pem, &node, f);
@@ -204,7 +225,8 @@ static bool fits_host(const struct settings *s, const struct config *config)
     starting_at("look whether this host has what the configuration names: %s and others",
                 s->data_dir);
     settings_check(s, true, &found);
-    starting_at("read %s, %s and %s", s->ca, s->cert, s->key);
+    starting_at("read %s, %s, %s%s%s", s->ca, s->cert, s->key, s->crl[0] != 0 ? ", " : "",
+                s->crl);
     check_certificate(s, &found);
     return found.errors == 0;
 }

@@ -62,7 +62,9 @@ bool membership_votes(const struct daemon *d, uint64_t id)
 {
     bool decided;
     const struct members *newest = node_members(d->node, &decided);
-    const struct member *m = members_find(decided ? newest : &d->decided, id);
+    /* After a restart none has been seen yet, and there may be no majority to decide it. */
+    bool known = !decided && d->decided.n != 0;
+    const struct member *m = members_find(known ? &d->decided : newest, id);
 
     return m != NULL && m->votes;
 }

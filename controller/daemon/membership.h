@@ -27,8 +27,9 @@ void membership_follow(struct daemon *d);
  * has been decided is noted and told. */
 void membership_tick(struct daemon *d);
 
-/* For people: it votes by the newest list that is known to be decided. The node itself goes
- * by the newest one in its log (members.h), but that may yet be taken back. */
+/* For people: it votes by the newest list that is known to be decided; by the newest one
+ * until any is. The node itself goes by the newest one in its log (members.h), but that may
+ * yet be taken back. */
 bool membership_votes(const struct daemon *d, uint64_t id);
 
 /* The id that this name has, as far as this node knows: the newest of file, list and

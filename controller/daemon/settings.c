@@ -17,7 +17,7 @@ struct file_controller {
 struct file {
     char *cluster, *name, *data_dir, *listen, *socket, *metrics;
     struct {
-        char *ca, *cert, *key;
+        char *ca, *cert, *key, *crl;
     } tls;
     struct {
         int unused;
@@ -35,6 +35,8 @@ static const cyaml_schema_field_t tls_fields[] = {
                            cert, 1, PATH_SIZE - 1),
     CYAML_FIELD_STRING_PTR("key", CYAML_FLAG_POINTER, __typeof__(((struct file *)0)->tls),
                            key, 1, PATH_SIZE - 1),
+    CYAML_FIELD_STRING_PTR("crl", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                           __typeof__(((struct file *)0)->tls), crl, 1, PATH_SIZE - 1),
     CYAML_FIELD_END,
 };
 
@@ -212,6 +214,9 @@ static int take_places(const struct config *c, const struct file *f, struct sett
         take_path(c, "tls.cert", f->tls.cert, s->cert, sizeof s->cert, err) != 0 ||
         take_path(c, "tls.key", f->tls.key, s->key, sizeof s->key, err) != 0 ||
         take_address(c, "listen", f->listen, &s->listen, err) != 0)
+        return err->code;
+    if (f->tls.crl != NULL &&
+        take_path(c, "tls.crl", f->tls.crl, s->crl, sizeof s->crl, err) != 0)
         return err->code;
     s->has_metrics = f->metrics != NULL;
     if (s->has_metrics && take_address(c, "metrics", f->metrics, &s->metrics, err) != 0)

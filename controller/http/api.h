@@ -19,6 +19,7 @@
 #include "controller/base/histogram.h"
 #include "controller/consensus/store.h"
 #include "controller/core/decide.h"
+#include "controller/net/tls_report.h"
 
 struct uv_loop_s;
 struct api;
@@ -75,7 +76,8 @@ struct api_facts {
     uint64_t probes_answered, probes_failed, probes_dropped;
     unsigned fencer_count;
     struct api_fencer fencers[API_FENCERS_MAX];
-    int64_t cert_expires_s;
+    struct tls_report tls;
+    int64_t wall_s;         /* seconds since 1970: certificates know no other time */
     int64_t clock_rate_ppm; /* adjtimex's steering of this host's clock */
 };
 

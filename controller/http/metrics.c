@@ -321,8 +321,8 @@ int metrics_text(const struct api_facts *f, struct mono now, struct buf *out,
 
     head(&p, "ringfence_build_info", "gauge", "Version of this program.");
     line(&p, "ringfence_build_info{version=\"%s\",program=\"ringfenced\"} 1\n", RF_VERSION);
-    one(&p, "ringfence_certificate_expires_timestamp_seconds", "gauge",
-        "When this controller's certificate ends.", (double)f->cert_expires_s);
+    if (p.status == 0)
+        p.status = tls_report_metrics(&f->tls, "ringfence", f->wall_s, out, err);
     raft(&p, f);
     loop(&p, f);
     links(&p, f);

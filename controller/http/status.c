@@ -401,6 +401,21 @@ uint32_t status_lease_ttl_ms(const struct group *g)
     return g->epoch != 0 && g->terms.ttl_ms != 0 ? g->terms.ttl_ms : g->policy.lease.ttl_ms;
 }
 
+/* Of the controller that answers; of others what it saw. Nothing where all is well. */
+static json_t *certificates(const struct api_facts *f)
+{
+    struct tls_told told[TLS_TELL_MAX];
+    unsigned n = tls_report_tell(&f->tls, f->wall_s, told);
+    json_t *out = json_array();
+
+    for (unsigned i = 0; i < n; i++)
+        if (told[i].level != TLS_FINE)
+            (void)json_array_append_new(
+                out, json_pack("{s:s, s:s, s:s}", "check", told[i].check, "level",
+                               tls_level_name(told[i].level), "text", told[i].text));
+    return out;
+}
+
 /* ---- the whole ------------------------------------------------------------------------
  */
 
@@ -413,12 +428,12 @@ json_t *status_document(const struct api_facts *f, struct mono now, uint64_t wal
     for (uint8_t i = 0; i < f->state->group_count; i++)
         (void)json_array_append_new(groups, group_document(f, i, now, stale));
     wall_format(wall_ms, time);
-    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:o, s:o, s:o}", "cluster",
+    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:o, s:o, s:o, s:o}", "cluster",
                      f->cluster, "controller", f->name, "leader",
                      stale ? "" : name_of(f, f->leader_id), "term", (json_int_t)f->term,
                      "applied", (json_int_t)f->applied, "stale", (int)stale, "time", time,
                      "controllers", controllers(f, stale), "agents", agents(f, now, stale),
-                     "groups", groups);
+                     "certificates", certificates(f), "groups", groups);
 }
 
 /* FNV-1a: good enough to see a change; a miss is made good a second later. */

@@ -391,6 +391,15 @@ static void check_fencers(json_t *out, const struct api_facts *f)
         }
 }
 
+static void check_certificates(json_t *out, const struct api_facts *f)
+{
+    struct tls_told told[TLS_TELL_MAX];
+    unsigned n = tls_report_tell(&f->tls, f->wall_s, told);
+
+    for (unsigned i = 0; i < n; i++)
+        find(out, told[i].check, tls_level_name(told[i].level), told[i].text);
+}
+
 json_t *doctor_document(const struct api_facts *f, const char *host)
 {
     json_t *findings = json_array(), *between;
@@ -401,6 +410,7 @@ json_t *doctor_document(const struct api_facts *f, const char *host)
     for (unsigned i = 0; i < f->state->group_count; i++)
         check_ttl(findings, f, &f->state->groups[i]);
     check_fencers(findings, f);
+    check_certificates(findings, f);
     check_disk(findings, f);
     check_clock(findings, f);
     check_loop(findings, f);

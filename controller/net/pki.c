@@ -1,321 +1,298 @@
 #include "controller/net/pki.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include <openssl/ec.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
 
-enum { HOUR_S = 3600, DAY_S = 86400 };
+#include "controller/net/pki_private.h"
 
-static void drop_cert(X509 **cert) { X509_free(*cert); }
-
-static void drop_key(EVP_PKEY **key) { EVP_PKEY_free(*key); }
-
-static void drop_file(FILE **file)
+static int make_key(EVP_PKEY **ret_key, struct err *err)
 {
-    if (*file != NULL)
-        fclose(*file);
+    *ret_key = EVP_EC_gen("P-256");
+    return *ret_key != NULL ? 0 : pki_failed(err, "make a key");
 }
 
-/* OpenSSL's builders fail for want of memory only; its queue must not reach a later call.
- */
-static int openssl_failed(struct err *err, const char *what)
-{
-    ERR_clear_error();
-    return err_set(err, ERR_NOMEM, "%s", what);
-}
-
-static int check_days(uint32_t days, struct err *err)
-{
-    if (days >= 1 && days <= PKI_DAYS_MAX)
-        return 0;
-    return err_set(err, ERR_INVAL, "a validity of %u days: expected 1 to %d", days,
-                   PKI_DAYS_MAX);
-}
-
-static int join(char path[PATH_MAX], const char *dir, const char *stem, const char *suffix)
-{
-    int n = snprintf(path, PATH_MAX, "%s/%s%s", dir, stem, suffix);
-
-    return n > 0 && n < PATH_MAX ? 0 : -1;
-}
-
-/* -- files -- */
-
-/* O_EXCL: nothing is overwritten, and the mode holds from the first byte. */
-static int create(FILE **ret_file, const char *path, mode_t mode, struct err *err)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
-
-    if (fd < 0 && errno == EEXIST)
-        return err_set(err, ERR_CONFLICT,
-                       "%s is there already: remove it first if a new one is wanted", path);
-    if (fd < 0)
-        return err_errno(err, errno, "make %s", path);
-    *ret_file = fdopen(fd, "w");
-    if (*ret_file == NULL) {
-        close(fd);
-        return err_set(err, ERR_NOMEM, "make %s", path);
-    }
-    return 0;
-}
-
-static int finish(FILE **file, const char *path, int written, struct err *err)
-{
-    int bad = written != 1 || fflush(*file) != 0 || fsync(fileno(*file)) != 0;
-    int saved = errno;
-
-    bad = fclose(TAKE(*file)) != 0 || bad;
-    ERR_clear_error();
-    if (!bad)
-        return 0;
-    unlink(path); /* half a key would be in the way of the next try */
-    return err_errno(err, saved != 0 ? saved : EIO, "write %s", path);
-}
-
-static int write_pair(const char *dir, const char *stem, X509 *cert, EVP_PKEY *key,
+/* Nothing is overwritten but by those who say so. */
+static int check_free(const struct pki *p, const char *name, const char *cure,
                       struct err *err)
 {
-    AUTO(drop_file) FILE *cert_file = NULL;
-    AUTO(drop_file) FILE *key_file = NULL;
-    char cert_path[PATH_MAX], key_path[PATH_MAX];
-    int status;
-
-    if (join(cert_path, dir, stem, ".crt") != 0 || join(key_path, dir, stem, ".key") != 0)
-        return err_set(err, ERR_INVAL, "the path %.80s... is too long", dir);
-    status = create(&key_file, key_path, 0600, err);
-    if (status != 0)
-        return status;
-    status = create(&cert_file, cert_path, 0644, err);
-    if (status != 0) {
-        unlink(key_path);
-        return status;
-    }
-    errno = 0;
-    status = finish(&key_file, key_path,
-                    PEM_write_PrivateKey(key_file, key, NULL, NULL, 0, NULL, NULL), err);
-    if (status == 0)
-        status = finish(&cert_file, cert_path, PEM_write_X509(cert_file, cert), err);
-    if (status != 0) {
-        unlink(cert_path);
-        unlink(key_path);
-    }
-    return status;
-}
-
-/* -- certificates -- */
-
-static int add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
-{
-    X509V3_CTX ctx;
-    X509_EXTENSION *extension;
-    int added;
-
-    X509V3_set_ctx(&ctx, issuer, cert, NULL, NULL, 0);
-    extension = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
-    if (extension == NULL)
+    if (!pki_has(p, name))
         return 0;
-    added = X509_add_ext(cert, extension, -1);
-    X509_EXTENSION_free(extension);
-    return added;
+    return err_set(err, ERR_CONFLICT, "%s/%s is there already: %s", p->dir, name, cure);
 }
 
-static int set_serial(X509 *cert)
+/* ---- the CA ---------------------------------------------------------------------------
+ */
+
+static int make_ca(struct pki *p, const char *cluster, uint32_t days, struct err *err)
 {
-    uint64_t serial;
-
-    if (getrandom(&serial, sizeof serial, 0) != (ssize_t)sizeof serial)
-        return 0;
-    return ASN1_INTEGER_set_uint64(X509_get_serialNumber(cert), serial >> 1 | 1);
-}
-
-static int set_times(X509 *cert, X509 *issuer, uint32_t days)
-{
-    time_t now = time(NULL); /* wall-clock time is what certificates are made of */
-    ASN1_TIME *until = X509_getm_notAfter(cert);
-
-    if (ASN1_TIME_adj(X509_getm_notBefore(cert), now, 0, -HOUR_S) == NULL ||
-        ASN1_TIME_adj(until, now, (int)days, 0) == NULL)
-        return 0;
-    if (issuer != cert && ASN1_TIME_compare(until, X509_get0_notAfter(issuer)) > 0)
-        return X509_set1_notAfter(cert, X509_get0_notAfter(issuer));
-    return 1;
-}
-
-/* Subject: O=CLUSTER, CN=`common`. The cluster of a CA is read from there. */
-static int set_subject(X509 *cert, const char *cluster, const char *common)
-{
-    X509_NAME *name = X509_get_subject_name(cert);
-
-    return X509_NAME_add_entry_by_NID(name, NID_organizationName, MBSTRING_ASC,
-                                      (const unsigned char *)cluster, -1, -1, 0) == 1 &&
-           X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_ASC,
-                                      (const unsigned char *)common, -1, -1, 0) == 1;
-}
-
-struct extension {
-    int nid;
-    const char *value;
-};
-
-static int extend(X509 *cert, X509 *issuer, const struct extension *list, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (add_extension(cert, issuer, list[i].nid, list[i].value) != 1)
-            return 0;
-    return 1;
-}
-
-/* All but the extensions and the signature. */
-static X509 *blank_cert(EVP_PKEY *key, const char *cluster, const char *common)
-{
-    X509 *cert = X509_new();
-
-    if (cert == NULL)
-        return NULL;
-    if (X509_set_version(cert, X509_VERSION_3) != 1 || set_serial(cert) != 1 ||
-        set_subject(cert, cluster, common) != 1 || X509_set_pubkey(cert, key) != 1) {
-        X509_free(cert);
-        return NULL;
-    }
-    return cert;
+    if (make_key(&p->keys[0], err) != 0)
+        return err->code;
+    p->cas[0] = pki_make_ca(p->keys[0], cluster, days, true);
+    if (p->cas[0] == NULL)
+        return pki_failed(err, "make a CA");
+    p->n = 1;
+    return 0;
 }
 
 int pki_init(const char *dir, const char *cluster, uint32_t days, struct err *err)
 {
-    static const struct extension extensions[] = {
-        {NID_basic_constraints, "critical,CA:TRUE,pathlen:0"},
-        {NID_key_usage, "critical,keyCertSign,cRLSign"},
-        {NID_subject_key_identifier, "hash"},
-    };
-    AUTO(drop_key) EVP_PKEY *key = NULL;
-    AUTO(drop_cert) X509 *cert = NULL;
+    AUTO(pki_close) struct pki p = {.fd = -1};
+    AUTO(pki_drop_lists) struct pki_lists lists = {0};
     struct identity probe;
-    int status = check_days(days, err);
 
-    if (status == 0)
-        status = identity_make(&probe, IDENTITY_CONTROLLER, cluster, "x", err);
-    if (status != 0)
-        return status;
+    if (pki_check_days(days, err) != 0 ||
+        identity_make(&probe, IDENTITY_CONTROLLER, cluster, "x", err) != 0)
+        return err->code;
     if (mkdir(dir, 0700) != 0 && errno != EEXIST)
         return err_errno(err, errno, "make the directory %s", dir);
-    key = EVP_EC_gen("P-256");
-    cert = key != NULL ? blank_cert(key, cluster, "ringfence CA") : NULL;
-    if (cert == NULL || set_times(cert, cert, days) != 1 ||
-        X509_set_issuer_name(cert, X509_get_subject_name(cert)) != 1 ||
-        extend(cert, cert, extensions, ARRAY_LEN(extensions)) != 1 ||
-        X509_sign(cert, key, EVP_sha256()) == 0)
-        return openssl_failed(err, "make a CA");
-    return write_pair(dir, "ca", cert, key, err);
+    if (pki_open_dir(&p, dir, PKI_WRITE, err) != 0 ||
+        check_free(&p, "ca.key",
+                   "it signs what is in use; `ringfence pki renew ca` "
+                   "replaces it without an outage",
+                   err) != 0 ||
+        check_free(&p, "ca.crt", "remove it first if a new CA is wanted", err) != 0 ||
+        make_ca(&p, cluster, days, err) != 0)
+        return err->code;
+    if (pki_put(&p, "ca.key", 0600, pki_write_key, p.keys[0], err) == 0 &&
+        pki_put(&p, "ca.crt", 0644, pki_write_cas, &p, err) == 0 &&
+        pki_sign_lists(&p, &lists, PKI_CRL_DAYS, err) == 0)
+        return 0;
+    /* Half a CA would be in the way of the next try. */
+    (void)unlinkat(p.fd, "ca.crt", 0);
+    (void)unlinkat(p.fd, "ca.key", 0);
+    return err->code;
 }
 
-static int open_part(FILE **ret_file, char path[PATH_MAX], const char *dir,
-                     const char *suffix, struct err *err)
+int pki_ca_prepare(const char *dir, uint32_t days, struct err *err)
 {
-    if (join(path, dir, "ca", suffix) != 0)
-        return err_set(err, ERR_INVAL, "the path %.80s... is too long", dir);
-    *ret_file = fopen(path, "re");
-    if (*ret_file == NULL && errno == ENOENT)
-        return err_set(err, ERR_NOTFOUND, "no %s: run `ringfence pki init` first", path);
-    if (*ret_file == NULL)
-        return err_errno(err, errno, "read %s", path);
+    AUTO(pki_close) struct pki p = {.fd = -1};
+    AUTO(pki_drop_lists) struct pki_lists lists = {0};
+    const char *next = "the CA that comes is there: `ringfence pki renew ca --use`, once "
+                       "every node has this ca.crt";
+
+    if (pki_check_days(days, err) != 0 || pki_open(&p, dir, PKI_WRITE, err) != 0 ||
+        pki_load_lists(&p, &lists, err) != 0)
+        return err->code;
+    if (p.n > 1 && pki_has(&p, "ca-next.key"))
+        return err_set(err, ERR_CONFLICT, "%s/ca-next.key: %s", p.dir, next);
+    if (p.n > 1)
+        return err_set(err, ERR_CONFLICT,
+                       "%s/ca.crt holds %u certificates: end the last replacement first, "
+                       "with `ringfence pki renew ca --finish`",
+                       p.dir, p.n);
+    if (make_key(&p.keys[1], err) != 0)
+        return err->code;
+    p.cas[1] = pki_make_ca(p.keys[1], p.cluster, days, false);
+    if (p.cas[1] == NULL)
+        return pki_failed(err, "make a CA");
+    p.n = 2;
+    /* The key first: a certificate in ca.crt without one could never be used, nor be
+     * replaced; a key without one is overwritten by the next try. */
+    if (pki_put(&p, "ca-next.key", 0600, pki_write_key, p.keys[1], err) != 0 ||
+        pki_put(&p, "ca.crt", 0644, pki_write_cas, &p, err) != 0)
+        return err->code;
+    return pki_sign_lists(&p, &lists, PKI_CRL_DAYS, err);
+}
+
+int pki_ca_use(const char *dir, struct err *err)
+{
+    AUTO(pki_close) struct pki p = {.fd = -1};
+
+    if (pki_open_dir(&p, dir, PKI_WRITE, err) != 0)
+        return err->code;
+    /* A try that was killed between the two renames has left no ca.key. */
+    if (pki_has(&p, "ca.key") || !pki_has(&p, "ca-old.key")) {
+        if (check_free(&p, "ca-old.key",
+                       "end the last replacement first, with `ringfence "
+                       "pki renew ca --finish`",
+                       err) != 0)
+            return err->code;
+        pki_close(&p);
+        if (pki_open(&p, dir, PKI_WRITE, err) != 0)
+            return err->code;
+        if (!pki_has(&p, "ca-next.key") || p.n < 2 || p.keys[1] == NULL)
+            return err_set(err, ERR_CONFLICT,
+                           "no CA that is to come in %s: `ringfence pki renew ca` makes it",
+                           p.dir);
+        if (pki_rename(&p, "ca.key", "ca-old.key", err) != 0)
+            return err->code;
+    }
+    return pki_rename(&p, "ca-next.key", "ca.key", err);
+}
+
+/* Whose newest certificate is not yet of the CA that signs would be alone afterwards. */
+static int check_all_moved(const struct pki *p, struct err *err)
+{
+    AUTO(pki_drop_issued) struct pki_issued issued = {0};
+    AUTO(pki_drop_lists) struct pki_lists lists = {0};
+
+    if (pki_load_issued(p, &issued, err) != 0 || pki_load_lists(p, &lists, err) != 0)
+        return err->code;
+    for (size_t i = 0; i < issued.n; i++) {
+        struct pki_entry e;
+
+        pki_describe(issued.certs[i], &e);
+        if (!e.has_identity || pki_newest(&issued, &e.id) != issued.certs[i] ||
+            pki_revoked_s(p, &lists, issued.certs[i]) != 0 ||
+            X509_cmp_time(X509_get0_notAfter(issued.certs[i]), NULL) < 0 ||
+            pki_issuer_of(p, issued.certs[i]) == p->signer)
+            continue;
+        return err_set(err, ERR_CONFLICT,
+                       "%s %s still has a certificate of the CA that goes: `ringfence pki "
+                       "renew %s %s`, and put it there; or revoke it if the node is gone",
+                       identity_role_name(e.id.role), e.id.name,
+                       identity_role_name(e.id.role), e.id.name);
+    }
     return 0;
 }
 
-static int load_ca(const char *dir, X509 **ret_cert, EVP_PKEY **ret_key, struct err *err)
+/* Only the one that signs stays. */
+static void forget_others(struct pki *p)
 {
-    AUTO(drop_file) FILE *cert_file = NULL;
-    AUTO(drop_file) FILE *key_file = NULL;
-    AUTO(drop_cert) X509 *cert = NULL;
-    AUTO(drop_key) EVP_PKEY *key = NULL;
-    char path[PATH_MAX];
-    int status = open_part(&cert_file, path, dir, ".crt", err);
+    X509 *cert = TAKE(p->cas[p->signer]);
+    EVP_PKEY *key = TAKE(p->keys[p->signer]);
 
-    if (status == 0)
-        status = open_part(&key_file, path, dir, ".key", err);
-    if (status != 0)
-        return status;
-    cert = PEM_read_X509(cert_file, NULL, NULL, NULL);
-    key = PEM_read_PrivateKey(key_file, NULL, NULL, "");
-    ERR_clear_error();
-    if (cert == NULL || key == NULL || X509_check_private_key(cert, key) != 1) {
-        ERR_clear_error();
-        return err_set(err, ERR_INVAL, "%s/ca.crt and ca.key are not a CA and its key",
-                       dir);
+    for (unsigned i = 0; i < p->n; i++) {
+        X509_free(TAKE(p->cas[i]));
+        EVP_PKEY_free(TAKE(p->keys[i]));
     }
-    *ret_cert = TAKE(cert);
-    *ret_key = TAKE(key);
-    return 0;
+    p->cas[0] = cert;
+    p->keys[0] = key;
+    p->n = 1;
+    p->signer = 0;
 }
 
-static int identity_under(struct identity *ret_id, X509 *ca, enum identity_role role,
-                          const char *name, struct err *err)
+int pki_ca_finish(const char *dir, struct err *err)
 {
-    char cluster[IDENTITY_NAME_SIZE];
+    AUTO(pki_close) struct pki p = {.fd = -1};
+    AUTO(pki_drop_lists) struct pki_lists lists = {0};
 
-    if (X509_NAME_get_text_by_NID(X509_get_subject_name(ca), NID_organizationName, cluster,
-                                  sizeof cluster) <= 0)
-        return err_set(err, ERR_INVAL, "the CA names no cluster (O=...)");
-    return identity_make(ret_id, role, cluster, name, err);
+    if (pki_open(&p, dir, PKI_WRITE, err) != 0)
+        return err->code;
+    if (pki_has(&p, "ca-next.key"))
+        return err_set(err, ERR_CONFLICT,
+                       "the CA that comes does not sign yet: `ringfence pki renew ca "
+                       "--use` first");
+    if (p.n < 2 && !pki_has(&p, "ca-old.key"))
+        return err_set(err, ERR_CONFLICT, "%s has one CA: nothing is to be finished",
+                       p.dir);
+    if (check_all_moved(&p, err) != 0)
+        return err->code;
+    forget_others(&p);
+    if (pki_load_lists(&p, &lists, err) != 0 ||
+        pki_put(&p, "ca.crt", 0644, pki_write_cas, &p, err) != 0 ||
+        pki_sign_lists(&p, &lists, PKI_CRL_DAYS, err) != 0)
+        return err->code;
+    return pki_remove(&p, "ca-old.key", err);
 }
 
-static X509 *make_leaf(const struct identity *id, EVP_PKEY *key, X509 *ca, EVP_PKEY *ca_key,
-                       uint32_t days)
-{
-    char san[IDENTITY_TEXT_SIZE + 4] = "URI:";
-    const struct extension extensions[] = {
-        {NID_basic_constraints, "critical,CA:FALSE"},
-        {NID_key_usage, "critical,digitalSignature"},
-        {NID_ext_key_usage, "serverAuth,clientAuth"},
-        {NID_subject_key_identifier, "hash"},
-        {NID_authority_key_identifier, "keyid:always"},
-        {NID_subject_alt_name, san},
-    };
-    X509 *cert = blank_cert(key, id->cluster, id->name);
+/* ---- nodes ----------------------------------------------------------------------------
+ */
 
-    identity_format(id, san + 4);
-    if (cert == NULL)
-        return NULL;
-    if (set_times(cert, ca, days) != 1 ||
-        X509_set_issuer_name(cert, X509_get_subject_name(ca)) != 1 ||
-        extend(cert, ca, extensions, ARRAY_LEN(extensions)) != 1 ||
-        X509_sign(cert, ca_key, EVP_sha256()) == 0) {
-        X509_free(cert);
-        return NULL;
-    }
-    return cert;
+enum { STEM_SIZE = 2 * IDENTITY_NAME_SIZE };
+
+static void node_file(char file[STEM_SIZE], const struct identity *id, const char *suffix)
+{
+    (void)snprintf(file, STEM_SIZE, "%s-%s%s", identity_role_name(id->role), id->name,
+                   suffix);
+}
+
+/* On record first: what is not could not be revoked by its name. `key` NULL: the node's own
+ * goes on, here or wherever it is. Who is killed between key and certificate leaves two
+ * that do not fit, which no node takes: the next renewal mends it. */
+static int put_node(const struct pki *p, const struct identity *id, X509 *cert,
+                    EVP_PKEY *key, struct err *err)
+{
+    char file[STEM_SIZE];
+
+    if (pki_keep(p, cert, err) != 0)
+        return err->code;
+    node_file(file, id, ".key");
+    if (key != NULL && pki_put(p, file, 0600, pki_write_key, key, err) != 0)
+        return err->code;
+    node_file(file, id, ".crt");
+    return pki_put(p, file, 0644, pki_write_cert, cert, err);
 }
 
 int pki_issue(const char *dir, enum identity_role role, const char *name, uint32_t days,
               struct err *err)
 {
-    AUTO(drop_cert) X509 *ca = NULL;
-    AUTO(drop_key) EVP_PKEY *ca_key = NULL;
-    AUTO(drop_key) EVP_PKEY *key = NULL;
-    AUTO(drop_cert) X509 *cert = NULL;
-    char stem[2 * IDENTITY_NAME_SIZE];
+    AUTO(pki_close) struct pki p = {.fd = -1};
+    AUTO(pki_drop_issued) struct pki_issued issued = {0};
+    AUTO(pki_drop_key) EVP_PKEY *key = NULL;
+    AUTO(pki_drop_cert) X509 *cert = NULL;
+    const char *cure = "`ringfence pki renew` replaces it; remove it first if this is "
+                       "another node";
+    char file[STEM_SIZE];
     struct identity id;
-    int status = check_days(days, err);
 
-    if (status == 0)
-        status = load_ca(dir, &ca, &ca_key, err);
-    if (status == 0)
-        status = identity_under(&id, ca, role, name, err);
-    if (status != 0)
-        return status;
-    key = EVP_EC_gen("P-256");
-    cert = key != NULL ? make_leaf(&id, key, ca, ca_key, days) : NULL;
+    if (pki_check_days(days, err) != 0 || pki_open(&p, dir, PKI_WRITE, err) != 0 ||
+        identity_make(&id, role, p.cluster, name, err) != 0)
+        return err->code;
+    node_file(file, &id, ".key");
+    if (check_free(&p, file, cure, err) != 0)
+        return err->code;
+    node_file(file, &id, ".crt");
+    if (check_free(&p, file, cure, err) != 0 || pki_load_issued(&p, &issued, err) != 0 ||
+        make_key(&key, err) != 0)
+        return err->code;
+    cert = pki_make_leaf(&p, &id, key, days, pki_newest(&issued, &id));
     if (cert == NULL)
-        return openssl_failed(err, "make a certificate");
-    snprintf(stem, sizeof stem, "%s-%s", identity_role_name(role), name);
-    return write_pair(dir, stem, cert, key, err);
+        return pki_failed(err, "make a certificate");
+    return put_node(&p, &id, cert, key, err);
+}
+
+/* Its public half is in the certificate: the private one may long be on the node alone. */
+static int same_key(EVP_PKEY **ret_key, const struct pki *p, X509 *old,
+                    const struct identity *id, struct err *err)
+{
+    AUTO(pki_drop_lists) struct pki_lists lists = {0};
+
+    if (pki_load_lists(p, &lists, err) != 0)
+        return err->code;
+    if (pki_revoked_s(p, &lists, old) != 0)
+        return err_set(err, ERR_CONFLICT,
+                       "the newest certificate of %s %s is revoked, so others may have its "
+                       "key: renew it without --keep-key",
+                       identity_role_name(id->role), id->name);
+    *ret_key = X509_get_pubkey(old);
+    return *ret_key != NULL ? 0 : pki_failed(err, "read a key");
+}
+
+int pki_renew(const char *dir, const struct pki_renewal *what,
+              char ret_old[PKI_SERIAL_SIZE], struct err *err)
+{
+    AUTO(pki_close) struct pki p = {.fd = -1};
+    AUTO(pki_drop_issued) struct pki_issued issued = {0};
+    AUTO(pki_drop_key) EVP_PKEY *key = NULL;
+    AUTO(pki_drop_cert) X509 *cert = NULL;
+    struct identity id;
+    X509 *old;
+
+    if (pki_check_days(what->days, err) != 0 || pki_open(&p, dir, PKI_WRITE, err) != 0 ||
+        identity_make(&id, what->role, p.cluster, what->name, err) != 0 ||
+        pki_load_issued(&p, &issued, err) != 0)
+        return err->code;
+    old = pki_newest(&issued, &id);
+    if (old == NULL)
+        return err_set(err, ERR_NOTFOUND,
+                       "nothing was issued for %s %s in %s: `ringfence pki issue %s %s`",
+                       identity_role_name(id.role), id.name, dir,
+                       identity_role_name(id.role), id.name);
+    if ((what->keep_key ? same_key(&key, &p, old, &id, err) : make_key(&key, err)) != 0)
+        return err->code;
+    cert = pki_make_leaf(&p, &id, key, what->days, old);
+    if (cert == NULL)
+        return pki_failed(err, "make a certificate");
+    /* One that an older version has issued is not in `issued` yet. */
+    if (pki_keep(&p, old, err) != 0 ||
+        put_node(&p, &id, cert, what->keep_key ? NULL : key, err) != 0)
+        return err->code;
+    pki_serial_text(X509_get0_serialNumber(old), ret_old);
+    return 0;
 }

@@ -38,6 +38,8 @@ static void on_handle_closed(uv_handle_t *handle)
         s->host->gone(s->host_owner, s);
     if (!s->released && s->events != NULL && s->events->on_close != NULL)
         s->events->on_close(s->owner, &s->why);
+    if (s->counted)
+        tls_note_closed(s->tls, &s->peer);
     SSL_free(s->ssl);
     tls_free(s->tls);
     buf_free(&s->pipe.out);
@@ -118,6 +120,28 @@ static void on_deadline(uv_timer_t *timer)
         err_set(&why, ERR_TIMEOUT, "the handshake was not finished within %u ms",
                 s->options.handshake_ms);
     stream_fail(s, &why);
+}
+
+/* A turn of the loop each few seconds and a number compared: what was let in by files that
+ * have been replaced is judged by the new ones. */
+static void on_recheck(uv_timer_t *timer)
+{
+    struct stream *s = timer->data;
+    enum tls_refusal reason;
+    struct err why;
+
+    if (tls_session_recheck(s->tls, s->ssl, &s->generation, &reason, &why) == 0)
+        return;
+    tls_note_refused(s->tls, reason);
+    stream_fail(s, &why);
+}
+
+void stream_watch_peer(struct stream *s)
+{
+    s->counted = true;
+    tls_note_opened(s->tls, &s->peer, s->ssl);
+    /* Fails only for a handle that is closing. */
+    (void)uv_timer_start(&s->deadline, on_recheck, STREAM_RECHECK_MS, STREAM_RECHECK_MS);
 }
 
 /* -- bytes out -- */
@@ -205,7 +229,7 @@ static int encrypt(struct stream *s, const uint8_t *data, size_t len, struct err
     n = SSL_write(s->ssl, data, (int)len);
     if (n == (int)len)
         return 0;
-    status = tls_session_check(s->ssl, n, err);
+    status = tls_session_check(s->ssl, n, &(enum tls_refusal){0}, err);
     /* It never wants to read first: there is no renegotiation in TLS 1.3. */
     return status != 0 ? status : err_set(err, ERR_IO, "TLS did not take a frame");
 }
@@ -303,9 +327,17 @@ static void take_frames(struct stream *s)
         trim(&s->in);
 }
 
+/* Garbage in the middle of a stream that is open was refused by nobody. */
+static void note_refused(struct stream *s, enum tls_refusal why)
+{
+    if (why != TLS_REFUSAL_MAX && s->phase != STREAM_OPEN)
+        tls_note_refused(s->tls, why);
+}
+
 /* One record. False when there is none, or the stream has ended. */
 static bool read_plaintext(struct stream *s)
 {
+    enum tls_refusal reason = TLS_REFUSAL_MAX;
     struct err why = {0};
     int n, status;
 
@@ -319,7 +351,8 @@ static bool read_plaintext(struct stream *s)
         s->in.len += (size_t)n;
         return true;
     }
-    status = tls_session_check(s->ssl, n, &why);
+    status = tls_session_check(s->ssl, n, &reason, &why);
+    note_refused(s, reason);
     stream_flush(s); /* an alert or a key update */
     if (status != 0 && s->phase == STREAM_WELCOME && status != ERR_CLOSED)
         stream_drain(s, &why);
@@ -330,6 +363,7 @@ static bool read_plaintext(struct stream *s)
 
 static void handshake(struct stream *s)
 {
+    enum tls_refusal reason = TLS_REFUSAL_MAX;
     struct err why;
     int n;
 
@@ -339,10 +373,12 @@ static void handshake(struct stream *s)
         stream_greet(s);
         return;
     }
-    if (tls_session_check(s->ssl, n, &why) != 0)
+    if (tls_session_check(s->ssl, n, &reason, &why) != 0) {
+        note_refused(s, reason);
         stream_drain(s, &why);
-    else
+    } else {
         stream_flush(s);
+    }
 }
 
 static void feed(struct stream *s, const uint8_t *data, size_t len)
@@ -411,7 +447,7 @@ static void start_tls(struct stream *s)
 
     tune_socket(s);
     s->phase = STREAM_HANDSHAKE;
-    if (tls_session_new(&s->ssl, s->tls, &s->pipe, !s->dialed, &why) != 0) {
+    if (tls_session_new(&s->ssl, s->tls, &s->pipe, !s->dialed, &s->generation, &why) != 0) {
         stream_fail(s, &why);
         return;
     }

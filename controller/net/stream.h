@@ -9,6 +9,10 @@
  * first message each side sends is a welcome or a refusal with its reason). Before that
  * nothing is delivered and nothing can be sent. What is not open by its deadline is closed.
  *
+ * When the files of its tls are replaced (tls.h), an open stream's peer is judged by the
+ * new ones within some seconds, and the stream closes (ERR_PEER) if it is revoked or of no
+ * CA of ours any more. That a certificate has expired in the meantime closes nothing.
+ *
  * Streams are made by a listener (controller/net/listener.h) or a link
  * (controller/net/link.h), which most callers want; stream_dial() is what a link uses.
  *

@@ -37,7 +37,7 @@ static int check_expected(const struct stream *s, struct err *err)
 }
 
 /* OpenSSL has verified the chain; who it is, is for us to judge. */
-static int vet(struct stream *s, struct err *err)
+static int vet(struct stream *s, enum tls_refusal *ret_reason, struct err *err)
 {
     const char *ours = tls_self(s->tls)->cluster;
     X509 *cert = SSL_get0_peer_certificate(s->ssl);
@@ -45,10 +45,13 @@ static int vet(struct stream *s, struct err *err)
 
     /* Unreachable with SSL_VERIFY_FAIL_IF_NO_PEER_CERT; checked again, since all else
      * (I2, I6, I12) rests on knowing who speaks. */
+    *ret_reason = TLS_REFUSED_CERTIFICATE;
     if (cert == NULL || SSL_get_verify_result(s->ssl) != X509_V_OK)
         return err_set(err, ERR_PEER, "the peer has not proven who it is");
+    *ret_reason = TLS_REFUSED_IDENTITY;
     if (identity_of_cert(&peer, cert, err) != 0)
         return ERR_PEER;
+    *ret_reason = TLS_REFUSED_CLUSTER;
     if (strcmp(peer.cluster, ours) != 0)
         return err_set(
             err, ERR_PEER,
@@ -56,6 +59,7 @@ static int vet(struct stream *s, struct err *err)
             "this cluster's CA (`ringfence pki issue`)",
             identity_role_name(peer.role), peer.name, peer.cluster, ours);
     s->peer = peer;
+    *ret_reason = TLS_REFUSED_NODE;
     if (s->dialed)
         return check_expected(s, err);
     if (s->host != NULL)
@@ -65,9 +69,12 @@ static int vet(struct stream *s, struct err *err)
 
 void stream_greet(struct stream *s)
 {
+    enum tls_refusal reason;
     struct err why = {0}, second;
 
-    if (vet(s, &why) != 0) {
+    if (vet(s, &reason, &why) != 0) {
+        if (why.code == ERR_PEER) /* and not for want of room */
+            tls_note_refused(s->tls, reason);
         if (send_hello(s, HELLO_REFUSAL, why.text, &second) != 0)
             stream_fail(s, &why);
         else
@@ -91,13 +98,14 @@ static void refused_by_peer(struct stream *s, const uint8_t *text, size_t len)
     shown[len] = '\0';
     err_set(&why, ERR_PEER, "%s %s refused us: %s", identity_role_name(s->peer.role),
             s->peer.name, shown);
+    tls_note_refused(s->tls, TLS_REFUSED_BY_PEER);
     stream_fail(s, &why);
 }
 
 static void open_up(struct stream *s)
 {
     s->phase = STREAM_OPEN;
-    uv_timer_stop(&s->deadline);
+    stream_watch_peer(s);
     if (s->host != NULL)
         s->host->opened(s->host_owner, s);
     else if (s->events != NULL && s->events->on_open != NULL)

@@ -21,6 +21,7 @@ enum {
     STREAM_CHUNK = 16 << 10, /* one TLS record */
     STREAM_HEADER = 4,
     STREAM_DRAIN_MS = 500,
+    STREAM_RECHECK_MS = 2000,   /* an open stream's peer, after new files (tls.h) */
     STREAM_KEEP_CAP = 64 << 10, /* an idle stream keeps no larger buffer */
 };
 
@@ -44,8 +45,8 @@ struct stream_host {
 
 struct stream {
     uv_tcp_t tcp;
-    uv_timer_t deadline;
-    unsigned handles; /* whose close callback has not run */
+    uv_timer_t deadline; /* until it is open; then when its peer is looked at again */
+    unsigned handles;    /* whose close callback has not run */
     uv_connect_t connecting;
     uv_write_t writing;
     uv_shutdown_t ending;
@@ -61,6 +62,8 @@ struct stream {
 
     struct tls *tls;
     SSL *ssl;
+    uint64_t generation; /* of the files that its peer was judged by */
+    bool counted;        /* as an open one, in the report */
     struct tls_pipe pipe;
     struct buf in;       /* plaintext that is not a whole frame yet */
     struct buf inflight; /* what the kernel did not take at once */
@@ -90,6 +93,9 @@ void stream_drain(struct stream *s, const struct err *why);
 MUST_USE int stream_put(struct stream *s, const void *data, size_t len, struct err *err);
 /* Give the kernel what it takes. May close the stream. */
 void stream_flush(struct stream *s);
+
+/* It is open now: from here on its peer is looked at again when the files change. */
+void stream_watch_peer(struct stream *s);
 
 /* stream_hello.c: TLS is up; is it a peer that we want? */
 void stream_greet(struct stream *s);

@@ -1,30 +1,16 @@
 #include "controller/net/tls.h"
 
-#include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
 
-#include "controller/net/host.h"
+#include "controller/base/assert.h"
+#include "controller/base/text.h"
+#include "controller/net/tls_private.h"
 #include "controller/net/tls_session.h"
-
-/* A chain longer than this, in certificates or in bytes, is an attack. */
-enum { CHAIN_DEPTH_MAX = 4, CHAIN_BYTES_MAX = 32 << 10 };
-
-struct tls {
-    atomic_uint refs;
-    SSL_CTX *ctx;
-    BIO_METHOD *memory;
-    struct identity self;
-    int64_t expires_s;
-};
 
 static int pipe_read(BIO *bio, char *data, size_t len, size_t *ret_n)
 {
@@ -84,6 +70,9 @@ static BIO_METHOD *memory_method(void)
     return m;
 }
 
+/* ---- life -----------------------------------------------------------------------------
+ */
+
 struct tls *tls_ref(struct tls *tls)
 {
     atomic_fetch_add_explicit(&tls->refs, 1, memory_order_relaxed);
@@ -94,20 +83,155 @@ void tls_free(struct tls *tls)
 {
     if (tls == NULL || atomic_fetch_sub_explicit(&tls->refs, 1, memory_order_acq_rel) != 1)
         return;
-    SSL_CTX_free(tls->ctx);
+    tls_set_drop(&tls->set);
     BIO_meth_free(tls->memory);
+    for (int i = 0; i < TLS_FILE_COUNT; i++)
+        free(tls->paths[i]);
+    pthread_mutex_destroy(&tls->lock);
+    pthread_mutex_destroy(&tls->loading);
     free(tls);
 }
 
 static void drop_tls(struct tls **tls) { tls_free(*tls); }
 
-int tls_session_new(SSL **ret_ssl, struct tls *tls, struct tls_pipe *pipe, bool server,
-                    struct err *err)
+static int keep_paths(struct tls *tls, const struct tls_files *files, struct err *err)
 {
-    SSL *ssl = SSL_new(tls->ctx);
-    BIO *bio = BIO_new(tls->memory);
+    const char *const given[TLS_FILE_COUNT] = {files->ca, files->cert, files->key,
+                                               files->crl};
 
-    if (ssl == NULL || bio == NULL) {
+    for (int i = 0; i < TLS_FILE_COUNT; i++) {
+        tls->paths[i] = strdup(given[i] != NULL ? given[i] : "");
+        if (tls->paths[i] == NULL)
+            return err_set(err, ERR_NOMEM, "TLS context");
+    }
+    tls->files =
+        (struct tls_files){tls->paths[0], tls->paths[1], tls->paths[2], tls->paths[3]};
+    text_set(tls->facts.ca, sizeof tls->facts.ca, "%s", tls->paths[0]);
+    text_set(tls->facts.cert, sizeof tls->facts.cert, "%s", tls->paths[1]);
+    text_set(tls->facts.crl, sizeof tls->facts.crl, "%s", tls->paths[3]);
+    return 0;
+}
+
+/* An agent's keeper, at real-time priority, must not wait for a scrape of the metrics that
+ * has been put aside: who holds the lock runs at the priority of who waits for it. */
+static void init_locks(struct tls *tls)
+{
+    pthread_mutexattr_t inherit;
+
+    pthread_mutexattr_init(&inherit);
+    (void)pthread_mutexattr_setprotocol(&inherit, PTHREAD_PRIO_INHERIT);
+    pthread_mutex_init(&tls->lock, &inherit); /* cannot fail: they need no memory */
+    pthread_mutex_init(&tls->loading, NULL);
+    pthread_mutexattr_destroy(&inherit);
+}
+
+static int new_tls(struct tls **ret_tls, const struct tls_files *files,
+                   const struct identity *self, const char **ret_key, struct err *err)
+{
+    AUTO(drop_tls) struct tls *tls = calloc(1, sizeof *tls);
+
+    *ret_key = "tls";
+    if (tls == NULL)
+        return err_set(err, ERR_NOMEM, "TLS context");
+    atomic_init(&tls->refs, 1);
+    init_locks(tls);
+    atomic_init(&tls->generation, 1);
+    tls->self = *self;
+    tls->memory = memory_method();
+    if (tls->memory == NULL) {
+        ERR_clear_error();
+        return err_set(err, ERR_NOMEM, "TLS context");
+    }
+    if (keep_paths(tls, files, err) != 0)
+        return err->code;
+    tls_stamp_files(&tls->files, &tls->stamps);
+    if (tls_set_load(&tls->set, &tls->files, self, NULL, ret_key, err) != 0)
+        return err->code;
+    *ret_tls = TAKE(tls);
+    return 0;
+}
+
+int tls_new(struct tls **ret_tls, const struct tls_files *files,
+            const struct identity *self, struct err *err)
+{
+    const char *key;
+    struct err why = {0};
+    int status = new_tls(ret_tls, files, self, &key, &why);
+
+    if (status != 0 && err != NULL)
+        *err = why;
+    return status;
+}
+
+/* ---- new files ------------------------------------------------------------------------
+ */
+
+/* What is in the files now: into the place of what was, or the reason why not. */
+static int take_files(struct tls *tls, struct err *err)
+{
+    AUTO(tls_set_drop) struct tls_set set = {0};
+    struct tls_set before;
+    const char *key;
+    int status;
+
+    /* Only a refresh replaces tls->set, and there is one at a time: ours. */
+    status = tls_set_load(&set, &tls->files, &tls->self, &tls->set, &key, err);
+    pthread_mutex_lock(&tls->lock);
+    if (status == 0) {
+        before = tls->set;
+        tls->set = set;
+        set = before; /* dropped on return, without the lock */
+        tls->facts.taken++;
+        tls->facts.trouble[0] = '\0';
+        atomic_fetch_add(&tls->generation, 1);
+    } else {
+        tls->facts.failed++;
+        text_set(tls->facts.trouble, sizeof tls->facts.trouble, "%s", err->text);
+    }
+    pthread_mutex_unlock(&tls->lock);
+    return status;
+}
+
+int tls_refresh(struct tls *tls, bool force, bool *ret_taken, struct err *err)
+{
+    struct tls_stamps now;
+    struct err why = {0};
+    int status = 0;
+    bool wanted;
+
+    pthread_mutex_lock(&tls->loading);
+    /* Before they are read: what is written in between is seen as a change the next time.
+     */
+    tls_stamp_files(&tls->files, &now);
+    wanted =
+        force || tls->facts.trouble[0] != '\0' || !tls_stamps_equal(&now, &tls->stamps);
+    tls->stamps = now;
+    if (wanted)
+        status = take_files(tls, &why);
+    pthread_mutex_unlock(&tls->loading);
+    if (status != 0) {
+        if (err != NULL)
+            *err = why;
+        return status;
+    }
+    *ret_taken = wanted;
+    return 0;
+}
+
+/* ---- sessions -------------------------------------------------------------------------
+ */
+
+int tls_session_new(SSL **ret_ssl, struct tls *tls, struct tls_pipe *pipe, bool server,
+                    uint64_t *ret_generation, struct err *err)
+{
+    BIO *bio = BIO_new(tls->memory);
+    SSL *ssl;
+
+    pthread_mutex_lock(&tls->lock);
+    ssl = SSL_new(tls->set.ctx);
+    *ret_generation = atomic_load(&tls->generation);
+    pthread_mutex_unlock(&tls->lock);
+    if (ssl == NULL || bio == NULL || SSL_set_app_data(ssl, pipe) != 1) {
         SSL_free(ssl);
         BIO_free(bio);
         ERR_clear_error();
@@ -123,242 +247,161 @@ int tls_session_new(SSL **ret_ssl, struct tls *tls, struct tls_pipe *pipe, bool 
     return 0;
 }
 
-static void drop_file(FILE **file)
-{
-    if (*file != NULL)
-        fclose(*file);
-}
-
-static void drop_key(EVP_PKEY **key) { EVP_PKEY_free(*key); }
-
-static int unreadable(struct err *err, int error, const char *what, const char *path,
-                      bool secret)
-{
-    if (error == EACCES)
-        return host_unreadable(err, error, what, path, secret);
-    return err_errno(err, error, "%s %s (make one with `ringfence pki`)", what, path);
-}
-
-static int check_readable(const char *what, const char *path, struct err *err)
-{
-    AUTO(drop_file) FILE *file = fopen(path, "re");
-    int saved = errno;
-
-    return file != NULL ? 0 : unreadable(err, saved, what, path, false);
-}
-
-static int load_ca(SSL_CTX *ctx, const char *path, struct err *err)
-{
-    int status = check_readable("the CA certificate", path, err);
-
-    if (status != 0)
-        return status;
-    if (SSL_CTX_load_verify_locations(ctx, path, NULL) != 1) {
-        ERR_clear_error();
-        return err_set(err, ERR_INVAL, "%s holds no CA certificate in PEM", path);
-    }
-    return 0;
-}
-
-static int load_cert(SSL_CTX *ctx, const char *path, struct err *err)
-{
-    int status = check_readable("the certificate", path, err);
-
-    if (status != 0)
-        return status;
-    if (SSL_CTX_use_certificate_chain_file(ctx, path) != 1) {
-        ERR_clear_error();
-        return err_set(err, ERR_INVAL, "%s holds no certificate in PEM", path);
-    }
-    return 0;
-}
-
-static int check_key_mode(FILE *file, const char *path, struct err *err)
-{
-    struct stat st;
-
-    if (fstat(fileno(file), &st) != 0)
-        return err_errno(err, errno, "the key %s", path);
-    if ((st.st_mode & S_IRWXO) != 0)
-        return err_set(err, ERR_REFUSED,
-                       "the key %s can be used by every user of this host: `chmod o-rwx "
-                       "%s`, and issue a new one if others have been here",
-                       path, path);
-    return 0;
-}
-
-static int load_key(SSL_CTX *ctx, const struct tls_files *files, struct err *err)
-{
-    AUTO(drop_file) FILE *file = fopen(files->key, "re");
-    AUTO(drop_key) EVP_PKEY *key = NULL;
-    int saved = errno, status;
-
-    if (file == NULL)
-        return unreadable(err, saved, "the key", files->key, true);
-    status = check_key_mode(file, files->key, err);
-    if (status != 0)
-        return status;
-    /* With a password given, and be it none, OpenSSL does not ask the terminal. */
-    key = PEM_read_PrivateKey(file, NULL, NULL, "");
-    ERR_clear_error();
-    if (key == NULL)
-        return err_set(err, ERR_INVAL, "%s holds no unencrypted private key in PEM",
-                       files->key);
-    status = X509_check_private_key(SSL_CTX_get0_certificate(ctx), key);
-    if (status == 1)
-        status = SSL_CTX_use_PrivateKey(ctx, key);
-    ERR_clear_error();
-    if (status != 1)
-        return err_set(err, ERR_INVAL,
-                       "the key %s does not belong to the certificate %s: take both from "
-                       "the same `ringfence pki issue`",
-                       files->key, files->cert);
-    return 0;
-}
-
 static void drop_verify(X509_STORE_CTX **verify) { X509_STORE_CTX_free(*verify); }
 
-/* Would a peer with our CA accept us? Better said at the start than by every peer. */
-static int check_chain(SSL_CTX *ctx, const struct tls_files *files, struct err *err)
+static void drop_ctx(SSL_CTX **ctx) { SSL_CTX_free(*ctx); }
+
+/* By the calendar nobody is thrown out who has been let in (tls.h). */
+static int ask_again(SSL_CTX *ctx, SSL *ssl, int *ret_why)
 {
     AUTO(drop_verify) X509_STORE_CTX *verify = X509_STORE_CTX_new();
-    X509 *leaf = SSL_CTX_get0_certificate(ctx);
-    STACK_OF(X509) *chain = NULL;
+    X509 *leaf = SSL_get0_peer_certificate(ssl);
+    int good;
 
-    SSL_CTX_get0_chain_certs(ctx, &chain);
-    if (verify == NULL ||
-        X509_STORE_CTX_init(verify, SSL_CTX_get_cert_store(ctx), leaf, chain) != 1)
-        return err_set(err, ERR_NOMEM, "check %s", files->cert);
-    if (X509_verify_cert(verify) != 1) {
-        int why = X509_STORE_CTX_get_error(verify);
-
-        ERR_clear_error();
-        return err_set(err, ERR_INVAL,
-                       "the certificate %s is not good under the CA %s: %s (issue a new "
-                       "one with `ringfence pki issue`)",
-                       files->cert, files->ca, X509_verify_cert_error_string(why));
-    }
-    if (X509_check_purpose(leaf, X509_PURPOSE_SSL_SERVER, 0) != 1 ||
-        X509_check_purpose(leaf, X509_PURPOSE_SSL_CLIENT, 0) != 1)
-        return err_set(
-            err, ERR_INVAL,
-            "the certificate %s is not for both sides of a connection: it "
-            "needs serverAuth and clientAuth, as `ringfence pki issue` makes them",
-            files->cert);
-    return 0;
+    if (verify == NULL || X509_STORE_CTX_init(verify, SSL_CTX_get_cert_store(ctx), leaf,
+                                              SSL_get_peer_cert_chain(ssl)) != 1)
+        return -1;
+    X509_STORE_CTX_set_flags(verify, X509_V_FLAG_NO_CHECK_TIME);
+    X509_STORE_CTX_set_verify_cb(verify, tls_judge);
+    good = X509_verify_cert(verify);
+    *ret_why = X509_STORE_CTX_get_error(verify);
+    /* Want of memory is no verdict. */
+    return *ret_why == X509_V_ERR_OUT_OF_MEM ? -1 : good == 1;
 }
 
-static int check_identity(X509 *leaf, const char *path, const struct identity *self,
-                          struct err *err)
+int tls_session_recheck(struct tls *tls, SSL *ssl, uint64_t *generation,
+                        enum tls_refusal *ret_why, struct err *err)
 {
-    struct identity found;
+    AUTO(drop_ctx) SSL_CTX *ctx = NULL;
+    uint64_t now = atomic_load(&tls->generation);
+    char who[TLS_SHOWN_SIZE];
+    int good, why = 0;
 
-    if (identity_of_cert(&found, leaf, err) != 0)
-        return err_wrap(err, "%s", path);
-    if (identity_equals(&found, self))
+    if (*generation == now)
         return 0;
-    return err_set(err, ERR_PEER,
-                   "the certificate %s is for %s %s of cluster %s, this node is %s %s of "
-                   "cluster %s: correct the name in the configuration, or issue one with "
-                   "`ringfence pki issue`",
-                   path, identity_role_name(found.role), found.name, found.cluster,
-                   identity_role_name(self->role), self->name, self->cluster);
-}
-
-static void harden(SSL_CTX *ctx)
-{
-    SSL_CTX_set_options(ctx,
-                        SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-    SSL_CTX_set_verify_depth(ctx, CHAIN_DEPTH_MAX);
-    SSL_CTX_set_max_cert_list(ctx, CHAIN_BYTES_MAX);
-    /* Idle streams keep no 32 KiB of record buffers. */
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
-}
-
-static int64_t seconds_of(const ASN1_TIME *t)
-{
-    struct tm tm;
-
-    return ASN1_TIME_to_tm(t, &tm) == 1 ? (int64_t)timegm(&tm) : 0;
-}
-
-/* *ret_key: of the configuration, where the one that is wrong stands. */
-static int load_files(SSL_CTX *ctx, const struct tls_files *files,
-                      const struct identity *self, const char **ret_key, struct err *err)
-{
-    int status = load_ca(ctx, files->ca, err);
-
-    *ret_key = "tls.ca";
-    if (status != 0)
-        return status;
-    *ret_key = "tls.cert";
-    status = load_cert(ctx, files->cert, err);
-    if (status != 0)
-        return status;
-    *ret_key = "tls.key";
-    status = load_key(ctx, files, err);
-    if (status != 0)
-        return status;
-    *ret_key = "tls.cert";
-    status = check_chain(ctx, files, err);
-    if (status != 0)
-        return status;
-    return check_identity(SSL_CTX_get0_certificate(ctx), files->cert, self, err);
-}
-
-static int new_tls(struct tls **ret_tls, const struct tls_files *files,
-                   const struct identity *self, const char **ret_key, struct err *err)
-{
-    AUTO(drop_tls) struct tls *tls = calloc(1, sizeof *tls);
-    int status;
-
-    *ret_key = "tls";
-    if (tls == NULL)
-        return err_set(err, ERR_NOMEM, "TLS context");
-    atomic_init(&tls->refs, 1);
-    tls->self = *self;
-    tls->ctx = SSL_CTX_new(TLS_method());
-    tls->memory = memory_method();
+    pthread_mutex_lock(&tls->lock);
+    ctx = tls->set.ctx;
+    now = atomic_load(&tls->generation);
+    good = SSL_CTX_up_ref(ctx);
+    pthread_mutex_unlock(&tls->lock);
+    ASSERT(good == 1);
+    good = ask_again(ctx, ssl, &why);
     ERR_clear_error();
-    if (tls->ctx == NULL || tls->memory == NULL ||
-        SSL_CTX_set_min_proto_version(tls->ctx, TLS1_3_VERSION) != 1 ||
-        SSL_CTX_set_max_proto_version(tls->ctx, TLS1_3_VERSION) != 1 ||
-        SSL_CTX_set_num_tickets(tls->ctx, 0) != 1)
-        return err_set(err, ERR_NOMEM, "TLS context");
-    harden(tls->ctx);
-
-    status = load_files(tls->ctx, files, self, ret_key, err);
-    if (status != 0)
-        return status;
-    tls->expires_s = seconds_of(X509_get0_notAfter(SSL_CTX_get0_certificate(tls->ctx)));
-    *ret_tls = TAKE(tls);
-    return 0;
+    if (good < 0)
+        return 0; /* asked again in a moment */
+    if (good == 1) {
+        *generation = now;
+        return 0;
+    }
+    *ret_why = tls_refusal_of(why);
+    tls_describe_cert(SSL_get0_peer_certificate(ssl), who, sizeof who);
+    return err_set(err, ERR_PEER,
+                   "the certificate of this connection (%s) is not accepted any more: %s",
+                   who, X509_verify_cert_error_string(why));
 }
 
-int tls_new(struct tls **ret_tls, const struct tls_files *files,
-            const struct identity *self, struct err *err)
-{
-    const char *key;
-
-    return new_tls(ret_tls, files, self, &key, err);
-}
+/* ---- what is told ---------------------------------------------------------------------
+ */
 
 const struct identity *tls_self(const struct tls *tls) { return &tls->self; }
 
-int64_t tls_expires_s(const struct tls *tls) { return tls->expires_s; }
+int64_t tls_expires_s(struct tls *tls)
+{
+    struct tls_report r;
+
+    tls_report(tls, &r);
+    return r.cert_s;
+}
+
+void tls_report(struct tls *tls, struct tls_report *ret)
+{
+    if (tls == NULL) {
+        *ret = (struct tls_report){0};
+        return;
+    }
+    pthread_mutex_lock(&tls->lock);
+    *ret = tls->facts;
+    ret->there = true;
+    ret->generation = atomic_load(&tls->generation);
+    ret->cert_s = tls->set.cert_s;
+    ret->ca_s = tls->set.ca_s;
+    ret->crl_s = tls->set.crl_s;
+    ret->has_crl = tls->set.has_crl;
+    ret->revoked = tls->set.revoked;
+    ret->uncovered = tls->set.uncovered;
+    ret->listed = tls->set.listed;
+    pthread_mutex_unlock(&tls->lock);
+}
+
+void tls_note_refused(struct tls *tls, enum tls_refusal why)
+{
+    ASSERT(why < TLS_REFUSAL_MAX);
+    pthread_mutex_lock(&tls->lock);
+    tls->facts.refused[why]++;
+    pthread_mutex_unlock(&tls->lock);
+}
+
+static struct tls_peer *find_peer(struct tls_report *r, const struct identity *id)
+{
+    for (unsigned i = 0; i < r->peer_count; i++)
+        if (identity_equals(&r->peers[i].id, id))
+            return &r->peers[i];
+    return NULL;
+}
+
+void tls_note_opened(struct tls *tls, const struct identity *id, SSL *ssl)
+{
+    struct tls_report *r = &tls->facts;
+    struct tls_peer *peer;
+    struct tm tm;
+
+    pthread_mutex_lock(&tls->lock);
+    peer = find_peer(r, id);
+    if (peer == NULL && r->peer_count < TLS_PEERS_MAX) {
+        peer = &r->peers[r->peer_count++];
+        *peer = (struct tls_peer){.id = *id};
+    }
+    if (peer != NULL) {
+        const ASN1_TIME *end = X509_get0_notAfter(SSL_get0_peer_certificate(ssl));
+
+        peer->open++;
+        peer->expires_s = ASN1_TIME_to_tm(end, &tm) == 1 ? (int64_t)timegm(&tm) : 0;
+    }
+    pthread_mutex_unlock(&tls->lock);
+}
+
+void tls_note_closed(struct tls *tls, const struct identity *id)
+{
+    struct tls_report *r = &tls->facts;
+    struct tls_peer *peer;
+
+    pthread_mutex_lock(&tls->lock);
+    peer = find_peer(r, id);
+    if (peer != NULL && --peer->open == 0)
+        *peer = r->peers[--r->peer_count];
+    pthread_mutex_unlock(&tls->lock);
+}
 
 void tls_check(const struct tls_files *files, const struct tls_node *node,
                struct findings *f)
 {
     const char *key = "name";
+    struct tls_told told[TLS_TELL_MAX];
+    struct tls_report report;
     struct identity self;
     struct tls *tls = NULL;
     struct err err = {0};
+    unsigned n;
 
     if (identity_make(&self, node->role, node->cluster, node->name, &err) != 0 ||
-        new_tls(&tls, files, &self, &key, &err) != 0)
+        new_tls(&tls, files, &self, &key, &err) != 0) {
         findings_error(f, key, "%s", err.text);
+        return;
+    }
+    tls_report(tls, &report);
+    n = tls_report_tell(&report, (int64_t)time(NULL), told);
+    for (unsigned i = 0; i < n; i++)
+        if (told[i].level != TLS_FINE)
+            findings_warn(f, told[i].key, "%s", told[i].text);
     tls_free(tls);
 }

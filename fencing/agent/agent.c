@@ -11,6 +11,7 @@
 #include "controller/base/log.h"
 #include "controller/base/notify.h"
 #include "controller/net/tls.h"
+#include "controller/net/tls_watch.h"
 #include "fencing/agent/endpoints.h"
 #include "fencing/agent/keeper.h"
 
@@ -20,9 +21,10 @@ struct agent {
     const struct agent_settings *settings;
     bool can_serve;
     uv_loop_t loop;
-    uv_signal_t term, interrupt;
+    uv_signal_t term, interrupt, hangup;
     uv_timer_t pulse;
     struct tls *tls;
+    struct tls_watch *watch;
     struct agent_state state;
     struct agent_contents contents;
     struct board *board;
@@ -41,7 +43,9 @@ static void end_all(struct agent *a)
     notify_systemd("STOPPING=1");
     uv_close((uv_handle_t *)&a->term, NULL);
     uv_close((uv_handle_t *)&a->interrupt, NULL);
+    uv_close((uv_handle_t *)&a->hangup, NULL);
     uv_close((uv_handle_t *)&a->pulse, NULL);
+    tls_watch_close(TAKE(a->watch));
     endpoints_close(TAKE(a->endpoints));
     steps_close(TAKE(a->steps));
 }
@@ -53,6 +57,15 @@ static void on_signal(uv_signal_t *handle, int number)
     log_info("%s: ending; gate and server are left as they are",
              number == SIGTERM ? "SIGTERM" : "SIGINT");
     end_all(a);
+}
+
+static void on_hangup(uv_signal_t *handle, int number)
+{
+    struct agent *a = handle->data;
+
+    (void)number;
+    if (a->watch != NULL)
+        tls_watch_now(a->watch);
 }
 
 /* systemd's watchdog hears of the keeper, too: an agent whose keeper stands still holds no
@@ -75,7 +88,7 @@ static void on_pulse(uv_timer_t *timer)
 static int read_identity(struct agent *a, struct err *err)
 {
     const struct agent_settings *s = a->settings;
-    struct tls_files files = {.ca = s->ca, .cert = s->cert, .key = s->key};
+    struct tls_files files = {.ca = s->ca, .cert = s->cert, .key = s->key, .crl = s->crl};
     struct agent_contents self = {0};
     struct identity id;
     int status = identity_make(&id, IDENTITY_AGENT, s->cluster, s->name, err);
@@ -130,8 +143,12 @@ static int start(struct agent *a, struct err *err)
     if (status == 0)
         status = steps_open(&a->steps, &steps, err);
     endpoints.steps = a->steps;
+    endpoints.tls = a->tls;
     if (status == 0)
         status = endpoints_open(&a->endpoints, &endpoints, err);
+    /* Here, and not in the keeper's loop: what is read is read for both. */
+    if (status == 0)
+        status = tls_watch_open(&a->watch, &a->loop, a->tls, 0, err);
     if (status == 0)
         status = keeper_start(&a->keeper, &keeper, err);
     return status;
@@ -143,11 +160,12 @@ static void init_loop(struct agent *a)
 
     ASSERT(status == 0); /* nothing is held yet */
     status = uv_signal_init(&a->loop, &a->term) | uv_signal_init(&a->loop, &a->interrupt) |
-             uv_timer_init(&a->loop, &a->pulse);
+             uv_signal_init(&a->loop, &a->hangup) | uv_timer_init(&a->loop, &a->pulse);
     ASSERT(status == 0);
-    a->term.data = a->interrupt.data = a->pulse.data = a;
+    a->term.data = a->interrupt.data = a->hangup.data = a->pulse.data = a;
     status = uv_signal_start(&a->term, on_signal, SIGTERM) |
              uv_signal_start(&a->interrupt, on_signal, SIGINT) |
+             uv_signal_start(&a->hangup, on_hangup, SIGHUP) |
              uv_timer_start(&a->pulse, on_pulse, PULSE_MS, PULSE_MS);
     ASSERT(status == 0);
 }

@@ -92,4 +92,5 @@ void agent_check_trust(const struct agent_settings *s, struct findings *f)
     check_file("tls.ca", s->ca, f);
     check_file("tls.cert", s->cert, f);
     check_file("tls.key", s->key, f);
+    check_file("tls.crl", s->crl, f);
 }

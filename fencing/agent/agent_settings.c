@@ -9,7 +9,7 @@
 #include "controller/net/identity.h"
 
 struct file_tls {
-    char *ca, *cert, *key;
+    char *ca, *cert, *key, *crl;
 };
 
 struct file_controller {
@@ -43,7 +43,7 @@ struct file {
 
 static const cyaml_schema_field_t tls_fields[] = {
     TEXT(file_tls, ca, NEEDED), TEXT(file_tls, cert, NEEDED), TEXT(file_tls, key, NEEDED),
-    CYAML_FIELD_END};
+    TEXT(file_tls, crl, MAY), CYAML_FIELD_END};
 
 static const cyaml_schema_field_t controller_fields[] = {
     TEXT(file_controller, name, NEEDED), TEXT(file_controller, address, NEEDED),
@@ -179,6 +179,8 @@ static int put_files(const struct loading *l, const struct file *f)
         status = put_path(l, "tls.cert", f->tls->cert, s->cert, sizeof s->cert);
     if (status == 0)
         status = put_path(l, "tls.key", f->tls->key, s->key, sizeof s->key);
+    if (status == 0)
+        status = put_path(l, "tls.crl", f->tls->crl, s->crl, sizeof s->crl);
     s->has_http = f->http != NULL;
     if (status == 0 && s->has_http)
         status = put_address(l, "http", f->http, &s->http);

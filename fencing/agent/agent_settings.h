@@ -51,6 +51,7 @@ struct agent_settings {
     bool has_http;
     struct address http;
     char ca[AGENT_PATH_SIZE], cert[AGENT_PATH_SIZE], key[AGENT_PATH_SIZE];
+    char crl[AGENT_PATH_SIZE]; /* "": none */
     uint8_t controller_count;
     struct agent_controller controllers[SETTINGS_CONTROLLERS_MAX];
     char cgroup[AGENT_PATH_SIZE], run_dir[AGENT_PATH_SIZE];

@@ -14,6 +14,8 @@
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
 #include "controller/httpd/httpd.h"
+#include "controller/net/tls.h"
+#include "controller/net/tls_report.h"
 #include "fencing/agent/agent_check.h"
 
 enum {
@@ -58,7 +60,7 @@ PRINTF_LIKE(4, 5)
 static void add(struct doctor *d, const char *check, const char *level, const char *fmt,
                 ...)
 {
-    char line[600];
+    char line[TLS_VERDICT_SIZE];
     va_list args;
 
     va_start(args, fmt);
@@ -368,6 +370,18 @@ static void look_at_keeper(struct doctor *d, const struct board_health *h)
             "names it");
 }
 
+static void look_at_certificates(struct doctor *d)
+{
+    struct tls_told told[TLS_TELL_MAX];
+    struct tls_report r;
+    unsigned n;
+
+    tls_report(d->all->parts.tls, &r);
+    n = tls_report_tell(&r, (int64_t)(wall_now_ms() / 1000), told);
+    for (unsigned i = 0; i < n; i++)
+        add(d, told[i].check, tls_level_name(told[i].level), "%s", told[i].text);
+}
+
 static void on_misfit(void *owner, bool is_error, const char *key, const char *text)
 {
     add(owner, "configuration", is_error ? "fail" : "warn", "%s: %s", key, text);
@@ -519,6 +533,7 @@ void doctor_ask(struct doctors *all, struct http_request *req)
     look_at_guard(d, &h.guard);
     look_at_clock(d, &h);
     look_at_keeper(d, &h);
+    look_at_certificates(d);
     look_at_configuration(d);
     ask_disk(d);
     for (unsigned slot = 0; slot < AGENT_GROUPS_MAX; slot++)

@@ -15,12 +15,14 @@
 #include "fencing/agent/steps.h"
 
 struct endpoints;
+struct tls;
 
 struct endpoints_parts {
     struct uv_loop_s *loop;
     const struct agent_settings *settings;
     struct board *board;
     struct steps *steps;
+    struct tls *tls; /* NULL: says nothing of certificates */
 };
 
 MUST_USE int endpoints_open(struct endpoints **ret_endpoints,

@@ -76,7 +76,9 @@ static const struct help help = {
         "lives or not. It is the only one that starts PostgreSQL.\n\n"
         "It does not leave the terminal and writes its log to standard error. SIGTERM and "
         "SIGINT end it and leave gate and server as they are: a successor that starts "
-        "before the lease is over takes both over, and no client notices.\n\n"
+        "before the lease is over takes both over, and no client notices. New files of "
+        "`tls` are taken "
+        "within a minute, and at once by SIGHUP; the connections that are open go on.\n\n"
         "`gate.cgroup` says whose packets the gate judges: those of the processes in one "
         "cgroup v2 directory and below it. It is `auto`, the root of the hierarchy and so "
         "every process of the host (the default); or a full path, like "
@@ -107,7 +109,8 @@ static const struct help help = {
 
 static void check_certificate(const struct agent_settings *s, struct findings *f)
 {
-    const struct tls_files pem = {.ca = s->ca, .cert = s->cert, .key = s->key};
+    const struct tls_files pem = {
+        .ca = s->ca, .cert = s->cert, .key = s->key, .crl = s->crl};
     const struct tls_node node = {IDENTITY_AGENT, s->cluster, s->name};
 
     tls_check(&pem, &node, f);

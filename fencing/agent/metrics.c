@@ -2,6 +2,8 @@
 #include <inttypes.h>
 
 #include "controller/base/clock.h"
+#include "controller/net/tls.h"
+#include "controller/net/tls_report.h"
 #include "fencing/agent/durable.h"
 #include "fencing/agent/endpoints.h"
 
@@ -278,6 +280,7 @@ static int put_keeper(struct buf *out, const struct board_health *h, struct err 
 
 int metrics_write(struct buf *out, const struct endpoints_parts *p, struct err *err)
 {
+    struct tls_report tls;
     struct board_health h;
 
     board_health(p->board, &h);
@@ -285,6 +288,10 @@ int metrics_write(struct buf *out, const struct endpoints_parts *p, struct err *
         return err->code;
     PUT("ringfence_agent_build_info{version=\"%s\",agent=\"%s\",region=\"%s\"} 1\n",
         RF_VERSION, p->settings->name, p->settings->region);
+    tls_report(p->tls, &tls);
+    if (tls_report_metrics(&tls, "ringfence_agent", (int64_t)(wall_now_ms() / 1000), out,
+                           err) != 0)
+        return err->code;
     if (put_keeper(out, &h, err) != 0 || put_group_metrics(out, p, err) != 0 ||
         put_gates(out, p, err) != 0)
         return err->code;

@@ -436,13 +436,13 @@ unsigned stage_ask_socket(const struct stage *s, const char *path, char *answer,
 static void make_pki(struct stage *s)
 {
     char ca[96], cert[96], key[96];
-    struct tls_files files = {ca, cert, key};
+    struct tls_files files = {ca, cert, key, NULL};
     struct identity self;
     struct err err = {0};
 
-    if (pki_init(s->dir, cluster, 2, &err) != 0 ||
-        pki_issue(s->dir, IDENTITY_CONTROLLER, "east", 2, &err) != 0 ||
-        pki_issue(s->dir, IDENTITY_AGENT, agent_name, 2, &err) != 0)
+    if (pki_init(s->dir, cluster, 90, &err) != 0 ||
+        pki_issue(s->dir, IDENTITY_CONTROLLER, "east", 90, &err) != 0 ||
+        pki_issue(s->dir, IDENTITY_AGENT, agent_name, 90, &err) != 0)
         fail_msg("%s", err.text);
     snprintf(ca, sizeof ca, "%s/ca.crt", s->dir);
     snprintf(cert, sizeof cert, "%s/controller-east.crt", s->dir);

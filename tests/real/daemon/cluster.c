@@ -56,7 +56,7 @@ void cluster_write_config(struct cluster *c, int node, const char *path, const c
     fprintf(f, "socket: %s/%s.sock\nmetrics: 127.0.0.1:%u\n", c->dir, n, c->metrics[node]);
     fprintf(f, "tls: {ca: %s/pki/ca.crt, cert: %s/pki/controller-%s.crt, ", c->dir, c->dir,
             n);
-    fprintf(f, "key: %s/pki/controller-%s.key}\n", c->dir, n);
+    fprintf(f, "key: %s/pki/controller-%s.key, crl: %s/pki/crl.pem}\n", c->dir, n, c->dir);
     fprintf(f, "raft: {election: 300ms, heartbeat: 50ms}\ncontrollers:\n");
     for (int i = 0; i < NODES; i++)
         fprintf(f, "  - {id: %u, name: %s, region: %s, address: \"127.0.0.1:%u\"}\n",
@@ -78,9 +78,9 @@ void cluster_open(struct cluster *c)
     snprintf(c->dir, sizeof c->dir, "/tmp/rf-daemon-XXXXXX");
     assert_non_null(mkdtemp(c->dir));
     snprintf(path, sizeof path, "%.120s/pki", c->dir);
-    assert_int_equal(pki_init(path, "lab", 30, &err), 0);
+    assert_int_equal(pki_init(path, "lab", 90, &err), 0);
     for (int i = 0; i < NODES; i++) {
-        assert_int_equal(pki_issue(path, IDENTITY_CONTROLLER, node_names[i], 30, &err), 0);
+        assert_int_equal(pki_issue(path, IDENTITY_CONTROLLER, node_names[i], 90, &err), 0);
         c->ports[i] = free_port(&c->held[2 * i]);
         c->metrics[i] = free_port(&c->held[2 * i + 1]);
     }
@@ -96,7 +96,7 @@ void cluster_issue_agent(struct cluster *c, const char *name)
     char path[CLUSTER_PATH];
 
     snprintf(path, sizeof path, "%.120s/pki", c->dir);
-    assert_int_equal(pki_issue(path, IDENTITY_AGENT, name, 30, &err), 0);
+    assert_int_equal(pki_issue(path, IDENTITY_AGENT, name, 90, &err), 0);
 }
 
 static int spawn(const char *const *arguments, const char *log)

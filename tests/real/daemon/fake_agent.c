@@ -509,7 +509,7 @@ void fake_agent_open(struct fake_agent *a, struct cluster *c, const char *name,
                      const char *region, unsigned life)
 {
     char ca[CLUSTER_PATH], cert[CLUSTER_PATH], key[CLUSTER_PATH];
-    struct tls_files files = {ca, cert, key};
+    struct tls_files files = {ca, cert, key, NULL};
     struct identity self, peer;
     struct err err = {0};
 

@@ -1,4 +1,4 @@
-/* The keys of agent.yaml about the guard. */
+/* The keys of agent.yaml about the guard, and about revocation. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,8 @@
 
 #include "fencing/agent/agent_settings.h"
 
-static int load(const char *more, struct agent_settings *ret, struct err *err)
+static int load_with(const char *tls, const char *more, struct agent_settings *ret,
+                     struct err *err)
 {
     char path[] = "/tmp/rf-settings-XXXXXX";
     int fd = mkstemp(path), status;
@@ -20,13 +21,33 @@ static int load(const char *more, struct agent_settings *ret, struct err *err)
     assert_non_null(f);
     fprintf(f,
             "cluster: demo\nname: pg-east\nregion: east\naddress: 127.0.0.1\n"
-            "tls: {ca: /ca, cert: /cert, key: /key}\n"
+            "tls: {ca: /ca, cert: /cert, key: /key%s}\n"
             "controllers:\n  - {name: east, address: \"127.0.0.1:1\"}\n%s",
-            more);
+            tls, more);
     assert_int_equal(fclose(f), 0);
     status = agent_settings_load(ret, path, NULL, err);
     assert_int_equal(unlink(path), 0);
     return status;
+}
+
+static int load(const char *more, struct agent_settings *ret, struct err *err)
+{
+    return load_with("", more, ret, err);
+}
+
+/* A list of what is revoked may be named, by a full path. */
+static void a_revocation_list_may_be_named(void **state)
+{
+    static struct agent_settings s;
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(load("", &s, &err), 0);
+    assert_string_equal(s.crl, "");
+    assert_int_equal(load_with(", crl: /crl.pem", "", &s, &err), 0);
+    assert_string_equal(s.crl, "/crl.pem");
+    assert_int_equal(load_with(", crl: crl.pem", "", &s, &err), ERR_INVAL);
+    assert_non_null(strstr(err.text, "tls.crl"));
 }
 
 /* Without a word there is a guard, for the case that the gate is missing; a watchdog is
@@ -68,6 +89,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_guard_is_there_unless_it_is_refused),
+        cmocka_unit_test(a_revocation_list_may_be_named),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -108,6 +108,24 @@ static void test_status(void **unused)
     assert_string_equal(out, status_text);
 }
 
+/* What ends soon is said, what has ended aloud; of what is well there is nothing. */
+static void test_certificates(void **unused)
+{
+    AUTO(auto_free)
+    char *out =
+        shown(show_status,
+              "{\"controller\": \"east\", \"certificates\": [{\"check\": \"certificate\", "
+              "\"level\": \"fail\", \"text\": \"has ENDED\"}, {\"check\": "
+              "\"certificate-ca\", \"level\": \"warn\", \"text\": \"ends soon\"}]}");
+    AUTO(auto_free)
+    char *well = shown(show_status, "{\"controller\": \"east\", \"certificates\": []}");
+
+    (void)unused;
+    assert_non_null(strstr(out, "!! CERTIFICATES of east: has ENDED\n"));
+    assert_non_null(strstr(out, "!! certificates of east: ends soon\n"));
+    assert_null(strstr(well, "!!"));
+}
+
 /* Silence is what a closed standby owes; else who does not answer is told. */
 static void test_probes(void **unused)
 {
@@ -516,6 +534,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules_as_the_log_names_them),
         cmocka_unit_test(test_status),
+        cmocka_unit_test(test_certificates),
         cmocka_unit_test(test_probes),
         cmocka_unit_test(test_long_sentences),
         cmocka_unit_test(test_long_cells),

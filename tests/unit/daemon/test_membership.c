@@ -90,6 +90,11 @@ static void a_newcomer_votes_for_people_when_it_is_decided(void **state)
     assert_false(decided);
     assert_false(membership_votes(&daemon_of_one, WEST));
     assert_true(membership_votes(&daemon_of_one, EAST));
+
+    /* Begun anew without a majority: nothing has been seen to be decided, and an operator
+     * who looks is not told that nobody votes. */
+    daemon_of_one.decided.n = 0;
+    assert_true(membership_votes(&daemon_of_one, EAST));
 }
 
 int main(void)

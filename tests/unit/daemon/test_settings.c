@@ -21,7 +21,7 @@ static const char good[] =
     "listen: 10.0.2.2:7400\n"
     "socket: /s\n"
     "metrics: 127.0.0.1:7402\n"
-    "tls: {ca: /a, cert: /b, key: /c}\n"
+    "tls: {ca: /a, cert: /b, crl: /r, key: /c}\n"
     "raft: {election: 300ms, heartbeat: 50ms}\n"
     "controllers:\n"
     "  - {id: 1, name: east, region: e, address: \"10.0.1.2:7400\"}\n"
@@ -93,6 +93,7 @@ static void every_key_is_read(void **state)
     assert_int_equal(s.heartbeat_ms, 50);
     assert_int_equal(s.count, 3);
     assert_int_equal(s.self, 1);
+    assert_string_equal(s.crl, "/r");
     assert_string_equal(s.controllers[2].name, "third");
     assert_string_equal(s.controllers[2].region, "t");
     assert_int_equal(s.controllers[2].id, 3);
@@ -115,6 +116,7 @@ static void what_is_left_out_has_its_default(void **state)
     assert_string_equal(s.data_dir, "/var/lib/ringfence/controller");
     assert_string_equal(s.socket, "/run/ringfence/ringfenced.sock");
     assert_false(s.has_metrics);
+    assert_string_equal(s.crl, "");
     assert_int_equal(s.election_ms, 900);
     assert_int_equal(s.heartbeat_ms, 100);
     assert_int_equal(s.fencer_count, 0);
@@ -170,6 +172,8 @@ static void what_is_wrong_is_named(void **state)
         {"metrics: 127.0.0.1:7402", "metrics: here", ":6: ", "metrics", ""},
         {"key: /c}", "kay: /c}", ":7: ", "tls.kay", "key"},
         {", key: /c}", "}", ":7: ", "tls", "key"},
+        {"crl: /r", "crl: r", ":7: ", "tls.crl", "absolute"},
+        {"crl: /r", "crls: /r", ":7: ", "tls.crls", "crl"},
         {"election: 300ms", "election: 300", ":8: ", "raft.election", "300ms"},
         {"election: 300ms", "election: 1ms", ":8: ", "raft.election", "50ms to 10s"},
         {"heartbeat: 50ms", "heartbeat: 200ms", ":8: ", "raft.heartbeat", "third"},

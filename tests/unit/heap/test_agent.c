@@ -222,7 +222,7 @@ static int try_endpoints(struct err *err)
 static int try_tls(struct err *err)
 {
     char ca[100], cert[100], key[100];
-    const struct tls_files files = {ca, cert, key};
+    const struct tls_files files = {ca, cert, key, NULL};
     struct identity self;
     struct tls *tls = NULL;
     int status = identity_make(&self, IDENTITY_AGENT, "demo", "pg-east", err);

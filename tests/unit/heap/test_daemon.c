@@ -18,6 +18,7 @@
 #include "controller/http/api.h"
 #include "controller/httpd/httpd.h"
 #include "controller/net/tls_session.h"
+#include "controller/net/tls_watch.h"
 #include "tests/unit/heap/each.h"
 #include "tests/unit/heap/heap.h"
 #include "tests/unit/net/bench.h"
@@ -67,11 +68,20 @@ static int try_tls(struct err *err)
     char ca[200], cert[200], key[200];
     const struct tls_files files = {in_dir(ca, sizeof ca, "ca.crt"),
                                     in_dir(cert, sizeof cert, "controller-east.crt"),
-                                    in_dir(key, sizeof key, "controller-east.key")};
+                                    in_dir(key, sizeof key, "controller-east.key"), NULL};
     struct tls *tls = NULL;
     int status = tls_new(&tls, &files, &t.east, err);
 
     tls_free(tls);
+    return status;
+}
+
+static int try_watch(struct err *err)
+{
+    struct tls_watch *w = NULL;
+    int status = tls_watch_open(&w, &t.bench.loop, t.bench.east, 0, err);
+
+    tls_watch_close(w);
     return status;
 }
 
@@ -139,10 +149,10 @@ static int try_api(struct err *err)
 }
 
 static const struct heap_case alone[] = {
-    {"table_new", try_table, false},        {"tls_new", try_tls, false},
-    {"listener_open", try_listener, false}, {"link_open", try_link, false},
-    {"lag_open", try_lag, false},           {"httpd_open", try_httpd, false},
-    {"api_open", try_api, false},
+    {"table_new", try_table, false},      {"tls_new", try_tls, false},
+    {"tls_watch_open", try_watch, false}, {"listener_open", try_listener, false},
+    {"link_open", try_link, false},       {"lag_open", try_lag, false},
+    {"httpd_open", try_httpd, false},     {"api_open", try_api, false},
 };
 
 static void each_part_that_stands_alone(void **state)

@@ -96,6 +96,12 @@ int setup(void **state)
     memset(&f, 0, sizeof f);
     state_init(&s, "lab");
     observations_init(&o, 3);
+    f.wall_s = 1795000000;
+    f.tls = (struct tls_report){.there = true,
+                                .cert = "/pki/witness.crt",
+                                .ca = "/pki/ca.crt",
+                                .cert_s = f.wall_s + 300 * 86400,
+                                .ca_s = f.wall_s + 3000 * 86400};
     s.applied = 95;
     make_cluster();
     s.group_count = 1;

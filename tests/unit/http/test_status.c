@@ -180,6 +180,37 @@ static void the_doctor_names_what_is_wrong(void **state)
     json_decref(d);
 }
 
+/* From thirty days before the end of its certificate on a controller says so, to who asks
+ * for the status and to who asks for the doctor; of what has ended the latter fails. */
+static void a_certificate_that_ends_is_told(void **state)
+{
+    static const struct {
+        int64_t in_days;
+        const char *status, *doctor; /* level; "": nothing is said */
+    } table[] = {
+        {300, "", "ok"}, {31, "", "ok"}, {29, "warn", "warn"}, {-1, "fail", "fail"}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        const char *level;
+        json_t *shown, *d, *first;
+
+        f.tls.cert_s = f.wall_s + table[i].in_days * 86400;
+        shown = status_document(&f, now, 1795000000123, false);
+        first = json_array_get(json_object_get(shown, "certificates"), 0);
+        d = doctor_document(&f, "host");
+        assert_non_null(strstr(finding(d, "certificate", &level), "/pki/witness.crt"));
+        assert_string_equal(level, table[i].doctor);
+        if (table[i].status[0] == '\0')
+            assert_null(first);
+        else
+            assert_string_equal(json_string_value(json_object_get(first, "level")),
+                                table[i].status);
+        json_decref(shown);
+        json_decref(d);
+    }
+}
+
 /* Those of this controller's file, as they answered; and one that a group wants and that
  * this controller does not have. */
 static void the_doctor_asks_after_the_fencers(void **state)
@@ -488,6 +519,7 @@ int main(void)
         cmocka_unit_test_setup(a_gate_is_shown_as_it_is_now, setup),
         cmocka_unit_test_setup(an_old_probe_is_not_shown, setup),
         cmocka_unit_test_setup(followers_are_told_of_changes_only, setup),
+        cmocka_unit_test_setup(a_certificate_that_ends_is_told, setup),
         cmocka_unit_test_setup(the_doctor_names_what_is_wrong, setup),
         cmocka_unit_test_setup(the_doctor_asks_after_the_fencers, setup),
         cmocka_unit_test_setup(the_doctor_tells_of_every_pair, setup),

@@ -102,19 +102,36 @@ struct identity bench_id(enum identity_role role, const char *name)
     return id;
 }
 
-struct tls *bench_tls(const char *dir, const char *stem, const struct identity *self)
+static struct tls *open_tls(const char *dir, const char *stem, const struct identity *self,
+                            const char *crl)
 {
-    char ca[BENCH_PATH + 80], cert[BENCH_PATH + 80], key[BENCH_PATH + 80];
-    const struct tls_files files = {ca, cert, key};
+    char ca[BENCH_PATH + 80], cert[BENCH_PATH + 80], key[BENCH_PATH + 80],
+        list[BENCH_PATH + 80];
+    const struct tls_files files = {ca, cert, key, crl != NULL ? list : NULL};
     struct tls *tls = NULL;
     struct err err = {0};
 
     snprintf(ca, sizeof ca, "%s/ca.crt", dir);
     snprintf(cert, sizeof cert, "%s/%s.crt", dir, stem);
     snprintf(key, sizeof key, "%s/%s.key", dir, stem);
+    snprintf(list, sizeof list, "%s/%s", dir, crl != NULL ? crl : "");
     if (tls_new(&tls, &files, self, &err) != 0)
         fail_msg("%s", err.text);
     return tls;
+}
+
+struct tls *bench_tls(const char *dir, const char *stem, const struct identity *self)
+{
+    return open_tls(dir, stem, self, NULL);
+}
+
+struct tls *bench_tls_with(const char *dir, const char *name, const char *crl)
+{
+    struct identity self = bench_id(IDENTITY_CONTROLLER, name);
+    char stem[80];
+
+    snprintf(stem, sizeof stem, "controller-%s", name);
+    return open_tls(dir, stem, &self, crl);
 }
 
 static struct tls *issue(struct bench *b, enum identity_role role, const char *name)
@@ -159,6 +176,15 @@ void bench_listen(struct bench *b, const struct stream_options *options)
         fail_msg("%s", err.text);
     b->at.port = listener_port(b->listener);
     assert_true(b->at.port > 0);
+}
+
+void bench_listen_as(struct bench *b, struct tls *tls)
+{
+    listener_close(b->listener);
+    tls_free(b->east);
+    b->east = tls;
+    b->at.port = 0;
+    bench_listen(b, NULL);
 }
 
 void bench_open(struct bench *b, const struct stream_options *options)

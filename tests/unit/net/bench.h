@@ -70,6 +70,10 @@ void side_free(struct side *side);
 struct identity bench_id(enum identity_role role, const char *name);
 /* A context from DIR/STEM.crt and .key under DIR/ca.crt. */
 struct tls *bench_tls(const char *dir, const char *stem, const struct identity *self);
+/* The same for controller NAME of `prod`, with DIR/`crl`; NULL: without. */
+struct tls *bench_tls_with(const char *dir, const char *name, const char *crl);
+/* `tls` listens in the place of east, who owns it from then on. */
+void bench_listen_as(struct bench *b, struct tls *tls);
 void bench_make_dir(char dir[BENCH_PATH]);
 void bench_remove_dir(const char *dir);
 

@@ -174,7 +174,7 @@ static void survives_those_of_openssl(void **state)
 static bool make_context(struct bench *b, long nth)
 {
     char ca[BENCH_PATH + 80], cert[BENCH_PATH + 80], key[BENCH_PATH + 80];
-    const struct tls_files files = {ca, cert, key};
+    const struct tls_files files = {ca, cert, key, NULL};
     struct identity east = bench_id(IDENTITY_CONTROLLER, "east");
     struct tls *tls = NULL;
     struct err err = {0};
