@@ -15,6 +15,7 @@ enum {
     AFTERMATH_MS = 1000,     /* the fault stays, the new side works */
     SETTLE_MS = 120000,      /* until everything is as before: a clone may be part of it */
     LEADER_MOVES_MS = 60000, /* out of the active region: it has a minimum stay */
+    HEARD_MS = 5000,         /* until a new leader has heard both agents */
     LOOK_MS = 2,             /* between two looks */
     COUNT_MS = 5000,         /* from streaming to the record of what was lost */
     PROBE_PAUSE_MS = 2,
@@ -78,17 +79,28 @@ static unsigned patience_ms(const struct play *p)
     return LEAST_MS + TTLS * p->cluster->profile.ttl;
 }
 
-bool play_switchover(struct play *p, enum site to)
+/* `again_ms`: so long it is asked again when it is refused. */
+static bool ask_for_switchover(struct play *p, enum site to, unsigned again_ms)
 {
-    AUTO(auto_free) char *output = NULL;
+    enum { EACH_MS = 100 };
     const char *args[] = {"switchover", GROUP_NAME, "--to", site_name(to), NULL};
+    int64_t until = now_ns() + (int64_t)again_ms * NS_PER_MS;
 
-    if (cluster_cli(p->cluster, args, &output) != 0) {
-        result_blame(&p->result, "ringfence switchover: %s", output);
-        return false;
+    for (;;) {
+        AUTO(auto_free) char *output = NULL;
+
+        if (cluster_cli(p->cluster, args, &output) == 0)
+            return play_wait(p, patience_ms(p),
+                             to == EAST ? east_is_active : west_is_active);
+        if (now_ns() >= until) {
+            result_blame(&p->result, "ringfence switchover: %s", output);
+            return false;
+        }
+        wait_ms(EACH_MS);
     }
-    return play_wait(p, patience_ms(p), to == EAST ? east_is_active : west_is_active);
 }
+
+bool play_switchover(struct play *p, enum site to) { return ask_for_switchover(p, to, 0); }
 
 static void start_clients(struct play *p)
 {
@@ -176,7 +188,9 @@ static bool prepare(struct play *p)
     }
     if (view_get(p->view).active != EAST) {
         view_tell(p->view, "switching back to east first");
-        if (!play_switchover(p, EAST) || !play_wait(p, SETTLE_MS, play_is_steady)) {
+        /* A leader that has just begun has not heard every agent yet, and refuses. */
+        if (!ask_for_switchover(p, EAST, HEARD_MS) ||
+            !play_wait(p, SETTLE_MS, play_is_steady)) {
             result_blame(&p->result, "could not be switched back to east before the fault");
             return false;
         }
