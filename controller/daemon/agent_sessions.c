@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
@@ -12,6 +13,7 @@
 #include "controller/daemon/peers.h"
 #include "controller/daemon/prober.h"
 #include "controller/daemon/runner.h"
+#include "controller/net/address.h"
 #include "controller/net/stream.h"
 #include "proto/entry_codec.h"
 
@@ -312,6 +314,8 @@ static int check_hello(const struct session *se, const Rf__AgentHello *h, struct
 {
     const struct settings *own = &se->a->d->settings;
     const struct format_range formats = entry_formats();
+    struct sockaddr_storage sa;
+    struct address at = {0};
 
     if (strcmp(h->cluster, own->cluster) != 0)
         return err_set(err, ERR_PEER,
@@ -336,6 +340,14 @@ static int check_hello(const struct session *se, const Rf__AgentHello *h, struct
                        "agent %s: region and version of at most %d bytes and an address of "
                        "1 to %d are expected",
                        se->name, NAME_SIZE - 1, ADDRESS_SIZE - 1);
+    (void)snprintf(at.host, sizeof at.host, "%s", h->address);
+    /* Gates compare it with packets, standbys and probes dial it: none of them may need a
+     * resolver when a region is lost. */
+    if (address_numeric(&sa, &at, NULL) != 0)
+        return err_set(err, ERR_INVAL,
+                       "agent %s: its address '%s' is not a number, like 10.0.1.2 or "
+                       "fd00::2: correct `address` in its agent.yaml",
+                       se->name, h->address);
     return 0;
 }
 

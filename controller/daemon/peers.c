@@ -13,6 +13,7 @@
 #include "controller/daemon/node.h"
 #include "controller/daemon/peers_private.h"
 #include "controller/daemon/relay.h"
+#include "controller/net/names.h"
 #include "proto/entry_codec.h"
 
 /* ---- who is who ---------------------------------------------------------------------- */
@@ -438,6 +439,7 @@ static int dial(struct peers *p, uint8_t position, struct err *err)
                              .at = &c->at,
                              .events = &link_events,
                              .owner = &p->peers[position],
+                             .names = p->names,
                              .backoff_max_ms = 500};
 
     if (identity_make(&peer, IDENTITY_CONTROLLER, p->d->settings.cluster, c->name, err) !=
@@ -490,16 +492,20 @@ static void on_closed(uv_handle_t *handle)
 int peers_open(struct peers **ret_peers, struct daemon *d, struct err *err)
 {
     struct peers *p = calloc(1, sizeof *p);
+    char file[PATH_SIZE + 8];
     int status;
 
     if (p == NULL)
         return err_set(err, ERR_NOMEM, "links to the other controllers");
     p->d = d;
+    (void)snprintf(file, sizeof file, "%s/names", d->settings.data_dir);
     (void)uv_timer_init(d->loop, &p->tick); /* cannot fail */
     p->tick.data = p;
     status = uv_timer_start(&p->tick, on_tick, 100, PEERS_PING_MS);
     if (status != 0)
         (void)err_uv(err, status, "start the timer of links");
+    else
+        status = names_open(&p->names, d->loop, file, err);
     for (uint8_t i = 0; status == 0 && i < d->settings.count; i++) {
         p->peers[i].p = p;
         p->peers[i].position = i;
@@ -521,6 +527,7 @@ void peers_close(struct peers *p)
     peer_api_close(p);
     for (unsigned i = 0; i < CONTROLLER_MAX; i++)
         link_close(p->peers[i].link);
+    names_close(p->names);
     peer_streams_close(p);
     uv_close((uv_handle_t *)&p->tick, on_closed);
 }

@@ -65,6 +65,7 @@ struct peers {
     struct daemon *d;
     uv_timer_t tick;
     struct incoming *incoming;
+    struct names *names; /* of their hosts */
     struct peer peers[CONTROLLER_MAX];
     uint64_t next_id;
     struct passed passed[PEERS_API_MAX];

@@ -25,12 +25,10 @@ struct probe {
     char group[NAME_SIZE], instance[NAME_SIZE];
     struct mono started;
     uint32_t timeout_ms;
-    uint16_t port;
-    bool closing, looking_up, closed, hurried;
+    bool closing, hurried;
     uv_tcp_t tcp;
     uv_connect_t connect;
     uv_write_t write;
-    uv_getaddrinfo_t lookup;
     char answer[8];
 };
 
@@ -59,22 +57,13 @@ static void release(struct prober *p)
 
 /* ---- one probe ----------------------------------------------------------------------- */
 
-static void free_if_done(struct probe *pr)
-{
-    struct prober *p = pr->p;
-
-    if (!pr->closed || pr->looking_up)
-        return;
-    free(pr);
-    release(p);
-}
-
 static void on_probe_closed(uv_handle_t *handle)
 {
     struct probe *pr = handle->data;
+    struct prober *p = pr->p;
 
-    pr->closed = true;
-    free_if_done(pr);
+    free(pr);
+    release(p);
 }
 
 static struct slot *slot_of(struct prober *p, const char *group, const char *instance,
@@ -106,8 +95,6 @@ static void end_probe(struct probe *pr)
     slot = pr->p->closing ? NULL : slot_of(pr->p, pr->group, pr->instance, where);
     if (slot != NULL)
         slot->under_way = false;
-    if (pr->looking_up)
-        (void)uv_cancel((uv_req_t *)&pr->lookup);
     uv_close((uv_handle_t *)&pr->tcp, on_probe_closed);
 }
 
@@ -205,34 +192,6 @@ static void connect_to(struct probe *pr, const struct sockaddr *sa)
         finish(pr, SILENT);
 }
 
-static void on_found(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
-{
-    struct probe *pr = req->data;
-
-    pr->looking_up = false;
-    if (pr->closing)
-        free_if_done(pr);
-    else if (status != 0)
-        finish(pr, SILENT);
-    else
-        connect_to(pr, found->ai_addr);
-    uv_freeaddrinfo(found);
-}
-
-static void look_up(struct probe *pr, const char *host)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    char port[8];
-
-    (void)snprintf(port, sizeof port, "%u", pr->port);
-    pr->lookup.data = pr;
-    pr->looking_up = true;
-    if (uv_getaddrinfo(pr->p->d->loop, &pr->lookup, on_found, host, port, &hints) != 0) {
-        pr->looking_up = false;
-        finish(pr, SILENT);
-    }
-}
-
 static void start(struct prober *p, const struct group *g, uint8_t i, struct slot *slot,
                   bool hurried)
 {
@@ -247,7 +206,6 @@ static void start(struct prober *p, const struct group *g, uint8_t i, struct slo
     pr->p = p;
     pr->started = slot->started;
     pr->hurried = hurried;
-    pr->port = at.port;
     pr->timeout_ms =
         g->policy.probe_ms < PROBER_TIMEOUT_MS ? g->policy.probe_ms : PROBER_TIMEOUT_MS;
     (void)snprintf(pr->group, sizeof pr->group, "%s", g->name);
@@ -262,7 +220,7 @@ static void start(struct prober *p, const struct group *g, uint8_t i, struct slo
     if (address_numeric(&sa, &at, NULL) == 0)
         connect_to(pr, (const struct sockaddr *)&sa);
     else
-        look_up(pr, at.host);
+        finish(pr, SILENT); /* of an agent's hello only numbers are taken */
 }
 
 void prober_hurry(struct prober *p, const char *agent)

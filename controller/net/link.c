@@ -11,14 +11,13 @@
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/net/names.h"
+#include "controller/net/names_text.h"
 
 enum { BACKOFF_MIN_MS = 20, BACKOFF_MAX_MS = 1000 };
 
 struct link {
     uv_timer_t retry;
-    uv_getaddrinfo_t lookup;
-    unsigned open; /* the timer's handle, and a lookup under way */
-    bool looking_up, closing;
     uv_loop_t *loop;
     struct tls *tls;
     struct stream *stream;
@@ -28,6 +27,11 @@ struct link {
     struct identity peer;
     struct address at;
     char where[ADDRESS_TEXT_SIZE];
+    struct names *names; /* NULL: it is a number */
+    struct names_wait wait;
+    struct names_answer answer; /* the addresses of this try, whose of[turn] is next */
+    unsigned turn;
+    struct sockaddr_storage good; /* where it was up last; tried first */
     struct stream_options options;
     uint32_t backoff_min_ms, backoff_max_ms, backoff_ms;
     uint64_t dice;
@@ -36,14 +40,6 @@ struct link {
     const struct link_events *events;
     void *owner;
 };
-
-static void let_go(struct link *l)
-{
-    if (--l->open > 0)
-        return;
-    tls_free(l->tls);
-    free(l);
-}
 
 /* splitmix64: jitter needs spread, not secrecy. */
 static uint64_t next_random(struct link *l)
@@ -83,10 +79,17 @@ static void log_trouble(struct link *l, const struct err *why)
              l->peer.name, l->where, why->text);
 }
 
+/* Where a name has more addresses than one, all are tried before one waits. */
 static void try_failed(struct link *l, const struct err *why)
 {
     l->last = *why;
     log_trouble(l, why);
+    if (l->turn + 1 < l->answer.count) {
+        l->turn++;
+        ASSERT(uv_timer_start(&l->retry, on_retry, 0, 0) == 0); /* it is not closing */
+        return;
+    }
+    l->answer.count = l->turn = 0;
     retry_later(l);
 }
 
@@ -94,8 +97,13 @@ static void try_failed(struct link *l, const struct err *why)
 
 static void log_up(const struct link *l)
 {
-    log_info("link to %s %s at %s is up", identity_role_name(l->peer.role), l->peer.name,
-             l->where);
+    char number[ADDRESS_TEXT_SIZE] = "";
+
+    if (l->names != NULL)
+        address_of_sockaddr(&l->good, number);
+    log_info("link to %s %s at %s%s%s%s is up", identity_role_name(l->peer.role),
+             l->peer.name, l->where, number[0] != 0 ? " (" : "", number,
+             number[0] != 0 ? ")" : "");
 }
 
 static void on_lasted(uv_timer_t *timer)
@@ -116,6 +124,9 @@ static void on_open(void *owner, const struct identity *peer)
     (void)peer; /* the stream has compared it with what we expect */
     l->up = true;
     l->up_since = mono_now();
+    if (l->names != NULL)
+        l->good = l->answer.of[l->turn];
+    l->answer.count = l->turn = 0; /* when it is down one asks again */
     l->last = (struct err){0};
     if (!l->unsteady)
         log_up(l);
@@ -166,58 +177,76 @@ static void dial(struct link *l, const struct sockaddr_storage *sa)
 
 /* -- names -- */
 
-static void on_found(uv_getaddrinfo_t *lookup, int status, struct addrinfo *found)
+/* What worked last comes first: with an address that drops what is sent to it each try
+ * would begin with a wait of connect_ms. */
+static void prefer_good(struct link *l)
 {
-    struct link *l = lookup->data;
-    struct sockaddr_storage sa = {0};
-    struct err err;
+    for (unsigned i = 1; i < l->answer.count; i++) {
+        const struct sockaddr_storage here = l->answer.of[i];
 
-    l->looking_up = false;
-    if (!l->closing && status == 0) {
-        memcpy(&sa, found->ai_addr, found->ai_addrlen);
-        dial(l, &sa);
-    } else if (!l->closing) {
-        err_uv(&err, status, "look up %s", l->at.host);
-        try_failed(l, &err);
+        if (!names_text_same_host(&here, &l->good))
+            continue;
+        memmove(&l->answer.of[1], &l->answer.of[0], i * sizeof here);
+        l->answer.of[0] = here;
+        return;
     }
-    uv_freeaddrinfo(found);
-    let_go(l);
+}
+
+static void dial_all(struct link *l, const struct names_answer *answer)
+{
+    l->answer = *answer;
+    l->turn = 0;
+    prefer_good(l);
+    dial(l, &l->answer.of[0]);
+}
+
+static void on_answer(void *owner, const struct names_answer *answer, const struct err *why)
+{
+    struct link *l = owner;
+
+    if (answer != NULL)
+        dial_all(l, answer);
+    else
+        try_failed(l, why);
 }
 
 static void look_up(struct link *l)
 {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
-    char service[8];
+    struct names_answer answer;
     struct err err;
-    int status;
+    int status = names_find(l->names, &l->at, &l->wait, &answer, &err);
 
-    snprintf(service, sizeof service, "%u", (unsigned)l->at.port);
-    l->lookup.data = l;
-    status = uv_getaddrinfo(l->loop, &l->lookup, on_found, l->at.host, service, &hints);
-    if (status != 0) {
-        err_uv(&err, status, "look up %s", l->at.host);
+    if (status == 0)
+        dial_all(l, &answer);
+    else if (status != ERR_BUSY) /* else on_answer comes */
         try_failed(l, &err);
-        return;
-    }
-    l->looking_up = true;
-    l->open++;
 }
 
 static void on_retry(uv_timer_t *timer)
 {
     struct link *l = timer->data;
     struct sockaddr_storage sa;
+    int status;
 
-    if (address_numeric(&sa, &l->at, NULL) == 0)
-        dial(l, &sa);
-    else
+    if (l->turn > 0) {
+        dial(l, &l->answer.of[l->turn]);
+    } else if (l->names != NULL) {
         look_up(l);
+    } else {
+        status = address_numeric(&sa, &l->at, NULL);
+        ASSERT(status == 0); /* link_open() has looked */
+        dial(l, &sa);
+    }
 }
 
 /* -- open, use, close -- */
 
 static int check_spec(const struct link_spec *spec, struct err *err)
 {
+    struct sockaddr_storage sa;
+
+    if (spec->names == NULL && address_numeric(&sa, spec->at, err) != 0)
+        return ERR_INVAL;
     if (spec->at->port == 0)
         return err_set(err, ERR_INVAL, "a link to %s without a port", spec->at->host);
     if (spec->backoff_max_ms != 0 && spec->backoff_min_ms > spec->backoff_max_ms)
@@ -229,8 +258,9 @@ static int check_spec(const struct link_spec *spec, struct err *err)
 int link_open(struct link **ret_link, uv_loop_t *loop, struct tls *tls,
               const struct link_spec *spec, struct err *err)
 {
-    struct link *l;
     int status = check_spec(spec, err);
+    struct sockaddr_storage sa;
+    struct link *l;
 
     if (status != 0)
         return status;
@@ -253,9 +283,12 @@ int link_open(struct link **ret_link, uv_loop_t *loop, struct tls *tls,
     l->backoff_ms = l->backoff_min_ms;
     l->events = spec->events;
     l->owner = spec->owner;
+    if (address_numeric(&sa, &l->at, NULL) != 0)
+        l->names = spec->names;
+    l->wait.on_answer = on_answer;
+    l->wait.owner = l;
     uv_timer_init(loop, &l->retry);
     l->retry.data = l;
-    l->open = 1;
     ASSERT(uv_timer_start(&l->retry, on_retry, 0, 0) == 0);
     *ret_link = l;
     return 0;
@@ -277,16 +310,20 @@ const struct err *link_last_error(const struct link *l) { return &l->last; }
 
 const struct identity *link_peer(const struct link *l) { return &l->peer; }
 
-static void on_timer_closed(uv_handle_t *handle) { let_go(handle->data); }
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct link *l = handle->data;
+
+    tls_free(l->tls);
+    free(l);
+}
 
 void link_close(struct link *l)
 {
     if (l == NULL)
         return;
-    l->closing = true;
     l->up = false;
     stream_close(TAKE(l->stream));
-    if (l->looking_up)
-        uv_cancel((uv_req_t *)&l->lookup); /* its callback comes either way */
+    names_forget(&l->wait);
     uv_close((uv_handle_t *)&l->retry, on_timer_closed);
 }

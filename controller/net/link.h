@@ -4,6 +4,10 @@
  * twice as long each time up to backoff_max_ms, each with up to a quarter of jitter less.
  * A connection that stayed up for longer than backoff_max_ms resets the wait.
  *
+ * A name is looked up by `names` (names.h), so a link that was up once needs no resolver.
+ * All its addresses are tried, one after the other, before it waits; first the one where it
+ * was up last.
+ *
  * What is sent while the link is down is dropped and ERR_CLOSED returned: Raft and agents
  * repeat by themselves, and an old message is worse than none.
  *
@@ -33,6 +37,7 @@
 #include "controller/net/tls.h"
 
 struct link;
+struct names;
 
 /* Called from the loop, never from inside a function of this header. link_send() and
  * link_close() are allowed in each. Any may be NULL. */
@@ -46,16 +51,17 @@ struct link_events {
 
 struct link_spec {
     const struct identity *peer;      /* copied */
-    const struct address *at;         /* copied; a name is looked up at each try */
+    const struct address *at;         /* copied */
     const struct link_events *events; /* must outlive the link */
     void *owner;
+    struct names *names; /* must outlive the link; NULL: `at` has to be a number */
     const struct stream_options *options; /* NULL: the defaults; copied */
     uint32_t backoff_min_ms;              /* 0: 20 */
     uint32_t backoff_max_ms;              /* 0: 1000 */
 };
 
 /* The first try starts at once, from the loop.
- *   ERR_INVAL  port 0, or backoff_min_ms > backoff_max_ms
+ *   ERR_INVAL  port 0, a name without `names`, or backoff_min_ms > backoff_max_ms
  *   ERR_NOMEM  ERR_IO */
 MUST_USE int link_open(struct link **ret_link, struct uv_loop_s *loop, struct tls *tls,
                        const struct link_spec *spec, struct err *err);

@@ -6,6 +6,7 @@
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
 #include "controller/base/text.h"
+#include "controller/net/names.h"
 #include "fencing/agent/keeper_private.h"
 
 static const struct uplink *leader_of(const struct keeper *k)
@@ -222,8 +223,11 @@ static int dial(struct uplink *u, struct err *err)
 {
     struct keeper *k = u->k;
     struct identity peer;
-    struct link_spec spec = {
-        .peer = &peer, .at = &u->to->at, .events = &uplink_events, .owner = u};
+    struct link_spec spec = {.peer = &peer,
+                             .at = &u->to->at,
+                             .events = &uplink_events,
+                             .owner = u,
+                             .names = k->names};
 
     if (identity_make(&peer, IDENTITY_CONTROLLER, k->parts.settings->cluster, u->to->name,
                       err) != 0)
@@ -267,7 +271,13 @@ static const struct link_events uplink_events = {
 int keeper_links_open(struct keeper *k, struct err *err)
 {
     const struct agent_settings *s = k->parts.settings;
+    char file[AGENT_PATH_SIZE + 8];
+    int status;
 
+    (void)snprintf(file, sizeof file, "%s/names", s->state_dir);
+    status = names_open(&k->names, &k->loop, file, err);
+    if (status != 0)
+        return status;
     for (unsigned i = 0; i < s->controller_count; i++) {
         struct uplink *u = &k->uplinks[i];
 
@@ -284,6 +294,7 @@ void keeper_links_close(struct keeper *k)
     for (unsigned i = 0; i < k->uplink_count; i++)
         link_close(TAKE(k->uplinks[i].link));
     k->uplink_count = 0;
+    names_close(TAKE(k->names));
 }
 
 void keeper_links_health(struct keeper *k)

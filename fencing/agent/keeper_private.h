@@ -70,6 +70,7 @@ struct keeper {
     struct guard_link *guard; /* NULL: not wanted, or its page cannot be had */
     struct keeper_core core;
     struct syncer *syncer;
+    struct names *names; /* of the controllers' hosts */
     struct uplink uplinks[SETTINGS_CONTROLLERS_MAX];
     uint8_t uplink_count;
     uint64_t assignments_term;

@@ -66,7 +66,7 @@ static void say_hello(struct fake_agent *a, int node)
     h.cluster = text("lab");
     h.name = a->name;
     h.region = a->region;
-    h.address = text("127.0.0.1");
+    h.address = text(a->address != NULL ? a->address : "127.0.0.1");
     h.version = text("0.1.0");
     h.format_min = ENTRY_FORMAT_MIN;
     h.format_max = ENTRY_FORMAT_MAX;

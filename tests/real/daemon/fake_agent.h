@@ -33,6 +33,7 @@ struct fake_agent {
     struct mono unanswered_since; /* the oldest renewal without an answer */
     bool silent;                  /* says nothing more; its streams stay */
     bool mute, no_hello;          /* the tests of bad manners */
+    const char *address;          /* in its hello; NULL: 127.0.0.1 */
     bool hung;                    /* as it reports */
     bool held_back; /* reports are: the first one stays in `held`, to be let go */
     struct buf held;

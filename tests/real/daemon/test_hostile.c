@@ -167,6 +167,21 @@ static void a_name_that_is_not_in_the_certificate_is_refused(void **state)
     fake_agent_close(&s.a);
 }
 
+/* What a probe, a gate or a standby would have to look up is no address. */
+static void an_address_that_is_a_name_is_refused(void **state)
+{
+    struct cluster *c = *state;
+    static struct speaker s = {.node = EAST};
+
+    cluster_issue_agent(c, "pg-east");
+    cluster_start(c, EAST, true);
+    fake_agent_open(&s.a, c, "pg-east", "east", 1);
+    s.a.address = "localhost";
+    cluster_until(c, is_refused, &s, 5000, "a refusal");
+    assert_says(s.a.refusal_text, "its address 'localhost' is not a number");
+    fake_agent_close(&s.a);
+}
+
 /* ---- what must not start ---------------------------------------------------------------
  */
 
@@ -448,6 +463,7 @@ int main(void)
         EACH_ALONE(garbage_on_the_port_changes_nothing),
         EACH_ALONE(nonsense_of_an_agent_is_refused),
         EACH_ALONE(a_name_that_is_not_in_the_certificate_is_refused),
+        EACH_ALONE(an_address_that_is_a_name_is_refused),
         EACH_ALONE(an_empty_directory_is_no_voter),
         EACH_ALONE(another_nodes_directory_is_not_touched),
         EACH_ALONE(a_port_in_use_is_named),

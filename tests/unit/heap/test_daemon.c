@@ -1,5 +1,6 @@
 /* The controller's parts: every allocation of ours fails once in the opening of each, and
  * in that of the whole daemon. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,7 @@ static void run_dry(void)
 {
     uv_unref((uv_handle_t *)&t.bench.alarm);
     listener_close(TAKE(t.bench.listener));
+    names_close(TAKE(t.bench.names));
     while (uv_run(&t.bench.loop, UV_RUN_DEFAULT) != 0)
         ; /* a store's thread that found no memory has stopped the loop */
 }
@@ -109,6 +111,21 @@ static int try_link(struct err *err)
     return status;
 }
 
+/* With a file of an earlier life. */
+static int try_names(struct err *err)
+{
+    static const char text[] = "ringfence-names 1\nwest.test 1 10.0.0.2\n";
+    char path[200];
+    struct names *n = NULL;
+    int fd = open(in_dir(path, sizeof path, "names"), O_WRONLY | O_CREAT, 0600), status;
+
+    assert_true(fd >= 0 && write(fd, text, sizeof text - 1) == sizeof text - 1);
+    close(fd);
+    status = names_open(&n, &t.bench.loop, path, err);
+    names_close(n);
+    return status;
+}
+
 static int try_lag(struct err *err)
 {
     struct lag *l = NULL;
@@ -151,8 +168,9 @@ static int try_api(struct err *err)
 static const struct heap_case alone[] = {
     {"table_new", try_table, false},      {"tls_new", try_tls, false},
     {"tls_watch_open", try_watch, false}, {"listener_open", try_listener, false},
-    {"link_open", try_link, false},       {"lag_open", try_lag, false},
-    {"httpd_open", try_httpd, false},     {"api_open", try_api, false},
+    {"link_open", try_link, false},       {"names_open", try_names, false},
+    {"lag_open", try_lag, false},         {"httpd_open", try_httpd, false},
+    {"api_open", try_api, false},
 };
 
 static void each_part_that_stands_alone(void **state)

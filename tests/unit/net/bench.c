@@ -201,6 +201,8 @@ void bench_open(struct bench *b, const struct stream_options *options)
     assert_int_equal(uv_loop_init(&b->loop), 0);
     uv_timer_init(&b->loop, &b->alarm);
     b->alarm.data = b;
+    if (names_open(&b->names, &b->loop, NULL, &err) != 0)
+        fail_msg("%s", err.text);
     bench_listen(b, options);
 }
 
@@ -216,6 +218,7 @@ void bench_close(struct bench *b)
     for (unsigned i = 0; i < b->n_accepted; i++)
         side_free(&b->accepted[i]);
     listener_close(b->listener);
+    names_close(b->names);
     uv_close((uv_handle_t *)&b->alarm, NULL);
     uv_run(&b->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&b->loop), 0);

@@ -18,6 +18,7 @@
 #include "controller/base/buf.h"
 #include "controller/net/link.h"
 #include "controller/net/listener.h"
+#include "controller/net/names.h"
 #include "controller/net/pki.h"
 #include "controller/net/stream.h"
 
@@ -43,6 +44,7 @@ struct bench {
     struct tls *east, *west, *agent; /* of one CA and cluster */
     struct listener *listener;       /* east's */
     struct address at;
+    struct names *names; /* for links */
     struct side accepted[BENCH_ACCEPT_MAX];
     unsigned n_accepted, n_rejected;
     struct err rejected; /* the last one */

@@ -48,6 +48,7 @@ static void open_link(struct bench *b, struct watch *w, const char *peer)
                                    .at = &b->at,
                                    .events = &events,
                                    .owner = w,
+                                   .names = b->names,
                                    .backoff_min_ms = 5,
                                    .backoff_max_ms = 40};
     struct err err = {0};
@@ -77,7 +78,8 @@ static void comes_up_and_carries(void **state)
     bench_close(&b);
 }
 
-/* A name is looked up like any other host. */
+/* A name is looked up like any other host, by the real resolver (test_link_names.c has
+ * others). */
 static void dials_a_name(void **state)
 {
     struct bench b;
@@ -232,7 +234,7 @@ static void impossible_links_are_refused(void **state)
 {
     struct bench b;
     struct identity id = bench_id(IDENTITY_CONTROLLER, "east");
-    struct address no_port = {.host = "127.0.0.1"};
+    struct address no_port = {.host = "127.0.0.1"}, name = {"localhost", 7400};
     struct link_spec spec = {.peer = &id, .at = &no_port, .events = &events};
     struct link *l = NULL;
     struct err err;
@@ -240,6 +242,9 @@ static void impossible_links_are_refused(void **state)
     (void)state;
     bench_open(&b, NULL);
     assert_int_equal(link_open(&l, &b.loop, b.west, &spec, &err), ERR_INVAL);
+    spec.at = &name; /* and nobody who could look it up */
+    assert_int_equal(link_open(&l, &b.loop, b.west, &spec, &err), ERR_INVAL);
+    assert_non_null(strstr(err.text, "'localhost' is not a numeric address"));
     spec.at = &b.at;
     spec.backoff_min_ms = 50;
     spec.backoff_max_ms = 40;
