@@ -41,6 +41,8 @@ struct cluster {
     enum driver driver;      /* of the gates */
     enum clocks clocks;      /* of controllers */
     bool disks;              /* that can fail */
+    bool names;              /* files say controllers' hosts by name (names.h) */
+    struct process resolver; /* with `names` */
     struct process bmcs[2];  /* EAST, WEST; with `power` */
     enum site declared;      /* the active region; EAST unless said */
     char bin[256];           /* directory of ringfenced, ringfence-agent and ringfence */

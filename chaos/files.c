@@ -3,6 +3,7 @@
 
 #include "chaos/base.h"
 #include "chaos/bmc.h"
+#include "chaos/names.h"
 
 const char file_hba[] = "local all postgres peer\n"
                         "host replication ringfence 10.77.0.0/16 scram-sha-256\n"
@@ -58,7 +59,8 @@ char *file_controller(const struct cluster *c, enum site s)
                     "%s",
                     me, dir, me, site_address(s), dir, me, site_address(s), dir, dir, me,
                     dir, me, dir, c->profile.election, c->profile.heartbeat,
-                    site_address(EAST), site_address(WEST), site_address(WITNESS), fencers);
+                    names_host(EAST, c->names), names_host(WEST, c->names),
+                    names_host(WITNESS, c->names), fencers);
 }
 
 char *file_agent(const struct cluster *c, enum site s)
@@ -94,9 +96,10 @@ char *file_agent(const struct cluster *c, enum site s)
                     "  replication_user: ringfence\n"
                     "  passfile: %s/%s/pgpass\n"
                     "  tail_dir: %s/%s/tails\n",
-                    head, site_address(EAST), site_address(WEST), site_address(WITNESS),
-                    c->ground.cgroup, me, c->driver == DRIVER_NFT ? "nftables" : "auto",
-                    dir, dir, me, dir, me, dir, me);
+                    head, names_host(EAST, c->names), names_host(WEST, c->names),
+                    names_host(WITNESS, c->names), c->ground.cgroup, me,
+                    c->driver == DRIVER_NFT ? "nftables" : "auto", dir, dir, me, dir, me,
+                    dir, me);
 }
 
 static const char *fence_of(const struct cluster *c)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -186,6 +187,23 @@ void ground_enter(const struct ground *g, enum site s)
         die("enter the network of %s: %s", site_name(s), strerror(errno));
 }
 
+/* In a mount namespace of its own, which follows what is mounted outside. */
+static bool lay_over(const struct ground *g, const char *file)
+{
+    char from[96], to[64];
+
+    snprintf(from, sizeof from, "%s/%s", g->dir, file);
+    snprintf(to, sizeof to, "/etc/%s", file);
+    return mount(from, to, NULL, MS_BIND, NULL) == 0;
+}
+
+static bool take_names(const struct ground *g)
+{
+    return unshare(CLONE_NEWNS) == 0 &&
+           mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0 &&
+           lay_over(g, "resolv.conf") && lay_over(g, "nsswitch.conf");
+}
+
 bool ground_move_in(const struct ground *g, enum site s)
 {
     char path[192];
@@ -199,7 +217,7 @@ bool ground_move_in(const struct ground *g, enum site s)
     moved = write(fd, "0", 1) == 1;
     close(fd);
     return moved && setns(g->network[s], CLONE_NEWNET) == 0 &&
-           setns(g->ipc[s], CLONE_NEWIPC) == 0;
+           setns(g->ipc[s], CLONE_NEWIPC) == 0 && (!g->own_names || take_names(g));
 }
 
 void ground_kill_site(const struct ground *g, enum site s)

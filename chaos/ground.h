@@ -30,6 +30,8 @@ struct ground {
     int network[SITE_COUNT]; /* descriptors of the namespaces */
     int ipc[SITE_COUNT];
     struct wan wan;
+    bool own_names; /* programs have dir/resolv.conf, dir/nsswitch.conf as theirs (names.h)
+                     */
 };
 
 const char *site_name(enum site s);
@@ -56,7 +58,8 @@ bool ground_exists(const char *id);
 
 /* The calling thread is in the site's network from now on. */
 void ground_enter(const struct ground *g, enum site s);
-/* In a child between fork() and exec: network, IPC and cgroup. False with errno. */
+/* In a child between fork() and exec: network, IPC and cgroup, and with own_names the files
+ * that say how names are looked up. False with errno. */
 bool ground_move_in(const struct ground *g, enum site s);
 
 /* Every process of the site, at one instant. */

@@ -10,6 +10,7 @@
 #include "chaos/base.h"
 #include "chaos/bmc.h"
 #include "chaos/cgroup.h"
+#include "chaos/names.h"
 
 void lab_find_bin(const struct options *o, char *path, size_t size)
 {
@@ -67,11 +68,16 @@ static void make(const struct options *o, const char *id, const struct scenario 
         die("%s", clocks_missing());
     if (first->lab.disks && disks_missing() != NULL)
         die("%s", disks_missing());
+    if (first->lab.names && names_missing() != NULL)
+        die("%s", names_missing());
     c->power = first->lab.power;
     c->severed = first->lab.severed;
     c->driver = first->lab.driver;
     c->clocks = first->lab.clocks;
     c->disks = first->lab.disks;
+    c->names = first->lab.names;
+    if (c->names)
+        names_start(&c->ground, &c->resolver);
     if (c->power)
         bmc_start(&c->ground, c->bmcs);
     cluster_make(c);

@@ -49,7 +49,7 @@ struct file {
         bool power, severed;
         enum driver driver;
         enum clocks clocks;
-        bool disks;
+        bool disks, names;
     } * lab;
     struct lines each, prelude, fault, heal;
 };
@@ -79,6 +79,7 @@ static const cyaml_schema_field_t lab_fields[] = {
     CYAML_FIELD_ENUM("clocks", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct file_lab,
                      clocks, clocks, ARRAY_LEN(clocks)),
     CYAML_FIELD_BOOL("disks", CYAML_FLAG_OPTIONAL, struct file_lab, disks),
+    CYAML_FIELD_BOOL("names", CYAML_FLAG_OPTIONAL, struct file_lab, names),
     CYAML_FIELD_END};
 
 static const cyaml_schema_field_t file_fields[] = {
@@ -233,7 +234,12 @@ static struct scenario *convert(const char *path, const struct file *f, const ch
                                        .severed = f->lab->severed,
                                        .driver = f->lab->driver,
                                        .clocks = f->lab->clocks,
-                                       .disks = f->lab->disks};
+                                       .disks = f->lab->disks,
+                                       .names = f->lab->names};
+    /* Every program would hold the mounts of its start, and a disk could not be replaced.
+     */
+    if (s->lab.disks && s->lab.names)
+        die("%s: lab: disks and names do not go together", path);
     if (f->lab != NULL && f->lab->sync != NULL) {
         s->lab.has_sync = true;
         s->lab.sync = read_sync(path, f->lab->sync);
@@ -354,5 +360,6 @@ bool scenario_shares_lab(const struct scenario *a, const struct scenario *b)
 
     return x->ttl_ms == y->ttl_ms && x->rtt_ms == y->rtt_ms && x->has_sync == y->has_sync &&
            x->sync == y->sync && x->power == y->power && x->severed == y->severed &&
-           x->driver == y->driver && x->clocks == y->clocks && x->disks == y->disks;
+           x->driver == y->driver && x->clocks == y->clocks && x->disks == y->disks &&
+           x->names == y->names;
 }

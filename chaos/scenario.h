@@ -38,6 +38,7 @@ struct scenario_lab {
     enum driver driver;  /* of the gates */
     enum clocks clocks;  /* of controllers */
     bool disks;          /* that can fail */
+    bool names;          /* controllers' hosts by name, and a resolver */
 };
 
 struct scenario {

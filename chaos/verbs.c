@@ -58,6 +58,9 @@ static const struct verb verbs[] = {
      "blames the scenario if no packet was dropped",
      verb_felt,
      NULL},
+    {"names-gone", {TAKES_NOTHING}, "the resolver answers nobody", verb_names_gone, NULL},
+    {"names-refuse", {TAKES_NOTHING}, "the resolver is killed", verb_names_refuse, NULL},
+    {"names-back", {TAKES_NOTHING}, "it answers again", verb_names_back, NULL},
     /* Time. */
     {"wait", {TAKES_TIME}, "does nothing", verb_wait, NULL},
     {"until", {TAKES_MOMENT}, "waits for a moment (below)", verb_until, NULL},

@@ -59,6 +59,9 @@ void verb_link(struct play *p, const struct step *s);
 void verb_one_way(struct play *p, const struct step *s);
 void verb_network(struct play *p, const struct step *s);
 void verb_felt(struct play *p, const struct step *s);
+void verb_names_gone(struct play *p, const struct step *s);
+void verb_names_refuse(struct play *p, const struct step *s);
+void verb_names_back(struct play *p, const struct step *s);
 
 /* verbs_operate.c */
 void verb_wait(struct play *p, const struct step *s);

@@ -1,5 +1,6 @@
 /* chaos/verbs_network.c -- what a wide-area network does to a running pair. */
 #include "chaos/base.h"
+#include "chaos/names.h"
 #include "chaos/verbs.h"
 
 static const struct wan_link cut = {.cut = true};
@@ -118,4 +119,30 @@ void verb_felt(struct play *p, const struct step *s)
     if (n == 0)
         result_blame(&p->result, "the network dropped nothing between regions");
     view_tell(p->view, "  between regions %ju packets were dropped", (uintmax_t)n);
+}
+
+/* False: blamed. */
+static bool has_names(struct play *p, const struct step *s)
+{
+    if (!p->cluster->names)
+        result_blame(&p->result, "`%s`: the laboratory has no names (lab.names)", s->line);
+    return p->cluster->names;
+}
+
+void verb_names_gone(struct play *p, const struct step *s)
+{
+    if (has_names(p, s))
+        names_hang(&p->cluster->resolver);
+}
+
+void verb_names_refuse(struct play *p, const struct step *s)
+{
+    if (has_names(p, s))
+        names_refuse(&p->cluster->resolver);
+}
+
+void verb_names_back(struct play *p, const struct step *s)
+{
+    if (has_names(p, s))
+        names_back(&p->cluster->ground, &p->cluster->resolver);
 }

@@ -57,6 +57,7 @@ def test_wrong_files():
         file_says(top, {"effect": "fireworks"}, "effect")
         file_says(top, {"lab": "{sync: maybe}"}, "lab.sync")
         file_says(top, {"lab": "{clocks: odd}"}, "clocks")
+        file_says(top, {"lab": "{disks: true, names: true}"}, "do not go together")
         file_says(top, {"fault": "[]"}, "fault")
         file_says(top, {}, "small letters", name="Mine.yaml")
         file_says(top, {}, "NAME.yaml", name="mine.yml")
