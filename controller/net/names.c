@@ -25,7 +25,7 @@ struct name {
 };
 
 struct names {
-    uv_async_t bell;
+    uv_poll_t bell;
     uv_timer_t alarm; /* of lookups that become overdue */
     unsigned open;    /* of these two */
     struct desk *desk;
@@ -205,10 +205,12 @@ static void on_looked_up(struct names *n, const struct lookup *l)
         failed(n, name, &l->err);
 }
 
-static void on_bell(uv_async_t *bell)
+static void on_bell(uv_poll_t *bell, int status, int events)
 {
     struct names *n = bell->data;
 
+    (void)status;
+    (void)events;
     for (struct lookup *l = desk_take(n->desk); l != NULL;) {
         struct lookup *next = l->next;
 
@@ -356,16 +358,33 @@ static void on_closed(uv_handle_t *handle)
     free(n);
 }
 
-static int begin(struct names *n, const char *file, struct err *err)
+static int remember(struct names *n, const char *file, struct err *err)
 {
-    int status = desk_new(&n->desk, &n->bell, err);
-
-    if (status != 0 || file == NULL)
-        return status;
+    if (file == NULL)
+        return 0;
     n->file = strdup(file);
     if (n->file == NULL)
         return err_set(err, ERR_NOMEM, "names");
     return recall(n, err);
+}
+
+static int begin(struct names *n, uv_loop_t *loop, struct err *err)
+{
+    int status = desk_new(&n->desk, err);
+
+    if (status != 0)
+        return status;
+    status = uv_poll_init(loop, &n->bell, desk_bell(n->desk));
+    if (status != 0) {
+        desk_leave(n->desk);
+        return err_uv(err, status, "names");
+    }
+    (void)uv_timer_init(loop, &n->alarm); /* cannot fail, as the next cannot */
+    status = uv_poll_start(&n->bell, UV_READABLE, on_bell);
+    ASSERT(status == 0);
+    n->bell.data = n->alarm.data = n;
+    n->open = 2;
+    return 0;
 }
 
 int names_open(struct names **ret_names, uv_loop_t *loop, const char *file, struct err *err)
@@ -375,15 +394,12 @@ int names_open(struct names **ret_names, uv_loop_t *loop, const char *file, stru
 
     if (n == NULL)
         return err_set(err, ERR_NOMEM, "names");
-    status = uv_async_init(loop, &n->bell, on_bell);
+    status = begin(n, loop, err);
     if (status != 0) {
         free(n);
-        return err_uv(err, status, "names");
+        return status;
     }
-    (void)uv_timer_init(loop, &n->alarm); /* cannot fail */
-    n->bell.data = n->alarm.data = n;
-    n->open = 2;
-    status = begin(n, file, err);
+    status = remember(n, file, err);
     if (status != 0) {
         names_close(n);
         return status;
@@ -398,8 +414,7 @@ void names_close(struct names *n)
         return;
     for (unsigned i = 0; i < NAMES_MAX; i++)
         ASSERT(n->of[i].waits == NULL);
-    if (n->desk != NULL)
-        desk_leave(TAKE(n->desk));
     uv_close((uv_handle_t *)&n->bell, on_closed);
     uv_close((uv_handle_t *)&n->alarm, on_closed);
+    desk_leave(TAKE(n->desk)); /* its bell is polled no more */
 }

@@ -10,9 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
-
-#include <uv.h>
 
 #include "controller/base/assert.h"
 
@@ -21,11 +20,18 @@
 enum { STACK_SIZE = 512 << 10 };
 
 struct desk {
-    pthread_mutex_t mutex; /* over all of it */
+    /* An eventfd. Not uv_async: its receiver spins with sched_yield() while a sender is
+     * between two of its own instructions, and a daemon of real-time priority keeps these
+     * threads, which are ordinary, from getting on: it stood still for a second, until the
+     * kernel's throttle ended that, at each lookup's end. */
+    int bell;
+    pthread_mutex_t mutex; /* over the rest; who holds it has its waiter's priority */
     unsigned holders;      /* names.c, and lookups under way */
-    uv_async_t *bell;      /* NULL: names.c has left */
+    bool left;             /* names.c has */
     struct lookup *ended;
 };
+
+static void lock(struct desk *d) { (void)pthread_mutex_lock(&d->mutex); }
 
 /* Unlocks, and frees it with its last holder. */
 static void put(struct desk *d)
@@ -36,27 +42,41 @@ static void put(struct desk *d)
     if (left > 0)
         return;
     (void)pthread_mutex_destroy(&d->mutex);
+    (void)close(d->bell);
     free(d);
 }
 
-int desk_new(struct desk **ret_desk, uv_async_t *bell, struct err *err)
+int desk_new(struct desk **ret_desk, struct err *err)
 {
     struct desk *d = calloc(1, sizeof *d);
+    pthread_mutexattr_t inherit;
 
     if (d == NULL)
         return err_set(err, ERR_NOMEM, "lookups of names");
-    (void)pthread_mutex_init(&d->mutex, NULL);
+    d->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (d->bell < 0) {
+        free(d);
+        return err_errno(err, errno, "lookups of names");
+    }
+    pthread_mutexattr_init(&inherit);
+    (void)pthread_mutexattr_setprotocol(&inherit, PTHREAD_PRIO_INHERIT);
+    (void)pthread_mutex_init(&d->mutex, &inherit);
+    pthread_mutexattr_destroy(&inherit);
     d->holders = 1;
-    d->bell = bell;
     *ret_desk = d;
     return 0;
 }
 
+int desk_bell(const struct desk *d) { return d->bell; }
+
 struct lookup *desk_take(struct desk *d)
 {
     struct lookup *ended;
+    uint64_t rings;
 
-    (void)pthread_mutex_lock(&d->mutex);
+    /* Before the list is taken: what comes in between rings once more. */
+    (void)!read(d->bell, &rings, sizeof rings);
+    lock(d);
     ended = TAKE(d->ended);
     (void)pthread_mutex_unlock(&d->mutex);
     return ended;
@@ -66,8 +86,8 @@ void desk_leave(struct desk *d)
 {
     struct lookup *ended;
 
-    (void)pthread_mutex_lock(&d->mutex);
-    d->bell = NULL;
+    lock(d);
+    d->left = true;
     ended = TAKE(d->ended);
     put(d);
     while (ended != NULL) {
@@ -142,24 +162,35 @@ static void keep(struct lookup *l)
         (void)err_errno(&l->err, errno, "write %s", l->path);
 }
 
+/* True: it lies on the desk, and is not ours any more. */
+static bool hand_over(struct desk *d, struct lookup *l)
+{
+    bool left;
+
+    lock(d);
+    left = d->left;
+    if (!left) {
+        l->next = d->ended;
+        d->ended = l;
+    }
+    (void)pthread_mutex_unlock(&d->mutex);
+    return !left;
+}
+
 static void *look(void *arg)
 {
     struct lookup *l = arg;
     struct desk *d = l->desk;
+    const uint64_t one = 1;
 
     if (l->kind == LOOKUP_NAME)
         find_addresses(l);
     else
         keep(l);
-    (void)pthread_mutex_lock(&d->mutex);
-    if (d->bell != NULL) {
-        l->next = d->ended;
-        d->ended = l;
-        /* Under the lock: names.c closes the bell only after it has left. */
-        (void)uv_async_send(d->bell);
-    } else {
+    if (!hand_over(d, l))
         lookup_free(l);
-    }
+    (void)!write(d->bell, &one, sizeof one); /* ours as long as we hold the desk */
+    lock(d);
     put(d);
     return NULL;
 }
@@ -196,7 +227,7 @@ static int start(struct desk *d, struct lookup *l, struct err *err)
     ASSERT(status == 0); /* glibc's cannot fail */
     status = set_up(&attr);
     l->desk = d;
-    (void)pthread_mutex_lock(&d->mutex);
+    lock(d);
     d->holders++;
     (void)pthread_mutex_unlock(&d->mutex);
     if (status == 0)
@@ -204,7 +235,7 @@ static int start(struct desk *d, struct lookup *l, struct err *err)
     (void)pthread_attr_destroy(&attr);
     if (status == 0)
         return 0;
-    (void)pthread_mutex_lock(&d->mutex);
+    lock(d);
     put(d);
     lookup_free(l);
     return err_errno(err, status, "a thread to look up a name");

@@ -11,7 +11,6 @@
 
 #include "controller/net/names.h"
 
-struct uv_async_s;
 struct desk;
 
 enum lookup_kind { LOOKUP_NAME, LOOKUP_KEEP };
@@ -27,13 +26,14 @@ struct lookup {
     struct names_answer answer; /* of a name; its ports are 0 */
 };
 
-/* `bell` is rung for each lookup that has ended, until desk_leave().
- *   ERR_NOMEM */
-MUST_USE int desk_new(struct desk **ret_desk, struct uv_async_s *bell, struct err *err);
-/* The bell is rung no more when it returns; what ends later is freed by its thread. */
-void desk_leave(struct desk *d);
-/* A list of those that have ended; lookup_free() each. */
+/*   ERR_NOMEM  ERR_IO */
+MUST_USE int desk_new(struct desk **ret_desk, struct err *err);
+/* To be polled: readable when a lookup has ended. The desk's own, until desk_leave(). */
+int desk_bell(const struct desk *d);
+/* A list of those that have ended since the last time; lookup_free() each. */
 struct lookup *desk_take(struct desk *d);
+/* What ends later is freed by its thread. */
+void desk_leave(struct desk *d);
 
 /*   ERR_NOMEM */
 MUST_USE int lookup_start_name(struct desk *d, const char *host, struct err *err);
