@@ -83,12 +83,16 @@ bool guard_stopped_and_flushed(const struct look *l, struct entry *e)
 /* What it has waited for all the time. */
 static void say_overdue(const struct look *l, char reason[TEXT_SIZE])
 {
-    const struct step *step = switch_step(l);
+    const struct step *step = switch_step(l), *other = &active_of(l)->step;
     const char *silent = agent_present(l, l->g->active) ? "" : ", and its agent is silent";
     const char *name = active_of(l)->agent;
     uint64_t ms = 2ull * l->g->policy.stop_deadline_ms;
 
-    if (step == NULL)
+    if (step == NULL && other->state == STEP_STARTED)
+        text_set(reason, TEXT_SIZE,
+                 "step %s of %s, begun before, has not ended in %" PRIu64 " ms%s",
+                 step_kind_name(other->kind), name, ms, silent);
+    else if (step == NULL)
         text_set(reason, TEXT_SIZE, "nothing was begun on %s in %" PRIu64 " ms%s", name, ms,
                  silent);
     else if (step->state == STEP_FAILED)

@@ -120,13 +120,20 @@ static void on_rows(void *owner, const struct audit_row *rows, size_t n, int sta
         char *line = logview_line(&rows[i], &facts);
 
         f->after_seq = rows[i].seq;
-        /* Without a line that there was no memory for, what follows would look whole. */
         status = line != NULL ? add_line(&f->out, line, strlen(line), &err) : ERR_NOMEM;
         free(line);
     }
+    if (status != 0) {
+        /* I9: a trail that lacks rows must not look whole. on_gone() drops it. */
+        log_warn("the log is not told to its end: %s",
+                 err.code != 0 ? err.text : "the store does not answer");
+        buf_free(&f->out);
+        http_stream_break(f->s);
+        return;
+    }
     f->newest = false;
     f->left = n < f->left ? f->left - (unsigned)n : 0;
-    f->last_page = !f->endless || status != 0;
+    f->last_page = !f->endless;
     f->again = f->again || n == STORE_AUDIT_PAGE_MAX;
     pump(f);
 }

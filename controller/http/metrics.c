@@ -1,162 +1,136 @@
 #include "controller/http/metrics.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "controller/base/exposition.h"
 #include "controller/http/status.h"
 
-/* One exposition in the making; the first failure stays. */
-struct page {
-    struct buf *out;
-    int status;
-    struct err *err;
-};
-
-PRINTF_LIKE(2, 3) static void line(struct page *p, const char *fmt, ...)
-{
-    char text[512];
-    va_list args;
-    int len;
-
-    va_start(args, fmt);
-    len = vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    if (p->status == 0 && len > 0)
-        p->status =
-            buf_append(p->out, text,
-                       (size_t)len < sizeof text ? (size_t)len : sizeof text - 1, p->err);
-}
-
-static void head(struct page *p, const char *name, const char *type, const char *help)
-{
-    line(p, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-static void one(struct page *p, const char *name, const char *type, const char *help,
-                double value)
-{
-    head(p, name, type, help);
-    line(p, "%s %.17g\n", name, value);
-}
-
-static void histogram(struct page *p, const char *name, const char *help,
+static void histogram(struct exposition *p, const char *name, const char *help,
                       const struct histogram *h)
 {
     uint64_t sum = 0;
 
-    head(p, name, "histogram", help);
+    exposition_head(p, name, "histogram", help);
     for (unsigned i = 0; i < h->bound_count; i++) {
         sum += h->counts[i];
-        line(p, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name, (double)h->bounds_us[i] / 1e6,
-             sum);
+        exposition_line(p, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name,
+                        (double)h->bounds_us[i] / 1e6, sum);
     }
     sum += h->counts[h->bound_count];
-    line(p, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, sum);
-    line(p, "%s_sum %.17g\n%s_count %" PRIu64 "\n", name, (double)h->sum_us / 1e6, name,
-         sum);
+    exposition_line(p, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, sum);
+    exposition_line(p, "%s_sum %.17g\n%s_count %" PRIu64 "\n", name,
+                    (double)h->sum_us / 1e6, name, sum);
 }
 
-static void raft(struct page *p, const struct api_facts *f)
+static void raft(struct exposition *p, const struct api_facts *f)
 {
-    one(p, "ringfence_raft_term", "gauge", "Current Raft term.", (double)f->term);
-    one(p, "ringfence_raft_leader", "gauge",
-        "1 while this controller leads and has applied its barrier.", f->leads);
-    one(p, "ringfence_raft_leader_known", "gauge", "1 while a leader is known.",
-        f->leader_id != 0);
-    one(p, "ringfence_raft_commit_index", "gauge", "Last committed log index.",
-        (double)f->commit);
-    one(p, "ringfence_raft_applied_index", "gauge", "Last applied log index.",
-        (double)f->applied);
-    one(p, "ringfence_raft_last_index", "gauge", "Last log index.", (double)f->last_index);
+    exposition_one(p, "ringfence_raft_term", "gauge", "Current Raft term.",
+                   (double)f->term);
+    exposition_one(p, "ringfence_raft_leader", "gauge",
+                   "1 while this controller leads and has applied its barrier.", f->leads);
+    exposition_one(p, "ringfence_raft_leader_known", "gauge", "1 while a leader is known.",
+                   f->leader_id != 0);
+    exposition_one(p, "ringfence_raft_commit_index", "gauge", "Last committed log index.",
+                   (double)f->commit);
+    exposition_one(p, "ringfence_raft_applied_index", "gauge", "Last applied log index.",
+                   (double)f->applied);
+    exposition_one(p, "ringfence_raft_last_index", "gauge", "Last log index.",
+                   (double)f->last_index);
     histogram(p, "ringfence_commit_seconds",
               "From this leader's proposal to its application.", &f->commits);
-    one(p, "ringfence_store_commits_total", "counter", "Synced transactions of the log.",
-        (double)f->store.commits);
-    one(p, "ringfence_store_last_sync_seconds", "gauge", "Duration of the last synced one.",
-        (double)f->store.last_commit_us / 1e6);
-    one(p, "ringfence_store_max_sync_seconds", "gauge", "Duration of the slowest one.",
-        (double)f->store.max_commit_us / 1e6);
-    one(p, "ringfence_store_queued", "gauge", "Operations that wait for the disk.",
-        (double)f->store.queued);
+    exposition_one(p, "ringfence_store_commits_total", "counter",
+                   "Synced transactions of the log.", (double)f->store.commits);
+    exposition_one(p, "ringfence_store_last_sync_seconds", "gauge",
+                   "Duration of the last synced one.",
+                   (double)f->store.last_commit_us / 1e6);
+    exposition_one(p, "ringfence_store_max_sync_seconds", "gauge",
+                   "Duration of the slowest one.", (double)f->store.max_commit_us / 1e6);
+    exposition_one(p, "ringfence_store_queued", "gauge",
+                   "Operations that wait for the disk.", (double)f->store.queued);
 }
 
-static void loop(struct page *p, const struct api_facts *f)
+static void loop(struct exposition *p, const struct api_facts *f)
 {
     histogram(p, "ringfence_loop_lag_seconds", "How late the loop's turns came.",
               &f->turns);
-    one(p, "ringfence_loop_lag_max_seconds", "gauge", "Largest of the last ten seconds.",
-        (double)f->lag_max_us / 1e6);
-    one(p, "ringfence_loop_late_total", "counter",
-        "Turns so late that samples are dropped.", (double)f->lag_late);
+    exposition_one(p, "ringfence_loop_lag_max_seconds", "gauge",
+                   "Largest of the last ten seconds.", (double)f->lag_max_us / 1e6);
+    exposition_one(p, "ringfence_loop_late_total", "counter",
+                   "Turns so late that samples are dropped.", (double)f->lag_late);
 }
 
-static void links(struct page *p, const struct api_facts *f)
+static void links(struct exposition *p, const struct api_facts *f)
 {
-    head(p, "ringfence_link_up", "gauge",
-         "1 while the link between this controller and that peer works, by direction.");
+    exposition_head(
+        p, "ringfence_link_up", "gauge",
+        "1 while the link between this controller and that peer works, by direction.");
     for (unsigned i = 0; i < f->controller_count; i++) {
         const struct api_controller *c = &f->controllers[i];
 
         if (c->self)
             continue;
-        line(p, "ringfence_link_up{peer=\"%s\",direction=\"out\"} %d\n", c->name,
-             c->out_up);
-        line(p, "ringfence_link_up{peer=\"%s\",direction=\"in\"} %d\n", c->name, c->in_up);
+        exposition_line(p, "ringfence_link_up{peer=\"%s\",direction=\"out\"} %d\n", c->name,
+                        c->out_up);
+        exposition_line(p, "ringfence_link_up{peer=\"%s\",direction=\"in\"} %d\n", c->name,
+                        c->in_up);
     }
-    head(p, "ringfence_link_rtt_seconds", "gauge", "Last measured round trip.");
+    exposition_head(p, "ringfence_link_rtt_seconds", "gauge", "Last measured round trip.");
     for (unsigned i = 0; i < f->controller_count; i++)
         if (f->controllers[i].rtt_us != 0)
-            line(p, "ringfence_link_rtt_seconds{peer=\"%s\"} %g\n", f->controllers[i].name,
-                 (double)f->controllers[i].rtt_us / 1e6);
-    head(p, "ringfence_agent_connected", "gauge",
-         "1 while the agent is heard, here or through another controller.");
+            exposition_line(p, "ringfence_link_rtt_seconds{peer=\"%s\"} %g\n",
+                            f->controllers[i].name, (double)f->controllers[i].rtt_us / 1e6);
+    exposition_head(p, "ringfence_agent_connected", "gauge",
+                    "1 while the agent is heard, here or through another controller.");
     for (unsigned i = 0; i < f->state->agent_count; i++)
-        line(p, "ringfence_agent_connected{agent=\"%s\"} %d\n", f->state->agents[i].name,
-             f->seen->agents[i].connected);
+        exposition_line(p, "ringfence_agent_connected{agent=\"%s\"} %d\n",
+                        f->state->agents[i].name, f->seen->agents[i].connected);
 }
 
-static void leases(struct page *p, const struct api_facts *f)
+static void leases(struct exposition *p, const struct api_facts *f)
 {
-    one(p, "ringfence_leases_granted_total", "counter", "Leases granted by this leader.",
-        (double)f->leases_granted);
-    one(p, "ringfence_leases_refused_total", "counter", "Leases refused by this leader.",
-        (double)f->leases_refused);
-    one(p, "ringfence_lease_entries_total", "counter", "Log entries that granted leases.",
-        (double)f->lease_entries);
-    one(p, "ringfence_probes_answered_total", "counter", "Probes that were answered.",
-        (double)f->probes_answered);
-    one(p, "ringfence_probes_failed_total", "counter", "Probes that were not answered.",
-        (double)f->probes_failed);
-    one(p, "ringfence_probes_dropped_total", "counter",
-        "Probes dropped since this loop was late.", (double)f->probes_dropped);
+    exposition_one(p, "ringfence_leases_granted_total", "counter",
+                   "Leases granted by this leader.", (double)f->leases_granted);
+    exposition_one(p, "ringfence_leases_refused_total", "counter",
+                   "Leases refused by this leader.", (double)f->leases_refused);
+    exposition_one(p, "ringfence_lease_entries_total", "counter",
+                   "Log entries that granted leases.", (double)f->lease_entries);
+    exposition_one(p, "ringfence_probes_answered_total", "counter",
+                   "Probes that were answered.", (double)f->probes_answered);
+    exposition_one(p, "ringfence_probes_failed_total", "counter",
+                   "Probes that were not answered.", (double)f->probes_failed);
+    exposition_one(p, "ringfence_probes_dropped_total", "counter",
+                   "Probes dropped since this loop was late.", (double)f->probes_dropped);
 }
 
-static void groups(struct page *p, const struct api_facts *f, struct mono now)
+static void groups(struct exposition *p, const struct api_facts *f, struct mono now)
 {
     const struct state *s = f->state;
 
-    head(p, "ringfence_group_epoch", "gauge", "Epoch of the group.");
+    exposition_head(p, "ringfence_group_epoch", "gauge", "Epoch of the group.");
     for (unsigned i = 0; i < s->group_count; i++)
-        line(p, "ringfence_group_epoch{group=\"%s\"} %" PRIu64 "\n", s->groups[i].name,
-             s->groups[i].epoch);
-    head(p, "ringfence_group_phase", "gauge", "1 for the phase that the group is in.");
+        exposition_line(p, "ringfence_group_epoch{group=\"%s\"} %" PRIu64 "\n",
+                        s->groups[i].name, s->groups[i].epoch);
+    exposition_head(p, "ringfence_group_phase", "gauge",
+                    "1 for the phase that the group is in.");
     for (unsigned i = 0; i < s->group_count; i++)
-        line(p, "ringfence_group_phase{group=\"%s\",phase=\"%s\"} 1\n", s->groups[i].name,
-             phase_name(s->groups[i].phase));
-    head(p, "ringfence_group_suspect", "gauge", "1 while renewals or probes are missed.");
+        exposition_line(p, "ringfence_group_phase{group=\"%s\",phase=\"%s\"} 1\n",
+                        s->groups[i].name, phase_name(s->groups[i].phase));
+    exposition_head(p, "ringfence_group_suspect", "gauge",
+                    "1 while renewals or probes are missed.");
     for (uint8_t i = 0; i < s->group_count; i++)
-        line(p, "ringfence_group_suspect{group=\"%s\"} %d\n", s->groups[i].name,
-             group_is_suspect(s, f->seen, i, now));
-    head(p, "ringfence_group_failovers_total", "counter", "Failovers so far.");
+        exposition_line(p, "ringfence_group_suspect{group=\"%s\"} %d\n", s->groups[i].name,
+                        group_is_suspect(s, f->seen, i, now));
+    exposition_head(p, "ringfence_group_failovers_total", "counter", "Failovers so far.");
     for (unsigned i = 0; i < s->group_count; i++)
-        line(p, "ringfence_group_failovers_total{group=\"%s\"} %" PRIu32 "\n",
-             s->groups[i].name, s->groups[i].failovers);
-    head(p, "ringfence_group_paused", "gauge", "1 while automatic decisions are paused.");
+        exposition_line(p, "ringfence_group_failovers_total{group=\"%s\"} %" PRIu32 "\n",
+                        s->groups[i].name, s->groups[i].failovers);
+    exposition_head(p, "ringfence_group_paused", "gauge",
+                    "1 while automatic decisions are paused.");
     for (unsigned i = 0; i < s->group_count; i++)
-        line(p, "ringfence_group_paused{group=\"%s\"} %d\n", s->groups[i].name,
-             s->groups[i].paused);
+        exposition_line(p, "ringfence_group_paused{group=\"%s\"} %d\n", s->groups[i].name,
+                        s->groups[i].paused);
 }
 
 /* A group that is let go, or that nothing is wrong with, is held by nothing. */
@@ -171,7 +145,7 @@ static void explain_group(const struct api_facts *f, uint8_t i, struct mono now,
 }
 
 /* Only the leader knows: no samples from the others. */
-static void holds(struct page *p, const struct api_facts *f, struct mono now)
+static void holds(struct exposition *p, const struct api_facts *f, struct mono now)
 {
     AUTO(auto_free) struct explanation *why = malloc(sizeof *why);
     const struct state *s = f->state;
@@ -180,80 +154,91 @@ static void holds(struct page *p, const struct api_facts *f, struct mono now)
         p->status = err_set(p->err, ERR_NOMEM, "metrics");
         return;
     }
-    head(p, "ringfence_group_held", "gauge",
-         "1 while what is due in the group, or under way, is held; from the leader only.");
+    exposition_head(
+        p, "ringfence_group_held", "gauge",
+        "1 while what is due in the group, or under way, is held; from the leader only.");
     for (uint8_t i = 0; f->leads && i < s->group_count; i++) {
         explain_group(f, i, now, why);
-        line(p, "ringfence_group_held{group=\"%s\"} %d\n", s->groups[i].name, why->held);
+        exposition_line(p, "ringfence_group_held{group=\"%s\"} %d\n", s->groups[i].name,
+                        why->held);
     }
-    head(p, "ringfence_group_held_by", "gauge",
-         "1 for each condition that holds the group; from the leader only.");
+    exposition_head(p, "ringfence_group_held_by", "gauge",
+                    "1 for each condition that holds the group; from the leader only.");
     for (uint8_t i = 0; f->leads && i < s->group_count; i++) {
         explain_group(f, i, now, why);
         for (unsigned k = 0; why->held && k < why->count; k++)
             if (why->list[k].blocks)
-                line(p, "ringfence_group_held_by{group=\"%s\",reason=\"%s\"} 1\n",
-                     s->groups[i].name, why->list[k].name);
+                exposition_line(p,
+                                "ringfence_group_held_by{group=\"%s\",reason=\"%s\"} 1\n",
+                                s->groups[i].name, why->list[k].name);
     }
 }
 
-static void runs(struct page *p, const struct api_facts *f)
+static void runs(struct exposition *p, const struct api_facts *f)
 {
     const struct state *s = f->state;
 
-    head(p, "ringfence_group_last_run", "gauge",
-         "1 for kind and result of the last failover, switchover or forming.");
+    exposition_head(p, "ringfence_group_last_run", "gauge",
+                    "1 for kind and result of the last failover, switchover or forming.");
     for (unsigned i = 0; i < s->group_count; i++) {
         const struct run *r = &s->groups[i].run;
 
         if (r->id != 0)
-            line(p, "ringfence_group_last_run{group=\"%s\",kind=\"%s\",result=\"%s\"} 1\n",
-                 s->groups[i].name, run_kind_name(r->kind), run_result_name(r->result));
+            exposition_line(
+                p, "ringfence_group_last_run{group=\"%s\",kind=\"%s\",result=\"%s\"} 1\n",
+                s->groups[i].name, run_kind_name(r->kind), run_result_name(r->result));
     }
-    head(p, "ringfence_group_last_open_timestamp_seconds", "gauge",
-         "When the last run had opened the group for writes; no sample where it has not.");
+    exposition_head(
+        p, "ringfence_group_last_open_timestamp_seconds", "gauge",
+        "When the last run had opened the group for writes; no sample where it has not.");
     for (unsigned i = 0; i < s->group_count; i++)
         if (s->groups[i].run.open_wall_ms != 0)
-            line(p, "ringfence_group_last_open_timestamp_seconds{group=\"%s\"} %.3f\n",
-                 s->groups[i].name, (double)s->groups[i].run.open_wall_ms / 1e3);
+            exposition_line(
+                p, "ringfence_group_last_open_timestamp_seconds{group=\"%s\"} %.3f\n",
+                s->groups[i].name, (double)s->groups[i].run.open_wall_ms / 1e3);
 }
 
-static void instances(struct page *p, const struct api_facts *f, struct mono now)
+static void instances(struct exposition *p, const struct api_facts *f, struct mono now)
 {
     const struct state *s = f->state;
     int64_t ms;
 
-    head(p, "ringfence_lease_margin_seconds", "gauge",
-         "What is left of the lease, from its agent's last report; no sample where none is "
-         "held in this epoch.");
+    exposition_head(
+        p, "ringfence_lease_margin_seconds", "gauge",
+        "What is left of the lease, from its agent's last report; no sample where none is "
+        "held in this epoch.");
     for (uint8_t i = 0; i < s->group_count; i++)
         for (uint8_t k = 0; k < s->groups[i].instance_count; k++)
             if (status_lease_margin(f, i, k, now, &ms))
-                line(p, "ringfence_lease_margin_seconds{group=\"%s\",instance=\"%s\"} %g\n",
-                     s->groups[i].name, s->groups[i].instances[k].agent, (double)ms / 1000);
-    head(p, "ringfence_instance_active", "gauge", "1 for the group's active instance.");
+                exposition_line(
+                    p, "ringfence_lease_margin_seconds{group=\"%s\",instance=\"%s\"} %g\n",
+                    s->groups[i].name, s->groups[i].instances[k].agent, (double)ms / 1000);
+    exposition_head(p, "ringfence_instance_active", "gauge",
+                    "1 for the group's active instance.");
     for (unsigned i = 0; i < s->group_count; i++)
         for (unsigned k = 0; k < s->groups[i].instance_count; k++)
-            line(p, "ringfence_instance_active{group=\"%s\",instance=\"%s\"} %d\n",
-                 s->groups[i].name, s->groups[i].instances[k].agent,
-                 k == s->groups[i].active);
+            exposition_line(p,
+                            "ringfence_instance_active{group=\"%s\",instance=\"%s\"} %d\n",
+                            s->groups[i].name, s->groups[i].instances[k].agent,
+                            k == s->groups[i].active);
 }
 
-static void sample(struct page *p, const char *name, const struct group *g, uint8_t k,
+static void sample(struct exposition *p, const char *name, const struct group *g, uint8_t k,
                    double value)
 {
-    line(p, "%s{group=\"%s\",instance=\"%s\"} %.17g\n", name, g->name,
-         g->instances[k].agent, value);
+    exposition_line(p, "%s{group=\"%s\",instance=\"%s\"} %.17g\n", name, g->name,
+                    g->instances[k].agent, value);
 }
 
-static void checksums(struct page *p, const struct api_facts *f)
+static void checksums(struct exposition *p, const struct api_facts *f)
 {
     static const char name[] = "ringfence_instance_checksum_failures_total";
     const struct state *s = f->state;
 
-    head(p, name, "counter",
-         "Data page checksum failures that the server has counted; no sample before its "
-         "agent's first report.");
+    exposition_head(
+        p, name, "counter",
+        "Data page checksum failures that the server has counted; no sample before its "
+        "agent's first report.");
     for (unsigned i = 0; i < s->group_count; i++)
         for (uint8_t k = 0; k < s->groups[i].instance_count; k++) {
             const struct seen_instance *seen = &f->seen->groups[i].instances[k].seen;
@@ -264,51 +249,56 @@ static void checksums(struct page *p, const struct api_facts *f)
 }
 
 /* Alert on both: a fencer that does not answer is found out now, and not at 3 a.m. */
-static void fencing(struct page *p, const struct api_facts *f)
+static void fencing(struct exposition *p, const struct api_facts *f)
 {
     static const char alarm[] = "ringfence_instance_false_proof";
     const struct state *s = f->state;
 
-    head(p, alarm, "gauge",
-         "1 while a proof of the instance that did not hold is not acknowledged.");
+    exposition_head(
+        p, alarm, "gauge",
+        "1 while a proof of the instance that did not hold is not acknowledged.");
     for (unsigned i = 0; i < s->group_count; i++)
         for (uint8_t k = 0; k < s->groups[i].instance_count; k++)
             sample(p, alarm, &s->groups[i], k, s->groups[i].instances[k].false_proof != 0);
-    head(p, "ringfence_fencer_ready", "gauge",
-         "1 while this controller's fencer answers; no sample before it was asked.");
+    exposition_head(
+        p, "ringfence_fencer_ready", "gauge",
+        "1 while this controller's fencer answers; no sample before it was asked.");
     for (unsigned i = 0; i < f->fencer_count; i++)
         if (f->fencers[i].known)
-            line(p, "ringfence_fencer_ready{fencer=\"%s\"} %d\n", f->fencers[i].name,
-                 f->fencers[i].ready);
-    head(p, "ringfence_fencer_runs_total", "counter",
-         "Times that this controller set out to switch the fencer's host off.");
+            exposition_line(p, "ringfence_fencer_ready{fencer=\"%s\"} %d\n",
+                            f->fencers[i].name, f->fencers[i].ready);
+    exposition_head(p, "ringfence_fencer_runs_total", "counter",
+                    "Times that this controller set out to switch the fencer's host off.");
     for (unsigned i = 0; i < f->fencer_count; i++)
-        line(p, "ringfence_fencer_runs_total{fencer=\"%s\"} %" PRIu64 "\n",
-             f->fencers[i].name, f->fencers[i].runs);
-    head(p, "ringfence_fencer_failures_total", "counter", "And how often that failed.");
+        exposition_line(p, "ringfence_fencer_runs_total{fencer=\"%s\"} %" PRIu64 "\n",
+                        f->fencers[i].name, f->fencers[i].runs);
+    exposition_head(p, "ringfence_fencer_failures_total", "counter",
+                    "And how often that failed.");
     for (unsigned i = 0; i < f->fencer_count; i++)
-        line(p, "ringfence_fencer_failures_total{fencer=\"%s\"} %" PRIu64 "\n",
-             f->fencers[i].name, f->fencers[i].failures);
+        exposition_line(p, "ringfence_fencer_failures_total{fencer=\"%s\"} %" PRIu64 "\n",
+                        f->fencers[i].name, f->fencers[i].failures);
 }
 
-static void replication(struct page *p, const struct api_facts *f)
+static void replication(struct exposition *p, const struct api_facts *f)
 {
     static const char lag[] = "ringfence_instance_replication_lag_bytes";
     static const char member[] = "ringfence_instance_sync_member";
     const struct state *s = f->state;
     uint64_t bytes;
 
-    head(p, lag, "gauge",
-         "How far the instance's log is behind the active one's, as last seen; no sample "
-         "where either is not known.");
+    exposition_head(
+        p, lag, "gauge",
+        "How far the instance's log is behind the active one's, as last seen; no sample "
+        "where either is not known.");
     for (unsigned i = 0; i < s->group_count; i++)
         for (uint8_t k = 0; k < s->groups[i].instance_count; k++)
             if (k != s->groups[i].active &&
                 status_lag_bytes(&s->groups[i], &f->seen->groups[i], k, &bytes))
                 sample(p, lag, &s->groups[i], k, (double)bytes);
-    head(p, member, "gauge",
-         "1 for a member of the sync set, which holds all that was acknowledged; no sample "
-         "before the first activation.");
+    exposition_head(
+        p, member, "gauge",
+        "1 for a member of the sync set, which holds all that was acknowledged; no sample "
+        "before the first activation.");
     for (unsigned i = 0; i < s->group_count; i++)
         for (uint8_t k = 0; k < s->groups[i].instance_count && s->groups[i].sync_known; k++)
             sample(p, member, &s->groups[i], k, s->groups[i].sync_set >> k & 1);
@@ -317,12 +307,13 @@ static void replication(struct page *p, const struct api_facts *f)
 int metrics_text(const struct api_facts *f, struct mono now, struct buf *out,
                  struct err *err)
 {
-    struct page p = {.out = out, .err = err};
+    struct exposition p = {.prefix = "", .out = out, .err = err};
 
-    head(&p, "ringfence_build_info", "gauge", "Version of this program.");
-    line(&p, "ringfence_build_info{version=\"%s\",program=\"ringfenced\"} 1\n", RF_VERSION);
+    exposition_head(&p, "ringfence_build_info", "gauge", "Version of this program.");
+    exposition_line(&p, "ringfence_build_info{version=\"%s\",program=\"ringfenced\"} 1\n",
+                    RF_VERSION);
     if (p.status == 0)
-        p.status = tls_report_metrics(&f->tls, "ringfence", f->wall_s, out, err);
+        p.status = tls_report_metrics(&f->tls, "ringfence_", f->wall_s, out, err);
     raft(&p, f);
     loop(&p, f);
     links(&p, f);

@@ -201,6 +201,13 @@ void http_stream_on_drained(struct http_stream *s, http_stream_drained *on_drain
 
 size_t http_stream_waiting(const struct http_stream *s) { return s->pending.len; }
 
+void http_stream_break(struct http_stream *s)
+{
+    ASSERT(!s->released);
+    if (!s->broken)
+        break_off(s);
+}
+
 void http_stream_end(struct http_stream *s)
 {
     ASSERT(!s->released);

@@ -118,6 +118,10 @@ void http_stream_on_drained(struct http_stream *s, http_stream_drained *on_drain
 /* Bytes that wait for the client to read. */
 size_t http_stream_waiting(const struct http_stream *s);
 
+/* The answer cannot be completed: the client sees that it ends before its end, which it
+ * cannot take for the whole. on_gone follows. */
+void http_stream_break(struct http_stream *s);
+
 /* What was written is still sent, then the answer is complete. `s` is gone. */
 void http_stream_end(struct http_stream *s);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "controller/base/exposition.h"
 #include "controller/base/text.h"
 
 enum { DAY_S = 86400 };
@@ -204,106 +205,81 @@ unsigned tls_report_tell(const struct tls_report *r, int64_t now_s,
 /* ---- for Prometheus -------------------------------------------------------------------
  */
 
-struct page {
-    const char *prefix;
-    struct buf *out;
-    int status;
-    struct err *err;
-};
-
-PRINTF_LIKE(2, 3) static void line(struct page *p, const char *fmt, ...)
+static void ends(struct exposition *p, const struct tls_report *r, int64_t now_s)
 {
-    char text[400];
-    va_list args;
-    int len;
-
-    va_start(args, fmt);
-    len = vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    if (p->status == 0 && len > 0)
-        p->status =
-            buf_append(p->out, text,
-                       (size_t)len < sizeof text ? (size_t)len : sizeof text - 1, p->err);
+    exposition_one(p, "certificate_expires_timestamp_seconds", "gauge",
+                   "When this node's certificate ends.", (double)r->cert_s);
+    exposition_one(p, "certificate_ca_expires_timestamp_seconds", "gauge",
+                   "When the first of the CAs ends that this node's certificate hangs on.",
+                   (double)r->ca_s);
+    exposition_head(p, "certificate_expires_soon", "gauge",
+                    "1 from 30 days before the certificate or its CA ends.");
+    exposition_line(p, "%scertificate_expires_soon{what=\"certificate\"} %d\n", p->prefix,
+                    level_of(r->cert_s, now_s) != TLS_FINE);
+    exposition_line(p, "%scertificate_expires_soon{what=\"ca\"} %d\n", p->prefix,
+                    level_of(r->ca_s, now_s) != TLS_FINE);
+    exposition_one(p, "certificate_revoked", "gauge",
+                   "1 while this node's certificate is on its own revocation list.",
+                   r->revoked);
 }
 
-static void head(struct page *p, const char *name, const char *type, const char *help)
+static void lists(struct exposition *p, const struct tls_report *r, int64_t now_s)
 {
-    line(p, "# HELP %s_%s %s\n# TYPE %s_%s %s\n", p->prefix, name, help, p->prefix, name,
-         type);
-}
-
-static void one(struct page *p, const char *name, const char *type, const char *help,
-                double value)
-{
-    head(p, name, type, help);
-    line(p, "%s_%s %.17g\n", p->prefix, name, value);
-}
-
-static void ends(struct page *p, const struct tls_report *r, int64_t now_s)
-{
-    one(p, "certificate_expires_timestamp_seconds", "gauge",
-        "When this node's certificate ends.", (double)r->cert_s);
-    one(p, "certificate_ca_expires_timestamp_seconds", "gauge",
-        "When the first of the CAs ends that this node's certificate hangs on.",
-        (double)r->ca_s);
-    head(p, "certificate_expires_soon", "gauge",
-         "1 from 30 days before the certificate or its CA ends.");
-    line(p, "%s_certificate_expires_soon{what=\"certificate\"} %d\n", p->prefix,
-         level_of(r->cert_s, now_s) != TLS_FINE);
-    line(p, "%s_certificate_expires_soon{what=\"ca\"} %d\n", p->prefix,
-         level_of(r->ca_s, now_s) != TLS_FINE);
-    one(p, "certificate_revoked", "gauge",
-        "1 while this node's certificate is on its own revocation list.", r->revoked);
-}
-
-static void lists(struct page *p, const struct tls_report *r, int64_t now_s)
-{
-    head(p, "crl_next_update_timestamp_seconds", "gauge",
-         "By when the revocation list should be replaced; no sample without one.");
+    exposition_head(
+        p, "crl_next_update_timestamp_seconds", "gauge",
+        "By when the revocation list should be replaced; no sample without one.");
     if (r->crl_s != 0)
-        line(p, "%s_crl_next_update_timestamp_seconds %.17g\n", p->prefix,
-             (double)r->crl_s);
-    head(p, "crl_expired", "gauge",
-         "1 while the revocation list should have been replaced; it is still enforced.");
+        exposition_line(p, "%scrl_next_update_timestamp_seconds %.17g\n", p->prefix,
+                        (double)r->crl_s);
+    exposition_head(
+        p, "crl_expired", "gauge",
+        "1 while the revocation list should have been replaced; it is still enforced.");
     if (r->has_crl)
-        line(p, "%s_crl_expired %d\n", p->prefix, r->crl_s != 0 && r->crl_s <= now_s);
-    head(p, "crl_revoked_certificates", "gauge", "Certificates on the revocation list.");
+        exposition_line(p, "%scrl_expired %d\n", p->prefix,
+                        r->crl_s != 0 && r->crl_s <= now_s);
+    exposition_head(p, "crl_revoked_certificates", "gauge",
+                    "Certificates on the revocation list.");
     if (r->has_crl)
-        line(p, "%s_crl_revoked_certificates %u\n", p->prefix, r->listed);
+        exposition_line(p, "%scrl_revoked_certificates %u\n", p->prefix, r->listed);
 }
 
-static void files(struct page *p, const struct tls_report *r)
+static void files(struct exposition *p, const struct tls_report *r)
 {
-    one(p, "tls_files_refused", "gauge",
+    exposition_one(
+        p, "tls_files_refused", "gauge",
         "1 while what lies in the files of `tls` is not used, but what was there before.",
         r->trouble[0] != '\0');
-    head(p, "tls_reloads_total", "counter", "Sets of files read since the start.");
-    line(p, "%s_tls_reloads_total{result=\"taken\"} %" PRIu64 "\n", p->prefix, r->taken);
-    line(p, "%s_tls_reloads_total{result=\"refused\"} %" PRIu64 "\n", p->prefix, r->failed);
+    exposition_head(p, "tls_reloads_total", "counter",
+                    "Sets of files read since the start.");
+    exposition_line(p, "%stls_reloads_total{result=\"taken\"} %" PRIu64 "\n", p->prefix,
+                    r->taken);
+    exposition_line(p, "%stls_reloads_total{result=\"refused\"} %" PRIu64 "\n", p->prefix,
+                    r->failed);
 }
 
 int tls_report_metrics(const struct tls_report *r, const char *prefix, int64_t now_s,
                        struct buf *out, struct err *err)
 {
-    struct page p = {.prefix = prefix, .out = out, .err = err};
+    struct exposition p = {.prefix = prefix, .out = out, .err = err};
 
     if (!r->there)
         return 0;
     ends(&p, r, now_s);
     lists(&p, r, now_s);
     files(&p, r);
-    head(&p, "tls_refused_total", "counter",
-         "Connections that came to nothing over a certificate, by reason.");
+    exposition_head(&p, "tls_refused_total", "counter",
+                    "Connections that came to nothing over a certificate, by reason.");
     for (enum tls_refusal w = 0; w < TLS_REFUSAL_MAX; w++)
-        line(&p, "%s_tls_refused_total{reason=\"%s\"} %" PRIu64 "\n", prefix,
-             tls_refusal_name(w), r->refused[w]);
-    head(&p, "peer_certificate_expires_timestamp_seconds", "gauge",
-         "When the certificate ends that the peer showed when it connected.");
+        exposition_line(&p, "%stls_refused_total{reason=\"%s\"} %" PRIu64 "\n", prefix,
+                        tls_refusal_name(w), r->refused[w]);
+    exposition_head(&p, "peer_certificate_expires_timestamp_seconds", "gauge",
+                    "When the certificate ends that the peer showed when it connected.");
     for (unsigned i = 0; i < r->peer_count; i++)
-        line(&p,
-             "%s_peer_certificate_expires_timestamp_seconds{role=\"%s\",peer=\"%s\"} "
-             "%.17g\n",
-             prefix, identity_role_name(r->peers[i].id.role), r->peers[i].id.name,
-             (double)r->peers[i].expires_s);
+        exposition_line(
+            &p,
+            "%speer_certificate_expires_timestamp_seconds{role=\"%s\",peer=\"%s\"} "
+            "%.17g\n",
+            prefix, identity_role_name(r->peers[i].id.role), r->peers[i].id.name,
+            (double)r->peers[i].expires_s);
     return p.status;
 }

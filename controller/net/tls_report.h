@@ -86,7 +86,7 @@ struct tls_told {
 unsigned tls_report_tell(const struct tls_report *r, int64_t now_s,
                          struct tls_told told[TLS_TELL_MAX]);
 
-/* Prometheus text; names begin with `prefix` ("ringfence", "ringfence_agent"). Nothing
+/* Prometheus text; names begin with `prefix` ("ringfence_", "ringfence_agent_"). Nothing
  * where there is no TLS. */
 MUST_USE int tls_report_metrics(const struct tls_report *r, const char *prefix,
                                 int64_t now_s, struct buf *out, struct err *err);

@@ -289,7 +289,7 @@ int metrics_write(struct buf *out, const struct endpoints_parts *p, struct err *
     PUT("ringfence_agent_build_info{version=\"%s\",agent=\"%s\",region=\"%s\"} 1\n",
         RF_VERSION, p->settings->name, p->settings->region);
     tls_report(p->tls, &tls);
-    if (tls_report_metrics(&tls, "ringfence_agent", (int64_t)(wall_now_ms() / 1000), out,
+    if (tls_report_metrics(&tls, "ringfence_agent_", (int64_t)(wall_now_ms() / 1000), out,
                            err) != 0)
         return err->code;
     if (put_keeper(out, &h, err) != 0 || put_group_metrics(out, p, err) != 0 ||

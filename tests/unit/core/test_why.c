@@ -407,12 +407,14 @@ static void a_probe_of_before_is_no_suspicion(void **state)
 /* What it has waited for is said, and not only that it was too long. */
 static void a_switchover_that_takes_too_long_says_why(void **state)
 {
-    enum { NOTHING, CHECKPOINT_FAILED, STOP_GOES_ON, NO_FLUSH };
+    enum { NOTHING, CHECKPOINT_FAILED, STOP_GOES_ON, OTHER_GOES_ON, NO_FLUSH };
     static const char *const reasons[] = {
         "nothing was begun on pg-east in 20000 ms, and its agent is silent",
         "step checkpoint of pg-east failed, 20000 ms have passed, and its agent is silent: "
         "no way in",
         "step stop of pg-east has not ended in 20000 ms, and its agent is silent",
+        "step sync of pg-east, begun before, has not ended in 20000 ms, and its agent is "
+        "silent",
         "pg-west has not flushed the log to its end in 20000 ms (2 x stop_deadline)"};
 
     (void)state;
@@ -427,7 +429,10 @@ static void a_switchover_that_takes_too_long_says_why(void **state)
             step->kind = STEP_CHECKPOINT;
             snprintf(step->text, sizeof step->text, "no way in");
         }
+        if (what == OTHER_GOES_ON)
+            step->kind = STEP_SYNC;
         step->state = what == STOP_GOES_ON        ? STEP_STARTED
+                      : what == OTHER_GOES_ON     ? STEP_STARTED
                       : what == CHECKPOINT_FAILED ? STEP_FAILED
                                                   : STEP_DONE;
         step->position = 900;

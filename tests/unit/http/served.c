@@ -119,7 +119,7 @@ static int on_log(void *owner, const struct audit_query *q, store_audit_reply *r
         if (b.log_rows != 0)
             memset(rows[n].text, 'x', sizeof rows[n].text - 1);
     }
-    reply(ctx, rows, n, 0);
+    reply(ctx, rows, n, q->after_seq > 0 ? b.log_status : 0);
     return 0;
 }
 
@@ -203,7 +203,7 @@ static void perform(uv_work_t *work)
         curl_easy_setopt(h, CURLOPT_POSTFIELDS, call.body);
     curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, call.limit_ms);
     curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_data);
-    (void)curl_easy_perform(h);
+    call.whole = curl_easy_perform(h) == CURLE_OK;
     curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &call.status);
     curl_easy_cleanup(h);
 }

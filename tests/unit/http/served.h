@@ -39,6 +39,7 @@ struct backend {
     uv_idle_t idle;
     bool failover_wanted, take_failover;
     uint64_t log_rows; /* 0: two, else so many, long ones */
+    int log_status;    /* of the store's answers behind the first page */
 };
 extern struct backend b;
 
@@ -49,6 +50,7 @@ struct call {
     char text[4 << 20];
     size_t len;
     long status;
+    bool whole; /* the answer came to its end */
     long limit_ms;
     bool done;
 };

@@ -535,8 +535,24 @@ static void a_long_log_is_told_whole(void **state)
     assert_int_equal(ask("GET", "/v1/log?after=0&limit=1000", NULL), 200);
     assert_true(call.len > HTTPD_STREAM_BUF_MAX);
     expect_rows(1000);
+    assert_true(call.whole);
     assert_int_equal(ask_for("GET", "/v1/log?after=0&follow=1", NULL, 3000), 200);
     expect_rows(2500);
+}
+
+/* I9: a trail that lacks rows does not look whole. */
+static void a_log_that_fails_does_not_look_whole(void **state)
+{
+    (void)state;
+    b.log_rows = 2500;
+    b.log_status = ERR_IO;
+    (void)ask("GET", "/v1/log?after=5&limit=1000", NULL);
+    assert_false(call.whole);
+    assert_int_equal(ask_for("GET", "/v1/log?after=0&follow=1", NULL, 5000), 200);
+    assert_false(call.whole);
+    assert_null(strstr(call.text, "\"seq\":1001,"));
+    assert_int_equal(ask("GET", "/v1/log?after=0&limit=1", NULL), 200); /* others go on */
+    assert_true(call.whole);
 }
 
 int main(void)
@@ -559,6 +575,7 @@ int main(void)
         SERVED(a_failover_in_flight_is_not_denied),
         SERVED(followers_get_lines),
         SERVED(a_long_log_is_told_whole),
+        SERVED(a_log_that_fails_does_not_look_whole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,7 +151,7 @@ static void metrics_say_it_too(void **state)
     set_crl(&r, -1);
     set_peer(&r, 10 * DAY);
     r.refused[TLS_REFUSED_REVOKED] = 4;
-    assert_int_equal(tls_report_metrics(&r, "rf", NOW, &page, &err), 0);
+    assert_int_equal(tls_report_metrics(&r, "rf_", NOW, &page, &err), 0);
     assert_int_equal(buf_append(&page, "", 1, &err), 0);
     assert_true(page_has(&page, "\nrf_certificate_expires_timestamp_seconds 1801036800\n"));
     assert_true(page_has(&page, "\nrf_certificate_ca_expires_timestamp_seconds "));
@@ -175,11 +175,11 @@ static void no_metrics_of_what_is_not_there(void **state)
     struct err err;
 
     (void)state;
-    assert_int_equal(tls_report_metrics(&none, "rf", NOW, &page, &err), 0);
+    assert_int_equal(tls_report_metrics(&none, "rf_", NOW, &page, &err), 0);
     assert_int_equal(page.len, 0);
     r.has_crl = false;
     r.crl_s = 0;
-    assert_int_equal(tls_report_metrics(&r, "rf", NOW, &page, &err), 0);
+    assert_int_equal(tls_report_metrics(&r, "rf_", NOW, &page, &err), 0);
     assert_int_equal(buf_append(&page, "", 1, &err), 0);
     assert_false(page_has(&page, "\nrf_crl_expired "));
     assert_false(page_has(&page, "\nrf_crl_next_update_timestamp_seconds "));
