@@ -26,7 +26,7 @@ static struct books {
 static struct grant {
     uint64_t at, at_ns; /* by its host's clock; in truth */
     struct incarnation to;
-    bool over; /* that life has proven it, or the group was let go */
+    bool over; /* that life has proven it, its host was off, or the group was let go */
 } grants[WORLD_GROUPS_MAX][2];
 
 /* Proven by severing: whoever still gets in there is told nothing new. */
@@ -249,6 +249,10 @@ static void judge_proof(uint8_t group, const struct entry_proof *p)
         sim_fail("I2: %s is proven over for epoch %" PRIu64
                  " of group %s (%s), and its gate is open",
                  host_name(host), p->epoch, group_name(group), proof_kind_name(p->kind));
+    /* The kernel that counted that life's lease is no more. */
+    if (p->kind == PROOF_POWER &&
+        incarnation_equal(&p->prover, &grants[group][p->instance].to))
+        grants[group][p->instance].over = true;
     if (p->kind != PROOF_AGENT)
         return;
     if (!has_frozen(host, group, p) && !stands_frozen(host, group, p->epoch))

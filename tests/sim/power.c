@@ -211,7 +211,6 @@ static struct power_run *start(struct uv_loop_s *loop, const struct power_device
     r->done = done;
     r->owner = owner;
     r->next = sim_at(ends, loop->data, on_end, r);
-    r->next->drop = free;
     return r;
 }
 
@@ -246,7 +245,6 @@ void power_run_cancel(struct power_run *r)
 {
     if (r == NULL)
         return;
-    r->next->drop = NULL;
     sim_cancel(r->next);
     free(r);
 }

@@ -202,11 +202,9 @@ static void tell(struct prober *p)
 
 static void on_tick(void *arg, uint64_t number);
 
-/* It belongs to its process, and ends with that. */
 static void tick_later(struct prober *p)
 {
     p->tick = sim_at(sim.now + PROBE_MS * NS_PER_MS, p->task, on_tick, p);
-    p->tick->drop = free;
 }
 
 static void on_tick(void *arg, uint64_t number)
@@ -245,7 +243,6 @@ void prober_close(struct prober *p)
 {
     if (p == NULL)
         return;
-    p->tick->drop = NULL;
     sim_cancel(p->tick);
     sim_cancel(p->hurried);
     free(p);
