@@ -64,6 +64,10 @@ void play_scenario(struct play *p);
 /* `ringfence switchover` to a side, and waits until it is done. False: refused or late. */
 bool play_switchover(struct play *p, enum site to);
 
+/* Reads from whoever is active, until that is done. False: not within half a minute. */
+typedef bool play_reader(struct play *p, enum site from, void *arg);
+bool play_read_at_end(struct play *p, play_reader *read, void *arg);
+
 /* Nothing is going on, both servers run and the standby stands by. */
 bool play_is_steady(struct play *p);
 

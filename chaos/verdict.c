@@ -288,15 +288,19 @@ static void keep_history(const struct play *p, const struct history *h)
     fclose(out);
 }
 
+static bool read_rows(struct play *p, enum site from, void *history)
+{
+    return client_read_rows(&p->cluster->ground, from, p->first_number, history);
+}
+
 void verdict_reach(struct play *p)
 {
-    enum site last = view_get(p->view).active;
     struct history h = {0};
 
     gather(p, &h);
-    if (last > WEST || !client_read_rows(&p->cluster->ground, last, p->first_number, &h))
+    if (!play_read_at_end(p, read_rows, &h))
         result_blame(&p->result, "the rows could not be read at the end");
-    verdict_operations(p, last);
+    verdict_operations(p);
     recording_judge(p, &h);
     history_sort(&h);
     history_count(&h, &p->result.acked, &p->result.lost);

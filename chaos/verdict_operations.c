@@ -84,11 +84,17 @@ static void check_age(struct play *p)
         result_blame(&p->result, "%s", r.reason);
 }
 
-void verdict_operations(struct play *p, enum site last)
+static bool read_keys(struct play *p, enum site from, void *unused)
+{
+    (void)unused;
+    return workload_read_all(&p->workload, from);
+}
+
+void verdict_operations(struct play *p)
 {
     if (!p->workload_runs)
         return;
-    if (last > WEST || !workload_read_all(&p->workload, last))
+    if (!play_read_at_end(p, read_keys, NULL))
         result_blame(&p->result, "the workload's keys could not be read at the end");
     keep(p);
     if (p->workload.misread > 0)

@@ -7,9 +7,9 @@
 
 #include "chaos/play.h"
 
-/* Reads every key once more from `last`, keeps the operations beside the logs, and asks
+/* Reads every key once more, keeps the operations beside the logs, and asks
  * whether one order explains them and no answer was too old. What was not decided is no
  * success. */
-void verdict_operations(struct play *p, enum site last);
+void verdict_operations(struct play *p);
 
 #endif

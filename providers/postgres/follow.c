@@ -407,8 +407,10 @@ static int wait_or_clone(struct follow *f, struct err *err)
     struct err why;
     uint64_t end;
 
-    if (pg_standby_wait_streaming(f->pg, soon, err) == 0)
-        return 0;
+    int status = pg_standby_wait_streaming(f->pg, soon, err);
+
+    if (status == 0 || status == ERR_CONFLICT || status == ERR_CLOSED)
+        return status;
     if (!f->cut_off && pg_main(f->pg, f->deadline, &why) == 0 &&
         pg_ask_lsn(&f->pg->main, OWN_END, f->deadline, &end, &why) == 0) {
         if (look_for_gap(f, end, &why) == ERR_REFUSED)
@@ -439,7 +441,10 @@ int pg_step_follow(struct pg *pg, const Rf__StepRequest *rq, struct mono deadlin
     status = prepare(&f, err);
     if (status != 0)
         return err_wrap(err, "follow %s", rq->upstream->instance);
-    if (wait_or_clone(&f, err) != 0)
+    status = wait_or_clone(&f, err);
+    if (status == ERR_CONFLICT || status == ERR_CLOSED)
+        return err_wrap(err, "follow %s", rq->upstream->instance);
+    if (status != 0)
         return err_set(err, ERR_UNKNOWN, "runs as a standby of %s, but does not stream: %s",
                        rq->upstream->instance, err->text);
     return pg_tail_note_remove(pg, err);

@@ -7,6 +7,7 @@
 #include "controller/base/assert.h"
 #include "providers/postgres/files.h"
 #include "providers/postgres/names.h"
+#include "providers/postgres/process.h"
 #include "providers/postgres/sync.h"
 #include "providers/postgres/upstream.h"
 
@@ -93,14 +94,31 @@ int pg_standby_reload(struct pg *pg, const Rf__StepRequest *rq, struct mono dead
                : 0;
 }
 
+/* What will not stream, however long one waits: a server that has ended, or was promoted by
+ * hand meanwhile. */
+static int still_a_standby(struct pg *pg, const char *status, struct err *err)
+{
+    struct pg_postmaster pm;
+
+    if (strcmp(status, "promoted") == 0)
+        return err_set(err, ERR_CONFLICT, "it was promoted meanwhile, by hand perhaps");
+    if (pg->main.ready)
+        return 0;
+    pg_postmaster_find(pg, &pm);
+    return pm.pid != 0 ? 0
+                       : err_set(err, ERR_CLOSED, "the server has ended; %s.log tells more",
+                                 pg->spec->data);
+}
+
 /* A walreceiver says `streaming` before it has asked for anything, and is gone a moment
  * later where it is refused (a slot or a segment that is not there): so it is looked at
  * twice. */
 int pg_standby_wait_streaming(struct pg *pg, struct mono deadline, struct err *err)
 {
     static const char sql[] =
-        "SELECT coalesce((SELECT CASE status WHEN 'streaming' THEN pid::text ELSE status "
-        "END FROM pg_stat_wal_receiver), 'no walreceiver')";
+        "SELECT CASE WHEN NOT pg_is_in_recovery() THEN 'promoted' ELSE coalesce((SELECT "
+        "CASE status WHEN 'streaming' THEN pid::text ELSE status END FROM "
+        "pg_stat_wal_receiver), 'no walreceiver') END";
     char status[64] = "no session", first[64] = "";
 
     for (;;) {
@@ -113,6 +131,8 @@ int pg_standby_wait_streaming(struct pg *pg, struct mono deadline, struct err *e
             snprintf(status, sizeof status, "refused by its upstream");
             pg_pause(SEEN_AGAIN_US);
         }
+        if (still_a_standby(pg, status, err) != 0)
+            return err->code;
         if (pg_left_ms(deadline) == 0)
             return err_set(err, ERR_TIMEOUT, "%s; %s.log tells more", status,
                            pg->spec->data);

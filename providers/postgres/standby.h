@@ -10,7 +10,9 @@ MUST_USE int pg_standby_write(struct pg *pg, const Rf__StepRequest *rq, struct e
 /* The same for a running one, where anything differs; seen applied. */
 MUST_USE int pg_standby_reload(struct pg *pg, const Rf__StepRequest *rq,
                                struct mono deadline, struct err *err);
-/*   ERR_TIMEOUT  the text says what the server says about it */
+/*   ERR_TIMEOUT   the text says what the server says about it
+ *   ERR_CONFLICT  it is no standby any more
+ *   ERR_CLOSED    it has ended */
 MUST_USE int pg_standby_wait_streaming(struct pg *pg, struct mono deadline,
                                        struct err *err);
 

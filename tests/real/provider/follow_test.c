@@ -288,7 +288,6 @@ static void what_cannot_be_rewound_is_cloned(void **state)
     assert_true(result->cloned);
     assert_true(result->divergent_bytes > 1000000);
     assert_true(path_exists("%s/manifest", result->tail));
-    print_message("%s\n", result->text);
     assert_string_equal(result->seen->sync_names, "FIRST 1 (\"rf-blocked-east\")");
     eventually(has_two_rows, &w->east, 5000);
 }
@@ -475,7 +474,6 @@ static void a_missing_password_is_told(void **state)
     step_follow(&s, &w->west, &w->east);
     result = step_do(&w->west, &s);
     assert_int_equal(result->outcome, RF__STEP_OUTCOME__OUTCOME_FAILED);
-    print_message("%s\n", result->text);
     assert_non_null(strstr(result->text, w->passfile));
     assert_non_null(strstr(result->text, "CREATE ROLE postgres LOGIN REPLICATION"));
     assert_int_equal(result->seen->server, RF__SERVER_STATE__SERVER_ABSENT);
