@@ -77,8 +77,8 @@ static bool parse_start(char *line, struct step_records *out)
         struct step_record *r = &out->of[i];
 
         if (strcmp(r->group, group) == 0)
-            return (size_t)snprintf(r->start, sizeof r->start, "%s", line) <
-                   sizeof r->start;
+            return r->start[0] == '\0' && (size_t)snprintf(r->start, sizeof r->start, "%s",
+                                                           line) < sizeof r->start;
     }
     return false;
 }
@@ -88,6 +88,8 @@ static bool parse_failed(char *line, struct step_records *out)
 {
     for (uint8_t i = 0; line != NULL && i < out->count; i++)
         if (strcmp(out->of[i].group, line) == 0) {
+            if (out->of[i].last_failed)
+                return false;
             out->of[i].last_failed = true;
             return true;
         }
