@@ -11,8 +11,8 @@
 #include "chaos/verdict.h"
 
 enum {
-    WARM_UP_MS = 1000,       /* with acknowledgements, before the fault */
-    AFTERMATH_MS = 1000,     /* the fault stays, the new side works */
+    WARM_UP_MS = 500,        /* with acknowledgements, before the fault */
+    AFTERMATH_MS = 500,      /* the fault stays, the new side works */
     SETTLE_MS = 120000,      /* until everything is as before: a clone may be part of it */
     LEADER_MOVES_MS = 60000, /* out of the active region: it has a minimum stay */
     HEARD_MS = 5000,         /* until a new leader has heard both agents */
