@@ -79,6 +79,7 @@ enum site cluster_site_of_agent(const char *agent); /* SITE_COUNT: nobody's */
 char *cluster_socket(const struct cluster *c, enum site s);
 char *cluster_data_dir(const struct cluster *c, enum site s);
 pid_t cluster_postmaster(const struct cluster *c, enum site s); /* 0: none */
+pid_t cluster_guard(const struct cluster *c, enum site s);      /* 0: none */
 
 bool cluster_server_runs(const struct cluster *c, enum site s); /* alive, not a zombie */
 
@@ -92,5 +93,8 @@ int cluster_apply(struct cluster *c, char **ret_output);
 /* `ringfence --socket ... ARGS` against the first controller among witness, west, east that
  * runs; exit status, and the output malloc'ed. */
 int cluster_cli(struct cluster *c, const char *const *args, char **ret_output);
+/* The same, of the site's agent. */
+int cluster_agent_cli(const struct cluster *c, enum site s, const char *const *args,
+                      char **ret_output);
 
 #endif

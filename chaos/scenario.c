@@ -20,7 +20,7 @@ const struct scenario_set scenario_sets[] = {
     {"clock", "clocks of controllers that are wrong"},
     {"disk", "disks that are full or fail"},
     {"database", "what happens to a PostgreSQL beside its agent"},
-    {"gate", "somebody takes the gate away"},
+    {"gate", "somebody takes the gate away, or the guard behind it"},
     {"double", "a second fault within a failover"},
     {"steps", "the leader is killed at each step of a run"},
     {"random", "drawn from a seed, or given with --file"},
