@@ -14,6 +14,7 @@
 #include "chaos/disks.h"
 #include "chaos/workload.h"
 #include "chaos/files.h"
+#include "chaos/pooler.h"
 
 static const char initdb[] = "/usr/lib/postgresql/15/bin/initdb";
 static const char pg_ctl[] = "/usr/lib/postgresql/15/bin/pg_ctl";
@@ -140,8 +141,11 @@ void cluster_start_agent(struct cluster *c, enum site s)
 void cluster_start_region(struct cluster *c, enum site s)
 {
     cluster_start_controller(c, s);
-    if (s != WITNESS)
-        cluster_start_agent(c, s);
+    if (s == WITNESS)
+        return;
+    cluster_start_agent(c, s);
+    if (c->pooler)
+        pooler_start(&c->ground, s, &c->poolers[s]);
 }
 
 void cluster_kill_region(struct cluster *c, enum site s)
@@ -150,6 +154,8 @@ void cluster_kill_region(struct cluster *c, enum site s)
     /* They are dead; this collects them. */
     process_signal(&c->controllers[s], SIGKILL);
     process_signal(&c->agents[s], SIGKILL);
+    if (s != WITNESS)
+        process_signal(&c->poolers[s], SIGKILL);
 }
 
 pid_t cluster_postmaster(const struct cluster *c, enum site s)

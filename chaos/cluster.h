@@ -44,6 +44,8 @@ struct cluster {
     bool names;              /* files say controllers' hosts by name (names.h) */
     struct process resolver; /* with `names` */
     struct process bmcs[2];  /* EAST, WEST; with `power` */
+    bool pooler;             /* a pgbouncer on each database host, its port gated, too */
+    struct process poolers[2];
     enum site declared;      /* the active region; EAST unless said */
     char bin[256];           /* directory of ringfenced, ringfence-agent and ringfence */
     bool born[SITE_REGIONS]; /* its controller has begun its log */
