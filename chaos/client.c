@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "chaos/base.h"
+#include "chaos/pooler.h"
 #include "chaos/race.h"
 
 const char client_schema[] =
@@ -187,9 +188,12 @@ static void turn(struct session *s)
 static void *run_client(void *owner)
 {
     struct client *c = owner;
-    struct session s = {.client = c, .race = {.settings = client_settings}};
+    bool pooled = c->plan.pooled;
+    struct session s = {
+        .client = c,
+        .race = {.settings = pooled ? pooler_client_settings : client_settings}};
 
-    ground_enter(c->ground, CLIENT);
+    ground_enter(c->ground, pooled ? EAST : CLIENT);
     while (!atomic_load(&c->stop))
         turn(&s);
     /* The answer on its way is waited for, so that an acknowledged row is never taken for

@@ -24,6 +24,7 @@
 struct client_plan {
     uint8_t client;    /* CLIENT_WRITER + i or CLIENT_PROBE + i */
     unsigned hosts;    /* bit set of sites */
+    bool pooled;       /* of east alone: on that host, through its pooler (pooler.h) */
     unsigned pause_ms; /* between two writes; 0: as fast as one connection can */
     atomic_uint_fast64_t *numbers; /* shared by all writers */
 };

@@ -14,6 +14,7 @@
 #include "chaos/disks.h"
 #include "chaos/workload.h"
 #include "chaos/files.h"
+#include "chaos/pooler.h"
 
 static const char initdb[] = "/usr/lib/postgresql/15/bin/initdb";
 static const char pg_ctl[] = "/usr/lib/postgresql/15/bin/pg_ctl";
@@ -140,8 +141,11 @@ void cluster_start_agent(struct cluster *c, enum site s)
 void cluster_start_region(struct cluster *c, enum site s)
 {
     cluster_start_controller(c, s);
-    if (s != WITNESS)
-        cluster_start_agent(c, s);
+    if (s == WITNESS)
+        return;
+    cluster_start_agent(c, s);
+    if (c->pooler)
+        pooler_start(&c->ground, s, &c->poolers[s]);
 }
 
 void cluster_kill_region(struct cluster *c, enum site s)
@@ -150,11 +154,24 @@ void cluster_kill_region(struct cluster *c, enum site s)
     /* They are dead; this collects them. */
     process_signal(&c->controllers[s], SIGKILL);
     process_signal(&c->agents[s], SIGKILL);
+    if (s != WITNESS)
+        process_signal(&c->poolers[s], SIGKILL);
 }
 
 pid_t cluster_postmaster(const struct cluster *c, enum site s)
 {
     AUTO(auto_free) char *path = path_in(c, s, "data/postmaster.pid");
+    AUTO(auto_free) char *text = file_read(path);
+
+    return text != NULL ? (pid_t)strtol(text, NULL, 10) : 0;
+}
+
+/* It moves into a cgroup of its own, below its agent's. */
+pid_t cluster_guard(const struct cluster *c, enum site s)
+{
+    AUTO(auto_free)
+    char *path = text_new("%s/%s/guard-%s/cgroup.procs", c->ground.cgroup, site_name(s),
+                          cluster_agent_name(s));
     AUTO(auto_free) char *text = file_read(path);
 
     return text != NULL ? (pid_t)strtol(text, NULL, 10) : 0;
@@ -170,24 +187,38 @@ bool cluster_server_runs(const struct cluster *c, enum site s)
     return command != NULL && strstr(command, "postgres") != NULL;
 }
 
+static int ask(const struct cluster *c, enum site at, const char *socket,
+               const char *const *args, char **ret_output)
+{
+    enum { ARGS_MAX = 16 };
+    AUTO(auto_free) char *path = program_path(c, "ringfence");
+    const char *argv[ARGS_MAX] = {path, "--socket", socket};
+    size_t n = 3;
+
+    for (size_t i = 0; args[i] != NULL && n < ARGS_MAX - 1; i++)
+        argv[n++] = args[i];
+    return run_at(&c->ground, at, false, argv, ret_output);
+}
+
 int cluster_cli(struct cluster *c, const char *const *args, char **ret_output)
 {
     static const enum site order[] = {WITNESS, WEST, EAST};
-    enum { ARGS_MAX = 16 };
-    AUTO(auto_free) char *path = program_path(c, "ringfence");
-    const char *argv[ARGS_MAX] = {path, "--socket"};
     AUTO(auto_free) char *socket = NULL;
-    size_t n = 3;
     enum site at = order[0];
 
     for (size_t i = ARRAY_LEN(order); i > 0; i--)
         if (process_running(&c->controllers[order[i - 1]]))
             at = order[i - 1];
     socket = cluster_socket(c, at);
-    argv[2] = socket;
-    for (size_t i = 0; args[i] != NULL && n < ARGS_MAX - 1; i++)
-        argv[n++] = args[i];
-    return run_at(&c->ground, at, false, argv, ret_output);
+    return ask(c, at, socket, args, ret_output);
+}
+
+int cluster_agent_cli(const struct cluster *c, enum site s, const char *const *args,
+                      char **ret_output)
+{
+    AUTO(auto_free) char *socket = path_in(c, s, "ringfence-agent.sock");
+
+    return ask(c, s, socket, args, ret_output);
 }
 
 static void issue_certificates(struct cluster *c)

@@ -44,6 +44,8 @@ struct cluster {
     bool names;              /* files say controllers' hosts by name (names.h) */
     struct process resolver; /* with `names` */
     struct process bmcs[2];  /* EAST, WEST; with `power` */
+    bool pooler;             /* a pgbouncer on each database host, its port gated, too */
+    struct process poolers[2];
     enum site declared;      /* the active region; EAST unless said */
     char bin[256];           /* directory of ringfenced, ringfence-agent and ringfence */
     bool born[SITE_REGIONS]; /* its controller has begun its log */
@@ -79,6 +81,7 @@ enum site cluster_site_of_agent(const char *agent); /* SITE_COUNT: nobody's */
 char *cluster_socket(const struct cluster *c, enum site s);
 char *cluster_data_dir(const struct cluster *c, enum site s);
 pid_t cluster_postmaster(const struct cluster *c, enum site s); /* 0: none */
+pid_t cluster_guard(const struct cluster *c, enum site s);      /* 0: none */
 
 bool cluster_server_runs(const struct cluster *c, enum site s); /* alive, not a zombie */
 
@@ -92,5 +95,8 @@ int cluster_apply(struct cluster *c, char **ret_output);
 /* `ringfence --socket ... ARGS` against the first controller among witness, west, east that
  * runs; exit status, and the output malloc'ed. */
 int cluster_cli(struct cluster *c, const char *const *args, char **ret_output);
+/* The same, of the site's agent. */
+int cluster_agent_cli(const struct cluster *c, enum site s, const char *const *args,
+                      char **ret_output);
 
 #endif

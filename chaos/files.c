@@ -112,7 +112,7 @@ static const char *fence_of(const struct cluster *c)
 
 char *file_group(const struct cluster *c)
 {
-    const char *dir = c->ground.dir;
+    const char *dir = c->ground.dir, *also = c->pooler ? ", also_ports: [6432]" : "";
     AUTO(auto_free)
     char *head = text_new("group: %s\n"
                           "regions: {east: %s, west: %s}\n"
@@ -134,10 +134,10 @@ char *file_group(const struct cluster *c)
                     "    standby_reads: %s\n"
                     "    instances:\n"
                     "      - {agent: pg-east, region: east, port: 5432,"
-                    " data: \"%s/east/data\", start: pg_ctl%s}\n"
+                    " data: \"%s/east/data\", start: pg_ctl%s%s}\n"
                     "      - {agent: pg-west, region: west, port: 5432,"
-                    " data: \"%s/west/data\", start: pg_ctl%s}\n",
+                    " data: \"%s/west/data\", start: pg_ctl%s%s}\n",
                     head, c->standby_reads ? "true" : "false", dir,
-                    c->power ? ", power: bmc-east" : "", dir,
-                    c->power ? ", power: bmc-west" : "");
+                    c->power ? ", power: bmc-east" : "", also, dir,
+                    c->power ? ", power: bmc-west" : "", also);
 }

@@ -11,6 +11,7 @@
 #include "chaos/bmc.h"
 #include "chaos/cgroup.h"
 #include "chaos/names.h"
+#include "chaos/pooler.h"
 
 void lab_find_bin(const struct options *o, char *path, size_t size)
 {
@@ -70,12 +71,15 @@ static void make(const struct options *o, const char *id, const struct scenario 
         die("%s", disks_missing());
     if (first->lab.names && names_missing() != NULL)
         die("%s", names_missing());
+    if (first->lab.pooler && pooler_missing() != NULL)
+        die("%s", pooler_missing());
     c->power = first->lab.power;
     c->severed = first->lab.severed;
     c->driver = first->lab.driver;
     c->clocks = first->lab.clocks;
     c->disks = first->lab.disks;
     c->names = first->lab.names;
+    c->pooler = first->lab.pooler;
     if (c->names)
         names_start(&c->ground, &c->resolver);
     if (c->power)

@@ -140,6 +140,7 @@ static void start_clients(struct play *p)
         client_start(&p->second, g,
                      (struct client_plan){.client = CLIENT_WRITER + 1,
                                           .hosts = 1U << EAST,
+                                          .pooled = p->cluster->pooler,
                                           .numbers = p->numbers});
 }
 

@@ -20,7 +20,7 @@ const struct scenario_set scenario_sets[] = {
     {"clock", "clocks of controllers that are wrong"},
     {"disk", "disks that are full or fail"},
     {"database", "what happens to a PostgreSQL beside its agent"},
-    {"gate", "somebody takes the gate away"},
+    {"gate", "somebody takes the gate away, or the guard behind it"},
     {"double", "a second fault within a failover"},
     {"steps", "the leader is killed at each step of a run"},
     {"random", "drawn from a seed, or given with --file"},
@@ -49,7 +49,7 @@ struct file {
         bool power, severed;
         enum driver driver;
         enum clocks clocks;
-        bool disks, names;
+        bool disks, names, pooler;
     } * lab;
     struct lines each, prelude, fault, heal;
 };
@@ -80,6 +80,7 @@ static const cyaml_schema_field_t lab_fields[] = {
                      clocks, clocks, ARRAY_LEN(clocks)),
     CYAML_FIELD_BOOL("disks", CYAML_FLAG_OPTIONAL, struct file_lab, disks),
     CYAML_FIELD_BOOL("names", CYAML_FLAG_OPTIONAL, struct file_lab, names),
+    CYAML_FIELD_BOOL("pooler", CYAML_FLAG_OPTIONAL, struct file_lab, pooler),
     CYAML_FIELD_END};
 
 static const cyaml_schema_field_t file_fields[] = {
@@ -235,7 +236,8 @@ static struct scenario *convert(const char *path, const struct file *f, const ch
                                        .driver = f->lab->driver,
                                        .clocks = f->lab->clocks,
                                        .disks = f->lab->disks,
-                                       .names = f->lab->names};
+                                       .names = f->lab->names,
+                                       .pooler = f->lab->pooler};
     /* Every program would hold the mounts of its start, and a disk could not be replaced.
      */
     if (s->lab.disks && s->lab.names)
@@ -361,5 +363,5 @@ bool scenario_shares_lab(const struct scenario *a, const struct scenario *b)
     return x->ttl_ms == y->ttl_ms && x->rtt_ms == y->rtt_ms && x->has_sync == y->has_sync &&
            x->sync == y->sync && x->power == y->power && x->severed == y->severed &&
            x->driver == y->driver && x->clocks == y->clocks && x->disks == y->disks &&
-           x->names == y->names;
+           x->names == y->names && x->pooler == y->pooler;
 }

@@ -39,6 +39,7 @@ struct scenario_lab {
     enum clocks clocks;  /* of controllers */
     bool disks;          /* that can fail */
     bool names;          /* controllers' hosts by name, and a resolver */
+    bool pooler;         /* on each database host; the second writer goes through it */
 };
 
 struct scenario {

@@ -20,10 +20,8 @@ static const char *const place_names[PLACE_COUNT] = {
 };
 
 static const char *const part_names[] = {
-    [PART_REGION] = NULL,
-    [PART_CONTROLLER] = "controller",
-    [PART_AGENT] = "agent",
-    [PART_SERVER] = "server",
+    [PART_REGION] = NULL,     [PART_CONTROLLER] = "controller", [PART_AGENT] = "agent",
+    [PART_SERVER] = "server", [PART_GUARD] = "guard",
 };
 
 static const char *const kind_names[] = {
@@ -36,7 +34,7 @@ static const char *const kind_names[] = {
 static const char *const kinds_expected[] = {
     [TAKES_NOTHING] = "the end of the line",
     [TAKES_PLACE] = "east, west, witness, active, standby, leader or it",
-    [TAKES_WHO] = "a place, or controller, agent or server and a place",
+    [TAKES_WHO] = "a place, or controller, agent, server or guard and a place",
     [TAKES_TIME] = "a time such as 300ms, 5s or 3ttl, at most 10 minutes",
     [TAKES_NUMBER] = "a number from 1 to 1000000",
     [TAKES_MOMENT] = "a moment that ringfence-lab --verbs names",

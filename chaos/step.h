@@ -32,7 +32,7 @@ enum place {
     PLACE_COUNT
 };
 
-enum part { PART_REGION, PART_CONTROLLER, PART_AGENT, PART_SERVER };
+enum part { PART_REGION, PART_CONTROLLER, PART_AGENT, PART_SERVER, PART_GUARD };
 
 /* What a word or two of a step say, by the kind that the verb takes. */
 struct step_arg {
@@ -89,7 +89,7 @@ void steps_free(struct steps *s);
 
 /* "agent PLACE" and so on, as the table of verbs is printed. */
 const char *step_kind_name(enum step_kind k);
-/* "controller", "agent", "server"; NULL of a region. */
+/* "controller", "agent", "server", "guard"; NULL of a region. */
 const char *step_part_name(enum part p);
 
 #endif

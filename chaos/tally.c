@@ -7,9 +7,11 @@
 #include <string.h>
 
 /* Steps that break something, or move the group; others wait, look, and mend. */
-static const char *const faults[] = {"kill", "end",     "freeze",     "cut",      "isolate",
-                                     "mute", "deafen",  "one-way",    "flap",     "link",
-                                     "sh",   "promote", "switchover", "ringfence"};
+static const char *const faults[] = {
+    "kill",        "end",          "freeze",     "cut",       "isolate",     "mute",
+    "deafen",      "one-way",      "flap",       "link",      "sh",          "promote",
+    "switchover",  "ringfence",    "sql",        "disk-full", "disk-breaks", "disk-hangs",
+    "clock-ahead", "clock-behind", "clock-rate", "bmc-hangs"};
 
 static void count_kind(struct tally *t, const char *name)
 {
@@ -34,6 +36,8 @@ static void name_kind(char *name, size_t size, const struct step *s)
         const char *part = step_part_name(s->arg[0].part);
 
         snprintf(name, size, "%s %s", word, part != NULL ? part : "region");
+    } else if (s->verb->takes[0] == TAKES_DISK) {
+        snprintf(name, size, "%s %s", word, disk_name(s->arg[0].disk));
     } else if (strcmp(word, "ringfence") == 0) {
         bool moves = strstr(s->line, " switchover ") != NULL;
 
@@ -48,7 +52,7 @@ static void name_kind(char *name, size_t size, const struct step *s)
 static void count_step(struct tally *t, const struct step *s)
 {
     const struct step *what = s->arg[0].step != NULL ? s->arg[0].step : s;
-    char name[24];
+    char name[32];
 
     for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
         if (strcmp(what->verb->word, faults[i]) != 0)

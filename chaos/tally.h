@@ -19,7 +19,7 @@ struct tally {
     double longest_outage_ms;
     unsigned kinds, faults;
     struct tally_kind {
-        char name[24]; /* "kill agent", "cut" */
+        char name[32]; /* "kill agent", "cut" */
         unsigned count;
     } kind[TALLY_KINDS];
     struct tally_failure {

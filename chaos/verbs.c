@@ -93,6 +93,11 @@ static const struct verb verbs[] = {
      "`COMMAND => WORDS`: the CLI comes to say so no more",
      verb_unsaid,
      NULL},
+    {"agent-says",
+     {TAKES_PLACE, TAKES_TEXT},
+     "`COMMAND => WORDS`: asked of the agent there",
+     verb_agent_says,
+     NULL},
     {"proof",
      {TAKES_TEXT},
      "by which the last fence is to have been proven",
@@ -254,7 +259,8 @@ void verbs_print(FILE *out)
     fputs("\nPLACE: east, west, witness; active, standby, leader as they are at that "
           "moment;\n"
           "it: the one that was meant last. WHO: a PLACE, which is everything there, or\n"
-          "controller, agent or server and a PLACE. TIME: 300ms, 5s, 3ttl. RULES: delay "
+          "controller, agent, server or guard and a PLACE. TIME: 300ms, 5s, 3ttl. RULES: "
+          "delay "
           "TIME,\n"
           "jitter TIME, rate Nkbit or Nmbit, loss N%, duplicate N%, reorder N%. DISK:\n"
           "server, controller, agent, tails. A standby that is called `member` takes the\n"

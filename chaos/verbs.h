@@ -73,6 +73,7 @@ void verb_ringfence(struct play *p, const struct step *s);
 void verb_refused(struct play *p, const struct step *s);
 void verb_says(struct play *p, const struct step *s);
 void verb_unsaid(struct play *p, const struct step *s);
+void verb_agent_says(struct play *p, const struct step *s);
 void verb_proof(struct play *p, const struct step *s);
 void verb_switchover(struct play *p, const struct step *s);
 void verb_shell(struct play *p, const struct step *s);

@@ -204,19 +204,21 @@ static void split(char *text, const char *words[WORDS_MAX + 1])
     words[n] = NULL;
 }
 
-static int cli(struct play *p, const char *line, char **ret_output)
+/* `agent`: whose agent is asked; SITE_COUNT: a controller is. */
+static int cli(struct play *p, enum site agent, const char *line, char **ret_output)
 {
     AUTO(auto_free) char *copy = text_new("%s", line);
     const char *words[WORDS_MAX + 1];
 
     split(copy, words);
-    return cluster_cli(p->cluster, words, ret_output);
+    return agent == SITE_COUNT ? cluster_cli(p->cluster, words, ret_output)
+                               : cluster_agent_cli(p->cluster, agent, words, ret_output);
 }
 
 static void must_end_with(struct play *p, const struct step *s, int status)
 {
     AUTO(auto_free) char *output = NULL;
-    int got = cli(p, s->arg[0].text, &output);
+    int got = cli(p, SITE_COUNT, s->arg[0].text, &output);
 
     if (got != status)
         result_blame(&p->result, "`%s` ended with %d, not %d: %s", s->line, got, status,
@@ -228,7 +230,7 @@ void verb_ringfence(struct play *p, const struct step *s) { must_end_with(p, s, 
 void verb_refused(struct play *p, const struct step *s) { must_end_with(p, s, 1); }
 
 /* `COMMAND => WORDS` */
-static bool is_said(struct play *p, const char *text)
+static bool is_said(struct play *p, enum site agent, const char *text)
 {
     static const char arrow[] = " => ";
     const char *at = strstr(text, arrow);
@@ -240,16 +242,17 @@ static bool is_said(struct play *p, const char *text)
         return false;
     }
     command = text_new("%.*s", (int)(at - text), text);
-    (void)cli(p, command, &output);
+    (void)cli(p, agent, command, &output);
     return output != NULL && strstr(output, at + strlen(arrow)) != NULL;
 }
 
-static void must_come_to(struct play *p, const struct step *s, bool said)
+static void must_come_to(struct play *p, const struct step *s, enum site agent,
+                         const char *text, bool said)
 {
     enum { AGAIN_MS = 50 };
     int64_t until = now_ns() + (int64_t)patience_ms(p) * NS_PER_MS;
 
-    while (is_said(p, s->arg[0].text) != said) {
+    while (is_said(p, agent, text) != said) {
         if (now_ns() > until) {
             result_blame(&p->result, "not so within %u ms: `%s`", patience_ms(p), s->line);
             return;
@@ -258,9 +261,23 @@ static void must_come_to(struct play *p, const struct step *s, bool said)
     }
 }
 
-void verb_says(struct play *p, const struct step *s) { must_come_to(p, s, true); }
+void verb_says(struct play *p, const struct step *s)
+{
+    must_come_to(p, s, SITE_COUNT, s->arg[0].text, true);
+}
 
-void verb_unsaid(struct play *p, const struct step *s) { must_come_to(p, s, false); }
+void verb_unsaid(struct play *p, const struct step *s)
+{
+    must_come_to(p, s, SITE_COUNT, s->arg[0].text, false);
+}
+
+void verb_agent_says(struct play *p, const struct step *s)
+{
+    enum site at = verbs_data_site(p, &s->arg[0]);
+
+    if (at != SITE_COUNT)
+        must_come_to(p, s, at, s->arg[1].text, true);
+}
 
 void verb_proof(struct play *p, const struct step *s)
 {

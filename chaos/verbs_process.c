@@ -20,8 +20,9 @@ static enum site site_of(struct play *p, const struct step *s)
 {
     const struct step_arg *who = &s->arg[0];
 
-    return who->part == PART_AGENT || who->part == PART_SERVER ? verbs_data_site(p, who)
-                                                               : verbs_site(p, who);
+    return who->part == PART_REGION || who->part == PART_CONTROLLER
+               ? verbs_site(p, who)
+               : verbs_data_site(p, who);
 }
 
 /* Its kernel goes on: what arrives is acknowledged, and nobody reads it. */
@@ -43,6 +44,14 @@ static pid_t signal_server(struct play *p, enum site s, int sig)
     return postmaster;
 }
 
+static void signal_guard(struct play *p, enum site s, int sig)
+{
+    pid_t guard = cluster_guard(p->cluster, s);
+
+    if (guard > 0)
+        kill(guard, sig);
+}
+
 void verb_kill(struct play *p, const struct step *s)
 {
     enum site at = site_of(p, s);
@@ -55,6 +64,8 @@ void verb_kill(struct play *p, const struct step *s)
         process_signal(d, SIGKILL);
     else if (s->arg[0].part == PART_SERVER)
         (void)signal_server(p, at, SIGKILL);
+    else if (s->arg[0].part == PART_GUARD)
+        signal_guard(p, at, SIGKILL);
     else
         cluster_kill_region(p->cluster, at);
 }
@@ -71,6 +82,8 @@ void verb_freeze(struct play *p, const struct step *s)
         process_signal(d, SIGSTOP);
     else if (s->arg[0].part == PART_SERVER)
         p->frozen[at] = signal_server(p, at, SIGSTOP);
+    else if (s->arg[0].part == PART_GUARD)
+        signal_guard(p, at, SIGSTOP);
     else
         freeze_region(p, at, true);
 }
@@ -98,6 +111,8 @@ void verb_thaw(struct play *p, const struct step *s)
         process_signal(d, SIGCONT);
     else if (s->arg[0].part == PART_SERVER)
         wake_server(p, at);
+    else if (s->arg[0].part == PART_GUARD)
+        signal_guard(p, at, SIGCONT);
     else
         freeze_region(p, at, false);
 }
@@ -121,6 +136,9 @@ void verb_start(struct play *p, const struct step *s)
     case PART_SERVER:
         result_blame(&p->result, "a server is started by its agent alone (I9)");
         break;
+    case PART_GUARD:
+        result_blame(&p->result, "a guard is started by its agent alone");
+        break;
     }
 }
 
@@ -137,6 +155,8 @@ static enum life life_of(struct play *p, enum part part, enum site s)
         return process_running(d) ? LIFE_ALL : LIFE_NONE;
     if (part == PART_SERVER)
         return cluster_server_runs(p->cluster, s) ? LIFE_ALL : LIFE_NONE;
+    if (part == PART_GUARD)
+        return cluster_guard(p->cluster, s) > 0 ? LIFE_ALL : LIFE_NONE;
     return (enum life)((controller ? 1 : 0) + (agent ? 1 : 0));
 }
 
@@ -148,6 +168,10 @@ static void ask_to_end(struct play *p, enum part part, enum site s)
 
         if (postmaster > 0)
             kill(postmaster, SIGINT);
+        return;
+    }
+    if (part == PART_GUARD) {
+        signal_guard(p, s, SIGTERM);
         return;
     }
     if (part != PART_AGENT)

@@ -412,6 +412,18 @@ static void show_unprotected(const json_t *g, const char *hold, FILE *out)
         wrap_print(out, "  !! NO FAILOVER POSSIBLE: ", HANG, why);
 }
 
+/* A failover would come all the same, after the whole lease. In one that is under way it is
+ * no news. */
+static void show_severing(const json_t *g, FILE *out)
+{
+    const json_t *severing = json_object_get(g, "severing");
+
+    if (json_is_false(json_object_get(severing, "ready")) &&
+        strcmp(text_of(g, "phase"), "steady") == 0)
+        wrap_print(out, "  !! sync_severed would not work now: ", HANG,
+                   text_of(severing, "problem"));
+}
+
 /* All is well again, and yet a second disaster would be met by nobody until then. A hold
  * has said so already, where there is one. */
 static void show_cooldown(const json_t *g, const char *hold, FILE *out)
@@ -466,6 +478,7 @@ static void show_group(const json_t *g, FILE *out)
     if (strcmp(hold, "-") != 0)
         wrap_print(out, hold_label(g), HANG, hold);
     show_unprotected(g, hold, out);
+    show_severing(g, out);
     show_cooldown(g, hold, out);
     show_run(g, out);
     show_problems(instances, text_of(g, "name"), out);

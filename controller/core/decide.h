@@ -143,6 +143,16 @@ bool switchover_source_ready(const struct state *s, const struct observations *o
 bool group_is_unprotected(const struct state *s, const struct observations *o,
                           uint8_t group, struct mono now, char *out, unsigned size);
 
+/* Would `sync_severed` prove the active instance now? `*ret_why`: why not, or "". */
+enum severing {
+    SEVERING_ABSENT,  /* the group does not have the level, or nobody manages it */
+    SEVERING_OPEN,    /* it would */
+    SEVERING_CLOSED,  /* it would not: its lease would have to be counted out */
+    SEVERING_UNKNOWN, /* the leader knows */
+};
+enum severing group_severing(const struct state *s, const struct observations *o,
+                             uint8_t group, struct mono now, const char **ret_why);
+
 /* For how long a failure would not be failed over by itself any more, because the last
  * failover was so short ago; 0: it would. */
 uint64_t group_cooldown_left_ms(const struct state *s, const struct observations *o,

@@ -74,6 +74,8 @@ bool fencer_answers(const struct look *l, uint8_t instance);
 /* severed.c: level 2 could prove the active instance now: a member of the set answers that
  * would take over, or stay one that could. */
 bool severing_is_open(const struct look *l);
+/* Why not, for people; NULL: it could. */
+const char *severing_is_closed_by(const struct look *l);
 /* Whom to order to refuse the log of the active instance, now that it is fenced for
  * `target`; NO_INSTANCE: nobody (yet). */
 uint8_t severs_now(const struct look *l, uint8_t target);

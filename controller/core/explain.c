@@ -288,17 +288,14 @@ static void explain_fencers(const struct look *l, struct explanation *out)
 /* It keeps nothing from being decided: without it the lease is counted out. */
 static void explain_severing(const struct look *l, struct explanation *out)
 {
+    const char *why = severing_is_closed_by(l);
     struct condition *c;
 
     if (!(l->g->policy.fence & FENCE_SYNC_SEVERED))
         return;
-    c = add(out, "severing-open", severing_is_open(l), false);
+    c = add(out, "severing-open", why == NULL, false);
     c->role = COND_PROOF;
-    SET(c->value, "%s",
-        c->holds                    ? "a member of the sync set can refuse its log"
-        : !l->o->leading            ? NOT_KNOWN_HERE
-        : group_severers(l->g) == 0 ? "nobody is waited for: the sync set has one member"
-                                    : "no agent of another member answers");
+    SET(c->value, "%s", why == NULL ? "a member of the sync set can refuse its log" : why);
     SET(c->limit,
         "%s %" PRIu32
         " ms behind the fence, at once where its agent is silent; reads there "

@@ -104,17 +104,39 @@ static bool members_are_passed_by(const struct look *l)
     return seen->epoch == l->g->epoch && (seen->shrink & group_other_members(l->g)) != 0;
 }
 
-bool severing_is_open(const struct look *l)
+/* What every controller reads off the log comes first: only the leader hears the agents. */
+const char *severing_is_closed_by(const struct look *l)
 {
-    const struct instance *active = active_of(l);
-
-    if (members_are_passed_by(l) || active->holder_epoch != l->g->epoch ||
-        proof_is_barred(l->g, l->g->active, PROOF_SYNC_SEVERED, false))
-        return false;
+    if (l->g->opened_index <= l->g->activated_index)
+        return "the active side is not open yet";
+    if (group_severers(l->g) == 0)
+        return "nobody is waited for: the sync set has one member";
+    if (active_of(l)->holder_epoch != l->g->epoch)
+        return "the active side has no lease of this epoch";
+    if (proof_is_barred(l->g, l->g->active, PROOF_SYNC_SEVERED, false))
+        return "a proof of this kind did not hold in this fence";
+    if (members_are_passed_by(l))
+        return "the active side says that its commits do not wait for a member";
     for (uint8_t k = 0; k < l->g->instance_count; k++)
         if (may_sever(l, k))
-            return true;
-    return false;
+            return NULL;
+    return l->o->leading ? "no agent of another member answers" : NOT_KNOWN_HERE;
+}
+
+bool severing_is_open(const struct look *l) { return severing_is_closed_by(l) == NULL; }
+
+enum severing group_severing(const struct state *s, const struct observations *o,
+                             uint8_t group, struct mono now, const char **ret_why)
+{
+    struct look l = look_at(s, o, group, now);
+    const char *why = severing_is_closed_by(&l);
+
+    *ret_why = why != NULL ? why : "";
+    if ((l.g->policy.fence & FENCE_SYNC_SEVERED) == 0 || l.g->phase == PHASE_DETACHED)
+        return SEVERING_ABSENT;
+    if (why == NULL)
+        return SEVERING_OPEN;
+    return strcmp(why, NOT_KNOWN_HERE) == 0 ? SEVERING_UNKNOWN : SEVERING_CLOSED;
 }
 
 /* An agent that answers closes its own gate sooner, and its standby goes on streaming; one

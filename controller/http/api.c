@@ -98,7 +98,7 @@ static void serve(struct api *a, const struct route *r, const struct api_request
         return;
     case ROUTE_DOCTOR:
         api_facts(a, &f);
-        answer_json(who, 200, doctor_document(&f, a->host));
+        answer_json(who, 200, doctor_document(&f, a->host, mono_now()));
         return;
     case ROUTE_VERSION:
         api_facts(a, &f);

@@ -279,6 +279,23 @@ static void fencing(struct exposition *p, const struct api_facts *f)
                         f->fencers[i].name, f->fencers[i].failures);
 }
 
+/* The leader alone hears the agents: an alert on the leader's, as of all that it tells. */
+static void severing(struct exposition *p, const struct api_facts *f, struct mono now)
+{
+    const char *why;
+
+    exposition_head(p, "ringfence_group_severing_ready", "gauge",
+                    "1 while the level `sync_severed` of the group would work; no sample "
+                    "where it has none, or where it is not known.");
+    for (uint8_t i = 0; i < f->state->group_count; i++) {
+        enum severing is = group_severing(f->state, f->seen, i, now, &why);
+
+        if (is == SEVERING_OPEN || is == SEVERING_CLOSED)
+            exposition_line(p, "ringfence_group_severing_ready{group=\"%s\"} %d\n",
+                            f->state->groups[i].name, is == SEVERING_OPEN);
+    }
+}
+
 static void replication(struct exposition *p, const struct api_facts *f)
 {
     static const char lag[] = "ringfence_instance_replication_lag_bytes";
@@ -325,5 +342,6 @@ int metrics_text(const struct api_facts *f, struct mono now, struct buf *out,
     checksums(&p, f);
     replication(&p, f);
     fencing(&p, f);
+    severing(&p, f, now);
     return p.status;
 }

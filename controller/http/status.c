@@ -367,6 +367,20 @@ static json_t *unprotected(const struct api_facts *f, uint8_t group, struct mono
     return json_string(text);
 }
 
+/* As the answering controller knows it; null: the group does not have that level. */
+static json_t *severing(const struct api_facts *f, uint8_t group, struct mono now)
+{
+    const char *why;
+    enum severing is = group_severing(f->state, f->seen, group, now, &why);
+
+    if (is == SEVERING_ABSENT)
+        return json_null();
+    return json_pack("{s:o, s:s}", "ready",
+                     is == SEVERING_UNKNOWN ? json_null()
+                                            : json_boolean(is == SEVERING_OPEN),
+                     "problem", why);
+}
+
 static json_t *group_document(const struct api_facts *f, uint8_t group, struct mono now,
                               bool stale)
 {
@@ -388,6 +402,7 @@ static json_t *group_document(const struct api_facts *f, uint8_t group, struct m
                               json_integer((json_int_t)status_lease_ttl_ms(g)));
     (void)json_object_set_new(out, "alarm", alarm_of(g));
     (void)json_object_set_new(out, "unprotected", unprotected(f, group, now));
+    (void)json_object_set_new(out, "severing", severing(f, group, now));
     (void)json_object_set_new(
         out, "cooldown_ms",
         json_integer((json_int_t)group_cooldown_left_ms(f->state, f->seen, group, now)));

@@ -34,7 +34,7 @@ uint32_t status_lease_ttl_ms(const struct group *g);
 /* The rows by which groups move, as the log names them. */
 json_t *rules_document(void);
 json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now, bool stale);
-json_t *doctor_document(const struct api_facts *f, const char *host);
+json_t *doctor_document(const struct api_facts *f, const char *host, struct mono now);
 json_t *version_document(const struct api_facts *f);
 
 #endif

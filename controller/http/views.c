@@ -391,6 +391,38 @@ static void check_fencers(json_t *out, const struct api_facts *f)
         }
 }
 
+/* The group's other level that is there only while something else is: members that answer.
+ * Without it a failover comes all the same, when the lease was counted out. */
+static void check_severing(json_t *out, const struct api_facts *f, struct mono now)
+{
+    char check[NAME_SIZE + 16], text[TEXT_SIZE];
+    const char *why;
+
+    for (uint8_t i = 0; i < f->state->group_count; i++) {
+        const char *group = f->state->groups[i].name;
+        enum severing is = group_severing(f->state, f->seen, i, now, &why);
+
+        (void)snprintf(check, sizeof check, "severing-%s", group);
+        if (is == SEVERING_OPEN)
+            find(out, check, "ok",
+                 "a member of the sync set can refuse the log of a lost "
+                 "region (sync_severed)");
+        if (is == SEVERING_CLOSED)
+            text_set(text, sizeof text,
+                     "sync_severed would not work now: %s; until it does, a lost region "
+                     "costs its whole lease",
+                     why);
+        if (is == SEVERING_UNKNOWN)
+            text_set(text, sizeof text,
+                     "the sync set has a member that could refuse the log of a lost region "
+                     "(sync_severed); whether its agent answers the leader knows: "
+                     "`ringfence why %s`",
+                     group);
+        if (is == SEVERING_CLOSED || is == SEVERING_UNKNOWN)
+            find(out, check, is == SEVERING_CLOSED ? "fail" : "ok", text);
+    }
+}
+
 static void check_certificates(json_t *out, const struct api_facts *f)
 {
     struct tls_told told[TLS_TELL_MAX];
@@ -400,7 +432,7 @@ static void check_certificates(json_t *out, const struct api_facts *f)
         find(out, told[i].check, tls_level_name(told[i].level), told[i].text);
 }
 
-json_t *doctor_document(const struct api_facts *f, const char *host)
+json_t *doctor_document(const struct api_facts *f, const char *host, struct mono now)
 {
     json_t *findings = json_array(), *between;
 
@@ -410,6 +442,7 @@ json_t *doctor_document(const struct api_facts *f, const char *host)
     for (unsigned i = 0; i < f->state->group_count; i++)
         check_ttl(findings, f, &f->state->groups[i]);
     check_fencers(findings, f);
+    check_severing(findings, f, now);
     check_certificates(findings, f);
     check_disk(findings, f);
     check_clock(findings, f);

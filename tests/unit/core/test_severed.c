@@ -470,6 +470,62 @@ static void why_says_whether_it_would_work(void **state)
     }
 }
 
+/* The same for doctor, status and metrics: by the log everywhere, by agents at the leader.
+ */
+static void whether_it_would_work_is_told(void **state)
+{
+    static const struct {
+        const char *name, *why;
+        enum severing is;
+    } rows[] = {
+        {"all well", "", SEVERING_OPEN},
+        {"level not listed", "", SEVERING_ABSENT},
+        {"detached", "", SEVERING_ABSENT},
+        {"agent silent", "no agent", SEVERING_CLOSED},
+        {"agent silent, not the leader", "does not lead", SEVERING_UNKNOWN},
+        {"alone in the set", "nobody is waited for", SEVERING_CLOSED},
+        {"alone in the set, not the leader", "nobody is waited for", SEVERING_CLOSED},
+        {"passed by", "do not wait", SEVERING_CLOSED},
+        {"not open", "not open yet", SEVERING_CLOSED},
+        {"no lease", "no lease", SEVERING_CLOSED},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct group *g;
+        const char *why = NULL;
+        enum severing is;
+
+        steady();
+        world_report(&w, EAST, SERVER_PRIMARY);
+        g = world_group(&w);
+        if (strcmp(rows[i].name, "level not listed") == 0)
+            g->policy.fence = FENCE_AGENT | FENCE_LEASE_EXPIRY;
+        if (strcmp(rows[i].name, "detached") == 0)
+            g->phase = PHASE_DETACHED;
+        if (strncmp(rows[i].name, "agent silent", 12) == 0)
+            w.o.agents[WEST].connected = false;
+        if (strncmp(rows[i].name, "alone", 5) == 0)
+            g->sync_set = 1u << EAST;
+        if (strstr(rows[i].name, "not the leader") != NULL) {
+            w.o.leading = false;
+            w.o.agents[WEST].connected = false;
+        }
+        if (strcmp(rows[i].name, "passed by") == 0) {
+            w.o.groups[0].instances[EAST].seen.epoch = g->epoch;
+            w.o.groups[0].instances[EAST].seen.shrink = 1u << WEST;
+        }
+        if (strcmp(rows[i].name, "not open") == 0)
+            g->opened_index = g->activated_index;
+        if (strcmp(rows[i].name, "no lease") == 0)
+            g->instances[EAST].holder_epoch = g->epoch - 1;
+        is = group_severing(&w.s, &w.o, 0, w.now, &why);
+        if (is != rows[i].is || why == NULL || strstr(why, rows[i].why) == NULL ||
+            (is == SEVERING_OPEN && why[0] != '\0'))
+            fail_msg("%s: %d, %s", rows[i].name, (int)is, why);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -485,6 +541,7 @@ int main(void)
         cmocka_unit_test(a_holder_that_is_not_heard_is_fenced_by_half_its_lease),
         cmocka_unit_test(a_declaration_says_what_the_level_needs),
         cmocka_unit_test(why_says_whether_it_would_work),
+        cmocka_unit_test(whether_it_would_work_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -100,6 +100,32 @@ static void a_hold_is_told_by_the_leader(void **state)
     assert_false(page_has("ringfence_group_held_by{"));
 }
 
+/* Only of a group that has the level, and by who knows. */
+static void that_severing_would_work_is_told(void **state)
+{
+    static const char name[] = "ringfence_group_severing_ready{group=\"orders\"} ";
+    char ready[96], closed[96];
+
+    (void)state;
+    snprintf(ready, sizeof ready, "%s1\n", name);
+    snprintf(closed, sizeof closed, "%s0\n", name);
+    write_page();
+    assert_false(page_has(name));
+    world_group(&w)->policy.fence |= FENCE_SYNC_SEVERED;
+    world_group(&w)->policy.no_async_writers = true;
+    write_page();
+    assert_true(page_has(ready));
+    w.o.agents[WEST].connected = false;
+    write_page();
+    assert_true(page_has(closed));
+    w.o.leading = false;
+    write_page();
+    assert_false(page_has(name));
+    world_group(&w)->sync_set = 1 << EAST;
+    write_page();
+    assert_true(page_has(closed));
+}
+
 static void the_last_run_is_told(void **state)
 {
     struct run *r = &world_group(&w)->run;
@@ -127,6 +153,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(instances_are_told_as_far_as_they_are_known, set_up),
         cmocka_unit_test_setup(a_hold_is_told_by_the_leader, set_up),
+        cmocka_unit_test_setup(that_severing_would_work_is_told, set_up),
         cmocka_unit_test_setup(the_last_run_is_told, set_up),
     };
 

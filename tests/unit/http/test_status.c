@@ -164,7 +164,7 @@ static void the_doctor_names_what_is_wrong(void **state)
     snprintf(f.controllers[0].out_error, API_ERROR_SIZE, "no route to host");
     f.store.last_commit_us = 300000;
     f.clock_rate_ppm = -80000;
-    d = doctor_document(&f, "host");
+    d = doctor_document(&f, "host", now);
     assert_non_null(strstr(finding(d, "link-east", &level), "no route to host"));
     assert_string_equal(level, "fail");
     (void)finding(d, "link-west", &level);
@@ -198,7 +198,7 @@ static void a_certificate_that_ends_is_told(void **state)
         f.tls.cert_s = f.wall_s + table[i].in_days * 86400;
         shown = status_document(&f, now, 1795000000123, false);
         first = json_array_get(json_object_get(shown, "certificates"), 0);
-        d = doctor_document(&f, "host");
+        d = doctor_document(&f, "host", now);
         assert_non_null(strstr(finding(d, "certificate", &level), "/pki/witness.crt"));
         assert_string_equal(level, table[i].doctor);
         if (table[i].status[0] == '\0')
@@ -227,7 +227,7 @@ static void the_doctor_asks_after_the_fencers(void **state)
     f.fencers[2] = (struct api_fencer){.name = "bmc-c", .problem = ""};
     snprintf(s.groups[0].instances[0].power, NAME_SIZE, "bmc-a");
     snprintf(s.groups[0].instances[1].power, NAME_SIZE, "bmc-gone");
-    d = doctor_document(&f, "host");
+    d = doctor_document(&f, "host", now);
     (void)finding(d, "fencer-bmc-a", &level);
     assert_string_equal(level, "ok");
     assert_non_null(strstr(finding(d, "fencer-bmc-b", &level), "wrong password"));
@@ -237,6 +237,50 @@ static void the_doctor_asks_after_the_fencers(void **state)
     assert_non_null(strstr(finding(d, "fencer-bmc-gone", &level), "`fencers`"));
     assert_string_equal(level, "fail");
     json_decref(d);
+}
+
+static const char *severing_told(const char **ret_level, json_t **ret_ready)
+{
+    static json_t *d, *shown;
+    json_t *group;
+
+    json_decref(d);
+    json_decref(shown);
+    d = doctor_document(&f, "host", now);
+    shown = status_document(&f, now, 1795000000123, false);
+    group = json_array_get(json_object_get(shown, "groups"), 0);
+    *ret_ready = json_object_get(json_object_get(group, "severing"), "ready");
+    return finding(d, "severing-orders", ret_level);
+}
+
+/* A level that would not work is found before it is needed; one of the agents that it needs
+ * is known to the leader alone. */
+static void the_doctor_asks_after_severing(void **state)
+{
+    struct group *g = &s.groups[0];
+    const char *level;
+    json_t *ready;
+
+    (void)state;
+    g->policy.sync = SYNC_REQUIRED;
+    g->policy.no_async_writers = true;
+    g->policy.fence = FENCE_AGENT | FENCE_SYNC_SEVERED | FENCE_LEASE_EXPIRY;
+    assert_non_null(strstr(severing_told(&level, &ready), "nobody is waited for"));
+    assert_string_equal(level, "fail");
+    assert_true(json_is_false(ready));
+    g->sync_set = 3;
+    assert_non_null(strstr(severing_told(&level, &ready), "no agent of another member"));
+    assert_string_equal(level, "fail");
+    assert_true(json_is_false(ready));
+    o.leading = false;
+    assert_non_null(strstr(severing_told(&level, &ready), "ringfence why orders"));
+    assert_string_equal(level, "ok");
+    assert_true(json_is_null(ready));
+    o.leading = o.agents[0].connected = true;
+    o.groups[0].instances[0].seen.at = o.groups[0].instances[0].seen.said = ago_ms(20);
+    assert_non_null(strstr(severing_told(&level, &ready), "can refuse the log"));
+    assert_string_equal(level, "ok");
+    assert_true(json_is_true(ready));
 }
 
 static void say(unsigned from, unsigned to, int out, int in)
@@ -265,7 +309,7 @@ static void the_doctor_tells_of_every_pair(void **state)
     say(1, 2, UNKNOWN, UP);
     say(2, 0, UP, UP);
     say(2, 1, UNKNOWN, UNKNOWN);
-    d = doctor_document(&f, "host");
+    d = doctor_document(&f, "host", now);
     links = json_object_get(d, "links");
     assert_int_equal(json_array_size(links), 6);
     for (size_t i = 0; i < 6; i++) {
@@ -281,7 +325,7 @@ static void the_doctor_tells_of_every_pair(void **state)
     json_decref(d);
 
     say(2, 1, UNKNOWN, DOWN);
-    d = doctor_document(&f, "host");
+    d = doctor_document(&f, "host", now);
     assert_non_null(
         strstr(finding(d, "link-witness-west", &level), "witness does not reach west"));
     assert_string_equal(level, "fail");
@@ -304,7 +348,7 @@ static json_t *examine(unsigned self)
         (void)snprintf(c->out_error, sizeof c->out_error, "%s",
                        c->out_up ? "" : "connect: no answer");
     }
-    return doctor_document(&f, "host");
+    return doctor_document(&f, "host", now);
 }
 
 static void all_links_up(void)
@@ -522,6 +566,7 @@ int main(void)
         cmocka_unit_test_setup(a_certificate_that_ends_is_told, setup),
         cmocka_unit_test_setup(the_doctor_names_what_is_wrong, setup),
         cmocka_unit_test_setup(the_doctor_asks_after_the_fencers, setup),
+        cmocka_unit_test_setup(the_doctor_asks_after_severing, setup),
         cmocka_unit_test_setup(the_doctor_tells_of_every_pair, setup),
         cmocka_unit_test_setup(the_doctor_tells_of_a_cause_once, setup),
         cmocka_unit_test_setup(a_pair_silent_in_one_direction_is_told_by_its_direction,
