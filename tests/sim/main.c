@@ -24,7 +24,8 @@ static const char usage[] =
     "  --groups N       1: one group (default); up to 50: that many over shared agents\n"
     "  --trace          narrate; twice: what the programs log, too; thrice: all of it\n"
     "  --minimise       leave out one fault after the other while the same invariant\n"
-    "                   breaks, and print the schedule of what is left\n"
+    "                   breaks, and print the schedule of what is left (what else there\n"
+    "                   is to say goes to stderr; not with --trace)\n"
     "  --schedule FILE  play what --minimise or --print has printed\n"
     "  --print          print the schedule of the seed, and do not play it\n"
     "  --history FILE   write what the clients saw (chaos/history.h)\n"
@@ -98,8 +99,12 @@ static bool read_arguments(int argc, char **argv, struct arguments *a)
         else
             i++;
     }
-    return a->first != 0;
+    /* Each of the two has stdout for itself. */
+    return a->first != 0 && !(a->minimise && a->opt.trace > 0);
 }
+
+/* What --minimise prints is a file for --schedule: nothing else may stand in it. */
+static FILE *words_to(const struct arguments *a) { return a->minimise ? stderr : stdout; }
 
 static void write_history(const char *path)
 {
@@ -200,6 +205,7 @@ static void print_fewest(const struct arguments *a, const struct sim_result *fou
 static bool play_one(const struct arguments *a, uint64_t seed, uint64_t *digest)
 {
     struct arguments one = *a;
+    FILE *words = words_to(a);
     struct sim_result r;
 
     one.opt.seed = seed;
@@ -210,11 +216,11 @@ static bool play_one(const struct arguments *a, uint64_t seed, uint64_t *digest)
     sim_clear();
     if (!r.failed)
         return true;
-    printf("seed %" PRIu64 ": %s\n  repeat with: sim ", seed, r.why);
+    fprintf(words, "seed %" PRIu64 ": %s\n  repeat with: sim ", seed, r.why);
     if (a->schedule != NULL)
-        printf("--schedule %s --trace\n", a->schedule);
+        fprintf(words, "--schedule %s --trace\n", a->schedule);
     else
-        printf("--groups %u --seed %" PRIu64 " --trace\n", a->opt.groups, seed);
+        fprintf(words, "--groups %u --seed %" PRIu64 " --trace\n", a->opt.groups, seed);
     if (a->minimise)
         print_fewest(&one, &r);
     return false;
@@ -227,6 +233,7 @@ int main(int argc, char **argv)
     struct arguments a = {.opt.groups = 1};
     uint64_t failed = 0, digest = 0, n;
     double began = cpu_s(), took;
+    bool to_first;
 
     /* Processes come and go: their memory is kept for the next ones. */
     (void)mallopt(M_MMAP_MAX, 0);
@@ -242,20 +249,22 @@ int main(int argc, char **argv)
         sim_print(&a.opt, stdout);
         return 0;
     }
-    for (uint64_t seed = a.first; seed <= a.last && (mutant_name == NULL || failed == 0);
-         seed++)
+    /* A schedule is of one seed. */
+    to_first = mutant_name != NULL || a.minimise;
+    for (uint64_t seed = a.first; seed <= a.last && (!to_first || failed == 0); seed++)
         failed += !play_one(&a, seed, &digest);
     took = cpu_s() - began;
     n = a.last - a.first + 1;
-    printf("%" PRIu64 " seeds, %" PRIu64 " failed; %" PRIu64 " s simulated in %.1f s: %.0f "
-           "a second; %" PRIu64 " entries, %" PRIu64 " acknowledgements, %" PRIu64
-           " fences, %" PRIu64 " openings, %" PRIu64 " lost as forecast; digest %016" PRIx64
-           "\n",
-           n, failed, judged.seconds, took, (double)judged.seconds / (took + 1e-9),
-           judged.applied, judged.acks, judged.fences, judged.opens, judged.lost, digest);
+    fprintf(words_to(&a),
+            "%" PRIu64 " seeds, %" PRIu64 " failed; %" PRIu64
+            " s simulated in %.1f s: %.0f a second; %" PRIu64 " entries, %" PRIu64
+            " acknowledgements, %" PRIu64 " fences, %" PRIu64 " openings, %" PRIu64
+            " lost as forecast; digest %016" PRIx64 "\n",
+            n, failed, judged.seconds, took, (double)judged.seconds / (took + 1e-9),
+            judged.applied, judged.acks, judged.fences, judged.opens, judged.lost, digest);
     if (a.coverage != NULL)
         write_coverage(a.coverage);
-    apart_times(stdout);
+    apart_times(words_to(&a));
     judge_end();
     return failed != 0;
 }
