@@ -167,6 +167,64 @@ def calls(path, name):
         return False
 
 
+MUTANTS, SEEDS, SAFETY = "tests/sim/mutants.table", "tests/sim/mutants.seeds", "docs/safety.md"
+MUTANT_ROW = re.compile(r"\| `([a-z_]+)`: (.*) \| ([^|]*) \| (\d+|file) \|\n")
+# Where it is said how many there are, in all and without those of the modelled provider.
+MUTANT_COUNTS = {
+    SAFETY: [r"`tests/sim/mutants.table` has (?P<all>\d+),",
+             r"(?P<shipped>\d+) are in the shipped code"],
+    "CHANGELOG.md": [r"(?P<all>\d+) planted bugs that it finds"],
+}
+
+
+def planted(top, roots):
+    names = set()
+    for root in roots:
+        for folder, _, files in os.walk(os.path.join(top, root)):
+            for name in files:
+                if name.endswith(".c"):
+                    with open(os.path.join(folder, name), encoding="utf-8") as f:
+                        names.update(re.findall(r"\bMUTANT\(\s*([a-z_]+)", f.read()))
+    return names
+
+
+def check_mutants(top):
+    """The planted bugs as docs/safety.md lists them: what, by whose judgement, which seed."""
+    def lines(path):
+        with open(os.path.join(top, path), encoding="utf-8") as f:
+            return list(f)
+    seeds = dict(line.split() for line in lines(SEEDS))
+    table = {}
+    for line in lines(MUTANTS):
+        if line.strip() and not line.startswith("#"):
+            name, judgement, what = (part.strip() for part in line.split("|"))
+            found_by = os.path.join(top, f"tests/sim/found/{name}.schedule")
+            seed = "file" if os.path.exists(found_by) else seeds.get(name, "none")
+            table[name] = (what, judgement, seed)
+    told = {}
+    for n, line in enumerate(lines(SAFETY), 1):
+        row = MUTANT_ROW.fullmatch(line)
+        if row:
+            told[row[1]] = n
+            if table.get(row[1]) != row.groups()[1:]:
+                found(SAFETY, n, f"{row[1]}: {MUTANTS} and {SEEDS} have {table.get(row[1])}")
+    for name in sorted(set(table) - set(told)):
+        found(SAFETY, 0, f"the planted bug {name} is not in the table")
+    for name in sorted(set(seeds) - set(table)):
+        found(SEEDS, 0, f"{name} is not in {MUTANTS}")
+    counts = {"all": len(table), "shipped": len(planted(top, ("controller", "fencing", "proto")))}
+    for path, patterns in MUTANT_COUNTS.items():
+        text = "".join(lines(path))
+        for pattern in patterns:
+            m = re.search(pattern, text)
+            if not m:
+                found(path, 0, f"does not say how many planted bugs there are: {pattern}")
+            for key, value in m.groupdict().items() if m else ():
+                if int(value) != counts[key]:
+                    found(path, text[:m.start()].count("\n") + 1,
+                          f"{value} planted bugs: there are {counts[key]} ({key})")
+
+
 def check_file(top, path):
     with open(os.path.join(top, path), encoding="utf-8") as f:
         lines = f.read().split("\n")
@@ -194,6 +252,7 @@ def main():
     for path in files:
         check_file(top, path)
     check_constructors(top, files)
+    check_mutants(top)
     for i in range(0, len(files), 50):
         subprocess.run(["clang-format", "--dry-run", "-Werror", *files[i:i + 50]], cwd=top,
                        check=False).returncode and found(files[i], 0, "clang-format -i (above)")
