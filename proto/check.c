@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "controller/base/assert.h"
+#include "controller/base/mutant.h"
 #include "proto/whole.h"
 
 /* No message of ours has more fields; a static table per level keeps the walk off the heap.
@@ -297,8 +298,10 @@ static int walk_field(struct walk *w, const ProtobufCMessageDescriptor *type,
         return err_set(w->err, ERR_BADMSG, "%s: cut off, or not a field", type->name);
     f = find_field(type, tag >> 3, next);
     if (f == NULL)
-        return err_set(w->err, ERR_BADMSG, "%s: unknown field %u" OF_A_NEWER_VERSION,
-                       type->name, (unsigned)(tag >> 3));
+        return MUTANT(unknown_field_passed_over,
+                      err_set(w->err, ERR_BADMSG, "%s: unknown field %u" OF_A_NEWER_VERSION,
+                              type->name, (unsigned)(tag >> 3)),
+                      (r->at = r->end, 0));
     if ((tag & 7) != wire_type_of(f))
         return refuse(w, type, f, "of another type");
     status = note_field(w, type, f, seen);

@@ -14,9 +14,13 @@
 
 #include "controller/base/time.h"
 
+struct orders;
+
 bool mutant_is_on(const char *name);
 /* The time that a loop has cached, as uv_now() would give it. */
 struct mono mutant_loop_time(void);
+/* What two entries say that are applied one behind the other is exchanged; gives 0. */
+int mutant_swap_applies(struct orders *orders);
 
 #define MUTANT(name, right, wrong) (mutant_is_on(#name) ? (wrong) : (right))
 

@@ -197,7 +197,7 @@ static size_t sends_behind(const struct orders *o, size_t at)
 
 static int carry_out_all(struct raftnode *n, struct err *err)
 {
-    int status = 0;
+    int status = MUTANT(applied_swapped, 0, mutant_swap_applies(&n->orders));
 
     ASSERT(!n->busy);
     n->busy = true;

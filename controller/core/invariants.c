@@ -19,7 +19,8 @@ static const char *others_broken(const struct group *g)
         if (k == g->active || i->proof.last_grant == 0 ||
             MUTANT(old_proof_counts, i->proof.proven > i->proof.last_grant,
                    i->proof.proven != 0) ||
-            MUTANT(activates_unproven, read_lease, true))
+            MUTANT(activates_unproven, read_lease, true) ||
+            MUTANT(wrong_one_proven, false, true))
             continue;
         return "I2: an instance that is not active has a grant without a later proof";
     }

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/base/mutant.h"
+
 #define NAME_OF(map)                                                                       \
     switch (value) {                                                                       \
         map(CASE)                                                                          \
@@ -223,7 +225,8 @@ bool group_all_others_proven(const struct state *s, const struct group *g, uint8
                              uint8_t *ret_missing)
 {
     for (uint8_t i = 0; i < g->instance_count; i++) {
-        if (i == target || instance_is_proven(s, &g->instances[i]))
+        if (MUTANT(wrong_one_proven, i == target, i != target) ||
+            instance_is_proven(s, &g->instances[i]))
             continue;
         *ret_missing = i;
         return false;

@@ -86,7 +86,7 @@ void judge_follows(uint8_t host, uint8_t group)
 {
     if (pg_server(host, group)->state == SERVER_PRIMARY && serves(host, group) &&
         gates[host].cells[group].managed)
-        sim_fail("I6: %s is to be rewound while it serves group %s under a lease",
+        sim_fail("I6, rewind: %s is to be rewound while it serves group %s under a lease",
                  host_name(host), group_name(group));
 }
 

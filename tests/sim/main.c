@@ -33,8 +33,9 @@ static const char usage[] =
     "  --calm           without faults, half of the groups later: no open gate may close\n"
     "  --one-away       the same, but one controller at a time is killed, stopped or "
     "alone\n"
-    "  --only LIST      I2,I3: look past what breaks another invariant; a failure that\n"
-    "                   names none goes by its first letters (I8,history)\n"
+    "  --only LIST      I2,I3: look past what breaks another invariant; a failure goes\n"
+    "                   also by another word before its colon, or its first letters\n"
+    "                   (rewind,history)\n"
     "  --mutant NAME    in sim_mutants: with this planted bug, until a seed fails\n"
     "\n"
     "The exit status is 1 if a seed failed, 2 if the arguments are wrong.\n";

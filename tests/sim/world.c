@@ -41,16 +41,14 @@ void sim_mix(uint64_t value)
 /* ---- telling --------------------------------------------------------------------------
  */
 
-/* A key is an invariant of those that the text begins with ("I3" of "I1, I3: ..."), or its
- * first letters. */
+/* A key is one of the words that the text begins with ("I3" of "I1, I3: ..."), or, if it is
+ * no invariant, its first letters. */
 static bool is_about(const char *text, const char *key, size_t len)
 {
     const char *end = strchr(text, ':');
     bool number = len > 1 && key[0] == 'I' && key[1] >= '0' && key[1] <= '9';
 
-    if (!number || end == NULL)
-        return strncmp(text, key, len) == 0;
-    for (const char *at = text; at < end;) {
+    for (const char *at = text; end != NULL && at < end;) {
         size_t n = strcspn(at, ",:");
 
         if (n == len && memcmp(at, key, len) == 0)
@@ -58,7 +56,7 @@ static bool is_about(const char *text, const char *key, size_t len)
         at += n + 1;
         at += strspn(at, " ");
     }
-    return false;
+    return !number && strncmp(text, key, len) == 0;
 }
 
 bool sim_wants(const char *text)
