@@ -7,6 +7,8 @@
  * lines of ours. With --json nothing is changed: jansson escapes them, and scripts want
  * what was said.
  *
+ * Limits:  jansson's 2048 levels; what is deeper is no JSON. How long it may be is for who
+ *          reads it: HTTP_ANSWER_MAX and HTTP_LINE_MAX (controller/cli/http.h).
  * Pure:    allocates.
  * Owner:   json_decref() what comes back.
  */

@@ -5,6 +5,7 @@
  *
  * What the server finds wrong there is told with the line as well: group_file_locate().
  *
+ * Limits:  those of controller/config/config.h; of the rest the API's, document.h.
  * Errors:  "FILE:LINE: KEY: what is, what was expected".
  */
 #ifndef RF_CLI_GROUP_FILE_H

@@ -16,6 +16,8 @@
  *
  * A key is written as "lease.ttl", "controllers[1].address" (from 0).
  *
+ * Limits:  a file of CONFIG_FILE_MAX bytes with CONFIG_NODES_MAX values and twelve levels;
+ *          more is refused.
  * Owner:   config_free(&c) frees the data as well (it takes the address, for AUTO).
  * Threads: any; one struct config by one thread at a time.
  * Errors:  ERR_INVAL (the file is wrong), ERR_NOTFOUND, ERR_REFUSED, ERR_IO, ERR_NOMEM.

@@ -23,6 +23,8 @@
  * What this cannot see: an old copy of the *whole* directory, put back while every node
  * that remembers more is down. Nobody who is up has any evidence then.
  *
+ * Limits:  a table of CONSENSUS_VOTERS_MAX stores, of exactly as many bytes as it takes;
+ *          else ERR_CORRUPT, another version ERR_UNSUPPORTED.
  * Pure:    no I/O, no clock.
  * Threads: any; no shared state.
  */

@@ -6,6 +6,9 @@
  * text beside each id: the name, and for a member that came later "NAME/STORE/ADDRESS", so
  * that whoever counts its votes also knows whose they are (kin.h) and where it is reached.
  *
+ * Limits:  1 to CONSENSUS_VOTERS_MAX members in MEMBERS_BYTES_MAX bytes; names shorter than
+ *          VOTER_NAME_SIZE, addresses than MEMBER_ADDRESS_SIZE. More is ERR_BADMSG; another
+ *          version of libraft's bytes ERR_UNSUPPORTED.
  * Pure:    no I/O, no clock.
  * Threads: any; no shared state.
  */

@@ -3,6 +3,9 @@
  * Accepted: "10.0.0.2:7400", "[fd00::2]:7400", "east.example.org:7400". The port is
  * mandatory; 0 lets the kernel choose where one listens (tests), and links refuse it.
  *
+ * Limits:  a host shorter than ADDRESS_HOST_SIZE, of printable ASCII without blanks and
+ *          without any of /[]@?#"'; a port of five digits, 65535 at most. Else it is
+ *          ERR_INVAL, with 80 characters of what was given.
  * Pure:    no name is looked up here.
  * Threads: any.
  * Errors:  on error ret_ arguments are untouched.

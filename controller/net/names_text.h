@@ -4,6 +4,9 @@
  * The file has a line that says what it is, then "NAME WHEN ADDRESS..." for each; WHEN are
  * wall-clock milliseconds, for people.
  *
+ * Limits:  a file shorter than NAMES_FILE_MAX, without a zero byte; NAMES_MAX lines; a NAME
+ *          shorter than ADDRESS_HOST_SIZE; 1 to NAMES_ADDRESSES_MAX addresses, as numbers.
+ *          If it is more, or one line something else, nothing of it is told.
  * Pure:    but for names_text_read(), which reads the file.
  * Threads: any.
  * Errors:  on error ret_ arguments are untouched.

@@ -4,6 +4,9 @@
  * and what the last life was in the middle of (I6). After a reboot no process of it is
  * left, and only the step ids still count.
  *
+ * Limits:  a file of DURABLE_MAX bytes with AGENT_GROUPS_MAX groups, of this version or an
+ *          earlier one; a line that is not understood is ERR_CORRUPT, a later version
+ *          ERR_UNSUPPORTED.
  * Owner:   plain values.
  * Threads: the main thread; writing blocks until the disk has it.
  * Errors:  as fencing/agent/durable.h.

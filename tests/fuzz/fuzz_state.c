@@ -1,5 +1,6 @@
 /* What daemons find of their own on the disk at a start: an agent's epochs and steps, the
- * table of the voters' stores, lists of members, the rows of raft.db. It may be damaged, of
+ * table of the voters' stores, lists of members, the rows of raft.db, what the resolver
+ * said. It may be damaged, of
  * another version or made by a person; the answer is what was written, or a sentence. */
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -9,6 +10,7 @@
 
 #include "controller/base/auto.h"
 #include "controller/consensus/kin.h"
+#include "controller/net/names_text.h"
 #include "fencing/agent/agent_state.h"
 #include "fencing/agent/steps_state.h"
 #include "tests/fuzz/fuzz.h"
@@ -123,13 +125,58 @@ static void try_members(const uint8_t *data, size_t size)
         CLAIM(members_find(&m, m.list[i].id) == &m.list[i], "two of one id");
 }
 
+static void put_raw(const char *path, const uint8_t *bytes, size_t len)
+{
+    FILE *f = fopen(path, "w");
+
+    CLAIM(f != NULL, "no file %s", path);
+    fwrite(bytes, 1, len, f);
+    CLAIM(fclose(f) == 0, "not written: %s", path);
+}
+
+static void write_names(const struct names_line *lines, unsigned count, struct buf *out)
+{
+    struct err err = {0};
+
+    CLAIM(names_text_begin(out, &err) == 0, "%s", err.text);
+    for (unsigned i = 0; i < count; i++)
+        CLAIM(names_text_add(out, &lines[i], &err) == 0, "%s", err.text);
+}
+
+static void try_names(const uint8_t *data, size_t size)
+{
+    static struct names_line lines[NAMES_MAX];
+    AUTO(buf_free) struct buf out = {0};
+    AUTO(buf_free) struct buf again = {0};
+    char path[128], said[NAMES_ADDRESSES_TEXT];
+    unsigned count = 0;
+    struct err err = {0};
+
+    snprintf(path, sizeof path, "%s/names", fuzz_scratch());
+    put_raw(path, data, size);
+    if (names_text_read(path, lines, &count, &err) != 0) {
+        CLAIM(strncmp(err.text, path, strlen(path)) == 0, "which file? %s", err.text);
+        return;
+    }
+    CLAIM(count <= NAMES_MAX, "%u lines", count);
+    for (unsigned i = 0; i < count; i++) {
+        names_text_say(&lines[i].answer, said);
+        CLAIM(lines[i].host[0] != '\0' && said[0] != '\0', "line %u says nothing", i);
+    }
+    write_names(lines, count, &out);
+    put_raw(path, out.data, out.len);
+    CLAIM(names_text_read(path, lines, &count, &err) == 0, "%s", err.text);
+    write_names(lines, count, &again);
+    claim_same(&again, out.data, out.len);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     typedef void try_bytes(const uint8_t *data, size_t size);
     static try_bytes *const tries[] = {try_agent_state, try_steps_state, try_kin,
-                                       try_members, rows_try};
+                                       try_members,     rows_try,        try_names};
 
     if (size > 0)
-        tries[data[0] % 5](data + 1, size - 1);
+        tries[data[0] % ARRAY_LEN(tries)](data + 1, size - 1);
     return 0;
 }

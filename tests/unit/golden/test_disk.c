@@ -1,6 +1,7 @@
 /* Golden disks: what an earlier version left in the directories of a controller and of an
  * agent, and beside a server's data, this one opens and understands. One version more than
- * ours in each is refused, with a sentence that names the file and what to install.
+ * ours in each is refused, with a sentence that names the file and what to install (but for
+ * `names`, which is written anew).
  *
  *     test_golden_disk DIR            reads copies of what is in DIR
  *     test_golden_disk DIR --rewrite  writes DIR anew: a change of format (I10)
@@ -16,6 +17,7 @@
 
 #include "controller/consensus/kin.h"
 #include "controller/consensus/members.h"
+#include "controller/net/names_text.h"
 #include "fencing/agent/agent_state.h"
 #include "fencing/agent/steps_state.h"
 #include "providers/postgres/mark.h"
@@ -123,6 +125,17 @@ static void assert_says(const struct err *err, const char *file, const char *wha
 {
     if (strstr(err->text, file) == NULL || strstr(err->text, what) == NULL)
         fail_msg("'%s' does not name %s and %s", err->text, file, what);
+}
+
+static void check_bytes(const char *name, const struct buf *now)
+{
+    AUTO(buf_free) struct buf then = {0};
+
+    if (t.rewrite)
+        write_bytes(t.golden, name, now->data, now->len);
+    read_bytes(t.golden, name, &then);
+    assert_int_equal(then.len, now->len);
+    assert_memory_equal(then.data, now->data, then.len);
 }
 
 /* ---- an agent's directory -------------------------------------------------------------
@@ -235,6 +248,61 @@ static void older_steps_states(void **state)
     }
 }
 
+/* ---- what both keep -------------------------------------------------------------------
+ */
+
+static void note_name(struct buf *b, const char *host, uint64_t wall_ms,
+                      const char *const numbers[2])
+{
+    struct names_line line = {.wall_ms = wall_ms};
+    struct err err = {0};
+
+    snprintf(line.host, sizeof line.host, "%s", host);
+    for (unsigned i = 0; i < 2 && numbers[i] != NULL; i++) {
+        struct address a = {0};
+
+        snprintf(a.host, sizeof a.host, "%s", numbers[i]);
+        assert_int_equal(address_numeric(&line.answer.of[line.answer.count++], &a, &err),
+                         0);
+    }
+    assert_int_equal(names_text_add(b, &line, &err), 0);
+}
+
+/* What the resolver said. One of another version is passed over, and nobody is kept from
+ * starting by it: the resolver says it again. */
+static void names(void **state)
+{
+    static const char *const east[2] = {"10.0.0.1", "fd00::1"}, *const west[2] = {
+                                                                    "192.0.2.77"};
+    static struct names_line lines[NAMES_MAX];
+    AUTO(buf_free) struct buf b = {0};
+    char said[NAMES_ADDRESSES_TEXT];
+    unsigned count = 0;
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(names_text_begin(&b, &err), 0);
+    note_name(&b, "east.example.org", 1764483331000, east);
+    note_name(&b, "west.example.org", 1, west);
+    check_bytes("names", &b);
+    copy("names", t.golden, t.dir);
+    assert_int_equal(names_text_read(in(t.dir, "names"), lines, &count, &err), 0);
+    assert_int_equal(count, 2);
+    assert_string_equal(lines[0].host, "east.example.org");
+    assert_int_equal(lines[0].wall_ms, 1764483331000);
+    names_text_say(&lines[0].answer, said);
+    assert_string_equal(said, "10.0.0.1, fd00::1");
+    names_text_say(&lines[1].answer, said);
+    assert_string_equal(said, "192.0.2.77");
+
+    assert_int_equal(b.data[strlen("ringfence-names ")], '1');
+    b.data[strlen("ringfence-names ")] = '2';
+    write_bytes(t.dir, "names", b.data, b.len);
+    assert_int_equal(names_text_read(in(t.dir, "names"), lines, &count, &err), ERR_BADMSG);
+    assert_says(&err, in(t.dir, "names"), "not a file of names");
+    assert_int_equal(count, 2);
+}
+
 /* ---- beside a server's data -----------------------------------------------------------
  */
 
@@ -282,17 +350,6 @@ static void server_marks(void **state)
 
 /* ---- a controller's directory ---------------------------------------------------------
  */
-
-static void check_bytes(const char *name, const struct buf *now)
-{
-    AUTO(buf_free) struct buf then = {0};
-
-    if (t.rewrite)
-        write_bytes(t.golden, name, now->data, now->len);
-    read_bytes(t.golden, name, &then);
-    assert_int_equal(then.len, now->len);
-    assert_memory_equal(then.data, now->data, then.len);
-}
 
 static void voters_stores(void **state)
 {
@@ -386,6 +443,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(agent_state, begin, end),
         cmocka_unit_test_setup_teardown(steps_state, begin, end),
         cmocka_unit_test_setup_teardown(older_steps_states, begin, end),
+        cmocka_unit_test_setup_teardown(names, begin, end),
         cmocka_unit_test_setup_teardown(server_marks, begin, end),
         cmocka_unit_test_setup_teardown(voters_stores, begin, end),
         cmocka_unit_test_setup_teardown(list_of_members, begin, end),
