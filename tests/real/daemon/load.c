@@ -124,6 +124,38 @@ bool load_all_up(void *owner)
     return yes;
 }
 
+void load_start_anew(struct load *s, int node)
+{
+    cluster_shell(s->c, ": > %s.log", node_names[node]);
+    cluster_start(s->c, node, false);
+}
+
+void load_comes_back(struct load *s, int node)
+{
+    load_start_anew(s, node);
+    (void)cluster_wait_leader(s->c);
+    cluster_until(s->c, load_all_up, s, LOAD_BACK_MS, "all are back");
+    cluster_until(s->c, load_east_serves, s, LOAD_BACK_MS, "east serves");
+}
+
+void load_two_go_on(struct load *s, int without)
+{
+    assert_true(cluster_wait_leader(s->c) != without);
+    cluster_until(s->c, load_east_serves, s, LOAD_BACK_MS, "east serves by the other two");
+}
+
+void load_keep_whole(struct load *s, struct cluster *c)
+{
+    load_begin(s, c);
+    cluster_until(c, load_all_up, s, LOAD_BACK_MS, "all are there");
+    assert_int_equal(cluster_stop(c, WITNESS), 0);
+    cluster_start(c, WITNESS, false);
+    cluster_until(c, load_all_up, s, LOAD_BACK_MS, "the witness is back");
+    cluster_turn_ms(c, 2500);
+    cluster_kill(c, WITNESS);
+    cluster_shell(c, "cp -a witness whole");
+}
+
 static void compare_trails(struct cluster *c)
 {
     for (int i = 0; i < NODES; i++) {

@@ -23,6 +23,18 @@ void load_end(struct load *l);
 /* In a teardown: the agents of a test that failed would keep its loop for ever. */
 void load_drop(struct load *l);
 
+enum { LOAD_BACK_MS = 30000 };
+
+/* Starts a node; its log is of this life alone. */
+void load_start_anew(struct load *l, int node);
+/* The same, and all three are there and east serves. */
+void load_comes_back(struct load *l, int node);
+/* East serves by the other two. */
+void load_two_go_on(struct load *l, int without);
+/* load_begin(), and then the witness is killed: its raft.db has everything in it, its
+ * write-ahead log what came later; its directory is kept as `whole`. */
+void load_keep_whole(struct load *l, struct cluster *c);
+
 /* For cluster_until(); the owner is the load. */
 bool load_east_serves(void *owner);
 bool load_all_up(void *owner);

@@ -15,7 +15,7 @@
 #include "controller/consensus/store.h"
 #include "tests/real/daemon/load.h"
 
-enum { EXIT_FAIL_STOP_ = 1, EX_CONFIG_ = 78, END_MS = 30000, BACK_MS = 30000 };
+enum { EXIT_FAIL_STOP_ = 1, EX_CONFIG_ = 78, END_MS = 30000 };
 
 static struct load load;
 static struct cluster cluster;
@@ -39,27 +39,6 @@ static int teardown(void **state)
     load_drop(&load);
     cluster_close(&cluster);
     return 0;
-}
-
-/* Its log from now on is of its next life. */
-static void start_anew(struct cluster *c, int node)
-{
-    cluster_shell(c, ": > %s.log", node_names[node]);
-    cluster_start(c, node, false);
-}
-
-static void comes_back(struct cluster *c, int node)
-{
-    start_anew(c, node);
-    (void)cluster_wait_leader(c);
-    cluster_until(c, load_all_up, &load, BACK_MS, "all are back");
-    cluster_until(c, load_east_serves, &load, BACK_MS, "east serves");
-}
-
-static void two_go_on(struct cluster *c, int without)
-{
-    assert_true(cluster_wait_leader(c) != without);
-    cluster_until(c, load_east_serves, &load, BACK_MS, "east serves by the other two");
 }
 
 /* ---- the disk is full ------------------------------------------------------------------
@@ -95,23 +74,23 @@ static void a_full_disk_stops_one_and_loses_nothing(void **state)
     assert_int_equal(mkdir(dir, 0700), 0);
     assert_int_equal(mount("none", dir, "tmpfs", 0, "size=8m,mode=0700"), 0);
     load_begin(&load, c);
-    cluster_until(c, load_all_up, &load, BACK_MS, "all are there");
+    cluster_until(c, load_all_up, &load, LOAD_BACK_MS, "all are there");
     cluster_shell(c,
                   "(dd if=/dev/zero of=west/ballast bs=4096 status=none; true) 2>dd.log");
     cluster_log_says(c, WEST, "runs"); /* it has room until its log is full */
     write_until_end(c, WEST, 20000);
     cluster_log_says(c, WEST, "disk full");
     cluster_log_says(c, WEST, "free space there and restart");
-    two_go_on(c, WEST);
+    load_two_go_on(&load, WEST);
 
     /* It does not stay before there is room. */
-    start_anew(c, WEST);
+    load_start_anew(&load, WEST);
     write_until_end(c, WEST, 20000);
     cluster_log_says(c, WEST, "disk full");
-    two_go_on(c, WEST);
+    load_two_go_on(&load, WEST);
 
     cluster_shell(c, "rm west/ballast");
-    comes_back(c, WEST);
+    load_comes_back(&load, WEST);
     load_end(&load);
     assert_int_equal(umount(dir), 0);
 }
@@ -148,15 +127,15 @@ static void one_fault(struct cluster *c, size_t i)
     assert_int_equal(cluster_wait_end(c, victim, END_MS, faults[i].fault), EXIT_FAIL_STOP_);
     cluster_log_says(c, victim, faults[i].says);
     cluster_log_says(c, victim, faults[i].cure);
-    two_go_on(c, victim);
+    load_two_go_on(&load, victim);
     if (faults[i].not_again) {
-        start_anew(c, victim);
+        load_start_anew(&load, victim);
         assert_int_equal(cluster_wait_end(c, victim, END_MS, "no start on such a disk"),
                          EX_CONFIG_);
         cluster_log_says(c, victim, faults[i].cure);
     }
     cluster_shell(c, "rm fault");
-    comes_back(c, victim);
+    load_comes_back(&load, victim);
 }
 
 static void a_failing_disk_stops_one_and_loses_nothing(void **state)
@@ -165,7 +144,7 @@ static void a_failing_disk_stops_one_and_loses_nothing(void **state)
 
     setenv("LD_PRELOAD", FAULTY_DISK, 1);
     load_begin(&load, c);
-    cluster_until(c, load_all_up, &load, BACK_MS, "all are there");
+    cluster_until(c, load_all_up, &load, LOAD_BACK_MS, "all are there");
     for (size_t i = 0; i < ARRAY_LEN(faults); i++)
         one_fault(c, i);
     load_end(&load);
@@ -210,12 +189,12 @@ static void one_hang(struct cluster *c, size_t i)
     struct said not_started = {c, WEST, "not started yet"};
 
     set_fault(c, WEST, hangs[i].fault, hangs[i].file);
-    start_anew(c, WEST);
+    load_start_anew(&load, WEST);
     cluster_until(c, is_said, &not_started, END_MS, hangs[i].fault);
     cluster_log_says(c, WEST, hangs[i].says);
     cluster_log_says(c, WEST, strcmp(hangs[i].file, "mark") == 0 ? "west/" : hangs[i].file);
     cluster_log_says(c, WEST, "look at dmesg");
-    cluster_until(c, load_east_serves, &load, BACK_MS, "east serves by the other two");
+    cluster_until(c, load_east_serves, &load, LOAD_BACK_MS, "east serves by the other two");
     assert_true(cluster_leader_seen_by(c, WITNESS) != WEST);
     assert_false(log_has(c, WEST, " runs, version")); /* nor READY=1, said just behind */
     assert_int_equal(cluster_stop(c, WEST), 0);
@@ -230,31 +209,17 @@ static void a_start_that_hangs_says_on_what(void **state)
 
     setenv("LD_PRELOAD", FAULTY_DISK, 1);
     load_begin(&load, c);
-    cluster_until(c, load_all_up, &load, BACK_MS, "all are there");
+    cluster_until(c, load_all_up, &load, LOAD_BACK_MS, "all are there");
     for (size_t i = 0; i < ARRAY_LEN(hangs); i++) {
         cluster_kill(c, WEST); /* so that there is a write-ahead log to be read */
         one_hang(c, i);
-        comes_back(c, WEST);
+        load_comes_back(&load, WEST);
     }
     load_end(&load);
 }
 
 /* ---- the directory is damaged -----------------------------------------------------------
  */
-
-/* A raft.db with everything in it, and a write-ahead log with what came later; then it is
- * killed, and the directory kept as `whole`. */
-static void make_both_files_count(struct cluster *c)
-{
-    load_begin(&load, c);
-    cluster_until(c, load_all_up, &load, BACK_MS, "all are there");
-    assert_int_equal(cluster_stop(c, WITNESS), 0);
-    cluster_start(c, WITNESS, false);
-    cluster_until(c, load_all_up, &load, BACK_MS, "the witness is back");
-    cluster_turn_ms(c, 2500);
-    cluster_kill(c, WITNESS);
-    cluster_shell(c, "cp -a witness whole");
-}
 
 static const struct {
     const char *command, *says;
@@ -286,19 +251,19 @@ static void a_damaged_directory_is_not_started(void **state)
 {
     struct cluster *c = *state;
 
-    make_both_files_count(c);
+    load_keep_whole(&load, c);
     for (size_t i = 0; i < ARRAY_LEN(damages); i++) {
         cluster_shell(c, "rm -rf witness && cp -a whole witness && cd witness && %s",
                       damages[i].command);
-        start_anew(c, WITNESS);
+        load_start_anew(&load, WITNESS);
         if (cluster_wait_end(c, WITNESS, END_MS, damages[i].command) != EX_CONFIG_)
             fail_msg("started after %s", damages[i].command);
         cluster_log_says(c, WITNESS, damages[i].says);
         cluster_log_says(c, WITNESS, "ringfence controller replace");
-        two_go_on(c, WITNESS);
+        load_two_go_on(&load, WITNESS);
     }
     cluster_shell(c, "rm -rf witness && mv whole witness");
-    comes_back(c, WITNESS);
+    load_comes_back(&load, WITNESS);
     load_end(&load);
 }
 
@@ -307,8 +272,8 @@ static void damage_stops_a_running_one(void **state)
 {
     struct cluster *c = *state;
 
-    make_both_files_count(c);
-    comes_back(c, WITNESS);
+    load_keep_whole(&load, c);
+    load_comes_back(&load, WITNESS);
     cluster_shell(c, "pages=$(($(stat -c %%s witness/raft.db) / 4096)) && "
                      "dd if=/dev/urandom of=witness/raft.db bs=4096 seek=1 "
                      "count=$((pages - 1)) conv=notrunc status=none");
@@ -316,8 +281,8 @@ static void damage_stops_a_running_one(void **state)
                      EXIT_FAIL_STOP_);
     cluster_log_says(c, WITNESS, "witness/raft.db");
     cluster_log_says(c, WITNESS, "ringfence controller replace");
-    two_go_on(c, WITNESS);
-    start_anew(c, WITNESS);
+    load_two_go_on(&load, WITNESS);
+    load_start_anew(&load, WITNESS);
     assert_int_equal(cluster_wait_end(c, WITNESS, END_MS, "nor does it start"), EX_CONFIG_);
     cluster_log_says(c, WITNESS, "ringfence controller replace");
 }
@@ -328,23 +293,23 @@ static void an_old_copy_is_not_let_in(void **state)
 {
     struct cluster *c = *state;
 
-    make_both_files_count(c);
-    comes_back(c, WITNESS);
+    load_keep_whole(&load, c);
+    load_comes_back(&load, WITNESS);
     cluster_turn_ms(c, 3000);
     cluster_kill(c, WITNESS);
     cluster_shell(c, "mv witness newest && mv whole witness");
-    start_anew(c, WITNESS);
+    load_start_anew(&load, WITNESS);
     assert_int_equal(cluster_wait_end(c, WITNESS, END_MS, "the old copy"), EXIT_FAIL_STOP_);
     cluster_log_says(c, WITNESS, "an old copy was put back");
     cluster_log_says(c, WITNESS, "ringfence controller replace");
-    two_go_on(c, WITNESS);
-    start_anew(c, WITNESS);
+    load_two_go_on(&load, WITNESS);
+    load_start_anew(&load, WITNESS);
     assert_int_equal(cluster_wait_end(c, WITNESS, END_MS, "the old copy again"),
                      EX_CONFIG_);
     cluster_log_says(c, WITNESS, "an old copy was put back");
 
     cluster_shell(c, "rm -rf witness && mv newest witness");
-    comes_back(c, WITNESS);
+    load_comes_back(&load, WITNESS);
     load_end(&load);
 }
 
@@ -354,13 +319,13 @@ static void an_old_copy_that_starts_first_is_found_out(void **state)
 {
     struct cluster *c = *state;
 
-    make_both_files_count(c);
-    comes_back(c, WITNESS);
+    load_keep_whole(&load, c);
+    load_comes_back(&load, WITNESS);
     cluster_turn_ms(c, 3000);
     for (int i = 0; i < NODES; i++)
         cluster_kill(c, i);
     cluster_shell(c, "mv witness newest && mv whole witness");
-    start_anew(c, WITNESS);
+    load_start_anew(&load, WITNESS);
     cluster_turn_ms(c, 1500);
     assert_int_equal(cluster_leader_seen_by(c, WITNESS), -1);
     cluster_start(c, WEST, false);
@@ -369,10 +334,10 @@ static void an_old_copy_that_starts_first_is_found_out(void **state)
     cluster_log_says(c, WITNESS, "an old copy was put back");
     assert_int_equal(cluster_leader_seen_by(c, WEST), -1);
     cluster_start(c, EAST, false);
-    two_go_on(c, WITNESS);
+    load_two_go_on(&load, WITNESS);
 
     cluster_shell(c, "rm -rf witness && mv newest witness");
-    comes_back(c, WITNESS);
+    load_comes_back(&load, WITNESS);
     load_end(&load);
 }
 
@@ -510,7 +475,7 @@ static void no_damage_makes_it_forget(void **state)
     char what[100];
     struct err err;
 
-    make_both_files_count(c);
+    load_keep_whole(&load, c);
     cluster_shell(c, "cp -a whole baseline");
     if (open_copy(c, "baseline", &whole, &err) != 0)
         fail_msg("%s", err.text);
@@ -532,7 +497,7 @@ static void no_damage_makes_it_forget(void **state)
     print_message("%u of %u were refused, the others held all\n", refused, trials);
     assert_in_range(refused, trials / 6, trials);
     close_copy(&whole);
-    comes_back(c, WITNESS);
+    load_comes_back(&load, WITNESS);
     load_end(&load);
 }
 
