@@ -267,6 +267,61 @@ static void a_damaged_directory_is_not_started(void **state)
     load_end(&load);
 }
 
+/* What is not of the log: lost or damaged it keeps nobody from starting, and is made anew.
+ * In `names` is what the resolver said (controller/net/names.h). */
+static const struct {
+    const char *command, *says;
+} harmless[] = {
+    {"rm lock", NULL},
+    {"rm names", NULL},
+    {": > names", "witness/names: not a file of names: nothing of it is used"},
+    {"truncate -s 30 names", "witness/names: damaged: line 2: nothing of it is used"},
+    {"sed -i '1s/1/2/' names", "witness/names: not a file of names: nothing of it is used"},
+    {"head -c 3000 /dev/zero > names", "witness/names: not a file of names: nothing"},
+    {"rm names lock", NULL},
+    /* Nothing is read of it: without shared memory SQLite makes none. */
+    {"head -c 32768 /dev/zero > raft.db-shm", NULL},
+};
+
+static bool is_made_anew(void *owner)
+{
+    struct cluster *c = owner;
+    char path[2 * CLUSTER_PATH], line[24] = "";
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/witness/names", c->dir);
+    f = fopen(path, "r");
+    if (f == NULL || fgets(line, sizeof line, f) == NULL)
+        line[0] = 0;
+    if (f != NULL)
+        fclose(f);
+    snprintf(path, sizeof path, "%s/witness/lock", c->dir);
+    return strcmp(line, "ringfence-names 1\n") == 0 && access(path, F_OK) == 0;
+}
+
+static void what_is_not_of_the_log_is_made_anew(void **state)
+{
+    struct cluster *c = *state;
+
+    cluster_shell(c, "sed -i '/name: witness/!s/\"127.0.0.1:/\"localhost:/' witness.yaml");
+    load_keep_whole(&load, c);
+    /* These are all: each is in one of the two tables. */
+    cluster_shell(c, "ls whole > all && printf 'lock\\nmark\\nnames\\nraft.db\\n"
+                     "raft.db-wal\\n' | cmp - all");
+    for (size_t i = 0; i < ARRAY_LEN(harmless); i++) {
+        cluster_shell(c, "cd witness && %s", harmless[i].command);
+        load_comes_back(&load, WITNESS);
+        if (harmless[i].says != NULL)
+            cluster_log_says(c, WITNESS, harmless[i].says);
+        else
+            assert_false(log_has(c, WITNESS, "witness/names"));
+        cluster_until(c, is_made_anew, c, LOAD_BACK_MS, harmless[i].command);
+        cluster_kill(c, WITNESS);
+    }
+    load_comes_back(&load, WITNESS);
+    load_end(&load);
+}
+
 /* Under a running one: long before it is started again, or anybody asks for those rows. */
 static void damage_stops_a_running_one(void **state)
 {
@@ -510,6 +565,7 @@ int main(void)
         EACH_ALONE(a_failing_disk_stops_one_and_loses_nothing),
         EACH_ALONE(a_start_that_hangs_says_on_what),
         EACH_ALONE(a_damaged_directory_is_not_started),
+        EACH_ALONE(what_is_not_of_the_log_is_made_anew),
         EACH_ALONE(damage_stops_a_running_one),
         EACH_ALONE(an_old_copy_is_not_let_in),
         EACH_ALONE(an_old_copy_that_starts_first_is_found_out),
