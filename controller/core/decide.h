@@ -145,7 +145,7 @@ bool group_is_unprotected(const struct state *s, const struct observations *o,
 
 /* Would `sync_severed` prove the active instance now? `*ret_why`: why not, or "". */
 enum severing {
-    SEVERING_ABSENT,  /* the group does not have the level, or nobody manages it */
+    SEVERING_ABSENT,  /* the group does not have the level, or has nobody to fence */
     SEVERING_OPEN,    /* it would */
     SEVERING_CLOSED,  /* it would not: its lease would have to be counted out */
     SEVERING_UNKNOWN, /* the leader knows */

@@ -129,11 +129,14 @@ enum severing group_severing(const struct state *s, const struct observations *o
                              uint8_t group, struct mono now, const char **ret_why)
 {
     struct look l = look_at(s, o, group, now);
-    const char *why = severing_is_closed_by(&l);
+    const char *why;
 
-    *ret_why = why != NULL ? why : "";
-    if ((l.g->policy.fence & FENCE_SYNC_SEVERED) == 0 || l.g->phase == PHASE_DETACHED)
+    *ret_why = "";
+    if ((l.g->policy.fence & FENCE_SYNC_SEVERED) == 0 || l.g->phase == PHASE_DETACHED ||
+        l.g->phase == PHASE_FORMING)
         return SEVERING_ABSENT;
+    why = severing_is_closed_by(&l);
+    *ret_why = why != NULL ? why : "";
     if (why == NULL)
         return SEVERING_OPEN;
     return strcmp(why, NOT_KNOWN_HERE) == 0 ? SEVERING_UNKNOWN : SEVERING_CLOSED;

@@ -77,8 +77,9 @@ static bool parse_start(char *line, struct step_records *out)
         struct step_record *r = &out->of[i];
 
         if (strcmp(r->group, group) == 0)
-            return r->start[0] == '\0' && (size_t)snprintf(r->start, sizeof r->start, "%s",
-                                                           line) < sizeof r->start;
+            return r->start[0] == '\0' && line[0] != '\0' &&
+                   (size_t)snprintf(r->start, sizeof r->start, "%s", line) <
+                       sizeof r->start;
     }
     return false;
 }
@@ -103,7 +104,7 @@ static bool parse_line(char *line, struct step_records *out, char *boot, size_t 
     if (key == NULL || line == NULL)
         return false;
     if (strcmp(key, "boot") == 0)
-        return (size_t)snprintf(boot, boot_size, "%s", line) < boot_size;
+        return boot[0] == '\0' && (size_t)snprintf(boot, boot_size, "%s", line) < boot_size;
     if (strcmp(key, "start") == 0)
         return parse_start(line, out);
     if (strcmp(key, "failed") == 0)

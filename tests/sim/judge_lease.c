@@ -249,7 +249,8 @@ static void judge_proof(uint8_t group, const struct entry_proof *p)
         sim_fail("I2: %s is proven over for epoch %" PRIu64
                  " of group %s (%s), and its gate is open",
                  host_name(host), p->epoch, group_name(group), proof_kind_name(p->kind));
-    /* The kernel that counted that life's lease is no more. */
+    /* The kernel that counted that life's lease is no more; a BMC lies (power.c) only where
+     * no lease of the host runs. */
     if (p->kind == PROOF_POWER &&
         incarnation_equal(&p->prover, &grants[group][p->instance].to))
         grants[group][p->instance].over = true;

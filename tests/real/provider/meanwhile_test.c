@@ -24,9 +24,10 @@ static Rf__StepResult *follow_while(struct world *w, const char *then)
     stop(&w->west);
     snprintf(conf, sizeof conf, "%s/postgresql.conf", w->west.data);
     append_line(conf, "primary_slot_name = 'not_there'");
-    assert_int_equal(run("(until [ \"$(%s/psql -qAt -h %s -p %u -U postgres -c "
-                         "'SELECT pg_is_in_recovery()' postgres 2>/dev/null)\" = t ]; do "
-                         "sleep 0.1; done; "
+    /* Two seconds for the step to have its own session. */
+    assert_int_equal(run("(n=0; until [ \"$(%s/psql -qAt -h %s -p %u -U postgres -c "
+                         "'SELECT pg_is_in_recovery()' postgres 2>/dev/null)\" = t ] || "
+                         "[ $n -gt 600 ]; do sleep 0.1; n=$((n + 1)); done; sleep 2; "
                          "%s) >/dev/null 2>&1 &",
                          w->bin, w->west.address, w->west.spec.port, then),
                      0);

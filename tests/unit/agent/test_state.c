@@ -332,6 +332,36 @@ static void steps_are_found_again(void **state)
     agent_state_close(&s);
 }
 
+/* We write each line once, and none of them empty. */
+static void what_is_said_twice_is_not_ours(void **state)
+{
+    static const char *const table[] = {"boot 0\n",
+                                        "boot 0\nboot 0\n",
+                                        "boot 0\nGstart g a\nstart g b\n",
+                                        "boot 0\nGstart g \n",
+                                        "boot 0\nGfailed g\nfailed g\n",
+                                        "boot 0\nGG"};
+    static const char group[] = "group g 12 34 1 2 1000 2 7 0 0 0\n";
+    struct agent_contents c;
+    struct step_records out;
+    struct agent_state s;
+
+    (void)state;
+    open_ok(&s, &c);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        AUTO(buf_free) struct buf text = {.limit = DURABLE_MAX};
+
+        assert_int_equal(durable_printf(&text, NULL, "ringfence-agent-steps 3\n"), 0);
+        for (const char *at = table[i]; *at != '\0'; at++)
+            assert_int_equal(*at == 'G' ? durable_printf(&text, NULL, "%s", group)
+                                        : durable_printf(&text, NULL, "%c", *at),
+                             0);
+        assert_int_equal(durable_write(&s.dir, "steps.state", &text, NULL), 0);
+        assert_int_equal(steps_state_read(&s.dir, &out, NULL), i == 0 ? 0 : ERR_CORRUPT);
+    }
+    agent_state_close(&s);
+}
+
 /* What a former life left running is ended before the next one begins. */
 static void leftovers_are_ended(void **state)
 {
@@ -372,6 +402,7 @@ int main(void)
         IN_DIR(a_directory_serves_one_agent),
         IN_DIR(the_incarnation_follows_boot_and_gate),
         IN_DIR(steps_are_found_again),
+        IN_DIR(what_is_said_twice_is_not_ours),
         IN_DIR(leftovers_are_ended),
     };
 
