@@ -338,6 +338,22 @@ static bool is_gated_too(const struct stage *s)
     return stage_log_has(s, line);
 }
 
+/* Nobody grants while we write. On a machine so slow that the lease ran out meanwhile the
+ * gate was right to close; else nothing excuses it. */
+static void goes_on(PGconn **c, const char *server)
+{
+    const struct boot until = bound();
+
+    if (writes(*c))
+        return;
+    if (boot_now().ns <= until.ns)
+        fail_msg("refused by %s under a lease", server);
+    print_message("the lease ran out while this test waited for its core\n");
+    PQfinish(*c);
+    stage_until(&stage, is_open, "a gate that opens again");
+    *c = connect_to(server);
+}
+
 /* I3: from the moment on that the group lists it, which costs those who are connected
  * nothing, it closes with the server's own, though the agent is frozen. */
 static void is_cut_at_the_deadline(const char *driver)
@@ -351,7 +367,8 @@ static void is_cut_at_the_deadline(const char *driver)
     c6 = connect_to(server6);
     assign(RF__ROLE__ROLE_PRIMARY, 1, true, false);
     for (unsigned after = 0; after < 10; after += is_gated_too(&stage) ? 1 : 0) {
-        assert_true(writes(c4) && writes(c6));
+        goes_on(&c4, server4);
+        goes_on(&c6, server6);
         (void)uv_run(&stage.loop, UV_RUN_NOWAIT);
     }
     kill(agent, SIGSTOP);

@@ -278,6 +278,13 @@ static void lowered_later(struct world *w, const char *sql)
     PQfinish(c);
 }
 
+static bool is_weak(void *owner)
+{
+    AUTO(see_free) Rf__Observation *seen = see(owner, false);
+
+    return seen->weak_commit[0] != '\0';
+}
+
 /* The look says so, the names that stand mean nothing meanwhile (generation 0), and the
  * step that sets them puts the setting right. */
 static void a_setting_that_was_lowered_is_seen_and_mended(void **state)
@@ -295,6 +302,7 @@ static void a_setting_that_was_lowered_is_seen_and_mended(void **state)
     assert_string_equal(before->weak_commit, "");
     assert_true(before->sync_generation != 0);
     lowered_later(w, "ALTER SYSTEM SET synchronous_commit = remote_write");
+    eventually(is_weak, &w->east, 20000); /* the observer's session has been told */
     weak = see(&w->east, false);
     print_message("%s\n", weak->weak_commit);
     assert_non_null(strstr(weak->weak_commit, "synchronous_commit is remote_write"));
