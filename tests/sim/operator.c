@@ -280,15 +280,22 @@ void operator_end_detachment(uint8_t group)
 /* ---- what they look after
  * ------------------------------------------------------------------ */
 
-/* What `why` tells the operator of a group that does not form: the other one holds more. */
+static bool is_whole(const struct server *s)
+{
+    return s->state != SERVER_ABSENT && s->state != SERVER_REWINDING;
+}
+
+/* What `why` tells the operator of a group that does not form: the other one holds more. So
+ * it does if the named one was being rewound, by a step that nobody had ended, when the
+ * group was let go. */
 static bool named_the_wrong_one(uint8_t group, const struct group *g)
 {
     const struct server *a = pg_server(pgs[group].hosts[g->active], group);
     const struct server *b = pg_server(pgs[group].hosts[1 - g->active], group);
 
-    return g->phase == PHASE_FORMING && b->state != SERVER_ABSENT &&
-           b->state != SERVER_REWINDING &&
-           (b->timeline > a->timeline || (b->timeline == a->timeline && b->len > a->len));
+    return g->phase == PHASE_FORMING && is_whole(b) &&
+           (!is_whole(a) || b->timeline > a->timeline ||
+            (b->timeline == a->timeline && b->len > a->len));
 }
 
 /* Two run as primaries: what holds more was named, so the other one is stopped. So is the
