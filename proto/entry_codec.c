@@ -46,6 +46,31 @@ static int check_head(const struct entry *e, const struct entry_body *body, stru
     return 0;
 }
 
+/* What it says of nobody would be lost. */
+static int check_actor(const struct actor *a, struct err *err)
+{
+    static const struct actor nobody;
+
+    if (a->kind == ACTOR_NONE && memcmp(a, &nobody, sizeof nobody) != 0)
+        return err_set(err, ERR_BADMSG, "rf.log.Actor: something is said of nobody");
+    return map_check(&map_actor, a, err);
+}
+
+/* What a format before 2 has no room for is left out: the trail of a cluster that is being
+ * upgraded says "operator", as it did before. */
+static int add_actor(const struct entry *e, uint32_t format, Rf__Log__Entry *entry,
+                     struct err *err)
+{
+    ProtobufCMessage *actor = NULL;
+    int status = check_actor(&e->actor, err);
+
+    if (status != 0 || e->actor.kind == ACTOR_NONE || format < ENTRY_FORMAT_ACTORS)
+        return status;
+    status = map_to_message(&map_actor, &e->actor, &actor, err);
+    entry->actor = (Rf__Log__Actor *)actor;
+    return status;
+}
+
 static int to_message(const struct entry *e, uint32_t format,
                       ProtobufCMessage **ret_message, struct err *err)
 {
@@ -57,6 +82,8 @@ static int to_message(const struct entry *e, uint32_t format,
 
     if (status == 0)
         status = map_to_message(&map_entry_head, e, &head, err);
+    if (status == 0)
+        status = add_actor(e, format, (Rf__Log__Entry *)head, err);
     if (status == 0 && body->type != NULL)
         status = map_to_message(body->type, (const uint8_t *)e + body->offset, &inner, err);
     if (status != 0)
@@ -90,6 +117,19 @@ int entry_encode(const struct entry *e, struct buf *out, struct err *err)
     return entry_encode_as(e, entry_formats().max, out, err);
 }
 
+static int read_actor(const Rf__Log__Entry *message, struct entry *e, struct err *err)
+{
+    int status;
+
+    if (message->actor == NULL)
+        return 0;
+    if (message->format < ENTRY_FORMAT_ACTORS)
+        return err_set(err, ERR_BADMSG, "rf.log.Entry.actor: not in format %u",
+                       message->format);
+    status = map_from_message(&map_actor, &message->actor->base, &e->actor, err);
+    return status != 0 ? status : check_actor(&e->actor, err);
+}
+
 static int from_message(const Rf__Log__Entry *message, struct entry *e, struct err *err)
 {
     const struct format_range known = entry_formats();
@@ -106,6 +146,8 @@ static int from_message(const Rf__Log__Entry *message, struct entry *e, struct e
         return err_set(err, ERR_BADMSG, "rf.log.Entry: field %u is no body of kind %s",
                        (unsigned)message->body_case, entry_kind_text(body->kind));
     status = map_from_message(&map_entry_head, &message->base, e, err);
+    if (status == 0)
+        status = read_actor(message, e, err);
     if (status == 0 && body->type != NULL)
         status = map_from_message(body->type, &message->controller->base,
                                   (uint8_t *)e + body->offset, err);

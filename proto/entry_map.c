@@ -11,6 +11,15 @@ static const struct map_field head_rows[] = {
 };
 MAP_TYPE(map_entry_head, rf__log__entry__descriptor, struct entry, head_rows, NULL);
 
+static const struct map_field actor_rows[] = {
+    ROW_NAME_OR_NONE(1, struct actor, name),
+    ROW_ENUM(2, struct actor, kind),
+    ROW_ENUM(3, struct actor, factor),
+    ROW_NUMBER(4, struct actor, roles, 0, ROLES_ALL),
+    ROW_TEXT(5, struct actor, from),
+};
+MAP_TYPE(map_actor, rf__log__actor__descriptor, struct actor, actor_rows, NULL);
+
 static const struct map_field enrolled_agent_rows[] = {
     ROW_NAME(1, struct agent, name),        ROW_NAME(2, struct agent, region),
     ROW_TEXT(3, struct agent, address),     ROW_TEXT(4, struct agent, version),

@@ -8,6 +8,7 @@
 #ifndef RF_CORE_ENTRY_H
 #define RF_CORE_ENTRY_H
 
+#include "controller/core/actor.h"
 #include "controller/core/state.h"
 
 /* Numbers travel in the log: add at the end, never renumber. */
@@ -212,6 +213,7 @@ struct entry {
     char group[NAME_SIZE]; /* empty where no single group is concerned */
     char rule[RULE_SIZE];  /* row of rules.c that proposed it; "operator", "agent" else */
     uint64_t wall_ms; /* from the envelope, copied for the records of a run; people only */
+    struct actor actor; /* whose request it is; ACTOR_NONE: nobody's (and in format 1) */
     union {
         struct controller controller;
         struct entry_enrol enrol;

@@ -28,6 +28,7 @@ static const struct group group = {"", "", "", {0}, 0, 0, {0}, {0}, 0, {0}, PHAS
 static const struct agent agent = {"", "", "", "", 0, 0, {0}, {0}, 0, 0};
 static const struct state state = {"", 0, 0, 0, 0, 0, 0, {0}, {0}, {0}, {0}};
 
+static const struct actor actor = {"", ACTOR_NONE, FACTOR_NONE, 0, ""};
 static const struct entry_enrol enrol = {{0}, 0, {0}};
 static const struct renew_item renew_item = {"", 0, LEASE_NONE, 0, {0}};
 static const struct entry_declare declare = {{0}, false};
@@ -61,5 +62,6 @@ size_t fields_bytes(void)
            sizeof entry_proof + sizeof fence_begin + sizeof activate + sizeof opened +
            sizeof sync + sizeof step_start + sizeof step_end + sizeof switchover +
            sizeof run_abort + sizeof attach + sizeof refused + sizeof controller_replace +
-           sizeof corruption + sizeof fence_turn + sizeof false_proof + sizeof acknowledge;
+           sizeof corruption + sizeof fence_turn + sizeof false_proof + sizeof acknowledge +
+           sizeof actor;
 }
