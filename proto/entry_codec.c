@@ -29,6 +29,14 @@ static const struct entry_body *known_kind(enum entry_kind kind, struct err *err
     return body;
 }
 
+static int check_since(enum entry_kind kind, uint32_t format, struct err *err)
+{
+    if (format < entry_kind_since(kind))
+        return err_set(err, ERR_BADMSG, "rf.log.Entry.kind: %s is not in format %u",
+                       entry_kind_text(kind), format);
+    return 0;
+}
+
 static int check_head(const struct entry *e, const struct entry_body *body, struct err *err)
 {
     int status = map_check(&map_entry_head, e, err);
@@ -79,6 +87,9 @@ static int to_message(const struct entry *e, uint32_t format,
     ProtobufCMessage *inner = NULL;
     int status = body != NULL ? check_head(e, body, err) : ERR_BADMSG;
     Rf__Log__Entry *entry;
+
+    if (status == 0)
+        status = check_since(e->kind, format, err);
 
     if (status == 0)
         status = map_to_message(&map_entry_head, e, &head, err);
@@ -140,7 +151,7 @@ static int from_message(const Rf__Log__Entry *message, struct entry *e, struct e
         return err_set(err, ERR_UNSUPPORTED, "entry of format %u, this version knows %u-%u",
                        message->format, known.min, known.max);
     body = known_kind((enum entry_kind)message->kind, err);
-    if (body == NULL)
+    if (body == NULL || check_since(body->kind, message->format, err) != 0)
         return ERR_BADMSG;
     if ((uint32_t)message->body_case != body->field)
         return err_set(err, ERR_BADMSG, "rf.log.Entry: field %u is no body of kind %s",

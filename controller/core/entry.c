@@ -1,4 +1,5 @@
 #include "controller/core/entry.h"
+#include "controller/core/people.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -53,6 +54,14 @@ uint8_t entry_instance(const struct entry *e)
     case ENTRY_CORRUPTION:
     case ENTRY_FALSE_PROOF:
     case ENTRY_ACKNOWLEDGE:
+    case ENTRY_USER_SET:
+    case ENTRY_USER_REMOVE:
+    case ENTRY_USER_TOKEN:
+    case ENTRY_USER_REVOKE:
+    case ENTRY_USER_TOTP:
+    case ENTRY_USER_UNLOCK:
+    case ENTRY_FACTOR_USED:
+    case ENTRY_FACTOR_FAILED:
     case ENTRY_KIND_COUNT:
         break;
     }
@@ -208,6 +217,16 @@ void entry_summary(const struct entry *e, const char *name, char *text, unsigned
     case ENTRY_FALSE_PROOF:
     case ENTRY_ACKNOWLEDGE:
         summary_of_trouble(e, text, size);
+        return;
+    case ENTRY_USER_SET:
+    case ENTRY_USER_REMOVE:
+    case ENTRY_USER_TOKEN:
+    case ENTRY_USER_REVOKE:
+    case ENTRY_USER_TOTP:
+    case ENTRY_USER_UNLOCK:
+    case ENTRY_FACTOR_USED:
+    case ENTRY_FACTOR_FAILED:
+        people_summary(e, text, size);
         return;
     case ENTRY_REFUSED:
         snprintf(text, size, "%s", e->refused.text);

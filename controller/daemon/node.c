@@ -346,6 +346,7 @@ static int encode_and_try(struct node *n, const struct entry *e,
         entry_decode(n->bytes.data, n->bytes.len, &n->decoded, err) != 0)
         return err_wrap(err, "propose %s", entry_kind_name(e->kind));
 
+    n->decoded.wall_ms = wall_now_ms(); /* about as its envelope will say: locks end */
     apply_dry(&n->state, &n->decoded, n->scratch, &result);
     if (result.refusal == ACCEPTED)
         return 0;

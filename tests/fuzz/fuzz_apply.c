@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "controller/core/decide.h"
+#include "controller/core/people.h"
 #include "proto/entry_codec.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/scene.h"
@@ -282,6 +283,32 @@ static void make_controller(struct choice *c, struct entry *e)
     r->id = bytes_near(c->b, s.controller_id_max + 1);
 }
 
+/* One of three people, so that they meet themselves. All bodies begin with the name. */
+static void make_user(struct choice *c, struct entry *e)
+{
+    static const char *const names[] = {"anna", "ben", "cleo"};
+
+    memset(e->group, 0, sizeof e->group);
+    snprintf(e->user.name, NAME_SIZE, "%s", names[bytes_pick(c->b, 3)]);
+    e->wall_ms = bytes_pick(c->b, 8) * FACTOR_LOCK_MS;
+    if (e->kind == ENTRY_USER_SET)
+        e->user_set.roles = bytes_next(c->b) & ROLES_ALL;
+    else if (e->kind == ENTRY_USER_TOKEN)
+        memset(e->user_token.hash, bytes_next(c->b), TOKEN_HASH_SIZE);
+    else if (e->kind == ENTRY_USER_REVOKE)
+        e->user_revoke.token = bytes_near(c->b, s.applied);
+    else if (e->kind == ENTRY_USER_TOTP)
+        memset(e->user_totp.seed, bytes_next(c->b), SEED_SEALED_SIZE);
+    if (e->kind == ENTRY_USER_TOTP)
+        for (e->user_totp.recovery_count = 0; e->user_totp.recovery_count < 3;)
+            e->user_totp.recovery[e->user_totp.recovery_count++].hash[0] = 1;
+    if (e->kind == ENTRY_FACTOR_USED) {
+        e->factor_used.factor = (enum actor_factor)bytes_pick(c->b, 3);
+        e->factor_used.step = bytes_near(c->b, 10);
+        e->factor_used.code = (uint8_t)bytes_pick(c->b, RECOVERY_MAX);
+    }
+}
+
 /* What is in the corpus keeps its meaning: a kind that came later shares one. */
 static enum entry_kind choose_kind(struct choice *c)
 {
@@ -291,6 +318,8 @@ static enum entry_kind choose_kind(struct choice *c)
         return ENTRY_CORRUPTION;
     if (kind == ENTRY_PAUSE && (bytes_next(c->b) & 1) != 0)
         return (bytes_next(c->b) & 1) != 0 ? ENTRY_FALSE_PROOF : ENTRY_ACKNOWLEDGE;
+    if (kind == ENTRY_RESUME && (bytes_next(c->b) & 1) != 0)
+        return (enum entry_kind)(ENTRY_USER_SET + bytes_pick(c->b, 8));
     return kind == ENTRY_REFUSED && c->group != 0 ? ENTRY_CONTROLLER_REPLACE : kind;
 }
 
@@ -345,6 +374,16 @@ static void make_entry(struct choice *c, struct entry *e)
     case ENTRY_CONTROLLER:
     case ENTRY_CONTROLLER_REPLACE:
         make_controller(c, e);
+        break;
+    case ENTRY_USER_SET:
+    case ENTRY_USER_REMOVE:
+    case ENTRY_USER_TOKEN:
+    case ENTRY_USER_REVOKE:
+    case ENTRY_USER_TOTP:
+    case ENTRY_USER_UNLOCK:
+    case ENTRY_FACTOR_USED:
+    case ENTRY_FACTOR_FAILED:
+        make_user(c, e);
         break;
     case ENTRY_REMOVE:
     case ENTRY_PAUSE:

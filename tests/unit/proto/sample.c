@@ -102,6 +102,7 @@ static void fill_field(const struct map_type *t, const struct map_field *f, void
         fill_text((char *)to, f->size, seed);
         break;
     case MAP_LIFE:
+    case MAP_BYTES:
         for (uint32_t i = 0; i < f->size; i++)
             to[i] = (uint8_t)(1 + sample_random(seed) % 255);
         break;

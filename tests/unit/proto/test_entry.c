@@ -152,7 +152,7 @@ static const struct {
     const char *text;
 } spoilt[] = {
     {ENTRY_PAUSE, kind_none, "Entry.kind: 0 is not a kind"},
-    {ENTRY_PAUSE, kind_new, "Entry.kind: 25 is not a kind"},
+    {ENTRY_PAUSE, kind_new, "Entry.kind: 33 is not a kind"},
     {ENTRY_PAUSE, group_upper, "Entry.group: not [a-z0-9]"},
     {ENTRY_PAUSE, group_dash, "Entry.group: not [a-z0-9]"},
     {ENTRY_PAUSE, group_empty, "Entry.group: missing"},

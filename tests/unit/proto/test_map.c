@@ -15,9 +15,9 @@
 #include "tests/unit/proto/fields.h"
 
 static const struct map_type *const types[] = {
-    &map_policy,       &map_region, &map_controller, &map_tombstone,
-    &map_proof_record, &map_step,   &map_instance,   &map_run,
-    &map_group,        &map_agent,  &map_state,
+    &map_policy, &map_region,        &map_controller, &map_tombstone, &map_proof_record,
+    &map_step,   &map_instance,      &map_run,        &map_group,     &map_agent,
+    &map_state,  &map_recovery_code, &map_token,      &map_user,
 };
 
 static size_t align_of_type(const struct map_type *t);
@@ -36,6 +36,7 @@ static size_t align_of(const struct map_field *f)
     case MAP_NAME:
     case MAP_TEXT:
     case MAP_LIFE:
+    case MAP_BYTES:
     case MAP_NAMES:
         break;
     }
@@ -136,6 +137,7 @@ static void check_row(const struct map_type *t, const struct map_field *f)
         assert_int_equal(d->type, PROTOBUF_C_TYPE_STRING);
         break;
     case MAP_LIFE:
+    case MAP_BYTES:
         assert_int_equal(d->type, PROTOBUF_C_TYPE_BYTES);
         break;
     case MAP_MESSAGE:
