@@ -323,78 +323,40 @@ static enum entry_kind choose_kind(struct choice *c)
     return kind == ENTRY_REFUSED && c->group != 0 ? ENTRY_CONTROLLER_REPLACE : kind;
 }
 
+static void make_abort(struct choice *c, struct entry *e)
+{
+    e->run_abort.run = bytes_near(c->b, c->g != NULL ? c->g->run.id : 0);
+}
+
+static void make_attach(struct choice *c, struct entry *e)
+{
+    e->attach.active = choose_instance(c);
+}
+
+/* None: a kind without a body that matters here. */
+static void (*const makers[ENTRY_KIND_COUNT])(struct choice *, struct entry *) = {
+    [ENTRY_ENROL] = make_enrol,           [ENTRY_DECLARE] = make_declare,
+    [ENTRY_RENEW] = make_renew,           [ENTRY_PROOF] = make_proof,
+    [ENTRY_FENCE_BEGIN] = make_fence,     [ENTRY_ACTIVATE] = make_activate,
+    [ENTRY_OPENED] = make_opened,         [ENTRY_SWITCHOVER] = make_switchover,
+    [ENTRY_SYNC_SHRINK] = make_sync,      [ENTRY_SYNC_JOIN] = make_sync,
+    [ENTRY_STEP_START] = make_step_start, [ENTRY_STEP_END] = make_step_end,
+    [ENTRY_RUN_ABORT] = make_abort,       [ENTRY_CORRUPTION] = make_trouble,
+    [ENTRY_FALSE_PROOF] = make_trouble,   [ENTRY_ATTACH] = make_attach,
+    [ENTRY_CONTROLLER] = make_controller, [ENTRY_CONTROLLER_REPLACE] = make_controller,
+    [ENTRY_USER_SET] = make_user,         [ENTRY_USER_REMOVE] = make_user,
+    [ENTRY_USER_TOKEN] = make_user,       [ENTRY_USER_REVOKE] = make_user,
+    [ENTRY_USER_TOTP] = make_user,        [ENTRY_USER_UNLOCK] = make_user,
+    [ENTRY_FACTOR_USED] = make_user,      [ENTRY_FACTOR_FAILED] = make_user,
+};
+
 static void make_entry(struct choice *c, struct entry *e)
 {
     *e = (struct entry){.kind = choose_kind(c)};
     snprintf(e->group, NAME_SIZE, "%s", scene_groups[c->group]);
     snprintf(e->rule, RULE_SIZE, "fuzz");
-    switch (e->kind) {
-    case ENTRY_ENROL:
-        make_enrol(c, e);
-        break;
-    case ENTRY_DECLARE:
-        make_declare(c, e);
-        break;
-    case ENTRY_RENEW:
-        make_renew(c, e);
-        break;
-    case ENTRY_PROOF:
-        make_proof(c, e);
-        break;
-    case ENTRY_FENCE_BEGIN:
-        make_fence(c, e);
-        break;
-    case ENTRY_ACTIVATE:
-        make_activate(c, e);
-        break;
-    case ENTRY_OPENED:
-        make_opened(c, e);
-        break;
-    case ENTRY_SWITCHOVER:
-        make_switchover(c, e);
-        break;
-    case ENTRY_SYNC_SHRINK:
-    case ENTRY_SYNC_JOIN:
-        make_sync(c, e);
-        break;
-    case ENTRY_STEP_START:
-    case ENTRY_STEP_END:
-        (e->kind == ENTRY_STEP_START ? make_step_start : make_step_end)(c, e);
-        break;
-    case ENTRY_RUN_ABORT:
-        e->run_abort.run = bytes_near(c->b, c->g != NULL ? c->g->run.id : 0);
-        break;
-    case ENTRY_CORRUPTION:
-    case ENTRY_FALSE_PROOF:
-        make_trouble(c, e);
-        break;
-    case ENTRY_ATTACH:
-        e->attach.active = choose_instance(c);
-        break;
-    case ENTRY_CONTROLLER:
-    case ENTRY_CONTROLLER_REPLACE:
-        make_controller(c, e);
-        break;
-    case ENTRY_USER_SET:
-    case ENTRY_USER_REMOVE:
-    case ENTRY_USER_TOKEN:
-    case ENTRY_USER_REVOKE:
-    case ENTRY_USER_TOTP:
-    case ENTRY_USER_UNLOCK:
-    case ENTRY_FACTOR_USED:
-    case ENTRY_FACTOR_FAILED:
-        make_user(c, e);
-        break;
-    case ENTRY_REMOVE:
-    case ENTRY_PAUSE:
-    case ENTRY_RESUME:
-    case ENTRY_DETACH:
-    case ENTRY_ACKNOWLEDGE:
-    case ENTRY_REFUSED:
-    case ENTRY_NONE:
-    case ENTRY_KIND_COUNT:
-        break;
-    }
+    if (makers[e->kind] != NULL)
+        makers[e->kind](c, e);
 }
 
 /* The log holds only what was written by entry_encode() and reads by entry_decode(). */
