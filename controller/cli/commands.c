@@ -71,15 +71,16 @@ static const struct help_option pki_init_options[] = {
 
 static const struct help_option pki_issue_options[] = {
     {"dir", 0, "DIR", "where `pki init` made the CA (required)"},
-    {"days", 0, "N", "how long the certificate is valid (default 825)"},
+    {"days", 0, "N", "how long the certificate is valid (default 825; a user's 365)"},
     NO_OPTIONS};
 
 static const struct help_option pki_renew_options[] = {
     {"dir", 0, "DIR", "where `pki init` made the CA"},
     {"days", 0, "N",
-     "how long it is valid (default 825; of `ca` 3650; of `crl` 180, by when it is to be "
-     "signed anew)"},
-    {"keep-key", 0, NULL, "of a controller or an agent: for the key that it has"},
+     "how long it is valid (default 825; of a user 365; of `ca` 3650; of `crl` 180, by "
+     "when "
+     "it is to be signed anew)"},
+    {"keep-key", 0, NULL, "of a controller, an agent or a user: for the key that it has"},
     {"use", 0, NULL, "of `ca`, the second step: the new one signs from now on"},
     {"finish", 0, NULL, "of `ca`, the last step: the old one is forgotten"},
     NO_OPTIONS};
@@ -340,14 +341,18 @@ static const struct cli_command pki_init_command = {
     cli_pki_init};
 
 static const struct cli_command pki_issue_command = {
-    {"pki issue", "controller|agent NAME", "make a key and a certificate for a node",
-     "Writes ROLE-NAME.crt and ROLE-NAME.key; never overwrites.", pki_issue_options},
+    {"pki issue", "controller|agent|user NAME",
+     "make a key and a certificate for a node, or for a person",
+     "Writes ROLE-NAME.crt and ROLE-NAME.key; never overwrites. A user's is for the API "
+     "over the network (--url); it opens nothing that controllers and agents say to each "
+     "other.",
+     pki_issue_options},
     2,
     2,
     cli_pki_issue};
 
 static const struct cli_command pki_renew_command = {
-    {"pki renew", "controller|agent NAME, ca, or crl",
+    {"pki renew", "controller|agent|user NAME, ca, or crl",
      "make a new certificate for a node, another CA, or the revocation list anew",
      "A node's: with a new key, unless --keep-key. Bring the files to the node, which "
      "takes "
@@ -363,7 +368,9 @@ static const struct cli_command pki_renew_command = {
 static const struct cli_command pki_revoke_command = {
     {"pki revoke", "NAME|SERIAL",
      "put what was issued for a node, or one certificate, on the revocation list",
-     "NAME is a node's, or controller/NAME or agent/NAME where it is both; all that is "
+     "NAME is a node's or a user's, or controller/NAME, agent/NAME or user/NAME where it "
+     "is "
+     "of two; all that is "
      "valid of it is revoked. crl.pem is signed anew, with the next number: bring it to "
      "every node. Each takes it within a minute, refuses what is on it, and closes the "
      "connections that were made with it.",

@@ -7,8 +7,10 @@
 
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
+#include "controller/base/log.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/fencers.h"
+#include "controller/daemon/gateway.h"
 #include "controller/daemon/lag.h"
 #include "controller/daemon/membership.h"
 #include "controller/daemon/node.h"
@@ -25,6 +27,7 @@ enum { UP_MS = 2000, UNDER_WAY = 16 /* entries */ };
 struct frontend {
     struct daemon *d;
     struct api *api;
+    struct gateway *gateway; /* NULL: nobody comes over the network */
     struct api_backend backend;
 };
 
@@ -216,18 +219,16 @@ static void on_reply(void *owner, unsigned status, const uint8_t *body, size_t l
     w->done(w->ctx, status, body, len);
 }
 
-static int on_forward(void *owner, const char *method, const char *path,
-                      const uint8_t *body, size_t len, api_reply *done, void *ctx,
+static int on_forward(void *owner, const struct api_request *r, api_reply *done, void *ctx,
                       struct err *err)
 {
     const struct frontend *fe = owner;
-    const struct peers_api_request request = {method, path, body, len};
     AUTO(auto_free) struct forwarded *w = malloc(sizeof *w);
 
     if (w == NULL)
         return err_set(err, ERR_NOMEM, "pass a request on");
     *w = (struct forwarded){done, ctx};
-    if (peers_api(fe->d->peers, &request, on_reply, w, err) != 0)
+    if (peers_api(fe->d->peers, r, on_reply, w, err) != 0)
         return err->code;
     (void)TAKE(w);
     return 0;
@@ -241,19 +242,54 @@ static int on_query_log(void *owner, const struct audit_query *q, store_audit_re
     return node_query_audit(fe->d->node, q, reply, ctx, err);
 }
 
-void frontend_serve(struct frontend *f, const Rf__ApiRequest *r,
+static bool take_bytes(char *to, size_t size, const ProtobufCBinaryData *from)
+{
+    if (from->len >= size || memchr(from->data, '\0', from->len) != NULL)
+        return false;
+    if (from->len > 0)
+        memcpy(to, from->data, from->len);
+    to[from->len] = '\0';
+    return true;
+}
+
+/* False: not as a controller of ours would say it. Which socket it was we know better. */
+static bool take_caller(const Rf__Caller *said, const char *via, struct caller *ret)
+{
+    *ret = (struct caller){.kind = CALLER_SOCKET, .name = "root"};
+    (void)snprintf(ret->from, sizeof ret->from, "%s", via);
+    if (said == NULL)
+        return true;
+    if (said->kind >= CALLER_KIND_MAX || strlen(said->name) >= sizeof ret->name ||
+        strlen(said->from) >= sizeof ret->from)
+        return false;
+    ret->kind = (enum caller_kind)said->kind;
+    (void)snprintf(ret->name, sizeof ret->name, "%s", said->name);
+    if (ret->kind != CALLER_SOCKET)
+        (void)snprintf(ret->from, sizeof ret->from, "%s", said->from);
+    return take_bytes(ret->bearer, sizeof ret->bearer, &said->bearer) &&
+           take_bytes(ret->totp, sizeof ret->totp, &said->totp);
+}
+
+void frontend_serve(struct frontend *f, const Rf__ApiRequest *r, const char *via,
                     void (*reply)(void *owner, unsigned status, const void *body,
                                   size_t len),
                     void *owner)
 {
     static const char starting[] =
         "{\"error\": {\"code\": \"no-leader\", \"text\": \"this controller is starting\"}}";
-    const struct api_request request = {r->method, r->path, r->body.data, r->body.len};
+    static const char unknown[] =
+        "{\"error\": {\"code\": \"bad-request\", \"text\": \"the leader does not know "
+        "such a caller: it may be of an older version\"}}";
+    struct caller c;
+    const struct api_request request = {r->method, r->path, r->body.data, r->body.len, &c};
 
     if (f == NULL)
         reply(owner, 503, starting, sizeof starting - 1);
+    else if (!take_caller(r->caller, via, &c))
+        reply(owner, 400, unknown, sizeof unknown - 1);
     else
         api_serve(f->api, &request, reply, owner);
+    caller_wipe(&c);
 }
 
 void frontend_changed(struct frontend *f)
@@ -264,10 +300,31 @@ void frontend_changed(struct frontend *f)
 
 /* ---- life ---------------------------------------------------------------------------- */
 
+static void on_guest(void *owner, int fd, const struct door_guest *guest)
+{
+    const struct frontend *f = owner;
+
+    api_admit(f->api, fd, guest);
+}
+
+static int open_gateway(struct frontend *f, const struct settings_api *api, struct err *err)
+{
+    const struct gateway_spec spec = {
+        .api = api, .tls = f->d->tls, .on_guest = on_guest, .owner = f};
+
+    if (gateway_open(&f->gateway, f->d->loop, &spec, err) != 0)
+        return err->code;
+    log_info("the API listens on %s port %u for people with a certificate",
+             api->listen.host, gateway_port(f->gateway));
+    return 0;
+}
+
 int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *err)
 {
     struct frontend *f = calloc(1, sizeof *f);
     const struct settings *s = &d->settings;
+    struct settings_api network = s->api;
+    struct api_network guests;
     struct api_listen at = {.socket = s->socket,
                             .metrics_address = s->has_metrics ? s->metrics.host : NULL,
                             .metrics_port = s->metrics.port};
@@ -284,8 +341,18 @@ int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *
                                       .want_retry = on_want_retry,
                                       .forward = on_forward,
                                       .query_log = on_query_log};
+    if (s->has_api) {
+        network.connections = gateway_room(s->api.connections);
+        guests = (struct api_network){network.connections, network.requests_per_s,
+                                      network.request_ms, network.idle_ms};
+        at.network = &guests;
+    }
     if (api_open(&f->api, d->loop, &at, &f->backend, err) != 0) {
         free(f);
+        return err->code;
+    }
+    if (s->has_api && open_gateway(f, &network, err) != 0) {
+        frontend_close(f);
         return err->code;
     }
     *ret_frontend = f;
@@ -296,6 +363,7 @@ void frontend_close(struct frontend *f)
 {
     if (f == NULL)
         return;
+    gateway_close(f->gateway);
     api_close(f->api);
     free(f);
 }

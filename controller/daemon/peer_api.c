@@ -8,6 +8,7 @@
 #include "controller/daemon/frontend.h"
 #include "controller/daemon/node.h"
 #include "controller/daemon/peers_private.h"
+#include "controller/http/api.h"
 
 static const char no_answer[] =
     "{\"error\": {\"code\": \"no-answer\", \"text\": \"the leader did not answer in time: "
@@ -27,12 +28,30 @@ static void give_up(struct passed *q)
     answer(q, 503, (const uint8_t *)no_answer, sizeof no_answer - 1);
 }
 
-int peers_api(struct peers *p, const struct peers_api_request *request,
-              peers_api_reply *on_reply, void *owner, struct err *err)
+/* Who asks by our own socket as root goes without saying. */
+static bool goes_without_saying(const struct caller *c)
 {
+    return c != NULL && c->kind == CALLER_SOCKET && strcmp(c->name, "root") == 0 &&
+           c->bearer[0] == '\0' && c->totp[0] == '\0';
+}
+
+static void name_caller(const struct caller *c, Rf__Caller *ret)
+{
+    ret->kind = (uint32_t)c->kind;
+    ret->name = (char *)c->name;
+    ret->from = (char *)c->from;
+    ret->bearer = (ProtobufCBinaryData){strlen(c->bearer), (uint8_t *)c->bearer};
+    ret->totp = (ProtobufCBinaryData){strlen(c->totp), (uint8_t *)c->totp};
+}
+
+int peers_api(struct peers *p, const struct api_request *request, peers_api_reply *on_reply,
+              void *owner, struct err *err)
+{
+    static const struct caller nobody = {.kind = CALLER_ANONYMOUS};
     struct peer *leader = peers_by_id(p, node_leader(p->d->node));
     struct passed *q = NULL;
     Rf__ApiRequest m = RF__API_REQUEST__INIT;
+    Rf__Caller caller = RF__CALLER__INIT;
     Rf__Frame frame = RF__FRAME__INIT;
 
     if (leader == NULL)
@@ -49,6 +68,10 @@ int peers_api(struct peers *p, const struct peers_api_request *request,
     m.path = (char *)request->path;
     m.body = (ProtobufCBinaryData){request->len, (uint8_t *)request->body};
     m.hops = 1;
+    if (!goes_without_saying(request->caller)) {
+        name_caller(request->caller != NULL ? request->caller : &nobody, &caller);
+        m.caller = &caller;
+    }
     frame.body_case = RF__FRAME__BODY_API_REQUEST;
     frame.api_request = &m;
     if (!peers_send(p, leader->position, &frame))
@@ -113,5 +136,5 @@ void peer_api_request(struct peers *p, uint8_t from, const Rf__ApiRequest *r)
     if (s == NULL)
         return;
     *s = (struct served){p, from, r->id};
-    frontend_serve(p->d->frontend, r, on_served, s);
+    frontend_serve(p->d->frontend, r, p->d->settings.controllers[from].name, on_served, s);
 }

@@ -94,12 +94,8 @@ uint32_t peers_rtt_ms(const struct peers *p);
  *   ERR_NOTLEADER  no leader is known, or no link to it
  *   ERR_FULL */
 typedef void peers_api_reply(void *owner, unsigned status, const uint8_t *body, size_t len);
-struct peers_api_request {
-    const char *method, *path;
-    const uint8_t *body;
-    size_t len;
-};
-MUST_USE int peers_api(struct peers *p, const struct peers_api_request *request,
+struct api_request;
+MUST_USE int peers_api(struct peers *p, const struct api_request *request,
                        peers_api_reply *on_reply, void *owner, struct err *err);
 
 #endif

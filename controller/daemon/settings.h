@@ -26,6 +26,15 @@ struct settings_controller {
     struct address at;
 };
 
+/* Where people come in over the network, and how much each may take of it. */
+struct settings_api {
+    struct address listen;
+    uint32_t connections, per_address; /* open at a time */
+    uint32_t arrivals_per_s;           /* connections of one address */
+    uint32_t requests_per_s;           /* of one address */
+    uint32_t handshake_ms, request_ms, idle_ms;
+};
+
 struct settings {
     char cluster[NAME_SIZE], name[NAME_SIZE];
     char data_dir[PATH_SIZE];
@@ -33,6 +42,8 @@ struct settings {
     char socket[SETTINGS_PATH_SIZE];
     bool has_metrics;
     struct address metrics;
+    bool has_api;
+    struct settings_api api;
     char ca[PATH_SIZE], cert[PATH_SIZE], key[PATH_SIZE];
     char crl[PATH_SIZE]; /* "": none */
     uint32_t election_ms, heartbeat_ms;

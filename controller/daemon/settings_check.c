@@ -66,6 +66,8 @@ void settings_check(const struct settings *s, bool starting, struct findings *f)
     host_check_listen(&c, "listen", &s->listen);
     if (s->has_metrics)
         host_check_listen(&c, "metrics", &s->metrics);
+    if (s->has_api)
+        host_check_listen(&c, "api.listen", &s->api.listen);
     host_check_socket(&c, "socket", s->socket, false);
     check_own_entry(s, f);
     if (s->fencer_count > 0)

@@ -1,5 +1,6 @@
 #include "controller/http/api.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 #include "controller/http/api_private.h"
+#include "controller/http/authorize.h"
 #include "controller/http/document.h"
 #include "controller/http/metrics.h"
 #include "controller/http/status.h"
@@ -40,6 +42,29 @@ void answer_error(const struct asker *who, unsigned status, const char *code,
     va_end(args);
     answer_json(who, status,
                 json_pack("{s:{s:s, s:s}}", "error", "code", code, "text", text));
+}
+
+/* Of who may not: the attempt goes into the trail if it would have changed something, and
+ * somebody is known who made it. */
+bool api_permits(struct api *a, const struct route *r, const struct api_request *raw,
+                 const struct asker *who)
+{
+    static const struct caller nobody = {.kind = CALLER_ANONYMOUS};
+    struct authorize_verdict verdict;
+    struct authorize_ask ask = {raw->caller != NULL ? raw->caller : &nobody, r, NULL};
+    struct api_facts f;
+
+    api_facts(a, &f);
+    ask.state = f.state;
+    authorize(&ask, &verdict);
+    if (verdict.status == 0)
+        return true;
+    if (ask.caller->kind != CALLER_ANONYMOUS && strcmp(route_method(r->kind), "GET") != 0)
+        request_note(a, who,
+                     &(struct noted){r->kind == ROUTE_REPLACE ? "" : r->group, verdict.code,
+                                     route_name(r->kind), verdict.text});
+    answer_error(who, verdict.status, verdict.code, "%s", verdict.text);
+    return false;
 }
 
 void api_facts(const struct api *a, struct api_facts *ret)
@@ -85,6 +110,8 @@ static void serve(struct api *a, const struct route *r, const struct api_request
 {
     struct api_facts f;
 
+    if (!api_permits(a, r, raw, who))
+        return;
     switch (r->kind) {
     case ROUTE_STATUS:
         api_facts(a, &f);
@@ -143,11 +170,14 @@ static void on_passed_on(void *owner, unsigned status, const void *body, size_t 
     free(p);
 }
 
-static void without_leader(struct api *a, const struct route *r, const struct asker *who,
+static void without_leader(struct api *a, const struct route *r,
+                           const struct api_request *raw, const struct asker *who,
                            const char *why)
 {
     struct api_facts f;
 
+    if (strcmp(route_method(r->kind), "GET") == 0 && !api_permits(a, r, raw, who))
+        return;
     if (r->kind == ROUTE_WHY) {
         serve_why(a, r, who, true);
         return;
@@ -168,6 +198,11 @@ static void pass_on(struct api *a, const struct route *r, const struct api_reque
 {
     struct passed_on *p = malloc(sizeof *p);
     char path[ROUTE_PATH_SIZE];
+    const struct api_request passed = {.method = route_method(r->kind),
+                                       .path = path,
+                                       .body = raw->body,
+                                       .len = raw->len,
+                                       .caller = raw->caller};
     struct err err = {0};
 
     if (p == NULL) {
@@ -176,10 +211,9 @@ static void pass_on(struct api *a, const struct route *r, const struct api_reque
     }
     *p = (struct passed_on){a, *who};
     route_format(r, path);
-    if (a->backend->forward(a->backend->owner, route_method(r->kind), path, raw->body,
-                            raw->len, on_passed_on, p, &err) != 0) {
+    if (a->backend->forward(a->backend->owner, &passed, on_passed_on, p, &err) != 0) {
         free(p);
-        without_leader(a, r, who, err.text);
+        without_leader(a, r, raw, who, err.text);
     }
 }
 
@@ -192,20 +226,22 @@ void api_dispatch(struct api *a, const struct route *r, const struct api_request
     if (route_is_local(r->kind) || f.leads)
         serve(a, r, raw, who);
     else if (forwarded) /* one hop at most: two that each believe the other leads */
-        without_leader(a, r, who, "leadership is changing");
+        without_leader(a, r, raw, who, "leadership is changing");
     else
         pass_on(a, r, raw, who);
 }
 
 void api_serve(struct api *a, const struct api_request *r, api_reply *reply, void *owner)
 {
-    struct asker who = {reply, owner};
+    struct asker who = {.reply = reply, .owner = owner};
     size_t before_query = strcspn(r->path, "?");
     char path[ROUTE_PATH_SIZE];
     struct route route;
     struct err err = {0};
     unsigned status;
 
+    if (r->caller != NULL)
+        caller_text(r->caller, who.by);
     (void)snprintf(path, sizeof path, "%.*s", (int)before_query, r->path);
     status = route_match(r->method, path, &route, &err);
     if (status != 0) {
@@ -235,15 +271,16 @@ static bool is_set(const struct http_request *req, const char *name)
     return value != NULL && strcmp(value, "0") != 0;
 }
 
-static void on_request(void *owner, struct http_request *req)
+void api_take(struct api *a, struct http_request *req, const struct caller *c)
 {
-    struct api *a = owner;
-    struct asker who = {reply_http, req};
-    struct api_request raw = {.method = http_method(req), .path = http_path(req)};
+    struct asker who = {.reply = reply_http, .owner = req};
+    struct api_request raw = {
+        .method = http_method(req), .path = http_path(req), .caller = c};
     struct route route;
     struct err err = {0};
     unsigned status = route_match(raw.method, raw.path, &route, &err);
 
+    caller_text(c, who.by);
     if (status != 0) {
         answer_error(&who, status, status == 404 ? "not-found" : "bad-request", "%s",
                      err.text);
@@ -252,12 +289,36 @@ static void on_request(void *owner, struct http_request *req)
     route.dry = route.kind == ROUTE_DECLARE && is_set(req, "dry");
     route.keep_active = route.kind == ROUTE_DECLARE && is_set(req, "keep_active");
     raw.body = http_body(req, &raw.len);
-    if (route.kind == ROUTE_LOG)
-        follow_log(a, req);
-    else if (route.kind == ROUTE_STATUS && is_set(req, "follow"))
-        follow_status(a, req);
-    else
+    if (route.kind == ROUTE_LOG) {
+        if (api_permits(a, &route, &raw, &who))
+            follow_log(a, req);
+    } else if (route.kind == ROUTE_STATUS && is_set(req, "follow")) {
+        if (api_permits(a, &route, &raw, &who))
+            follow_status(a, req, c);
+    } else
         api_dispatch(a, &route, &raw, &who, false);
+}
+
+/* The mode of the socket's file has let it in. */
+static void on_request(void *owner, struct http_request *req)
+{
+    struct api *a = owner;
+    struct asker who = {.reply = reply_http, .owner = req};
+    struct caller c = {.kind = CALLER_SOCKET};
+    struct api_facts f;
+    uint32_t uid;
+
+    api_facts(a, &f);
+    (void)snprintf(c.from, sizeof c.from, "%s", f.name);
+    if (!http_uid(req, &uid))
+        (void)snprintf(c.name, sizeof c.name, "somebody");
+    else if (uid == 0)
+        (void)snprintf(c.name, sizeof c.name, "root");
+    else
+        (void)snprintf(c.name, sizeof c.name, "uid-%" PRIu32, uid);
+    if (network_read_secrets(req, &c, &who))
+        api_take(a, req, &c);
+    caller_wipe(&c);
 }
 
 static void on_metrics(void *owner, struct http_request *req)
@@ -346,7 +407,8 @@ int api_open(struct api **ret_api, struct uv_loop_s *loop, const struct api_list
     (void)uv_timer_init(loop, &a->tick); /* cannot fail */
     a->tick.data = a;
     if (httpd_open(&a->socket, loop, &socket, on_request, a, err) != 0 ||
-        open_metrics(a, loop, at, err) != 0) {
+        open_metrics(a, loop, at, err) != 0 ||
+        (at->network != NULL && network_open(a, loop, at->network, err) != 0)) {
         api_close(a);
         return err->code;
     }
@@ -363,6 +425,8 @@ void api_close(struct api *a)
     followers_close(a);
     httpd_close(a->socket);
     httpd_close(a->metrics);
+    httpd_close(a->network);
+    free(a->rates);
     uv_close((uv_handle_t *)&a->tick, on_closed);
 }
 

@@ -19,6 +19,7 @@ enum { API_TICK_MS = 100, API_FAILOVER_MS = 1500 };
 struct asker {
     api_reply *reply;
     void *owner;
+    char by[CALLER_TEXT_SIZE]; /* for the audit trail; "" */
 };
 
 struct follower;
@@ -26,7 +27,8 @@ struct failover_wait;
 
 struct api {
     const struct api_backend *backend;
-    struct httpd *socket, *metrics;
+    struct httpd *socket, *metrics, *network; /* the last two: or NULL */
+    struct rates *rates;                      /* of guests' addresses */
     uv_timer_t tick;
     bool closing;
     struct follower *followers;
@@ -52,8 +54,10 @@ void request_propose(struct api *a, const struct route *r, struct entry *e,
                      const struct asker *who);
 /* A refusal for the audit trail (I10), in the form of controller/daemon/audit.c, which
  * controller/http/logview.c takes apart. */
-void request_note(struct api *a, const char *group, const char *code, const char *what,
-                  const char *why);
+struct noted {
+    const char *group, *code, *what, *why;
+};
+void request_note(struct api *a, const struct asker *who, const struct noted *n);
 /* An object with these keys only; nothing at all is an empty one. NULL: answered. */
 json_t *request_read_body(const struct api_request *raw, const char *const *keys,
                           const struct asker *who);
@@ -89,9 +93,22 @@ json_t *declared_document(struct api *a, const char *group, uint64_t index,
 
 /* follow.c */
 void follow_log(struct api *a, struct http_request *req);
-void follow_status(struct api *a, struct http_request *req);
+void follow_status(struct api *a, struct http_request *req, const struct caller *c);
 void followers_look(struct api *a, struct mono now, bool news);
 void followers_close(struct api *a);
+/* False: it may not, and was answered. */
+bool api_permits(struct api *a, const struct route *r, const struct api_request *raw,
+                 const struct asker *who);
+/* A request from outside, on whichever listener. */
+void api_take(struct api *a, struct http_request *req, const struct caller *c);
+
+/* network.c */
+MUST_USE int network_open(struct api *a, struct uv_loop_s *loop,
+                          const struct api_network *n, struct err *err);
+/* `Authorization` and the second factor, into the caller. False: answered. */
+bool network_read_secrets(struct http_request *req, struct caller *c,
+                          const struct asker *who);
+
 /* Any route but a follower's: answered here, or by the leader. */
 void api_dispatch(struct api *a, const struct route *r, const struct api_request *raw,
                   const struct asker *who, bool forwarded);

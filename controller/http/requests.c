@@ -61,20 +61,22 @@ static void on_proposed(void *owner, int status, uint64_t index,
         answer_json(&p->who, 200, outcome(p, index));
 }
 
-void request_note(struct api *a, const char *group, const char *code, const char *what,
-                  const char *why)
+void request_note(struct api *a, const struct asker *who, const struct noted *n)
 {
     char text[2 * ERR_TEXT_SIZE];
 
-    (void)snprintf(text, sizeof text, "refused (%s): %s: %s", code, what, why);
-    a->backend->note_refused(a->backend->owner, group, text);
+    (void)snprintf(text, sizeof text, "refused (%s): %s%s%s: %s", n->code, n->what,
+                   who->by[0] != '\0' ? ", asked by " : "", who->by, n->why);
+    a->backend->note_refused(a->backend->owner, n->group, text);
 }
 
 static void answer_unproposed(struct api *a, const struct proposed *p,
                               const struct apply_result *refused, const struct err *err)
 {
     if (err->code == ERR_REFUSED) {
-        request_note(a, p->group, refusal_name(refused->refusal), p->what, refused->text);
+        request_note(a, &p->who,
+                     &(struct noted){p->group, refusal_name(refused->refusal), p->what,
+                                     refused->text});
         answer_error(&p->who, 409, refusal_name(refused->refusal), "%s", refused->text);
     } else if (err->code == ERR_UNSUPPORTED) {
         answer_error(&p->who, 409, refusal_name(REFUSE_FORMAT), "%s", err->text);
@@ -218,7 +220,7 @@ static bool both_are_ready(struct api *a, const struct group *g, const struct en
     else if (switchover_may_begin(f.state, f.seen, group, e->switchover.target, mono_now(),
                                   text, sizeof text))
         return true;
-    request_note(a, g->name, code, "switchover", text);
+    request_note(a, who, &(struct noted){g->name, code, "switchover", text});
     answer_error(who, 409, code,
                  "no switchover of group %s: %s (`ringfence why %s` has the rest)", g->name,
                  text, g->name);

@@ -8,27 +8,27 @@
 /* "*" stands for one segment: a group's name, or a run's number. */
 static const struct {
     enum route_kind kind;
-    const char *method, *path;
+    const char *name, *method, *path;
 } rows[] = {
-    {ROUTE_STATUS, "GET", "/v1/status"},
-    {ROUTE_GROUP, "GET", "/v1/groups/*"},
-    {ROUTE_WHY, "GET", "/v1/groups/*/why"},
-    {ROUTE_LOG, "GET", "/v1/log"},
-    {ROUTE_DECLARE, "POST", "/v1/groups"},
-    {ROUTE_REMOVE, "DELETE", "/v1/groups/*"},
-    {ROUTE_SWITCHOVER, "POST", "/v1/groups/*/switchover"},
-    {ROUTE_FAILOVER, "POST", "/v1/groups/*/failover"},
-    {ROUTE_ABORT, "POST", "/v1/runs/*/abort"},
-    {ROUTE_PAUSE, "POST", "/v1/groups/*/pause"},
-    {ROUTE_RESUME, "POST", "/v1/groups/*/resume"},
-    {ROUTE_ACKNOWLEDGE, "POST", "/v1/groups/*/acknowledge"},
-    {ROUTE_RETRY, "POST", "/v1/groups/*/retry"},
-    {ROUTE_DETACH, "POST", "/v1/groups/*/detach"},
-    {ROUTE_ATTACH, "POST", "/v1/groups/*/attach"},
-    {ROUTE_REPLACE, "POST", "/v1/controllers/*/replace"},
-    {ROUTE_DOCTOR, "GET", "/v1/doctor"},
-    {ROUTE_VERSION, "GET", "/v1/version"},
-    {ROUTE_RULES, "GET", "/v1/rules"},
+    {ROUTE_STATUS, "status", "GET", "/v1/status"},
+    {ROUTE_GROUP, "export", "GET", "/v1/groups/*"},
+    {ROUTE_WHY, "why", "GET", "/v1/groups/*/why"},
+    {ROUTE_LOG, "log", "GET", "/v1/log"},
+    {ROUTE_DECLARE, "declare", "POST", "/v1/groups"},
+    {ROUTE_REMOVE, "remove", "DELETE", "/v1/groups/*"},
+    {ROUTE_SWITCHOVER, "switchover", "POST", "/v1/groups/*/switchover"},
+    {ROUTE_FAILOVER, "failover", "POST", "/v1/groups/*/failover"},
+    {ROUTE_ABORT, "abort", "POST", "/v1/runs/*/abort"},
+    {ROUTE_PAUSE, "pause", "POST", "/v1/groups/*/pause"},
+    {ROUTE_RESUME, "resume", "POST", "/v1/groups/*/resume"},
+    {ROUTE_ACKNOWLEDGE, "acknowledge", "POST", "/v1/groups/*/acknowledge"},
+    {ROUTE_RETRY, "retry", "POST", "/v1/groups/*/retry"},
+    {ROUTE_DETACH, "detach", "POST", "/v1/groups/*/detach"},
+    {ROUTE_ATTACH, "attach", "POST", "/v1/groups/*/attach"},
+    {ROUTE_REPLACE, "replace", "POST", "/v1/controllers/*/replace"},
+    {ROUTE_DOCTOR, "doctor", "GET", "/v1/doctor"},
+    {ROUTE_VERSION, "version", "GET", "/v1/version"},
+    {ROUTE_RULES, "rules", "GET", "/v1/rules"},
 };
 
 bool route_name_ok(const char *name)
@@ -166,3 +166,5 @@ const char *route_method(enum route_kind kind)
 {
     return rows[kind].method; /* rows are in the order of the enum; a test checks it */
 }
+
+const char *route_name(enum route_kind kind) { return rows[kind].name; }

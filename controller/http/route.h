@@ -49,6 +49,8 @@ bool route_is_local(enum route_kind kind);
 enum { ROUTE_PATH_SIZE = 96 };
 void route_format(const struct route *r, char path[ROUTE_PATH_SIZE]);
 const char *route_method(enum route_kind kind);
+/* "switchover"; for people. */
+const char *route_name(enum route_kind kind);
 
 /* 1 to NAME_SIZE - 1 of [a-z0-9-], beginning with a letter or digit. */
 bool route_name_ok(const char *name);

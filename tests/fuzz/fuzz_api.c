@@ -67,15 +67,11 @@ static void on_want(void *owner, uint8_t group, bool wanted, uint8_t target)
     CLAIM(!wanted || target == NO_INSTANCE || target < INSTANCE_MAX, "to %u", target);
 }
 
-static int on_forward(void *owner, const char *method, const char *path,
-                      const uint8_t *body, size_t len, api_reply *done, void *ctx,
+static int on_forward(void *owner, const struct api_request *r, api_reply *done, void *ctx,
                       struct err *err)
 {
     (void)owner;
-    (void)method;
-    (void)path;
-    (void)body;
-    (void)len;
+    (void)r;
     (void)done;
     (void)ctx;
     return err_set(err, ERR_NOTLEADER, "no leader is known");
@@ -158,6 +154,7 @@ static char *text_of(const uint8_t *data, size_t len)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const methods[] = {"GET", "POST", "DELETE", "PUT"};
+    static const struct caller caller = {.kind = CALLER_SOCKET, .name = "root"};
     const uint8_t *end;
     struct api_request r;
     char *path;
@@ -172,7 +169,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     end = memchr(data + 1, '\n', size - 1);
     end = end != NULL ? end : data + size;
     path = text_of(data + 1, (size_t)(end - data - 1));
-    r = (struct api_request){.method = methods[data[0] % 4], .path = path};
+    r = (struct api_request){
+        .method = methods[data[0] % 4], .path = path, .caller = &caller};
     if (end < data + size) {
         r.body = end + 1;
         r.len = (size_t)(data + size - end - 1);

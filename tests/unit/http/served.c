@@ -88,19 +88,17 @@ static void on_retry(void *owner, uint8_t group)
     observe_retry(&b.seen, &b.state, group);
 }
 
-static int on_forward(void *owner, const char *method, const char *path,
-                      const uint8_t *body, size_t len, api_reply *done, void *ctx,
+static int on_forward(void *owner, const struct api_request *r, api_reply *done, void *ctx,
                       struct err *err)
 {
     static const char reply[] = "{\"from\":\"leader\"}";
 
     (void)owner;
-    (void)body;
-    (void)len;
     if (b.leader_id == 0)
         return err_set(err, ERR_NOTLEADER, "no leader is known");
     b.forwards++;
-    snprintf(b.forwarded, sizeof b.forwarded, "%s %s", method, path);
+    snprintf(b.forwarded, sizeof b.forwarded, "%s %s", r->method, r->path);
+    b.caller = *r->caller;
     done(ctx, 200, reply, sizeof reply - 1);
     return 0;
 }
@@ -125,7 +123,8 @@ static int on_log(void *owner, const struct audit_query *q, store_audit_reply *r
 
 int served_setup(void **state)
 {
-    struct api_listen at = {.socket = b.socket};
+    static const struct api_network network = {40, 20, 2000, 4000};
+    struct api_listen at = {.network = &network};
     struct group *g = &b.state.groups[0];
     struct err err;
 

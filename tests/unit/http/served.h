@@ -32,7 +32,8 @@ struct backend {
     struct entry proposed, tried;
     unsigned proposals, notes, forwards, retries;
     char forwarded[96], note[600];
-    struct { /* a proposal whose fate is told at the next turn */
+    struct caller caller; /* of what was forwarded last */
+    struct {              /* a proposal whose fate is told at the next turn */
         api_proposed *done;
         void *ctx;
     } later;
