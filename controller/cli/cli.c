@@ -9,6 +9,7 @@
 #include "controller/base/units.h"
 #include "controller/cli/answer.h"
 #include "controller/cli/group_file.h"
+#include "controller/cli/secret.h"
 
 enum { PATIENCE_MS = 3000, AGAIN_MS = 100 };
 
@@ -69,7 +70,9 @@ static enum cli_exit exit_of(long status, const char *code)
     if (status == 400 || status == 405 || status == 413 ||
         strcmp(code, "wrong-socket") == 0)
         return CLI_USAGE;
-    return status == 404 || status == 409 ? CLI_NO : CLI_UNKNOWN;
+    return status == 401 || status == 403 || status == 404 || status == 409 || status == 429
+               ? CLI_NO
+               : CLI_UNKNOWN;
 }
 
 enum cli_exit cli_refused(const struct cli *cli, const struct http_answer *answer)
@@ -212,6 +215,10 @@ static int set_up(struct cli *cli, const struct help_parsed *before, struct err 
     cli->json = cli_value(cli, "json") != NULL;
     if (timeout != NULL && units_parse_duration(timeout, &cli->http.timeout_ms, err) != 0)
         return err_wrap(err, "--timeout");
+    if ((cli_value(cli, "totp") != NULL || help_value(before, "totp") != NULL) &&
+        secret_ask("code: ", cli->totp, sizeof cli->totp, err) != 0)
+        return err_wrap(err, "--totp");
+    cli->http.totp = cli->totp;
     /* libcurl takes 0 for "for ever". */
     return cli->http.timeout_ms != 0 ? 0
                                      : err_set(err, ERR_INVAL, "--timeout: more than 0");
@@ -221,6 +228,7 @@ static enum cli_exit run_command(struct cli *cli, const struct help_parsed *befo
                                  const struct cli_command *c,
                                  const struct help_words *words)
 {
+    enum cli_exit result;
     struct err err = {0};
 
     if (help_parse(c->help.options, cli_help()->options, words, &cli->args, NULL, &err) !=
@@ -237,7 +245,9 @@ static enum cli_exit run_command(struct cli *cli, const struct help_parsed *befo
                          c->help.operands[0] != '\0' ? " " : "", c->help.operands);
     if (set_up(cli, before, &err) != 0)
         return cli_fail(cli, &err);
-    return c->run(cli);
+    result = c->run(cli);
+    explicit_bzero(cli->totp, sizeof cli->totp);
+    return result;
 }
 
 enum cli_exit cli_main(int argc, char **argv, FILE *out, FILE *errors)

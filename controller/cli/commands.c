@@ -1,5 +1,6 @@
 /* The one table of commands: parsing, --help and --man come from it. */
 #include "controller/cli/cli.h"
+#include "controller/cli/commands_user.h"
 
 #define NO_OPTIONS                                                                         \
     {                                                                                      \
@@ -13,6 +14,9 @@ static const struct help_option global_options[] = {
     {"timeout", 0, "TIME",
      "how long to wait for an answer, such as 500ms or 15s "
      "(default 15s)"},
+    {"totp", 0, NULL,
+     "ask for the code of the second factor, or a recovery code: on the terminal, or read "
+     "it as the first line of standard input"},
     {"help", 'h', NULL, "print this help"},
     {"version", 0, NULL, "as the command `version`"},
     {"man", 0, NULL, "print this help as a short manual page, for `man -l -`"},
@@ -415,6 +419,13 @@ static const struct cli_command *const commands[] = {
     &pki_revoke_command,
     &pki_show_command,
     &controller_replace_command,
+    &user_add_command,
+    &user_list_command,
+    &user_remove_command,
+    &user_token_command,
+    &user_totp_command,
+    &user_unlock_command,
+    &whoami_command,
     NULL,
 };
 
@@ -444,6 +455,13 @@ static const struct help_command *const helps[] = {
     &pki_revoke_command.help,
     &pki_show_command.help,
     &controller_replace_command.help,
+    &user_add_command.help,
+    &user_list_command.help,
+    &user_remove_command.help,
+    &user_token_command.help,
+    &user_totp_command.help,
+    &user_unlock_command.help,
+    &whoami_command.help,
     NULL,
 };
 

@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,6 +66,21 @@ static size_t on_data(char *data, size_t size, size_t count, void *owner)
     return len;
 }
 
+static bool add_totp(struct transfer *t, const char *code)
+{
+    char header[64];
+    struct curl_slist *more;
+
+    if (code == NULL || code[0] == '\0')
+        return true;
+    (void)snprintf(header, sizeof header, "X-Ringfence-TOTP: %s", code);
+    more = curl_slist_append(t->headers, header);
+    explicit_bzero(header, sizeof header);
+    if (more != NULL)
+        t->headers = more;
+    return more != NULL;
+}
+
 static int transfer_new(struct transfer *t, const struct http *h,
                         const struct http_request *request, struct err *err)
 {
@@ -87,8 +103,10 @@ static int transfer_new(struct transfer *t, const struct http *h,
     curl_easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, on_data);
     curl_easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(t->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)h->timeout_ms);
+    if (!add_totp(t, h->totp))
+        return err_set(err, ERR_NOMEM, "HTTP");
+    curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, t->headers);
     if (request->body != NULL) {
-        curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, t->headers);
         curl_easy_setopt(t->curl, CURLOPT_POSTFIELDSIZE, (long)strlen(request->body));
         curl_easy_setopt(t->curl, CURLOPT_POSTFIELDS, request->body);
     }

@@ -23,6 +23,7 @@ enum { HTTP_ANSWER_MAX = 16 << 20, HTTP_LINE_MAX = 4 << 20 };
 struct http {
     const char *socket;
     uint32_t timeout_ms;
+    const char *totp; /* code of a second factor; NULL, "": none */
 };
 
 struct http_answer {

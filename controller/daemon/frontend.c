@@ -160,6 +160,7 @@ static void on_facts(void *owner, struct api_facts *f)
     fill_counts(d, f);
     fill_fencers(d, f);
     tls_report(d->tls, &f->tls);
+    f->key = &d->secrets_key;
     f->wall_s = (int64_t)(wall_now_ms() / 1000);
     f->clock_rate_ppm = clock_rate_ppm();
 }
@@ -181,20 +182,22 @@ static void on_dry(void *owner, const struct entry *e, struct apply_result *ret)
     node_dry(fe->d->node, e, ret);
 }
 
-static void on_refused(void *owner, const char *group, const char *text)
+static void on_refused(void *owner, const struct actor *who, const char *group,
+                       const char *text)
 {
     const struct frontend *fe = owner;
 
-    node_note_refused(fe->d->node, group, text);
+    node_note_refused(fe->d->node, who, group, text);
 }
 
-static void on_want_failover(void *owner, uint8_t group, bool wanted, uint8_t target)
+static void on_want_failover(void *owner, uint8_t group, const struct failover_wish *wish)
 {
     const struct frontend *fe = owner;
     struct observed_group *g = &node_seen(fe->d->node)->groups[group];
 
-    g->failover_wanted = wanted;
-    g->failover_target = target;
+    g->failover_wanted = wish != NULL;
+    g->failover_target = wish != NULL ? wish->target : NO_INSTANCE;
+    g->failover_actor = wish != NULL ? wish->actor : (struct actor){0};
     runner_wake(fe->d->runner);
 }
 

@@ -15,7 +15,7 @@ struct file_controller {
 };
 
 struct file {
-    char *cluster, *name, *data_dir, *listen, *socket, *metrics;
+    char *cluster, *name, *data_dir, *listen, *socket, *metrics, *secrets_key;
     struct {
         char *ca, *cert, *key, *crl;
     } tls;
@@ -74,6 +74,8 @@ static const cyaml_schema_field_t fields[] = {
                            socket, 1, SETTINGS_PATH_SIZE - 1),
     CYAML_FIELD_STRING_PTR("metrics", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct file,
                            metrics, 1, ADDRESS_TEXT_SIZE - 1),
+    CYAML_FIELD_STRING_PTR("secrets_key", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                           struct file, secrets_key, 1, PATH_SIZE - 1),
     CYAML_FIELD_MAPPING("tls", CYAML_FLAG_DEFAULT, struct file, tls, tls_fields),
     CYAML_FIELD_MAPPING("api", CYAML_FLAG_OPTIONAL, struct file, api, settings_api_fields),
     CYAML_FIELD_MAPPING("raft", CYAML_FLAG_OPTIONAL, struct file, raft, raft_fields),
@@ -216,6 +218,10 @@ static int take_places(const struct config *c, const struct file *f, struct sett
         take_path(c, "tls.cert", f->tls.cert, s->cert, sizeof s->cert, err) != 0 ||
         take_path(c, "tls.key", f->tls.key, s->key, sizeof s->key, err) != 0 ||
         take_address(c, "listen", f->listen, &s->listen, err) != 0)
+        return err->code;
+    if (f->secrets_key != NULL &&
+        take_path(c, "secrets_key", f->secrets_key, s->secrets_key, sizeof s->secrets_key,
+                  err) != 0)
         return err->code;
     if (f->tls.crl != NULL &&
         take_path(c, "tls.crl", f->tls.crl, s->crl, sizeof s->crl, err) != 0)

@@ -96,7 +96,7 @@ static void on_guest_request(void *owner, struct http_request *req)
                      "requests from this address come faster than its share: ask again in "
                      "a second");
     else if (identify(g, &c, &last) && network_read_secrets(req, &c, &last) &&
-             (!is_nobody(&c) || api_permits(a, &any, &raw, &last)))
+             (!is_nobody(&c) || api_may(a, &any, &raw, &last)))
         api_take(a, req, &c);
     caller_wipe(&c);
 }
