@@ -34,6 +34,8 @@ struct config;
 struct cli {
     struct help_parsed args; /* of this command; global options too */
     struct http http;
+    struct remote remote; /* http.remote, where it is not NULL */
+    const char *profile;  /* --profile, or NULL */
     bool socket_given;
     bool json;
     struct config *file; /* what was asked is of this file: refusals are told with lines */
@@ -94,6 +96,7 @@ enum cli_exit cli_controller_replace(struct cli *cli);
 enum cli_exit cli_doctor(struct cli *cli);
 enum cli_exit cli_rules(struct cli *cli);
 enum cli_exit cli_version(struct cli *cli);
+enum cli_exit cli_login(struct cli *cli);
 enum cli_exit cli_pki_init(struct cli *cli);
 enum cli_exit cli_pki_issue(struct cli *cli);
 enum cli_exit cli_pki_renew(struct cli *cli);

@@ -10,6 +10,13 @@ static const struct help_option global_options[] = {
     {"socket", 0, "PATH",
      "Unix socket of the controller (default " CLI_CONTROLLER_SOCKET
      "); of the agent for `doctor` on a data host"},
+    {"url", 0, "https://HOST:PORT",
+     "ask this controller over the network (`api` of its ringfenced.yaml); several times: "
+     "the next one where one cannot be reached"},
+    {"ca", 0, "FILE", "with --url: the CA of the cluster's certificates, in PEM"},
+    {"cert", 0, "FILE", "with --url: who we are, as `ringfence pki issue user` makes it"},
+    {"key", 0, "FILE", "with --url: its key, which nobody else may read"},
+    {"profile", 0, "NAME", "the --url, --ca, --cert and --key that `login` has kept"},
     {"timeout", 0, "TIME",
      "how long to wait for an answer, such as 500ms or 15s "
      "(default 15s)"},
@@ -20,6 +27,8 @@ static const struct help_option global_options[] = {
 
 static const struct help_option json_option[] = {
     {"json", 0, NULL, "print the answer as JSON, one document per line"}, NO_OPTIONS};
+
+static const struct help_option no_options[] = {NO_OPTIONS};
 
 static const struct help_option status_options[] = {
     {"watch", 'w', NULL, "go on printing at each change, and at least each second"},
@@ -329,6 +338,17 @@ static const struct cli_command version_command = {
     0,
     cli_version};
 
+static const struct cli_command login_command = {
+    {"login", "", "keep --url, --ca, --cert and --key under a name, for --profile",
+     "Asks one of the controllers first: what does not work is not kept. The file, "
+     "NAME.json in $XDG_CONFIG_HOME/ringfence, has URLs and paths in it and no secret. "
+     "`ringfence login --profile prod --url https://10.0.1.2:7404 --url "
+     "https://10.0.2.2:7404 --ca ca.crt --cert user-alice.crt --key user-alice.key`",
+     no_options},
+    0,
+    0,
+    cli_login};
+
 static const struct cli_command pki_init_command = {
     {"pki init", "", "make a small CA for one cluster",
      "For those who have none of their own; those who have one need no `pki` at all, only "
@@ -409,6 +429,7 @@ static const struct cli_command *const commands[] = {
     &rules_command,
     &doctor_command,
     &version_command,
+    &login_command,
     &pki_init_command,
     &pki_issue_command,
     &pki_renew_command,
@@ -438,6 +459,7 @@ static const struct help_command *const helps[] = {
     &rules_command.help,
     &doctor_command.help,
     &version_command.help,
+    &login_command.help,
     &pki_init_command.help,
     &pki_issue_command.help,
     &pki_renew_command.help,
@@ -449,7 +471,8 @@ static const struct help_command *const helps[] = {
 
 static const struct help_pair exit_codes[] = {
     {"0", "done, or the answer is yes"},
-    {"1", "refused, or the answer is no (diff: something would change)"},
+    {"1", "refused, or the answer is no (diff: something would change); our certificate is "
+          "not accepted, or may not do this; who answers is no controller of ours"},
     {"2", "wrong usage, or a file that is wrong"},
     {"3", "no controller answers, or there is no leader: nothing has happened"},
     {"4", "the outcome is unknown: it may have happened; look at the status, then repeat"},
@@ -458,6 +481,7 @@ static const struct help_pair exit_codes[] = {
 
 static const struct help_pair environment[] = {
     {"RINGFENCE_SOCKET", "the socket, where --socket is not given"},
+    {"XDG_CONFIG_HOME", "where profiles are, in ringfence/ (default ~/.config)"},
     {"COLUMNS",
      "where long sentences are broken, 0: nowhere (default: the terminal's width; a pipe "
      "gets whole lines)"},
@@ -466,6 +490,7 @@ static const struct help_pair environment[] = {
 static const struct help_pair files[] = {
     {CLI_CONTROLLER_SOCKET, "where ringfenced listens"},
     {CLI_AGENT_SOCKET, "where ringfence-agent listens, for doctor"},
+    {"~/.config/ringfence/NAME.json", "a profile, 0600: URLs and paths, no secret"},
     {NULL, NULL}};
 
 static const struct help program = {
@@ -476,7 +501,9 @@ static const struct help program = {
     .text =
         "Ringfence moves a service from one region to another when its region dies, and "
         "never lets both accept writes. This program asks a controller (ringfenced) on "
-        "its Unix socket; any controller will do, it passes requests on to the leader."
+        "its Unix socket, or over the network (--url, --profile); any controller will do, "
+        "it "
+        "passes requests on to the leader."
         "\n\n"
         "Start with `ringfence status`. `ringfence why GROUP` says why nothing happens.",
     .options = global_options,
