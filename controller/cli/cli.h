@@ -27,17 +27,20 @@ enum cli_exit {
 #define CLI_CONTROLLER_SOCKET "/run/ringfence/ringfenced.sock"
 #define CLI_AGENT_SOCKET "/run/ringfence-agent/ringfence-agent.sock"
 
-enum { CLI_TIMEOUT_MS = 15000, CLI_TOTP_SIZE = 32 };
+enum { CLI_TIMEOUT_MS = 15000, CLI_TOTP_SIZE = 32, CLI_TOKEN_SIZE = 4096 };
 
 struct config;
 
 struct cli {
     struct help_parsed args; /* of this command; global options too */
     struct http http;
+    struct remote remote; /* http.remote, where it is not NULL */
+    const char *profile;  /* --profile, or NULL */
     bool socket_given;
     bool json;
     struct config *file; /* what was asked is of this file: refusals are told with lines */
-    char totp[CLI_TOTP_SIZE]; /* --totp; wiped when the command has ended */
+    char totp[CLI_TOTP_SIZE];   /* --totp; these two are wiped when the command has ended */
+    char token[CLI_TOKEN_SIZE]; /* of the file of --token */
     FILE *out, *errors;
 };
 
@@ -102,6 +105,7 @@ enum cli_exit cli_user_token(struct cli *cli);
 enum cli_exit cli_user_totp(struct cli *cli);
 enum cli_exit cli_user_unlock(struct cli *cli);
 enum cli_exit cli_whoami(struct cli *cli);
+enum cli_exit cli_login(struct cli *cli);
 enum cli_exit cli_pki_init(struct cli *cli);
 enum cli_exit cli_pki_issue(struct cli *cli);
 enum cli_exit cli_pki_renew(struct cli *cli);

@@ -11,9 +11,19 @@ static const struct help_option global_options[] = {
     {"socket", 0, "PATH",
      "Unix socket of the controller (default " CLI_CONTROLLER_SOCKET
      "); of the agent for `doctor` on a data host"},
+    {"url", 0, "https://HOST:PORT",
+     "ask this controller over the network (`api` of its ringfenced.yaml); several times: "
+     "the next one where one cannot be reached"},
+    {"ca", 0, "FILE", "with --url: the CA of the cluster's certificates, in PEM"},
+    {"cert", 0, "FILE", "with --url: who we are, as `ringfence pki issue user` makes it"},
+    {"key", 0, "FILE", "with --url: its key, which nobody else may read"},
+    {"profile", 0, "NAME", "the --url, --ca, --cert and --key that `login` has kept"},
     {"timeout", 0, "TIME",
      "how long to wait for an answer, such as 500ms or 15s "
      "(default 15s)"},
+    {"token-file", 0, "FILE",
+     "show the user's token that is in FILE, which nobody else may read, instead of a "
+     "certificate"},
     {"totp", 0, NULL,
      "ask for the code of the second factor, or a recovery code: on the terminal, or read "
      "it as the first line of standard input"},
@@ -24,6 +34,8 @@ static const struct help_option global_options[] = {
 
 static const struct help_option json_option[] = {
     {"json", 0, NULL, "print the answer as JSON, one document per line"}, NO_OPTIONS};
+
+static const struct help_option no_options[] = {NO_OPTIONS};
 
 static const struct help_option status_options[] = {
     {"watch", 'w', NULL, "go on printing at each change, and at least each second"},
@@ -333,6 +345,17 @@ static const struct cli_command version_command = {
     0,
     cli_version};
 
+static const struct cli_command login_command = {
+    {"login", "", "keep --url, --ca, --cert and --key under a name, for --profile",
+     "Asks one of the controllers first: what does not work is not kept. The file, "
+     "NAME.json in $XDG_CONFIG_HOME/ringfence, has URLs and paths in it and no secret. "
+     "`ringfence login --profile prod --url https://10.0.1.2:7404 --url "
+     "https://10.0.2.2:7404 --ca ca.crt --cert user-alice.crt --key user-alice.key`",
+     no_options},
+    0,
+    0,
+    cli_login};
+
 static const struct cli_command pki_init_command = {
     {"pki init", "", "make a small CA for one cluster",
      "For those who have none of their own; those who have one need no `pki` at all, only "
@@ -394,80 +417,49 @@ static const struct cli_command pki_show_command = {
     cli_pki_show};
 
 static const struct cli_command *const commands[] = {
-    &status_command,
-    &why_command,
-    &log_command,
-    &apply_command,
-    &diff_command,
-    &export_command,
-    &switchover_command,
-    &failover_command,
-    &abort_command,
-    &acknowledge_command,
-    &pause_command,
-    &resume_command,
-    &retry_command,
-    &detach_command,
-    &attach_command,
-    &remove_command,
-    &rules_command,
-    &doctor_command,
-    &version_command,
-    &pki_init_command,
-    &pki_issue_command,
-    &pki_renew_command,
-    &pki_revoke_command,
-    &pki_show_command,
-    &controller_replace_command,
-    &user_add_command,
-    &user_list_command,
-    &user_remove_command,
-    &user_token_command,
-    &user_totp_command,
-    &user_unlock_command,
-    &whoami_command,
-    NULL,
+    &status_command,      &why_command,
+    &log_command,         &apply_command,
+    &diff_command,        &export_command,
+    &switchover_command,  &failover_command,
+    &abort_command,       &acknowledge_command,
+    &pause_command,       &resume_command,
+    &retry_command,       &detach_command,
+    &attach_command,      &remove_command,
+    &rules_command,       &doctor_command,
+    &version_command,     &login_command,
+    &pki_init_command,    &pki_issue_command,
+    &pki_renew_command,   &pki_revoke_command,
+    &pki_show_command,    &controller_replace_command,
+    &user_add_command,    &user_list_command,
+    &user_remove_command, &user_token_command,
+    &user_totp_command,   &user_unlock_command,
+    &whoami_command,      NULL,
 };
 
 static const struct help_command *const helps[] = {
-    &status_command.help,
-    &why_command.help,
-    &log_command.help,
-    &apply_command.help,
-    &diff_command.help,
-    &export_command.help,
-    &switchover_command.help,
-    &failover_command.help,
-    &abort_command.help,
-    &acknowledge_command.help,
-    &pause_command.help,
-    &resume_command.help,
-    &retry_command.help,
-    &detach_command.help,
-    &attach_command.help,
-    &remove_command.help,
-    &rules_command.help,
-    &doctor_command.help,
-    &version_command.help,
-    &pki_init_command.help,
-    &pki_issue_command.help,
-    &pki_renew_command.help,
-    &pki_revoke_command.help,
-    &pki_show_command.help,
-    &controller_replace_command.help,
-    &user_add_command.help,
-    &user_list_command.help,
-    &user_remove_command.help,
-    &user_token_command.help,
-    &user_totp_command.help,
-    &user_unlock_command.help,
-    &whoami_command.help,
-    NULL,
+    &status_command.help,      &why_command.help,
+    &log_command.help,         &apply_command.help,
+    &diff_command.help,        &export_command.help,
+    &switchover_command.help,  &failover_command.help,
+    &abort_command.help,       &acknowledge_command.help,
+    &pause_command.help,       &resume_command.help,
+    &retry_command.help,       &detach_command.help,
+    &attach_command.help,      &remove_command.help,
+    &rules_command.help,       &doctor_command.help,
+    &version_command.help,     &login_command.help,
+    &pki_init_command.help,    &pki_issue_command.help,
+    &pki_renew_command.help,   &pki_revoke_command.help,
+    &pki_show_command.help,    &controller_replace_command.help,
+    &user_add_command.help,    &user_list_command.help,
+    &user_remove_command.help, &user_token_command.help,
+    &user_totp_command.help,   &user_unlock_command.help,
+    &whoami_command.help,      NULL,
 };
 
 static const struct help_pair exit_codes[] = {
     {"0", "done, or the answer is yes"},
-    {"1", "refused, or the answer is no (diff: something would change)"},
+    {"1", "refused, or the answer is no (diff: something would change); our certificate is "
+          "not accepted, or may not do this; who answers is no controller of ours"},
     {"2", "wrong usage, or a file that is wrong"},
     {"3", "no controller answers, or there is no leader: nothing has happened"},
     {"4", "the outcome is unknown: it may have happened; look at the status, then repeat"},
@@ -476,6 +468,7 @@ static const struct help_pair exit_codes[] = {
 
 static const struct help_pair environment[] = {
     {"RINGFENCE_SOCKET", "the socket, where --socket is not given"},
+    {"XDG_CONFIG_HOME", "where profiles are, in ringfence/ (default ~/.config)"},
     {"COLUMNS",
      "where long sentences are broken, 0: nowhere (default: the terminal's width; a pipe "
      "gets whole lines)"},
@@ -484,6 +477,7 @@ static const struct help_pair environment[] = {
 static const struct help_pair files[] = {
     {CLI_CONTROLLER_SOCKET, "where ringfenced listens"},
     {CLI_AGENT_SOCKET, "where ringfence-agent listens, for doctor"},
+    {"~/.config/ringfence/NAME.json", "a profile, 0600: URLs and paths, no secret"},
     {NULL, NULL}};
 
 static const struct help program = {
@@ -494,7 +488,9 @@ static const struct help program = {
     .text =
         "Ringfence moves a service from one region to another when its region dies, and "
         "never lets both accept writes. This program asks a controller (ringfenced) on "
-        "its Unix socket; any controller will do, it passes requests on to the leader."
+        "its Unix socket, or over the network (--url, --profile); any controller will do, "
+        "it "
+        "passes requests on to the leader."
         "\n\n"
         "Start with `ringfence status`. `ringfence why GROUP` says why nothing happens.",
     .options = global_options,

@@ -16,4 +16,10 @@
  *   ERR_INVAL  none, or one of `size` bytes and more */
 MUST_USE int secret_ask(const char *prompt, char *ret, size_t size, struct err *err);
 
+/* The first line of a file that nobody else can read.
+ *   ERR_NOTFOUND  ERR_IO
+ *   ERR_REFUSED   others can read it; the text says what to do
+ *   ERR_INVAL     empty, or `size` bytes and more */
+MUST_USE int secret_from_file(const char *path, char *ret, size_t size, struct err *err);
+
 #endif
