@@ -96,21 +96,14 @@ static struct handling handling_of(enum entry_kind kind)
     case ENTRY_ATTACH:
         return (struct handling){apply_attach, true};
     case ENTRY_USER_SET:
-        return (struct handling){apply_user_set, false};
     case ENTRY_USER_REMOVE:
-        return (struct handling){apply_user_remove, false};
     case ENTRY_USER_TOKEN:
-        return (struct handling){apply_user_token, false};
     case ENTRY_USER_REVOKE:
-        return (struct handling){apply_user_revoke, false};
     case ENTRY_USER_TOTP:
-        return (struct handling){apply_user_totp, false};
     case ENTRY_USER_UNLOCK:
-        return (struct handling){apply_user_unlock, false};
     case ENTRY_FACTOR_USED:
-        return (struct handling){apply_factor_used, false};
     case ENTRY_FACTOR_FAILED:
-        return (struct handling){apply_factor_failed, false};
+        return (struct handling){apply_people, false};
     case ENTRY_REFUSED:
     case ENTRY_NONE:
     case ENTRY_KIND_COUNT:

@@ -44,15 +44,8 @@ void apply_corruption(struct applying *a);
 void apply_false_proof(struct applying *a);
 void apply_acknowledge(struct applying *a);
 
-/* apply_people.c */
-void apply_user_set(struct applying *a);
-void apply_user_remove(struct applying *a);
-void apply_user_token(struct applying *a);
-void apply_user_revoke(struct applying *a);
-void apply_user_totp(struct applying *a);
-void apply_user_unlock(struct applying *a);
-void apply_factor_used(struct applying *a);
-void apply_factor_failed(struct applying *a);
+/* apply_people.c: of everything about users. */
+void apply_people(struct applying *a);
 
 /* I1: the instance (agent and port, address and port, or system identifier and data
  * directory) stands in another group too. Returns that group or NULL. */

@@ -26,7 +26,7 @@ static bool roles_are_roles(struct applying *a, const struct entry_user_set *e)
     return false;
 }
 
-void apply_user_set(struct applying *a)
+static void user_set(struct applying *a)
 {
     const struct entry_user_set *e = &a->e->user_set;
     struct user *u = NULL;
@@ -51,7 +51,7 @@ void apply_user_set(struct applying *a)
     u->index = a->index;
 }
 
-void apply_user_remove(struct applying *a)
+static void user_remove(struct applying *a)
 {
     struct user *u = need_user(a, a->e->user.name);
     struct user *last;
@@ -64,7 +64,7 @@ void apply_user_remove(struct applying *a)
     a->s->user_count--;
 }
 
-void apply_user_token(struct applying *a)
+static void user_token(struct applying *a)
 {
     const struct entry_user_token *e = &a->e->user_token;
     struct user *u = need_user(a, e->name);
@@ -83,7 +83,7 @@ void apply_user_token(struct applying *a)
     u->index = a->index;
 }
 
-void apply_user_revoke(struct applying *a)
+static void user_revoke(struct applying *a)
 {
     const struct entry_user_revoke *e = &a->e->user_revoke;
     struct user *u = need_user(a, e->name);
@@ -107,7 +107,7 @@ void apply_user_revoke(struct applying *a)
 
 /* The last step stays: a code that was used is no good for the new seed either, and two
  * seeds are never the same. A lock stays too: who may enrol is not who may unlock. */
-void apply_user_totp(struct applying *a)
+static void user_totp(struct applying *a)
 {
     const struct entry_user_totp *e = &a->e->user_totp;
     struct user *u = need_user(a, e->name);
@@ -121,7 +121,7 @@ void apply_user_totp(struct applying *a)
     u->index = a->index;
 }
 
-void apply_user_unlock(struct applying *a)
+static void user_unlock(struct applying *a)
 {
     struct user *u = need_user(a, a->e->user.name);
 
@@ -181,7 +181,7 @@ static void use_recovery(struct applying *a, struct user *u, uint8_t code)
 
 /* The one place where a code counts. Two controllers that each believe they lead may both
  * have found it right; the log has room for one of them. */
-void apply_factor_used(struct applying *a)
+static void factor_used(struct applying *a)
 {
     const struct entry_factor_used *e = &a->e->factor_used;
     struct user *u = need_factor(a, e->name);
@@ -201,7 +201,7 @@ void apply_factor_used(struct applying *a)
     u->index = a->index;
 }
 
-void apply_factor_failed(struct applying *a)
+static void factor_failed(struct applying *a)
 {
     struct user *u = need_factor(a, a->e->user.name);
     uint32_t doublings;
@@ -215,4 +215,16 @@ void apply_factor_failed(struct applying *a)
     u->locked_until_ms = a->e->wall_ms + ((uint64_t)FACTOR_LOCK_MS << doublings);
     u->lockouts = doublings + 1;
     u->failures = 0;
+}
+
+void apply_people(struct applying *a)
+{
+    static void (*const handlers[])(struct applying *) = {
+        [ENTRY_USER_SET] = user_set,       [ENTRY_USER_REMOVE] = user_remove,
+        [ENTRY_USER_TOKEN] = user_token,   [ENTRY_USER_REVOKE] = user_revoke,
+        [ENTRY_USER_TOTP] = user_totp,     [ENTRY_USER_UNLOCK] = user_unlock,
+        [ENTRY_FACTOR_USED] = factor_used, [ENTRY_FACTOR_FAILED] = factor_failed,
+    };
+
+    handlers[a->e->kind](a);
 }

@@ -142,7 +142,7 @@ int factor_check(const struct secrets_key *k, const struct user *u, const char *
         *ret_used = used;
         return 0;
     }
-    if (key_open(k, u->name, u->seed, seed, err) != 0)
+    if (key_unseal(k, u->name, u->seed, seed, err) != 0)
         return err->code;
     used.step = matching_step(seed, code, wall_ms, u->totp_step);
     OPENSSL_cleanse(seed, sizeof seed);

@@ -73,9 +73,9 @@ int key_seal(const struct secrets_key *k, const char *user, const uint8_t seed[S
     return 0;
 }
 
-int key_open(const struct secrets_key *k, const char *user,
-             const uint8_t sealed[SEED_SEALED_SIZE], uint8_t ret_seed[SEED_SIZE],
-             struct err *err)
+int key_unseal(const struct secrets_key *k, const char *user,
+               const uint8_t sealed[SEED_SEALED_SIZE], uint8_t ret_seed[SEED_SIZE],
+               struct err *err)
 {
     AUTO(free_cipher) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     uint8_t seed[SEED_SIZE], tag[TAG_SIZE];

@@ -47,7 +47,7 @@ static void give_factor(struct user *u)
     u->recovery_count = RECOVERY_MAX;
 }
 
-/* As `oathtool` says it, for now. */
+/* As `oathtool` says it at this moment. */
 static void code_now(char code[TOTP_DIGITS + 1])
 {
     char command[FACTOR_URI_SIZE + 64], line[32] = "";

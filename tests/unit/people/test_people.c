@@ -133,14 +133,14 @@ static void seeds_open_where_they_belong(void **state)
     (void)state;
     memset(seed, 0x5a, sizeof seed);
     assert_int_equal(key_seal(&key, "anna", seed, sealed, &err), 0);
-    assert_int_equal(key_open(&key, "anna", sealed, again, &err), 0);
+    assert_int_equal(key_unseal(&key, "anna", sealed, again, &err), 0);
     assert_memory_equal(seed, again, sizeof seed);
-    assert_int_equal(key_open(&key, "ben", sealed, again, &err), ERR_BADMSG);
+    assert_int_equal(key_unseal(&key, "ben", sealed, again, &err), ERR_BADMSG);
     other.bytes[31] ^= 1;
-    assert_int_equal(key_open(&other, "anna", sealed, again, &err), ERR_BADMSG);
+    assert_int_equal(key_unseal(&other, "anna", sealed, again, &err), ERR_BADMSG);
     for (unsigned i = 0; i < sizeof sealed; i++) {
         sealed[i] ^= 0x10;
-        assert_int_equal(key_open(&key, "anna", sealed, again, &err), ERR_BADMSG);
+        assert_int_equal(key_unseal(&key, "anna", sealed, again, &err), ERR_BADMSG);
         sealed[i] ^= 0x10;
     }
     other.is_set = false;
