@@ -247,10 +247,12 @@ static int on_query_log(void *owner, const struct audit_query *q, store_audit_re
 
 static bool take_bytes(char *to, size_t size, const ProtobufCBinaryData *from)
 {
+    to[0] = '\0';
+    if (from->len == 0)
+        return true; /* there is no `data` */
     if (from->len >= size || memchr(from->data, '\0', from->len) != NULL)
         return false;
-    if (from->len > 0)
-        memcpy(to, from->data, from->len);
+    memcpy(to, from->data, from->len);
     to[from->len] = '\0';
     return true;
 }

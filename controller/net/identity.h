@@ -2,9 +2,10 @@
  *
  * One is named by exactly one SAN URI `ringfence://CLUSTER/controller/NAME`,
  * `ringfence://CLUSTER/agent/NAME` or `ringfence://CLUSTER/user/NAME`. A user's opens
- * nothing but the API for people (door.h): no stream of controllers and agents takes it. CLUSTER and NAME are 1..63 of [a-z0-9-], beginning
- * and ending with a letter or digit. Nothing else is accepted: no upper case, no escapes,
- * no port, no query, no trailing slash; a certificate with two URIs has no identity.
+ * nothing but the API for people (door.h): no stream of controllers and agents takes it.
+ * CLUSTER and NAME are 1..63 of [a-z0-9-], beginning and ending with a letter or digit.
+ * Nothing else is accepted: no upper case, no escapes, no port, no query, no trailing
+ * slash; a certificate with two URIs has no identity.
  *
  * Limits:  names of 63 characters, one URI; a longer one, of whatever length, is refused
  *          and at most 79 printable characters of it are shown. What is accepted is what

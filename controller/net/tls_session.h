@@ -32,8 +32,7 @@ enum tls_side { TLS_DIALS, TLS_ACCEPTS, TLS_ACCEPTS_GUESTS };
  * of files by which the peer is judged.
  *   ERR_NOMEM */
 MUST_USE int tls_session_new(SSL **ret_ssl, struct tls *tls, struct tls_pipe *pipe,
-                             enum tls_side side, uint64_t *ret_generation,
-                             struct err *err);
+                             enum tls_side side, uint64_t *ret_generation, struct err *err);
 
 /* Say what an SSL_ call that returned `result` failed of. Empties OpenSSL's queue.
  *   0           it only wants more bytes
