@@ -161,6 +161,7 @@ static void on_facts(void *owner, struct api_facts *f)
     fill_fencers(d, f);
     tls_report(d->tls, &f->tls);
     f->key = &d->secrets_key;
+    f->jwt = d->jwt;
     f->wall_s = (int64_t)(wall_now_ms() / 1000);
     f->clock_rate_ppm = clock_rate_ppm();
 }

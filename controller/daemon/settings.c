@@ -23,6 +23,7 @@ struct file {
         int unused;
     } raft;
     struct file_api api;
+    struct file_oidc oidc;
     struct file_controller *controllers;
     uint32_t controllers_count;
     struct file_fencer *fencers;
@@ -78,6 +79,8 @@ static const cyaml_schema_field_t fields[] = {
                            struct file, secrets_key, 1, PATH_SIZE - 1),
     CYAML_FIELD_MAPPING("tls", CYAML_FLAG_DEFAULT, struct file, tls, tls_fields),
     CYAML_FIELD_MAPPING("api", CYAML_FLAG_OPTIONAL, struct file, api, settings_api_fields),
+    CYAML_FIELD_MAPPING("oidc", CYAML_FLAG_OPTIONAL, struct file, oidc,
+                        settings_oidc_fields),
     CYAML_FIELD_MAPPING("raft", CYAML_FLAG_OPTIONAL, struct file, raft, raft_fields),
     CYAML_FIELD_SEQUENCE("controllers", CYAML_FLAG_POINTER, struct file, controllers,
                          &controller_schema, 1, CONTROLLER_MAX),
@@ -245,7 +248,8 @@ int settings_load(struct settings *ret_settings, const char *path,
     if (settings_take_name(c, "cluster", f->cluster, s.cluster, err) != 0 ||
         settings_take_name(c, "name", f->name, s.name, err) != 0 ||
         take_places(c, f, &s, err) != 0 || settings_take_api(c, &f->api, &s, err) != 0 ||
-        take_raft(c, &s, err) != 0 || take_controllers(c, f, &s, err) != 0 ||
+        settings_take_oidc(c, &f->oidc, &s, err) != 0 || take_raft(c, &s, err) != 0 ||
+        take_controllers(c, f, &s, err) != 0 ||
         settings_take_fencers(c, f->fencers, f->fencers_count, &s, err) != 0) {
         settings_free(&s);
         return err->code;

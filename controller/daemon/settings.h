@@ -13,6 +13,7 @@
 
 #include "controller/core/state.h"
 #include "controller/net/address.h"
+#include "controller/people/jwt.h"
 #include "controller/people/key.h"
 #include "fencing/methods/power.h"
 
@@ -48,6 +49,7 @@ struct settings {
     char ca[PATH_SIZE], cert[PATH_SIZE], key[PATH_SIZE];
     char crl[PATH_SIZE];         /* "": none */
     char secrets_key[PATH_SIZE]; /* "": none, and no second factors */
+    struct jwt_config oidc;      /* keys "": none, and no JWTs */
     uint32_t election_ms, heartbeat_ms;
     uint8_t count, self; /* controllers[self] is this node */
     struct settings_controller controllers[CONTROLLER_MAX];

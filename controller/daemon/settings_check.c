@@ -71,6 +71,7 @@ void settings_check(const struct settings *s, bool starting, struct findings *f)
     host_check_socket(&c, "socket", s->socket, false);
     check_own_entry(s, f);
     settings_check_key(s, starting, f);
+    settings_check_oidc(s, starting, f);
     if (s->fencer_count > 0)
         starting_at("ask the agents of `fencers` what they know (%s and others)",
                     s->fencers[0].agent);

@@ -24,6 +24,7 @@
 #include "controller/http/caller.h"
 #include "controller/net/door.h"
 #include "controller/net/tls_report.h"
+#include "controller/people/jwt.h"
 #include "controller/people/key.h"
 
 struct uv_loop_s;
@@ -83,6 +84,7 @@ struct api_facts {
     struct api_fencer fencers[API_FENCERS_MAX];
     struct tls_report tls;
     const struct secrets_key *key; /* NULL: none */
+    const struct jwt *jwt;         /* NULL: none */
     int64_t wall_s;                /* seconds since 1970: certificates know no other time */
     int64_t clock_rate_ppm;        /* adjtimex's steering of this host's clock */
 };

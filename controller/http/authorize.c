@@ -98,13 +98,34 @@ static void by_token(const struct authorize_ask *ask, struct authorize_verdict *
         set_actor(v, ACTOR_TOKEN, v->user->name, c);
 }
 
+/* The provider says who it is, and the replicated user what he may. */
+static void by_jwt(const struct authorize_ask *ask, struct authorize_verdict *v)
+{
+    const struct caller *c = ask->caller;
+    char name[NAME_SIZE];
+    const char *why;
+
+    set_actor(v, ACTOR_ANONYMOUS, "", c);
+    if (!jwt_user(ask->jwt, c->bearer, ask->wall_ms, name, &why)) {
+        refuse(v, 401, "not-authenticated", "%s", why);
+        return;
+    }
+    set_actor(v, ACTOR_JWT, name, c);
+    v->user = state_user(ask->state, name);
+    if (v->user == NULL)
+        refuse(v, 403, "unknown-user",
+               "the JWT of %s is good, and there is no such user: an admin adds one by "
+               "`ringfence user add %s --role ROLE`",
+               name, name);
+}
+
 /* One that goes on following what it was let in for by its token, which was not kept: it
  * sees what the user may see, while there is one. */
 static void by_memory(const struct authorize_ask *ask, struct authorize_verdict *v)
 {
     const struct caller *c = ask->caller;
 
-    set_actor(v, ACTOR_TOKEN, c->name, c);
+    set_actor(v, c->kind == CALLER_JWT ? ACTOR_JWT : ACTOR_TOKEN, c->name, c);
     v->user = state_user(ask->state, c->name);
     if (v->user == NULL || strcmp(route_method(ask->route->kind), "GET") != 0)
         refuse(v, 401, "not-authenticated", "show the token again");
@@ -119,7 +140,7 @@ static void identify(const struct authorize_ask *ask, struct authorize_verdict *
         set_actor(v, ACTOR_SOCKET, c->name, c);
     } else if (c->kind == CALLER_CERTIFICATE && c->bearer[0] == '\0') {
         by_certificate(ask, v);
-    } else if (c->kind == CALLER_TOKEN && c->bearer[0] == '\0') {
+    } else if ((c->kind == CALLER_TOKEN || c->kind == CALLER_JWT) && c->bearer[0] == '\0') {
         by_memory(ask, v);
     } else if (c->kind == CALLER_CERTIFICATE) {
         set_actor(v, ACTOR_CERTIFICATE, c->name, c);
@@ -127,6 +148,8 @@ static void identify(const struct authorize_ask *ask, struct authorize_verdict *
                "a certificate and a bearer token were shown: show one of them");
     } else if (token_is_token(c->bearer)) {
         by_token(ask, v);
+    } else if (c->bearer[0] != '\0' && ask->jwt != NULL) {
+        by_jwt(ask, v);
     } else {
         set_actor(v, ACTOR_ANONYMOUS, "", c);
         refuse(v, 401, "not-authenticated",

@@ -9,8 +9,8 @@
  *   CALLER_SOCKET       everything, without a second factor: the socket's file mode has
  *                       decided. Root of a controller's host could read its memory.
  *   CALLER_CERTIFICATE  the user of that name, if there is one
- *   a bearer token      its user, also by the socket
- *   CALLER_TOKEN        without its token: this or another controller has seen it, and goes
+ *   a bearer token      its user, also by the socket; a JWT's: the user that it names
+ *   CALLER_TOKEN, _JWT  without its token: this or another controller has seen it, and goes
  *                       on telling its user the status; for looking only
  *   anybody else        nothing
  *
@@ -29,6 +29,7 @@
 #include "controller/core/people.h"
 #include "controller/http/caller.h"
 #include "controller/http/route.h"
+#include "controller/people/jwt.h"
 
 struct authorize_ask {
     const struct caller *caller;
@@ -36,6 +37,7 @@ struct authorize_ask {
     const struct state *state;
     const char *group; /* that it is about; "": the cluster */
     uint64_t wall_ms;
+    const struct jwt *jwt; /* NULL: no provider is known */
 };
 
 struct authorize_verdict {

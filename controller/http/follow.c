@@ -312,7 +312,9 @@ void follow_status(struct api *a, struct http_request *req, const struct caller 
 
     if (f == NULL)
         return;
-    f->caller.kind = who->kind == ACTOR_TOKEN ? CALLER_TOKEN : c->kind;
+    f->caller.kind = who->kind == ACTOR_TOKEN ? CALLER_TOKEN
+                     : who->kind == ACTOR_JWT ? CALLER_JWT
+                                              : c->kind;
     memcpy(f->caller.name, who->name, sizeof who->name);
     memcpy(f->caller.from, c->from, sizeof c->from);
     tell_status(f, mono_now());

@@ -45,6 +45,7 @@ bool api_permits(struct api *a, const struct route *r, const struct api_request 
 
     api_facts(a, &f);
     ask.state = f.state;
+    ask.jwt = f.jwt;
     find_group(&f, r, raw, who->group);
     authorize(&ask, &verdict);
     who->actor = verdict.actor;

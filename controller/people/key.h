@@ -39,7 +39,7 @@ MUST_USE int key_seal(const struct secrets_key *k, const char *user,
 /*   ERR_INVAL  there is no key
  *   ERR_BADMSG sealed under another key, for another user, or changed */
 MUST_USE int key_unseal(const struct secrets_key *k, const char *user,
-                      const uint8_t sealed[SEED_SEALED_SIZE], uint8_t ret_seed[SEED_SIZE],
-                      struct err *err);
+                        const uint8_t sealed[SEED_SEALED_SIZE], uint8_t ret_seed[SEED_SIZE],
+                        struct err *err);
 
 #endif
