@@ -11,8 +11,9 @@ static const struct help_option global_options[] = {
     {"socket", 0, "PATH",
      "Unix socket of the controller (default " CLI_CONTROLLER_SOCKET
      "); of the agent for `doctor` on a data host"},
-    {"url", 0, "https://HOST:PORT",
-     "ask this controller over the network (`api` of its ringfenced.yaml); several times: "
+    {"url", 0, "URL",
+     "ask this controller over the network: https://HOST:PORT, as `api` of its "
+     "ringfenced.yaml has it; several times: "
      "the next one where one cannot be reached"},
     {"ca", 0, "FILE", "with --url: the CA of the cluster's certificates, in PEM"},
     {"cert", 0, "FILE", "with --url: who we are, as `ringfence pki issue user` makes it"},

@@ -162,6 +162,8 @@ static void on_facts(void *owner, struct api_facts *f)
     tls_report(d->tls, &f->tls);
     f->key = &d->secrets_key;
     f->jwt = d->jwt;
+    f->has_api = fe->gateway != NULL;
+    f->api_port = f->has_api ? gateway_port(fe->gateway) : 0;
     f->wall_s = (int64_t)(wall_now_ms() / 1000);
     f->clock_rate_ppm = clock_rate_ppm();
 }

@@ -47,6 +47,9 @@ void api_facts(const struct api *a, struct api_facts *ret)
 {
     *ret = (struct api_facts){0};
     a->backend->facts(a->backend->owner, ret);
+    ret->guests = a->guests;
+    if (a->network != NULL)
+        ret->guests.open = httpd_count(a->network);
 }
 
 /* ---- at the leader, or of this node alone ----------------------------------------------

@@ -54,7 +54,6 @@ struct api_link {
     uint32_t rtt_us; /* 0: not measured */
 };
 
-/* Everything but the state, as of now. */
 /* One of this controller's fencers (controller/daemon/fencers.h). */
 struct api_fencer {
     const char *name, *problem; /* problem: why it does not answer, "" */
@@ -63,6 +62,14 @@ struct api_fencer {
 };
 enum { API_FENCERS_MAX = 32 };
 
+/* Guests' requests since the start. */
+struct api_guests {
+    uint64_t known, unknown; /* with a user's certificate, and without */
+    uint64_t wrong, limited; /* 403 wrong-certificate, 429 */
+    unsigned open;           /* connections that have said something */
+};
+
+/* Everything but the state, as of now. */
 struct api_facts {
     const char *cluster, *name, *data_dir;
     const struct state *state;
@@ -85,8 +92,11 @@ struct api_facts {
     struct tls_report tls;
     const struct secrets_key *key; /* NULL: none */
     const struct jwt *jwt;         /* NULL: none */
-    int64_t wall_s;                /* seconds since 1970: certificates know no other time */
-    int64_t clock_rate_ppm;        /* adjtimex's steering of this host's clock */
+    bool has_api;                  /* over the network, at api_port */
+    uint16_t api_port;
+    struct api_guests guests;
+    int64_t wall_s;         /* seconds since 1970: certificates know no other time */
+    int64_t clock_rate_ppm; /* adjtimex's steering of this host's clock */
 };
 
 /* status 0: committed and applied at `index`; else the outcome is unknown. */

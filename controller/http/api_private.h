@@ -33,6 +33,7 @@ struct api {
     const struct api_backend *backend;
     struct httpd *socket, *metrics, *network; /* the last two: or NULL */
     struct rates *rates;                      /* of guests' addresses */
+    struct api_guests guests;
     uv_timer_t tick;
     bool closing;
     struct follower *followers;

@@ -321,6 +321,30 @@ static void replication(struct exposition *p, const struct api_facts *f)
             sample(p, member, &s->groups[i], k, s->groups[i].sync_set >> k & 1);
 }
 
+/* Where there is no listener for people there are no samples. */
+static void guests(struct exposition *p, const struct api_facts *f)
+{
+    static const char name[] = "ringfence_api_guest_requests_total";
+    const struct {
+        const char *who;
+        uint64_t n;
+    } rows[] = {{"user", f->guests.known},
+                {"nobody", f->guests.unknown},
+                {"wrong-certificate", f->guests.wrong},
+                {"too-many", f->guests.limited}};
+
+    if (!f->has_api)
+        return;
+    exposition_one(p, "ringfence_api_guest_connections", "gauge",
+                   "Connections over the network that have asked something.",
+                   f->guests.open);
+    exposition_head(p, name, "counter",
+                    "Requests over the network since the start, by who asked: all but a "
+                    "user's are refused.");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        exposition_line(p, "%s{from=\"%s\"} %" PRIu64 "\n", name, rows[i].who, rows[i].n);
+}
+
 int metrics_text(const struct api_facts *f, struct mono now, struct buf *out,
                  struct err *err)
 {
@@ -343,5 +367,6 @@ int metrics_text(const struct api_facts *f, struct mono now, struct buf *out,
     replication(&p, f);
     fencing(&p, f);
     severing(&p, f, now);
+    guests(&p, f);
     return p.status;
 }

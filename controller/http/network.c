@@ -54,21 +54,27 @@ bool network_read_secrets(struct http_request *req, struct caller *c,
 }
 
 /* False: answered. */
-static bool identify(const struct door_guest *g, struct caller *c, const struct asker *last)
+static bool identify(struct api_guests *guests, const struct door_guest *g,
+                     struct caller *c, const struct asker *last)
 {
     (void)snprintf(c->from, sizeof c->from, "%.*s", CALLER_FROM_SIZE - 1, g->from);
     if (g->proof == DOOR_REFUSED) {
+        guests->wrong++;
         answer_error(last, 403, "wrong-certificate", "%s", g->why);
         return false;
     }
-    if (g->proof == DOOR_NOBODY)
+    if (g->proof == DOOR_NOBODY) {
+        guests->unknown++;
         return true;
+    }
     if (strlen(g->user) >= sizeof c->name) {
+        guests->wrong++;
         answer_error(last, 403, "wrong-certificate",
                      "user %s: a name of %d characters at most is expected", g->user,
                      NAME_SIZE - 1);
         return false;
     }
+    guests->known++;
     c->kind = CALLER_CERTIFICATE;
     memcpy(c->name, g->user, strlen(g->user) + 1);
     return true;
@@ -78,6 +84,14 @@ static bool identify(const struct door_guest *g, struct caller *c, const struct 
 static bool is_nobody(const struct caller *c)
 {
     return c->kind == CALLER_ANONYMOUS && c->bearer[0] == '\0';
+}
+
+static void too_many(struct api *a, const struct asker *last)
+{
+    a->guests.limited++;
+    answer_error(last, 429, "too-many-requests",
+                 "requests from this address come faster than its share: ask again in a "
+                 "second");
 }
 
 static void on_guest_request(void *owner, struct http_request *req)
@@ -92,10 +106,8 @@ static void on_guest_request(void *owner, struct http_request *req)
     if (g == NULL)
         answer_error(&last, 503, "no-memory", "out of memory");
     else if (!rates_take(a->rates, g->source, uv_now(a->tick.loop)))
-        answer_error(&last, 429, "too-many-requests",
-                     "requests from this address come faster than its share: ask again in "
-                     "a second");
-    else if (identify(g, &c, &last) && network_read_secrets(req, &c, &last) &&
+        too_many(a, &last);
+    else if (identify(&a->guests, g, &c, &last) && network_read_secrets(req, &c, &last) &&
              (!is_nobody(&c) || api_may(a, &any, &raw, &last)))
         api_take(a, req, &c);
     caller_wipe(&c);

@@ -210,4 +210,6 @@ int httpd_adopt(struct httpd *h, int fd, void *guest, struct err *err)
     return err_set(err, ERR_FULL, "no room for a connection");
 }
 
+unsigned httpd_count(const struct httpd *h) { return h->clients; }
+
 uint16_t httpd_port(const struct httpd *h) { return h->port; }

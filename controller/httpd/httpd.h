@@ -88,6 +88,9 @@ MUST_USE int httpd_adopt(struct httpd *h, int fd, void *guest, struct err *err);
 /* The port that is listened on; 0 for a socket file. */
 uint16_t httpd_port(const struct httpd *h);
 
+/* Connections that are open. */
+unsigned httpd_count(const struct httpd *h);
+
 /* -- a request; valid until it is answered, even when its client has gone -- */
 
 const char *http_method(const struct http_request *req); /* "GET" */

@@ -137,6 +137,23 @@ static void check_older(struct golden *g)
     }
 }
 
+/* Written before a request said who asked. Never rewritten. */
+static void check_older_frames(struct golden *g)
+{
+    static const char name[] = "older-frame-api_request";
+    AUTO(buf_free) struct buf then = {0}, again = {0};
+    AUTO(frame_free) Rf__Frame *frame = NULL;
+    struct err err = {0};
+    bool ok =
+        read_hex(g, name, &then) && frame_decode(then.data, then.len, &frame, &err) == 0 &&
+        frame->api_request->caller == NULL && frame_encode(frame, &again, &err) == 0 &&
+        again.len == then.len && memcmp(again.data, then.data, then.len) == 0;
+
+    if (!ok)
+        printf("FAILED %s: %s\n", name, err.text);
+    ok ? g->passed++ : g->failed++;
+}
+
 static void check_frames(struct golden *g)
 {
     for (unsigned i = 0; i < rf__frame__descriptor.n_fields; i++) {
@@ -180,6 +197,7 @@ int main(int argc, char **argv)
     check_entries(&g);
     check_older(&g);
     check_frames(&g);
+    check_older_frames(&g);
     check_snapshot(&g, "snapshot", 0);
     check_snapshot(&g, "snapshot2", 2);
     printf("%u %s, %u failed\n", g.passed, g.rewrite ? "written" : "as they were",
