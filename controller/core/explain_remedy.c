@@ -128,6 +128,22 @@ void remedy_member(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
             host_of(l, instance, host), active_of(l)->agent);
 }
 
+/* I11, I12: behind an activation there is no fence whose proof could be given anew, so its
+ * gate is kept closed until people have seen that nothing of before serves. */
+static void remedy_former_life(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
+{
+    const struct instance *i = &l->g->instances[instance];
+    char host[HOST_SIZE];
+
+    if (!instance_proof_is_false(i))
+        SAY("wait until the lease of the former life of %s is counted out", i->agent);
+    else
+        SAY("see that nothing of before serves on %s, whose proof by %s did not hold, then "
+            "`ringfence detach %s` and `ringfence attach %s`",
+            host_of(l, instance, host), proof_kind_name(i->proof.kind), l->g->name,
+            l->g->name);
+}
+
 /* The first thing that it lacks, in the order of candidate.c. */
 static void remedy_candidate(const struct look *l, uint8_t instance, char text[TEXT_SIZE])
 {
@@ -137,6 +153,8 @@ static void remedy_candidate(const struct look *l, uint8_t instance, char text[T
 
     if (!agent_present(l, instance))
         remedy_start_agent(l, instance, text);
+    else if (l->g->phase == PHASE_STEADY && former_life_stands(l, instance))
+        remedy_former_life(l, instance, text);
     else if (seen->unfit)
         (void)remedy_problem(l, instance, text);
     else if (!group_may_reside(l->g, instance))

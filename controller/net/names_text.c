@@ -141,9 +141,9 @@ static int read_lines(const char *path, char *text, struct names_line lines[NAME
     if (strncmp(text, head, sizeof head - 1) != 0)
         return err_set(err, ERR_BADMSG, "%s: not a file of names", path);
     for (line = strtok_r(text + sizeof head - 1, "\n", &at); line != NULL;
-         line = strtok_r(NULL, "\n", &at))
-        if (n == NAMES_MAX || !read_line(line, &lines[n++]))
-            return err_set(err, ERR_BADMSG, "%s: damaged: line %u", path, n + 1);
+         line = strtok_r(NULL, "\n", &at), n++)
+        if (n == NAMES_MAX || !read_line(line, &lines[n])) /* the head is the first */
+            return err_set(err, ERR_BADMSG, "%s: damaged: line %u", path, n + 2);
     *ret_count = n;
     return 0;
 }

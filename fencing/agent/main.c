@@ -13,6 +13,7 @@
 #include "fencing/agent/agent.h"
 #include "fencing/agent/agent_check.h"
 #include "fencing/agent/agent_close.h"
+#include "fencing/agent/privileges.h"
 #include "providers/worker.h"
 
 #define DEFAULT_CONFIG "/etc/ringfence/agent.yaml"
@@ -151,6 +152,10 @@ static int run(const struct agent_settings *s, const struct config *config)
     agent_check_server(s, true, &server);
     if (host.errors != 0)
         return EXIT_CONFIG;
+    if (privileges_of_agent(&err) != 0) {
+        log_error("%s", err.text);
+        return EXIT_CONFIG;
+    }
     status = agent_run(s, server.errors == 0, &err);
     if (status == 0) {
         log_info("ended");
@@ -176,12 +181,17 @@ static int close_gate(const struct agent_settings *s)
 static int run_worker(const char *fd)
 {
     FILE *f = fopen("/proc/self/oom_score_adj", "w");
+    struct err err = {0};
 
     if (f != NULL) {
         (void)fputs("0", f);
         (void)fclose(f);
     }
     log_begin("ringfence-agent", "provider");
+    if (privileges_of_worker(&err) != 0) {
+        log_error("%s", err.text);
+        return EXIT_FAILED;
+    }
     return provider_worker_main((int)strtol(fd, NULL, 10));
 }
 

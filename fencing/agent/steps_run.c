@@ -6,6 +6,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/mutant.h"
 #include "controller/base/text.h"
 #include "controller/core/state.h"
 #include "fencing/agent/steps_private.h"
@@ -191,6 +192,32 @@ void inst_on_step(void *owner, const Rf__ProviderReply *reply, const struct err 
 /* ---- the beginning --------------------------------------------------------------------
  */
 
+static enum order_verdict judge_order(const struct inst *i, const char **ret_why)
+{
+    struct order_facts f = {.a = i->a,
+                            .request = i->order->request,
+                            .now = boot_now(),
+                            .running = i->run.step,
+                            .running_epoch = i->run.own ? UINT64_MAX : i->run.epoch,
+                            .busy = i->run.busy,
+                            .last_step = i->rec->last_step,
+                            .result = i->result};
+
+    f.joining_keeps_up = standby_keeps_up(&i->shrink, f.request->joining, mono_now());
+    board_view(i->st->parts.board, i->slot, &f.view);
+    return order_judge(&f, ret_why);
+}
+
+/* A stalled disk may have kept the mark for long, and the keeper, which waits for no disk,
+ * has lost its lease or gone on to another epoch meanwhile: what was right when it was
+ * judged is judged once more (I3, I6). The mark says only that it may have been begun. */
+static bool is_still_due(const struct inst *i)
+{
+    const char *why;
+
+    return MUTANT(begins_what_is_over, judge_order(i, &why) == ORDER_RUN, true);
+}
+
 static void begin(struct inst *i, Rf__StepRequest *rq, bool own)
 {
     Rf__ProviderRequest request = RF__PROVIDER_REQUEST__INIT;
@@ -199,6 +226,7 @@ static void begin(struct inst *i, Rf__StepRequest *rq, bool own)
     struct err err = {0};
     int32_t pid = helper_pid(i->worker);
     uint32_t ms = rq->deadline_ms;
+    bool saved;
 
     /* A join makes every commit wait for the newcomer: no longer than a member may be
      * silent (I8), or a link that is cut meanwhile would stop the writes. */
@@ -216,7 +244,8 @@ static void begin(struct inst *i, Rf__StepRequest *rq, bool own)
     }
     /* The mark is on disk before the act; a disk that is full stops us here, where nothing
      * is lost, but not from stopping a server that is not ours. */
-    if (!steps_save(i->st) && !own) {
+    saved = steps_save(i->st);
+    if (!own && (!saved || !is_still_due(i))) {
         i->rec->running_kind = 0;
         return;
     }
@@ -307,23 +336,13 @@ static bool waited_too_long(struct inst *i)
 
 void inst_consider_order(struct inst *i)
 {
-    struct order_facts f = {.a = i->a,
-                            .now = boot_now(),
-                            .running = i->run.step,
-                            .running_epoch = i->run.own ? UINT64_MAX : i->run.epoch,
-                            .busy = i->run.busy,
-                            .result = i->result};
     const char *why = "";
 
     /* A server that must not run is ended first, and quickly: the stop inside a follow step
      * has a day for it, and would wait for walsenders that the gate cuts off. */
     if (i->order == NULL || i->rec == NULL || i->worker == NULL || i->alien)
         return;
-    f.request = i->order->request;
-    f.last_step = i->rec->last_step;
-    f.joining_keeps_up = standby_keeps_up(&i->shrink, f.request->joining, mono_now());
-    board_view(i->st->parts.board, i->slot, &f.view);
-    switch (order_judge(&f, &why)) {
+    switch (judge_order(i, &why)) {
     case ORDER_RUN:
         begin(i, i->order->request, false);
         if (i->run.busy)

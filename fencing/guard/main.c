@@ -22,6 +22,7 @@
 #include "fencing/guard/guard_page.h"
 #include "fencing/guard/guard_rules.h"
 #include "fencing/guard/look.h"
+#include "fencing/guard/privileges.h"
 #include "fencing/guard/proc.h"
 
 enum {
@@ -410,6 +411,8 @@ static uint64_t harden(void)
         can |= GUARD_CAN_OUTLIVE_OOM;
     else
         say("the kernel may choose it when memory ends: %s", strerror(errno));
+    if (!guard_drop_privileges()) /* the last, since what is above takes some of them */
+        say("it keeps more privileges than it needs: %s", strerror(errno));
     return can;
 }
 

@@ -1,4 +1,10 @@
-/* providers/postgres/control.h -- the control file of a server that is down or silent. */
+/* providers/postgres/control.h -- the control file of a server that is down or silent.
+ *
+ * Limits:  of PG_VERSION 64 bytes are read, of what the programs print
+ *          PG_TOOL_OUTPUT_MAX; they are killed at the deadline.
+ * Threads: any; blocks: for workers only.
+ * Errors:  also those of pg_run_ok(): the program is not there, fails or is late.
+ */
 #ifndef RF_PROVIDERS_POSTGRES_CONTROL_H
 #define RF_PROVIDERS_POSTGRES_CONTROL_H
 

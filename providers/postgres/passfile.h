@@ -1,5 +1,7 @@
 /* providers/postgres/passfile.h -- would libpq find a password in this file?
  *
+ * Limits:  none of its own: lines of any length, one at a time in memory, as libpq reads
+ *          them.
  * Threads: any; reads one file.
  */
 #ifndef RF_PROVIDERS_POSTGRES_PASSFILE_H

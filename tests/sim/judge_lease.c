@@ -25,6 +25,8 @@ static struct books {
 
 static struct grant {
     uint64_t at, at_ns; /* by its host's clock; in truth */
+    uint64_t epoch;
+    uint32_t ttl_ms; /* the longest that its epoch has had since */
     struct incarnation to;
     bool over; /* that life has proven it, its host was off, or the group was let go */
 } grants[WORLD_GROUPS_MAX][2];
@@ -76,9 +78,9 @@ static uint64_t clock_on(uint8_t host) { return clock_of(&sim.procs[CTLS + host]
 /* ---- grants ----------------------------------------------------------------------------
  */
 
-static uint64_t until(uint8_t group, const struct grant *g)
+static uint64_t until(const struct grant *g)
 {
-    return g->at + longest[group].ttl_ms * (uint64_t)NS_PER_MS;
+    return g->at + g->ttl_ms * (uint64_t)NS_PER_MS;
 }
 
 void judge_terms(uint8_t group, const struct group *g)
@@ -87,6 +89,9 @@ void judge_terms(uint8_t group, const struct group *g)
 
     if (g->epoch != l->epoch || g->terms.ttl_ms > l->ttl_ms)
         *l = (struct longest){g->epoch, g->terms.ttl_ms};
+    for (uint8_t i = 0; i < 2; i++)
+        if (grants[group][i].epoch == l->epoch && grants[group][i].ttl_ms < l->ttl_ms)
+            grants[group][i].ttl_ms = l->ttl_ms;
 }
 
 /* I12: the former life's lease is over by its own host's clock, or that life has said so.
@@ -97,11 +102,10 @@ static void judge_other_life(uint8_t group, const struct renew_item *item)
     uint8_t host = host_of(group, item->instance);
 
     if (incarnation_is_set(&g->to) && !g->over &&
-        !incarnation_equal(&g->to, &item->incarnation) && clock_on(host) < until(group, g))
+        !incarnation_equal(&g->to, &item->incarnation) && clock_on(host) < until(g))
         sim_fail("I12: group %s grants a lease to another life on %s, and the former one's "
                  "may run for %" PRIu64 " us",
-                 group_name(group), host_name(host),
-                 (until(group, g) - clock_on(host)) / 1000);
+                 group_name(group), host_name(host), (until(g) - clock_on(host)) / 1000);
 }
 
 void judge_granted(uint8_t group, const struct renew_item *item)
@@ -124,8 +128,11 @@ void judge_granted(uint8_t group, const struct renew_item *item)
         sim_fail("I1: group %s grants a lease to write to %s, which is not active",
                  group_name(group), host_name(host));
     judge_other_life(group, item);
-    grants[group][item->instance] =
-        (struct grant){.at = clock_on(host), .at_ns = sim.now, .to = item->incarnation};
+    grants[group][item->instance] = (struct grant){.at = clock_on(host),
+                                                   .at_ns = sim.now,
+                                                   .epoch = item->epoch,
+                                                   .ttl_ms = longest[group].ttl_ms,
+                                                   .to = item->incarnation};
 }
 
 /* I4: by a clock that is steered too far, a lease lasts for longer than the fastest clock
@@ -152,7 +159,7 @@ static void judge_lasts(uint8_t host, uint8_t group, const struct gate_lease *le
 void judge_armed(uint8_t host, uint8_t group, const struct gate_lease *lease)
 {
     const struct grant *g = &grants[group][instance_on(host, group)];
-    uint64_t end = until(group, g);
+    uint64_t end = until(g);
     struct incarnation me;
 
     if (lease->deadline.ns == GATE_FOREVER.ns || lease->deadline.ns <= clock_on(host))

@@ -280,15 +280,22 @@ void operator_end_detachment(uint8_t group)
 /* ---- what they look after
  * ------------------------------------------------------------------ */
 
-/* What `why` tells the operator of a group that does not form: the other one holds more. */
+static bool is_whole(const struct server *s)
+{
+    return s->state != SERVER_ABSENT && s->state != SERVER_REWINDING;
+}
+
+/* What `why` tells the operator of a group that does not form: the other one holds more. So
+ * it does if the named one was being rewound, by a step that nobody had ended, when the
+ * group was let go. */
 static bool named_the_wrong_one(uint8_t group, const struct group *g)
 {
     const struct server *a = pg_server(pgs[group].hosts[g->active], group);
     const struct server *b = pg_server(pgs[group].hosts[1 - g->active], group);
 
-    return g->phase == PHASE_FORMING && b->state != SERVER_ABSENT &&
-           b->state != SERVER_REWINDING &&
-           (b->timeline > a->timeline || (b->timeline == a->timeline && b->len > a->len));
+    return g->phase == PHASE_FORMING && is_whole(b) &&
+           (!is_whole(a) || b->timeline > a->timeline ||
+            (b->timeline == a->timeline && b->len > a->len));
 }
 
 /* Two run as primaries: what holds more was named, so the other one is stopped. So is the
@@ -308,12 +315,31 @@ static void stop_what_should_not_run(uint8_t group, const struct group *g)
         pg_stop(host, group, true);
 }
 
+/* What `why` tells of a steady group whose fencer lied: the old side has another life now,
+ * and nothing proves the one before. */
+static bool waits_for_a_former_life(const struct state *s, const struct group *g)
+{
+    const struct instance *i = &g->instances[1 - g->active];
+    const struct agent *agent = state_agent(s, i->agent);
+
+    return g->phase == PHASE_STEADY && instance_proof_is_false(i) &&
+           instance_holder_stands(i) && agent != NULL &&
+           !incarnation_equal(&i->proof.holder, &agent->incarnation);
+}
+
 static void repair(uint8_t group, uint8_t node, struct daemon *d, const struct group *g)
 {
     struct operator_of *o = &operators[group];
     uint8_t host = pgs[group].hosts[o->declared];
     struct entry e;
 
+    if (waits_for_a_former_life(node_state(d->node), g)) {
+        o->declared = g->active;
+        o->adopt = true;
+        entry_of(group, ENTRY_DETACH, &e);
+        (void)propose(node, d, &e);
+        return;
+    }
     if (named_the_wrong_one(group, g)) {
         o->declared = (uint8_t)(1 - g->active);
         entry_of(group, ENTRY_DETACH, &e);

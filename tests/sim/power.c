@@ -157,7 +157,7 @@ static void finish(struct power_run *r, enum power_state state, const struct err
 
 /* One that is wired to another host says of that one that it is off. That is outside of
  * what we promise to withstand, so it happens only where it does no harm: no lease of the
- * host can open a gate any more, and there is another way to a proof. */
+ * host can open a gate any more. */
 static bool lies(uint8_t host)
 {
     const struct ticking *clock = &sim.procs[CTLS + host].clock;
@@ -165,8 +165,7 @@ static bool lies(uint8_t host)
     for (uint8_t g = 0; g < sim.groups; g++) {
         const struct cell *c = &gates[host].cells[g];
 
-        if (power_plan_of(g) == POWER_ALONE || gate_is_open(host, g) ||
-            c->st.deadline.ns > clock_of(clock))
+        if (gate_is_open(host, g) || c->st.deadline.ns > clock_of(clock))
             return false;
     }
     return sim.noisy && sim_chance(500);

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <linux/capability.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -19,6 +21,7 @@
 
 #include <cmocka.h>
 
+#include "controller/base/auto.h"
 #include "controller/base/clock.h"
 #include "fencing/agent/wire_text.h"
 #include "fencing/gate/bpf_find.h"
@@ -394,11 +397,86 @@ static int tear_down(void **state)
     return world_end(&w);
 }
 
+/* ---- privileges ------------------------------------------------------------------------
+ */
+
+/* "CapBnd:" of /proc/PID/status, as a set of bits; all threads of it have the same. */
+static uint64_t capabilities(uint64_t pid, const char *which)
+{
+    char path[96], line[256], of[32];
+    uint64_t set = UINT64_MAX;
+    FILE *f;
+
+    snprintf(path, sizeof path, "/proc/%" PRIu64 "/status", pid);
+    snprintf(of, sizeof of, "%s:\t%%" SCNx64, which);
+    f = fopen(path, "re");
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f) != NULL)
+        (void)sscanf(line, of, &set);
+    fclose(f);
+    assert_true(set != UINT64_MAX);
+    return set;
+}
+
+static bool is_worker(uint64_t pid)
+{
+    char path[96], line[512] = "";
+    FILE *f;
+
+    snprintf(path, sizeof path, "/proc/%" PRIu64 "/cmdline", pid);
+    f = fopen(path, "re");
+    if (f == NULL)
+        return false;
+    (void)fread(line, 1, sizeof line - 1, f);
+    fclose(f);
+    return strcmp(line + strlen(line) + 1, "--provider-worker") == 0;
+}
+
+/* The agent holds no descriptor of the database, its worker none of the kernel's programs
+ * and packets, and the server, whoever takes it over, nothing at all. */
+static void each_process_keeps_what_it_needs(void **state)
+{
+    static const char *const sets[] = {"CapEff", "CapPrm"};
+    const uint64_t gate = UINT64_C(1) << CAP_NET_ADMIN | UINT64_C(1) << CAP_BPF |
+                          UINT64_C(1) << CAP_SYS_ADMIN,
+                   priority = UINT64_C(1) << CAP_SYS_NICE | UINT64_C(1) << CAP_IPC_LOCK,
+                   kills = UINT64_C(1) << CAP_KILL, looks = UINT64_C(1) << CAP_SYS_PTRACE,
+                   user = UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID |
+                          UINT64_C(1) << CAP_CHOWN | UINT64_C(1) << CAP_FOWNER |
+                          UINT64_C(1) << CAP_FSETID | UINT64_C(1) << CAP_DAC_OVERRIDE,
+                   all = gate | priority | kills | looks;
+    char path[96];
+    uint64_t pid, workers = 0;
+    FILE *f;
+
+    (void)state;
+    begin_with("missing", NULL);
+    for (size_t i = 0; i < ARRAY_LEN(sets); i++) {
+        assert_int_equal(capabilities((uint64_t)agent, sets[i]), all);
+        assert_int_equal(capabilities(page->guard.pid, sets[i]), all);
+    }
+    assert_int_equal(capabilities(page->guard.pid, "CapBnd"), all);
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)agent, (int)agent);
+    f = fopen(path, "re");
+    assert_non_null(f);
+    while (fscanf(f, "%" SCNu64, &pid) == 1) {
+        if (!is_worker(pid))
+            continue;
+        workers++;
+        assert_int_equal(capabilities(pid, "CapEff"), user | kills | looks);
+        assert_int_equal(capabilities(pid, "CapPrm"), user | kills | looks);
+        assert_int_equal(capabilities(pid, "CapBnd"), user | kills | looks);
+    }
+    fclose(f);
+    assert_true(workers > 0);
+}
+
 #define ON_STAGE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        ON_STAGE(each_process_keeps_what_it_needs),
         ON_STAGE(a_dead_agent_without_a_gate),
         ON_STAGE(a_frozen_agent_without_a_gate),
         ON_STAGE(a_flushed_ruleset_with_the_agent_dead),

@@ -203,6 +203,47 @@ static void acknowledging_lets_the_same_level_prove_again(void **state)
     assert_string_equal(world_step(&w), "activate-behind-proofs");
 }
 
+/* I11: somebody was activated on it, and the old side's agent has been started anew. Its
+ * word is none for the life before (I12), and without a fence nothing else proves that one:
+ * `why` says who ends that, and how. */
+static void a_former_life_that_nothing_proves_is_told(void **state)
+{
+    static struct explanation why;
+    struct entry e = entry_of(ENTRY_DETACH);
+
+    (void)state;
+    powered_off();
+    assert_int_equal(world_activate(&w, WEST), ACCEPTED);
+    assert_int_equal(world_renew(&w, WEST, 1, LEASE_WRITE), ACCEPTED);
+    assert_string_equal(world_step(&w), "lead-under-lease");
+    world_outcome(&w, WEST, true);
+    assert_string_equal(world_step(&w), "record-outcome");
+    world_report(&w, WEST, SERVER_PRIMARY);
+    assert_string_equal(world_step(&w), "open-verified");
+    world_pass_ms(&w, 10);
+    east_speaks("closed");
+    assert_string_equal(world_step(&w), "proof-contradicted");
+    explain(&w.s, &w.o, 0, w.now, &why);
+    assert_null(strstr(why.verdict, "detach"));
+    assert_int_equal(world_enrol(&w, EAST, 2), ACCEPTED);
+    world_report(&w, EAST, SERVER_DOWN);
+    assert_int_equal(world_prove(&w, EAST, PROOF_INSTALLED, 2), REFUSE_INCARNATION);
+    explain(&w.s, &w.o, 0, w.now, &why);
+    assert_non_null(
+        strstr(why.verdict, "`ringfence detach orders` and `ringfence attach orders`"));
+    assert_int_equal(world_apply(&w, &e), ACCEPTED);
+    e = entry_of(ENTRY_ATTACH);
+    e.attach.active = WEST;
+    assert_int_equal(world_apply(&w, &e), ACCEPTED);
+    world_pass_ms(&w, 10);
+    e = entry_of(ENTRY_PROOF);
+    e.proof = (struct entry_proof){.instance = EAST,
+                                   .kind = PROOF_INSTALLED,
+                                   .fence_index = world_group(&w)->run.id,
+                                   .prover = life(EAST, 2)};
+    assert_int_equal(world_apply(&w, &e), ACCEPTED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +254,7 @@ int main(void)
         cmocka_unit_test(a_false_proof_serves_no_later_move),
         cmocka_unit_test(what_rests_on_the_gate_falls_together),
         cmocka_unit_test(acknowledging_lets_the_same_level_prove_again),
+        cmocka_unit_test(a_former_life_that_nothing_proves_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,6 +96,10 @@ static void damage_is_found(void **state)
     for (unsigned i = 0; i <= NAMES_MAX; i++) /* one too many */
         n += (size_t)snprintf(text + n, sizeof text - n, "east.test 1 10.0.0.1\n");
     assert_int_equal(read_back(text, n, lines, &count, &err), ERR_BADMSG);
+    assert_non_null(strstr(err.text, "damaged: line 34"));
+    assert_int_equal(read_back(damaged[3], strlen(damaged[3]), lines, &count, &err),
+                     ERR_BADMSG);
+    assert_non_null(strstr(err.text, "damaged: line 3"));
     memset(text, '\n', sizeof text);
     memcpy(text, "ringfence-names 1\n", strlen("ringfence-names 1\n"));
     assert_int_equal(read_back(text, sizeof text, lines, &count, &err), ERR_BADMSG);
