@@ -76,7 +76,9 @@ void request_note(struct api *a, const struct asker *who, const struct noted *n)
 
     /* The socket is root's, who could write what he likes. */
     if (who->actor.kind != ACTOR_SOCKET &&
-        !refusals_take(a->refusals, who->actor.from, mono_now(), &more))
+        !refusals_take(a->refusals,
+                       &(struct refused_request){who->actor.from, who->actor.name, n->code},
+                       mono_now(), &more))
         return;
     if (more == 0)
         (void)snprintf(text, sizeof text, "refused (%s): %s: %s", n->code, n->what, n->why);

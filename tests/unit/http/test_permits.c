@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "controller/http/authorize.h"
+#include "controller/http/refusals.h"
 #include "controller/people/factor.h"
 #include "controller/people/token.h"
 #include "tests/unit/http/served.h"
@@ -71,7 +72,7 @@ static struct authorize_verdict judge(enum route_kind kind, const char *user,
 {
     struct route r = {.kind = kind};
     struct caller c = {.kind = CALLER_CERTIFICATE, .from = "10.0.0.9:5"};
-    struct authorize_ask ask = {&c, &r, &b.state, group, 1000};
+    struct authorize_ask ask = {&c, &r, &b.state, group, 1000, NULL};
     struct authorize_verdict v;
 
     snprintf(c.name, sizeof c.name, "%s", user);
@@ -368,9 +369,42 @@ static void what_is_no_user_is_refused(void **state)
     assert_int_equal(b.proposals, 0);
 }
 
+/* The same again within a second is counted; another reason, user or address is not the
+ * same, another port is. Where there is no room the oldest is forgotten. */
+static void refusals_are_told_once_a_second(void **state)
+{
+    struct refusals *r = refusals_new();
+    struct refused_request what = {"10.0.0.9:5000", "anna", "wrong-role"};
+    struct mono now = {5000000000};
+    uint32_t more = 9;
+    char from[32];
+
+    (void)state;
+    assert_true(refusals_take(r, &what, now, &more));
+    assert_int_equal(more, 0);
+    what.from = "10.0.0.9:6000";
+    for (unsigned i = 0; i < 7; i++)
+        assert_false(refusals_take(r, &what, now, &more));
+    what.code = "code-used";
+    assert_true(refusals_take(r, &what, now, &more));
+    what = (struct refused_request){"10.0.0.9:7000", "ben", "wrong-role"};
+    assert_true(refusals_take(r, &what, now, &more));
+    what.name = "anna";
+    assert_true(refusals_take(r, &what, mono_plus_ms(now, REFUSALS_EACH_MS), &more));
+    assert_int_equal(more, 7);
+    for (unsigned i = 0; i < 10 * REFUSALS_MAX; i++) {
+        snprintf(from, sizeof from, "10.1.0.%u:1", i);
+        what.from = from;
+        assert_true(refusals_take(r, &what, mono_plus_ms(now, 2000 + i), &more));
+        assert_int_equal(more, 0);
+    }
+    free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refusals_are_told_once_a_second),
         SERVED(every_request_has_a_row),
         SERVED(roles_are_asked_for),
         SERVED(the_text_says_what_is_missing),
