@@ -20,7 +20,7 @@ PROGRAMS = {
 # Where each file's keys are, and the outermost list of fields.
 FILES = {
     "ringfenced.yaml.5": (["controller/daemon/settings.c",
-                           "controller/daemon/settings_api.c",
+                           "controller/daemon/settings_api.c", "controller/daemon/settings_people.c",
                            "controller/daemon/settings_fencers.c"], "fields"),
     "ringfence-agent.yaml.5": (["fencing/agent/agent_settings.c"], "file_fields"),
     "ringfence-group.yaml.5": (["controller/cli/group_file.c"], "file_fields"),
