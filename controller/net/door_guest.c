@@ -492,7 +492,7 @@ int guest_accept(struct door *d, struct err *err)
     }
     g->tcp.data = g;
     g->handles = 1;
-    g->pipe.out.limit = 16 * DOOR_CHUNK;
+    g->pipe.out.limit = 16 * (size_t)DOOR_CHUNK;
     status = uv_accept((uv_stream_t *)&d->tcp, (uv_stream_t *)&g->tcp);
     if (status == 0)
         status = uv_tcp_getpeername(&g->tcp, (struct sockaddr *)&sa, &len);
