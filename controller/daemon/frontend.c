@@ -278,6 +278,17 @@ static bool take_caller(const Rf__Caller *said, const char *via, struct caller *
            take_bytes(ret->totp, sizeof ret->totp, &said->totp);
 }
 
+static void wipe_caller(const Rf__ApiRequest *r, struct caller *c)
+{
+    caller_wipe(c);
+    if (r->caller == NULL)
+        return;
+    if (r->caller->bearer.len > 0)
+        explicit_bzero(r->caller->bearer.data, r->caller->bearer.len);
+    if (r->caller->totp.len > 0)
+        explicit_bzero(r->caller->totp.data, r->caller->totp.len);
+}
+
 void frontend_serve(struct frontend *f, const Rf__ApiRequest *r, const char *via,
                     void (*reply)(void *owner, unsigned status, const void *body,
                                   size_t len),
@@ -297,7 +308,7 @@ void frontend_serve(struct frontend *f, const Rf__ApiRequest *r, const char *via
         reply(owner, 400, unknown, sizeof unknown - 1);
     else
         api_serve(f->api, &request, reply, owner);
-    caller_wipe(&c);
+    wipe_caller(r, &c);
 }
 
 void frontend_changed(struct frontend *f)

@@ -44,6 +44,16 @@ static void name_caller(const struct caller *c, Rf__Caller *ret)
     ret->totp = (ProtobufCBinaryData){strlen(c->totp), (uint8_t *)c->totp};
 }
 
+/* The stream has encrypted it; the bytes it was made of have secrets in them. */
+static bool send_wiped(struct peers *p, uint8_t to, const Rf__Frame *frame)
+{
+    bool sent = peers_send(p, to, frame);
+
+    if (frame->api_request->caller != NULL && p->bytes.cap > 0)
+        explicit_bzero(p->bytes.data, p->bytes.cap);
+    return sent;
+}
+
 int peers_api(struct peers *p, const struct api_request *request, peers_api_reply *on_reply,
               void *owner, struct err *err)
 {
@@ -74,7 +84,7 @@ int peers_api(struct peers *p, const struct api_request *request, peers_api_repl
     }
     frame.body_case = RF__FRAME__BODY_API_REQUEST;
     frame.api_request = &m;
-    if (!peers_send(p, leader->position, &frame))
+    if (!send_wiped(p, leader->position, &frame))
         return err_set(err, ERR_NOTLEADER, "controller %s leads, and cannot be reached",
                        p->d->settings.controllers[leader->position].name);
     *q = (struct passed){m.id, mono_now(), on_reply, owner};

@@ -183,6 +183,18 @@ static bool halves_are_said(void *owner)
     return h->done;
 }
 
+/* What came before the end, a goodbye of TLS, is thrown away. */
+static bool has_hung_up(int fd)
+{
+    char junk[512];
+    ssize_t n;
+
+    do
+        n = recv(fd, junk, sizeof junk, MSG_DONTWAIT);
+    while (n > 0);
+    return n == 0 || errno != EAGAIN;
+}
+
 /* One byte more of each, each time that it is asked whether they are gone. */
 static bool halves_are_gone(void *owner)
 {
@@ -190,7 +202,7 @@ static bool halves_are_gone(void *owner)
     unsigned open = 0;
 
     for (unsigned i = 0; i < HALVES; i++) {
-        if (recv(h->of[i].fd, &(char){0}, 1, MSG_DONTWAIT | MSG_PEEK) == 0)
+        if (has_hung_up(h->of[i].fd))
             continue;
         open++;
         (void)SSL_write(h->of[i].ssl, "x", 1);
