@@ -199,10 +199,6 @@ static int open_parts(struct daemon *d, enum start_mode mode, struct err *err)
         return err->code;
     /* The port before the log: a second process of the same node must not get as far as
      * touching the data directory. */
-    if (settings_read_key(&d->settings, &d->secrets_key, err) != 0)
-        log_warn("no second factors: %s", err->text);
-    if (d->settings.oidc.keys[0] != '\0' && jwt_open(&d->jwt, &d->settings.oidc, err) != 0)
-        log_warn("no JWTs: %s", err->text);
     if (open_listener(d, err) != 0 || open_node(d, mode, err) != 0 ||
         lag_open(&d->lag, d->loop, err) != 0 || peers_open(&d->peers, d, err) != 0 ||
         renewals_open(&d->renewals, d, err) != 0 || prober_open(&d->prober, d, err) != 0 ||
@@ -250,8 +246,6 @@ void daemon_close(struct daemon *d)
     frontend_close(d->frontend);
     lag_close(d->lag);
     tls_free(d->tls);
-    key_wipe(&d->secrets_key);
-    jwt_close(d->jwt);
     *d = (struct daemon){.loop = d->loop,
                          .settings = d->settings,
                          .exit_code = d->exit_code,

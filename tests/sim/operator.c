@@ -8,6 +8,7 @@
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
 #include "controller/daemon/peers.h"
+#include "controller/http/api.h"
 #include "proto/entry_codec.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/pg.h"
@@ -64,7 +65,7 @@ static void on_answer(void *owner, unsigned status, const uint8_t *body, size_t 
 static void ask_follower(uint8_t node, const struct entry *e)
 {
     struct daemon *d = ctl_daemon(node);
-    struct peers_api_request r = {.method = "POST", .path = "/entry"};
+    struct api_request r = {.method = "POST", .path = "/entry"};
     AUTO(buf_free) struct buf body = {0};
     struct err err = {0};
     struct scope s;
