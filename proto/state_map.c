@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "controller/core/actor.h"
 #include "controller/core/state.h"
 #include "proto/log.pb-c.h"
 
@@ -77,6 +78,9 @@ static int check_state(const void *value, struct err *err)
     if (status == 0)
         status = map_check_unique("tombstones", s->tombstones, s->tombstone_count,
                                   sizeof s->tombstones[0], err);
+    if (status == 0)
+        status =
+            map_check_unique("users", s->users, s->user_count, sizeof s->users[0], err);
     return status;
 }
 
@@ -253,6 +257,34 @@ static const struct map_field agent_rows[] = {
 };
 MAP_TYPE(map_agent, rf__log__agent__descriptor, struct agent, agent_rows, NULL);
 
+static const struct map_field recovery_rows[] = {
+    ROW_BYTES(1, struct recovery_code, hash, 0),
+};
+MAP_TYPE(map_recovery_code, rf__log__recovery_code__descriptor, struct recovery_code,
+         recovery_rows, NULL);
+
+static const struct map_field token_rows[] = {
+    ROW_NUMBER(1, struct user_token, id, 1, UINT64_MAX),
+    ROW_ANY(2, struct user_token, expires_ms),
+    ROW_BYTES(3, struct user_token, hash, 1),
+};
+MAP_TYPE(map_token, rf__log__token__descriptor, struct user_token, token_rows, NULL);
+
+static const struct map_field user_rows[] = {
+    ROW_NAME(1, struct user, name),
+    ROW_NUMBER(2, struct user, roles, 1, ROLES_ALL),
+    ROW_NAMES(3, struct user, groups, group_count),
+    ROW_MESSAGES(4, struct user, tokens, token_count, map_token),
+    ROW_BYTES(5, struct user, seed, 0),
+    ROW_ANY(6, struct user, totp_step),
+    ROW_MESSAGES(7, struct user, recovery, recovery_count, map_recovery_code),
+    ROW_ANY(8, struct user, failures),
+    ROW_ANY(9, struct user, lockouts),
+    ROW_ANY(10, struct user, locked_until_ms),
+    ROW_ANY(11, struct user, index),
+};
+MAP_TYPE(map_user, rf__log__user__descriptor, struct user, user_rows, NULL);
+
 /* Field 1 is the format, which is no part of the state. */
 static const struct map_field state_rows[] = {
     ROW_NAME(2, struct state, cluster),
@@ -262,5 +294,6 @@ static const struct map_field state_rows[] = {
     ROW_MESSAGES(6, struct state, controllers, controller_count, map_controller),
     ROW_MESSAGES(7, struct state, tombstones, tombstone_count, map_tombstone),
     ROW_ANY(8, struct state, controller_id_max),
+    ROW_MESSAGES(9, struct state, users, user_count, map_user),
 };
 MAP_TYPE(map_state, rf__log__snapshot__descriptor, struct state, state_rows, check_state);

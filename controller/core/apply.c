@@ -95,6 +95,14 @@ static struct handling handling_of(enum entry_kind kind)
         return (struct handling){apply_detach, true};
     case ENTRY_ATTACH:
         return (struct handling){apply_attach, true};
+    case ENTRY_USER_SET:
+    case ENTRY_USER_REMOVE:
+    case ENTRY_USER_TOKEN:
+    case ENTRY_USER_REVOKE:
+    case ENTRY_USER_TOTP:
+    case ENTRY_USER_UNLOCK:
+    case ENTRY_FACTOR_USED:
+    case ENTRY_FACTOR_FAILED: /* apply_people(), before they come here */
     case ENTRY_REFUSED:
     case ENTRY_NONE:
     case ENTRY_KIND_COUNT:
@@ -113,6 +121,10 @@ static void apply_at(struct state *s, uint64_t index, const struct entry *e,
     s->applied = index;
     if (e->kind == ENTRY_REFUSED)
         return; /* a note for the audit trail; it changes nothing (I10) */
+    if (e->kind >= ENTRY_USER_SET && e->kind <= ENTRY_FACTOR_FAILED) {
+        apply_people(&a);
+        return;
+    }
     if (h.run == NULL) {
         refuse(&a, REFUSE_INVALID, "an entry of kind %d is none that can be applied",
                (int)e->kind);

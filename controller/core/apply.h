@@ -45,7 +45,12 @@
     X(REFUSE_ALREADY_MEMBER, 26, "already-member")                                         \
     X(REFUSE_HEALTHY, 27, "healthy")                                                       \
     X(REFUSE_ID_USED, 28, "id-used")                                                       \
-    X(REFUSE_NOT_READY, 29, "target-not-ready")
+    X(REFUSE_NOT_READY, 29, "target-not-ready")                                            \
+    X(REFUSE_UNKNOWN_USER, 30, "unknown-user")                                             \
+    X(REFUSE_UNKNOWN_TOKEN, 31, "unknown-token")                                           \
+    X(REFUSE_NO_FACTOR, 32, "no-second-factor")                                            \
+    X(REFUSE_CODE_USED, 33, "code-used")                                                   \
+    X(REFUSE_LOCKED, 34, "locked")
 
 enum refusal {
 #define X(name, number, text) name = (number),

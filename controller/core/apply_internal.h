@@ -44,6 +44,9 @@ void apply_corruption(struct applying *a);
 void apply_false_proof(struct applying *a);
 void apply_acknowledge(struct applying *a);
 
+/* apply_people.c: of everything about users. */
+void apply_people(struct applying *a);
+
 /* I1: the instance (agent and port, address and port, or system identifier and data
  * directory) stands in another group too. Returns that group or NULL. */
 const struct group *instance_in_other_group(const struct state *s, const struct group *g,

@@ -1,4 +1,5 @@
 #include "controller/core/entry.h"
+#include "controller/core/people.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -53,6 +54,14 @@ uint8_t entry_instance(const struct entry *e)
     case ENTRY_CORRUPTION:
     case ENTRY_FALSE_PROOF:
     case ENTRY_ACKNOWLEDGE:
+    case ENTRY_USER_SET:
+    case ENTRY_USER_REMOVE:
+    case ENTRY_USER_TOKEN:
+    case ENTRY_USER_REVOKE:
+    case ENTRY_USER_TOTP:
+    case ENTRY_USER_UNLOCK:
+    case ENTRY_FACTOR_USED:
+    case ENTRY_FACTOR_FAILED:
     case ENTRY_KIND_COUNT:
         break;
     }
@@ -168,6 +177,28 @@ static void summary_of_trouble(const struct entry *e, char *text, unsigned size)
         snprintf(text, size, "alarms are acknowledged: %s", e->acknowledge.reason);
 }
 
+/* What an operator asks of a group. */
+static void summary_of_request(const struct entry *e, const char *name, char *text,
+                               unsigned size)
+{
+    if (e->kind == ENTRY_SWITCHOVER)
+        snprintf(text, size, "to %s, epoch %" PRIu64 "%s%s", name, e->switchover.epoch,
+                 e->switchover.reason[0] != '\0' ? ": " : "", e->switchover.reason);
+    else if (e->kind == ENTRY_RUN_ABORT)
+        snprintf(text, size, "run %" PRIu64 "%s%s", e->run_abort.run,
+                 e->run_abort.reason[0] != '\0' ? ": " : "", e->run_abort.reason);
+    else if (e->kind == ENTRY_ATTACH)
+        snprintf(text, size, "active: %s", name);
+    else if (e->kind == ENTRY_REMOVE)
+        snprintf(text, size, "the group is removed");
+    else if (e->kind == ENTRY_PAUSE)
+        snprintf(text, size, "automatic decisions are paused");
+    else if (e->kind == ENTRY_RESUME)
+        snprintf(text, size, "automatic decisions go on");
+    else
+        snprintf(text, size, "its servers are let go: no lease, no gate, no failover");
+}
+
 void entry_summary(const struct entry *e, const char *name, char *text, unsigned size)
 {
     switch (e->kind) {
@@ -194,35 +225,31 @@ void entry_summary(const struct entry *e, const char *name, char *text, unsigned
         summary_of_step(e, name, text, size);
         return;
     case ENTRY_SWITCHOVER:
-        snprintf(text, size, "to %s, epoch %" PRIu64 "%s%s", name, e->switchover.epoch,
-                 e->switchover.reason[0] != '\0' ? ": " : "", e->switchover.reason);
-        return;
     case ENTRY_RUN_ABORT:
-        snprintf(text, size, "run %" PRIu64 "%s%s", e->run_abort.run,
-                 e->run_abort.reason[0] != '\0' ? ": " : "", e->run_abort.reason);
-        return;
     case ENTRY_ATTACH:
-        snprintf(text, size, "active: %s", name);
+    case ENTRY_REMOVE:
+    case ENTRY_PAUSE:
+    case ENTRY_RESUME:
+    case ENTRY_DETACH:
+        summary_of_request(e, name, text, size);
         return;
     case ENTRY_CORRUPTION:
     case ENTRY_FALSE_PROOF:
     case ENTRY_ACKNOWLEDGE:
         summary_of_trouble(e, text, size);
         return;
+    case ENTRY_USER_SET:
+    case ENTRY_USER_REMOVE:
+    case ENTRY_USER_TOKEN:
+    case ENTRY_USER_REVOKE:
+    case ENTRY_USER_TOTP:
+    case ENTRY_USER_UNLOCK:
+    case ENTRY_FACTOR_USED:
+    case ENTRY_FACTOR_FAILED:
+        people_summary(e, text, size);
+        return;
     case ENTRY_REFUSED:
         snprintf(text, size, "%s", e->refused.text);
-        return;
-    case ENTRY_REMOVE:
-        snprintf(text, size, "the group is removed");
-        return;
-    case ENTRY_PAUSE:
-        snprintf(text, size, "automatic decisions are paused");
-        return;
-    case ENTRY_RESUME:
-        snprintf(text, size, "automatic decisions go on");
-        return;
-    case ENTRY_DETACH:
-        snprintf(text, size, "its servers are let go: no lease, no gate, no failover");
         return;
     case ENTRY_NONE:
     case ENTRY_DECLARE:

@@ -26,6 +26,21 @@ static int say_whom(const char *what, const char *name, struct format_range one,
                    one.max < all.min ? name : "the others");
 }
 
+/* Some controller does not know the kind, or has not said yet what it knows. */
+static int say_too_old(const struct state *s, const struct entry *e,
+                       struct format_range all, struct err *err)
+{
+    const char *name = "that has not announced itself yet";
+
+    for (unsigned i = 0; i < s->controller_count; i++)
+        if (s->controllers[i].format_max <= all.max &&
+            s->controllers[i].format_max < entry_kind_since(e->kind))
+            name = s->controllers[i].name;
+    return err_set(err, ERR_UNSUPPORTED,
+                   "controller %s does not know %s (format %" PRIu32 "): upgrade it", name,
+                   entry_kind_name(e->kind), entry_kind_since(e->kind));
+}
+
 int format_choose(const struct state *s, const struct entry *e, struct format_range own,
                   bool all_on_record, uint32_t *ret_format, struct err *err)
 {
@@ -50,6 +65,9 @@ int format_choose(const struct state *s, const struct entry *e, struct format_ra
             return say_whom("agent", a->name, one, all, err);
         narrow(&all, one);
     }
+    if (all_on_record ? all.max < entry_kind_since(e->kind)
+                      : all.min < entry_kind_since(e->kind))
+        return say_too_old(s, e, all, err);
     *ret_format = all_on_record ? all.max : all.min;
     return 0;
 }

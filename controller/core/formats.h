@@ -25,7 +25,8 @@ struct format_range {
  * is what is written.
  *
  * What a controller says of itself (ENTRY_CONTROLLER) does not wait for one whose record
- * is in the way: it may be that record's successor.
+ * is in the way: it may be that record's successor. A kind that only newer formats have is
+ * proposed when all on record know one of those.
  *   ERR_UNSUPPORTED  there is none; the text says whom to upgrade */
 MUST_USE int format_choose(const struct state *s, const struct entry *e,
                            struct format_range own, bool all_on_record,

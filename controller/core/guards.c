@@ -288,6 +288,7 @@ bool guard_asked_by_operator(const struct look *l, struct entry *e)
     propose_fence(l, e, "asked for by an operator");
     propose_target(l, e, target);
     e->fence_begin.requested = true;
+    e->actor = l->og->failover_actor;
     return true;
 }
 

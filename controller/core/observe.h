@@ -127,6 +127,12 @@ struct observed_instance {
     struct seen_probe probes[CONTROLLER_MAX]; /* by position in state.controllers */
 };
 
+/* An operator's word for a failover. */
+struct failover_wish {
+    uint8_t target; /* NO_INSTANCE: best candidate */
+    struct actor actor;
+};
+
 struct observed_group {
     char name[NAME_SIZE];
     uint64_t epoch;            /* that `phase` and the positions below are about */
@@ -144,6 +150,7 @@ struct observed_group {
     /* An operator's `failover GROUP`, waiting to be taken up. */
     bool failover_wanted;
     uint8_t failover_target; /* NO_INSTANCE: best candidate */
+    struct actor failover_actor;
 };
 
 struct observed_agent {

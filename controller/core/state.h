@@ -35,6 +35,12 @@ enum {
     TOMBSTONE_MAX = 64,
     TOMBSTONE_TOLD_MAX = 48, /* beyond, agents' words make none: the rest is for removals */
     NO_INSTANCE = 255,
+    USER_MAX = 32,
+    USER_GROUPS_MAX = 8, /* that one user may be limited to */
+    USER_TOKENS_MAX = 4,
+    TOKEN_HASH_SIZE = 32,  /* SHA-256 */
+    SEED_SEALED_SIZE = 48, /* AES-256-GCM: nonce 12, seed 20, tag 16 */
+    RECOVERY_MAX = 10,
 };
 
 /* An epoch above what the log has reached is believed up to here: 2^62 activations are
@@ -308,15 +314,46 @@ struct tombstone {
     uint64_t epoch;
 };
 
+/* Of 256 random bits, so its hash needs no salt and no stretching. */
+struct user_token {
+    uint64_t id;         /* log index of the entry that added it */
+    uint64_t expires_ms; /* since 1970; 0: never */
+    uint8_t hash[TOKEN_HASH_SIZE];
+};
+
+struct recovery_code {
+    uint8_t hash[TOKEN_HASH_SIZE]; /* all zero: used */
+};
+
+/* Who may ask for something (people.h). Nothing in here lets anybody in who reads it: the
+ * seed of the second factor is sealed under a key that is in no log and no snapshot. */
+struct user {
+    char name[NAME_SIZE];
+    uint8_t roles; /* enum role bits (actor.h) */
+    uint8_t group_count;
+    char groups[USER_GROUPS_MAX][NAME_SIZE]; /* none: all groups, and the cluster */
+    uint8_t token_count;
+    struct user_token tokens[USER_TOKENS_MAX];
+    uint8_t seed[SEED_SEALED_SIZE]; /* all zero: no second factor */
+    uint64_t totp_step;             /* the last one that was accepted; never again */
+    uint8_t recovery_count;
+    struct recovery_code recovery[RECOVERY_MAX];
+    uint32_t failures;        /* wrong codes since the last right one, or lock */
+    uint32_t lockouts;        /* since the last right code: each is twice as long */
+    uint64_t locked_until_ms; /* wall time of the leaders; 0: not locked */
+    uint64_t index;           /* of the entry that last changed it */
+};
+
 struct state {
     char cluster[NAME_SIZE];
     uint64_t applied;           /* log index */
     uint64_t controller_id_max; /* of all that were ever on record: ids are used once */
-    uint8_t group_count, agent_count, controller_count, tombstone_count;
+    uint8_t group_count, agent_count, controller_count, tombstone_count, user_count;
     struct group groups[GROUP_MAX];
     struct agent agents[AGENT_MAX];
     struct controller controllers[CONTROLLER_MAX];
     struct tombstone tombstones[TOMBSTONE_MAX];
+    struct user users[USER_MAX];
 };
 
 void state_init(struct state *s, const char *cluster);

@@ -7,6 +7,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/http/api.h"
+#include "controller/http/refusals.h"
 #include "controller/http/route.h"
 #include "controller/httpd/httpd.h"
 
@@ -19,11 +20,14 @@ enum { API_TICK_MS = 100, API_FAILOVER_MS = 1500 };
 struct asker {
     api_reply *reply;
     void *owner;
-    char by[CALLER_TEXT_SIZE]; /* for the audit trail; "" */
+    struct actor actor;    /* who it is, and in which roles, once authorize() has said */
+    char group[NAME_SIZE]; /* that it is about, for the audit trail; "" */
 };
 
 struct follower;
 struct failover_wait;
+struct factor_gate;
+struct refusals;
 
 struct api {
     const struct api_backend *backend;
@@ -34,6 +38,8 @@ struct api {
     bool closing;
     struct follower *followers;
     struct failover_wait *waits;
+    struct factor_gate *gates; /* codes that the log is asked about */
+    struct refusals *refusals; /* what is noted, and how often */
     uint64_t fingerprint;
     char host[64];
 };
@@ -53,6 +59,9 @@ void request_handle(struct api *a, const struct route *r, const struct api_reque
 /* An entry, at the leader; its fate is answered when it is known. */
 void request_propose(struct api *a, const struct route *r, struct entry *e,
                      const struct asker *who);
+/* The same; `shown` (taken, NULL: nothing) is told with its index, once it is committed. */
+void request_propose_shown(struct api *a, const struct route *r, struct entry *e,
+                           json_t *shown, const struct asker *who);
 /* A refusal for the audit trail (I10), in the form of controller/daemon/audit.c, which
  * controller/http/logview.c takes apart. */
 struct noted {
@@ -94,12 +103,31 @@ json_t *declared_document(struct api *a, const char *group, uint64_t index,
 
 /* follow.c */
 void follow_log(struct api *a, struct http_request *req);
-void follow_status(struct api *a, struct http_request *req, const struct caller *c);
+/* `who` was found out from `c`, whose secrets are not kept. */
+void follow_status(struct api *a, struct http_request *req, const struct caller *c,
+                   const struct actor *who);
 void followers_look(struct api *a, struct mono now, bool news);
 void followers_close(struct api *a);
-/* False: it may not, and was answered. */
+/* False: it may not, and was answered. Then who->actor is known as far as it is. */
 bool api_permits(struct api *a, const struct route *r, const struct api_request *raw,
+                 struct asker *who, bool *ret_needs_code);
+/* What is permitted is done; of a request that takes a code, when that counts. */
+void api_perform(struct api *a, const struct route *r, const struct api_request *raw,
                  const struct asker *who);
+
+/* requests_factor.c */
+void request_factor(struct api *a, const struct route *r, const struct api_request *raw,
+                    const struct asker *who);
+
+/* requests_users.c */
+void request_user(struct api *a, const struct route *r, const struct api_request *raw,
+                  const struct asker *who);
+json_t *users_document(const struct api_facts *f, uint64_t wall_ms);
+json_t *whoami_document(const struct asker *who);
+
+/* Where no code is taken, and nothing is done by it. */
+bool api_may(struct api *a, const struct route *r, const struct api_request *raw,
+             const struct asker *who);
 /* A request from outside, on whichever listener. */
 void api_take(struct api *a, struct http_request *req, const struct caller *c);
 

@@ -21,7 +21,15 @@ struct proposed {
     bool as_it_was;     /* PAUSE, RESUME */
     const char *what;   /* name of the entry */
     char group[NAME_SIZE];
+    json_t *shown; /* own; what is told with the index, NULL: nothing more */
 };
+
+static void drop_proposed(struct proposed **p)
+{
+    if (*p != NULL)
+        json_decref((*p)->shown);
+    free(*p);
+}
 
 static json_t *attached(struct api *a, const char *group, uint64_t index)
 {
@@ -33,6 +41,10 @@ static json_t *attached(struct api *a, const char *group, uint64_t index)
 
 static json_t *outcome(const struct proposed *p, uint64_t index)
 {
+    if (p->shown != NULL) {
+        (void)json_object_set_new(p->shown, "index", json_integer((json_int_t)index));
+        return json_incref(p->shown);
+    }
     if (p->kind == ROUTE_DECLARE)
         return declared_document(p->a, p->group, index,
                                  (struct declared){true, p->roles_ignored});
@@ -49,7 +61,7 @@ static json_t *outcome(const struct proposed *p, uint64_t index)
 static void on_proposed(void *owner, int status, uint64_t index,
                         const struct apply_result *r)
 {
-    AUTO(auto_free) struct proposed *p = owner;
+    AUTO(drop_proposed) struct proposed *p = owner;
 
     if (status != 0)
         answer_error(&p->who, 503, "outcome-unknown",
@@ -59,15 +71,6 @@ static void on_proposed(void *owner, int status, uint64_t index,
         answer_error(&p->who, 409, refusal_name(r->refusal), "%s", r->text);
     else
         answer_json(&p->who, 200, outcome(p, index));
-}
-
-void request_note(struct api *a, const struct asker *who, const struct noted *n)
-{
-    char text[2 * ERR_TEXT_SIZE];
-
-    (void)snprintf(text, sizeof text, "refused (%s): %s%s%s: %s", n->code, n->what,
-                   who->by[0] != '\0' ? ", asked by " : "", who->by, n->why);
-    a->backend->note_refused(a->backend->owner, n->group, text);
 }
 
 static void answer_unproposed(struct api *a, const struct proposed *p,
@@ -103,11 +106,18 @@ static bool is_paused_so(struct api *a, const struct entry *e)
 void request_propose(struct api *a, const struct route *r, struct entry *e,
                      const struct asker *who)
 {
-    struct proposed *p = calloc(1, sizeof *p);
+    request_propose_shown(a, r, e, NULL, who);
+}
+
+void request_propose_shown(struct api *a, const struct route *r, struct entry *e,
+                           json_t *shown, const struct asker *who)
+{
+    AUTO(drop_proposed) struct proposed *p = calloc(1, sizeof *p);
     struct apply_result refused = {0};
     struct err err = {0};
 
     if (p == NULL) {
+        json_decref(shown);
         answer_error(who, 503, "no-memory", "out of memory");
         return;
     }
@@ -117,12 +127,14 @@ void request_propose(struct api *a, const struct route *r, struct entry *e,
     p->roles_ignored = r->keep_active;
     p->as_it_was = is_paused_so(a, e);
     p->what = entry_kind_name(e->kind);
+    p->shown = shown;
     (void)snprintf(p->group, sizeof p->group, "%s", e->group);
     (void)snprintf(e->rule, sizeof e->rule, "operator");
-    if (a->backend->propose(a->backend->owner, e, on_proposed, p, &refused, &err) != 0) {
+    e->actor = who->actor;
+    if (a->backend->propose(a->backend->owner, e, on_proposed, p, &refused, &err) != 0)
         answer_unproposed(a, p, &refused, &err);
-        free(p);
-    }
+    else
+        (void)TAKE(p);
 }
 
 /* ---- bodies ----------------------------------------------------------------------------

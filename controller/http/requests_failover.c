@@ -175,8 +175,8 @@ void request_failover(struct api *a, const struct group *g, const struct api_req
     w->next = a->waits;
     a->waits = w;
     api_need_tick(a);
-    a->backend->want_failover(a->backend->owner, (uint8_t)(g - f.state->groups), true,
-                              ask.target);
+    a->backend->want_failover(a->backend->owner, (uint8_t)(g - f.state->groups),
+                              &(struct failover_wish){ask.target, who->actor});
 }
 
 /* I5: what is proposed cannot be called back. While the fate of an entry for the group is
@@ -195,7 +195,7 @@ static void give_up(struct api *a, const struct api_facts *f, const struct group
             g->name);
     else
         why_not(a, f, g, who);
-    a->backend->want_failover(a->backend->owner, group, false, NO_INSTANCE);
+    a->backend->want_failover(a->backend->owner, group, NULL);
 }
 
 /* True: answered. */

@@ -29,6 +29,14 @@ static const struct {
     {ROUTE_DOCTOR, "doctor", "GET", "/v1/doctor"},
     {ROUTE_VERSION, "version", "GET", "/v1/version"},
     {ROUTE_RULES, "rules", "GET", "/v1/rules"},
+    {ROUTE_WHOAMI, "whoami", "GET", "/v1/whoami"},
+    {ROUTE_USERS, "user-list", "GET", "/v1/users"},
+    {ROUTE_USER_SET, "user-add", "POST", "/v1/users"},
+    {ROUTE_USER_REMOVE, "user-remove", "DELETE", "/v1/users/*"},
+    {ROUTE_USER_TOKEN, "user-token", "POST", "/v1/users/*/token"},
+    {ROUTE_USER_REVOKE, "user-revoke", "POST", "/v1/users/*/revoke"},
+    {ROUTE_USER_TOTP, "user-totp", "POST", "/v1/users/*/totp"},
+    {ROUTE_USER_UNLOCK, "user-unlock", "POST", "/v1/users/*/unlock"},
 };
 
 bool route_name_ok(const char *name)
@@ -116,6 +124,11 @@ unsigned route_match(const char *method, const char *path, struct route *ret,
                       "/run/ringfence-agent/ringfence-agent.sock",
                       path);
     return 404;
+}
+
+const char *route_group(const struct route *r)
+{
+    return r->kind < ROUTE_WHOAMI && r->kind != ROUTE_REPLACE ? r->group : "";
 }
 
 bool route_is_local(enum route_kind kind)

@@ -247,6 +247,37 @@ static void replace(void)
     take(&e);
 }
 
+static struct entry of_anna(enum entry_kind kind)
+{
+    struct entry e = entry_of(kind);
+
+    e.group[0] = '\0';
+    snprintf(e.user.name, NAME_SIZE, "anna"); /* each body about users begins with it */
+    return e;
+}
+
+static void people(void)
+{
+    struct entry set = of_anna(ENTRY_USER_SET), token = of_anna(ENTRY_USER_TOKEN),
+                 totp = of_anna(ENTRY_USER_TOTP), used = of_anna(ENTRY_FACTOR_USED),
+                 failed = of_anna(ENTRY_FACTOR_FAILED), unlock = of_anna(ENTRY_USER_UNLOCK),
+                 revoke = of_anna(ENTRY_USER_REVOKE), gone = of_anna(ENTRY_USER_REMOVE);
+
+    set.user_set.roles = ROLE_ADMIN;
+    memset(token.user_token.hash, 7, TOKEN_HASH_SIZE);
+    memset(totp.user_totp.seed, 8, SEED_SEALED_SIZE);
+    used.factor_used.factor = FACTOR_TOTP;
+    used.factor_used.step = 60000000;
+    take(&set);
+    take(&token);
+    take(&totp);
+    take(&used);
+    take(&failed);
+    take(&unlock);
+    take(&revoke);
+    take(&gone);
+}
+
 static void each_kind_is_applied_whole_or_not_at_all(void **state)
 {
     struct entry attach = entry_of(ENTRY_ATTACH);
@@ -271,6 +302,7 @@ static void each_kind_is_applied_whole_or_not_at_all(void **state)
     world_steady(&t.w, SYNC_REQUIRED);
     assert_int_equal(world_fence(&t.w), ACCEPTED);
     contradict();
+    people();
     for (int kind = 1; kind < ENTRY_KIND_COUNT; kind++)
         if (!t.tried[kind])
             fail_msg("%s has not been tried", entry_kind_name((enum entry_kind)kind));

@@ -26,8 +26,18 @@ static const struct group group = {"", "", "", {0}, 0, 0, {0}, {0}, 0, {0}, PHAS
                                    0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, false, 0, false, false,
                                    0, 0, 0, 0, {0}};
 static const struct agent agent = {"", "", "", "", 0, 0, {0}, {0}, 0, 0};
-static const struct state state = {"", 0, 0, 0, 0, 0, 0, {0}, {0}, {0}, {0}};
+static const struct recovery_code recovery = {{0}};
+static const struct user_token token = {0, 0, {0}};
+static const struct user user = {"", 0, 0, {0}, 0, {0}, {0}, 0, 0, {0}, 0, 0, 0, 0};
+static const struct state state = {"", 0, 0, 0, 0, 0, 0, 0, {0}, {0}, {0}, {0}, {0}};
 
+static const struct actor actor = {"", ACTOR_NONE, FACTOR_NONE, 0, ""};
+static const struct entry_user_set user_set = {"", 0, 0, {0}};
+static const struct entry_user entry_user = {""};
+static const struct entry_user_token user_token = {"", 0, {0}};
+static const struct entry_user_revoke user_revoke = {"", 0};
+static const struct entry_user_totp user_totp = {"", {0}, 0, {0}};
+static const struct entry_factor_used factor_used = {"", FACTOR_NONE, 0, 0};
 static const struct entry_enrol enrol = {{0}, 0, {0}};
 static const struct renew_item renew_item = {"", 0, LEASE_NONE, 0, {0}};
 static const struct entry_declare declare = {{0}, false};
@@ -61,5 +71,8 @@ size_t fields_bytes(void)
            sizeof entry_proof + sizeof fence_begin + sizeof activate + sizeof opened +
            sizeof sync + sizeof step_start + sizeof step_end + sizeof switchover +
            sizeof run_abort + sizeof attach + sizeof refused + sizeof controller_replace +
-           sizeof corruption + sizeof fence_turn + sizeof false_proof + sizeof acknowledge;
+           sizeof corruption + sizeof fence_turn + sizeof false_proof + sizeof acknowledge +
+           sizeof actor + sizeof recovery + sizeof token + sizeof user + sizeof user_set +
+           sizeof entry_user + sizeof user_token + sizeof user_revoke + sizeof user_totp +
+           sizeof factor_used;
 }

@@ -102,6 +102,7 @@ static void fill_field(const struct map_type *t, const struct map_field *f, void
         fill_text((char *)to, f->size, seed);
         break;
     case MAP_LIFE:
+    case MAP_BYTES:
         for (uint32_t i = 0; i < f->size; i++)
             to[i] = (uint8_t)(1 + sample_random(seed) % 255);
         break;
@@ -151,6 +152,7 @@ void sample_entry(struct entry *e, enum entry_kind kind, uint64_t seed)
         memset(e->group, 0, sizeof e->group);
     if (kind == ENTRY_DECLARE)
         memcpy(e->group, e->declare.spec.name, sizeof e->group);
+    sample_fill(&map_actor, &e->actor, &seed); /* last: older golden files have none */
 }
 
 static char *some_string(uint64_t *seed)
