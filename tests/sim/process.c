@@ -81,7 +81,7 @@ void frontend_close(struct frontend *f) { (void)f; }
 void frontend_changed(struct frontend *f) { (void)f; }
 
 /* What a follower has handed on (operator.c): the entry itself. */
-void frontend_serve(struct frontend *f, const Rf__ApiRequest *r,
+void frontend_serve(struct frontend *f, const Rf__ApiRequest *r, const char *via,
                     void (*reply)(void *owner, unsigned status, const void *body,
                                   size_t len),
                     void *owner)
@@ -95,6 +95,7 @@ void frontend_serve(struct frontend *f, const Rf__ApiRequest *r,
                     node_propose(d->node, &e, NULL, NULL, &refused, &err) == 0;
 
     (void)f;
+    (void)via;
     reply(owner, proposed ? 202 : 503, "", 0);
 }
 
