@@ -71,7 +71,7 @@ static struct authorize_verdict judge(enum route_kind kind, const char *user,
 {
     struct route r = {.kind = kind};
     struct caller c = {.kind = CALLER_CERTIFICATE, .from = "10.0.0.9:5"};
-    struct authorize_ask ask = {&c, &r, &b.state, group, 1000};
+    struct authorize_ask ask = {&c, &r, &b.state, group, 1000, NULL};
     struct authorize_verdict v;
 
     snprintf(c.name, sizeof c.name, "%s", user);
