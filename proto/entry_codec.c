@@ -79,6 +79,17 @@ static int add_actor(const struct entry *e, uint32_t format, Rf__Log__Entry *ent
     return status;
 }
 
+/* I10: nobody who knows that format would read it. */
+static int check_format(const struct entry *e, uint32_t format, struct err *err)
+{
+    if (check_since(e->kind, format, err) != 0)
+        return ERR_BADMSG;
+    if (format >= format_needed(e))
+        return 0;
+    return err_set(err, ERR_BADMSG, "rf.log.Entry: %s as it is here is not in format %u",
+                   entry_kind_text(e->kind), format);
+}
+
 static int to_message(const struct entry *e, uint32_t format,
                       ProtobufCMessage **ret_message, struct err *err)
 {
@@ -89,8 +100,7 @@ static int to_message(const struct entry *e, uint32_t format,
     Rf__Log__Entry *entry;
 
     if (status == 0)
-        status = check_since(e->kind, format, err);
-
+        status = check_format(e, format, err);
     if (status == 0)
         status = map_to_message(&map_entry_head, e, &head, err);
     if (status == 0)

@@ -112,6 +112,7 @@ static const struct map_field fence_begin_rows[] = {
     ROW_BOOL(5, struct entry_fence_begin, requested),
     ROW_TEXT(6, struct entry_fence_begin, reason),
     ROW_NAME_OR_NONE(7, struct entry_fence_begin, target_name),
+    ROW_ANY(8, struct entry_fence_begin, proposal),
 };
 static MAP_TYPE(map_fence_begin, rf__log__fence_begin__descriptor, struct entry_fence_begin,
                 fence_begin_rows, NULL);
@@ -172,6 +173,7 @@ static const struct map_field switchover_rows[] = {
     ROW_ANY(2, struct entry_switchover, epoch),
     ROW_TEXT(3, struct entry_switchover, reason),
     ROW_NAME_OR_NONE(4, struct entry_switchover, target_name),
+    ROW_ANY(5, struct entry_switchover, proposal),
 };
 static MAP_TYPE(map_switchover, rf__log__switchover__descriptor, struct entry_switchover,
                 switchover_rows, NULL);
@@ -271,6 +273,27 @@ static const struct map_field factor_used_rows[] = {
 static MAP_TYPE(map_factor_used, rf__log__factor_used__descriptor, struct entry_factor_used,
                 factor_used_rows, NULL);
 
+static const struct map_field propose_rows[] = {
+    ROW_ENUM(1, struct entry_propose, kind),
+    ROW_NAME_OR_NONE(2, struct entry_propose, target),
+    ROW_ANY(3, struct entry_propose, epoch),
+    ROW_BOOL(4, struct entry_propose, break_glass),
+    ROW_TEXT(5, struct entry_propose, reason),
+    ROW_MESSAGE(6, struct entry_propose, forecast, map_forecast),
+};
+static MAP_TYPE(map_propose, rf__log__propose__descriptor, struct entry_propose,
+                propose_rows, NULL);
+
+static const struct map_field about_proposal_rows[] = {
+    ROW_NUMBER(1, struct entry_proposal, id, 1, UINT64_MAX),
+    ROW_ANY(2, struct entry_proposal, seen),
+    ROW_TEXT(3, struct entry_proposal, reason),
+    ROW_ANY(4, struct entry_proposal, epoch),
+    ROW_MESSAGE(5, struct entry_proposal, forecast, map_forecast),
+};
+static MAP_TYPE(map_about_proposal, rf__log__about_proposal__descriptor,
+                struct entry_proposal, about_proposal_rows, NULL);
+
 #define BODY(kind, group, number, member, type)                                            \
     {                                                                                      \
         kind, ENTRY_GROUP_##group, number, offsetof(struct entry, member), &(type)         \
@@ -313,6 +336,12 @@ static const struct entry_body bodies[] = {
     BODY(ENTRY_USER_UNLOCK, NONE, 30, user, map_user_name),
     BODY(ENTRY_FACTOR_USED, NONE, 34, factor_used, map_factor_used),
     BODY(ENTRY_FACTOR_FAILED, NONE, 30, user, map_user_name),
+    BODY(ENTRY_PROPOSE, NEEDED, 35, propose, map_propose),
+    BODY(ENTRY_APPROVE, NEEDED, 36, proposal, map_about_proposal),
+    BODY(ENTRY_REJECT, NEEDED, 36, proposal, map_about_proposal),
+    BODY(ENTRY_WITHDRAW, NEEDED, 36, proposal, map_about_proposal),
+    BODY(ENTRY_EXPIRE, NEEDED, 36, proposal, map_about_proposal),
+    BODY(ENTRY_STALE, NEEDED, 36, proposal, map_about_proposal),
 };
 _Static_assert(ARRAY_LEN(bodies) == ENTRY_KIND_COUNT - 1, "a kind of entry without a row");
 

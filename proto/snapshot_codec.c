@@ -19,7 +19,14 @@ static void message_free(ProtobufCMessage **message)
 
 static void read_free(ProtobufCMessage **message) { whole_free(*message); }
 
-uint32_t snapshot_format_of(const struct state *s) { return s->user_count > 0 ? 2 : 1; }
+uint32_t snapshot_format_of(const struct state *s)
+{
+    bool newer = s->user_count > 0 || s->proposal_count > 0;
+
+    for (unsigned i = 0; i < s->group_count && !newer; i++)
+        newer = s->groups[i].policy.window_count > 0 || s->groups[i].break_glass > 0;
+    return newer ? 2 : 1;
+}
 
 static int to_message(const struct state *s, ProtobufCMessage **ret_message,
                       struct err *err)

@@ -85,6 +85,12 @@ enum cli_exit cli_export(struct cli *cli);
 enum cli_exit cli_switchover(struct cli *cli);
 enum cli_exit cli_failover(struct cli *cli);
 enum cli_exit cli_abort(struct cli *cli);
+enum cli_exit cli_proposals(struct cli *cli);
+enum cli_exit cli_approve(struct cli *cli);
+enum cli_exit cli_reject(struct cli *cli);
+enum cli_exit cli_attest(struct cli *cli);
+/* What an answer with a proposal in it says. False: there is none. */
+bool cli_tell_proposal(struct cli *cli, const json_t *answer);
 enum cli_exit cli_pause(struct cli *cli);
 enum cli_exit cli_acknowledge(struct cli *cli);
 enum cli_exit cli_resume(struct cli *cli);

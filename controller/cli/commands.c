@@ -1,5 +1,6 @@
 /* The one table of commands: parsing, --help and --man come from it. */
 #include "controller/cli/cli.h"
+#include "controller/cli/commands_people.h"
 #include "controller/cli/commands_user.h"
 
 #define NO_OPTIONS                                                                         \
@@ -50,9 +51,14 @@ static const struct help_option file_options[] = {
     {"json", 0, NULL, "print the answer as JSON"},
     NO_OPTIONS};
 
+#define BREAK_GLASS                                                                        \
+    "an admin, with a second factor, instead of all approvals; everybody is told"
+
 static const struct help_option switchover_options[] = {
     {"to", 0, "REGION", "where to (required)"},
-    {"reason", 0, "TEXT", "written to the log, for people"},
+    {"reason", 0, "TEXT",
+     "written to the log, for people; required where others have to agree"},
+    {"break-glass", 0, NULL, BREAK_GLASS},
     {"json", 0, NULL, "print the answer as JSON"},
     NO_OPTIONS};
 
@@ -60,6 +66,8 @@ static const struct help_option failover_options[] = {
     {"to", 0, "REGION", "where to (default: the best candidate)"},
     {"even-if-healthy", 0, NULL,
      "also where nothing is wrong with the active region, where `switchover` would do"},
+    {"reason", 0, "TEXT", "for who approves it; required where others have to agree"},
+    {"break-glass", 0, NULL, BREAK_GLASS},
     {"json", 0, NULL, "print the answer as JSON"},
     NO_OPTIONS};
 
@@ -220,8 +228,10 @@ static const struct cli_command failover_command = {
     cli_failover};
 
 static const struct cli_command abort_command = {
-    {"abort", "RUN", "take a switchover back, before its fence has begun",
-     "RUN is the number that switchover printed and status shows.", json_option},
+    {"abort", "RUN|ID", "take a switchover back, before its fence has begun; or a proposal",
+     "RUN is the number that switchover printed and status shows; ID a proposal's, which "
+     "who made it withdraws, or an admin.",
+     json_option},
     1,
     1,
     cli_abort};
@@ -422,6 +432,8 @@ static const struct cli_command *const commands[] = {
     &log_command,         &apply_command,
     &diff_command,        &export_command,
     &switchover_command,  &failover_command,
+    &attest_command,      &proposals_command,
+    &approve_command,     &reject_command,
     &abort_command,       &acknowledge_command,
     &pause_command,       &resume_command,
     &retry_command,       &detach_command,
@@ -442,6 +454,8 @@ static const struct help_command *const helps[] = {
     &log_command.help,         &apply_command.help,
     &diff_command.help,        &export_command.help,
     &switchover_command.help,  &failover_command.help,
+    &attest_command.help,      &proposals_command.help,
+    &approve_command.help,     &reject_command.help,
     &abort_command.help,       &acknowledge_command.help,
     &pause_command.help,       &resume_command.help,
     &retry_command.help,       &detach_command.help,

@@ -2,8 +2,9 @@
  *
  * Every entry that a person caused carries one, as judged when the request was admitted by
  * the leader: an auditor reads it years later, when the user may be gone and the roles
- * changed. apply() never decides by it who may do what (that is the shell's, at the one
- * place where requests come in); it is kept, counted and shown.
+ * changed. Who may ask for what is decided by the shell, at the one place where requests
+ * come in; apply() keeps and shows it, and goes by it where several people have to agree
+ * (proposal.h).
  *
  * An entry of format 1 (formats.h) has none. While a controller that knows no other format
  * is on record, what people ask for is written without it: `ringfence log` then says

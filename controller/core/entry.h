@@ -45,7 +45,13 @@
     X(ENTRY_USER_TOTP, 29, "user-totp")                                                    \
     X(ENTRY_USER_UNLOCK, 30, "user-unlock")                                                \
     X(ENTRY_FACTOR_USED, 31, "factor-used") /* a code; committed before it counts */       \
-    X(ENTRY_FACTOR_FAILED, 32, "factor-failed")
+    X(ENTRY_FACTOR_FAILED, 32, "factor-failed")                                            \
+    X(ENTRY_PROPOSE, 33, "propose") /* what a person asks for (proposal.h) */              \
+    X(ENTRY_APPROVE, 34, "approve")                                                        \
+    X(ENTRY_REJECT, 35, "reject")                                                          \
+    X(ENTRY_WITHDRAW, 36, "withdraw")                                                      \
+    X(ENTRY_EXPIRE, 37, "expire") /* nobody agreed in time */                              \
+    X(ENTRY_STALE, 38, "stale")   /* what was approved would be something else now */
 
 enum entry_kind {
 #define X(name, number, text) name = (number),
@@ -127,6 +133,7 @@ struct entry_fence_begin {
     char target_name[NAME_SIZE];
     bool requested;
     char reason[TEXT_SIZE];
+    uint64_t proposal; /* that it begins; 0: none */
 };
 
 struct entry_activate {
@@ -199,6 +206,25 @@ struct entry_switchover {
     char target_name[NAME_SIZE];
     uint64_t epoch; /* that the operator saw */
     char reason[TEXT_SIZE];
+    uint64_t proposal; /* that it begins; 0: none */
+};
+
+struct entry_propose {
+    enum proposal_kind kind;
+    char target[NAME_SIZE]; /* an agent; "": the best candidate */
+    uint64_t epoch;         /* that its author saw */
+    bool break_glass;
+    char reason[TEXT_SIZE];
+    struct forecast forecast;
+};
+
+/* About one that was made: APPROVE, REJECT, WITHDRAW, EXPIRE, STALE. */
+struct entry_proposal {
+    uint64_t id;
+    uint64_t seen;            /* APPROVE: its `asked`, as whoever approves has seen it */
+    char reason[TEXT_SIZE];   /* STALE: what has become worse */
+    uint64_t epoch;           /* STALE: in which it is to be confirmed */
+    struct forecast forecast; /* STALE: what is to be confirmed */
 };
 
 struct entry_run_abort {
@@ -288,6 +314,8 @@ struct entry {
         struct entry_user_revoke user_revoke;
         struct entry_user_totp user_totp;
         struct entry_factor_used factor_used;
+        struct entry_propose propose;
+        struct entry_proposal proposal;
     };
 };
 

@@ -168,6 +168,13 @@ struct observed_controller {
     bool caught_up; /* replication within one heartbeat of our log */
 };
 
+/* When approvals were asked for, by this controller's clock: that of the entry is another
+ * host's. */
+struct observed_proposal {
+    uint64_t asked; /* struct proposal's */
+    struct mono since;
+};
+
 struct observations {
     bool leading;              /* leader, and the barrier of this term is applied */
     struct mono leading_since; /* silence is counted from here at the earliest */
@@ -176,6 +183,7 @@ struct observations {
     struct observed_group groups[GROUP_MAX]; /* parallel to state.groups */
     struct observed_agent agents[AGENT_MAX]; /* parallel to state.agents */
     struct observed_controller controllers[CONTROLLER_MAX];
+    struct observed_proposal proposals[PROPOSAL_MAX]; /* parallel to state.proposals */
 };
 
 void observations_init(struct observations *o, uint64_t self_id);

@@ -84,32 +84,39 @@ static void serve_group(struct api *a, const struct route *r, const struct asker
         answer_json(who, 200, document_of(g));
 }
 
+/* What is told of the cluster as this controller knows it. */
+static void show_controller(struct api *a, const struct route *r, const struct asker *who)
+{
+    struct api_facts f;
+
+    api_facts(a, &f);
+    if (r->kind == ROUTE_STATUS)
+        answer_json(who, 200, status_document(&f, mono_now(), wall_now_ms(), false));
+    else if (r->kind == ROUTE_DOCTOR)
+        answer_json(who, 200, doctor_document(&f, a->host, mono_now()));
+    else if (r->kind == ROUTE_VERSION)
+        answer_json(who, 200, version_document(&f));
+    else
+        answer_json(who, 200, rules_document());
+}
+
 void api_perform(struct api *a, const struct route *r, const struct api_request *raw,
                  const struct asker *who)
 {
     struct api_facts f;
 
     switch (r->kind) {
-    case ROUTE_STATUS:
-        api_facts(a, &f);
-        answer_json(who, 200, status_document(&f, mono_now(), wall_now_ms(), false));
-        return;
     case ROUTE_GROUP:
         serve_group(a, r, who);
         return;
     case ROUTE_WHY:
         serve_why(a, r, who, false);
         return;
+    case ROUTE_STATUS:
     case ROUTE_DOCTOR:
-        api_facts(a, &f);
-        answer_json(who, 200, doctor_document(&f, a->host, mono_now()));
-        return;
     case ROUTE_VERSION:
-        api_facts(a, &f);
-        answer_json(who, 200, version_document(&f));
-        return;
     case ROUTE_RULES:
-        answer_json(who, 200, rules_document());
+        show_controller(a, r, who);
         return;
     case ROUTE_LOG:
         answer_error(who, 404, "bad-request", "the log is read where it is asked for");
@@ -127,6 +134,14 @@ void api_perform(struct api *a, const struct route *r, const struct api_request 
     case ROUTE_ATTACH:
     case ROUTE_REPLACE:
         request_handle(a, r, raw, who);
+        return;
+    case ROUTE_ATTEST:
+    case ROUTE_PROPOSALS:
+    case ROUTE_PROPOSE:
+    case ROUTE_APPROVE:
+    case ROUTE_REJECT:
+    case ROUTE_WITHDRAW:
+        request_people(a, r, raw, who);
         return;
     case ROUTE_WHOAMI:
         answer_json(who, 200, whoami_document(who));

@@ -81,6 +81,20 @@ void request_failover(struct api *a, const struct group *g, const struct api_req
 void requests_look(struct api *a, struct mono now);
 void requests_close(struct api *a);
 
+/* requests_proposals.c: a move that is proposed instead of begun. */
+struct wanted {
+    enum proposal_kind kind;
+    uint8_t target; /* NO_INSTANCE: the best candidate */
+    bool break_glass;
+    char reason[TEXT_SIZE];
+};
+void request_proposal(struct api *a, const struct group *g, const struct wanted *w,
+                      const struct asker *who);
+void request_people(struct api *a, const struct route *r, const struct api_request *raw,
+                    const struct asker *who);
+/* What has become of it, when its entry is applied. */
+json_t *proposed_document(struct api *a, uint64_t id);
+
 /* requests_replace.c */
 void request_replace(struct api *a, const struct route *r, const struct api_request *raw,
                      const struct asker *who);

@@ -6,7 +6,8 @@
 #include "controller/http/api_private.h"
 #include "controller/http/authorize.h"
 
-/* The group in question: of a declaration the document says it, of an abort the run. */
+/* The group in question: of a declaration and a proposal the document says it, of an abort
+ * the run, of what is said about a proposal that one. */
 static void find_group(const struct api_facts *f, const struct route *r,
                        const struct api_request *raw, char group[NAME_SIZE])
 {
@@ -16,7 +17,10 @@ static void find_group(const struct api_facts *f, const struct route *r,
     for (unsigned i = 0; i < f->state->group_count && r->kind == ROUTE_ABORT; i++)
         if (f->state->groups[i].run.id == r->run)
             memcpy(group, f->state->groups[i].name, NAME_SIZE);
-    if (r->kind != ROUTE_DECLARE)
+    for (unsigned i = 0; i < f->state->proposal_count; i++)
+        if (r->run != 0 && f->state->proposals[i].id == r->run)
+            memcpy(group, f->state->proposals[i].group, NAME_SIZE);
+    if (r->kind != ROUTE_DECLARE && r->kind != ROUTE_PROPOSE)
         return;
     body = json_loadb((const char *)raw->body, raw->len, JSON_REJECT_DUPLICATES, NULL);
     if (json_is_string(json_object_get(body, "group")))

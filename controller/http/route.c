@@ -25,6 +25,12 @@ static const struct {
     {ROUTE_RETRY, "retry", "POST", "/v1/groups/*/retry"},
     {ROUTE_DETACH, "detach", "POST", "/v1/groups/*/detach"},
     {ROUTE_ATTACH, "attach", "POST", "/v1/groups/*/attach"},
+    {ROUTE_ATTEST, "attest", "POST", "/v1/groups/*/attest"},
+    {ROUTE_PROPOSALS, "proposals", "GET", "/v1/proposals"},
+    {ROUTE_PROPOSE, "propose", "POST", "/v1/dr/switch"},
+    {ROUTE_APPROVE, "approve", "POST", "/v1/proposals/*/approve"},
+    {ROUTE_REJECT, "reject", "POST", "/v1/proposals/*/reject"},
+    {ROUTE_WITHDRAW, "withdraw", "POST", "/v1/proposals/*/abort"},
     {ROUTE_REPLACE, "replace", "POST", "/v1/controllers/*/replace"},
     {ROUTE_DOCTOR, "doctor", "GET", "/v1/doctor"},
     {ROUTE_VERSION, "version", "GET", "/v1/version"},
@@ -66,15 +72,23 @@ static bool path_matches(const char *path, const char *pattern, char star[NAME_S
     return true;
 }
 
+static bool has_number(enum route_kind kind)
+{
+    return kind == ROUTE_ABORT || kind == ROUTE_APPROVE || kind == ROUTE_REJECT ||
+           kind == ROUTE_WITHDRAW;
+}
+
 static unsigned take_star(const char *star, struct route *r, struct err *err)
 {
     char *end;
 
-    if (r->kind == ROUTE_ABORT) {
+    if (has_number(r->kind)) {
         r->run = strtoull(star, &end, 10);
         if (star[0] >= '0' && star[0] <= '9' && *end == '\0' && r->run != 0)
             return 0;
-        (void)err_set(err, ERR_INVAL, "a run has a number: `ringfence status` shows it");
+        (void)err_set(err, ERR_INVAL, "%s has a number: `ringfence %s` shows it",
+                      r->kind == ROUTE_ABORT ? "a run" : "a proposal",
+                      r->kind == ROUTE_ABORT ? "status" : "proposals");
         return 400;
     }
     if (!route_name_ok(star)) {
@@ -172,7 +186,7 @@ void route_format(const struct route *r, char path[ROUTE_PATH_SIZE])
     }
     (void)snprintf(run, sizeof run, "%" PRIu64, r->run);
     (void)snprintf(path, ROUTE_PATH_SIZE, "%.*s%s%s", (int)before, pattern,
-                   r->kind == ROUTE_ABORT ? run : r->group, pattern + before + 1);
+                   has_number(r->kind) ? run : r->group, pattern + before + 1);
 }
 
 const char *route_method(enum route_kind kind)

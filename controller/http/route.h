@@ -20,6 +20,12 @@ enum route_kind {
     ROUTE_RETRY,
     ROUTE_DETACH,
     ROUTE_ATTACH,
+    ROUTE_ATTEST,
+    ROUTE_PROPOSALS,
+    ROUTE_PROPOSE,
+    ROUTE_APPROVE,
+    ROUTE_REJECT,
+    ROUTE_WITHDRAW,
     ROUTE_REPLACE,
     ROUTE_DOCTOR,
     ROUTE_VERSION,
@@ -39,7 +45,7 @@ struct route {
     enum route_kind kind;
     char group[NAME_SIZE]; /* "" where the path has none; REPLACE: a controller; USER_: a
                               user */
-    uint64_t run;          /* ABORT */
+    uint64_t run;          /* ABORT; of APPROVE, REJECT, WITHDRAW a proposal */
     bool dry, keep_active; /* DECLARE */
 };
 

@@ -309,6 +309,32 @@ static void make_user(struct choice *c, struct entry *e)
     }
 }
 
+/* Of three people, who have the roles that their bytes say; about what is on record. */
+static void make_proposal(struct choice *c, struct entry *e)
+{
+    static const char *const names[] = {"anna", "ben", "cleo"};
+    uint8_t n = s.proposal_count, which = bytes_pick(c->b, (uint8_t)(n + 1));
+    uint8_t k = choose_instance(c);
+
+    snprintf(e->actor.name, NAME_SIZE, "%s", names[bytes_pick(c->b, 3)]);
+    e->actor.kind = ACTOR_TOKEN;
+    e->actor.roles = bytes_next(c->b) & ROLES_ALL;
+    e->actor.factor = (enum actor_factor)bytes_pick(c->b, 3);
+    if (e->kind == ENTRY_PROPOSE) {
+        e->propose.kind = (enum proposal_kind)bytes_pick(c->b, 5);
+        e->propose.epoch = bytes_near(c->b, epoch_of(c));
+        e->propose.break_glass = bytes_next(c->b) >= 0xe0;
+        snprintf(e->propose.reason, TEXT_SIZE, "because");
+        if (c->g != NULL && k < c->g->instance_count)
+            memcpy(e->propose.target, c->g->instances[k].agent, NAME_SIZE);
+        return;
+    }
+    e->proposal.id = bytes_near(c->b, which < n ? s.proposals[which].id : s.applied);
+    e->proposal.seen = which < n ? s.proposals[which].asked : 0;
+    e->proposal.epoch = bytes_near(c->b, epoch_of(c));
+    snprintf(e->proposal.reason, TEXT_SIZE, "because");
+}
+
 /* What is in the corpus keeps its meaning: a kind that came later shares one. */
 static enum entry_kind choose_kind(struct choice *c)
 {
@@ -319,7 +345,7 @@ static enum entry_kind choose_kind(struct choice *c)
     if (kind == ENTRY_PAUSE && (bytes_next(c->b) & 1) != 0)
         return (bytes_next(c->b) & 1) != 0 ? ENTRY_FALSE_PROOF : ENTRY_ACKNOWLEDGE;
     if (kind == ENTRY_RESUME && (bytes_next(c->b) & 1) != 0)
-        return (enum entry_kind)(ENTRY_USER_SET + bytes_pick(c->b, 8));
+        return (enum entry_kind)(ENTRY_USER_SET + bytes_pick(c->b, 14));
     return kind == ENTRY_REFUSED && c->group != 0 ? ENTRY_CONTROLLER_REPLACE : kind;
 }
 
@@ -348,6 +374,9 @@ static void (*const makers[ENTRY_KIND_COUNT])(struct choice *, struct entry *) =
     [ENTRY_USER_TOKEN] = make_user,       [ENTRY_USER_REVOKE] = make_user,
     [ENTRY_USER_TOTP] = make_user,        [ENTRY_USER_UNLOCK] = make_user,
     [ENTRY_FACTOR_USED] = make_user,      [ENTRY_FACTOR_FAILED] = make_user,
+    [ENTRY_PROPOSE] = make_proposal,      [ENTRY_APPROVE] = make_proposal,
+    [ENTRY_REJECT] = make_proposal,       [ENTRY_WITHDRAW] = make_proposal,
+    [ENTRY_EXPIRE] = make_proposal,       [ENTRY_STALE] = make_proposal,
 };
 
 static void make_entry(struct choice *c, struct entry *e)

@@ -12,6 +12,7 @@
 #include "fencing/agent/keeper.h"
 #include "fencing/agent/steps.h"
 #include "controller/daemon/node.h"
+#include "controller/people/jwt.h"
 #include "proto/entry_codec.h"
 #include "tests/sim/judge_raft.h"
 #include "tests/sim/kernel.h"
@@ -67,6 +68,28 @@ struct daemon *ctl_daemon(uint8_t node)
 
 /* ---- parts that only show things --------------------------------------------------------
  */
+
+/* Nobody shows a JWT, or a second factor, here. */
+int jwt_open(struct jwt **ret_jwt, const struct jwt_config *config, struct err *err)
+{
+    (void)config;
+    (void)err;
+    *ret_jwt = NULL;
+    return 0;
+}
+
+void jwt_close(struct jwt *j) { (void)j; }
+
+int settings_read_key(const struct settings *s, struct secrets_key *ret_key,
+                      struct err *err)
+{
+    (void)s;
+    (void)ret_key;
+    (void)err;
+    return 0;
+}
+
+void key_wipe(struct secrets_key *k) { (void)k; }
 
 int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *err)
 {

@@ -85,9 +85,10 @@ static struct authorize_verdict judge(enum route_kind kind, const char *user,
 static void every_request_has_a_row(void **state)
 {
     static const enum route_kind moves[] = {
-        ROUTE_SWITCHOVER, ROUTE_FAILOVER,    ROUTE_ATTACH,     ROUTE_DETACH,
-        ROUTE_REMOVE,     ROUTE_ACKNOWLEDGE, ROUTE_REPLACE,    ROUTE_USER_SET,
-        ROUTE_USER_TOKEN, ROUTE_USER_TOTP,   ROUTE_USER_UNLOCK};
+        ROUTE_SWITCHOVER, ROUTE_FAILOVER,    ROUTE_ATTACH,      ROUTE_DETACH,
+        ROUTE_REMOVE,     ROUTE_ACKNOWLEDGE, ROUTE_REPLACE,     ROUTE_USER_SET,
+        ROUTE_USER_TOKEN, ROUTE_USER_TOTP,   ROUTE_USER_UNLOCK, ROUTE_ATTEST,
+        ROUTE_PROPOSE,    ROUTE_APPROVE};
 
     (void)state;
     for (int kind = 0; kind < ROUTE_COUNT; kind++) {
@@ -121,6 +122,12 @@ static void roles_are_asked_for(void **state)
         {ROUTE_SWITCHOVER, 403, 401, 403, 401, 403},
         {ROUTE_FAILOVER, 403, 401, 403, 401, 403},
         {ROUTE_ACKNOWLEDGE, 403, 401, 403, 401, 403},
+        {ROUTE_PROPOSALS, 0, 0, 0, 0, 0},
+        {ROUTE_PROPOSE, 403, 401, 403, 401, 403},
+        {ROUTE_ATTEST, 403, 401, 403, 401, 403},
+        {ROUTE_APPROVE, 403, 401, 401, 401, 403},
+        {ROUTE_REJECT, 403, 0, 0, 0, 403},
+        {ROUTE_WITHDRAW, 403, 0, 403, 0, 403},
         {ROUTE_DECLARE, 403, 403, 403, 0, 403},
         {ROUTE_REMOVE, 403, 403, 403, 401, 403},
         {ROUTE_DETACH, 403, 403, 403, 401, 403},

@@ -152,7 +152,7 @@ static const struct {
     const char *text;
 } spoilt[] = {
     {ENTRY_PAUSE, kind_none, "Entry.kind: 0 is not a kind"},
-    {ENTRY_PAUSE, kind_new, "Entry.kind: 33 is not a kind"},
+    {ENTRY_PAUSE, kind_new, "Entry.kind: 39 is not a kind"},
     {ENTRY_PAUSE, group_upper, "Entry.group: not [a-z0-9]"},
     {ENTRY_PAUSE, group_dash, "Entry.group: not [a-z0-9]"},
     {ENTRY_PAUSE, group_empty, "Entry.group: missing"},
@@ -300,6 +300,29 @@ static void test_format_1_has_nobody(void **unused)
     expect_undecodable(&m, ERR_BADMSG, "not encoded canonically");
 }
 
+/* I10: what format 1 has no room for is not written in it, nor read. */
+static void test_format_1_has_no_proposals(void **unused)
+{
+    static const enum entry_kind kinds[] = {
+        ENTRY_PROPOSE,    ENTRY_APPROVE, ENTRY_STALE,      ENTRY_EXPIRE,
+        ENTRY_SWITCHOVER, ENTRY_DECLARE, ENTRY_FENCE_BEGIN};
+
+    (void)unused;
+    for (unsigned i = 0; i < ARRAY_LEN(kinds); i++) {
+        AUTO(buf_free) struct buf out = {0};
+        struct err err = {0};
+        struct entry e, again;
+
+        sample_entry(&e, kinds[i], 3);
+        assert_int_equal(entry_encode_as(&e, 1, &out, &err), ERR_INVAL);
+        assert_non_null(strstr(err.text, "is not in format 1"));
+        assert_int_equal(out.len, 0);
+        assert_int_equal(entry_encode_as(&e, 2, &out, &err), 0);
+        out.data[1] = 1; /* field 1, the format */
+        assert_int_equal(entry_decode(out.data, out.len, &again, &err), ERR_BADMSG);
+    }
+}
+
 /* The order of fields is part of the encoding too. */
 static void test_other_order_is_refused(void **unused)
 {
@@ -326,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_encoder_refuses),
         cmocka_unit_test(test_decoder_refuses),
         cmocka_unit_test(test_format_1_has_nobody),
+        cmocka_unit_test(test_format_1_has_no_proposals),
         cmocka_unit_test(test_other_order_is_refused),
     };
 

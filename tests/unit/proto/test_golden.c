@@ -82,7 +82,8 @@ static void check(struct golden *g, const char *name, const struct buf *now)
     ok ? g->passed++ : g->failed++;
 }
 
-static void check_entry(struct golden *g, const struct entry *e, uint32_t format)
+static void check_entry(struct golden *g, const struct entry *e, uint32_t format,
+                        const char *what)
 {
     AUTO(buf_free) struct buf b = {0};
     struct entry again;
@@ -92,9 +93,9 @@ static void check_entry(struct golden *g, const struct entry *e, uint32_t format
     ASSERT(entry_encode_as(e, format, &b, &err) == 0);
     ASSERT(entry_decode(b.data, b.len, &again, &err) == 0);
     if (format == 1)
-        snprintf(name, sizeof name, "entry-%s", entry_kind_text(e->kind));
+        snprintf(name, sizeof name, "entry-%s%s", entry_kind_text(e->kind), what);
     else
-        snprintf(name, sizeof name, "entry%u-%s", format, entry_kind_text(e->kind));
+        snprintf(name, sizeof name, "entry%u-%s%s", format, entry_kind_text(e->kind), what);
     check(g, name, &b);
 }
 
@@ -104,10 +105,14 @@ static void check_entries(struct golden *g)
     for (int kind = 1; kind < ENTRY_KIND_COUNT; kind++) {
         struct entry e;
 
-        sample_entry(&e, (enum entry_kind)kind, SEED);
         for (uint32_t format = entry_kind_since((enum entry_kind)kind);
-             format <= ENTRY_FORMAT_MAX; format++)
-            check_entry(g, &e, format);
+             format <= ENTRY_FORMAT_MAX; format++) {
+            sample_entry(&e, (enum entry_kind)kind, SEED);
+            if (format_needed(&e) > entry_kind_since(e.kind) && format_needed(&e) <= format)
+                check_entry(g, &e, format, "-people");
+            sample_make_first(&e);
+            check_entry(g, &e, format, "");
+        }
     }
 }
 
@@ -171,8 +176,10 @@ static void check_frames(struct golden *g)
     }
 }
 
-/* Cut to what a real one has, so that the file stays readable. */
-static void check_snapshot(struct golden *g, const char *name, uint8_t users)
+/* Cut to what a real one has, so that the file stays readable; with so many users, and
+ * proposals. */
+static void check_snapshot(struct golden *g, const char *name, uint8_t users,
+                           uint8_t proposals)
 {
     AUTO(buf_free) struct buf b = {0};
     AUTO(auto_free) struct state *s = calloc(1, sizeof *s);
@@ -184,6 +191,11 @@ static void check_snapshot(struct golden *g, const char *name, uint8_t users)
     s->agent_count = 2;
     s->tombstone_count = 1;
     s->user_count = users;
+    s->proposal_count = proposals;
+    if (proposals == 0) {
+        s->groups[0].policy.window_count = 0;
+        s->groups[0].break_glass = 0;
+    }
     ASSERT(snapshot_encode(s, &b, &err) == 0);
     check(g, name, &b);
 }
@@ -198,8 +210,9 @@ int main(int argc, char **argv)
     check_older(&g);
     check_frames(&g);
     check_older_frames(&g);
-    check_snapshot(&g, "snapshot", 0);
-    check_snapshot(&g, "snapshot2", 2);
+    check_snapshot(&g, "snapshot", 0, 0);
+    check_snapshot(&g, "snapshot2", 2, 0);
+    check_snapshot(&g, "snapshot2-people", 2, 2);
     printf("%u %s, %u failed\n", g.passed, g.rewrite ? "written" : "as they were",
            g.failed);
     return g.failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
