@@ -31,6 +31,7 @@
 #ifndef RF_CONSENSUS_STORE_H
 #define RF_CONSENSUS_STORE_H
 
+#include "controller/audit/chain.h"
 #include "controller/consensus/driver.h"
 
 struct uv_loop_s; /* libuv's uv_loop_t */
@@ -41,26 +42,7 @@ enum {
     STORE_QUEUE_BYTES = 96 << 20,
     STORE_AUDIT_PAGE_MAX = 1000, /* rows of one query */
     STORE_AUDIT_DELAY_MS = 10,   /* audit rows alone wait so long for company */
-    STORE_NAME_SIZE = 64,
-    AUDIT_KIND_SIZE = 32,
-    AUDIT_GROUP_SIZE = 64,
-    AUDIT_RULE_SIZE = 64,
-    AUDIT_TEXT_SIZE = 1280
-};
-
-/* One line of the audit trail. The applier fills in the first part; the store numbers and
- * chains it: hash = SHA-256 over the previous row's hash and every field. */
-struct audit_row {
-    uint64_t index, term; /* the log entry that it is about */
-    uint64_t wall_ms;     /* of that entry, for people */
-    uint64_t leader_id;   /* who proposed it */
-    char kind[AUDIT_KIND_SIZE];
-    char group[AUDIT_GROUP_SIZE]; /* "" where no group is concerned */
-    char rule[AUDIT_RULE_SIZE];
-    char text[AUDIT_TEXT_SIZE];
-
-    uint64_t seq; /* set by the store: 1, 2, 3 ... on this node */
-    uint8_t prev_hash[CHAIN_SIZE], hash[CHAIN_SIZE];
+    STORE_NAME_SIZE = 64
 };
 
 struct store_config {

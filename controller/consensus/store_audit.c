@@ -1,4 +1,4 @@
-/* The audit trail: append-only rows, chained (audit_chain.h). */
+/* The audit trail: append-only rows, chained (controller/audit/chain.h). */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "controller/consensus/audit_chain.h"
+#include "controller/audit/chain.h"
 #include "controller/consensus/store_db.h"
 
 static const char columns[] = "SELECT seq, idx, term, wall_ms, leader, kind, grp, rule,"
