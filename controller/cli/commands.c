@@ -63,6 +63,21 @@ static const struct help_option replace_options[] = {
     {"json", 0, NULL, "print the answer as JSON"},
     NO_OPTIONS};
 
+static const struct help_option audit_export_options[] = {
+    {"from", 0, "INDEX|TIME", "the first entry: an index of the log, or a time (UTC)"},
+    {"to", 0, "INDEX|TIME", "the last one"},
+    NO_OPTIONS};
+
+static const struct help_option audit_verify_options[] = {
+    {"keys", 0, "FILE", "the controllers' public keys (required)"},
+    {"json", 0, NULL, "print the findings as JSON"},
+    NO_OPTIONS};
+
+static const struct help_option audit_keys_options[] = {
+    {"dir", 0, "DIR", "of the CA in DIR, every key that was ever made there"},
+    {"json", 0, NULL, "print the answer as JSON"},
+    NO_OPTIONS};
+
 static const struct help_option pki_init_options[] = {
     {"dir", 0, "DIR", "where the CA and what it issues is kept (made, 0700; required)"},
     {"cluster", 0, "NAME", "the cluster's name, as in the configuration files (required)"},
@@ -328,6 +343,40 @@ static const struct cli_command version_command = {
     0,
     cli_version};
 
+static const struct cli_command audit_export_command = {
+    {"audit export", "FILE", "write the audit trail as a signed bundle",
+     "JSON Lines: an entry each, the chain heads of all controllers as each of them has "
+     "signed its own, or why it could not be asked, and the signature of the controller "
+     "that was asked over all of it. FILE - is standard output. TIME is such as 2026-11-21 "
+     "or 2026-11-21T03:42:07Z; a day or a minute of --to counts to its end. docs/audit.md "
+     "describes the form.",
+     audit_export_options},
+    1,
+    1,
+    cli_audit_export};
+
+static const struct cli_command audit_verify_command = {
+    {"audit verify", "FILE", "check a bundle of `audit export`, without any controller",
+     "Finds each entry that was changed, left out, moved, told twice or put in, a bundle "
+     "that was cut, signatures that do not hold, and chain heads of other controllers that "
+     "do not fit the entries; says on which line. Exit status 0: intact (a controller that "
+     "could not be asked is a note); 1: not intact; 2: a file cannot be read, or is no "
+     "file of keys.",
+     audit_verify_options},
+    1,
+    1,
+    cli_audit_verify};
+
+static const struct cli_command audit_keys_command = {
+    {"audit keys", "", "print the public keys that `audit verify` needs",
+     "Asks the controllers; with --dir, reads what `pki issue` has kept beside the CA. "
+     "Bring them to the auditor on another way than the bundle. Exit status 1: a "
+     "controller has none, or could not be asked.",
+     audit_keys_options},
+    0,
+    0,
+    cli_audit_keys};
+
 static const struct cli_command pki_init_command = {
     {"pki init", "", "make a small CA for one cluster",
      "For those who have none of their own; those who have one need no `pki` at all, only "
@@ -341,7 +390,10 @@ static const struct cli_command pki_init_command = {
 
 static const struct cli_command pki_issue_command = {
     {"pki issue", "controller|agent NAME", "make a key and a certificate for a node",
-     "Writes ROLE-NAME.crt and ROLE-NAME.key; never overwrites.", pki_issue_options},
+     "Writes ROLE-NAME.crt and ROLE-NAME.key; never overwrites. A controller also gets "
+     "controller-NAME.audit.key, for `audit.key` of ringfenced.yaml; its public part is "
+     "added to audit-keys.pub, which is for auditors.",
+     pki_issue_options},
     2,
     2,
     cli_pki_issue};
@@ -402,6 +454,9 @@ static const struct cli_command *const commands[] = {
     &rules_command,
     &doctor_command,
     &version_command,
+    &audit_export_command,
+    &audit_verify_command,
+    &audit_keys_command,
     &pki_init_command,
     &pki_issue_command,
     &pki_renew_command,
@@ -431,6 +486,9 @@ static const struct help_command *const helps[] = {
     &rules_command.help,
     &doctor_command.help,
     &version_command.help,
+    &audit_export_command.help,
+    &audit_verify_command.help,
+    &audit_keys_command.help,
     &pki_init_command.help,
     &pki_issue_command.help,
     &pki_renew_command.help,

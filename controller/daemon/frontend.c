@@ -233,6 +233,29 @@ static int on_forward(void *owner, const char *method, const char *path,
     return 0;
 }
 
+static int on_ask(void *owner, unsigned position, const char *path, api_reply *done,
+                  void *ctx, struct err *err)
+{
+    const struct frontend *fe = owner;
+    const struct peers_api_request request = {"GET", path, (const uint8_t *)"", 0};
+    AUTO(auto_free) struct forwarded *w = malloc(sizeof *w);
+
+    if (w == NULL)
+        return err_set(err, ERR_NOMEM, "ask another controller");
+    *w = (struct forwarded){done, ctx};
+    if (peers_ask(fe->d->peers, (uint8_t)position, &request, on_reply, w, err) != 0)
+        return err->code;
+    (void)TAKE(w);
+    return 0;
+}
+
+static const struct audit_key *on_audit_key(void *owner)
+{
+    const struct frontend *fe = owner;
+
+    return fe->d->audit_key;
+}
+
 static int on_query_log(void *owner, const struct audit_query *q, store_audit_reply *reply,
                         void *ctx, struct err *err)
 {
@@ -283,6 +306,8 @@ int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *
                                       .want_failover = on_want_failover,
                                       .want_retry = on_want_retry,
                                       .forward = on_forward,
+                                      .ask = on_ask,
+                                      .audit_key = on_audit_key,
                                       .query_log = on_query_log};
     if (api_open(&f->api, d->loop, &at, &f->backend, err) != 0) {
         free(f);

@@ -27,21 +27,18 @@ static void give_up(struct passed *q)
     answer(q, 503, (const uint8_t *)no_answer, sizeof no_answer - 1);
 }
 
-int peers_api(struct peers *p, const struct peers_api_request *request,
+int peers_ask(struct peers *p, uint8_t position, const struct peers_api_request *request,
               peers_api_reply *on_reply, void *owner, struct err *err)
 {
-    struct peer *leader = peers_by_id(p, node_leader(p->d->node));
     struct passed *q = NULL;
     Rf__ApiRequest m = RF__API_REQUEST__INIT;
     Rf__Frame frame = RF__FRAME__INIT;
 
-    if (leader == NULL)
-        return err_set(err, ERR_NOTLEADER, "no leader is known");
     for (unsigned i = 0; i < PEERS_API_MAX && q == NULL; i++)
         if (p->passed[i].id == 0)
             q = &p->passed[i];
     if (q == NULL)
-        return err_set(err, ERR_FULL, "%d requests wait for the leader already",
+        return err_set(err, ERR_FULL, "%d requests wait for other controllers already",
                        PEERS_API_MAX);
 
     m.id = ++p->next_id;
@@ -51,11 +48,27 @@ int peers_api(struct peers *p, const struct peers_api_request *request,
     m.hops = 1;
     frame.body_case = RF__FRAME__BODY_API_REQUEST;
     frame.api_request = &m;
-    if (!peers_send(p, leader->position, &frame))
-        return err_set(err, ERR_NOTLEADER, "controller %s leads, and cannot be reached",
-                       p->d->settings.controllers[leader->position].name);
+    if (!peers_send(p, position, &frame))
+        return err_set(err, ERR_CLOSED, "controller %s cannot be reached",
+                       p->d->settings.controllers[position].name);
     *q = (struct passed){m.id, mono_now(), on_reply, owner};
     return 0;
+}
+
+int peers_api(struct peers *p, const struct peers_api_request *request,
+              peers_api_reply *on_reply, void *owner, struct err *err)
+{
+    struct peer *leader = peers_by_id(p, node_leader(p->d->node));
+    struct err why = {0};
+    int status;
+
+    if (leader == NULL)
+        return err_set(err, ERR_NOTLEADER, "no leader is known");
+    status = peers_ask(p, leader->position, request, on_reply, owner, &why);
+    if (status == ERR_CLOSED)
+        return err_set(err, ERR_NOTLEADER, "controller %s leads, and cannot be reached",
+                       p->d->settings.controllers[leader->position].name);
+    return status != 0 ? err_set(err, status, "%s", why.text) : 0;
 }
 
 void peer_api_tick(struct peers *p, struct mono now)

@@ -101,5 +101,9 @@ struct peers_api_request {
 };
 MUST_USE int peers_api(struct peers *p, const struct peers_api_request *request,
                        peers_api_reply *on_reply, void *owner, struct err *err);
+/* The same to the controller at that position, whoever leads. ERR_CLOSED: no link to it. */
+MUST_USE int peers_ask(struct peers *p, uint8_t position,
+                       const struct peers_api_request *request, peers_api_reply *on_reply,
+                       void *owner, struct err *err);
 
 #endif

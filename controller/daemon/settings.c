@@ -22,6 +22,9 @@ struct file {
     struct {
         int unused;
     } raft;
+    struct {
+        char *key;
+    } audit;
     struct file_controller *controllers;
     uint32_t controllers_count;
     struct file_fencer *fencers;
@@ -43,6 +46,12 @@ static const cyaml_schema_field_t tls_fields[] = {
 static const cyaml_schema_field_t raft_fields[] = {
     CONFIG_UNIT("election", CYAML_FLAG_OPTIONAL),
     CONFIG_UNIT("heartbeat", CYAML_FLAG_OPTIONAL),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t audit_fields[] = {
+    CYAML_FIELD_STRING_PTR("key", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                           __typeof__(((struct file *)0)->audit), key, 1, PATH_SIZE - 1),
     CYAML_FIELD_END,
 };
 
@@ -75,6 +84,7 @@ static const cyaml_schema_field_t fields[] = {
                            metrics, 1, ADDRESS_TEXT_SIZE - 1),
     CYAML_FIELD_MAPPING("tls", CYAML_FLAG_DEFAULT, struct file, tls, tls_fields),
     CYAML_FIELD_MAPPING("raft", CYAML_FLAG_OPTIONAL, struct file, raft, raft_fields),
+    CYAML_FIELD_MAPPING("audit", CYAML_FLAG_OPTIONAL, struct file, audit, audit_fields),
     CYAML_FIELD_SEQUENCE("controllers", CYAML_FLAG_POINTER, struct file, controllers,
                          &controller_schema, 1, CONTROLLER_MAX),
     CYAML_FIELD_SEQUENCE("fencers", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct file,
@@ -217,6 +227,9 @@ static int take_places(const struct config *c, const struct file *f, struct sett
         return err->code;
     if (f->tls.crl != NULL &&
         take_path(c, "tls.crl", f->tls.crl, s->crl, sizeof s->crl, err) != 0)
+        return err->code;
+    if (f->audit.key != NULL && take_path(c, "audit.key", f->audit.key, s->audit_key,
+                                          sizeof s->audit_key, err) != 0)
         return err->code;
     s->has_metrics = f->metrics != NULL;
     if (s->has_metrics && take_address(c, "metrics", f->metrics, &s->metrics, err) != 0)

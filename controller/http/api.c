@@ -107,7 +107,12 @@ static void serve(struct api *a, const struct route *r, const struct api_request
     case ROUTE_RULES:
         answer_json(who, 200, rules_document());
         return;
+    case ROUTE_AUDIT_POINT:
+        audit_serve_point(a, r->run, who);
+        return;
     case ROUTE_LOG:
+    case ROUTE_AUDIT_EXPORT:
+    case ROUTE_AUDIT_KEYS:
         answer_error(who, 404, "bad-request", "the log is read where it is asked for");
         return;
     case ROUTE_DECLARE:
@@ -254,6 +259,10 @@ static void on_request(void *owner, struct http_request *req)
     raw.body = http_body(req, &raw.len);
     if (route.kind == ROUTE_LOG)
         follow_log(a, req);
+    else if (route.kind == ROUTE_AUDIT_EXPORT)
+        audit_export(a, req);
+    else if (route.kind == ROUTE_AUDIT_KEYS)
+        audit_keys(a, req);
     else if (route.kind == ROUTE_STATUS && is_set(req, "follow"))
         follow_status(a, req);
     else
@@ -361,6 +370,8 @@ void api_close(struct api *a)
     a->closing = true;
     requests_close(a);
     followers_close(a);
+    exports_close(a);
+    points_close(a);
     httpd_close(a->socket);
     httpd_close(a->metrics);
     uv_close((uv_handle_t *)&a->tick, on_closed);

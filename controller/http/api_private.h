@@ -21,8 +21,10 @@ struct asker {
     void *owner;
 };
 
+struct audit_export;
 struct follower;
 struct failover_wait;
+struct point;
 
 struct api {
     const struct api_backend *backend;
@@ -31,6 +33,8 @@ struct api {
     bool closing;
     struct follower *followers;
     struct failover_wait *waits;
+    struct audit_export *exports;
+    struct point *points;
     uint64_t fingerprint;
     char host[64];
 };
@@ -92,6 +96,14 @@ void follow_log(struct api *a, struct http_request *req);
 void follow_status(struct api *a, struct http_request *req);
 void followers_look(struct api *a, struct mono now, bool news);
 void followers_close(struct api *a);
+
+/* audit_point.c, audit_export.c: chain heads, signed bundles. */
+void audit_serve_point(struct api *a, uint64_t seq, const struct asker *who);
+void audit_export(struct api *a, struct http_request *req);
+void audit_keys(struct api *a, struct http_request *req);
+void exports_close(struct api *a); /* before points_close() */
+void points_close(struct api *a);
+
 /* Any route but a follower's: answered here, or by the leader. */
 void api_dispatch(struct api *a, const struct route *r, const struct api_request *raw,
                   const struct asker *who, bool forwarded);

@@ -29,6 +29,9 @@ static const struct {
     {ROUTE_DOCTOR, "GET", "/v1/doctor"},
     {ROUTE_VERSION, "GET", "/v1/version"},
     {ROUTE_RULES, "GET", "/v1/rules"},
+    {ROUTE_AUDIT_POINT, "GET", "/v1/audit/points/*"},
+    {ROUTE_AUDIT_EXPORT, "GET", "/v1/audit/export"},
+    {ROUTE_AUDIT_KEYS, "GET", "/v1/audit/keys"},
 };
 
 bool route_name_ok(const char *name)
@@ -62,11 +65,14 @@ static unsigned take_star(const char *star, struct route *r, struct err *err)
 {
     char *end;
 
-    if (r->kind == ROUTE_ABORT) {
+    if (r->kind == ROUTE_ABORT || r->kind == ROUTE_AUDIT_POINT) {
         r->run = strtoull(star, &end, 10);
         if (star[0] >= '0' && star[0] <= '9' && *end == '\0' && r->run != 0)
             return 0;
-        (void)err_set(err, ERR_INVAL, "a run has a number: `ringfence status` shows it");
+        (void)err_set(err, ERR_INVAL, "%s",
+                      r->kind == ROUTE_ABORT
+                          ? "a run has a number: `ringfence status` shows it"
+                          : "an entry of the audit trail has a number");
         return 400;
     }
     if (!route_name_ok(star)) {
@@ -121,7 +127,8 @@ unsigned route_match(const char *method, const char *path, struct route *ret,
 bool route_is_local(enum route_kind kind)
 {
     return kind == ROUTE_LOG || kind == ROUTE_DOCTOR || kind == ROUTE_VERSION ||
-           kind == ROUTE_RULES;
+           kind == ROUTE_RULES || kind == ROUTE_AUDIT_POINT || kind == ROUTE_AUDIT_EXPORT ||
+           kind == ROUTE_AUDIT_KEYS;
 }
 
 static const char dry_word[] = "dry=1", keep_word[] = "keep_active=1";
@@ -159,7 +166,8 @@ void route_format(const struct route *r, char path[ROUTE_PATH_SIZE])
     }
     (void)snprintf(run, sizeof run, "%" PRIu64, r->run);
     (void)snprintf(path, ROUTE_PATH_SIZE, "%.*s%s%s", (int)before, pattern,
-                   r->kind == ROUTE_ABORT ? run : r->group, pattern + before + 1);
+                   r->kind == ROUTE_ABORT || r->kind == ROUTE_AUDIT_POINT ? run : r->group,
+                   pattern + before + 1);
 }
 
 const char *route_method(enum route_kind kind)

@@ -24,12 +24,15 @@ enum route_kind {
     ROUTE_DOCTOR,
     ROUTE_VERSION,
     ROUTE_RULES,
+    ROUTE_AUDIT_POINT,
+    ROUTE_AUDIT_EXPORT,
+    ROUTE_AUDIT_KEYS,
 };
 
 struct route {
     enum route_kind kind;
     char group[NAME_SIZE]; /* "" where the path has none; REPLACE: a controller */
-    uint64_t run;          /* ABORT */
+    uint64_t run;          /* ABORT; AUDIT_POINT: an entry's number */
     bool dry, keep_active; /* DECLARE */
 };
 

@@ -131,7 +131,7 @@ def check_options(page, page_items, program):
     differ(page, "command", {sub for section, sub, _, _ in page_items
                              if section == "COMMANDS" and sub}, set(commands), "--help")
     for command in commands:
-        name = re.match(r"[a-z]+( (init|issue|renew|revoke|show|replace)\b)?", command)[0]
+        name = re.match(r"[a-z]+( (init|issue|renew|revoke|show|replace|export|verify|keys)\b)?", command)[0]
         terms = help_sections(ask_help(program, *name.split())).get("options", [])
         differ(page, f"option of {name}:",
                options_in(page_items, lambda _, sub, command=command: sub == command),
