@@ -64,8 +64,8 @@ static const struct help_option replace_options[] = {
     NO_OPTIONS};
 
 static const struct help_option audit_export_options[] = {
-    {"from", 0, "INDEX|TIME", "the first entry: an index of the log, or a time (UTC)"},
-    {"to", 0, "INDEX|TIME", "the last one"},
+    {"from", 0, "WHEN", "the first entry: an index of the log, or a time (UTC)"},
+    {"to", 0, "WHEN", "the last one"},
     NO_OPTIONS};
 
 static const struct help_option audit_verify_options[] = {
@@ -347,7 +347,8 @@ static const struct cli_command audit_export_command = {
     {"audit export", "FILE", "write the audit trail as a signed bundle",
      "JSON Lines: an entry each, the chain heads of all controllers as each of them has "
      "signed its own, or why it could not be asked, and the signature of the controller "
-     "that was asked over all of it. FILE - is standard output. TIME is such as 2026-11-21 "
+     "that was asked over all of it. FILE - is standard output. A time is such as "
+     "2026-11-21 "
      "or 2026-11-21T03:42:07Z; a day or a minute of --to counts to its end. docs/audit.md "
      "describes the form.",
      audit_export_options},

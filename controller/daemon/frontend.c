@@ -7,6 +7,7 @@
 
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
+#include "controller/daemon/backfill.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/fencers.h"
 #include "controller/daemon/lag.h"
@@ -25,6 +26,7 @@ enum { UP_MS = 2000, UNDER_WAY = 16 /* entries */ };
 struct frontend {
     struct daemon *d;
     struct api *api;
+    struct backfill *backfill;
     struct api_backend backend;
 };
 
@@ -313,6 +315,11 @@ int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *
         free(f);
         return err->code;
     }
+    if (backfill_open(&f->backfill, d, err) != 0) {
+        api_close(f->api);
+        free(f);
+        return err->code;
+    }
     *ret_frontend = f;
     return 0;
 }
@@ -321,6 +328,7 @@ void frontend_close(struct frontend *f)
 {
     if (f == NULL)
         return;
+    backfill_close(f->backfill);
     api_close(f->api);
     free(f);
 }

@@ -34,8 +34,9 @@ struct settings {
     bool has_metrics;
     struct address metrics;
     char ca[PATH_SIZE], cert[PATH_SIZE], key[PATH_SIZE];
-    char crl[PATH_SIZE];       /* "": none */
-    char audit_key[PATH_SIZE]; /* "": none */
+    char crl[PATH_SIZE];         /* "": none */
+    char audit_key[PATH_SIZE];   /* "": none */
+    uint64_t audit_retention_ms; /* 0: for ever */
     uint32_t election_ms, heartbeat_ms;
     uint8_t count, self; /* controllers[self] is this node */
     struct settings_controller controllers[CONTROLLER_MAX];

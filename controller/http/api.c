@@ -110,6 +110,9 @@ static void serve(struct api *a, const struct route *r, const struct api_request
     case ROUTE_AUDIT_POINT:
         audit_serve_point(a, r->run, who);
         return;
+    case ROUTE_AUDIT_ROWS:
+        audit_serve_rows(a, r->run, who);
+        return;
     case ROUTE_LOG:
     case ROUTE_AUDIT_EXPORT:
     case ROUTE_AUDIT_KEYS:
@@ -372,6 +375,7 @@ void api_close(struct api *a)
     followers_close(a);
     exports_close(a);
     points_close(a);
+    audit_rows_close(a);
     httpd_close(a->socket);
     httpd_close(a->metrics);
     uv_close((uv_handle_t *)&a->tick, on_closed);

@@ -25,6 +25,7 @@ struct audit_export;
 struct follower;
 struct failover_wait;
 struct point;
+struct rows_asked;
 
 struct api {
     const struct api_backend *backend;
@@ -35,6 +36,7 @@ struct api {
     struct failover_wait *waits;
     struct audit_export *exports;
     struct point *points;
+    struct rows_asked *rows_asked;
     uint64_t fingerprint;
     char host[64];
 };
@@ -101,6 +103,8 @@ void followers_close(struct api *a);
 void audit_serve_point(struct api *a, uint64_t seq, const struct asker *who);
 void audit_export(struct api *a, struct http_request *req);
 void audit_keys(struct api *a, struct http_request *req);
+void audit_serve_rows(struct api *a, uint64_t from_seq, const struct asker *who);
+void audit_rows_close(struct api *a);
 void exports_close(struct api *a); /* before points_close() */
 void points_close(struct api *a);
 

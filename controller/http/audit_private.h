@@ -5,6 +5,8 @@
 #include "controller/audit/bundle.h"
 #include "controller/http/api_private.h"
 
+enum { AUDIT_ROWS_PAGE = 256 }; /* rows for another controller: below the largest frame */
+
 /* A chain head with its signature, or that it is absent, and why. */
 typedef void audit_heard(void *owner, const struct bundle_line *line);
 

@@ -32,6 +32,7 @@ static const struct {
     {ROUTE_AUDIT_POINT, "GET", "/v1/audit/points/*"},
     {ROUTE_AUDIT_EXPORT, "GET", "/v1/audit/export"},
     {ROUTE_AUDIT_KEYS, "GET", "/v1/audit/keys"},
+    {ROUTE_AUDIT_ROWS, "GET", "/v1/audit/rows/*"},
 };
 
 bool route_name_ok(const char *name)
@@ -40,6 +41,11 @@ bool route_name_ok(const char *name)
 
     return len > 0 && len < NAME_SIZE && name[0] != '-' &&
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+}
+
+static bool has_number(enum route_kind kind)
+{
+    return kind == ROUTE_ABORT || kind == ROUTE_AUDIT_POINT || kind == ROUTE_AUDIT_ROWS;
 }
 
 /* The segment that "*" stood for goes to `star`. */
@@ -65,7 +71,7 @@ static unsigned take_star(const char *star, struct route *r, struct err *err)
 {
     char *end;
 
-    if (r->kind == ROUTE_ABORT || r->kind == ROUTE_AUDIT_POINT) {
+    if (has_number(r->kind)) {
         r->run = strtoull(star, &end, 10);
         if (star[0] >= '0' && star[0] <= '9' && *end == '\0' && r->run != 0)
             return 0;
@@ -166,8 +172,7 @@ void route_format(const struct route *r, char path[ROUTE_PATH_SIZE])
     }
     (void)snprintf(run, sizeof run, "%" PRIu64, r->run);
     (void)snprintf(path, ROUTE_PATH_SIZE, "%.*s%s%s", (int)before, pattern,
-                   r->kind == ROUTE_ABORT || r->kind == ROUTE_AUDIT_POINT ? run : r->group,
-                   pattern + before + 1);
+                   has_number(r->kind) ? run : r->group, pattern + before + 1);
 }
 
 const char *route_method(enum route_kind kind)

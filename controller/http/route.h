@@ -27,12 +27,13 @@ enum route_kind {
     ROUTE_AUDIT_POINT,
     ROUTE_AUDIT_EXPORT,
     ROUTE_AUDIT_KEYS,
+    ROUTE_AUDIT_ROWS,
 };
 
 struct route {
     enum route_kind kind;
     char group[NAME_SIZE]; /* "" where the path has none; REPLACE: a controller */
-    uint64_t run;          /* ABORT; AUDIT_POINT: an entry's number */
+    uint64_t run;          /* ABORT; AUDIT_POINT, AUDIT_ROWS: an entry's */
     bool dry, keep_active; /* DECLARE */
 };
 

@@ -488,6 +488,7 @@ static void routes_are_found_and_formatted(void **state)
         {"GET", "/v1/audit/points/77", 0, ROUTE_AUDIT_POINT, ""},
         {"GET", "/v1/audit/export", 0, ROUTE_AUDIT_EXPORT, ""},
         {"GET", "/v1/audit/keys", 0, ROUTE_AUDIT_KEYS, ""},
+        {"GET", "/v1/audit/rows/1", 0, ROUTE_AUDIT_ROWS, ""},
         {"POST", "/v1/status", 405, 0, ""},
         {"GET", "/v1/groups/orders/pause", 405, 0, ""},
         {"GET", "/v1/nothing", 404, 0, ""},
