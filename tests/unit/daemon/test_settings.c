@@ -33,7 +33,10 @@ static const char good[] =
     "    options: {ip: 10.0.1.9, lanplus: yes, cipher: 3}\n"
     "    secrets: {password: /etc/s}\n"
     "    deadline: 20s\n"
-    "  - {name: bmc-west, agent: /opt/fence_own}\n";
+    "  - {name: bmc-west, agent: /opt/fence_own}\n"
+    "audit: {key: /k, retention: 400d}\n";
+
+enum { DAY_MS = 86400000 };
 
 static int load(const char *text, struct settings *s, struct err *err)
 {
@@ -94,6 +97,8 @@ static void every_key_is_read(void **state)
     assert_int_equal(s.count, 3);
     assert_int_equal(s.self, 1);
     assert_string_equal(s.crl, "/r");
+    assert_string_equal(s.audit_key, "/k");
+    assert_int_equal(s.audit_retention_ms, 400 * (uint64_t)DAY_MS);
     assert_string_equal(s.controllers[2].name, "third");
     assert_string_equal(s.controllers[2].region, "t");
     assert_int_equal(s.controllers[2].id, 3);
@@ -117,10 +122,35 @@ static void what_is_left_out_has_its_default(void **state)
     assert_string_equal(s.socket, "/run/ringfence/ringfenced.sock");
     assert_false(s.has_metrics);
     assert_string_equal(s.crl, "");
+    assert_string_equal(s.audit_key, "");
+    assert_int_equal(s.audit_retention_ms, 13 * 31 * (uint64_t)DAY_MS);
     assert_int_equal(s.election_ms, 900);
     assert_int_equal(s.heartbeat_ms, 100);
     assert_int_equal(s.fencer_count, 0);
     assert_null(s.fencers);
+}
+
+static void a_retention_is_days_months_or_years(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t days;
+    } table[] = {{"1d", 1}, {"13mo", 403}, {"2y", 732}, {"forever", 0}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        char text[sizeof good + 16];
+        const char *at = strstr(good, "400d");
+        struct settings s;
+        struct err err;
+
+        snprintf(text, sizeof text, "%.*s%s%s", (int)(at - good), good, table[i].text,
+                 at + 4);
+        if (load(text, &s, &err) != 0)
+            fail_msg("%s: %s", table[i].text, err.text);
+        assert_int_equal(s.audit_retention_ms, table[i].days * (uint64_t)DAY_MS);
+        settings_free(&s);
+    }
 }
 
 static void the_example_is_good(void **state)
@@ -188,6 +218,13 @@ static void what_is_wrong_is_named(void **state)
         {"region: t, ", "", ":12: ", "controllers[2]", "region"},
         {"  - {id: 3, name: third, region: t, address: \"10.0.3.2:7400\"}\n", "",
          ":9: ", "controllers", "odd"},
+        {"key: /k", "key: k", ":20: ", "audit.key", "absolute"},
+        {"key: /k", "keys: /k", ":20: ", "audit.keys", "key"},
+        {"400d", "400", ":20: ", "audit.retention", "13mo"},
+        {"400d", "0d", ":20: ", "audit.retention", "13mo"},
+        {"400d", "-1y", ":20: ", "audit.retention", "13mo"},
+        {"400d", "99999999d", ":20: ", "audit.retention", "13mo"},
+        {"400d", "never", ":20: ", "audit.retention", "forever"},
     };
 
     (void)state;
@@ -313,6 +350,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_key_is_read),
         cmocka_unit_test(what_is_left_out_has_its_default),
+        cmocka_unit_test(a_retention_is_days_months_or_years),
         cmocka_unit_test(the_example_is_good),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(what_is_wrong_with_a_fencer_is_named),
