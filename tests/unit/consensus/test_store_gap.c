@@ -311,12 +311,14 @@ static void nobody_has_it(void **state)
  */
 static void damage_to_what_waits_is_found(void **state)
 {
+    static const char twice[] = "INSERT INTO audit_pending SELECT 99, idx, term, wall_ms, "
+                                "leader, kind, grp, rule, text, crc FROM audit_pending "
+                                "WHERE id = 8";
     static const char *const table[] = {
+        twice,
         "UPDATE audit_pending SET text = 'another' WHERE id = 2",
         "UPDATE audit_pending SET idx = 15 WHERE id = 2",
         "DELETE FROM audit_pending WHERE id = 8",
-        "INSERT INTO audit_pending SELECT 99, idx, term, wall_ms, leader, kind, grp, rule,"
-        " text, crc FROM audit_pending WHERE id = 8",
         "UPDATE meta SET value = zeroblob(31) WHERE key = 'audit_gap'",
         "UPDATE meta SET value = zeroblob(32) || x'' WHERE key = 'audit_gap'",
     };
