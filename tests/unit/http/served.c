@@ -25,7 +25,7 @@ static void on_facts(void *owner, struct api_facts *f)
     f->controller_count = b.has_west ? 2 : 1;
     snprintf(f->controllers[1].name, NAME_SIZE, "west");
     f->controllers[1].id = 2;
-    f->controllers[0].self = true;
+    f->controllers[0].self = b.chain != NULL;
     f->controllers[0].id = 1;
     f->controllers[0].up = b.east_answers;
     snprintf(f->controllers[0].name, NAME_SIZE, "east");
