@@ -9,6 +9,7 @@
 #include "controller/base/units.h"
 #include "controller/cli/answer.h"
 #include "controller/cli/group_file.h"
+#include "controller/cli/secret.h"
 
 enum { PATIENCE_MS = 3000, AGAIN_MS = 100 };
 
@@ -39,6 +40,8 @@ enum cli_exit cli_fail(const struct cli *cli, const struct err *err)
     fprintf(cli->errors, "ringfence: %s\n", err->text);
     if (err->code == ERR_UNKNOWN)
         return CLI_UNKNOWN;
+    if (err->code == ERR_PEER)
+        return CLI_NO;
     return err->code == ERR_INVAL ? CLI_USAGE : CLI_UNREACHABLE;
 }
 
@@ -66,10 +69,13 @@ static enum cli_exit exit_of(long status, const char *code)
         return strcmp(code, "outcome-unknown") == 0 || strcmp(code, "no-answer") == 0
                    ? CLI_UNKNOWN
                    : CLI_UNREACHABLE;
-    if (status == 400 || status == 405 || status == 413 ||
+    if (status == 429) /* nothing was done */
+        return CLI_UNREACHABLE;
+    if (status == 400 || status == 405 || status == 413 || status == 431 ||
         strcmp(code, "wrong-socket") == 0)
         return CLI_USAGE;
-    return status == 404 || status == 409 ? CLI_NO : CLI_UNKNOWN;
+    return status == 401 || status == 403 || status == 404 || status == 409 ? CLI_NO
+                                                                            : CLI_UNKNOWN;
 }
 
 enum cli_exit cli_refused(const struct cli *cli, const struct http_answer *answer)
@@ -125,6 +131,7 @@ static int ask_patiently(const struct cli *cli, const struct http_request *reque
             mono_since_ms(begun, mono_now()) >= patience_ms)
             return status;
         http_answer_free(ret_answer);
+        http_next(&cli->http); /* that one may be cut off */
         (void)poll(NULL, 0, AGAIN_MS);
     }
 }
@@ -195,32 +202,107 @@ static bool show_family(const char *word, FILE *out)
     return any;
 }
 
-/* Options before the command count as well; those behind it win. */
-static int set_up(struct cli *cli, const struct help_parsed *before, struct err *err)
+static const char *either(const struct cli *cli, const struct help_parsed *before,
+                          const char *option)
 {
-    const char *socket = cli_value(cli, "socket"), *timeout = cli_value(cli, "timeout");
+    const char *value = cli_value(cli, option);
+
+    return value != NULL ? value : help_value(before, option);
+}
+
+/* All of --url before the command, then those behind it. */
+static int add_urls(struct cli *cli, const struct help_parsed *p, struct err *err)
+{
+    for (unsigned i = 0; i < p->value_count; i++)
+        if (strcmp(p->values[i].option->name, "url") == 0 &&
+            remote_add_url(&cli->remote, p->values[i].value, err) != 0)
+            return err->code;
+    return 0;
+}
+
+static int add_path(char ret[PATH_MAX], const char *option, const char *value,
+                    struct err *err)
+{
+    if (value == NULL)
+        return 0;
+    if (strlen(value) >= PATH_MAX)
+        return err_set(err, ERR_INVAL, "%s: the path is too long", option);
+    (void)snprintf(ret, PATH_MAX, "%s", value);
+    return 0;
+}
+
+/* A profile alone is one that is kept; with --url it is one to be kept. */
+static int set_up_remote(struct cli *cli, const struct help_parsed *before,
+                         const struct cli_command *c, struct err *err)
+{
+    struct remote *r = &cli->remote;
+
+    cli->profile = either(cli, before, "profile");
+    if (add_urls(cli, before, err) != 0 || add_urls(cli, &cli->args, err) != 0 ||
+        add_path(r->ca, "--ca", either(cli, before, "ca"), err) != 0 ||
+        add_path(r->cert, "--cert", either(cli, before, "cert"), err) != 0 ||
+        add_path(r->key, "--key", either(cli, before, "key"), err) != 0)
+        return err->code;
+    if (r->count == 0 && (r->ca[0] != '\0' || r->cert[0] != '\0' || r->key[0] != '\0'))
+        return err_set(err, ERR_INVAL, "--ca, --cert and --key are of --url");
+    if (r->count != 0 && cli->profile != NULL && c->run != cli_login)
+        return err_set(err, ERR_INVAL, "either --profile or --url");
+    if (r->count == 0 && (cli->profile == NULL || c->run == cli_login))
+        return 0;
+    if (either(cli, before, "socket") != NULL)
+        return err_set(err, ERR_INVAL, "either --socket or --url and --profile");
+    if (r->count == 0 && remote_load(r, cli->profile, err) != 0)
+        return err->code;
+    if (remote_check(r, err) != 0)
+        return err->code;
+    cli->http.remote = r;
+    cli->http.socket = r->urls[0];
+    cli->socket_given = true;
+    return 0;
+}
+
+static int set_up_secrets(struct cli *cli, const struct help_parsed *before,
+                          struct err *err)
+{
+    const char *file = either(cli, before, "token-file");
+
+    if (file != NULL && secret_from_file(file, cli->token, sizeof cli->token, err) != 0)
+        return err_wrap(err, "--token-file");
+    if (either(cli, before, "totp") != NULL &&
+        secret_ask("code: ", cli->totp, sizeof cli->totp, err) != 0)
+        return err_wrap(err, "--totp");
+    cli->http.totp = cli->totp;
+    cli->http.token = cli->token;
+    cli->remote.by_token = cli->token[0] != '\0';
+    return 0;
+}
+
+/* Options before the command count as well; those behind it win. */
+static int set_up(struct cli *cli, const struct help_parsed *before,
+                  const struct cli_command *c, struct err *err)
+{
+    const char *socket = either(cli, before, "socket");
+    const char *timeout = either(cli, before, "timeout");
 
     if (socket == NULL)
-        socket = help_value(before, "socket");
-    if (socket == NULL)
         socket = getenv("RINGFENCE_SOCKET");
-    if (timeout == NULL)
-        timeout = help_value(before, "timeout");
     cli->socket_given = socket != NULL;
     cli->http.socket = socket != NULL ? socket : CLI_CONTROLLER_SOCKET;
     cli->http.timeout_ms = CLI_TIMEOUT_MS;
     cli->json = cli_value(cli, "json") != NULL;
     if (timeout != NULL && units_parse_duration(timeout, &cli->http.timeout_ms, err) != 0)
         return err_wrap(err, "--timeout");
-    /* libcurl takes 0 for "for ever". */
-    return cli->http.timeout_ms != 0 ? 0
-                                     : err_set(err, ERR_INVAL, "--timeout: more than 0");
+    if (cli->http.timeout_ms == 0) /* libcurl takes it for "for ever" */
+        return err_set(err, ERR_INVAL, "--timeout: more than 0");
+    return set_up_secrets(cli, before, err) != 0 ? err->code
+                                                 : set_up_remote(cli, before, c, err);
 }
 
 static enum cli_exit run_command(struct cli *cli, const struct help_parsed *before,
                                  const struct cli_command *c,
                                  const struct help_words *words)
 {
+    enum cli_exit result;
     struct err err = {0};
 
     if (help_parse(c->help.options, cli_help()->options, words, &cli->args, NULL, &err) !=
@@ -235,9 +317,12 @@ static enum cli_exit run_command(struct cli *cli, const struct help_parsed *befo
         cli->args.operand_count > c->operands_max)
         return cli_usage(cli, "%s: expected `ringfence %s%s%s`", c->help.name, c->help.name,
                          c->help.operands[0] != '\0' ? " " : "", c->help.operands);
-    if (set_up(cli, before, &err) != 0)
-        return cli_fail(cli, &err);
-    return c->run(cli);
+    if (set_up(cli, before, c, &err) != 0)
+        return cli_usage(cli, "%s", err.text);
+    result = c->run(cli);
+    explicit_bzero(cli->totp, sizeof cli->totp);
+    explicit_bzero(cli->token, sizeof cli->token);
+    return result;
 }
 
 enum cli_exit cli_main(int argc, char **argv, FILE *out, FILE *errors)

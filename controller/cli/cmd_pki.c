@@ -9,7 +9,7 @@
 #include "controller/cli/table.h"
 #include "controller/net/pki.h"
 
-enum { CA_DAYS = 3650, NODE_DAYS = 825, DAY_S = 86400, SOON_DAYS = 30 };
+enum { CA_DAYS = 3650, NODE_DAYS = 825, USER_DAYS = 365, DAY_S = 86400, SOON_DAYS = 30 };
 
 static bool read_days(const struct cli *cli, uint32_t *days)
 {
@@ -54,28 +54,20 @@ enum cli_exit cli_pki_init(struct cli *cli)
     return CLI_OK;
 }
 
-static bool read_role(const char *text, enum identity_role *ret_role)
-{
-    for (enum identity_role r = IDENTITY_CONTROLLER; r <= IDENTITY_AGENT; r++)
-        if (strcmp(text, identity_role_name(r)) == 0) {
-            *ret_role = r;
-            return true;
-        }
-    return false;
-}
-
 enum cli_exit cli_pki_issue(struct cli *cli)
 {
     const char *dir = cli_value(cli, "dir"), *role = cli_operand(cli, 0),
                *name = cli_operand(cli, 1);
     enum identity_role as;
-    uint32_t days = NODE_DAYS;
+    uint32_t days;
     struct err err = {0};
 
     if (dir == NULL)
         return cli_usage(cli, "pki issue: expected --dir DIR");
-    if (!read_role(role, &as))
-        return cli_usage(cli, "pki issue: expected controller or agent, found '%s'", role);
+    if (!identity_role_parse(&as, role))
+        return cli_usage(cli, "pki issue: expected controller, agent or user, found '%s'",
+                         role);
+    days = as == IDENTITY_USER ? USER_DAYS : NODE_DAYS;
     if (!read_days(cli, &days))
         return CLI_USAGE;
     if (pki_issue(dir, as, name, days, &err) != 0 ||
@@ -148,9 +140,12 @@ static enum cli_exit renew_node(struct cli *cli, const char *dir)
     char old[PKI_SERIAL_SIZE];
     struct err err = {0};
 
-    if (!read_role(role, &what.role))
+    if (!identity_role_parse(&what.role, role))
         return cli_usage(
-            cli, "pki renew: expected controller, agent, ca or crl, found '%s'", role);
+            cli, "pki renew: expected controller, agent, user, ca or crl, found '%s'",
+            role);
+    if (what.role == IDENTITY_USER)
+        what.days = USER_DAYS;
     if (what.name == NULL)
         return cli_usage(cli, "pki renew %s: expected its name", role);
     if (!read_days(cli, &what.days))
@@ -183,7 +178,8 @@ enum cli_exit cli_pki_renew(struct cli *cli)
     if (!is_ca && (cli_value(cli, "use") != NULL || cli_value(cli, "finish") != NULL))
         return cli_usage(cli, "pki renew: --use and --finish are of `pki renew ca`");
     if ((is_ca || is_crl) && cli_value(cli, "keep-key") != NULL)
-        return cli_usage(cli, "pki renew: --keep-key is of a controller or an agent");
+        return cli_usage(cli,
+                         "pki renew: --keep-key is of a controller, an agent or a user");
     if (is_ca)
         return renew_ca(cli, dir);
     return is_crl ? renew_crl(cli, dir) : renew_node(cli, dir);

@@ -1,5 +1,8 @@
 /* The one table of commands: parsing, --help and --man come from it. */
 #include "controller/cli/cli.h"
+#include "controller/cli/commands_audit.h"
+#include "controller/cli/commands_people.h"
+#include "controller/cli/commands_user.h"
 
 #define NO_OPTIONS                                                                         \
     {                                                                                      \
@@ -10,9 +13,23 @@ static const struct help_option global_options[] = {
     {"socket", 0, "PATH",
      "Unix socket of the controller (default " CLI_CONTROLLER_SOCKET
      "); of the agent for `doctor` on a data host"},
+    {"url", 0, "URL",
+     "ask this controller over the network: https://HOST:PORT, as `api` of its "
+     "ringfenced.yaml has it; several times: "
+     "the next one where one cannot be reached"},
+    {"ca", 0, "FILE", "with --url: the CA of the cluster's certificates, in PEM"},
+    {"cert", 0, "FILE", "with --url: who we are, as `ringfence pki issue user` makes it"},
+    {"key", 0, "FILE", "with --url: its key, which nobody else may read"},
+    {"profile", 0, "NAME", "the --url, --ca, --cert and --key that `login` has kept"},
     {"timeout", 0, "TIME",
      "how long to wait for an answer, such as 500ms or 15s "
      "(default 15s)"},
+    {"token-file", 0, "FILE",
+     "show the user's token that is in FILE, which nobody else may read, instead of a "
+     "certificate"},
+    {"totp", 0, NULL,
+     "ask for the code of the second factor, or a recovery code: on the terminal, or read "
+     "it as the first line of standard input"},
     {"help", 'h', NULL, "print this help"},
     {"version", 0, NULL, "as the command `version`"},
     {"man", 0, NULL, "print this help as a short manual page, for `man -l -`"},
@@ -20,6 +37,8 @@ static const struct help_option global_options[] = {
 
 static const struct help_option json_option[] = {
     {"json", 0, NULL, "print the answer as JSON, one document per line"}, NO_OPTIONS};
+
+static const struct help_option no_options[] = {NO_OPTIONS};
 
 static const struct help_option status_options[] = {
     {"watch", 'w', NULL, "go on printing at each change, and at least each second"},
@@ -33,9 +52,14 @@ static const struct help_option file_options[] = {
     {"json", 0, NULL, "print the answer as JSON"},
     NO_OPTIONS};
 
+#define BREAK_GLASS                                                                        \
+    "an admin, with a second factor, instead of all approvals; everybody is told"
+
 static const struct help_option switchover_options[] = {
     {"to", 0, "REGION", "where to (required)"},
-    {"reason", 0, "TEXT", "written to the log, for people"},
+    {"reason", 0, "TEXT",
+     "written to the log, for people; required where others have to agree"},
+    {"break-glass", 0, NULL, BREAK_GLASS},
     {"json", 0, NULL, "print the answer as JSON"},
     NO_OPTIONS};
 
@@ -43,6 +67,8 @@ static const struct help_option failover_options[] = {
     {"to", 0, "REGION", "where to (default: the best candidate)"},
     {"even-if-healthy", 0, NULL,
      "also where nothing is wrong with the active region, where `switchover` would do"},
+    {"reason", 0, "TEXT", "for who approves it; required where others have to agree"},
+    {"break-glass", 0, NULL, BREAK_GLASS},
     {"json", 0, NULL, "print the answer as JSON"},
     NO_OPTIONS};
 
@@ -63,21 +89,6 @@ static const struct help_option replace_options[] = {
     {"json", 0, NULL, "print the answer as JSON"},
     NO_OPTIONS};
 
-static const struct help_option audit_export_options[] = {
-    {"from", 0, "WHEN", "the first entry: an index of the log, or a time (UTC)"},
-    {"to", 0, "WHEN", "the last one"},
-    NO_OPTIONS};
-
-static const struct help_option audit_verify_options[] = {
-    {"keys", 0, "FILE", "the controllers' public keys (required)"},
-    {"json", 0, NULL, "print the findings as JSON"},
-    NO_OPTIONS};
-
-static const struct help_option audit_keys_options[] = {
-    {"dir", 0, "DIR", "of the CA in DIR, every key that was ever made there"},
-    {"json", 0, NULL, "print the answer as JSON"},
-    NO_OPTIONS};
-
 static const struct help_option pki_init_options[] = {
     {"dir", 0, "DIR", "where the CA and what it issues is kept (made, 0700; required)"},
     {"cluster", 0, "NAME", "the cluster's name, as in the configuration files (required)"},
@@ -86,15 +97,16 @@ static const struct help_option pki_init_options[] = {
 
 static const struct help_option pki_issue_options[] = {
     {"dir", 0, "DIR", "where `pki init` made the CA (required)"},
-    {"days", 0, "N", "how long the certificate is valid (default 825)"},
+    {"days", 0, "N", "how long the certificate is valid (default 825; a user's 365)"},
     NO_OPTIONS};
 
 static const struct help_option pki_renew_options[] = {
     {"dir", 0, "DIR", "where `pki init` made the CA"},
     {"days", 0, "N",
-     "how long it is valid (default 825; of `ca` 3650; of `crl` 180, by when it is to be "
-     "signed anew)"},
-    {"keep-key", 0, NULL, "of a controller or an agent: for the key that it has"},
+     "how long it is valid (default 825; of a user 365; of `ca` 3650; of `crl` 180, by "
+     "when "
+     "it is to be signed anew)"},
+    {"keep-key", 0, NULL, "of a controller, an agent or a user: for the key that it has"},
     {"use", 0, NULL, "of `ca`, the second step: the new one signs from now on"},
     {"finish", 0, NULL, "of `ca`, the last step: the old one is forgotten"},
     NO_OPTIONS};
@@ -217,8 +229,10 @@ static const struct cli_command failover_command = {
     cli_failover};
 
 static const struct cli_command abort_command = {
-    {"abort", "RUN", "take a switchover back, before its fence has begun",
-     "RUN is the number that switchover printed and status shows.", json_option},
+    {"abort", "RUN|ID", "take a switchover back, before its fence has begun; or a proposal",
+     "RUN is the number that switchover printed and status shows; ID a proposal's, which "
+     "who made it withdraws, or an admin.",
+     json_option},
     1,
     1,
     cli_abort};
@@ -343,40 +357,16 @@ static const struct cli_command version_command = {
     0,
     cli_version};
 
-static const struct cli_command audit_export_command = {
-    {"audit export", "FILE", "write the audit trail as a signed bundle",
-     "JSON Lines: an entry each, the chain heads of all controllers as each of them has "
-     "signed its own, or why it could not be asked, and the signature of the controller "
-     "that was asked over all of it. FILE - is standard output. A time is such as "
-     "2026-11-21 "
-     "or 2026-11-21T03:42:07Z; a day or a minute of --to counts to its end. docs/audit.md "
-     "describes the form.",
-     audit_export_options},
-    1,
-    1,
-    cli_audit_export};
-
-static const struct cli_command audit_verify_command = {
-    {"audit verify", "FILE", "check a bundle of `audit export`, without any controller",
-     "Finds each entry that was changed, left out, moved, told twice or put in, a bundle "
-     "that was cut, signatures that do not hold, and chain heads of other controllers that "
-     "do not fit the entries; says on which line. Exit status 0: intact (a controller that "
-     "could not be asked is a note); 1: not intact; 2: a file cannot be read, or is no "
-     "file of keys.",
-     audit_verify_options},
-    1,
-    1,
-    cli_audit_verify};
-
-static const struct cli_command audit_keys_command = {
-    {"audit keys", "", "print the public keys that `audit verify` needs",
-     "Asks the controllers; with --dir, reads what `pki issue` has kept beside the CA. "
-     "Bring them to the auditor on another way than the bundle. Exit status 1: a "
-     "controller has none, or could not be asked.",
-     audit_keys_options},
+static const struct cli_command login_command = {
+    {"login", "", "keep --url, --ca, --cert and --key under a name, for --profile",
+     "Asks one of the controllers first: what does not work is not kept. The file, "
+     "NAME.json in $XDG_CONFIG_HOME/ringfence, has URLs and paths in it and no secret. "
+     "`ringfence login --profile prod --url https://10.0.1.2:7404 --url "
+     "https://10.0.2.2:7404 --ca ca.crt --cert user-alice.crt --key user-alice.key`",
+     no_options},
     0,
     0,
-    cli_audit_keys};
+    cli_login};
 
 static const struct cli_command pki_init_command = {
     {"pki init", "", "make a small CA for one cluster",
@@ -390,17 +380,19 @@ static const struct cli_command pki_init_command = {
     cli_pki_init};
 
 static const struct cli_command pki_issue_command = {
-    {"pki issue", "controller|agent NAME", "make a key and a certificate for a node",
-     "Writes ROLE-NAME.crt and ROLE-NAME.key; never overwrites. A controller also gets "
-     "controller-NAME.audit.key, for `audit.key` of ringfenced.yaml; its public part is "
-     "added to audit-keys.pub, which is for auditors.",
+    {"pki issue", "controller|agent|user NAME",
+     "make a key and a certificate for a node, or for a person",
+     "Writes ROLE-NAME.crt and ROLE-NAME.key; never overwrites. A user's is for the API "
+     "over the network (--url); it opens nothing that controllers and agents say to each "
+     "other. A controller also gets controller-NAME.audit.key, for `audit.key` of "
+     "ringfenced.yaml; its public part is added to audit-keys.pub, which is for auditors.",
      pki_issue_options},
     2,
     2,
     cli_pki_issue};
 
 static const struct cli_command pki_renew_command = {
-    {"pki renew", "controller|agent NAME, ca, or crl",
+    {"pki renew", "controller|agent|user NAME, ca, or crl",
      "make a new certificate for a node, another CA, or the revocation list anew",
      "A node's: with a new key, unless --keep-key. Bring the files to the node, which "
      "takes "
@@ -416,7 +408,9 @@ static const struct cli_command pki_renew_command = {
 static const struct cli_command pki_revoke_command = {
     {"pki revoke", "NAME|SERIAL",
      "put what was issued for a node, or one certificate, on the revocation list",
-     "NAME is a node's, or controller/NAME or agent/NAME where it is both; all that is "
+     "NAME is a node's or a user's, or controller/NAME, agent/NAME or user/NAME where it "
+     "is "
+     "of two; all that is "
      "valid of it is revoked. crl.pem is signed anew, with the next number: bring it to "
      "every node. Each takes it within a minute, refuses what is on it, and closes the "
      "connections that were made with it.",
@@ -444,6 +438,10 @@ static const struct cli_command *const commands[] = {
     &export_command,
     &switchover_command,
     &failover_command,
+    &attest_command,
+    &proposals_command,
+    &approve_command,
+    &reject_command,
     &abort_command,
     &acknowledge_command,
     &pause_command,
@@ -455,6 +453,7 @@ static const struct cli_command *const commands[] = {
     &rules_command,
     &doctor_command,
     &version_command,
+    &login_command,
     &audit_export_command,
     &audit_verify_command,
     &audit_keys_command,
@@ -464,6 +463,13 @@ static const struct cli_command *const commands[] = {
     &pki_revoke_command,
     &pki_show_command,
     &controller_replace_command,
+    &user_add_command,
+    &user_list_command,
+    &user_remove_command,
+    &user_token_command,
+    &user_totp_command,
+    &user_unlock_command,
+    &whoami_command,
     NULL,
 };
 
@@ -476,6 +482,10 @@ static const struct help_command *const helps[] = {
     &export_command.help,
     &switchover_command.help,
     &failover_command.help,
+    &attest_command.help,
+    &proposals_command.help,
+    &approve_command.help,
+    &reject_command.help,
     &abort_command.help,
     &acknowledge_command.help,
     &pause_command.help,
@@ -487,6 +497,7 @@ static const struct help_command *const helps[] = {
     &rules_command.help,
     &doctor_command.help,
     &version_command.help,
+    &login_command.help,
     &audit_export_command.help,
     &audit_verify_command.help,
     &audit_keys_command.help,
@@ -496,12 +507,20 @@ static const struct help_command *const helps[] = {
     &pki_revoke_command.help,
     &pki_show_command.help,
     &controller_replace_command.help,
+    &user_add_command.help,
+    &user_list_command.help,
+    &user_remove_command.help,
+    &user_token_command.help,
+    &user_totp_command.help,
+    &user_unlock_command.help,
+    &whoami_command.help,
     NULL,
 };
 
 static const struct help_pair exit_codes[] = {
     {"0", "done, or the answer is yes"},
-    {"1", "refused, or the answer is no (diff: something would change)"},
+    {"1", "refused, or the answer is no (diff: something would change); our certificate is "
+          "not accepted, or may not do this; who answers is no controller of ours"},
     {"2", "wrong usage, or a file that is wrong"},
     {"3", "no controller answers, or there is no leader: nothing has happened"},
     {"4", "the outcome is unknown: it may have happened; look at the status, then repeat"},
@@ -510,6 +529,7 @@ static const struct help_pair exit_codes[] = {
 
 static const struct help_pair environment[] = {
     {"RINGFENCE_SOCKET", "the socket, where --socket is not given"},
+    {"XDG_CONFIG_HOME", "where profiles are, in ringfence/ (default ~/.config)"},
     {"COLUMNS",
      "where long sentences are broken, 0: nowhere (default: the terminal's width; a pipe "
      "gets whole lines)"},
@@ -518,6 +538,7 @@ static const struct help_pair environment[] = {
 static const struct help_pair files[] = {
     {CLI_CONTROLLER_SOCKET, "where ringfenced listens"},
     {CLI_AGENT_SOCKET, "where ringfence-agent listens, for doctor"},
+    {"~/.config/ringfence/NAME.json", "a profile, 0600: URLs and paths, no secret"},
     {NULL, NULL}};
 
 static const struct help program = {
@@ -528,7 +549,9 @@ static const struct help program = {
     .text =
         "Ringfence moves a service from one region to another when its region dies, and "
         "never lets both accept writes. This program asks a controller (ringfenced) on "
-        "its Unix socket; any controller will do, it passes requests on to the leader."
+        "its Unix socket, or over the network (--url, --profile); any controller will do, "
+        "it "
+        "passes requests on to the leader."
         "\n\n"
         "Start with `ringfence status`. `ringfence why GROUP` says why nothing happens.",
     .options = global_options,

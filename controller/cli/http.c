@@ -2,8 +2,14 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "controller/cli/https.h"
+
+/* Of one among several. */
+enum { CONNECT_MS = 3000 };
 
 struct transfer {
     CURL *curl;
@@ -13,7 +19,9 @@ struct transfer {
     struct buf partial;             /* of a line */
     bool stopped;                   /* by on_line */
     bool full;
-    char url[512];
+    const char *where; /* the socket, or the controller's URL */
+    struct https_peer peer;
+    char url[REMOTE_URL_SIZE + 512], said[CURL_ERROR_SIZE];
 };
 
 static void transfer_free(struct transfer *t)
@@ -65,10 +73,34 @@ static size_t on_data(char *data, size_t size, size_t count, void *owner)
     return len;
 }
 
+static bool add_secret(struct transfer *t, const char *header, const char *secret)
+{
+    char line[4200];
+    struct curl_slist *more;
+
+    if (secret == NULL || secret[0] == '\0')
+        return true;
+    (void)snprintf(line, sizeof line, "%s%s", header, secret);
+    more = curl_slist_append(t->headers, line);
+    explicit_bzero(line, sizeof line);
+    if (more != NULL)
+        t->headers = more;
+    return more != NULL;
+}
+
+/* One that is gone for good must not use up the time of those behind it. */
+static long connect_ms(const struct http *h)
+{
+    if (h->remote == NULL || h->remote->count < 2 || h->timeout_ms < CONNECT_MS)
+        return (long)h->timeout_ms;
+    return CONNECT_MS;
+}
+
 static int transfer_new(struct transfer *t, const struct http *h,
                         const struct http_request *request, struct err *err)
 {
-    int used = snprintf(t->url, sizeof t->url, "http://localhost%s", request->path);
+    const char *base = h->remote != NULL ? t->where : "http://localhost";
+    int used = snprintf(t->url, sizeof t->url, "%s%s", base, request->path);
 
     if (used < 0 || (size_t)used >= sizeof t->url)
         return err_set(err, ERR_INVAL, "the path is too long");
@@ -79,16 +111,23 @@ static int transfer_new(struct transfer *t, const struct http *h,
     t->answer->body.limit = HTTP_ANSWER_MAX;
     t->partial.limit = HTTP_LINE_MAX;
     curl_easy_setopt(t->curl, CURLOPT_URL, t->url);
-    curl_easy_setopt(t->curl, CURLOPT_UNIX_SOCKET_PATH, h->socket);
+    if (h->remote != NULL)
+        https_set_up(t->curl, h->remote, &t->peer);
+    else
+        curl_easy_setopt(t->curl, CURLOPT_UNIX_SOCKET_PATH, h->socket);
     curl_easy_setopt(t->curl, CURLOPT_PROXY, ""); /* whatever http_proxy says */
-    curl_easy_setopt(t->curl, CURLOPT_PROTOCOLS_STR, "http");
+    curl_easy_setopt(t->curl, CURLOPT_PROTOCOLS_STR, h->remote != NULL ? "https" : "http");
+    curl_easy_setopt(t->curl, CURLOPT_ERRORBUFFER, t->said);
     curl_easy_setopt(t->curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(t->curl, CURLOPT_CUSTOMREQUEST, request->method);
     curl_easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, on_data);
     curl_easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
-    curl_easy_setopt(t->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)h->timeout_ms);
+    curl_easy_setopt(t->curl, CURLOPT_CONNECTTIMEOUT_MS, connect_ms(h));
+    if (!add_secret(t, "X-Ringfence-TOTP: ", h->totp) ||
+        !add_secret(t, "Authorization: Bearer ", h->token))
+        return err_set(err, ERR_NOMEM, "HTTP");
+    curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, t->headers);
     if (request->body != NULL) {
-        curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, t->headers);
         curl_easy_setopt(t->curl, CURLOPT_POSTFIELDSIZE, (long)strlen(request->body));
         curl_easy_setopt(t->curl, CURLOPT_POSTFIELDS, request->body);
     }
@@ -112,66 +151,138 @@ static int no_connection(const char *socket, int os_error, struct err *err)
     return err_errno(err, os_error, "connect to %s%s", socket, to_do);
 }
 
+/* Until then nothing can have happened. */
+static bool was_sent(const struct transfer *t)
+{
+    curl_off_t at_us = 0;
+
+    curl_easy_getinfo(t->curl, CURLINFO_PRETRANSFER_TIME_T, &at_us);
+    return at_us > 0;
+}
+
+/* Nothing was sent, or what was sent was not read: over the network only. 0: neither. */
+static int unheard(const struct transfer *t, CURLcode code, struct err *err)
+{
+    if (code == CURLE_OUT_OF_MEMORY)
+        return 0;
+    if (t->peer.why[0] != '\0')
+        return err_set(err, ERR_PEER, "%s: %s", t->where, t->peer.why);
+    /* In TLS 1.3 a client is done before the server has looked at its certificate; a server
+     * that does not accept it has read nothing behind it. */
+    if (https_is_refusal(t->said))
+        return err_set(err, ERR_PEER,
+                       "%s does not accept our certificate, %s (`ringfence pki show` says "
+                       "what it is; the controller's log says why)",
+                       t->where, t->said);
+    if (was_sent(t))
+        return 0;
+    return err_set(err, ERR_NOTFOUND, "connect to %s: %s", t->where,
+                   t->said[0] != '\0' ? t->said : curl_easy_strerror(code));
+}
+
 /* Was anything sent? If so and it was no GET, nobody knows what has become of it (I5). */
 static int failure(const struct transfer *t, const struct http *h, CURLcode code,
                    bool may_act, struct err *err)
 {
     long os_error = 0;
+    int status;
 
+    status = h->remote != NULL ? unheard(t, code, err) : 0;
+    if (status != 0)
+        return status;
     curl_easy_getinfo(t->curl, CURLINFO_OS_ERRNO, &os_error);
-    if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST)
+    if (h->remote == NULL &&
+        (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST))
         return no_connection(h->socket, (int)os_error, err);
     if (code == CURLE_OUT_OF_MEMORY)
-        return err_set(err, ERR_NOMEM, "%s", h->socket);
+        return err_set(err, ERR_NOMEM, "%s", t->where);
     if (t->full)
-        return err_set(err, ERR_FULL, "%s: the answer is too long", h->socket);
+        return err_set(err, ERR_FULL, "%s: the answer is too long", t->where);
     if (may_act)
         return err_set(
             err, ERR_UNKNOWN,
             "%s: no answer (%s): it may have happened, or may still happen; look "
             "at `ringfence status` and repeat the command if it did not",
-            h->socket, curl_easy_strerror(code));
+            t->where, curl_easy_strerror(code));
     return err_set(err, code == CURLE_OPERATION_TIMEDOUT ? ERR_TIMEOUT : ERR_CLOSED,
-                   "%s: %s", h->socket, curl_easy_strerror(code));
+                   "%s: %s", t->where, curl_easy_strerror(code));
+}
+
+struct attempt {
+    const struct http *h;
+    const struct http_request *request;
+    const struct http_lines *lines; /* NULL: a body */
+    struct http_answer *answer;
+};
+
+/* Another one may be asked after these: nothing has happened, and no line was told. */
+static bool may_go_on(const struct attempt *a, int status)
+{
+    return status == ERR_NOTFOUND || status == ERR_PEER ||
+           (status == ERR_TIMEOUT && a->lines == NULL);
+}
+
+static int attempt(const struct attempt *a, const char *where, struct err *err)
+{
+    AUTO(transfer_free)
+    struct transfer t = {.answer = a->answer, .lines = a->lines, .where = where};
+    int status = transfer_new(&t, a->h, a->request, err);
+    CURLcode code;
+
+    if (status != 0)
+        return status;
+    if (a->lines == NULL)
+        curl_easy_setopt(t.curl, CURLOPT_TIMEOUT_MS, (long)a->h->timeout_ms);
+    if (a->lines != NULL && a->lines->idle_ms != 0) {
+        curl_easy_setopt(t.curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        curl_easy_setopt(t.curl, CURLOPT_LOW_SPEED_TIME,
+                         (long)(a->lines->idle_ms + 999) / 1000);
+    }
+    code = curl_easy_perform(t.curl);
+    if (code != CURLE_OK && !t.stopped)
+        return failure(&t, a->h, code, strcmp(a->request->method, "GET") != 0, err);
+    a->answer->status = status_of(&t);
+    return 0;
+}
+
+static int attempt_all(const struct attempt *a, struct err *err)
+{
+    struct remote *r = a->h->remote;
+    int status = ERR_NOTFOUND;
+
+    if (r == NULL)
+        return attempt(a, a->h->socket, err);
+    for (unsigned i = 0; i < r->count; i++) {
+        status = attempt(a, r->urls[r->first], err);
+        if (!may_go_on(a, status) || i + 1 == r->count)
+            break;
+        http_answer_free(a->answer);
+        http_next(a->h);
+    }
+    return status;
+}
+
+void http_next(const struct http *h)
+{
+    if (h->remote != NULL)
+        h->remote->first = (h->remote->first + 1) % h->remote->count;
 }
 
 int http_ask(const struct http *h, const struct http_request *request,
              struct http_answer *ret_answer, struct err *err)
 {
-    AUTO(transfer_free) struct transfer t = {.answer = ret_answer};
-    int status = transfer_new(&t, h, request, err);
-    CURLcode code;
+    const struct attempt a = {h, request, NULL, ret_answer};
 
-    if (status != 0)
-        return status;
-    curl_easy_setopt(t.curl, CURLOPT_TIMEOUT_MS, (long)h->timeout_ms);
-    code = curl_easy_perform(t.curl);
-    if (code != CURLE_OK)
-        return failure(&t, h, code, strcmp(request->method, "GET") != 0, err);
-    ret_answer->status = status_of(&t);
-    return 0;
+    return attempt_all(&a, err);
 }
 
 int http_follow(const struct http *h, const char *path, const struct http_lines *lines,
                 struct http_answer *ret_answer, struct err *err)
 {
-    struct http_request request = {.method = "GET", .path = path};
-    AUTO(transfer_free) struct transfer t = {.answer = ret_answer, .lines = lines};
-    int status = transfer_new(&t, h, &request, err);
-    CURLcode code;
+    const struct http_request request = {.method = "GET", .path = path};
+    const struct attempt a = {h, &request, lines, ret_answer};
 
-    if (status != 0)
-        return status;
-    if (lines->idle_ms != 0) {
-        curl_easy_setopt(t.curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-        curl_easy_setopt(t.curl, CURLOPT_LOW_SPEED_TIME,
-                         (long)(lines->idle_ms + 999) / 1000);
-    }
-    code = curl_easy_perform(t.curl);
-    if (code != CURLE_OK && !t.stopped)
-        return failure(&t, h, code, false, err);
-    ret_answer->status = status_of(&t);
-    return 0;
+    return attempt_all(&a, err);
 }
 
 void http_answer_free(struct http_answer *answer) { buf_free(&answer->body); }

@@ -1,8 +1,14 @@
-/* controller/cli/http.h -- HTTP over a Unix socket, by libcurl.
+/* controller/cli/http.h -- HTTP over a Unix socket, or TLS to controllers (remote.h), by
+ * libcurl.
+ *
+ * Of several controllers the next one is asked where nothing can have happened at the one
+ * before: it was not reached, or is not one.
  *
  * Owner:   http_answer_free() what was answered (zeroed is empty).
  * Threads: one.
- * Errors:  ERR_NOTFOUND  nobody listens on the socket: nothing was sent
+ * Errors:  ERR_NOTFOUND  nobody listens there: nothing was sent
+ *          ERR_PEER      who listens is no controller of ours, or does not accept our
+ *                        certificate: nothing has happened
  *          ERR_REFUSED   the socket may not be used by this user
  *          ERR_UNKNOWN   something other than a GET was sent, and no whole answer came
  *          ERR_TIMEOUT ERR_CLOSED  a GET without a whole answer
@@ -17,12 +23,16 @@
 
 #include "controller/base/buf.h"
 #include "controller/base/err.h"
+#include "controller/cli/remote.h"
 
 enum { HTTP_ANSWER_MAX = 16 << 20, HTTP_LINE_MAX = 4 << 20 };
 
 struct http {
-    const char *socket;
+    const char *socket;    /* with `remote`: what it is called in messages */
+    struct remote *remote; /* NULL: the socket */
     uint32_t timeout_ms;
+    const char *totp;  /* code of a second factor; NULL, "": none */
+    const char *token; /* likewise */
 };
 
 struct http_answer {
@@ -50,6 +60,9 @@ struct http_lines {
 MUST_USE int http_follow(const struct http *h, const char *path,
                          const struct http_lines *lines, struct http_answer *ret_answer,
                          struct err *err);
+
+/* Ask another controller first from now on, if there is one. */
+void http_next(const struct http *h);
 
 void http_answer_free(struct http_answer *answer);
 

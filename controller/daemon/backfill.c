@@ -157,13 +157,12 @@ static void on_answer(void *owner, unsigned status, const uint8_t *body, size_t 
 static void ask(struct backfill *b, uint8_t position, uint64_t seq)
 {
     char path[64];
-    const struct peers_api_request request = {"GET", path, (const uint8_t *)"", 0};
     struct err err = {0};
 
     (void)snprintf(path, sizeof path, "/v1/audit/rows/%" PRIu64, seq + 1);
     b->asked = position;
     b->busy = true;
-    if (peers_ask(b->d->peers, position, &request, on_answer, b, &err) == 0)
+    if (peers_ask(b->d->peers, position, path, on_answer, b, &err) == 0)
         return;
     b->busy = false;
     log_debug("audit rows: %s", err.text);

@@ -110,6 +110,9 @@ static int on_peer(void *owner, const struct identity *peer, struct err *why)
                        NAME_SIZE - 1);
     if (peer->role == IDENTITY_AGENT)
         return 0;
+    if (peer->role != IDENTITY_CONTROLLER)
+        return err_set(why, ERR_PEER, "%s %s is no node", identity_role_name(peer->role),
+                       peer->name);
     for (unsigned i = 0; i < d->settings.count; i++)
         if (i != d->settings.self &&
             strcmp(d->settings.controllers[i].name, peer->name) == 0)
@@ -126,7 +129,7 @@ static void on_accept(void *owner, struct stream *s, const struct identity *peer
 
     if (peer->role == IDENTITY_AGENT)
         agents_accept(d->agents, s, peer);
-    else
+    else if (peer->role == IDENTITY_CONTROLLER)
         peers_accept(d->peers, s, peer);
 }
 

@@ -8,8 +8,10 @@
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
 #include "controller/daemon/backfill.h"
+#include "controller/base/log.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/fencers.h"
+#include "controller/daemon/gateway.h"
 #include "controller/daemon/lag.h"
 #include "controller/daemon/membership.h"
 #include "controller/daemon/node.h"
@@ -27,7 +29,10 @@ struct frontend {
     struct daemon *d;
     struct api *api;
     struct backfill *backfill;
+    struct gateway *gateway; /* NULL: nobody comes over the network */
     struct api_backend backend;
+    struct secrets_key key; /* of second factors */
+    struct jwt *jwt;        /* keys of the OpenID provider; NULL: none */
 };
 
 /* ---- facts --------------------------------------------------------------------------- */
@@ -159,6 +164,10 @@ static void on_facts(void *owner, struct api_facts *f)
     fill_counts(d, f);
     fill_fencers(d, f);
     tls_report(d->tls, &f->tls);
+    f->key = &fe->key;
+    f->jwt = fe->jwt;
+    f->has_api = fe->gateway != NULL;
+    f->api_port = f->has_api ? gateway_port(fe->gateway) : 0;
     f->wall_s = (int64_t)(wall_now_ms() / 1000);
     f->clock_rate_ppm = clock_rate_ppm();
 }
@@ -180,20 +189,22 @@ static void on_dry(void *owner, const struct entry *e, struct apply_result *ret)
     node_dry(fe->d->node, e, ret);
 }
 
-static void on_refused(void *owner, const char *group, const char *text)
+static void on_refused(void *owner, const struct actor *who, const char *group,
+                       const char *text)
 {
     const struct frontend *fe = owner;
 
-    node_note_refused(fe->d->node, group, text);
+    node_note_refused(fe->d->node, who, group, text);
 }
 
-static void on_want_failover(void *owner, uint8_t group, bool wanted, uint8_t target)
+static void on_want_failover(void *owner, uint8_t group, const struct failover_wish *wish)
 {
     const struct frontend *fe = owner;
     struct observed_group *g = &node_seen(fe->d->node)->groups[group];
 
-    g->failover_wanted = wanted;
-    g->failover_target = target;
+    g->failover_wanted = wish != NULL;
+    g->failover_target = wish != NULL ? wish->target : NO_INSTANCE;
+    g->failover_actor = wish != NULL ? wish->actor : (struct actor){0};
     runner_wake(fe->d->runner);
 }
 
@@ -218,18 +229,16 @@ static void on_reply(void *owner, unsigned status, const uint8_t *body, size_t l
     w->done(w->ctx, status, body, len);
 }
 
-static int on_forward(void *owner, const char *method, const char *path,
-                      const uint8_t *body, size_t len, api_reply *done, void *ctx,
+static int on_forward(void *owner, const struct api_request *r, api_reply *done, void *ctx,
                       struct err *err)
 {
     const struct frontend *fe = owner;
-    const struct peers_api_request request = {method, path, body, len};
     AUTO(auto_free) struct forwarded *w = malloc(sizeof *w);
 
     if (w == NULL)
         return err_set(err, ERR_NOMEM, "pass a request on");
     *w = (struct forwarded){done, ctx};
-    if (peers_api(fe->d->peers, &request, on_reply, w, err) != 0)
+    if (peers_api(fe->d->peers, r, on_reply, w, err) != 0)
         return err->code;
     (void)TAKE(w);
     return 0;
@@ -239,13 +248,12 @@ static int on_ask(void *owner, unsigned position, const char *path, api_reply *d
                   void *ctx, struct err *err)
 {
     const struct frontend *fe = owner;
-    const struct peers_api_request request = {"GET", path, (const uint8_t *)"", 0};
     AUTO(auto_free) struct forwarded *w = malloc(sizeof *w);
 
     if (w == NULL)
         return err_set(err, ERR_NOMEM, "ask another controller");
     *w = (struct forwarded){done, ctx};
-    if (peers_ask(fe->d->peers, (uint8_t)position, &request, on_reply, w, err) != 0)
+    if (peers_ask(fe->d->peers, (uint8_t)position, path, on_reply, w, err) != 0)
         return err->code;
     (void)TAKE(w);
     return 0;
@@ -266,19 +274,67 @@ static int on_query_log(void *owner, const struct audit_query *q, store_audit_re
     return node_query_audit(fe->d->node, q, reply, ctx, err);
 }
 
-void frontend_serve(struct frontend *f, const Rf__ApiRequest *r,
+static bool take_bytes(char *to, size_t size, const ProtobufCBinaryData *from)
+{
+    to[0] = '\0';
+    if (from->len == 0)
+        return true; /* there is no `data` */
+    if (from->len >= size || memchr(from->data, '\0', from->len) != NULL)
+        return false;
+    memcpy(to, from->data, from->len);
+    to[from->len] = '\0';
+    return true;
+}
+
+/* False: not as a controller of ours would say it. Which socket it was we know better. */
+static bool take_caller(const Rf__Caller *said, const char *via, struct caller *ret)
+{
+    *ret = (struct caller){.kind = CALLER_SOCKET, .name = "root"};
+    (void)snprintf(ret->from, sizeof ret->from, "%s", via);
+    if (said == NULL)
+        return true;
+    if (said->kind >= CALLER_KIND_MAX || strlen(said->name) >= sizeof ret->name ||
+        strlen(said->from) >= sizeof ret->from)
+        return false;
+    ret->kind = (enum caller_kind)said->kind;
+    (void)snprintf(ret->name, sizeof ret->name, "%s", said->name);
+    if (ret->kind != CALLER_SOCKET)
+        (void)snprintf(ret->from, sizeof ret->from, "%s", said->from);
+    return take_bytes(ret->bearer, sizeof ret->bearer, &said->bearer) &&
+           take_bytes(ret->totp, sizeof ret->totp, &said->totp);
+}
+
+static void wipe_caller(const Rf__ApiRequest *r, struct caller *c)
+{
+    caller_wipe(c);
+    if (r->caller == NULL)
+        return;
+    if (r->caller->bearer.len > 0)
+        explicit_bzero(r->caller->bearer.data, r->caller->bearer.len);
+    if (r->caller->totp.len > 0)
+        explicit_bzero(r->caller->totp.data, r->caller->totp.len);
+}
+
+void frontend_serve(struct frontend *f, const Rf__ApiRequest *r, const char *via,
                     void (*reply)(void *owner, unsigned status, const void *body,
                                   size_t len),
                     void *owner)
 {
     static const char starting[] =
         "{\"error\": {\"code\": \"no-leader\", \"text\": \"this controller is starting\"}}";
-    const struct api_request request = {r->method, r->path, r->body.data, r->body.len};
+    static const char unknown[] =
+        "{\"error\": {\"code\": \"bad-request\", \"text\": \"the leader does not know "
+        "such a caller: it may be of an older version\"}}";
+    struct caller c;
+    const struct api_request request = {r->method, r->path, r->body.data, r->body.len, &c};
 
     if (f == NULL)
         reply(owner, 503, starting, sizeof starting - 1);
+    else if (!take_caller(r->caller, via, &c))
+        reply(owner, 400, unknown, sizeof unknown - 1);
     else
         api_serve(f->api, &request, reply, owner);
+    wipe_caller(r, &c);
 }
 
 void frontend_changed(struct frontend *f)
@@ -289,10 +345,50 @@ void frontend_changed(struct frontend *f)
 
 /* ---- life ---------------------------------------------------------------------------- */
 
+static void on_guest(void *owner, int fd, const struct door_guest *guest)
+{
+    const struct frontend *f = owner;
+
+    api_admit(f->api, fd, guest);
+}
+
+static int open_gateway(struct frontend *f, const struct settings_api *api, struct err *err)
+{
+    const struct gateway_spec spec = {
+        .api = api, .tls = f->d->tls, .on_guest = on_guest, .owner = f};
+
+    if (gateway_open(&f->gateway, f->d->loop, &spec, err) != 0)
+        return err->code;
+    log_info("the API listens on %s port %u for people with a certificate",
+             api->listen.host, gateway_port(f->gateway));
+    return 0;
+}
+
+/* Neither keeps a controller from leading: who comes with a code, or a JWT, is refused. */
+static void read_secrets(struct frontend *f)
+{
+    const struct settings *s = &f->d->settings;
+    struct err err = {0};
+
+    if (settings_read_key(s, &f->key, &err) != 0)
+        log_warn("no second factors: %s", err.text);
+    if (s->oidc.keys[0] != '\0' && jwt_open(&f->jwt, &s->oidc, &err) != 0)
+        log_warn("no JWTs: %s", err.text);
+}
+
+static void frontend_free(struct frontend *f)
+{
+    key_wipe(&f->key);
+    jwt_close(f->jwt);
+    free(f);
+}
+
 int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *err)
 {
     struct frontend *f = calloc(1, sizeof *f);
     const struct settings *s = &d->settings;
+    struct settings_api network = s->api;
+    struct api_network guests;
     struct api_listen at = {.socket = s->socket,
                             .metrics_address = s->has_metrics ? s->metrics.host : NULL,
                             .metrics_port = s->metrics.port};
@@ -300,6 +396,7 @@ int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *
     if (f == NULL)
         return err_set(err, ERR_NOMEM, "API");
     f->d = d;
+    read_secrets(f);
     f->backend = (struct api_backend){.owner = f,
                                       .facts = on_facts,
                                       .propose = on_propose,
@@ -311,13 +408,22 @@ int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *
                                       .ask = on_ask,
                                       .audit_key = on_audit_key,
                                       .query_log = on_query_log};
+    if (s->has_api) {
+        network.connections = gateway_room(s->api.connections);
+        guests = (struct api_network){network.connections, network.requests_per_s,
+                                      network.request_ms, network.idle_ms};
+        at.network = &guests;
+    }
     if (api_open(&f->api, d->loop, &at, &f->backend, err) != 0) {
-        free(f);
+        frontend_free(f);
+        return err->code;
+    }
+    if (s->has_api && open_gateway(f, &network, err) != 0) {
+        frontend_close(f);
         return err->code;
     }
     if (backfill_open(&f->backfill, d, err) != 0) {
-        api_close(f->api);
-        free(f);
+        frontend_close(f);
         return err->code;
     }
     *ret_frontend = f;
@@ -329,6 +435,7 @@ void frontend_close(struct frontend *f)
     if (f == NULL)
         return;
     backfill_close(f->backfill);
+    gateway_close(f->gateway);
     api_close(f->api);
-    free(f);
+    frontend_free(f);
 }

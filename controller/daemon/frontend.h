@@ -21,8 +21,8 @@ void frontend_close(struct frontend *f); /* NULL is fine */
 /* The end of a turn; NULL is fine. */
 void frontend_changed(struct frontend *f);
 
-/* A request that another controller passed on. NULL: answered 503. */
-void frontend_serve(struct frontend *f, const Rf__ApiRequest *r,
+/* A request that another controller, `via`, passed on. NULL: answered 503. */
+void frontend_serve(struct frontend *f, const Rf__ApiRequest *r, const char *via,
                     void (*reply)(void *owner, unsigned status, const void *body,
                                   size_t len),
                     void *owner);

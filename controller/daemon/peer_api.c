@@ -8,6 +8,7 @@
 #include "controller/daemon/frontend.h"
 #include "controller/daemon/node.h"
 #include "controller/daemon/peers_private.h"
+#include "controller/http/api.h"
 
 static const char no_answer[] =
     "{\"error\": {\"code\": \"no-answer\", \"text\": \"the leader did not answer in time: "
@@ -27,11 +28,39 @@ static void give_up(struct passed *q)
     answer(q, 503, (const uint8_t *)no_answer, sizeof no_answer - 1);
 }
 
-int peers_ask(struct peers *p, uint8_t position, const struct peers_api_request *request,
-              peers_api_reply *on_reply, void *owner, struct err *err)
+/* Who asks by our own socket as root goes without saying. */
+static bool goes_without_saying(const struct caller *c)
 {
+    return c != NULL && c->kind == CALLER_SOCKET && strcmp(c->name, "root") == 0 &&
+           c->bearer[0] == '\0' && c->totp[0] == '\0';
+}
+
+static void name_caller(const struct caller *c, Rf__Caller *ret)
+{
+    ret->kind = (uint32_t)c->kind;
+    ret->name = (char *)c->name;
+    ret->from = (char *)c->from;
+    ret->bearer = (ProtobufCBinaryData){strlen(c->bearer), (uint8_t *)c->bearer};
+    ret->totp = (ProtobufCBinaryData){strlen(c->totp), (uint8_t *)c->totp};
+}
+
+/* The stream has encrypted it; the bytes it was made of have secrets in them. */
+static bool send_wiped(struct peers *p, uint8_t to, const Rf__Frame *frame)
+{
+    bool sent = peers_send(p, to, frame);
+
+    if (frame->api_request->caller != NULL && p->bytes.cap > 0)
+        explicit_bzero(p->bytes.data, p->bytes.cap);
+    return sent;
+}
+
+static int pass(struct peers *p, uint8_t position, const struct api_request *request,
+                const struct passed *to, struct err *err)
+{
+    static const struct caller nobody = {.kind = CALLER_ANONYMOUS};
     struct passed *q = NULL;
     Rf__ApiRequest m = RF__API_REQUEST__INIT;
+    Rf__Caller caller = RF__CALLER__INIT;
     Rf__Frame frame = RF__FRAME__INIT;
 
     for (unsigned i = 0; i < PEERS_API_MAX && q == NULL; i++)
@@ -46,25 +75,41 @@ int peers_ask(struct peers *p, uint8_t position, const struct peers_api_request 
     m.path = (char *)request->path;
     m.body = (ProtobufCBinaryData){request->len, (uint8_t *)request->body};
     m.hops = 1;
+    if (!goes_without_saying(request->caller)) {
+        name_caller(request->caller != NULL ? request->caller : &nobody, &caller);
+        m.caller = &caller;
+    }
     frame.body_case = RF__FRAME__BODY_API_REQUEST;
     frame.api_request = &m;
-    if (!peers_send(p, position, &frame))
+    if (!send_wiped(p, position, &frame))
         return err_set(err, ERR_CLOSED, "controller %s cannot be reached",
                        p->d->settings.controllers[position].name);
-    *q = (struct passed){m.id, mono_now(), on_reply, owner};
+    *q = (struct passed){m.id, mono_now(), to->on_reply, to->owner};
     return 0;
 }
 
-int peers_api(struct peers *p, const struct peers_api_request *request,
+int peers_ask(struct peers *p, uint8_t position, const char *path,
               peers_api_reply *on_reply, void *owner, struct err *err)
 {
+    /* As `goes_without_saying()` has it: the other one knows which controller asks. */
+    static const struct caller self = {.kind = CALLER_SOCKET, .name = "root"};
+    const struct api_request request = {"GET", path, (const uint8_t *)"", 0, &self};
+
+    return pass(p, position, &request,
+                &(struct passed){.on_reply = on_reply, .owner = owner}, err);
+}
+
+int peers_api(struct peers *p, const struct api_request *request, peers_api_reply *on_reply,
+              void *owner, struct err *err)
+{
+    const struct passed to = {.on_reply = on_reply, .owner = owner};
     struct peer *leader = peers_by_id(p, node_leader(p->d->node));
     struct err why = {0};
     int status;
 
     if (leader == NULL)
         return err_set(err, ERR_NOTLEADER, "no leader is known");
-    status = peers_ask(p, leader->position, request, on_reply, owner, &why);
+    status = pass(p, leader->position, request, &to, &why);
     if (status == ERR_CLOSED)
         return err_set(err, ERR_NOTLEADER, "controller %s leads, and cannot be reached",
                        p->d->settings.controllers[leader->position].name);
@@ -126,5 +171,5 @@ void peer_api_request(struct peers *p, uint8_t from, const Rf__ApiRequest *r)
     if (s == NULL)
         return;
     *s = (struct served){p, from, r->id};
-    frontend_serve(p->d->frontend, r, on_served, s);
+    frontend_serve(p->d->frontend, r, p->d->settings.controllers[from].name, on_served, s);
 }

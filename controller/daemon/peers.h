@@ -94,16 +94,12 @@ uint32_t peers_rtt_ms(const struct peers *p);
  *   ERR_NOTLEADER  no leader is known, or no link to it
  *   ERR_FULL */
 typedef void peers_api_reply(void *owner, unsigned status, const uint8_t *body, size_t len);
-struct peers_api_request {
-    const char *method, *path;
-    const uint8_t *body;
-    size_t len;
-};
-MUST_USE int peers_api(struct peers *p, const struct peers_api_request *request,
+struct api_request;
+MUST_USE int peers_api(struct peers *p, const struct api_request *request,
                        peers_api_reply *on_reply, void *owner, struct err *err);
-/* The same to the controller at that position, whoever leads. ERR_CLOSED: no link to it. */
-MUST_USE int peers_ask(struct peers *p, uint8_t position,
-                       const struct peers_api_request *request, peers_api_reply *on_reply,
-                       void *owner, struct err *err);
+/* GET of the controller at that position, whoever leads, in this controller's own name: who
+ * wanted it has been let in here. ERR_CLOSED: no link to it. */
+MUST_USE int peers_ask(struct peers *p, uint8_t position, const char *path,
+                       peers_api_reply *on_reply, void *owner, struct err *err);
 
 #endif

@@ -13,6 +13,8 @@
 
 #include "controller/core/state.h"
 #include "controller/net/address.h"
+#include "controller/people/jwt.h"
+#include "controller/people/key.h"
 #include "fencing/methods/power.h"
 
 enum {
@@ -26,6 +28,15 @@ struct settings_controller {
     struct address at;
 };
 
+/* Where people come in over the network, and how much each may take of it. */
+struct settings_api {
+    struct address listen;
+    uint32_t connections, per_address; /* open at a time */
+    uint32_t arrivals_per_s;           /* connections of one address */
+    uint32_t requests_per_s;           /* of one address */
+    uint32_t handshake_ms, request_ms, idle_ms;
+};
+
 struct settings {
     char cluster[NAME_SIZE], name[NAME_SIZE];
     char data_dir[PATH_SIZE];
@@ -33,10 +44,14 @@ struct settings {
     char socket[SETTINGS_PATH_SIZE];
     bool has_metrics;
     struct address metrics;
+    bool has_api;
+    struct settings_api api;
     char ca[PATH_SIZE], cert[PATH_SIZE], key[PATH_SIZE];
     char crl[PATH_SIZE];         /* "": none */
     char audit_key[PATH_SIZE];   /* "": none */
     uint64_t audit_retention_ms; /* 0: for ever */
+    char secrets_key[PATH_SIZE]; /* "": none, and no second factors */
+    struct jwt_config oidc;      /* keys "": none, and no JWTs */
     uint32_t election_ms, heartbeat_ms;
     uint8_t count, self; /* controllers[self] is this node */
     struct settings_controller controllers[CONTROLLER_MAX];
@@ -50,6 +65,10 @@ struct findings;
 /* `ret_config` (config_free(), NULL: not wanted): where each key stands. */
 MUST_USE int settings_load(struct settings *ret_settings, const char *path,
                            struct config **ret_config, struct err *err);
+/* The key in `secrets_key`; where there is none, one that is not set.
+ *   errors of secret_read() and key_parse() */
+MUST_USE int settings_read_key(const struct settings *s, struct secrets_key *ret_key,
+                               struct err *err);
 void settings_free(struct settings *s); /* a zeroed struct is fine */
 
 /* Does it fit this host? Only looks, and leaves a running controller of this configuration

@@ -4,7 +4,7 @@
 
 #include "controller/audit/keys.h"
 #include "controller/base/starting.h"
-#include "controller/daemon/settings.h"
+#include "controller/daemon/settings_private.h"
 #include "controller/net/host.h"
 
 static bool is_wildcard(const struct address *a)
@@ -81,9 +81,13 @@ void settings_check(const struct settings *s, bool starting, struct findings *f)
     host_check_listen(&c, "listen", &s->listen);
     if (s->has_metrics)
         host_check_listen(&c, "metrics", &s->metrics);
+    if (s->has_api)
+        host_check_listen(&c, "api.listen", &s->api.listen);
     host_check_socket(&c, "socket", s->socket, false);
     check_own_entry(s, f);
     check_audit_key(s, starting, f);
+    settings_check_key(s, starting, f);
+    settings_check_oidc(s, starting, f);
     if (s->fencer_count > 0)
         starting_at("ask the agents of `fencers` what they know (%s and others)",
                     s->fencers[0].agent);

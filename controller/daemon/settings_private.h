@@ -1,4 +1,5 @@
-/* controller/daemon/settings_private.h -- what settings.c and settings_fencers.c share. */
+/* controller/daemon/settings_private.h -- what settings.c, settings_api.c and
+ * settings_fencers.c share. */
 #ifndef RF_DAEMON_SETTINGS_PRIVATE_H
 #define RF_DAEMON_SETTINGS_PRIVATE_H
 
@@ -9,6 +10,27 @@
 struct file_fencer {
     char *name, *agent;
 };
+
+/* `api`, as libcyaml reads it; listen NULL: there is none. */
+struct file_api {
+    char *listen;
+    uint32_t connections, per_address, arrivals_per_s, requests_per_s; /* 0: not given */
+};
+extern const cyaml_schema_field_t settings_api_fields[];
+MUST_USE int settings_take_api(const struct config *c, const struct file_api *f,
+                               struct settings *s, struct err *err);
+
+/* `oidc`; keys NULL: there is none. */
+struct file_oidc {
+    char *issuer, *audience, *claim, *keys;
+};
+extern const cyaml_schema_field_t settings_oidc_fields[];
+MUST_USE int settings_take_oidc(const struct config *c, const struct file_oidc *f,
+                                struct settings *s, struct err *err);
+
+struct findings;
+void settings_check_key(const struct settings *s, bool starting, struct findings *f);
+void settings_check_oidc(const struct settings *s, bool starting, struct findings *f);
 
 extern const cyaml_schema_value_t settings_fencer_schema;
 

@@ -1,5 +1,6 @@
 #include "controller/http/api.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,9 @@ void api_facts(const struct api *a, struct api_facts *ret)
 {
     *ret = (struct api_facts){0};
     a->backend->facts(a->backend->owner, ret);
+    ret->guests = a->guests;
+    if (a->network != NULL)
+        ret->guests.open = httpd_count(a->network);
 }
 
 /* ---- at the leader, or of this node alone ----------------------------------------------
@@ -80,43 +84,57 @@ static void serve_group(struct api *a, const struct route *r, const struct asker
         answer_json(who, 200, document_of(g));
 }
 
-static void serve(struct api *a, const struct route *r, const struct api_request *raw,
-                  const struct asker *who)
+/* What is told of the cluster as this controller knows it. */
+static void show_controller(struct api *a, const struct route *r, const struct asker *who)
 {
     struct api_facts f;
 
-    switch (r->kind) {
-    case ROUTE_STATUS:
-        api_facts(a, &f);
+    api_facts(a, &f);
+    if (r->kind == ROUTE_STATUS)
         answer_json(who, 200, status_document(&f, mono_now(), wall_now_ms(), false));
-        return;
+    else if (r->kind == ROUTE_DOCTOR)
+        answer_json(who, 200, doctor_document(&f, a->host, mono_now()));
+    else if (r->kind == ROUTE_VERSION)
+        answer_json(who, 200, version_document(&f));
+    else if (r->kind == ROUTE_USERS)
+        answer_json(who, 200, users_document(&f, wall_now_ms()));
+    else
+        answer_json(who, 200, rules_document());
+}
+
+static void show_trail(struct api *a, const struct route *r, const struct asker *who)
+{
+    if (r->kind == ROUTE_AUDIT_POINT)
+        audit_serve_point(a, r->run, who);
+    else if (r->kind == ROUTE_AUDIT_ROWS)
+        audit_serve_rows(a, r->run, who);
+    else
+        answer_error(who, 404, "bad-request", "the log is read where it is asked for");
+}
+
+void api_perform(struct api *a, const struct route *r, const struct api_request *raw,
+                 const struct asker *who)
+{
+    switch (r->kind) {
     case ROUTE_GROUP:
         serve_group(a, r, who);
         return;
     case ROUTE_WHY:
         serve_why(a, r, who, false);
         return;
+    case ROUTE_STATUS:
     case ROUTE_DOCTOR:
-        api_facts(a, &f);
-        answer_json(who, 200, doctor_document(&f, a->host, mono_now()));
-        return;
     case ROUTE_VERSION:
-        api_facts(a, &f);
-        answer_json(who, 200, version_document(&f));
-        return;
     case ROUTE_RULES:
-        answer_json(who, 200, rules_document());
-        return;
-    case ROUTE_AUDIT_POINT:
-        audit_serve_point(a, r->run, who);
-        return;
-    case ROUTE_AUDIT_ROWS:
-        audit_serve_rows(a, r->run, who);
+    case ROUTE_USERS:
+        show_controller(a, r, who);
         return;
     case ROUTE_LOG:
+    case ROUTE_AUDIT_POINT:
     case ROUTE_AUDIT_EXPORT:
     case ROUTE_AUDIT_KEYS:
-        answer_error(who, 404, "bad-request", "the log is read where it is asked for");
+    case ROUTE_AUDIT_ROWS:
+        show_trail(a, r, who);
         return;
     case ROUTE_DECLARE:
     case ROUTE_REMOVE:
@@ -132,7 +150,42 @@ static void serve(struct api *a, const struct route *r, const struct api_request
     case ROUTE_REPLACE:
         request_handle(a, r, raw, who);
         return;
+    case ROUTE_ATTEST:
+    case ROUTE_PROPOSALS:
+    case ROUTE_PROPOSE:
+    case ROUTE_APPROVE:
+    case ROUTE_REJECT:
+    case ROUTE_WITHDRAW:
+        request_people(a, r, raw, who);
+        return;
+    case ROUTE_WHOAMI:
+        answer_json(who, 200, whoami_document(who));
+        return;
+    case ROUTE_USER_SET:
+    case ROUTE_USER_REMOVE:
+    case ROUTE_USER_TOKEN:
+    case ROUTE_USER_REVOKE:
+    case ROUTE_USER_TOTP:
+    case ROUTE_USER_UNLOCK:
+        request_user(a, r, raw, who);
+        return;
+    case ROUTE_COUNT:
+        return;
     }
+}
+
+static void serve(struct api *a, const struct route *r, const struct api_request *raw,
+                  const struct asker *who)
+{
+    struct asker known = *who;
+    bool needs_code;
+
+    if (!api_permits(a, r, raw, &known, &needs_code))
+        return;
+    if (needs_code)
+        request_factor(a, r, raw, &known);
+    else
+        api_perform(a, r, raw, &known);
 }
 
 /* ---- passing on ------------------------------------------------------------------------
@@ -151,11 +204,14 @@ static void on_passed_on(void *owner, unsigned status, const void *body, size_t 
     free(p);
 }
 
-static void without_leader(struct api *a, const struct route *r, const struct asker *who,
+static void without_leader(struct api *a, const struct route *r,
+                           const struct api_request *raw, const struct asker *who,
                            const char *why)
 {
     struct api_facts f;
 
+    if (strcmp(route_method(r->kind), "GET") == 0 && !api_may(a, r, raw, who))
+        return;
     if (r->kind == ROUTE_WHY) {
         serve_why(a, r, who, true);
         return;
@@ -176,6 +232,11 @@ static void pass_on(struct api *a, const struct route *r, const struct api_reque
 {
     struct passed_on *p = malloc(sizeof *p);
     char path[ROUTE_PATH_SIZE];
+    const struct api_request passed = {.method = route_method(r->kind),
+                                       .path = path,
+                                       .body = raw->body,
+                                       .len = raw->len,
+                                       .caller = raw->caller};
     struct err err = {0};
 
     if (p == NULL) {
@@ -184,10 +245,9 @@ static void pass_on(struct api *a, const struct route *r, const struct api_reque
     }
     *p = (struct passed_on){a, *who};
     route_format(r, path);
-    if (a->backend->forward(a->backend->owner, route_method(r->kind), path, raw->body,
-                            raw->len, on_passed_on, p, &err) != 0) {
+    if (a->backend->forward(a->backend->owner, &passed, on_passed_on, p, &err) != 0) {
         free(p);
-        without_leader(a, r, who, err.text);
+        without_leader(a, r, raw, who, err.text);
     }
 }
 
@@ -200,14 +260,14 @@ void api_dispatch(struct api *a, const struct route *r, const struct api_request
     if (route_is_local(r->kind) || f.leads)
         serve(a, r, raw, who);
     else if (forwarded) /* one hop at most: two that each believe the other leads */
-        without_leader(a, r, who, "leadership is changing");
+        without_leader(a, r, raw, who, "leadership is changing");
     else
         pass_on(a, r, raw, who);
 }
 
 void api_serve(struct api *a, const struct api_request *r, api_reply *reply, void *owner)
 {
-    struct asker who = {reply, owner};
+    struct asker who = {.reply = reply, .owner = owner};
     size_t before_query = strcspn(r->path, "?");
     char path[ROUTE_PATH_SIZE];
     struct route route;
@@ -243,14 +303,15 @@ static bool is_set(const struct http_request *req, const char *name)
     return value != NULL && strcmp(value, "0") != 0;
 }
 
-static void on_request(void *owner, struct http_request *req)
+void api_take(struct api *a, struct http_request *req, const struct caller *c)
 {
-    struct api *a = owner;
-    struct asker who = {reply_http, req};
-    struct api_request raw = {.method = http_method(req), .path = http_path(req)};
+    struct asker who = {.reply = reply_http, .owner = req};
+    struct api_request raw = {
+        .method = http_method(req), .path = http_path(req), .caller = c};
     struct route route;
     struct err err = {0};
     unsigned status = route_match(raw.method, raw.path, &route, &err);
+    bool needs_code;
 
     if (status != 0) {
         answer_error(&who, status, status == 404 ? "not-found" : "bad-request", "%s",
@@ -260,16 +321,42 @@ static void on_request(void *owner, struct http_request *req)
     route.dry = route.kind == ROUTE_DECLARE && is_set(req, "dry");
     route.keep_active = route.kind == ROUTE_DECLARE && is_set(req, "keep_active");
     raw.body = http_body(req, &raw.len);
-    if (route.kind == ROUTE_LOG)
-        follow_log(a, req);
-    else if (route.kind == ROUTE_AUDIT_EXPORT)
-        audit_export(a, req);
-    else if (route.kind == ROUTE_AUDIT_KEYS)
-        audit_keys(a, req);
-    else if (route.kind == ROUTE_STATUS && is_set(req, "follow"))
-        follow_status(a, req);
-    else
+    if (route.kind == ROUTE_LOG) {
+        if (api_may(a, &route, &raw, &who))
+            follow_log(a, req);
+    } else if (route.kind == ROUTE_AUDIT_EXPORT) {
+        if (api_may(a, &route, &raw, &who))
+            audit_export(a, req);
+    } else if (route.kind == ROUTE_AUDIT_KEYS) {
+        if (api_may(a, &route, &raw, &who))
+            audit_keys(a, req);
+    } else if (route.kind == ROUTE_STATUS && is_set(req, "follow")) {
+        if (api_permits(a, &route, &raw, &who, &needs_code))
+            follow_status(a, req, c, &who.actor);
+    } else
         api_dispatch(a, &route, &raw, &who, false);
+}
+
+/* The mode of the socket's file has let it in. */
+static void on_request(void *owner, struct http_request *req)
+{
+    struct api *a = owner;
+    struct asker who = {.reply = reply_http, .owner = req};
+    struct caller c = {.kind = CALLER_SOCKET};
+    struct api_facts f;
+    uint32_t uid;
+
+    api_facts(a, &f);
+    (void)snprintf(c.from, sizeof c.from, "%s", f.name);
+    if (!http_uid(req, &uid))
+        (void)snprintf(c.name, sizeof c.name, "somebody");
+    else if (uid == 0)
+        (void)snprintf(c.name, sizeof c.name, "root");
+    else
+        (void)snprintf(c.name, sizeof c.name, "uid-%" PRIu32, uid);
+    if (network_read_secrets(req, &c, &who))
+        api_take(a, req, &c);
+    caller_wipe(&c);
 }
 
 static void on_metrics(void *owner, struct http_request *req)
@@ -353,12 +440,18 @@ int api_open(struct api **ret_api, struct uv_loop_s *loop, const struct api_list
     if (a == NULL)
         return err_set(err, ERR_NOMEM, "API");
     a->backend = backend;
+    a->refusals = refusals_new();
+    if (a->refusals == NULL) {
+        free(a);
+        return err_set(err, ERR_NOMEM, "API");
+    }
     if (gethostname(a->host, sizeof a->host - 1) != 0)
         (void)snprintf(a->host, sizeof a->host, "?");
     (void)uv_timer_init(loop, &a->tick); /* cannot fail */
     a->tick.data = a;
     if (httpd_open(&a->socket, loop, &socket, on_request, a, err) != 0 ||
-        open_metrics(a, loop, at, err) != 0) {
+        open_metrics(a, loop, at, err) != 0 ||
+        (at->network != NULL && network_open(a, loop, at->network, err) != 0)) {
         api_close(a);
         return err->code;
     }
@@ -378,6 +471,10 @@ void api_close(struct api *a)
     audit_rows_close(a);
     httpd_close(a->socket);
     httpd_close(a->metrics);
+    httpd_close(a->network);
+    free(a->rates);
+    free(a->refusals);
+    a->refusals = NULL;
     uv_close((uv_handle_t *)&a->tick, on_closed);
 }
 

@@ -1,6 +1,8 @@
 /* controller/http/api.h -- the API of docs/architecture.md section 4, and /metrics.
  *
- * JSON over HTTP on a Unix socket, Prometheus text on an optional TCP address. It knows the
+ * JSON over HTTP on a Unix socket, and for guests whose TLS has ended at a door
+ * (controller/net/door.h), Prometheus text on an optional TCP address. What a guest may do
+ * is said in authorize.h; who it is goes with its request to the leader. It knows the
  * state and what was seen, and asks for everything else through `struct api_backend`, which
  * the daemon fills in: so it can be tested without one.
  *
@@ -19,7 +21,11 @@
 #include "controller/base/histogram.h"
 #include "controller/consensus/store.h"
 #include "controller/core/decide.h"
+#include "controller/http/caller.h"
+#include "controller/net/door.h"
 #include "controller/net/tls_report.h"
+#include "controller/people/jwt.h"
+#include "controller/people/key.h"
 
 struct audit_key;
 struct uv_loop_s;
@@ -49,7 +55,6 @@ struct api_link {
     uint32_t rtt_us; /* 0: not measured */
 };
 
-/* Everything but the state, as of now. */
 /* One of this controller's fencers (controller/daemon/fencers.h). */
 struct api_fencer {
     const char *name, *problem; /* problem: why it does not answer, "" */
@@ -58,6 +63,14 @@ struct api_fencer {
 };
 enum { API_FENCERS_MAX = 32 };
 
+/* Guests' requests since the start. */
+struct api_guests {
+    uint64_t known, unknown; /* with a user's certificate, and without */
+    uint64_t wrong, limited; /* 403 wrong-certificate, 429 */
+    unsigned open;           /* connections that have said something */
+};
+
+/* Everything but the state, as of now. */
 struct api_facts {
     const char *cluster, *name, *data_dir;
     const struct state *state;
@@ -78,6 +91,11 @@ struct api_facts {
     unsigned fencer_count;
     struct api_fencer fencers[API_FENCERS_MAX];
     struct tls_report tls;
+    const struct secrets_key *key; /* NULL: none */
+    const struct jwt *jwt;         /* NULL: none */
+    bool has_api;                  /* over the network, at api_port */
+    uint16_t api_port;
+    struct api_guests guests;
     int64_t wall_s;         /* seconds since 1970: certificates know no other time */
     int64_t clock_rate_ppm; /* adjtimex's steering of this host's clock */
 };
@@ -87,6 +105,14 @@ typedef void api_proposed(void *owner, int status, uint64_t index,
                           const struct apply_result *r);
 typedef void api_reply(void *owner, unsigned status, const void *body, size_t len);
 
+/* A request as it was made, or passed on. All is used during the call only. */
+struct api_request {
+    const char *method, *path; /* with the query string */
+    const uint8_t *body;
+    size_t len;
+    const struct caller *caller; /* NULL: nobody */
+};
+
 struct api_backend {
     void *owner;
     void (*facts)(void *owner, struct api_facts *ret);
@@ -95,14 +121,15 @@ struct api_backend {
                    struct apply_result *ret_refused, struct err *err);
     /* What a proposal would be answered now, without proposing it: node_dry(). */
     void (*dry)(void *owner, const struct entry *e, struct apply_result *ret);
-    void (*note_refused)(void *owner, const char *group, const char *text);
-    /* An operator's failover is (not) wanted; decide() takes it up. */
-    void (*want_failover)(void *owner, uint8_t group, bool wanted, uint8_t target);
+    void (*note_refused)(void *owner, const struct actor *who, const char *group,
+                         const char *text);
+    /* An operator's failover is wanted (NULL: not any more); decide() takes it up. */
+    void (*want_failover)(void *owner, uint8_t group, const struct failover_wish *wish);
     /* What failed in this group is tried again now: observe_retry(). */
     void (*want_retry)(void *owner, uint8_t group);
     /* To the leader; `done` exactly once after success. ERR_NOTLEADER, ERR_FULL. */
-    int (*forward)(void *owner, const char *method, const char *path, const uint8_t *body,
-                   size_t len, api_reply *done, void *ctx, struct err *err);
+    int (*forward)(void *owner, const struct api_request *r, api_reply *done, void *ctx,
+                   struct err *err);
     /* GET of the controller at that position; `done` as forward()'s. */
     int (*ask)(void *owner, unsigned position, const char *path, api_reply *done, void *ctx,
                struct err *err);
@@ -112,10 +139,17 @@ struct api_backend {
                      void *ctx, struct err *err);
 };
 
+/* For guests that come by a door. Of one address `requests_per_s`, twice as many at once; a
+ * further one is answered 429 and ends the connection. */
+struct api_network {
+    uint32_t connections, requests_per_s, first_ms, idle_ms; /* struct httpd_adopts */
+};
+
 struct api_listen {
     const char *socket;          /* path */
     const char *metrics_address; /* numeric; NULL: no metrics */
     uint16_t metrics_port;
+    const struct api_network *network; /* NULL: no guests */
 };
 
 /* `backend` must outlive the api. Errors of httpd_open(). */
@@ -129,12 +163,10 @@ void api_close(struct api *a);
 /* Where metrics are listened on; 0: not. */
 uint16_t api_metrics_port(const struct api *a);
 
-/* A request that another controller passed on. `body` is used during the call only. */
-struct api_request {
-    const char *method, *path; /* with the query string */
-    const uint8_t *body;
-    size_t len;
-};
+/* A guest's connection, in plaintext; `fd` is the API's. */
+void api_admit(struct api *a, int fd, const struct door_guest *guest);
+
+/* A request that another controller passed on, which is believed about its caller. */
 void api_serve(struct api *a, const struct api_request *r, api_reply *reply, void *owner);
 
 /* The end of a turn: followers of the status are told if it is news, waiting failovers are

@@ -24,7 +24,8 @@ struct follower {
     struct buf out; /* lines of the log that the stream has not taken yet */
     bool last_page; /* `out` is the end of it */
     struct mono last;
-    bool again; /* news came while it was busy */
+    bool again;           /* news came while it was busy */
+    struct caller caller; /* without its secrets */
 };
 
 static void drop(struct follower *f)
@@ -291,8 +292,8 @@ static void on_status(void *owner, unsigned status, const void *body, size_t len
 static void tell_status(struct follower *f, struct mono now)
 {
     struct route r = {.kind = ROUTE_STATUS};
-    struct api_request raw = {0};
-    struct asker who = {on_status, f};
+    struct api_request raw = {.caller = &f->caller};
+    struct asker who = {.reply = on_status, .owner = f};
 
     if (f->busy) {
         f->again = true;
@@ -304,12 +305,19 @@ static void tell_status(struct follower *f, struct mono now)
     api_dispatch(f->a, &r, &raw, &who, false);
 }
 
-void follow_status(struct api *a, struct http_request *req)
+void follow_status(struct api *a, struct http_request *req, const struct caller *c,
+                   const struct actor *who)
 {
     struct follower *f = begin(a, req);
 
-    if (f != NULL)
-        tell_status(f, mono_now());
+    if (f == NULL)
+        return;
+    f->caller.kind = who->kind == ACTOR_TOKEN ? CALLER_TOKEN
+                     : who->kind == ACTOR_JWT ? CALLER_JWT
+                                              : c->kind;
+    memcpy(f->caller.name, who->name, sizeof who->name);
+    memcpy(f->caller.from, c->from, sizeof c->from);
+    tell_status(f, mono_now());
 }
 
 /* ---- all of them -----------------------------------------------------------------------

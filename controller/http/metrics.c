@@ -203,6 +203,26 @@ static void runs(struct exposition *p, const struct api_facts *f)
                 s->groups[i].name, (double)s->groups[i].run.open_wall_ms / 1e3);
 }
 
+/* Everybody is told of a break-glass: an alert rests on this one. */
+static void people(struct exposition *p, const struct api_facts *f)
+{
+    const struct state *s = f->state;
+
+    exposition_head(p, "ringfence_break_glass_total", "counter",
+                    "Moves that one admin began without the approvals that they take.");
+    for (unsigned i = 0; i < s->group_count; i++)
+        exposition_line(p, "ringfence_break_glass_total{group=\"%s\"} %u\n",
+                        s->groups[i].name, s->groups[i].break_glass);
+    exposition_head(p, "ringfence_proposals", "gauge",
+                    "Proposals of people that are not over, by group and state.");
+    for (unsigned i = 0; i < s->proposal_count; i++)
+        if (!proposal_is_over(&s->proposals[i]))
+            exposition_line(
+                p, "ringfence_proposals{group=\"%s\",id=\"%" PRIu64 "\",state=\"%s\"} 1\n",
+                s->proposals[i].group, s->proposals[i].id,
+                proposal_state_name(s->proposals[i].state));
+}
+
 static void instances(struct exposition *p, const struct api_facts *f, struct mono now)
 {
     const struct state *s = f->state;
@@ -326,6 +346,30 @@ static void replication(struct exposition *p, const struct api_facts *f)
             sample(p, member, &s->groups[i], k, s->groups[i].sync_set >> k & 1);
 }
 
+/* Where there is no listener for people there are no samples. */
+static void guests(struct exposition *p, const struct api_facts *f)
+{
+    static const char name[] = "ringfence_api_guest_requests_total";
+    const struct {
+        const char *who;
+        uint64_t n;
+    } rows[] = {{"user", f->guests.known},
+                {"nobody", f->guests.unknown},
+                {"wrong-certificate", f->guests.wrong},
+                {"too-many", f->guests.limited}};
+
+    if (!f->has_api)
+        return;
+    exposition_one(p, "ringfence_api_guest_connections", "gauge",
+                   "Connections over the network that have asked something.",
+                   f->guests.open);
+    exposition_head(p, name, "counter",
+                    "Requests over the network since the start, by who asked: all but a "
+                    "user's are refused.");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        exposition_line(p, "%s{from=\"%s\"} %" PRIu64 "\n", name, rows[i].who, rows[i].n);
+}
+
 int metrics_text(const struct api_facts *f, struct mono now, struct buf *out,
                  struct err *err)
 {
@@ -343,10 +387,12 @@ int metrics_text(const struct api_facts *f, struct mono now, struct buf *out,
     groups(&p, f, now);
     holds(&p, f, now);
     runs(&p, f);
+    people(&p, f);
     instances(&p, f, now);
     checksums(&p, f);
     replication(&p, f);
     fencing(&p, f);
     severing(&p, f, now);
+    guests(&p, f);
     return p.status;
 }

@@ -8,31 +8,45 @@
 /* "*" stands for one segment: a group's name, or a run's number. */
 static const struct {
     enum route_kind kind;
-    const char *method, *path;
+    const char *name, *method, *path;
 } rows[] = {
-    {ROUTE_STATUS, "GET", "/v1/status"},
-    {ROUTE_GROUP, "GET", "/v1/groups/*"},
-    {ROUTE_WHY, "GET", "/v1/groups/*/why"},
-    {ROUTE_LOG, "GET", "/v1/log"},
-    {ROUTE_DECLARE, "POST", "/v1/groups"},
-    {ROUTE_REMOVE, "DELETE", "/v1/groups/*"},
-    {ROUTE_SWITCHOVER, "POST", "/v1/groups/*/switchover"},
-    {ROUTE_FAILOVER, "POST", "/v1/groups/*/failover"},
-    {ROUTE_ABORT, "POST", "/v1/runs/*/abort"},
-    {ROUTE_PAUSE, "POST", "/v1/groups/*/pause"},
-    {ROUTE_RESUME, "POST", "/v1/groups/*/resume"},
-    {ROUTE_ACKNOWLEDGE, "POST", "/v1/groups/*/acknowledge"},
-    {ROUTE_RETRY, "POST", "/v1/groups/*/retry"},
-    {ROUTE_DETACH, "POST", "/v1/groups/*/detach"},
-    {ROUTE_ATTACH, "POST", "/v1/groups/*/attach"},
-    {ROUTE_REPLACE, "POST", "/v1/controllers/*/replace"},
-    {ROUTE_DOCTOR, "GET", "/v1/doctor"},
-    {ROUTE_VERSION, "GET", "/v1/version"},
-    {ROUTE_RULES, "GET", "/v1/rules"},
-    {ROUTE_AUDIT_POINT, "GET", "/v1/audit/points/*"},
-    {ROUTE_AUDIT_EXPORT, "GET", "/v1/audit/export"},
-    {ROUTE_AUDIT_KEYS, "GET", "/v1/audit/keys"},
-    {ROUTE_AUDIT_ROWS, "GET", "/v1/audit/rows/*"},
+    {ROUTE_STATUS, "status", "GET", "/v1/status"},
+    {ROUTE_GROUP, "export", "GET", "/v1/groups/*"},
+    {ROUTE_WHY, "why", "GET", "/v1/groups/*/why"},
+    {ROUTE_LOG, "log", "GET", "/v1/log"},
+    {ROUTE_DECLARE, "declare", "POST", "/v1/groups"},
+    {ROUTE_REMOVE, "remove", "DELETE", "/v1/groups/*"},
+    {ROUTE_SWITCHOVER, "switchover", "POST", "/v1/groups/*/switchover"},
+    {ROUTE_FAILOVER, "failover", "POST", "/v1/groups/*/failover"},
+    {ROUTE_ABORT, "abort", "POST", "/v1/runs/*/abort"},
+    {ROUTE_PAUSE, "pause", "POST", "/v1/groups/*/pause"},
+    {ROUTE_RESUME, "resume", "POST", "/v1/groups/*/resume"},
+    {ROUTE_ACKNOWLEDGE, "acknowledge", "POST", "/v1/groups/*/acknowledge"},
+    {ROUTE_RETRY, "retry", "POST", "/v1/groups/*/retry"},
+    {ROUTE_DETACH, "detach", "POST", "/v1/groups/*/detach"},
+    {ROUTE_ATTACH, "attach", "POST", "/v1/groups/*/attach"},
+    {ROUTE_ATTEST, "attest", "POST", "/v1/groups/*/attest"},
+    {ROUTE_PROPOSALS, "proposals", "GET", "/v1/proposals"},
+    {ROUTE_PROPOSE, "propose", "POST", "/v1/dr/switch"},
+    {ROUTE_APPROVE, "approve", "POST", "/v1/proposals/*/approve"},
+    {ROUTE_REJECT, "reject", "POST", "/v1/proposals/*/reject"},
+    {ROUTE_WITHDRAW, "withdraw", "POST", "/v1/proposals/*/abort"},
+    {ROUTE_REPLACE, "replace", "POST", "/v1/controllers/*/replace"},
+    {ROUTE_DOCTOR, "doctor", "GET", "/v1/doctor"},
+    {ROUTE_VERSION, "version", "GET", "/v1/version"},
+    {ROUTE_RULES, "rules", "GET", "/v1/rules"},
+    {ROUTE_AUDIT_POINT, "audit-point", "GET", "/v1/audit/points/*"},
+    {ROUTE_AUDIT_EXPORT, "audit-export", "GET", "/v1/audit/export"},
+    {ROUTE_AUDIT_KEYS, "audit-keys", "GET", "/v1/audit/keys"},
+    {ROUTE_AUDIT_ROWS, "audit-rows", "GET", "/v1/audit/rows/*"},
+    {ROUTE_WHOAMI, "whoami", "GET", "/v1/whoami"},
+    {ROUTE_USERS, "user-list", "GET", "/v1/users"},
+    {ROUTE_USER_SET, "user-add", "POST", "/v1/users"},
+    {ROUTE_USER_REMOVE, "user-remove", "DELETE", "/v1/users/*"},
+    {ROUTE_USER_TOKEN, "user-token", "POST", "/v1/users/*/token"},
+    {ROUTE_USER_REVOKE, "user-revoke", "POST", "/v1/users/*/revoke"},
+    {ROUTE_USER_TOTP, "user-totp", "POST", "/v1/users/*/totp"},
+    {ROUTE_USER_UNLOCK, "user-unlock", "POST", "/v1/users/*/unlock"},
 };
 
 bool route_name_ok(const char *name)
@@ -41,11 +55,6 @@ bool route_name_ok(const char *name)
 
     return len > 0 && len < NAME_SIZE && name[0] != '-' &&
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
-}
-
-static bool has_number(enum route_kind kind)
-{
-    return kind == ROUTE_ABORT || kind == ROUTE_AUDIT_POINT || kind == ROUTE_AUDIT_ROWS;
 }
 
 /* The segment that "*" stood for goes to `star`. */
@@ -67,6 +76,17 @@ static bool path_matches(const char *path, const char *pattern, char star[NAME_S
     return true;
 }
 
+static bool is_of_audit(enum route_kind kind)
+{
+    return kind == ROUTE_AUDIT_POINT || kind == ROUTE_AUDIT_ROWS;
+}
+
+static bool has_number(enum route_kind kind)
+{
+    return kind == ROUTE_ABORT || kind == ROUTE_APPROVE || kind == ROUTE_REJECT ||
+           kind == ROUTE_WITHDRAW || is_of_audit(kind);
+}
+
 static unsigned take_star(const char *star, struct route *r, struct err *err)
 {
     char *end;
@@ -75,10 +95,12 @@ static unsigned take_star(const char *star, struct route *r, struct err *err)
         r->run = strtoull(star, &end, 10);
         if (star[0] >= '0' && star[0] <= '9' && *end == '\0' && r->run != 0)
             return 0;
-        (void)err_set(err, ERR_INVAL, "%s",
-                      r->kind == ROUTE_ABORT
-                          ? "a run has a number: `ringfence status` shows it"
-                          : "an entry of the audit trail has a number");
+        if (is_of_audit(r->kind))
+            (void)err_set(err, ERR_INVAL, "an entry of the audit trail has a number");
+        else
+            (void)err_set(err, ERR_INVAL, "%s has a number: `ringfence %s` shows it",
+                          r->kind == ROUTE_ABORT ? "a run" : "a proposal",
+                          r->kind == ROUTE_ABORT ? "status" : "proposals");
         return 400;
     }
     if (!route_name_ok(star)) {
@@ -130,6 +152,11 @@ unsigned route_match(const char *method, const char *path, struct route *ret,
     return 404;
 }
 
+const char *route_group(const struct route *r)
+{
+    return r->kind < ROUTE_WHOAMI && r->kind != ROUTE_REPLACE ? r->group : "";
+}
+
 bool route_is_local(enum route_kind kind)
 {
     return kind == ROUTE_LOG || kind == ROUTE_DOCTOR || kind == ROUTE_VERSION ||
@@ -179,3 +206,5 @@ const char *route_method(enum route_kind kind)
 {
     return rows[kind].method; /* rows are in the order of the enum; a test checks it */
 }
+
+const char *route_name(enum route_kind kind) { return rows[kind].name; }

@@ -20,6 +20,12 @@ enum route_kind {
     ROUTE_RETRY,
     ROUTE_DETACH,
     ROUTE_ATTACH,
+    ROUTE_ATTEST,
+    ROUTE_PROPOSALS,
+    ROUTE_PROPOSE,
+    ROUTE_APPROVE,
+    ROUTE_REJECT,
+    ROUTE_WITHDRAW,
     ROUTE_REPLACE,
     ROUTE_DOCTOR,
     ROUTE_VERSION,
@@ -28,12 +34,23 @@ enum route_kind {
     ROUTE_AUDIT_EXPORT,
     ROUTE_AUDIT_KEYS,
     ROUTE_AUDIT_ROWS,
+    ROUTE_WHOAMI,
+    ROUTE_USERS,
+    ROUTE_USER_SET,
+    ROUTE_USER_REMOVE,
+    ROUTE_USER_TOKEN,
+    ROUTE_USER_REVOKE,
+    ROUTE_USER_TOTP,
+    ROUTE_USER_UNLOCK,
+    ROUTE_COUNT
 };
 
 struct route {
     enum route_kind kind;
-    char group[NAME_SIZE]; /* "" where the path has none; REPLACE: a controller */
-    uint64_t run;          /* ABORT; AUDIT_POINT, AUDIT_ROWS: an entry's */
+    char group[NAME_SIZE]; /* "" where the path has none; REPLACE: a controller; USER_: a
+                              user */
+    uint64_t run;          /* ABORT; of APPROVE, REJECT, WITHDRAW a proposal; AUDIT_POINT,
+                              AUDIT_ROWS: an entry of the trail */
     bool dry, keep_active; /* DECLARE */
 };
 
@@ -46,6 +63,9 @@ MUST_USE unsigned route_match(const char *method, const char *path, struct route
  * what this version does not know (I10: "dry" must not become an act). */
 MUST_USE bool route_read_query(const char *query, struct route *r);
 
+/* The group in question, as far as the path says it: "" for none. */
+const char *route_group(const struct route *r);
+
 /* Answered by whoever is asked: not passed on to the leader. */
 bool route_is_local(enum route_kind kind);
 
@@ -53,6 +73,8 @@ bool route_is_local(enum route_kind kind);
 enum { ROUTE_PATH_SIZE = 96 };
 void route_format(const struct route *r, char path[ROUTE_PATH_SIZE]);
 const char *route_method(enum route_kind kind);
+/* "switchover"; for people. */
+const char *route_name(enum route_kind kind);
 
 /* 1 to NAME_SIZE - 1 of [a-z0-9-], beginning with a letter or digit. */
 bool route_name_ok(const char *name);

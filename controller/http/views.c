@@ -432,6 +432,24 @@ static void check_certificates(json_t *out, const struct api_facts *f)
         find(out, told[i].check, tls_level_name(told[i].level), told[i].text);
 }
 
+static void check_api(json_t *out, const struct api_facts *f)
+{
+    char text[300];
+
+    if (!f->has_api)
+        return;
+    text_set(text, sizeof text,
+             "people with a certificate are answered on port %u (%" PRIu64
+             " requests so far, %" PRIu64 " refused)%s",
+             f->api_port,
+             f->guests.known + f->guests.unknown + f->guests.wrong + f->guests.limited,
+             f->guests.unknown + f->guests.wrong + f->guests.limited,
+             f->tls.has_crl ? ""
+                            : "; without `tls.crl` a certificate that was issued once "
+                              "cannot be taken back");
+    find(out, "api", f->tls.has_crl ? "ok" : "warn", text);
+}
+
 json_t *doctor_document(const struct api_facts *f, const char *host, struct mono now)
 {
     json_t *findings = json_array(), *between;
@@ -444,6 +462,7 @@ json_t *doctor_document(const struct api_facts *f, const char *host, struct mono
     check_fencers(findings, f);
     check_severing(findings, f, now);
     check_certificates(findings, f);
+    check_api(findings, f);
     check_disk(findings, f);
     check_clock(findings, f);
     check_loop(findings, f);

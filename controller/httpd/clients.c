@@ -21,7 +21,36 @@ static void drop(struct httpd *h, struct http_client *c)
         h->newest = c->prev;
     if (!c->let_go)
         h->clients--;
+    free(c->guest);
     free(c);
+}
+
+static void *take_adopted(struct httpd *h, int fd)
+{
+    for (struct http_adopted **at = &h->adopted; *at != NULL; at = &(*at)->next) {
+        struct http_adopted *a = *at;
+        void *guest = a->guest;
+
+        if (a->fd != fd)
+            continue;
+        *at = a->next;
+        free(a);
+        return guest;
+    }
+    return NULL;
+}
+
+void clients_forget(struct httpd *h)
+{
+    while (h->adopted != NULL)
+        free(take_adopted(h, h->adopted->fd));
+}
+
+static void let_go(struct httpd *h, struct http_client *c)
+{
+    c->let_go = true;
+    h->clients--;
+    (void)shutdown(c->fd, SHUT_RDWR);
 }
 
 /* To libmicrohttpd it looks as if the client had hung up. */
@@ -29,14 +58,21 @@ static void make_room(struct httpd *h)
 {
     struct http_client *c = h->oldest;
 
-    while (h->clients > HTTPD_CONNECTIONS_MAX - CLIENTS_ROOM && c != NULL) {
-        if (!c->served && !c->let_go) {
-            c->let_go = true;
-            h->clients--;
-            (void)shutdown(c->fd, SHUT_RDWR);
-        }
+    while (h->clients > h->limits.connections - CLIENTS_ROOM && c != NULL) {
+        if (!c->served && !c->let_go)
+            let_go(h, c);
         c = c->next;
     }
+}
+
+void clients_sweep(struct httpd *h)
+{
+    const uint64_t now = uv_now(h->loop);
+
+    for (struct http_client *c = h->oldest; c != NULL; c = c->next)
+        if (!c->served && !c->let_go &&
+            now - c->since_ms > (c->asked ? h->limits.next_ms : h->limits.first_ms))
+            let_go(h, c);
 }
 
 void clients_notify(void *cls, struct MHD_Connection *connection, void **context,
@@ -44,6 +80,7 @@ void clients_notify(void *cls, struct MHD_Connection *connection, void **context
 {
     struct httpd *h = cls;
     struct http_client *c = *context;
+    int fd;
 
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
         *context = NULL;
@@ -52,10 +89,14 @@ void clients_notify(void *cls, struct MHD_Connection *connection, void **context
         return;
     }
     c = calloc(1, sizeof *c);
-    if (c == NULL)
-        return; /* it stays until its time-out */
-    c->fd =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    if (c == NULL) {
+        free(take_adopted(h, fd)); /* a guest that nobody knows is refused */
+        return;                    /* it stays until its time-out */
+    }
+    c->fd = fd;
+    c->guest = take_adopted(h, fd);
+    c->since_ms = uv_now(h->loop);
     c->prev = h->newest;
     if (h->newest != NULL)
         h->newest->next = c;
@@ -67,12 +108,26 @@ void clients_notify(void *cls, struct MHD_Connection *connection, void **context
     make_room(h);
 }
 
-void clients_serve(struct MHD_Connection *connection, bool served)
+static struct http_client *client_of(struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct http_client *c = info != NULL ? info->socket_context : NULL;
 
-    if (c != NULL)
-        c->served = served;
+    return info != NULL ? info->socket_context : NULL;
+}
+
+const struct http_client *clients_of(struct MHD_Connection *connection)
+{
+    return client_of(connection);
+}
+
+void clients_serve(struct httpd *h, struct MHD_Connection *connection, bool served)
+{
+    struct http_client *c = client_of(connection);
+
+    if (c == NULL)
+        return;
+    c->served = served;
+    c->asked = true;
+    c->since_ms = uv_now(h->loop);
 }

@@ -1,5 +1,5 @@
-/* controller/httpd/httpd.h -- plain HTTP on the loop, for the API's Unix socket and for
- * the agent's endpoints for load balancers.
+/* controller/httpd/httpd.h -- plain HTTP on the loop, for the API's Unix socket, for people
+ * who come by controller/net/door.h, and for the agent's endpoints for load balancers.
  *
  * A request reaches the handler when its body is complete. The handler answers at once,
  * or keeps the request and answers later; or it turns the answer into a stream (`log
@@ -9,7 +9,9 @@
  * further one takes the place of the one that has been without a whole request for longest;
  * where all are served, it waits in the kernel's backlog), HTTPD_IDLE_S seconds for a
  * connection that neither sends nor reads, HTTPD_STREAM_BUF_MAX bytes that wait for a slow
- * reader.
+ * reader. A request's line and headers have HTTPD_HEADER_MAX bytes together with what the
+ * answer's take (431 beyond). One that adopts has the limits of struct httpd_adopts: also
+ * how long a request may take to come in whole, which ends those that say half of one.
  *
  * Owner:   the caller, from httpd_open() to httpd_close().
  * Threads: the thread of its loop only.
@@ -18,6 +20,7 @@
 #ifndef RF_HTTPD_HTTPD_H
 #define RF_HTTPD_HTTPD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +34,8 @@ enum {
     HTTPD_CONNECTIONS_MAX = 128,
     HTTPD_IDLE_S = 60,
     HTTPD_STREAM_BUF_MAX = 256 << 10,
+    HTTPD_HEADER_MAX = 32 << 10,
+    HTTPD_SECRET_MAX = 8192, /* of Authorization, X-Ringfence-TOTP; a longer one: 431 */
 };
 
 struct httpd;
@@ -41,8 +46,16 @@ struct http_stream;
  * Called from the loop. */
 typedef void http_handler(void *owner, struct http_request *req);
 
-/* Where to listen: `socket_path`, or `address` and `port`. */
+/* Nobody is listened for: connections come by httpd_adopt(). */
+struct httpd_adopts {
+    uint32_t connections;
+    uint32_t first_ms; /* from the connection to its first whole request */
+    uint32_t next_ms;  /* from an answer to the next one */
+};
+
+/* Where to listen: `socket_path`, or `address` and `port`; or `adopts`. */
 struct httpd_listen {
+    const struct httpd_adopts *adopts;
     /* Made with mode 0660; a dead process's one is replaced. ERR_REFUSED: its directory is
      * another user's, or others may write in it. */
     const char *socket_path;
@@ -67,8 +80,16 @@ MUST_USE int httpd_open(struct httpd **ret_httpd, struct uv_loop_s *loop,
  * (the answer goes nowhere). Removes the socket file. */
 void httpd_close(struct httpd *h);
 
+/* A connection that somebody else has made. `fd` and `guest` are the httpd's, also on
+ * failure; `guest` comes back with each request of it, and is freed by free().
+ *   ERR_FULL  ERR_NOMEM */
+MUST_USE int httpd_adopt(struct httpd *h, int fd, void *guest, struct err *err);
+
 /* The port that is listened on; 0 for a socket file. */
 uint16_t httpd_port(const struct httpd *h);
+
+/* Connections that are open. */
+unsigned httpd_count(const struct httpd *h);
 
 /* -- a request; valid until it is answered, even when its client has gone -- */
 
@@ -78,15 +99,24 @@ const char *http_path(const struct http_request *req);
 /* The value of ?name=value, unescaped; "" for ?name; NULL when it is not there. Kept
  * names and values are at most HTTPD_QUERY_MAX, further ones are not seen. */
 const char *http_query(const struct http_request *req, const char *name);
-/* A header by its name (any case), or NULL; only: Accept, Content-Type. */
+/* A header by its name (any case), or NULL; only: Accept, Content-Type, Authorization,
+ * X-Ringfence-TOTP. The last two are wiped when the request is gone. */
 const char *http_header(const struct http_request *req, const char *name);
+/* What its connection was adopted with; NULL: it was not. During the handler's call only.
+ */
+const void *http_guest(const struct http_request *req);
+/* Who is at the other end of a Unix socket. False: it is none, or nobody can tell. */
+bool http_uid(const struct http_request *req, uint32_t *ret_uid);
+/* The connection ends behind the answer. */
+void http_close_after(struct http_request *req);
 /* *ret_len bytes, not terminated; never NULL. */
 const uint8_t *http_body(const struct http_request *req, size_t *ret_len);
 
 enum { HTTPD_QUERY_MAX = 16 };
 
-/* Answer. `body` is copied. Afterwards `req` is gone. For an answer that cannot be made
- * for want of memory the connection is closed: the client sees that, not us. */
+/* Answer; 401 and 429 get the header that belongs to them. `body` is copied. Afterwards
+ * `req` is gone. For an answer that cannot be made for want of memory the connection is
+ * closed: the client sees that, not us. */
 void http_reply(struct http_request *req, unsigned status, const char *content_type,
                 const void *body, size_t len);
 

@@ -24,13 +24,26 @@ enum { HTTPD_PATH_SIZE = 108 }; /* sun_path */
 struct http_client {
     struct http_client *next, *prev;
     int fd;
-    bool served; /* a whole request of it is being answered */
-    bool let_go; /* shut down: libmicrohttpd closes it in its next turn */
+    void *guest;       /* of httpd_adopt(), or NULL */
+    uint64_t since_ms; /* it has been without a whole request */
+    bool asked;        /* it has had one */
+    bool served;       /* a whole request of it is being answered */
+    bool let_go;       /* shut down: libmicrohttpd closes it in its next turn */
+};
+
+/* A connection that libmicrohttpd has not told us of yet. */
+struct http_adopted {
+    struct http_adopted *next;
+    int fd;
+    void *guest;
 };
 
 struct httpd {
     uv_poll_t poll;
-    uv_timer_t timer;
+    uv_timer_t timer, sweep;
+    bool adopts;
+    struct httpd_adopts limits; /* `connections` in any case */
+    struct http_adopted *adopted;
     unsigned handles;
     uv_loop_t *loop;
     struct MHD_Daemon *daemon; /* NULL: stopped */
@@ -55,17 +68,19 @@ struct http_request {
     uv_loop_t *loop;
     struct MHD_Connection *connection; /* NULL: it has ended */
     struct http_request *next, *prev;
-    char *method, *path, *accept, *content_type;
+    char *method, *path, *accept, *content_type, *authorization, *totp;
     struct http_pair query[HTTPD_QUERY_MAX];
     unsigned n_query;
     struct buf body;
     uint64_t received;
     bool too_long;  /* more body than we take */
+    bool too_much;  /* a longer secret than we take */
     bool handled;   /* the handler was called */
     bool owned;     /* our caller has it and owes an answer */
     bool suspended; /* libmicrohttpd waits for us */
     unsigned status;
     struct MHD_Response *response; /* made, not queued yet */
+    bool last;                     /* the connection ends behind the answer */
     bool hopeless;                 /* no memory for an answer: close the connection */
     struct http_stream *stream;    /* the answer is one */
 };
@@ -93,7 +108,11 @@ void httpd_unlink(struct httpd *h);
 void clients_notify(void *cls, struct MHD_Connection *connection, void **context,
                     enum MHD_ConnectionNotificationCode code);
 /* A whole request of it is there, or was answered. */
-void clients_serve(struct MHD_Connection *connection, bool served);
+void clients_serve(struct httpd *h, struct MHD_Connection *connection, bool served);
+/* Those that take too long over their requests are let go. */
+void clients_sweep(struct httpd *h);
+const struct http_client *clients_of(struct MHD_Connection *connection);
+void clients_forget(struct httpd *h); /* what was adopted, and never told of */
 
 /* httpd.c: run libmicrohttpd in the next turn of the loop. */
 void httpd_kick(struct httpd *h);

@@ -1,9 +1,13 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "controller/base/assert.h"
 #include "controller/httpd/httpd_private.h"
+
+#define TOTP_HEADER "X-Ringfence-TOTP"
 
 /* -- what the client sent -- */
 
@@ -27,6 +31,26 @@ static char *copy_header(struct MHD_Connection *c, const char *name)
     const char *value = MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
 
     return value != NULL ? strdup(value) : NULL;
+}
+
+/* Not kept for longer than it is asked for. */
+static char *copy_secret(struct http_request *req, const char *name)
+{
+    const char *value = MHD_lookup_connection_value(req->connection, MHD_HEADER_KIND, name);
+
+    if (value == NULL)
+        return NULL;
+    if (strlen(value) <= HTTPD_SECRET_MAX)
+        return strdup(value);
+    req->too_much = true;
+    return NULL;
+}
+
+static void drop_secret(char *secret)
+{
+    if (secret != NULL)
+        explicit_bzero(secret, strlen(secret));
+    free(secret);
 }
 
 static void link_in(struct http_request *req)
@@ -65,6 +89,8 @@ static struct http_request *request_new(struct httpd *h, struct MHD_Connection *
     req->path = strdup(path);
     req->accept = copy_header(c, MHD_HTTP_HEADER_ACCEPT);
     req->content_type = copy_header(c, MHD_HTTP_HEADER_CONTENT_TYPE);
+    req->authorization = copy_secret(req, MHD_HTTP_HEADER_AUTHORIZATION);
+    req->totp = copy_secret(req, TOTP_HEADER);
     MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, add_query, req);
     link_in(req);
     return req;
@@ -90,6 +116,8 @@ void request_free(struct http_request *req)
     free(req->path);
     free(req->accept);
     free(req->content_type);
+    drop_secret(req->authorization);
+    drop_secret(req->totp);
     buf_free(&req->body);
     if (req->response != NULL)
         MHD_destroy_response(req->response);
@@ -120,18 +148,24 @@ static struct MHD_Response *plain_response(const char *type, const void *body, s
     return r;
 }
 
-static enum MHD_Result too_large(struct http_request *req)
+static enum MHD_Result refuse(struct http_request *req, unsigned status, const char *what)
 {
-    static const char text[] =
-        "{\"error\": {\"code\": \"too-large\", \"text\": \"a body of more than 1 MiB\"}}\n";
-    struct MHD_Response *r = plain_response("application/json", text, sizeof text - 1);
+    char text[128];
+    int len = snprintf(text, sizeof text,
+                       "{\"error\": {\"code\": \"too-large\", \"text\": \"%s\"}}\n", what);
+    struct MHD_Response *r = plain_response("application/json", text, (size_t)len);
     enum MHD_Result queued;
 
     if (r == NULL)
         return MHD_NO;
-    queued = MHD_queue_response(req->connection, MHD_HTTP_CONTENT_TOO_LARGE, r);
+    queued = MHD_queue_response(req->connection, status, r);
     MHD_destroy_response(r);
     return queued;
+}
+
+static enum MHD_Result too_large(struct http_request *req)
+{
+    return refuse(req, MHD_HTTP_CONTENT_TOO_LARGE, "a body of more than 1 MiB");
 }
 
 /* Before the body: a declared length that we would refuse anyway is refused here. */
@@ -142,6 +176,9 @@ static enum MHD_Result begin(struct http_request *req)
 
     if (!is_whole(req))
         return MHD_NO;
+    if (req->too_much)
+        return refuse(req, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE,
+                      "a secret of more than 8 KiB");
     if (length != NULL && strtoull(length, NULL, 10) > HTTPD_BODY_MAX)
         return too_large(req);
     return MHD_YES;
@@ -173,7 +210,16 @@ static enum MHD_Result take_body(struct http_request *req, const char *data, siz
 static enum MHD_Result queue(struct http_request *req)
 {
     struct MHD_Response *r = TAKE(req->response);
-    enum MHD_Result queued = MHD_queue_response(req->connection, req->status, r);
+    enum MHD_Result queued;
+
+    /* Without memory for one the answer goes without it. */
+    if (req->status == MHD_HTTP_UNAUTHORIZED)
+        (void)MHD_add_response_header(r, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
+    if (req->status == MHD_HTTP_TOO_MANY_REQUESTS)
+        (void)MHD_add_response_header(r, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+    if (req->last)
+        (void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
+    queued = MHD_queue_response(req->connection, req->status, r);
 
     MHD_destroy_response(r);
     return queued;
@@ -186,7 +232,7 @@ static enum MHD_Result answer(struct http_request *req)
     if (!req->handled) {
         req->handled = true;
         req->owned = true;
-        clients_serve(req->connection, true);
+        clients_serve(req->httpd, req->connection, true);
         req->httpd->handler(req->httpd->owner, req);
     }
     if (req->hopeless)
@@ -224,9 +270,8 @@ void request_completed(void *cls, struct MHD_Connection *connection, void **requ
 {
     struct http_request *req = *request;
 
-    (void)cls;
     (void)why;
-    clients_serve(connection, false);
+    clients_serve(cls, connection, false);
     if (req == NULL)
         return;
     *request = NULL;
@@ -266,8 +311,36 @@ const char *http_header(const struct http_request *req, const char *name)
         return req->accept;
     if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_TYPE) == 0)
         return req->content_type;
+    if (strcasecmp(name, MHD_HTTP_HEADER_AUTHORIZATION) == 0)
+        return req->authorization;
+    if (strcasecmp(name, TOTP_HEADER) == 0)
+        return req->totp;
     return NULL;
 }
+
+const void *http_guest(const struct http_request *req)
+{
+    const struct http_client *c =
+        req->connection != NULL ? clients_of(req->connection) : NULL;
+
+    return c != NULL ? c->guest : NULL;
+}
+
+bool http_uid(const struct http_request *req, uint32_t *ret_uid)
+{
+    const struct http_client *c =
+        req->connection != NULL ? clients_of(req->connection) : NULL;
+    struct ucred cred;
+    socklen_t len = sizeof cred;
+
+    if (c == NULL || req->httpd->socket_path[0] == '\0' ||
+        getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0)
+        return false;
+    *ret_uid = cred.uid;
+    return true;
+}
+
+void http_close_after(struct http_request *req) { req->last = true; }
 
 const uint8_t *http_body(const struct http_request *req, size_t *ret_len)
 {

@@ -16,6 +16,10 @@ const char *identity_role_name(enum identity_role role)
         return "controller";
     case IDENTITY_AGENT:
         return "agent";
+    case IDENTITY_USER:
+        return "user";
+    case IDENTITY_ROLE_MAX:
+        break;
     }
     return "?";
 }
@@ -77,9 +81,9 @@ static bool take_part(const char **at, const char *end, char part[IDENTITY_NAME_
     return true;
 }
 
-static bool role_of(const char *text, enum identity_role *ret_role)
+bool identity_role_parse(enum identity_role *ret_role, const char *text)
 {
-    for (enum identity_role r = IDENTITY_CONTROLLER; r <= IDENTITY_AGENT; r++)
+    for (enum identity_role r = IDENTITY_CONTROLLER; r < IDENTITY_ROLE_MAX; r++)
         if (strcmp(text, identity_role_name(r)) == 0) {
             *ret_role = r;
             return true;
@@ -97,8 +101,8 @@ static int not_ours(const char *uri, size_t len, struct err *err)
         shown[i] = (char)(uri[i] > ' ' && uri[i] < 0x7f ? uri[i] : '?');
     shown[n] = '\0';
     return err_set(err, ERR_INVAL,
-                   "'%s' is not ringfence://CLUSTER/controller/NAME or "
-                   "ringfence://CLUSTER/agent/NAME",
+                   "'%s' is not ringfence://CLUSTER/ROLE/NAME with controller, agent or "
+                   "user for ROLE",
                    shown);
 }
 
@@ -113,7 +117,7 @@ int identity_parse(struct identity *ret_id, const char *uri, size_t len, struct 
         return not_ours(uri, len, err);
     if (!take_part(&at, end, id.cluster) || at == NULL)
         return not_ours(uri, len, err);
-    if (!take_part(&at, end, role) || at == NULL || !role_of(role, &id.role))
+    if (!take_part(&at, end, role) || at == NULL || !identity_role_parse(&id.role, role))
         return not_ours(uri, len, err);
     if (!take_part(&at, end, id.name) || at != NULL)
         return not_ours(uri, len, err);
@@ -154,7 +158,8 @@ int identity_of_cert(struct identity *ret_id, X509 *cert, struct err *err)
         }
     }
     if (found != 1)
-        return err_set(err, ERR_PEER, "the certificate has %s SAN URI that names a node",
+        return err_set(err, ERR_PEER,
+                       "the certificate has %s SAN URI that names a node or a user",
                        found == 0 ? "no" : "more than one");
     if (identity_parse(ret_id, (const char *)ASN1_STRING_get0_data(uri),
                        (size_t)ASN1_STRING_length(uri), err) != 0) {

@@ -1,9 +1,11 @@
-/* controller/net/identity.h -- who a node is, as its certificate says.
+/* controller/net/identity.h -- who a node or a user is, as the certificate says.
  *
- * A node is named by exactly one SAN URI `ringfence://CLUSTER/controller/NAME` or
- * `ringfence://CLUSTER/agent/NAME`. CLUSTER and NAME are 1..63 of [a-z0-9-], beginning
- * and ending with a letter or digit. Nothing else is accepted: no upper case, no escapes,
- * no port, no query, no trailing slash; a certificate with two URIs has no identity.
+ * One is named by exactly one SAN URI `ringfence://CLUSTER/controller/NAME`,
+ * `ringfence://CLUSTER/agent/NAME` or `ringfence://CLUSTER/user/NAME`. A user's opens
+ * nothing but the API for people (door.h): no stream of controllers and agents takes it.
+ * CLUSTER and NAME are 1..63 of [a-z0-9-], beginning and ending with a letter or digit.
+ * Nothing else is accepted: no upper case, no escapes, no port, no query, no trailing
+ * slash; a certificate with two URIs has no identity.
  *
  * Limits:  names of 63 characters, one URI; a longer one, of whatever length, is refused
  *          and at most 79 printable characters of it are shown. What is accepted is what
@@ -24,7 +26,12 @@
 
 struct x509_st; /* OpenSSL's X509 */
 
-enum identity_role { IDENTITY_CONTROLLER, IDENTITY_AGENT };
+enum identity_role {
+    IDENTITY_CONTROLLER,
+    IDENTITY_AGENT,
+    IDENTITY_USER,
+    IDENTITY_ROLE_MAX,
+};
 
 enum {
     IDENTITY_NAME_SIZE = 64,  /* with the terminating zero */
@@ -37,10 +44,12 @@ struct identity {
     char name[IDENTITY_NAME_SIZE];
 };
 
-/* "controller" and "agent". */
+/* "controller", "agent" and "user". */
 const char *identity_role_name(enum identity_role role);
+/* False: `text` is none of them. */
+MUST_USE bool identity_role_parse(enum identity_role *ret_role, const char *text);
 
-/* True for something that may be a cluster's or a node's name. */
+/* True for something that may be a cluster's, a node's or a user's name. */
 bool identity_name_is_valid(const char *name);
 
 /* Put an identity together.

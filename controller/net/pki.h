@@ -1,8 +1,8 @@
 /* controller/net/pki.h -- a small CA for those who have none.
  *
  * Makes what tls_new() reads: EC P-256 keys, certificates with our SAN URI that are good
- * for both sides of a connection, a list of what is revoked. A target of its own (rf_pki):
- * the CLI links it, and it links nothing of the streams.
+ * for both sides of a connection (a user's: for the client's), a list of what is revoked. A
+ * target of its own (rf_pki): the CLI links it, and it links nothing of the streams.
  *
  * DIR is what an operator keeps, away from the nodes:
  *     ca.crt          the CA; while it is being replaced, both (to every node)
@@ -10,7 +10,8 @@
  *     crl.pem         what is revoked, one signed list for each CA (to every node)
  *     issued/SERIAL.crt          everything that was ever issued: what `revoke` and `show`
  *                                know of
- *     controller-NAME.crt, .key  the newest of a node (to that node alone); agent-NAME
+ *     controller-NAME.crt, .key  the newest of a node (to that node alone); agent-NAME; of
+ * a user, user-NAME (to that person alone)
  *
  * Keys are 0600 from their first byte. A file is written beside its place, synced, and put
  * there by rename(2), and the directory is synced. Whoever writes holds a lock (flock(2))
@@ -47,8 +48,9 @@ enum {
  *   ERR_INVAL     not a cluster's name, or days not in 1..PKI_DAYS_MAX */
 MUST_USE int pki_init(const char *dir, const char *cluster, uint32_t days, struct err *err);
 
-/* A key and a certificate for a node of the CA's cluster, which ends no later than the CA.
- *   ERR_CONFLICT  the node has files already: renew, or remove them to issue anew */
+/* A key and a certificate for a node or a user of the CA's cluster, which ends no later
+ * than the CA. ERR_CONFLICT  the node has files already: renew, or remove them to issue
+ * anew */
 MUST_USE int pki_issue(const char *dir, enum identity_role role, const char *name,
                        uint32_t days, struct err *err);
 
@@ -86,11 +88,11 @@ MUST_USE int pki_ca_finish(const char *dir, struct err *err);
 /* Sign the lists anew, with the next number, good for `days` from now. */
 MUST_USE int pki_renew_crl(const char *dir, uint32_t days, struct err *err);
 
-/* `what`: a serial in hexadecimal, a node's name, or controller/NAME or agent/NAME where a
- * name is both. Of a name everything that is valid is revoked; `superseded`: all but the
- * newest. The list is signed anew, for PKI_CRL_DAYS.
- *   ERR_NOTFOUND  no such certificate
- *   ERR_CONFLICT  nothing of it is left to be revoked, or the name is of two nodes */
+/* `what`: a serial in hexadecimal, a node's name, or controller/NAME, agent/NAME or
+ * user/NAME where a name is of two. Of a name everything that is valid is revoked;
+ * `superseded`: all but the newest. The list is signed anew, for PKI_CRL_DAYS. ERR_NOTFOUND
+ * no such certificate ERR_CONFLICT  nothing of it is left to be revoked, or the name is of
+ * two nodes */
 MUST_USE int pki_revoke(const char *dir, const char *what, bool superseded,
                         unsigned *ret_count, struct err *err);
 

@@ -163,7 +163,8 @@ X509 *pki_make_leaf(const struct pki *p, const struct identity *id, EVP_PKEY *ke
     const struct extension extensions[] = {
         {NID_basic_constraints, "critical,CA:FALSE"},
         {NID_key_usage, "critical,digitalSignature"},
-        {NID_ext_key_usage, "serverAuth,clientAuth"},
+        {NID_ext_key_usage,
+         id->role == IDENTITY_USER ? "clientAuth" : "serverAuth,clientAuth"},
         {NID_subject_key_identifier, "hash"},
         {NID_authority_key_identifier, "keyid:always"},
         {NID_subject_alt_name, san},

@@ -236,7 +236,7 @@ static int find_node(struct wanted *w, const struct pki *p, const struct pki_iss
 {
     const char *slash = strchr(w->what, '/'), *name = slash != NULL ? slash + 1 : w->what;
 
-    for (enum identity_role r = IDENTITY_CONTROLLER; r <= IDENTITY_AGENT; r++) {
+    for (enum identity_role r = IDENTITY_CONTROLLER; r < IDENTITY_ROLE_MAX; r++) {
         const char *role = identity_role_name(r);
         struct identity id;
 
@@ -247,10 +247,8 @@ static int find_node(struct wanted *w, const struct pki *p, const struct pki_iss
             pki_newest(issued, &id) == NULL)
             continue;
         if (w->has_id)
-            return err_set(err, ERR_CONFLICT,
-                           "'%s' is a controller and an agent: say controller/%s or "
-                           "agent/%s",
-                           name, name, name);
+            return err_set(err, ERR_CONFLICT, "'%s' is a name of two: say %s/%s or %s/%s",
+                           name, identity_role_name(w->id.role), name, role, name);
         w->has_id = true;
         w->id = id;
     }

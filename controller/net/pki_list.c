@@ -130,7 +130,7 @@ static int compare(const void *a, const void *b)
 
 int pki_load_issued(const struct pki *p, struct pki_issued *ret, struct err *err)
 {
-    static const char *const nodes[] = {"controller-", "agent-", NULL};
+    static const char *const nodes[] = {"controller-", "agent-", "user-", NULL};
     AUTO(pki_drop_issued) struct pki_issued issued = {0};
 
     if (add_dir(&issued, p, "issued", NULL, err) != 0 ||

@@ -447,7 +447,8 @@ static void start_tls(struct stream *s)
 
     tune_socket(s);
     s->phase = STREAM_HANDSHAKE;
-    if (tls_session_new(&s->ssl, s->tls, &s->pipe, !s->dialed, &s->generation, &why) != 0) {
+    if (tls_session_new(&s->ssl, s->tls, &s->pipe, s->dialed ? TLS_DIALS : TLS_ACCEPTS,
+                        &s->generation, &why) != 0) {
         stream_fail(s, &why);
         return;
     }

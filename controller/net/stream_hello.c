@@ -58,8 +58,14 @@ static int vet(struct stream *s, enum tls_refusal *ret_reason, struct err *err)
             "%s %s is of cluster %s, this is cluster %s: it needs a certificate of "
             "this cluster's CA (`ringfence pki issue`)",
             identity_role_name(peer.role), peer.name, peer.cluster, ours);
-    s->peer = peer;
     *ret_reason = TLS_REFUSED_NODE;
+    /* Whatever its name is: user/west is not controller west. */
+    if (peer.role == IDENTITY_USER)
+        return err_set(err, ERR_PEER,
+                       "user %s: a user's certificate opens the API for people (`api` of "
+                       "ringfenced.yaml), and nothing that nodes say to each other",
+                       peer.name);
+    s->peer = peer;
     if (s->dialed)
         return check_expected(s, err);
     if (s->host != NULL)

@@ -221,8 +221,8 @@ int tls_refresh(struct tls *tls, bool force, bool *ret_taken, struct err *err)
 /* ---- sessions -------------------------------------------------------------------------
  */
 
-int tls_session_new(SSL **ret_ssl, struct tls *tls, struct tls_pipe *pipe, bool server,
-                    uint64_t *ret_generation, struct err *err)
+int tls_session_new(SSL **ret_ssl, struct tls *tls, struct tls_pipe *pipe,
+                    enum tls_side side, uint64_t *ret_generation, struct err *err)
 {
     BIO *bio = BIO_new(tls->memory);
     SSL *ssl;
@@ -239,10 +239,12 @@ int tls_session_new(SSL **ret_ssl, struct tls *tls, struct tls_pipe *pipe, bool 
     }
     BIO_set_data(bio, pipe);
     SSL_set_bio(ssl, bio, bio); /* the session owns it now */
-    if (server)
-        SSL_set_accept_state(ssl);
-    else
+    if (side == TLS_DIALS)
         SSL_set_connect_state(ssl);
+    else
+        SSL_set_accept_state(ssl);
+    if (side == TLS_ACCEPTS_GUESTS)
+        SSL_set_verify(ssl, SSL_VERIFY_PEER, tls_judge);
     *ret_ssl = ssl;
     return 0;
 }

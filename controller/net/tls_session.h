@@ -1,8 +1,8 @@
-/* controller/net/tls_session.h -- one TLS session over memory, for stream.c alone.
+/* controller/net/tls_session.h -- one TLS session over memory, for stream.c and door*.c.
  *
  * OpenSSL reads the bytes that `in` points at, without a copy, and writes into `out`.
  *
- * Threads: the stream's.
+ * Threads: the stream's, or the door's.
  */
 #ifndef RF_NET_TLS_SESSION_H
 #define RF_NET_TLS_SESSION_H
@@ -24,11 +24,15 @@ struct tls_pipe {
     char shown[TLS_SHOWN_SIZE]; /* which certificate was refused, "" */
 };
 
+/* Who shows a certificate: both always, but for a guest, who may come without one. What a
+ * guest does show is verified like anybody's. */
+enum tls_side { TLS_DIALS, TLS_ACCEPTS, TLS_ACCEPTS_GUESTS };
+
 /* `pipe` must outlive the session, which ends with SSL_free(). `ret_generation`: of the set
  * of files by which the peer is judged.
  *   ERR_NOMEM */
 MUST_USE int tls_session_new(SSL **ret_ssl, struct tls *tls, struct tls_pipe *pipe,
-                             bool server, uint64_t *ret_generation, struct err *err);
+                             enum tls_side side, uint64_t *ret_generation, struct err *err);
 
 /* Say what an SSL_ call that returned `result` failed of. Empties OpenSSL's queue.
  *   0           it only wants more bytes

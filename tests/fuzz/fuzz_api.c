@@ -54,29 +54,28 @@ static int on_propose(void *owner, const struct entry *e, api_proposed *done, vo
     return err_set(err, ERR_NOTLEADER, "not the leader any more");
 }
 
-static void on_note(void *owner, const char *group, const char *text)
+static void on_note(void *owner, const struct actor *who, const char *group,
+                    const char *text)
 {
     (void)owner;
+    CLAIM(who->kind != ACTOR_NONE, "nobody is refused something");
     CLAIM(memchr(group, '\0', NAME_SIZE) != NULL, "a group's name without an end");
     CLAIM(text[0] != '\0', "refused without a word");
 }
 
-static void on_want(void *owner, uint8_t group, bool wanted, uint8_t target)
+static void on_want(void *owner, uint8_t group, const struct failover_wish *wish)
 {
     (void)owner;
     CLAIM(group < w.s.group_count, "failover of group %u", group);
-    CLAIM(!wanted || target == NO_INSTANCE || target < INSTANCE_MAX, "to %u", target);
+    CLAIM(wish == NULL || wish->target == NO_INSTANCE || wish->target < INSTANCE_MAX,
+          "to %u", wish->target);
 }
 
-static int on_forward(void *owner, const char *method, const char *path,
-                      const uint8_t *body, size_t len, api_reply *done, void *ctx,
+static int on_forward(void *owner, const struct api_request *r, api_reply *done, void *ctx,
                       struct err *err)
 {
     (void)owner;
-    (void)method;
-    (void)path;
-    (void)body;
-    (void)len;
+    (void)r;
     (void)done;
     (void)ctx;
     return err_set(err, ERR_NOTLEADER, "no leader is known");
@@ -171,6 +170,7 @@ static char *text_of(const uint8_t *data, size_t len)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const methods[] = {"GET", "POST", "DELETE", "PUT"};
+    static const struct caller caller = {.kind = CALLER_SOCKET, .name = "root"};
     const uint8_t *end;
     struct api_request r;
     char *path;
@@ -185,7 +185,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     end = memchr(data + 1, '\n', size - 1);
     end = end != NULL ? end : data + size;
     path = text_of(data + 1, (size_t)(end - data - 1));
-    r = (struct api_request){.method = methods[data[0] % 4], .path = path};
+    r = (struct api_request){
+        .method = methods[data[0] % 4], .path = path, .caller = &caller};
     if (end < data + size) {
         r.body = end + 1;
         r.len = (size_t)(data + size - end - 1);

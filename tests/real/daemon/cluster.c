@@ -57,6 +57,12 @@ void cluster_write_config(struct cluster *c, int node, const char *path, const c
     fprintf(f, "tls: {ca: %s/pki/ca.crt, cert: %s/pki/controller-%s.crt, ", c->dir, c->dir,
             n);
     fprintf(f, "key: %s/pki/controller-%s.key, crl: %s/pki/crl.pem}\n", c->dir, n, c->dir);
+    /* Many that come from one address are nothing unusual here. */
+    fprintf(f,
+            "api: {listen: 127.0.0.1:%u, connections: 6000, connections_per_address: 60, "
+            "connections_per_second: 2000, requests_per_second: 500, handshake: 30s, "
+            "request: 3s}\n",
+            c->apis[node]);
     fprintf(f, "raft: {election: 300ms, heartbeat: 50ms}\ncontrollers:\n");
     for (int i = 0; i < NODES; i++)
         fprintf(f, "  - {id: %u, name: %s, region: %s, address: \"127.0.0.1:%u\"}\n",
@@ -81,8 +87,9 @@ void cluster_open(struct cluster *c)
     assert_int_equal(pki_init(path, "lab", 90, &err), 0);
     for (int i = 0; i < NODES; i++) {
         assert_int_equal(pki_issue(path, IDENTITY_CONTROLLER, node_names[i], 90, &err), 0);
-        c->ports[i] = free_port(&c->held[2 * i]);
-        c->metrics[i] = free_port(&c->held[2 * i + 1]);
+        c->ports[i] = free_port(&c->held[3 * i]);
+        c->metrics[i] = free_port(&c->held[3 * i + 1]);
+        c->apis[i] = free_port(&c->held[3 * i + 2]);
     }
     for (int i = 0; i < NODES; i++) {
         cluster_config(c, i, path);
@@ -236,7 +243,7 @@ void cluster_close(struct cluster *c)
         }
     for (int i = 0; i < NODES; i++)
         cluster_kill(c, i);
-    for (int i = 0; i < 2 * NODES; i++)
+    for (int i = 0; i < 3 * NODES; i++)
         close(c->held[i]);
     while (uv_run(&c->loop, UV_RUN_NOWAIT) != 0)
         ;

@@ -26,8 +26,8 @@ extern const char *const node_names[NODES];
 struct cluster {
     uv_loop_t loop;
     char dir[CLUSTER_PATH];
-    uint16_t ports[NODES], metrics[NODES];
-    int held[2 * NODES]; /* sockets that keep the ports from others */
+    uint16_t ports[NODES], metrics[NODES], apis[NODES];
+    int held[3 * NODES]; /* sockets that keep the ports from others */
     int pids[NODES];     /* 0: not running */
     unsigned ids[NODES]; /* as each one's own file says of itself; 0: 1, 2, 3 */
 };

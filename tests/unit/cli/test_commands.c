@@ -337,13 +337,15 @@ static const struct {
     {{"pki"}, "there is no command 'pki' of this form; see `ringfence pki --help`"},
     {{"frob", "--help"}, "there is no command 'frob'; see `ringfence --help`"},
     {{"pki", "init"}, "expected --dir DIR and --cluster NAME"},
-    {{"pki", "issue", "--dir", "d", "robot", "x"}, "expected controller or agent"},
+    {{"pki", "issue", "--dir", "d", "robot", "x"}, "expected controller, agent or user"},
     {{"pki", "renew", "controller", "x"}, "expected --dir DIR"},
-    {{"pki", "renew", "--dir", "d", "robot", "x"}, "expected controller, agent, ca or crl"},
+    {{"pki", "renew", "--dir", "d", "robot", "x"},
+     "expected controller, agent, user, ca or crl"},
     {{"pki", "renew", "--dir", "d", "controller"}, "expected its name"},
     {{"pki", "renew", "--dir", "d", "ca", "x"}, "nothing is expected behind it"},
     {{"pki", "renew", "--dir", "d", "crl", "--use"}, "are of `pki renew ca`"},
-    {{"pki", "renew", "--dir", "d", "ca", "--keep-key"}, "of a controller or an agent"},
+    {{"pki", "renew", "--dir", "d", "ca", "--keep-key"},
+     "of a controller, an agent or a user"},
     {{"pki", "renew", "--dir", "d", "ca", "--use", "--finish"}, "are two steps"},
     {{"pki", "renew", "--dir", "d", "crl", "--days", "0"}, "--days: expected 1 to"},
     {{"pki", "revoke", "x"}, "expected --dir DIR"},
@@ -474,7 +476,8 @@ static void test_family(void **unused)
     (void)unused;
     assert_int_equal(o.exit, CLI_OK);
     assert_non_null(strstr(o.out, "ringfence pki init: make a small CA"));
-    assert_non_null(strstr(o.out, "ringfence pki issue controller|agent NAME: make a key"));
+    assert_non_null(
+        strstr(o.out, "ringfence pki issue controller|agent|user NAME: make a key"));
     assert_string_equal(o.out, p.out);
     assert_string_equal(o.errors, "");
 }

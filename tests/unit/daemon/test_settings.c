@@ -27,6 +27,7 @@ static const char good[] =
     "  - {id: 1, name: east, region: e, address: \"10.0.1.2:7400\"}\n"
     "  - {id: 2, name: west, region: w, address: \"10.0.2.2:7400\"}\n"
     "  - {id: 3, name: third, region: t, address: \"10.0.3.2:7400\"}\n"
+    "api: {listen: 10.0.2.2:7404, connections: 100, idle: 30s}\n"
     "fencers:\n"
     "  - name: bmc-east\n"
     "    agent: fence_ipmilan\n"
@@ -89,6 +90,16 @@ static void every_key_is_read(void **state)
     assert_string_equal(s.socket, "/s");
     assert_true(s.has_metrics);
     assert_int_equal(s.metrics.port, 7402);
+    assert_true(s.has_api);
+    assert_string_equal(s.api.listen.host, "10.0.2.2");
+    assert_int_equal(s.api.listen.port, 7404);
+    assert_int_equal(s.api.connections, 100);
+    assert_int_equal(s.api.per_address, 64);
+    assert_int_equal(s.api.arrivals_per_s, 50);
+    assert_int_equal(s.api.requests_per_s, 50);
+    assert_int_equal(s.api.handshake_ms, 5000);
+    assert_int_equal(s.api.request_ms, 15000);
+    assert_int_equal(s.api.idle_ms, 30000);
     assert_string_equal(s.ca, "/a");
     assert_string_equal(s.cert, "/b");
     assert_string_equal(s.key, "/c");
@@ -121,6 +132,7 @@ static void what_is_left_out_has_its_default(void **state)
     assert_string_equal(s.data_dir, "/var/lib/ringfence/controller");
     assert_string_equal(s.socket, "/run/ringfence/ringfenced.sock");
     assert_false(s.has_metrics);
+    assert_false(s.has_api);
     assert_string_equal(s.crl, "");
     assert_string_equal(s.audit_key, "");
     assert_int_equal(s.audit_retention_ms, 13 * 31 * (uint64_t)DAY_MS);
@@ -218,13 +230,26 @@ static void what_is_wrong_is_named(void **state)
         {"region: t, ", "", ":12: ", "controllers[2]", "region"},
         {"  - {id: 3, name: third, region: t, address: \"10.0.3.2:7400\"}\n", "",
          ":9: ", "controllers", "odd"},
-        {"key: /k", "key: k", ":20: ", "audit.key", "absolute"},
-        {"key: /k", "keys: /k", ":20: ", "audit.keys", "key"},
-        {"400d", "400", ":20: ", "audit.retention", "13mo"},
-        {"400d", "0d", ":20: ", "audit.retention", "13mo"},
-        {"400d", "-1y", ":20: ", "audit.retention", "13mo"},
-        {"400d", "99999999d", ":20: ", "audit.retention", "13mo"},
-        {"400d", "never", ":20: ", "audit.retention", "forever"},
+        {"listen: 10.0.2.2:7404", "listen: east", ":13: ", "api.listen", "port"},
+        {"listen: 10.0.2.2:7404, ", "", ":13: ", "api", "listen"},
+        {"connections: 100", "connections: 31", ":13: ", "api.connections", "32 to 16384"},
+        {"connections: 100", "connections_per_address: 100000",
+         ":13: ", "api.connections_per_address", "1 to 16384"},
+        {"connections: 100", "connections_per_second: 20000",
+         ":13: ", "api.connections_per_second", "1 to 10000"},
+        {"connections: 100", "requests_per_second: -1", ":13: ", "api.requests_per_second",
+         ""},
+        {"connections: 100", "tls: off", ":13: ", "api.tls", "listen"},
+        {"idle: 30s", "idle: 30", ":13: ", "api.idle", "300ms"},
+        {"idle: 30s", "handshake: 2h", ":13: ", "api.handshake", "1s to 1h"},
+        {"idle: 30s", "request: 10ms", ":13: ", "api.request", "1s to 1h"},
+        {"key: /k", "key: k", ":21: ", "audit.key", "absolute"},
+        {"key: /k", "keys: /k", ":21: ", "audit.keys", "key"},
+        {"400d", "400", ":21: ", "audit.retention", "13mo"},
+        {"400d", "0d", ":21: ", "audit.retention", "13mo"},
+        {"400d", "-1y", ":21: ", "audit.retention", "13mo"},
+        {"400d", "99999999d", ":21: ", "audit.retention", "13mo"},
+        {"400d", "never", ":21: ", "audit.retention", "forever"},
     };
 
     (void)state;
@@ -235,26 +260,26 @@ static void what_is_wrong_is_named(void **state)
 static void what_is_wrong_with_a_fencer_is_named(void **state)
 {
     static const struct mistake table[] = {
-        {"name: bmc-east", "name: BMC", ":14: ", "fencers[0].name", "a-z"},
-        {"name: bmc-west", "name: bmc-east", ":19: ", "fencers[1]", "once"},
-        {"name: bmc-west, ", "", ":19: ", "fencers[1]", "name"},
-        {"agent: fence_ipmilan", "agnet: fence_ipmilan", ":15: ", "fencers[0].agnet",
+        {"name: bmc-east", "name: BMC", ":15: ", "fencers[0].name", "a-z"},
+        {"name: bmc-west", "name: bmc-east", ":20: ", "fencers[1]", "once"},
+        {"name: bmc-west, ", "", ":20: ", "fencers[1]", "name"},
+        {"agent: fence_ipmilan", "agnet: fence_ipmilan", ":16: ", "fencers[0].agnet",
          "options"},
-        {"agent: fence_ipmilan", "agent: bin/fence", ":15: ", "fencers[0].agent",
+        {"agent: fence_ipmilan", "agent: bin/fence", ":16: ", "fencers[0].agent",
          "absolute path"},
         {"options: {ip: 10.0.1.9, lanplus: yes, cipher: 3}", "options: [ip]",
-         ":16: ", "fencers[0].options", "{ip: 10.0.1.9}"},
+         ":17: ", "fencers[0].options", "{ip: 10.0.1.9}"},
         {"options: {ip: 10.0.1.9,", "options: {ip: [1, 2],",
-         ":16: ", "fencers[0].options.ip", "single value"},
-        {"cipher: 3", "action: on", ":16: ", "fencers[0].options.action", "Ringfence"},
-        {"cipher: 3", "ip: b", ":16: ", "fencers[0].options.ip", "twice"},
-        {"cipher: 3", "plug: \"1\\naction=on\"", ":16: ", "fencers[0].options.plug",
+         ":17: ", "fencers[0].options.ip", "single value"},
+        {"cipher: 3", "action: on", ":17: ", "fencers[0].options.action", "Ringfence"},
+        {"cipher: 3", "ip: b", ":17: ", "fencers[0].options.ip", "twice"},
+        {"cipher: 3", "plug: \"1\\naction=on\"", ":17: ", "fencers[0].options.plug",
          "line end"},
-        {"cipher: 3", "password: x", ":17: ", "fencers[0].secrets.password", "twice"},
-        {"password: /etc/s", "password: s", ":17: ", "fencers[0].secrets.password",
+        {"cipher: 3", "password: x", ":18: ", "fencers[0].secrets.password", "twice"},
+        {"password: /etc/s", "password: s", ":18: ", "fencers[0].secrets.password",
          "absolute path"},
-        {"deadline: 20s", "deadline: 20", ":18: ", "fencers[0].deadline", "20"},
-        {"deadline: 20s", "deadline: 1h", ":18: ", "fencers[0].deadline", "1s to 10min"},
+        {"deadline: 20s", "deadline: 20", ":19: ", "fencers[0].deadline", "20"},
+        {"deadline: 20s", "deadline: 1h", ":19: ", "fencers[0].deadline", "1s to 10min"},
     };
 
     (void)state;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "controller/cli/table.h"
@@ -11,6 +12,7 @@
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/fencers.h"
 #include "controller/daemon/frontend.h"
+#include "controller/daemon/gateway.h"
 #include "controller/daemon/lag.h"
 #include "controller/daemon/peers.h"
 #include "controller/daemon/prober.h"
@@ -152,12 +154,72 @@ static int try_httpd(struct err *err)
     return status;
 }
 
+static int try_adopt(struct err *err)
+{
+    static const struct httpd_adopts adopts = {40, 1000, 1000};
+    const struct httpd_listen at = {.adopts = &adopts};
+    struct httpd *h = NULL;
+    int ends[2], status = httpd_open(&h, &t.bench.loop, &at, on_request, NULL, err);
+
+    if (status != 0)
+        return status;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    status = httpd_adopt(h, ends[0], NULL, err);
+    close(ends[1]);
+    httpd_close(h);
+    /* libmicrohttpd says only that it does not take it: want of room, to us. */
+    if (status == ERR_FULL)
+        return err_set(err, ERR_NOMEM, "adopt");
+    return status;
+}
+
+static void on_guest(void *owner, int fd, const struct door_guest *guest)
+{
+    (void)owner;
+    (void)guest;
+    close(fd);
+}
+
+static void on_no_guest(void *owner, const struct err *why)
+{
+    (void)owner;
+    (void)why;
+}
+
+static int try_door(struct err *err)
+{
+    static const struct door_events events = {on_guest, on_no_guest};
+    static const struct door_limits limits = DOOR_LIMITS;
+    const struct address at = {.host = "127.0.0.1"};
+    const struct door_spec spec = {.at = &at, .limits = &limits, .events = &events};
+    struct door *d = NULL;
+    int status = door_open(&d, &t.bench.loop, t.bench.east, &spec, err);
+
+    door_close(d);
+    return status;
+}
+
+static int try_gateway(struct err *err)
+{
+    static const struct settings_api api = {
+        {.host = "127.0.0.1"}, 40, 40, 40, 40, 1000, 1000, 1000};
+    const struct gateway_spec spec = {
+        .api = &api, .tls = t.bench.east, .on_guest = on_guest};
+    struct gateway *g = NULL;
+    int status = gateway_open(&g, &t.bench.loop, &spec, err);
+
+    gateway_close(g);
+    return status;
+}
+
 static int try_api(struct err *err)
 {
     static const struct api_backend backend;
+    static const struct api_network network = {40, 40, 1000, 1000};
     char path[200];
     const struct api_listen at = {.socket = in_dir(path, sizeof path, "api"),
-                                  .metrics_address = "127.0.0.1"};
+                                  .metrics_address = "127.0.0.1",
+                                  .network = &network};
     struct api *a = NULL;
     int status = api_open(&a, &t.bench.loop, &at, &backend, err);
 
@@ -170,7 +232,8 @@ static const struct heap_case alone[] = {
     {"tls_watch_open", try_watch, false}, {"listener_open", try_listener, false},
     {"link_open", try_link, false},       {"names_open", try_names, false},
     {"lag_open", try_lag, false},         {"httpd_open", try_httpd, false},
-    {"api_open", try_api, false},
+    {"api_open", try_api, false},         {"httpd_adopt", try_adopt, true},
+    {"door_open", try_door, false},       {"gateway_open", try_gateway, false},
 };
 
 static void each_part_that_stands_alone(void **state)

@@ -8,6 +8,7 @@
 
 struct backend b;
 struct call call;
+const char *served_headers[2];
 
 /* ---- the backend -----------------------------------------------------------------------
  */
@@ -20,6 +21,7 @@ static void on_facts(void *owner, struct api_facts *f)
     f->data_dir = "/d";
     f->state = &b.state;
     f->seen = &b.seen;
+    f->key = &b.key;
     f->leads = b.leads;
     f->leader_id = b.leader_id;
     f->controller_count = b.has_west ? 2 : 1;
@@ -44,6 +46,7 @@ static int on_propose(void *owner, const struct entry *e, api_proposed *done, vo
 {
     (void)owner;
     b.proposals++;
+    b.before = b.proposed;
     b.proposed = *e;
     if (b.propose_code != 0)
         return err_set(err, b.propose_code, "cannot");
@@ -64,20 +67,21 @@ static void on_dry(void *owner, const struct entry *e, struct apply_result *ret)
     *ret = (struct apply_result){.refusal = b.dry, .text = "because"};
 }
 
-static void on_note(void *owner, const char *group, const char *text)
+static void on_note(void *owner, const struct actor *who, const char *group,
+                    const char *text)
 {
     (void)owner;
     (void)group;
+    b.noted = *who;
     snprintf(b.note, sizeof b.note, "%s", text);
     b.notes++;
 }
 
-static void on_want(void *owner, uint8_t group, bool wanted, uint8_t target)
+static void on_want(void *owner, uint8_t group, const struct failover_wish *wish)
 {
     (void)owner;
-    (void)target;
-    b.failover_wanted = wanted;
-    if (wanted && b.take_failover) {
+    b.failover_wanted = wish != NULL;
+    if (wish != NULL && b.take_failover) {
         b.state.groups[group].run.id = 55;
         b.state.groups[group].run.kind = RUN_FAILOVER;
         api_changed(b.served);
@@ -91,19 +95,17 @@ static void on_retry(void *owner, uint8_t group)
     observe_retry(&b.seen, &b.state, group);
 }
 
-static int on_forward(void *owner, const char *method, const char *path,
-                      const uint8_t *body, size_t len, api_reply *done, void *ctx,
+static int on_forward(void *owner, const struct api_request *r, api_reply *done, void *ctx,
                       struct err *err)
 {
     static const char reply[] = "{\"from\":\"leader\"}";
 
     (void)owner;
-    (void)body;
-    (void)len;
     if (b.leader_id == 0)
         return err_set(err, ERR_NOTLEADER, "no leader is known");
     b.forwards++;
-    snprintf(b.forwarded, sizeof b.forwarded, "%s %s", method, path);
+    snprintf(b.forwarded, sizeof b.forwarded, "%s %s", r->method, r->path);
+    b.caller = *r->caller;
     done(ctx, 200, reply, sizeof reply - 1);
     return 0;
 }
@@ -150,12 +152,14 @@ static int on_ask(void *owner, unsigned position, const char *path, api_reply *d
 
 int served_setup(void **state)
 {
-    struct api_listen at = {.socket = b.socket};
+    static const struct api_network network = {40, 20, 2000, 4000};
+    struct api_listen at = {.network = &network};
     struct group *g = &b.state.groups[0];
     struct err err;
 
     (void)state;
     memset(&b, 0, sizeof b);
+    served_headers[0] = served_headers[1] = NULL;
     at.socket = b.socket;
     snprintf(b.socket, sizeof b.socket, "/tmp/rf-daemon-api-%d.sock", (int)getpid());
     uv_loop_init(&b.loop);
@@ -219,6 +223,7 @@ static size_t on_data(char *data, size_t size, size_t n, void *owner)
 static void perform(uv_work_t *work)
 {
     CURL *h = curl_easy_init();
+    struct curl_slist *headers = NULL;
     char url[200];
 
     (void)work;
@@ -228,11 +233,15 @@ static void perform(uv_work_t *work)
     curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, call.method);
     if (call.body != NULL)
         curl_easy_setopt(h, CURLOPT_POSTFIELDS, call.body);
+    for (unsigned i = 0; i < 2 && served_headers[i] != NULL; i++)
+        headers = curl_slist_append(headers, served_headers[i]);
+    curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, call.limit_ms);
     curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_data);
     call.whole = curl_easy_perform(h) == CURLE_OK;
     curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &call.status);
     curl_easy_cleanup(h);
+    curl_slist_free_all(headers);
 }
 
 static void on_performed(uv_work_t *work, int status)

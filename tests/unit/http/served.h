@@ -29,10 +29,13 @@ struct backend {
     /* What is done with a proposal. */
     enum refusal dry, applied;
     int propose_code, done_status;
-    struct entry proposed, tried;
+    struct entry proposed, before, tried; /* the last one, the one before it */
     unsigned proposals, notes, forwards, retries;
     char forwarded[96], note[600];
-    struct { /* a proposal whose fate is told at the next turn */
+    struct actor noted;
+    struct secrets_key key;
+    struct caller caller; /* of what was forwarded last */
+    struct {              /* a proposal whose fate is told at the next turn */
         api_proposed *done;
         void *ctx;
     } later;
@@ -62,6 +65,9 @@ struct call {
     bool done;
 };
 extern struct call call;
+
+/* Of the next requests; NULL: none. */
+extern const char *served_headers[2];
 
 int served_setup(void **state);
 int served_teardown(void **state);

@@ -122,6 +122,9 @@ static void a_switchover_needs_a_target_that_is_ready(void **state)
     assert_true(says("pg-1 could not take over: its agent does not answer. To do: start "
                      "ringfence-agent on pg-1"));
     assert_non_null(strstr(b.note, "refused (target-not-ready): switchover: pg-1 could"));
+    assert_string_equal(b.noted.name, "root");
+    assert_string_equal(b.noted.from, "east");
+    assert_int_equal(b.noted.kind, ACTOR_SOCKET);
     be_ready();
     g->instances[0].system_id = 7;
     g->instances[1].system_id = 8;
@@ -392,7 +395,8 @@ static void keep(void *owner, unsigned status, const void *body, size_t len)
 /* One hop: what was passed on is not passed on again. */
 static void one_hop_is_enough(void **state)
 {
-    struct api_request r = {.method = "GET", .path = "/v1/status"};
+    const struct caller c = {.kind = CALLER_SOCKET};
+    struct api_request r = {.method = "GET", .path = "/v1/status", .caller = &c};
     long status = 0;
 
     (void)state;

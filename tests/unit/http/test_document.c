@@ -306,7 +306,7 @@ static const struct {
     {"\"data\": \"/w\"", "\"data\": \"/w\\u0007\"", "control character"},
     {"systemd:postgresql@15-main", "rc.d", "components[0].instances[0].start"},
     {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": [\"agent\", \"attested\"]",
-     "fence[1]: \"attested\" is not in this version"},
+     "fence[1]: \"attested\" is not written here"},
     {"\"fence\": [\"agent\", \"lease_expiry\"]", "\"fence\": [\"agent\", \"agent\"]",
      "fence[1]: \"agent\" is there already"},
     {"\"adopt\": true", "\"fence_deadline\": {\"power_ms\": 5}",

@@ -148,6 +148,24 @@ static void the_last_run_is_told(void **state)
                          "1795000000.123\n"));
 }
 
+/* Who knocks at the door for people, and who is turned away; nothing where there is none.
+ */
+static void guests_are_counted(void **state)
+{
+    (void)state;
+    write_page();
+    assert_null(strstr((const char *)page.data, "ringfence_api_"));
+    f.has_api = true;
+    f.guests = (struct api_guests){5, 4, 3, 2, 1};
+    write_page();
+    assert_true(page_has("ringfence_api_guest_connections 1\n"));
+    assert_true(page_has("ringfence_api_guest_requests_total{from=\"user\"} 5\n"));
+    assert_true(page_has("ringfence_api_guest_requests_total{from=\"nobody\"} 4\n"));
+    assert_true(
+        page_has("ringfence_api_guest_requests_total{from=\"wrong-certificate\"} 3\n"));
+    assert_true(page_has("ringfence_api_guest_requests_total{from=\"too-many\"} 2\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +173,7 @@ int main(void)
         cmocka_unit_test_setup(a_hold_is_told_by_the_leader, set_up),
         cmocka_unit_test_setup(that_severing_would_work_is_told, set_up),
         cmocka_unit_test_setup(the_last_run_is_told, set_up),
+        cmocka_unit_test_setup(guests_are_counted, set_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, tear_down);

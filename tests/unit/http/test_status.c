@@ -211,6 +211,23 @@ static void a_certificate_that_ends_is_told(void **state)
     }
 }
 
+/* People may come in whose certificate nobody could take back. */
+static void the_doctor_looks_at_the_door(void **state)
+{
+    (void)state;
+    f.has_api = true;
+    for (int crl = 0; crl < 2; crl++) {
+        const char *level;
+        json_t *d;
+
+        f.tls.has_crl = crl != 0;
+        d = doctor_document(&f, "host", now);
+        assert_int_equal(strstr(finding(d, "api", &level), "taken back") != NULL, !crl);
+        assert_string_equal(level, crl ? "ok" : "warn");
+        json_decref(d);
+    }
+}
+
 /* Those of this controller's file, as they answered; and one that a group wants and that
  * this controller does not have. */
 static void the_doctor_asks_after_the_fencers(void **state)
@@ -565,6 +582,7 @@ int main(void)
         cmocka_unit_test_setup(followers_are_told_of_changes_only, setup),
         cmocka_unit_test_setup(a_certificate_that_ends_is_told, setup),
         cmocka_unit_test_setup(the_doctor_names_what_is_wrong, setup),
+        cmocka_unit_test_setup(the_doctor_looks_at_the_door, setup),
         cmocka_unit_test_setup(the_doctor_asks_after_the_fencers, setup),
         cmocka_unit_test_setup(the_doctor_asks_after_severing, setup),
         cmocka_unit_test_setup(the_doctor_tells_of_every_pair, setup),

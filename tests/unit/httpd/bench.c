@@ -27,11 +27,22 @@ void bench_begin_stream(struct bench *b, struct http_request *req)
 static void reply_about(struct http_request *req)
 {
     const char *name = http_query(req, "name"), *type = http_header(req, "content-type");
+    const char *guest = http_guest(req), *bearer = http_header(req, "authorization"),
+               *totp = http_header(req, "x-ringfence-totp");
     char text[512];
     size_t len;
     int n;
 
     (void)http_body(req, &len);
+    if (guest != NULL) {
+        n = snprintf(text, sizeof text, "guest=%s auth=%s totp=%s\n", guest,
+                     bearer != NULL ? bearer : "-", totp != NULL ? totp : "-");
+        if (strcmp(http_path(req), "/last") == 0)
+            http_close_after(req);
+        http_reply(req, http_path(req)[1] == '4' ? (unsigned)atoi(http_path(req) + 1) : 200,
+                   "text/plain", text, (size_t)n);
+        return;
+    }
     n = snprintf(text, sizeof text, "%s %s name=%s empty=%s type=%s body=%zu\n",
                  http_method(req), http_path(req), name != NULL ? name : "-",
                  http_query(req, "empty") != NULL ? "yes" : "no", type != NULL ? type : "-",

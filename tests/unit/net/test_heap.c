@@ -1,10 +1,13 @@
 /* Every allocation of ours fails once, and OpenSSL's, one in OPENSSL_STRIDE. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <openssl/crypto.h>
 
-#include "tests/unit/net/bench.h"
+#include "controller/net/door.h"
+#include "tests/unit/net/raw.h"
 
 enum { OPENSSL_STRIDE = 13 }; /* of OpenSSL's some thousand, every so-many-th */
 
@@ -213,15 +216,98 @@ static void a_context_survives_those_of_openssl(void **state)
     bench_close(&b);
 }
 
+/* ---- the door for people ---------------------------------------------------------------
+ */
+
+struct lobby {
+    struct door *door;
+    unsigned guests;
+    int fd;
+};
+
+static void on_guest(void *owner, int fd, const struct door_guest *guest)
+{
+    struct lobby *l = owner;
+
+    (void)guest;
+    l->fd = fd;
+    l->guests++;
+}
+
+static void on_turned_away(void *owner, const struct err *why)
+{
+    (void)owner;
+    assert_string_not_equal(why->text, "");
+}
+
+static const struct door_events door_events = {on_guest, on_turned_away};
+
+/* True when it came in. Whatever fails, it comes in or its connection ends. */
+static bool one_guest(struct bench *b, struct lobby *l)
+{
+    const uint64_t end = uv_hrtime() + BENCH_WAIT_MS * 1000000ull;
+    struct raw_tls t;
+    bool came;
+
+    l->guests = 0;
+    if (raw_tls_open(&t, b, "controller-west", TLS1_3_VERSION))
+        raw_tls_send(&t, "x", 1);
+    while (l->guests == 0 && !raw_is_ended(t.fd)) {
+        assert_true(uv_hrtime() < end);
+        bench_turn(b);
+    }
+    came = l->guests > 0;
+    if (came)
+        close(l->fd);
+    raw_tls_close(&t);
+    while (door_count(l->door) > 0)
+        bench_turn(b);
+    return came;
+}
+
+/* Each allocation of ours fails in turn, and the next guest comes in. */
+static void a_door_survives_our_own(void **state)
+{
+    static const struct door_limits limits = DOOR_LIMITS;
+    const struct address at = {.host = "127.0.0.1"};
+    struct bench b;
+    struct lobby l = {0};
+    const struct door_spec spec = {
+        .at = &at, .limits = &limits, .events = &door_events, .owner = &l};
+    struct err err = {0};
+    bool never_failed = false;
+    long nth = 1;
+
+    (void)state;
+    bench_open(&b, &impatient);
+    assert_int_equal(door_open(&l.door, &b.loop, b.east, &spec, &err), 0);
+    b.at.port = door_port(l.door);
+    assert_true(one_guest(&b, &l));
+    for (; !never_failed; nth++) {
+        ours_until = nth;
+        (void)one_guest(&b, &l);
+        never_failed = ours_until > 0;
+        ours_until = 0;
+        assert_true(one_guest(&b, &l));
+        assert_true(nth < 1000);
+    }
+    print_message("%ld allocations\n", nth - 2);
+    assert_true(nth > 3);
+    door_close(l.door);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(survives_our_own),
+        cmocka_unit_test(a_door_survives_our_own),
         cmocka_unit_test(survives_those_of_openssl),
         cmocka_unit_test(a_context_survives_those_of_openssl),
     };
 
     if (CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) != 1)
         return 1;
+    (void)signal(SIGPIPE, SIG_IGN); /* as the daemons do */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,9 @@ static void craft_all(const struct bench *b)
         {"of-a-node", "controller-west", WEST, -HOUR, HOUR, false, "controller-west"},
         {"test", "ca", "URI:ringfence://test/controller/west", -HOUR, HOUR, false, NULL},
         {"operator", "ca", "URI:ringfence://prod/operator/west", -HOUR, HOUR, false, NULL},
+        {"user", "ca", "URI:ringfence://prod/user/west", -HOUR, HOUR, false, NULL},
         {"nameless", "ca", NULL, -HOUR, HOUR, false, NULL},
+        {"east-user", "ca", "URI:ringfence://prod/user/east", -HOUR, HOUR, false, NULL},
         {"two", "ca", EAST "," WEST, -HOUR, HOUR, false, NULL},
         {"revoked", "ca", WEST, -HOUR, HOUR, false, NULL},
         {"east-expired", "ca", EAST, -2 * HOUR, -60, false, NULL},
@@ -115,6 +117,8 @@ static void a_listener_refuses(void **state)
              "is not ringfence://", NULL},
             {"nameless", TLS1_3_VERSION, ERR_PEER, TLS_REFUSED_IDENTITY, "no SAN URI",
              NULL},
+            {"user", TLS1_3_VERSION, ERR_PEER, TLS_REFUSED_NODE,
+             "a user's certificate opens the API for people", NULL},
             {"two", TLS1_3_VERSION, ERR_PEER, TLS_REFUSED_IDENTITY, "more than one", NULL},
             {NULL, TLS1_3_VERSION, ERR_PEER, TLS_REFUSED_NONE, "showed no certificate",
              "certificate required"},
@@ -217,6 +221,7 @@ static void a_dialer_refuses(void **state)
             {"east-expired", TLS_REFUSED_EXPIRED, "certificate has expired"},
             {"east-of-stranger", TLS_REFUSED_UNTRUSTED, "self-signed"},
             {"east-revoked", TLS_REFUSED_REVOKED, "certificate revoked"},
+            {"east-user", TLS_REFUSED_NODE, "a user's certificate opens the API"},
         },
       *row;
 
