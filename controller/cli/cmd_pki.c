@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "controller/cli/audit_key.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/table.h"
 #include "controller/net/pki.h"
@@ -69,9 +70,13 @@ enum cli_exit cli_pki_issue(struct cli *cli)
     days = as == IDENTITY_USER ? USER_DAYS : NODE_DAYS;
     if (!read_days(cli, &days))
         return CLI_USAGE;
-    if (pki_issue(dir, as, name, days, &err) != 0)
+    if (pki_issue(dir, as, name, days, &err) != 0 ||
+        (as == IDENTITY_CONTROLLER && audit_key_issue(dir, name, &err) != 0))
         return failed(cli, &err);
-    fprintf(cli->out, "%s/%s-%s.crt and .key\n", dir, role, name);
+    fprintf(cli->out, "%s/%s-%s.crt and .key%s\n", dir, role, name,
+            as == IDENTITY_CONTROLLER
+                ? ", and .audit.key, which signs exports of the audit trail"
+                : "");
     return CLI_OK;
 }
 

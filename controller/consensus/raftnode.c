@@ -559,6 +559,21 @@ int raftnode_query_audit(struct raftnode *n, const struct audit_query *q,
     return store_query_audit(n->store, q, reply, owner, err);
 }
 
+int raftnode_fill_audit(struct raftnode *n, const struct store_fill *f, store_filled *reply,
+                        void *owner, struct err *err)
+{
+    if (n->stopped || n->closed)
+        return err_set(err, ERR_CLOSED, "this node has stopped");
+    return store_fill_audit(n->store, f, reply, owner, err);
+}
+
+int raftnode_prune_audit(struct raftnode *n, uint64_t before_ms, struct err *err)
+{
+    if (n->stopped || n->closed)
+        return err_set(err, ERR_CLOSED, "this node has stopped");
+    return store_prune_audit(n->store, before_ms, err);
+}
+
 /* ---- what it knows ------------------------------------------------------------------- */
 
 void raftnode_status(const struct raftnode *n, struct driver_status *ret_status)

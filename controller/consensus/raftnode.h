@@ -134,6 +134,9 @@ MUST_USE int raftnode_change(struct raftnode *n, const struct members *to, struc
  * an entry that was audited before a restart. */
 MUST_USE int raftnode_audit(struct raftnode *n, const struct audit_row *rows, size_t count,
                             struct err *err);
+MUST_USE int raftnode_prune_audit(struct raftnode *n, uint64_t before_ms, struct err *err);
+MUST_USE int raftnode_fill_audit(struct raftnode *n, const struct store_fill *f,
+                                 store_filled *reply, void *owner, struct err *err);
 MUST_USE int raftnode_query_audit(struct raftnode *n, const struct audit_query *q,
                                   store_audit_reply *reply, void *owner, struct err *err);
 

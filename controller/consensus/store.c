@@ -79,6 +79,7 @@ static int load(struct store *s, const struct store_config *c, struct driver_sta
     if (db_mark_sync(&s->db, err) != 0 || db_load(&s->db, ret, &s->loaded, err) != 0)
         return err->code;
     starting_at("write and sync %s/raft.db-wal", c->dir);
+    store_note_audit(s);
     if (db_make_room(&s->db, c->wal_pages, err) != 0)
         return err->code;
     starting_at("write and sync %s/mark", c->dir);
@@ -123,6 +124,8 @@ static void tell_done(struct store *s, struct op_list *done)
     for (struct store_op *op = done->head; op != NULL && !s->closed; op = op->next) {
         if (op->kind == OP_QUERY)
             op->query.reply(op->query.owner, op->query.rows, op->query.n, 0);
+        if (op->kind == OP_FILL)
+            op->fill.reply(op->fill.owner, op->fill.taken);
         if (op->kind == OP_NOTE && op->note.on_stored != NULL)
             op->note.on_stored(s->callbacks.owner);
     }
@@ -424,6 +427,38 @@ int store_put_audit(struct store *s, const struct audit_row *rows, size_t n,
     memcpy(op->audit.rows, rows, n * sizeof *rows);
     op->audit.n = n;
     op->bytes = n * sizeof *rows;
+    return enqueue(s, op, err);
+}
+
+int store_fill_audit(struct store *s, const struct store_fill *f, store_filled *reply,
+                     void *owner, struct err *err)
+{
+    struct store_op *op = op_new(OP_FILL, 0, err);
+
+    if (op == NULL)
+        return ERR_NOMEM;
+    op->fill.rows = calloc(f->n != 0 ? f->n : 1, sizeof *f->rows);
+    if (op->fill.rows == NULL) {
+        op_free(op);
+        return err_set(err, ERR_NOMEM, "%zu audit rows", f->n);
+    }
+    if (f->n != 0)
+        memcpy(op->fill.rows, f->rows, f->n * sizeof *f->rows);
+    op->fill.f = *f;
+    op->fill.f.rows = op->fill.rows;
+    op->fill.reply = reply;
+    op->fill.owner = owner;
+    op->bytes = f->n * sizeof *f->rows;
+    return enqueue(s, op, err);
+}
+
+int store_prune_audit(struct store *s, uint64_t before_ms, struct err *err)
+{
+    struct store_op *op = op_new(OP_PRUNE, 0, err);
+
+    if (op == NULL)
+        return ERR_NOMEM;
+    op->prune_before_ms = before_ms;
     return enqueue(s, op, err);
 }
 

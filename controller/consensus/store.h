@@ -31,6 +31,7 @@
 #ifndef RF_CONSENSUS_STORE_H
 #define RF_CONSENSUS_STORE_H
 
+#include "controller/audit/chain.h"
 #include "controller/consensus/driver.h"
 
 struct uv_loop_s; /* libuv's uv_loop_t */
@@ -41,28 +42,7 @@ enum {
     STORE_QUEUE_BYTES = 96 << 20,
     STORE_AUDIT_PAGE_MAX = 1000, /* rows of one query */
     STORE_AUDIT_DELAY_MS = 10,   /* audit rows alone wait so long for company */
-    STORE_NAME_SIZE = 64,
-    AUDIT_KIND_SIZE = 32,
-    AUDIT_GROUP_SIZE = 64,
-    AUDIT_RULE_SIZE = 64,
-    AUDIT_TEXT_SIZE = 1440,
-    /* In `text`, before whose request it was (controller/daemon/audit.c). */
-    AUDIT_ACTOR_MARK = 0x1f
-};
-
-/* One line of the audit trail. The applier fills in the first part; the store numbers and
- * chains it: hash = SHA-256 over the previous row's hash and every field. */
-struct audit_row {
-    uint64_t index, term; /* the log entry that it is about */
-    uint64_t wall_ms;     /* of that entry, for people */
-    uint64_t leader_id;   /* who proposed it */
-    char kind[AUDIT_KIND_SIZE];
-    char group[AUDIT_GROUP_SIZE]; /* "" where no group is concerned */
-    char rule[AUDIT_RULE_SIZE];
-    char text[AUDIT_TEXT_SIZE];
-
-    uint64_t seq; /* set by the store: 1, 2, 3 ... on this node */
-    uint8_t prev_hash[CHAIN_SIZE], hash[CHAIN_SIZE];
+    STORE_NAME_SIZE = 64
 };
 
 struct store_config {
@@ -147,7 +127,8 @@ MUST_USE int store_put_note(struct store *s, enum store_note note, const uint8_t
 /* The audit rows of one log entry, all of the same index: one atomic act. Rows of an index
  * that is recorded already are skipped (a restarted node applies old entries again), so
  * call it in the order of application. Where a snapshot from the leader replaced entries
- * that were never applied here, the store writes a row of kind "gap" by itself. */
+ * that were never applied here, rows wait until store_fill_audit() has brought the missing
+ * ones (store_stats.audit_gap says so). */
 MUST_USE int store_put_audit(struct store *s, const struct audit_row *rows, size_t n,
                              struct err *err);
 
@@ -166,7 +147,29 @@ typedef void store_audit_reply(void *owner, const struct audit_row *rows, size_t
 MUST_USE int store_query_audit(struct store *s, const struct audit_query *q,
                                store_audit_reply *reply, void *owner, struct err *err);
 
+/* Rows that another node's trail has behind our last one (store_stats.audit_seq). Each must
+ * continue our chain, or none is taken; those behind the gap only confirm it. */
+struct store_fill {
+    const struct audit_row *rows;
+    size_t n;
+    bool is_all;        /* it has no more, and had applied the entry of the gap */
+    bool nobody_has_it; /* no rows: the gap stays, a row says so, the trail goes on */
+};
+/* `taken` false: they do not continue our chain, or there is no gap. */
+typedef void store_filled(void *owner, bool taken);
+/* After store_close() there is no reply. */
+MUST_USE int store_fill_audit(struct store *s, const struct store_fill *f,
+                              store_filled *reply, void *owner, struct err *err);
+
+/* Rows from before that wall time may go, the oldest first; some of them, so ask now and
+ * then. Nobody waits for it. */
+MUST_USE int store_prune_audit(struct store *s, uint64_t before_ms, struct err *err);
+
 struct store_stats {
+    uint64_t audit_seq;    /* of the newest row in the chain */
+    uint64_t audit_pruned; /* of the newest row that was removed */
+    uint64_t audit_gap;    /* rows up to this entry are missing; 0: none */
+    uint64_t audit_waiting;
     uint64_t commits;    /* transactions so far */
     uint64_t operations; /* in them */
     uint64_t last_commit_us, max_commit_us;

@@ -1,4 +1,4 @@
-/* The audit trail: append-only rows, chained (audit_chain.h). */
+/* The audit trail: append-only rows, chained (controller/audit/chain.h). */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "controller/consensus/audit_chain.h"
+#include "controller/audit/chain.h"
 #include "controller/consensus/store_db.h"
 
 static const char columns[] = "SELECT seq, idx, term, wall_ms, leader, kind, grp, rule,"
@@ -14,7 +14,7 @@ static const char columns[] = "SELECT seq, idx, term, wall_ms, leader, kind, grp
 
 /* ---- writing ------------------------------------------------------------------------- */
 
-static int put_row(struct db *db, const struct audit_row *from, struct err *err)
+int db_chain_audit(struct db *db, const struct audit_row *from, struct err *err)
 {
     sqlite3_stmt *s = db->stmt[DB_PUT_AUDIT];
     struct audit_row r;
@@ -43,26 +43,14 @@ static int put_row(struct db *db, const struct audit_row *from, struct err *err)
  * transaction, so an index is recorded wholly or not at all. */
 int db_put_audit(struct db *db, const struct audit_row *rows, size_t n, struct err *err)
 {
+    if (db->gap.upto != 0)
+        return db_wait_audit(db, rows, n, err);
     if (n == 0 || rows[0].index <= db->audit_index)
         return 0;
     for (size_t i = 0; i < n; i++)
-        if (put_row(db, &rows[i], err) != 0)
+        if (db_chain_audit(db, &rows[i], err) != 0)
             return err->code;
     return 0;
-}
-
-int db_put_audit_gap(struct db *db, uint64_t index, uint64_t term, struct err *err)
-{
-    struct audit_row r = {.index = index, .term = term, .kind = "gap"};
-
-    if (index <= db->audit_index)
-        return 0;
-    snprintf(r.text, sizeof r.text,
-             "entries up to %" PRIu64 " came in a snapshot from the leader and were not "
-             "applied here one by one; what happened after entry %" PRIu64 " is in the "
-             "other controllers' trails",
-             index, db->audit_index);
-    return put_row(db, &r, err);
 }
 
 /* ---- reading ------------------------------------------------------------------------- */
@@ -143,10 +131,10 @@ static int check_indexed(struct db *db, const struct audit_row *r, struct err *e
     return status;
 }
 
-static int check_index_size(struct db *db, uint64_t rows, struct err *err)
+static int check_index_size(struct db *db, uint64_t newest, struct err *err)
 {
     sqlite3_stmt *s = db->stmt[DB_COUNT_BY_GROUP];
-    uint64_t found = 0;
+    uint64_t found = 0, rows = newest - db->base.seq;
     char how[64];
     int status = 0;
 
@@ -174,15 +162,17 @@ static int verify_row(struct db *db, const struct audit_row *r, uint64_t *before
     return 0;
 }
 
-/* Every row from the first on; *ret_last is the newest one, seq 0 if there is none. */
+/* Every row from the first on; *ret_last is the newest one, the base if there is none. */
 static int verify_rows(struct db *db, sqlite3_stmt *s, struct audit_row *ret_last,
                        struct err *err)
 {
-    uint8_t hash[CHAIN_SIZE] = {0};
-    uint64_t seq = 0;
+    uint8_t hash[CHAIN_SIZE];
+    uint64_t seq = db->base.seq;
     int code;
 
-    *ret_last = (struct audit_row){0};
+    memcpy(hash, db->base.hash, sizeof hash);
+    *ret_last = (struct audit_row){.seq = seq};
+    memcpy(ret_last->hash, hash, sizeof hash);
     while ((code = sqlite3_step(s)) == SQLITE_ROW) {
         get_row(s, ret_last);
         if (verify_row(db, ret_last, &seq, hash, err) != 0)
@@ -198,7 +188,7 @@ static int verify_all(struct db *db, struct audit_row *ret_last, struct err *err
     int status;
 
     snprintf(sql, sizeof sql, "%s ORDER BY seq", columns);
-    if (db_prepare(db, sql, &s, err) != 0)
+    if (db_load_audit_base(db, err) != 0 || db_prepare(db, sql, &s, err) != 0)
         return err->code;
     status = verify_rows(db, s, ret_last, err);
     sqlite3_finalize(s);
@@ -229,7 +219,7 @@ int db_load_audit(struct db *db, struct err *err)
     if (verify_all(db, &last, err) != 0 || check_newest(db, last.seq, last.hash, err) != 0)
         return err->code;
     db->audit_index = last.index;
-    return 0;
+    return db_load_gap(db, err);
 }
 
 static int prepare_query(struct db *db, const struct audit_query *q, sqlite3_stmt **ret,

@@ -477,7 +477,7 @@ static int cut_for_snapshot(struct db *db, const struct order_store_snapshot *o,
         db->tail.last = o->keep_from - 1;
         if (db_run(db, db->stmt[DB_CUT_ALL], "cut the log", err) != 0)
             return err->code;
-        return db_put_audit_gap(db, o->index, o->term, err);
+        return db_open_gap(db, o->index, o->term, err);
     }
     if (o->keep_from <= db->tail.first)
         return 0;

@@ -59,9 +59,22 @@ struct db_tail {
 struct db_scrub {
     uint64_t next; /* entry; 0: begins anew */
     uint8_t hash[CHAIN_SIZE];
-    uint64_t audit_seq; /* checked up to here */
+    uint64_t audit_seq; /* checked up to here; 0: begins anew */
     uint8_t audit_hash[CHAIN_SIZE];
     uint64_t passes; /* over all of it */
+};
+
+/* The last row that was removed (store_prune.c); seq 0: none was. */
+struct db_audit_base {
+    uint64_t seq;
+    uint8_t hash[CHAIN_SIZE];
+};
+
+/* A hole in the trail (store_gap.c): rows up to an index are missing, later ones wait. */
+struct db_gap {
+    uint64_t upto, term; /* upto 0: there is none */
+    uint64_t waiting;    /* rows */
+    uint64_t last;       /* index of the newest that waits */
 };
 
 struct db {
@@ -73,6 +86,8 @@ struct db {
     int wal_pages;
     struct db_tail tail;
     uint64_t audit_index; /* of the newest row */
+    struct db_audit_base base;
+    struct db_gap gap;
     struct db_scrub scrub;
 };
 
@@ -155,8 +170,8 @@ MUST_USE int db_scrub(struct db *db, struct err *err);
 
 MUST_USE int db_put_audit(struct db *db, const struct audit_row *rows, size_t n,
                           struct err *err);
-MUST_USE int db_put_audit_gap(struct db *db, uint64_t index, uint64_t term,
-                              struct err *err);
+/* The next of the chain: numbers and hashes are given to it here. */
+MUST_USE int db_chain_audit(struct db *db, const struct audit_row *from, struct err *err);
 /* All of it, up to the row that db->tail names. */
 MUST_USE int db_load_audit(struct db *db, struct err *err);
 /* `n` rows that follow the one of `*seq` and `hash`; both move on. */
@@ -168,5 +183,28 @@ MUST_USE int db_check_audit_end(struct db *db, uint64_t seq, const uint8_t hash[
 /* *ret_rows from malloc(). */
 MUST_USE int db_query_audit(struct db *db, const struct audit_query *q,
                             struct audit_row **ret_rows, size_t *ret_n, struct err *err);
+
+/* ---- store_gap.c ---- */
+
+/* Rows up to `index` are missing from here on, unless they are there. */
+MUST_USE int db_open_gap(struct db *db, uint64_t index, uint64_t term, struct err *err);
+MUST_USE int db_load_gap(struct db *db, struct err *err);
+MUST_USE int db_wait_audit(struct db *db, const struct audit_row *rows, size_t n,
+                           struct err *err);
+MUST_USE int db_fill_audit(struct db *db, const struct store_fill *f, bool *ret_taken,
+                           struct err *err);
+/* Of this index and below nothing more is to be recorded. */
+uint64_t db_audit_newest(const struct db *db);
+
+/* ---- store_prune.c ---- */
+
+enum { DB_PRUNE_ROWS = 256 };
+/* Part of db_load_audit(). */
+MUST_USE int db_load_audit_base(struct db *db, struct err *err);
+/* An empty trail begins with this row of another node's. */
+MUST_USE int db_begin_trail(struct db *db, const struct audit_row *first, struct err *err);
+/* The oldest rows whose wall time is before that, some of them; not while there is a gap.
+ */
+MUST_USE int db_prune_audit(struct db *db, uint64_t before_ms, struct err *err);
 
 #endif

@@ -76,7 +76,7 @@ static int identity_crc(struct db *db, uint32_t *ret, struct err *err)
 
     if (db_prepare(db,
                    "SELECT key, value FROM meta WHERE key NOT IN ('identity', 'kin', "
-                   "'condemned') ORDER BY key",
+                   "'condemned', 'audit_gap', 'audit_base') ORDER BY key",
                    &s, err) != 0)
         return err->code;
     while ((code = sqlite3_step(s)) == SQLITE_ROW)

@@ -34,11 +34,16 @@ static int scrub_entries(struct db *db, struct err *err)
 
 static int scrub_audit(struct db *db, struct err *err)
 {
-    struct audit_query q = {.after_seq = db->scrub.audit_seq, .limit = DB_SCRUB_ROWS};
+    struct audit_query q = {.limit = DB_SCRUB_ROWS};
     struct audit_row *rows = NULL;
     size_t n = 0;
     int status;
 
+    if (db->scrub.audit_seq == 0) {
+        db->scrub.audit_seq = db->base.seq;
+        memcpy(db->scrub.audit_hash, db->base.hash, CHAIN_SIZE);
+    }
+    q.after_seq = db->scrub.audit_seq;
     if (db_query_audit(db, &q, &rows, &n, err) != 0)
         return err->code;
     status = db_check_audit(db, rows, n, &db->scrub.audit_seq, db->scrub.audit_hash, err);
@@ -46,7 +51,6 @@ static int scrub_audit(struct db *db, struct err *err)
     if (n == 0) { /* all of them: once more from the first one on */
         status = db_check_audit_end(db, db->scrub.audit_seq, db->scrub.audit_hash, err);
         db->scrub.audit_seq = 0;
-        memset(db->scrub.audit_hash, 0, CHAIN_SIZE);
     }
     return status;
 }

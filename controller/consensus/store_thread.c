@@ -36,6 +36,8 @@ void op_free(struct store_op *op)
         free(op->audit.rows);
     if (op->kind == OP_QUERY)
         free(op->query.rows);
+    if (op->kind == OP_FILL)
+        free(op->fill.rows);
     free(op->memory);
     free(op);
 }
@@ -66,6 +68,10 @@ static int run_op(struct db *db, struct store_op *op, struct err *err)
         return db_put_note(db, op->note.note, op->memory, op->note.len, err);
     case OP_QUERY:
         return db_query_audit(db, &op->query.q, &op->query.rows, &op->query.n, err);
+    case OP_FILL:
+        return db_fill_audit(db, &op->fill.f, &op->fill.taken, err);
+    case OP_PRUNE:
+        return db_prune_audit(db, op->prune_before_ms, err);
     }
     return 0;
 }
@@ -96,7 +102,8 @@ static int run_batch(struct db *db, struct op_list *batch, struct err *err)
 static bool nobody_waits(const struct op_list *l)
 {
     for (const struct store_op *op = l->head; op != NULL; op = op->next)
-        if (op->kind != OP_AUDIT && (op->kind != OP_NOTE || op->note.on_stored != NULL))
+        if (op->kind != OP_AUDIT && op->kind != OP_PRUNE &&
+            (op->kind != OP_NOTE || op->note.on_stored != NULL))
             return false;
     return true;
 }
@@ -129,8 +136,17 @@ static void wait_for_work(struct store *s)
     }
 }
 
+void store_note_audit(struct store *s)
+{
+    s->stats.audit_seq = s->db.tail.audit_seq;
+    s->stats.audit_pruned = s->db.base.seq;
+    s->stats.audit_gap = s->db.gap.upto;
+    s->stats.audit_waiting = s->db.gap.waiting;
+}
+
 static void note_batch(struct store *s, const struct op_list *batch, uint64_t us)
 {
+    store_note_audit(s);
     s->stats.commits++;
     s->stats.operations += batch->n;
     s->stats.last_commit_us = us;

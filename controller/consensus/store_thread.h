@@ -9,7 +9,16 @@
 
 #include "controller/consensus/store_db.h"
 
-enum store_op_kind { OP_VOTE, OP_ENTRIES, OP_SNAPSHOT, OP_AUDIT, OP_NOTE, OP_QUERY };
+enum store_op_kind {
+    OP_VOTE,
+    OP_ENTRIES,
+    OP_SNAPSHOT,
+    OP_AUDIT,
+    OP_NOTE,
+    OP_QUERY,
+    OP_FILL,
+    OP_PRUNE
+};
 
 /* One queued operation with its own copy of everything; afterwards its completion. */
 struct store_op {
@@ -38,6 +47,14 @@ struct store_op {
             struct audit_row *rows;
             size_t n;
         } query;
+        struct {
+            struct store_fill f;
+            struct audit_row *rows;
+            store_filled *reply;
+            void *owner;
+            bool taken;
+        } fill;
+        uint64_t prune_before_ms;
     };
     uint8_t *memory; /* what entries, snapshot and note point into */
 };
@@ -83,6 +100,9 @@ void op_list_init(struct op_list *l);
 void op_list_push(struct op_list *l, struct store_op *op);
 void op_free(struct store_op *op);
 void op_list_free(struct op_list *l);
+
+/* Of the trail, into s->stats; with the mutex, or before there is a thread. */
+void store_note_audit(struct store *s);
 
 /* The thread's main function; `data` is the store. */
 void store_thread_main(void *data);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <uv.h>
 
+#include "controller/audit/keys.h"
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
 #include "controller/daemon/agents.h"
@@ -187,6 +188,16 @@ static int open_listener(struct daemon *d, struct err *err)
     return listener_open(&d->listener, d->loop, d->tls, &spec, err);
 }
 
+/* A failover must not wait for an auditor's key: it starts without one, and says so. */
+static void open_audit_key(struct daemon *d)
+{
+    struct err err = {0};
+
+    if (d->settings.audit_key[0] != '\0' &&
+        audit_key_load(&d->audit_key, d->settings.audit_key, &err) != 0)
+        log_error("exports of the audit trail cannot be signed: %s", err.text);
+}
+
 static int open_parts(struct daemon *d, enum start_mode mode, struct err *err)
 {
     const struct tls_files files = {d->settings.ca, d->settings.cert, d->settings.key,
@@ -197,6 +208,7 @@ static int open_parts(struct daemon *d, enum start_mode mode, struct err *err)
                       err) != 0 ||
         tls_new(&d->tls, &files, &self, err) != 0)
         return err->code;
+    open_audit_key(d);
     /* The port before the log: a second process of the same node must not get as far as
      * touching the data directory. */
     if (open_listener(d, err) != 0 || open_node(d, mode, err) != 0 ||
@@ -246,6 +258,7 @@ void daemon_close(struct daemon *d)
     frontend_close(d->frontend);
     lag_close(d->lag);
     tls_free(d->tls);
+    audit_key_free(d->audit_key);
     *d = (struct daemon){.loop = d->loop,
                          .settings = d->settings,
                          .exit_code = d->exit_code,

@@ -12,6 +12,7 @@
 #include "controller/consensus/members.h"
 #include "controller/daemon/settings.h"
 
+struct audit_key;
 struct uv_loop_s;
 
 /* How a process ends; in the man page, too. */
@@ -28,18 +29,19 @@ struct daemon {
     struct uv_loop_s *loop;
     struct settings settings;
     struct tls *tls;
-    struct node *node;         /* state and log */
-    struct lag *lag;           /* how late we are */
-    struct peers *peers;       /* the other controllers */
-    struct agents *agents;     /* the agents */
-    struct listener *listener; /* where both come in */
-    struct renewals *renewals; /* leases */
-    struct prober *prober;     /* what the servers answer */
-    struct fencers *fencers;   /* what cuts the power of hosts */
-    struct runner *runner;     /* decide() and its actions */
-    struct frontend *frontend; /* API and metrics */
-    struct jwt *jwt;           /* keys of the OpenID provider; NULL: none */
-    struct members decided;    /* the newest list that was seen to be (membership.h) */
+    struct audit_key *audit_key; /* NULL: none, or it cannot be used */
+    struct node *node;           /* state and log */
+    struct lag *lag;             /* how late we are */
+    struct peers *peers;         /* the other controllers */
+    struct agents *agents;       /* the agents */
+    struct listener *listener;   /* where both come in */
+    struct renewals *renewals;   /* leases */
+    struct prober *prober;       /* what the servers answer */
+    struct fencers *fencers;     /* what cuts the power of hosts */
+    struct runner *runner;       /* decide() and its actions */
+    struct frontend *frontend;   /* API and metrics */
+    struct jwt *jwt;             /* keys of the OpenID provider; NULL: none */
+    struct members decided;      /* the newest list that was seen to be (membership.h) */
     enum exit_code exit_code;
     bool assembled; /* takes part in Raft (kin.h) */
     bool stopping;  /* asked to end, handing over */

@@ -7,6 +7,7 @@
 
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
+#include "controller/daemon/backfill.h"
 #include "controller/base/log.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/fencers.h"
@@ -27,6 +28,7 @@ enum { UP_MS = 2000, UNDER_WAY = 16 /* entries */ };
 struct frontend {
     struct daemon *d;
     struct api *api;
+    struct backfill *backfill;
     struct gateway *gateway; /* NULL: nobody comes over the network */
     struct api_backend backend;
     struct secrets_key key; /* of second factors */
@@ -242,6 +244,28 @@ static int on_forward(void *owner, const struct api_request *r, api_reply *done,
     return 0;
 }
 
+static int on_ask(void *owner, unsigned position, const char *path, api_reply *done,
+                  void *ctx, struct err *err)
+{
+    const struct frontend *fe = owner;
+    AUTO(auto_free) struct forwarded *w = malloc(sizeof *w);
+
+    if (w == NULL)
+        return err_set(err, ERR_NOMEM, "ask another controller");
+    *w = (struct forwarded){done, ctx};
+    if (peers_ask(fe->d->peers, (uint8_t)position, path, on_reply, w, err) != 0)
+        return err->code;
+    (void)TAKE(w);
+    return 0;
+}
+
+static const struct audit_key *on_audit_key(void *owner)
+{
+    const struct frontend *fe = owner;
+
+    return fe->d->audit_key;
+}
+
 static int on_query_log(void *owner, const struct audit_query *q, store_audit_reply *reply,
                         void *ctx, struct err *err)
 {
@@ -381,6 +405,8 @@ int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *
                                       .want_failover = on_want_failover,
                                       .want_retry = on_want_retry,
                                       .forward = on_forward,
+                                      .ask = on_ask,
+                                      .audit_key = on_audit_key,
                                       .query_log = on_query_log};
     if (s->has_api) {
         network.connections = gateway_room(s->api.connections);
@@ -396,6 +422,10 @@ int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *
         frontend_close(f);
         return err->code;
     }
+    if (backfill_open(&f->backfill, d, err) != 0) {
+        frontend_close(f);
+        return err->code;
+    }
     *ret_frontend = f;
     return 0;
 }
@@ -404,6 +434,7 @@ void frontend_close(struct frontend *f)
 {
     if (f == NULL)
         return;
+    backfill_close(f->backfill);
     gateway_close(f->gateway);
     api_close(f->api);
     frontend_free(f);

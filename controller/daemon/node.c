@@ -458,3 +458,14 @@ int node_query_audit(struct node *n, const struct audit_query *q, store_audit_re
 {
     return raftnode_query_audit(n->raft, q, reply, owner, err);
 }
+
+int node_fill_audit(struct node *n, const struct store_fill *f, store_filled *reply,
+                    void *owner, struct err *err)
+{
+    return raftnode_fill_audit(n->raft, f, reply, owner, err);
+}
+
+int node_prune_audit(struct node *n, uint64_t before_ms, struct err *err)
+{
+    return raftnode_prune_audit(n->raft, before_ms, err);
+}

@@ -104,6 +104,9 @@ bool node_is_assembled(const struct node *n);
 const struct members *node_members(const struct node *n, bool *ret_decided);
 MUST_USE int node_change(struct node *n, const struct members *to, struct err *err);
 MUST_USE int node_transfer(struct node *n, uint64_t to, struct err *err);
+MUST_USE int node_prune_audit(struct node *n, uint64_t before_ms, struct err *err);
+MUST_USE int node_fill_audit(struct node *n, const struct store_fill *f,
+                             store_filled *reply, void *owner, struct err *err);
 MUST_USE int node_query_audit(struct node *n, const struct audit_query *q,
                               store_audit_reply *reply, void *owner, struct err *err);
 

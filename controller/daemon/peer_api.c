@@ -54,23 +54,20 @@ static bool send_wiped(struct peers *p, uint8_t to, const Rf__Frame *frame)
     return sent;
 }
 
-int peers_api(struct peers *p, const struct api_request *request, peers_api_reply *on_reply,
-              void *owner, struct err *err)
+static int pass(struct peers *p, uint8_t position, const struct api_request *request,
+                const struct passed *to, struct err *err)
 {
     static const struct caller nobody = {.kind = CALLER_ANONYMOUS};
-    struct peer *leader = peers_by_id(p, node_leader(p->d->node));
     struct passed *q = NULL;
     Rf__ApiRequest m = RF__API_REQUEST__INIT;
     Rf__Caller caller = RF__CALLER__INIT;
     Rf__Frame frame = RF__FRAME__INIT;
 
-    if (leader == NULL)
-        return err_set(err, ERR_NOTLEADER, "no leader is known");
     for (unsigned i = 0; i < PEERS_API_MAX && q == NULL; i++)
         if (p->passed[i].id == 0)
             q = &p->passed[i];
     if (q == NULL)
-        return err_set(err, ERR_FULL, "%d requests wait for the leader already",
+        return err_set(err, ERR_FULL, "%d requests wait for other controllers already",
                        PEERS_API_MAX);
 
     m.id = ++p->next_id;
@@ -84,11 +81,39 @@ int peers_api(struct peers *p, const struct api_request *request, peers_api_repl
     }
     frame.body_case = RF__FRAME__BODY_API_REQUEST;
     frame.api_request = &m;
-    if (!send_wiped(p, leader->position, &frame))
+    if (!send_wiped(p, position, &frame))
+        return err_set(err, ERR_CLOSED, "controller %s cannot be reached",
+                       p->d->settings.controllers[position].name);
+    *q = (struct passed){m.id, mono_now(), to->on_reply, to->owner};
+    return 0;
+}
+
+int peers_ask(struct peers *p, uint8_t position, const char *path,
+              peers_api_reply *on_reply, void *owner, struct err *err)
+{
+    /* As `goes_without_saying()` has it: the other one knows which controller asks. */
+    static const struct caller self = {.kind = CALLER_SOCKET, .name = "root"};
+    const struct api_request request = {"GET", path, (const uint8_t *)"", 0, &self};
+
+    return pass(p, position, &request,
+                &(struct passed){.on_reply = on_reply, .owner = owner}, err);
+}
+
+int peers_api(struct peers *p, const struct api_request *request, peers_api_reply *on_reply,
+              void *owner, struct err *err)
+{
+    const struct passed to = {.on_reply = on_reply, .owner = owner};
+    struct peer *leader = peers_by_id(p, node_leader(p->d->node));
+    struct err why = {0};
+    int status;
+
+    if (leader == NULL)
+        return err_set(err, ERR_NOTLEADER, "no leader is known");
+    status = pass(p, leader->position, request, &to, &why);
+    if (status == ERR_CLOSED)
         return err_set(err, ERR_NOTLEADER, "controller %s leads, and cannot be reached",
                        p->d->settings.controllers[leader->position].name);
-    *q = (struct passed){m.id, mono_now(), on_reply, owner};
-    return 0;
+    return status != 0 ? err_set(err, status, "%s", why.text) : 0;
 }
 
 void peer_api_tick(struct peers *p, struct mono now)

@@ -97,5 +97,9 @@ typedef void peers_api_reply(void *owner, unsigned status, const uint8_t *body, 
 struct api_request;
 MUST_USE int peers_api(struct peers *p, const struct api_request *request,
                        peers_api_reply *on_reply, void *owner, struct err *err);
+/* GET of the controller at that position, whoever leads, in this controller's own name: who
+ * wanted it has been let in here. ERR_CLOSED: no link to it. */
+MUST_USE int peers_ask(struct peers *p, uint8_t position, const char *path,
+                       peers_api_reply *on_reply, void *owner, struct err *err);
 
 #endif

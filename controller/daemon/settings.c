@@ -22,6 +22,9 @@ struct file {
     struct {
         int unused;
     } raft;
+    struct {
+        char *key, *retention;
+    } audit;
     struct file_api api;
     struct file_oidc oidc;
     struct file_controller *controllers;
@@ -45,6 +48,14 @@ static const cyaml_schema_field_t tls_fields[] = {
 static const cyaml_schema_field_t raft_fields[] = {
     CONFIG_UNIT("election", CYAML_FLAG_OPTIONAL),
     CONFIG_UNIT("heartbeat", CYAML_FLAG_OPTIONAL),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t audit_fields[] = {
+    CYAML_FIELD_STRING_PTR("key", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                           __typeof__(((struct file *)0)->audit), key, 1, PATH_SIZE - 1),
+    CYAML_FIELD_STRING_PTR("retention", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                           __typeof__(((struct file *)0)->audit), retention, 1, 16),
     CYAML_FIELD_END,
 };
 
@@ -82,6 +93,7 @@ static const cyaml_schema_field_t fields[] = {
     CYAML_FIELD_MAPPING("oidc", CYAML_FLAG_OPTIONAL, struct file, oidc,
                         settings_oidc_fields),
     CYAML_FIELD_MAPPING("raft", CYAML_FLAG_OPTIONAL, struct file, raft, raft_fields),
+    CYAML_FIELD_MAPPING("audit", CYAML_FLAG_OPTIONAL, struct file, audit, audit_fields),
     CYAML_FIELD_SEQUENCE("controllers", CYAML_FLAG_POINTER, struct file, controllers,
                          &controller_schema, 1, CONTROLLER_MAX),
     CYAML_FIELD_SEQUENCE("fencers", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct file,
@@ -209,6 +221,34 @@ static int take_raft(const struct config *c, struct settings *s, struct err *err
     return 0;
 }
 
+/* "400d", "13mo", "2y", "forever"; a month has 31 days here, so that none is too short. */
+static int take_retention(const struct config *c, const char *text, struct settings *s,
+                          struct err *err)
+{
+    static const struct {
+        const char *unit;
+        uint64_t days;
+    } units[] = {{"d", 1}, {"mo", 31}, {"y", 366}};
+    char *unit;
+    unsigned long n;
+
+    if (strcmp(text, "forever") == 0) {
+        s->audit_retention_ms = 0;
+        return 0;
+    }
+    n = strtoul(text, &unit, 10);
+    for (size_t i = 0; i < ARRAY_LEN(units); i++)
+        if (text[0] >= '0' && text[0] <= '9' && strcmp(unit, units[i].unit) == 0 && n > 0 &&
+            n <= 36600) {
+            s->audit_retention_ms = n * units[i].days * 86400 * UINT64_C(1000);
+            return 0;
+        }
+    return config_bad(c, "audit.retention", err,
+                      "\"%s\": a number of days, months or years, such as 400d, 13mo or "
+                      "2y, or forever is expected",
+                      text);
+}
+
 static int take_places(const struct config *c, const struct file *f, struct settings *s,
                        struct err *err)
 {
@@ -228,6 +268,12 @@ static int take_places(const struct config *c, const struct file *f, struct sett
         return err->code;
     if (f->tls.crl != NULL &&
         take_path(c, "tls.crl", f->tls.crl, s->crl, sizeof s->crl, err) != 0)
+        return err->code;
+    if (f->audit.key != NULL && take_path(c, "audit.key", f->audit.key, s->audit_key,
+                                          sizeof s->audit_key, err) != 0)
+        return err->code;
+    if (take_retention(c, f->audit.retention != NULL ? f->audit.retention : "13mo", s,
+                       err) != 0)
         return err->code;
     s->has_metrics = f->metrics != NULL;
     if (s->has_metrics && take_address(c, "metrics", f->metrics, &s->metrics, err) != 0)

@@ -48,6 +48,8 @@ struct settings {
     struct settings_api api;
     char ca[PATH_SIZE], cert[PATH_SIZE], key[PATH_SIZE];
     char crl[PATH_SIZE];         /* "": none */
+    char audit_key[PATH_SIZE];   /* "": none */
+    uint64_t audit_retention_ms; /* 0: for ever */
     char secrets_key[PATH_SIZE]; /* "": none, and no second factors */
     struct jwt_config oidc;      /* keys "": none, and no JWTs */
     uint32_t election_ms, heartbeat_ms;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/audit/keys.h"
 #include "controller/base/starting.h"
 #include "controller/daemon/settings_private.h"
 #include "controller/net/host.h"
@@ -56,6 +57,20 @@ static void check_own_entry(const struct settings *s, struct findings *f)
                   own->port, s->listen.port);
 }
 
+/* It keeps no controller from starting: exports are refused without it, nothing else. */
+static void check_audit_key(const struct settings *s, bool starting, struct findings *f)
+{
+    struct audit_key *key = NULL;
+    struct err err = {0};
+
+    if (s->audit_key[0] == '\0' || audit_key_load(&key, s->audit_key, &err) == 0)
+        audit_key_free(key);
+    else if (starting)
+        findings_warn(f, "audit.key", "%s", err.text);
+    else
+        findings_error(f, "audit.key", "%s", err.text);
+}
+
 void settings_check(const struct settings *s, bool starting, struct findings *f)
 {
     char held[PATH_SIZE + 8];
@@ -70,6 +85,7 @@ void settings_check(const struct settings *s, bool starting, struct findings *f)
         host_check_listen(&c, "api.listen", &s->api.listen);
     host_check_socket(&c, "socket", s->socket, false);
     check_own_entry(s, f);
+    check_audit_key(s, starting, f);
     settings_check_key(s, starting, f);
     settings_check_oidc(s, starting, f);
     if (s->fencer_count > 0)

@@ -96,15 +96,25 @@ static void show_controller(struct api *a, const struct route *r, const struct a
         answer_json(who, 200, doctor_document(&f, a->host, mono_now()));
     else if (r->kind == ROUTE_VERSION)
         answer_json(who, 200, version_document(&f));
+    else if (r->kind == ROUTE_USERS)
+        answer_json(who, 200, users_document(&f, wall_now_ms()));
     else
         answer_json(who, 200, rules_document());
+}
+
+static void show_trail(struct api *a, const struct route *r, const struct asker *who)
+{
+    if (r->kind == ROUTE_AUDIT_POINT)
+        audit_serve_point(a, r->run, who);
+    else if (r->kind == ROUTE_AUDIT_ROWS)
+        audit_serve_rows(a, r->run, who);
+    else
+        answer_error(who, 404, "bad-request", "the log is read where it is asked for");
 }
 
 void api_perform(struct api *a, const struct route *r, const struct api_request *raw,
                  const struct asker *who)
 {
-    struct api_facts f;
-
     switch (r->kind) {
     case ROUTE_GROUP:
         serve_group(a, r, who);
@@ -116,10 +126,15 @@ void api_perform(struct api *a, const struct route *r, const struct api_request 
     case ROUTE_DOCTOR:
     case ROUTE_VERSION:
     case ROUTE_RULES:
+    case ROUTE_USERS:
         show_controller(a, r, who);
         return;
     case ROUTE_LOG:
-        answer_error(who, 404, "bad-request", "the log is read where it is asked for");
+    case ROUTE_AUDIT_POINT:
+    case ROUTE_AUDIT_EXPORT:
+    case ROUTE_AUDIT_KEYS:
+    case ROUTE_AUDIT_ROWS:
+        show_trail(a, r, who);
         return;
     case ROUTE_DECLARE:
     case ROUTE_REMOVE:
@@ -145,10 +160,6 @@ void api_perform(struct api *a, const struct route *r, const struct api_request 
         return;
     case ROUTE_WHOAMI:
         answer_json(who, 200, whoami_document(who));
-        return;
-    case ROUTE_USERS:
-        api_facts(a, &f);
-        answer_json(who, 200, users_document(&f, wall_now_ms()));
         return;
     case ROUTE_USER_SET:
     case ROUTE_USER_REMOVE:
@@ -313,6 +324,12 @@ void api_take(struct api *a, struct http_request *req, const struct caller *c)
     if (route.kind == ROUTE_LOG) {
         if (api_may(a, &route, &raw, &who))
             follow_log(a, req);
+    } else if (route.kind == ROUTE_AUDIT_EXPORT) {
+        if (api_may(a, &route, &raw, &who))
+            audit_export(a, req);
+    } else if (route.kind == ROUTE_AUDIT_KEYS) {
+        if (api_may(a, &route, &raw, &who))
+            audit_keys(a, req);
     } else if (route.kind == ROUTE_STATUS && is_set(req, "follow")) {
         if (api_permits(a, &route, &raw, &who, &needs_code))
             follow_status(a, req, c, &who.actor);
@@ -449,6 +466,9 @@ void api_close(struct api *a)
     a->closing = true;
     requests_close(a);
     followers_close(a);
+    exports_close(a);
+    points_close(a);
+    audit_rows_close(a);
     httpd_close(a->socket);
     httpd_close(a->metrics);
     httpd_close(a->network);

@@ -27,6 +27,7 @@
 #include "controller/people/jwt.h"
 #include "controller/people/key.h"
 
+struct audit_key;
 struct uv_loop_s;
 struct api;
 
@@ -129,6 +130,11 @@ struct api_backend {
     /* To the leader; `done` exactly once after success. ERR_NOTLEADER, ERR_FULL. */
     int (*forward)(void *owner, const struct api_request *r, api_reply *done, void *ctx,
                    struct err *err);
+    /* GET of the controller at that position; `done` as forward()'s. */
+    int (*ask)(void *owner, unsigned position, const char *path, api_reply *done, void *ctx,
+               struct err *err);
+    /* What exports of the audit trail are signed with; NULL: this controller has none. */
+    const struct audit_key *(*audit_key)(void *owner);
     int (*query_log)(void *owner, const struct audit_query *q, store_audit_reply *reply,
                      void *ctx, struct err *err);
 };

@@ -24,8 +24,11 @@ struct asker {
     char group[NAME_SIZE]; /* that it is about, for the audit trail; "" */
 };
 
+struct audit_export;
 struct follower;
 struct failover_wait;
+struct point;
+struct rows_asked;
 struct factor_gate;
 struct refusals;
 
@@ -38,6 +41,9 @@ struct api {
     bool closing;
     struct follower *followers;
     struct failover_wait *waits;
+    struct audit_export *exports;
+    struct point *points;
+    struct rows_asked *rows_asked;
     struct factor_gate *gates; /* codes that the log is asked about */
     struct refusals *refusals; /* what is noted, and how often */
     uint64_t fingerprint;
@@ -151,6 +157,15 @@ MUST_USE int network_open(struct api *a, struct uv_loop_s *loop,
 /* `Authorization` and the second factor, into the caller. False: answered. */
 bool network_read_secrets(struct http_request *req, struct caller *c,
                           const struct asker *who);
+
+/* audit_point.c, audit_export.c: chain heads, signed bundles. */
+void audit_serve_point(struct api *a, uint64_t seq, const struct asker *who);
+void audit_export(struct api *a, struct http_request *req);
+void audit_keys(struct api *a, struct http_request *req);
+void audit_serve_rows(struct api *a, uint64_t from_seq, const struct asker *who);
+void audit_rows_close(struct api *a);
+void exports_close(struct api *a); /* before points_close() */
+void points_close(struct api *a);
 
 /* Any route but a follower's: answered here, or by the leader. */
 void api_dispatch(struct api *a, const struct route *r, const struct api_request *raw,

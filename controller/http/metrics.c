@@ -49,6 +49,11 @@ static void raft(struct exposition *p, const struct api_facts *f)
                    "Duration of the slowest one.", (double)f->store.max_commit_us / 1e6);
     exposition_one(p, "ringfence_store_queued", "gauge",
                    "Operations that wait for the disk.", (double)f->store.queued);
+    exposition_one(p, "ringfence_audit_rows_total", "counter",
+                   "Rows of this controller's audit trail.", (double)f->store.audit_seq);
+    exposition_one(p, "ringfence_audit_incomplete", "gauge",
+                   "1 while rows that came in a snapshot are fetched from the others.",
+                   f->store.audit_gap != 0);
 }
 
 static void loop(struct exposition *p, const struct api_facts *f)

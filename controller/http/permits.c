@@ -6,6 +6,12 @@
 #include "controller/http/api_private.h"
 #include "controller/http/authorize.h"
 
+/* The number of an entry of the audit trail, say, is none of a proposal. */
+static bool is_of_proposal(enum route_kind kind)
+{
+    return kind == ROUTE_APPROVE || kind == ROUTE_REJECT || kind == ROUTE_WITHDRAW;
+}
+
 /* The group in question: of a declaration and a proposal the document says it, of an abort
  * the run, of what is said about a proposal that one. */
 static void find_group(const struct api_facts *f, const struct route *r,
@@ -17,8 +23,8 @@ static void find_group(const struct api_facts *f, const struct route *r,
     for (unsigned i = 0; i < f->state->group_count && r->kind == ROUTE_ABORT; i++)
         if (f->state->groups[i].run.id == r->run)
             memcpy(group, f->state->groups[i].name, NAME_SIZE);
-    for (unsigned i = 0; i < f->state->proposal_count; i++)
-        if (r->run != 0 && f->state->proposals[i].id == r->run)
+    for (unsigned i = 0; i < f->state->proposal_count && is_of_proposal(r->kind); i++)
+        if (f->state->proposals[i].id == r->run)
             memcpy(group, f->state->proposals[i].group, NAME_SIZE);
     if (r->kind != ROUTE_DECLARE && r->kind != ROUTE_PROPOSE)
         return;

@@ -35,6 +35,10 @@ static const struct {
     {ROUTE_DOCTOR, "doctor", "GET", "/v1/doctor"},
     {ROUTE_VERSION, "version", "GET", "/v1/version"},
     {ROUTE_RULES, "rules", "GET", "/v1/rules"},
+    {ROUTE_AUDIT_POINT, "audit-point", "GET", "/v1/audit/points/*"},
+    {ROUTE_AUDIT_EXPORT, "audit-export", "GET", "/v1/audit/export"},
+    {ROUTE_AUDIT_KEYS, "audit-keys", "GET", "/v1/audit/keys"},
+    {ROUTE_AUDIT_ROWS, "audit-rows", "GET", "/v1/audit/rows/*"},
     {ROUTE_WHOAMI, "whoami", "GET", "/v1/whoami"},
     {ROUTE_USERS, "user-list", "GET", "/v1/users"},
     {ROUTE_USER_SET, "user-add", "POST", "/v1/users"},
@@ -72,10 +76,15 @@ static bool path_matches(const char *path, const char *pattern, char star[NAME_S
     return true;
 }
 
+static bool is_of_audit(enum route_kind kind)
+{
+    return kind == ROUTE_AUDIT_POINT || kind == ROUTE_AUDIT_ROWS;
+}
+
 static bool has_number(enum route_kind kind)
 {
     return kind == ROUTE_ABORT || kind == ROUTE_APPROVE || kind == ROUTE_REJECT ||
-           kind == ROUTE_WITHDRAW;
+           kind == ROUTE_WITHDRAW || is_of_audit(kind);
 }
 
 static unsigned take_star(const char *star, struct route *r, struct err *err)
@@ -86,9 +95,12 @@ static unsigned take_star(const char *star, struct route *r, struct err *err)
         r->run = strtoull(star, &end, 10);
         if (star[0] >= '0' && star[0] <= '9' && *end == '\0' && r->run != 0)
             return 0;
-        (void)err_set(err, ERR_INVAL, "%s has a number: `ringfence %s` shows it",
-                      r->kind == ROUTE_ABORT ? "a run" : "a proposal",
-                      r->kind == ROUTE_ABORT ? "status" : "proposals");
+        if (is_of_audit(r->kind))
+            (void)err_set(err, ERR_INVAL, "an entry of the audit trail has a number");
+        else
+            (void)err_set(err, ERR_INVAL, "%s has a number: `ringfence %s` shows it",
+                          r->kind == ROUTE_ABORT ? "a run" : "a proposal",
+                          r->kind == ROUTE_ABORT ? "status" : "proposals");
         return 400;
     }
     if (!route_name_ok(star)) {
@@ -148,7 +160,8 @@ const char *route_group(const struct route *r)
 bool route_is_local(enum route_kind kind)
 {
     return kind == ROUTE_LOG || kind == ROUTE_DOCTOR || kind == ROUTE_VERSION ||
-           kind == ROUTE_RULES;
+           kind == ROUTE_RULES || kind == ROUTE_AUDIT_POINT || kind == ROUTE_AUDIT_EXPORT ||
+           kind == ROUTE_AUDIT_KEYS;
 }
 
 static const char dry_word[] = "dry=1", keep_word[] = "keep_active=1";

@@ -30,6 +30,10 @@ enum route_kind {
     ROUTE_DOCTOR,
     ROUTE_VERSION,
     ROUTE_RULES,
+    ROUTE_AUDIT_POINT,
+    ROUTE_AUDIT_EXPORT,
+    ROUTE_AUDIT_KEYS,
+    ROUTE_AUDIT_ROWS,
     ROUTE_WHOAMI,
     ROUTE_USERS,
     ROUTE_USER_SET,
@@ -45,7 +49,8 @@ struct route {
     enum route_kind kind;
     char group[NAME_SIZE]; /* "" where the path has none; REPLACE: a controller; USER_: a
                               user */
-    uint64_t run;          /* ABORT; of APPROVE, REJECT, WITHDRAW a proposal */
+    uint64_t run;          /* ABORT; of APPROVE, REJECT, WITHDRAW a proposal; AUDIT_POINT,
+                              AUDIT_ROWS: an entry of the trail */
     bool dry, keep_active; /* DECLARE */
 };
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "controller/audit/keys.h"
 #include "controller/http/api.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/scene.h"
@@ -119,6 +120,17 @@ static void on_reply(void *owner, unsigned status, const void *body, size_t len)
     CLAIM(status < 400 || len > 0, "status %u without a word", status);
 }
 
+static const struct audit_key *on_key(void *owner)
+{
+    static struct audit_key *key;
+    struct err err;
+
+    (void)owner;
+    if (key == NULL)
+        CLAIM(audit_key_make(&key, &err) == 0, "%s", err.text);
+    return key;
+}
+
 static void once(void)
 {
     static const struct api_backend backend = {.facts = on_facts,
@@ -128,6 +140,7 @@ static void once(void)
                                                .want_retry = on_retry,
                                                .dry = on_dry,
                                                .forward = on_forward,
+                                               .audit_key = on_key,
                                                .query_log = on_log};
     static char socket[64];
     struct api_listen at = {.socket = socket};

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "controller/base/assert.h"
-#include "controller/consensus/audit_chain.h"
+#include "controller/audit/chain.h"
 #include "tests/sim/judge.h"
 
 static struct {

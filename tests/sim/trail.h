@@ -1,6 +1,6 @@
 /* tests/sim/trail.h -- the audit trail of each controller, and what must hold of it (I9).
  *
- * The rows are chained by the shipped function (controller/consensus/audit_chain.h); what
+ * The rows are chained by the shipped function (controller/audit/chain.h); what
  * it gives behind an index must be the same on every controller. Each entry but a renewal
  * leaves a row, on each controller that applies it. Rows reach the disk with whatever is
  * written behind them: a crash loses the last ones, and the entries are applied again.

@@ -134,7 +134,7 @@ def check_options(page, page_items, program):
                              if section == "COMMANDS" and sub}, set(commands), "--help")
     for command in commands:
         name = re.match(r"[a-z]+( (init|issue|renew|revoke|show|replace|add|list|remove|token|"
-                        r"totp|unlock)\b)?", command)[0]
+                        r"totp|unlock|export|verify|keys)\b)?", command)[0]
         terms = help_sections(ask_help(program, *name.split())).get("options", [])
         differ(page, f"option of {name}:",
                options_in(page_items, lambda _, sub, command=command: sub == command),

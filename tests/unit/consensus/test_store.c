@@ -416,13 +416,9 @@ static void audit_rows_are_kept_once(void **state)
     query((struct audit_query){.limit = 2, .newest = true});
     assert_int_equal(n_read, 2);
     assert_int_equal(read_rows[0].seq, 3);
-    assert_int_equal(rig_snapshot(1, 40, true, 41), 0);
-    query((struct audit_query){.limit = 1, .newest = true});
-    assert_string_equal(read_rows[0].kind, "gap");
-    assert_int_equal(read_rows[0].index, 40);
     rig_close();
     assert_int_equal(store_verify_audit(rig_dir, &rows, NULL), 0);
-    assert_int_equal(rows, 5);
+    assert_int_equal(rows, 4);
     rig_change("UPDATE audit SET rule = 'another' WHERE seq = 2");
     assert_int_equal(store_verify_audit(rig_dir, &rows, NULL), ERR_CORRUPT);
 }

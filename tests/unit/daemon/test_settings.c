@@ -34,7 +34,10 @@ static const char good[] =
     "    options: {ip: 10.0.1.9, lanplus: yes, cipher: 3}\n"
     "    secrets: {password: /etc/s}\n"
     "    deadline: 20s\n"
-    "  - {name: bmc-west, agent: /opt/fence_own}\n";
+    "  - {name: bmc-west, agent: /opt/fence_own}\n"
+    "audit: {key: /k, retention: 400d}\n";
+
+enum { DAY_MS = 86400000 };
 
 static int load(const char *text, struct settings *s, struct err *err)
 {
@@ -105,6 +108,8 @@ static void every_key_is_read(void **state)
     assert_int_equal(s.count, 3);
     assert_int_equal(s.self, 1);
     assert_string_equal(s.crl, "/r");
+    assert_string_equal(s.audit_key, "/k");
+    assert_int_equal(s.audit_retention_ms, 400 * (uint64_t)DAY_MS);
     assert_string_equal(s.controllers[2].name, "third");
     assert_string_equal(s.controllers[2].region, "t");
     assert_int_equal(s.controllers[2].id, 3);
@@ -129,10 +134,35 @@ static void what_is_left_out_has_its_default(void **state)
     assert_false(s.has_metrics);
     assert_false(s.has_api);
     assert_string_equal(s.crl, "");
+    assert_string_equal(s.audit_key, "");
+    assert_int_equal(s.audit_retention_ms, 13 * 31 * (uint64_t)DAY_MS);
     assert_int_equal(s.election_ms, 900);
     assert_int_equal(s.heartbeat_ms, 100);
     assert_int_equal(s.fencer_count, 0);
     assert_null(s.fencers);
+}
+
+static void a_retention_is_days_months_or_years(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t days;
+    } table[] = {{"1d", 1}, {"13mo", 403}, {"2y", 732}, {"forever", 0}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        char text[sizeof good + 16];
+        const char *at = strstr(good, "400d");
+        struct settings s;
+        struct err err;
+
+        snprintf(text, sizeof text, "%.*s%s%s", (int)(at - good), good, table[i].text,
+                 at + 4);
+        if (load(text, &s, &err) != 0)
+            fail_msg("%s: %s", table[i].text, err.text);
+        assert_int_equal(s.audit_retention_ms, table[i].days * (uint64_t)DAY_MS);
+        settings_free(&s);
+    }
 }
 
 static void the_example_is_good(void **state)
@@ -213,6 +243,13 @@ static void what_is_wrong_is_named(void **state)
         {"idle: 30s", "idle: 30", ":13: ", "api.idle", "300ms"},
         {"idle: 30s", "handshake: 2h", ":13: ", "api.handshake", "1s to 1h"},
         {"idle: 30s", "request: 10ms", ":13: ", "api.request", "1s to 1h"},
+        {"key: /k", "key: k", ":21: ", "audit.key", "absolute"},
+        {"key: /k", "keys: /k", ":21: ", "audit.keys", "key"},
+        {"400d", "400", ":21: ", "audit.retention", "13mo"},
+        {"400d", "0d", ":21: ", "audit.retention", "13mo"},
+        {"400d", "-1y", ":21: ", "audit.retention", "13mo"},
+        {"400d", "99999999d", ":21: ", "audit.retention", "13mo"},
+        {"400d", "never", ":21: ", "audit.retention", "forever"},
     };
 
     (void)state;
@@ -338,6 +375,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_key_is_read),
         cmocka_unit_test(what_is_left_out_has_its_default),
+        cmocka_unit_test(a_retention_is_days_months_or_years),
         cmocka_unit_test(the_example_is_good),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(what_is_wrong_with_a_fencer_is_named),

@@ -24,7 +24,10 @@ static void on_facts(void *owner, struct api_facts *f)
     f->key = &b.key;
     f->leads = b.leads;
     f->leader_id = b.leader_id;
-    f->controller_count = 1;
+    f->controller_count = b.has_west ? 2 : 1;
+    snprintf(f->controllers[1].name, NAME_SIZE, "west");
+    f->controllers[1].id = 2;
+    f->controllers[0].self = b.chain != NULL;
     f->controllers[0].id = 1;
     f->controllers[0].up = b.east_answers;
     snprintf(f->controllers[0].name, NAME_SIZE, "east");
@@ -112,16 +115,38 @@ static int on_log(void *owner, const struct audit_query *q, store_audit_reply *r
 {
     static struct audit_row rows[STORE_AUDIT_PAGE_MAX];
     uint64_t last = b.log_rows != 0 ? b.log_rows : 2;
+    uint64_t after = q->newest ? (last > q->limit ? last - q->limit : 0) : q->after_seq;
     size_t n = 0;
 
     (void)owner;
     (void)err;
-    for (uint64_t seq = q->after_seq + 1; seq <= last && n < q->limit; seq++, n++) {
-        rows[n] = (struct audit_row){.seq = seq, .index = 3, .kind = "pause"};
-        if (b.log_rows != 0)
+    for (uint64_t seq = after + 1; seq <= last && n < q->limit; seq++, n++) {
+        rows[n] = b.chain != NULL
+                      ? b.chain[seq - 1]
+                      : (struct audit_row){.seq = seq, .index = 3, .kind = "pause"};
+        if (b.log_rows != 0 && b.chain == NULL)
             memset(rows[n].text, 'x', sizeof rows[n].text - 1);
     }
     reply(ctx, rows, n, q->after_seq > 0 ? b.log_status : 0);
+    return 0;
+}
+
+static const struct audit_key *on_audit_key(void *owner)
+{
+    (void)owner;
+    return b.audit_key;
+}
+
+/* West answers what the test has put there, at once. */
+static int on_ask(void *owner, unsigned position, const char *path, api_reply *done,
+                  void *ctx, struct err *err)
+{
+    (void)owner;
+    assert_int_equal(position, 1);
+    snprintf(b.forwarded, sizeof b.forwarded, "%s", path);
+    if (b.west_says == NULL)
+        return err_set(err, ERR_CLOSED, "controller west cannot be reached");
+    done(ctx, b.west_status, b.west_says, strlen(b.west_says));
     return 0;
 }
 
@@ -164,6 +189,8 @@ int served_setup(void **state)
                                  .want_failover = on_want,
                                  .want_retry = on_retry,
                                  .forward = on_forward,
+                                 .ask = on_ask,
+                                 .audit_key = on_audit_key,
                                  .query_log = on_log};
     if (api_open(&b.served, &b.loop, &at, &b.api, &err) != 0)
         fail_msg("%s", err.text);

@@ -43,6 +43,13 @@ struct backend {
     bool failover_wanted, take_failover;
     uint64_t log_rows; /* 0: two, else so many, long ones */
     int log_status;    /* of the store's answers behind the first page */
+    /* Exports: a chain of log_rows entries, the key, and what west answers (NULL: it is not
+     * to be reached). */
+    const struct audit_row *chain;
+    const struct audit_key *audit_key;
+    bool has_west;
+    unsigned west_status;
+    const char *west_says;
 };
 extern struct backend b;
 

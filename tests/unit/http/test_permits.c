@@ -114,6 +114,10 @@ static void roles_are_asked_for(void **state)
     } table[] = {
         {ROUTE_STATUS, 0, 0, 0, 0, 0},
         {ROUTE_LOG, 0, 0, 0, 0, 0},
+        {ROUTE_AUDIT_EXPORT, 0, 0, 0, 0, 0},
+        {ROUTE_AUDIT_KEYS, 0, 0, 0, 0, 0},
+        {ROUTE_AUDIT_POINT, 0, 0, 0, 0, 0},
+        {ROUTE_AUDIT_ROWS, 0, 0, 0, 0, 0},
         {ROUTE_WHY, 0, 0, 0, 0, 0},
         {ROUTE_PAUSE, 403, 0, 403, 0, 403},
         {ROUTE_RESUME, 403, 0, 403, 0, 403},
@@ -221,6 +225,23 @@ static void tokens_open_what_their_user_may(void **state)
                      401);
     assert_int_equal(b.proposals, 1);
     assert_int_equal(ask("POST", "/v1/groups/orders/pause", NULL), 401);
+}
+
+/* Exports do not go by way of the leader, and stop at the same door. */
+static void the_trail_is_for_users(void **state)
+{
+    static const char *const paths[] = {"/v1/audit/export", "/v1/audit/keys",
+                                        "/v1/audit/points/7", "/v1/audit/rows/1"};
+
+    (void)state;
+    give_token(add("vera", ROLE_VIEWER, NULL));
+    assert_int_equal(ask_as(token, "", "/v1/groups/orders/pause", NULL), 403);
+    assert_int_equal(ask("GET", paths[0], NULL), 409); /* let in: there is no key */
+    assert_int_equal(ask("GET", paths[3], NULL), 200);
+    token[strlen(token) - 3] ^= 1;
+    assert_int_equal(ask_as(token, "", "/v1/groups/orders/pause", NULL), 401);
+    for (unsigned i = 0; i < ARRAY_LEN(paths); i++)
+        assert_int_equal(ask("GET", paths[i], NULL), 401);
 }
 
 /* Its use is committed first, then what was asked for; both say whose they are. */
@@ -416,6 +437,7 @@ int main(void)
         SERVED(roles_are_asked_for),
         SERVED(the_text_says_what_is_missing),
         SERVED(tokens_open_what_their_user_may),
+        SERVED(the_trail_is_for_users),
         SERVED(a_right_code_is_used_up_first),
         SERVED(without_the_logs_word_nothing_is_done),
         SERVED(a_wrong_code_is_counted),
