@@ -45,7 +45,8 @@ static enum cli_exit watch(struct cli *cli)
         AUTO(http_answer_free) struct http_answer answer = {0};
         struct http_lines lines = {on_status, cli, WATCH_IDLE_MS};
         struct err err = {0};
-        int status = http_follow(&cli->http, "/v1/status?follow=1", &lines, &answer, &err);
+        int status =
+            http_follow(&cli->http, "/api/v1/status?follow=1", &lines, &answer, &err);
 
         if (ferror(cli->out) != 0)
             return CLI_NO;
@@ -73,7 +74,7 @@ static enum cli_exit stale_status(const struct cli *cli, const struct http_answe
 enum cli_exit cli_status(struct cli *cli)
 {
     AUTO(http_answer_free) struct http_answer answer = {0};
-    struct http_request request = {.method = "GET", .path = "/v1/status"};
+    struct http_request request = {.method = "GET", .path = "/api/v1/status"};
     struct err err = {0};
     json_t *document;
 
@@ -109,7 +110,7 @@ enum cli_exit cli_why(struct cli *cli)
 
     if (!cli_name_ok(cli, "group", group))
         return CLI_USAGE;
-    snprintf(path, sizeof path, "/v1/groups/%s/why", group);
+    snprintf(path, sizeof path, "/api/v1/groups/%s/why", group);
     request.path = path;
     if (http_ask(&cli->http, &request, &answer, &err) != 0)
         return cli_fail(cli, &err);
@@ -136,7 +137,7 @@ enum cli_exit cli_why(struct cli *cli)
 enum cli_exit cli_rules(struct cli *cli)
 {
     json_t *answer = NULL;
-    enum cli_exit result = cli_ask(cli, "GET", "/v1/rules", NULL, &answer);
+    enum cli_exit result = cli_ask(cli, "GET", "/api/v1/rules", NULL, &answer);
 
     if (result == CLI_OK && cli->json)
         cli_print_json(cli, answer);
@@ -153,7 +154,7 @@ enum cli_exit cli_rules(struct cli *cli)
 static enum cli_exit examine(struct cli *cli)
 {
     json_t *answer = NULL;
-    enum cli_exit result = cli_ask(cli, "GET", "/v1/doctor", NULL, &answer);
+    enum cli_exit result = cli_ask(cli, "GET", "/api/v1/doctor", NULL, &answer);
     const json_t *finding;
     unsigned failures = 0;
     size_t i;
@@ -207,7 +208,7 @@ enum cli_exit cli_doctor(struct cli *cli)
 enum cli_exit cli_version(struct cli *cli)
 {
     AUTO(http_answer_free) struct http_answer answer = {0};
-    struct http_request request = {.method = "GET", .path = "/v1/version"};
+    struct http_request request = {.method = "GET", .path = "/api/v1/version"};
     char name[SHOW_TEXT_SIZE], version[SHOW_TEXT_SIZE], program[SHOW_TEXT_SIZE];
     json_t *there = NULL, *all;
 

@@ -7,7 +7,7 @@
  * the daemon fills in: so it can be tested without one.
  *
  * A controller that does not lead passes requests on to the leader, one hop at most;
- * without a leader `GET /v1/status` and `why` are answered 503 from its own state with
+ * without a leader `GET /api/v1/status` and `why` are answered 503 from its own state with
  * "stale": true,
  * anything else 503. What only this node knows (log, doctor, version) is answered here.
  *

@@ -1,4 +1,4 @@
-/* POST /v1/groups, at the leader. */
+/* POST /api/v1/groups, at the leader. */
 #include <stdio.h>
 
 #include "controller/http/api_private.h"

@@ -10,25 +10,25 @@ static const struct {
     enum route_kind kind;
     const char *name, *method, *path;
 } rows[] = {
-    {ROUTE_STATUS, "status", "GET", "/v1/status"},
-    {ROUTE_GROUP, "export", "GET", "/v1/groups/*"},
-    {ROUTE_WHY, "why", "GET", "/v1/groups/*/why"},
-    {ROUTE_LOG, "log", "GET", "/v1/log"},
-    {ROUTE_DECLARE, "declare", "POST", "/v1/groups"},
-    {ROUTE_REMOVE, "remove", "DELETE", "/v1/groups/*"},
-    {ROUTE_SWITCHOVER, "switchover", "POST", "/v1/groups/*/switchover"},
-    {ROUTE_FAILOVER, "failover", "POST", "/v1/groups/*/failover"},
-    {ROUTE_ABORT, "abort", "POST", "/v1/runs/*/abort"},
-    {ROUTE_PAUSE, "pause", "POST", "/v1/groups/*/pause"},
-    {ROUTE_RESUME, "resume", "POST", "/v1/groups/*/resume"},
-    {ROUTE_ACKNOWLEDGE, "acknowledge", "POST", "/v1/groups/*/acknowledge"},
-    {ROUTE_RETRY, "retry", "POST", "/v1/groups/*/retry"},
-    {ROUTE_DETACH, "detach", "POST", "/v1/groups/*/detach"},
-    {ROUTE_ATTACH, "attach", "POST", "/v1/groups/*/attach"},
-    {ROUTE_REPLACE, "replace", "POST", "/v1/controllers/*/replace"},
-    {ROUTE_DOCTOR, "doctor", "GET", "/v1/doctor"},
-    {ROUTE_VERSION, "version", "GET", "/v1/version"},
-    {ROUTE_RULES, "rules", "GET", "/v1/rules"},
+    {ROUTE_STATUS, "status", "GET", "/api/v1/status"},
+    {ROUTE_GROUP, "export", "GET", "/api/v1/groups/*"},
+    {ROUTE_WHY, "why", "GET", "/api/v1/groups/*/why"},
+    {ROUTE_LOG, "log", "GET", "/api/v1/log"},
+    {ROUTE_DECLARE, "declare", "POST", "/api/v1/groups"},
+    {ROUTE_REMOVE, "remove", "DELETE", "/api/v1/groups/*"},
+    {ROUTE_SWITCHOVER, "switchover", "POST", "/api/v1/groups/*/switchover"},
+    {ROUTE_FAILOVER, "failover", "POST", "/api/v1/groups/*/failover"},
+    {ROUTE_ABORT, "abort", "POST", "/api/v1/runs/*/abort"},
+    {ROUTE_PAUSE, "pause", "POST", "/api/v1/groups/*/pause"},
+    {ROUTE_RESUME, "resume", "POST", "/api/v1/groups/*/resume"},
+    {ROUTE_ACKNOWLEDGE, "acknowledge", "POST", "/api/v1/groups/*/acknowledge"},
+    {ROUTE_RETRY, "retry", "POST", "/api/v1/groups/*/retry"},
+    {ROUTE_DETACH, "detach", "POST", "/api/v1/groups/*/detach"},
+    {ROUTE_ATTACH, "attach", "POST", "/api/v1/groups/*/attach"},
+    {ROUTE_REPLACE, "replace", "POST", "/api/v1/controllers/*/replace"},
+    {ROUTE_DOCTOR, "doctor", "GET", "/api/v1/doctor"},
+    {ROUTE_VERSION, "version", "GET", "/api/v1/version"},
+    {ROUTE_RULES, "rules", "GET", "/api/v1/rules"},
 };
 
 bool route_name_ok(const char *name)
@@ -105,12 +105,12 @@ unsigned route_match(const char *method, const char *path, struct route *ret,
         (void)err_set(err, ERR_INVAL, "%.20s is not for this path", method);
         return 405;
     }
-    if (strncmp(path, "/v1/", 4) == 0)
+    if (strncmp(path, "/api/v1/", 8) == 0)
         (void)err_set(err, ERR_NOTFOUND, "there is no %.80s", path);
     else
         (void)err_set(err, ERR_NOTFOUND,
                       "there is no %.80s here: this is the socket of a controller, and its "
-                      "paths begin with /v1/; what load balancers ask (/primary, "
+                      "paths begin with /api/v1/; what load balancers ask (/primary, "
                       "/read-write, /replica, /health) is answered by an agent, at `http` "
                       "of its agent.yaml or on its socket, by default "
                       "/run/ringfence-agent/ringfence-agent.sock",

@@ -94,7 +94,7 @@ unsigned httpd_count(const struct httpd *h);
 /* -- a request; valid until it is answered, even when its client has gone -- */
 
 const char *http_method(const struct http_request *req); /* "GET" */
-/* Without query; unescaped; "/v1/groups/orders" */
+/* Without query; unescaped; "/api/v1/groups/orders" */
 const char *http_path(const struct http_request *req);
 /* The value of ?name=value, unescaped; "" for ?name; NULL when it is not there. Kept
  * names and values are at most HTTPD_QUERY_MAX, further ones are not seen. */

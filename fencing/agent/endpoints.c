@@ -136,10 +136,10 @@ static const struct route {
     void (*get)(struct endpoints *e, struct http_request *req);
     bool local; /* on the Unix socket only: it makes work, or tells about the host */
 } routes[] = {
-    {"/primary", get_primary, false},   {"/read-write", get_primary, false},
-    {"/replica", get_replica, false},   {"/health", get_health, false},
-    {"/metrics", get_metrics, false},   {"/v1/doctor", get_doctor, true},
-    {"/v1/version", get_version, true},
+    {"/primary", get_primary, false},       {"/read-write", get_primary, false},
+    {"/replica", get_replica, false},       {"/health", get_health, false},
+    {"/metrics", get_metrics, false},       {"/api/v1/doctor", get_doctor, true},
+    {"/api/v1/version", get_version, true},
 };
 
 /* Somebody has named our socket where a controller's is meant, or a port of ours: what can
@@ -149,7 +149,7 @@ static void answer_unknown(const struct endpoints *e, struct http_request *req, 
     char text[700];
     int n;
 
-    if (!local || strncmp(http_path(req), "/v1/", 4) != 0) {
+    if (!local || strncmp(http_path(req), "/api/v1/", 8) != 0) {
         reply(req, 404,
               "this is ringfence-agent; GET /primary, /read-write, /replica, /health and "
               "/metrics are answered here\n");

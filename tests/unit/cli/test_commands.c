@@ -21,48 +21,48 @@ struct request_row {
 };
 
 static const struct request_row requests[] = {
-    {{"status"}, "GET /v1/status", ""},
-    {{"why", "orders"}, "GET /v1/groups/orders/why", ""},
-    {{"log"}, "GET /v1/log?limit=1000", ""},
-    {{"log", "--json"}, "GET /v1/log?limit=50", ""},
-    {{"log", "orders", "-n", "7"}, "GET /v1/log?limit=1000&group=orders", ""},
-    {{"log", "orders", "--all", "-n", "7"}, "GET /v1/log?limit=7&group=orders", ""},
+    {{"status"}, "GET /api/v1/status", ""},
+    {{"why", "orders"}, "GET /api/v1/groups/orders/why", ""},
+    {{"log"}, "GET /api/v1/log?limit=1000", ""},
+    {{"log", "--json"}, "GET /api/v1/log?limit=50", ""},
+    {{"log", "orders", "-n", "7"}, "GET /api/v1/log?limit=1000&group=orders", ""},
+    {{"log", "orders", "--all", "-n", "7"}, "GET /api/v1/log?limit=7&group=orders", ""},
     {{"log", "--follow", "orders", "--all"},
-     "GET /v1/log?limit=50&group=orders&follow=1",
+     "GET /api/v1/log?limit=50&group=orders&follow=1",
      ""},
     {{"log", "--follow", "orders"},
-     "GET /v1/log?limit=1000&group=orders&after=0&follow=1",
+     "GET /api/v1/log?limit=1000&group=orders&after=0&follow=1",
      ""},
-    {{"export", "orders", "--json"}, "GET /v1/groups/orders", ""},
+    {{"export", "orders", "--json"}, "GET /api/v1/groups/orders", ""},
     {{"switchover", "orders", "--to", "west", "--reason", "a \"drill\""},
-     "POST /v1/groups/orders/switchover",
+     "POST /api/v1/groups/orders/switchover",
      "{\"to\":\"west\",\"reason\":\"a \\\"drill\\\"\"}"},
     {{"switchover", "--to=west", "orders"},
-     "POST /v1/groups/orders/switchover",
+     "POST /api/v1/groups/orders/switchover",
      "{\"to\":\"west\",\"reason\":\"\"}"},
-    {{"failover", "orders"}, "POST /v1/groups/orders/failover", "{\"to\":null}"},
+    {{"failover", "orders"}, "POST /api/v1/groups/orders/failover", "{\"to\":null}"},
     {{"failover", "orders", "--to", "west"},
-     "POST /v1/groups/orders/failover",
+     "POST /api/v1/groups/orders/failover",
      "{\"to\":\"west\"}"},
     {{"failover", "orders", "--even-if-healthy"},
-     "POST /v1/groups/orders/failover",
+     "POST /api/v1/groups/orders/failover",
      "{\"to\":null,\"even_if_healthy\":true}"},
-    {{"abort", "77"}, "POST /v1/runs/77/abort", ""},
-    {{"pause", "orders"}, "POST /v1/groups/orders/pause", ""},
-    {{"resume", "orders"}, "POST /v1/groups/orders/resume", ""},
-    {{"retry", "orders"}, "POST /v1/groups/orders/retry", ""},
-    {{"detach", "orders"}, "POST /v1/groups/orders/detach", ""},
-    {{"attach", "orders"}, "POST /v1/groups/orders/attach", "{}"},
+    {{"abort", "77"}, "POST /api/v1/runs/77/abort", ""},
+    {{"pause", "orders"}, "POST /api/v1/groups/orders/pause", ""},
+    {{"resume", "orders"}, "POST /api/v1/groups/orders/resume", ""},
+    {{"retry", "orders"}, "POST /api/v1/groups/orders/retry", ""},
+    {{"detach", "orders"}, "POST /api/v1/groups/orders/detach", ""},
+    {{"attach", "orders"}, "POST /api/v1/groups/orders/attach", "{}"},
     {{"attach", "orders", "--active", "west"},
-     "POST /v1/groups/orders/attach",
+     "POST /api/v1/groups/orders/attach",
      "{\"active\":\"west\"}"},
-    {{"remove", "orders"}, "DELETE /v1/groups/orders", ""},
+    {{"remove", "orders"}, "DELETE /api/v1/groups/orders", ""},
     {{"controller", "replace", "east", "--id", "4"},
-     "POST /v1/controllers/east/replace",
+     "POST /api/v1/controllers/east/replace",
      "{\"id\":4}"},
-    {{"doctor"}, "GET /v1/doctor", ""},
-    {{"version"}, "GET /v1/version", ""},
-    {{"rules"}, "GET /v1/rules", ""},
+    {{"doctor"}, "GET /api/v1/doctor", ""},
+    {{"version"}, "GET /api/v1/version", ""},
+    {{"rules"}, "GET /api/v1/rules", ""},
 };
 
 /* Each command asks what docs/architecture.md section 4 says. */
@@ -121,7 +121,7 @@ static void test_apply_and_diff(void **unused)
     o = run(WORDS("apply", "-f", EXAMPLES "/group-orders.yaml"));
     assert_int_equal(o.exit, CLI_OK);
     assert_string_equal(o.out, "group orders: applied\n");
-    assert_string_equal(server.line, "POST /v1/groups HTTP/1.1");
+    assert_string_equal(server.line, "POST /api/v1/groups HTTP/1.1");
     assert_memory_equal(server.request, "{\"group\":\"orders\",\"regions\":[{", 30);
     outcome_free(&o);
     server.body = "{\"group\": \"orders\", \"index\": 812, \"changed\": true, "
@@ -146,7 +146,7 @@ static void test_apply_and_diff(void **unused)
                                "- decide.max_lag: 16MiB\n"
                                "~ decide.automatic: true -> false\n"
                                "+ components[0].instances[1].port: 5432\n");
-    assert_string_equal(server.line, "POST /v1/groups?dry=1 HTTP/1.1");
+    assert_string_equal(server.line, "POST /api/v1/groups?dry=1 HTTP/1.1");
     server.body =
         "{\"group\": \"orders\", \"diff\": [{\"path\": \"sync\", \"from\": \"off\", "
         "\"to\": "
@@ -159,7 +159,7 @@ static void test_apply_and_diff(void **unused)
                         "~ sync: off -> strict\n"
                         "--keep-active: the file's roles do not count, west stays active\n"
                         "! apply would be refused: wrong-phase: is fencing\n");
-    assert_string_equal(server.line, "POST /v1/groups?dry=1&keep_active=1 HTTP/1.1");
+    assert_string_equal(server.line, "POST /api/v1/groups?dry=1&keep_active=1 HTTP/1.1");
     server.body = "{\"group\": \"orders\", \"index\": 812, \"changed\": true, "
                   "\"active_region\": \"west\", \"roles_ignored\": true}";
     outcome_free(&o);
@@ -167,7 +167,7 @@ static void test_apply_and_diff(void **unused)
     assert_string_equal(
         o.out, "group orders: applied\n"
                "--keep-active: the file's roles do not count, west stays active\n");
-    assert_string_equal(server.line, "POST /v1/groups?keep_active=1 HTTP/1.1");
+    assert_string_equal(server.line, "POST /api/v1/groups?keep_active=1 HTTP/1.1");
     server.body = "{\"group\": \"orders\", \"diff\": []}";
     q = run(WORDS("diff", "-f", EXAMPLES "/group-orders.yaml"));
     assert_int_equal(q.exit, CLI_OK);

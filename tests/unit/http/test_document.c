@@ -435,10 +435,10 @@ static void a_query_is_passed_on_whole(void **state)
     static const struct {
         bool dry, keep_active;
         const char *path;
-    } table[] = {{false, false, "/v1/groups"},
-                 {true, false, "/v1/groups?dry=1"},
-                 {false, true, "/v1/groups?keep_active=1"},
-                 {true, true, "/v1/groups?dry=1&keep_active=1"}};
+    } table[] = {{false, false, "/api/v1/groups"},
+                 {true, false, "/api/v1/groups?dry=1"},
+                 {false, true, "/api/v1/groups?keep_active=1"},
+                 {true, true, "/api/v1/groups?dry=1&keep_active=1"}};
     struct route r = {.kind = ROUTE_DECLARE};
 
     (void)state;
@@ -467,35 +467,35 @@ static void routes_are_found_and_formatted(void **state)
         enum route_kind kind;
         const char *group;
     } table[] = {
-        {"GET", "/v1/status", 0, ROUTE_STATUS, ""},
-        {"GET", "/v1/groups/orders", 0, ROUTE_GROUP, "orders"},
-        {"GET", "/v1/groups/orders/why", 0, ROUTE_WHY, "orders"},
-        {"GET", "/v1/log", 0, ROUTE_LOG, ""},
-        {"POST", "/v1/groups", 0, ROUTE_DECLARE, ""},
-        {"DELETE", "/v1/groups/orders", 0, ROUTE_REMOVE, "orders"},
-        {"POST", "/v1/groups/orders/switchover", 0, ROUTE_SWITCHOVER, "orders"},
-        {"POST", "/v1/groups/orders/failover", 0, ROUTE_FAILOVER, "orders"},
-        {"POST", "/v1/runs/77/abort", 0, ROUTE_ABORT, ""},
-        {"POST", "/v1/groups/orders/pause", 0, ROUTE_PAUSE, "orders"},
-        {"POST", "/v1/groups/orders/resume", 0, ROUTE_RESUME, "orders"},
-        {"POST", "/v1/groups/orders/retry", 0, ROUTE_RETRY, "orders"},
-        {"POST", "/v1/groups/orders/detach", 0, ROUTE_DETACH, "orders"},
-        {"POST", "/v1/groups/orders/attach", 0, ROUTE_ATTACH, "orders"},
-        {"GET", "/v1/doctor", 0, ROUTE_DOCTOR, ""},
-        {"POST", "/v1/controllers/east/replace", 0, ROUTE_REPLACE, "east"},
-        {"GET", "/v1/version", 0, ROUTE_VERSION, ""},
-        {"GET", "/v1/rules", 0, ROUTE_RULES, ""},
-        {"POST", "/v1/status", 405, 0, ""},
-        {"GET", "/v1/groups/orders/pause", 405, 0, ""},
-        {"GET", "/v1/nothing", 404, 0, ""},
+        {"GET", "/api/v1/status", 0, ROUTE_STATUS, ""},
+        {"GET", "/api/v1/groups/orders", 0, ROUTE_GROUP, "orders"},
+        {"GET", "/api/v1/groups/orders/why", 0, ROUTE_WHY, "orders"},
+        {"GET", "/api/v1/log", 0, ROUTE_LOG, ""},
+        {"POST", "/api/v1/groups", 0, ROUTE_DECLARE, ""},
+        {"DELETE", "/api/v1/groups/orders", 0, ROUTE_REMOVE, "orders"},
+        {"POST", "/api/v1/groups/orders/switchover", 0, ROUTE_SWITCHOVER, "orders"},
+        {"POST", "/api/v1/groups/orders/failover", 0, ROUTE_FAILOVER, "orders"},
+        {"POST", "/api/v1/runs/77/abort", 0, ROUTE_ABORT, ""},
+        {"POST", "/api/v1/groups/orders/pause", 0, ROUTE_PAUSE, "orders"},
+        {"POST", "/api/v1/groups/orders/resume", 0, ROUTE_RESUME, "orders"},
+        {"POST", "/api/v1/groups/orders/retry", 0, ROUTE_RETRY, "orders"},
+        {"POST", "/api/v1/groups/orders/detach", 0, ROUTE_DETACH, "orders"},
+        {"POST", "/api/v1/groups/orders/attach", 0, ROUTE_ATTACH, "orders"},
+        {"GET", "/api/v1/doctor", 0, ROUTE_DOCTOR, ""},
+        {"POST", "/api/v1/controllers/east/replace", 0, ROUTE_REPLACE, "east"},
+        {"GET", "/api/v1/version", 0, ROUTE_VERSION, ""},
+        {"GET", "/api/v1/rules", 0, ROUTE_RULES, ""},
+        {"POST", "/api/v1/status", 405, 0, ""},
+        {"GET", "/api/v1/groups/orders/pause", 405, 0, ""},
+        {"GET", "/api/v1/nothing", 404, 0, ""},
         {"GET", "/", 404, 0, ""},
-        {"POST", "/v1/groups/a/b/pause", 404, 0, ""},
-        {"POST", "/v1/groups/OR/pause", 400, 0, ""},
-        {"POST", "/v1/groups//pause", 400, 0, ""},
-        {"POST", "/v1/groups/abcdefghijklmnopqrstuvwxyz/pause", 400, 0, ""},
-        {"POST", "/v1/runs/x/abort", 400, 0, ""},
-        {"POST", "/v1/runs/0/abort", 400, 0, ""},
-        {"POST", "/v1/runs/7x/abort", 400, 0, ""},
+        {"POST", "/api/v1/groups/a/b/pause", 404, 0, ""},
+        {"POST", "/api/v1/groups/OR/pause", 400, 0, ""},
+        {"POST", "/api/v1/groups//pause", 400, 0, ""},
+        {"POST", "/api/v1/groups/abcdefghijklmnopqrstuvwxyz/pause", 400, 0, ""},
+        {"POST", "/api/v1/runs/x/abort", 400, 0, ""},
+        {"POST", "/api/v1/runs/0/abort", 400, 0, ""},
+        {"POST", "/api/v1/runs/7x/abort", 400, 0, ""},
     };
 
     (void)state;

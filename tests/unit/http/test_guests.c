@@ -70,36 +70,39 @@ static void guests_are_told_apart(void **state)
         const char *code;
         bool ends;
     } table[] = {
-        {&nobody, GET("/v1/status", ""), 401, "not-authenticated", true},
-        {&nobody, GET("/v1/version", ""), 401, "not-authenticated", true},
-        {&nobody, GET("/v1/nothing", ""), 401, "not-authenticated", true},
-        {&nobody, POST("/v1/groups/orders/pause", ""), 401, "not-authenticated", true},
-        {&nobody, GET("/v1/status", "Authorization: Bearer abc\r\n"), 401,
+        {&nobody, GET("/api/v1/status", ""), 401, "not-authenticated", true},
+        {&nobody, GET("/api/v1/version", ""), 401, "not-authenticated", true},
+        {&nobody, GET("/api/v1/nothing", ""), 401, "not-authenticated", true},
+        {&nobody, POST("/api/v1/groups/orders/pause", ""), 401, "not-authenticated", true},
+        {&nobody, GET("/api/v1/status", "Authorization: Bearer abc\r\n"), 401,
          "bearer tokens are not known", false},
-        {&nobody, GET("/v1/log", "Authorization: Bearer abc\r\n"), 401,
+        {&nobody, GET("/api/v1/log", "Authorization: Bearer abc\r\n"), 401,
          "bearer tokens are not known", false},
-        {&nobody, GET("/v1/status?follow=1", "Authorization: Bearer abc\r\n"), 401,
+        {&nobody, GET("/api/v1/status?follow=1", "Authorization: Bearer abc\r\n"), 401,
          "bearer tokens are not known", false},
-        {&nobody, GET("/v1/status", "Authorization: Basic YTpi\r\n"), 400, "bad-request",
+        {&nobody, GET("/api/v1/status", "Authorization: Basic YTpi\r\n"), 400,
+         "bad-request", true},
+        {&nobody, GET("/api/v1/status", "Authorization: Bearer \r\n"), 400, "bad-request",
          true},
-        {&nobody, GET("/v1/status", "Authorization: Bearer \r\n"), 400, "bad-request",
-         true},
-        {&east, GET("/v1/status", ""), 403, "is of controller east", true},
-        {&longname, GET("/v1/status", ""), 403, "wrong-certificate", true},
-        {&alice, GET("/v1/status", ""), 200, "\"leader\":\"east\"", false},
-        {&alice, GET("/v1/groups/orders", ""), 200, "\"group\":\"orders\"", false},
-        {&alice, GET("/v1/groups/orders/why", ""), 200, "verdict", false},
-        {&alice, GET("/v1/nothing", ""), 404, "not-found", false},
-        {&alice, POST("/v1/status", ""), 405, "bad-request", false},
+        {&east, GET("/api/v1/status", ""), 403, "is of controller east", true},
+        {&longname, GET("/api/v1/status", ""), 403, "wrong-certificate", true},
+        {&alice, GET("/api/v1/status", ""), 200, "\"leader\":\"east\"", false},
+        {&alice, GET("/api/v1/groups/orders", ""), 200, "\"group\":\"orders\"", false},
+        {&alice, GET("/api/v1/groups/orders/why", ""), 200, "verdict", false},
+        {&alice, GET("/api/v1/nothing", ""), 404, "not-found", false},
+        {&alice, POST("/api/v1/status", ""), 405, "bad-request", false},
         {&alice,
-         GET("/v1/status", "X-Ringfence-TOTP: 01234567890123456789012345678901\r\n"), 400,
-         "X-Ringfence-TOTP", true},
-        {&alice, POST("/v1/groups/orders/pause", ""), 403, "not-permitted-yet", false},
-        {&alice, POST("/v1/groups/orders/switchover", ""), 403, "not-permitted-yet", false},
-        {&alice, POST("/v1/groups/orders/failover", ""), 403, "not-permitted-yet", false},
-        {&alice, POST("/v1/groups?dry=1", ""), 403, "not-permitted-yet", false},
-        {&alice, POST("/v1/runs/5/abort", ""), 403, "not-permitted-yet", false},
-        {&alice, POST("/v1/controllers/west/replace", ""), 403, "not-permitted-yet", false},
+         GET("/api/v1/status", "X-Ringfence-TOTP: 01234567890123456789012345678901\r\n"),
+         400, "X-Ringfence-TOTP", true},
+        {&alice, POST("/api/v1/groups/orders/pause", ""), 403, "not-permitted-yet", false},
+        {&alice, POST("/api/v1/groups/orders/switchover", ""), 403, "not-permitted-yet",
+         false},
+        {&alice, POST("/api/v1/groups/orders/failover", ""), 403, "not-permitted-yet",
+         false},
+        {&alice, POST("/api/v1/groups?dry=1", ""), 403, "not-permitted-yet", false},
+        {&alice, POST("/api/v1/runs/5/abort", ""), 403, "not-permitted-yet", false},
+        {&alice, POST("/api/v1/controllers/west/replace", ""), 403, "not-permitted-yet",
+         false},
     };
 
     (void)state;
@@ -125,14 +128,14 @@ static void refusals_are_noted(void **state)
     int fd = come(&alice);
 
     (void)state;
-    assert_int_equal(say(fd, POST("/v1/groups/orders/failover", "")), 403);
+    assert_int_equal(say(fd, POST("/api/v1/groups/orders/failover", "")), 403);
     assert_int_equal(b.notes, 1);
     assert_non_null(strstr(b.note,
                            "refused (not-permitted-yet): failover, asked by alice by "
                            "certificate from 10.0.0.8:51234: "));
     close(fd);
     fd = come(&nobody);
-    assert_int_equal(say(fd, POST("/v1/groups/orders/failover", "")), 401);
+    assert_int_equal(say(fd, POST("/api/v1/groups/orders/failover", "")), 401);
     assert_int_equal(b.notes, 1); /* or anybody could fill the log */
     close(fd);
 }
@@ -147,7 +150,7 @@ static void the_leader_hears_who_asks(void **state)
     b.leader_id = 2;
     fd = come(&alice);
     assert_int_equal(
-        say(fd, POST("/v1/groups/orders/pause",
+        say(fd, POST("/api/v1/groups/orders/pause",
                      "X-Ringfence-TOTP: 123456\r\nauthorization: bearer t0ken\r\n")),
         200);
     assert_int_equal(b.forwards, 1);
@@ -160,10 +163,10 @@ static void the_leader_hears_who_asks(void **state)
     /* What is known without it is no more anybody's than with it. */
     b.leader_id = 0;
     fd = come(&nobody);
-    assert_int_equal(say(fd, GET("/v1/status", "Authorization: Bearer abc\r\n")), 401);
+    assert_int_equal(say(fd, GET("/api/v1/status", "Authorization: Bearer abc\r\n")), 401);
     close(fd);
     fd = come(&alice);
-    assert_int_equal(say(fd, GET("/v1/status", "")), 503);
+    assert_int_equal(say(fd, GET("/api/v1/status", "")), 503);
     assert_true(says("\"stale\":true"));
     close(fd);
 }
@@ -180,7 +183,7 @@ static void what_was_passed_on_is_judged(void **state)
 {
     struct caller c = {.kind = CALLER_CERTIFICATE, .name = "alice", .from = "10.0.0.8:1"};
     struct api_request r = {
-        .method = "POST", .path = "/v1/groups/orders/pause", .caller = &c};
+        .method = "POST", .path = "/api/v1/groups/orders/pause", .caller = &c};
     unsigned status = 0;
 
     (void)state;
@@ -205,7 +208,7 @@ static void a_mad_guest_is_slowed(void **state)
     int fd = come(&alice), other;
 
     (void)state;
-    while (say(fd, GET("/v1/version", "")) == 200 && good < 100)
+    while (say(fd, GET("/api/v1/version", "")) == 200 && good < 100)
         good++;
     print_message("%u answered\n", good);
     assert_true(good >= 40);
@@ -215,7 +218,7 @@ static void a_mad_guest_is_slowed(void **state)
     assert_true(says("Retry-After: 1"));
     assert_true(call.whole);
     other = come(&nobody);
-    assert_int_equal(say(other, GET("/v1/version", "")), 401);
+    assert_int_equal(say(other, GET("/api/v1/version", "")), 401);
     close(other);
     close(fd);
 }
