@@ -61,7 +61,7 @@ static void show_refused(const json_t *answer, FILE *out)
 
     if (json_is_object(refused))
         fprintf(out, "! apply would be refused: %s: %s\n",
-                show_member(refused, "code", code), show_member(refused, "text", text));
+                show_member(refused, "code", code), show_member(refused, "detail", text));
 }
 
 static enum cli_exit post_group(struct cli *cli, const char *query, json_t *document,

@@ -47,6 +47,9 @@ void answer_json(const struct asker *who, unsigned status, json_t *body);
 void answer_error(const struct asker *who, unsigned status, const char *code,
                   const char *fmt, ...) PRINTF_LIKE(4, 5);
 
+/* Whoever waits at the other end of a connection. */
+void http_asker(struct http_request *req, struct asker *ret);
+
 /* requests.c: an operator's request at the leader. */
 void request_handle(struct api *a, const struct route *r, const struct api_request *raw,
                     const struct asker *who);

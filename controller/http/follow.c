@@ -178,28 +178,6 @@ static bool number(const struct http_request *req, const char *name, uint64_t ma
     return true;
 }
 
-static void bad(struct http_request *req, const char *text)
-{
-    char body[256];
-
-    (void)snprintf(body, sizeof body,
-                   "{\"error\": {\"code\": \"bad-request\", \"text\": \"%s\"}}", text);
-    http_reply(req, 400, "application/json", body, strlen(body));
-}
-
-static void unknown_group(struct http_request *req, const char *name)
-{
-    char body[300];
-
-    (void)snprintf(
-        body, sizeof body,
-        "{\"error\": {\"code\": \"unknown-group\", \"text\": \"there is no group "
-        "%s, and there was none; `ringfence log` without a name shows "
-        "everything, refused requests too\"}}",
-        name);
-    http_reply(req, 404, "application/json", body, strlen(body));
-}
-
 /* A removed group leaves its log, and a tombstone. */
 static bool has_log(const struct api *a, const char *name)
 {
@@ -217,9 +195,11 @@ static bool has_log(const struct api *a, const char *name)
 static struct follower *begin(struct api *a, struct http_request *req)
 {
     struct follower *f = calloc(1, sizeof *f);
+    struct asker who;
 
     if (f == NULL) {
-        http_reply(req, 503, "application/json", "{}", 2);
+        http_asker(req, &who);
+        answer_error(&who, 503, "no-memory", "out of memory");
         return NULL;
     }
     f->a = a;
@@ -234,41 +214,64 @@ static struct follower *begin(struct api *a, struct http_request *req)
     return f;
 }
 
+/* The query of a request for the log. */
+struct log_ask {
+    uint64_t after; /* UINT64_MAX: the newest are asked for */
+    uint64_t limit, follow;
+    char group[NAME_SIZE]; /* "" for all */
+};
+
+/* False: answered. */
+static bool read_log_ask(const struct api *a, struct http_request *req, struct log_ask *ret)
+{
+    const char *group = http_query(req, "group");
+    struct asker who;
+
+    http_asker(req, &who);
+    *ret = (struct log_ask){.limit = LOG_DEFAULT};
+    if (http_query(req, "after") == NULL)
+        ret->after = UINT64_MAX;
+    if (!number(req, "after", INT64_MAX, &ret->after) ||
+        !number(req, "limit", STORE_AUDIT_PAGE_MAX, &ret->limit) ||
+        !number(req, "follow", 1, &ret->follow) || ret->limit == 0) {
+        answer_error(&who, 400, "bad-request",
+                     "after, limit (1 to %d) and follow (0 or 1) are numbers",
+                     STORE_AUDIT_PAGE_MAX);
+        return false;
+    }
+    if (group == NULL || group[0] == '\0')
+        return true;
+    if (!route_name_ok(group)) {
+        answer_error(&who, 400, "bad-request", "group is no name of a group");
+        return false;
+    }
+    (void)snprintf(ret->group, sizeof ret->group, "%s", group);
+    if (has_log(a, group))
+        return true;
+    answer_error(&who, 404, refusal_name(REFUSE_UNKNOWN_GROUP),
+                 "there is no group %s, and there was none; `ringfence log` without a name "
+                 "shows everything, refused requests too",
+                 group);
+    return false;
+}
+
 void follow_log(struct api *a, struct http_request *req)
 {
-    uint64_t after = 0, limit = LOG_DEFAULT, follow = 0;
-    const char *group = http_query(req, "group");
-    char name[NAME_SIZE] = "";
+    struct log_ask ask;
     struct follower *f;
 
-    if (!number(req, "after", INT64_MAX, &after) ||
-        !number(req, "limit", STORE_AUDIT_PAGE_MAX, &limit) ||
-        !number(req, "follow", 1, &follow) || limit == 0) {
-        bad(req, "after, limit (1 to 1000) and follow (0 or 1) are numbers");
+    if (!read_log_ask(a, req, &ask))
         return;
-    }
-    if (group != NULL && group[0] != '\0') {
-        if (!route_name_ok(group)) {
-            bad(req, "group is no name of a group");
-            return;
-        }
-        if (!has_log(a, group)) {
-            unknown_group(req, group);
-            return;
-        }
-        (void)snprintf(name, sizeof name, "%s", group);
-    }
-    after = http_query(req, "after") != NULL ? after : UINT64_MAX;
     f = begin(a, req);
     if (f == NULL)
         return;
     http_stream_on_drained(f->s, on_drained);
     f->of_log = true;
-    f->endless = follow == 1;
-    f->newest = after == UINT64_MAX;
-    f->after_seq = f->newest ? 0 : after;
-    f->left = (unsigned)limit;
-    (void)snprintf(f->group, sizeof f->group, "%s", name);
+    f->endless = ask.follow == 1;
+    f->newest = ask.after == UINT64_MAX;
+    f->after_seq = f->newest ? 0 : ask.after;
+    f->left = (unsigned)ask.limit;
+    (void)snprintf(f->group, sizeof f->group, "%s", ask.group);
     ask_log(f);
 }
 
@@ -291,7 +294,7 @@ static void on_status(void *owner, unsigned status, const void *body, size_t len
 
 static void tell_status(struct follower *f, struct mono now)
 {
-    struct route r = {.kind = ROUTE_STATUS};
+    struct route r = {.kind = ROUTE_STATUS, .stale_ok = true}; /* each says if it is */
     struct api_request raw = {.caller = &f->caller};
     struct asker who = {.reply = on_status, .owner = f};
 

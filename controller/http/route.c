@@ -124,42 +124,60 @@ bool route_is_local(enum route_kind kind)
            kind == ROUTE_RULES;
 }
 
-static const char dry_word[] = "dry=1", keep_word[] = "keep_active=1";
+bool route_is_read(enum route_kind kind)
+{
+    return kind == ROUTE_STATUS || kind == ROUTE_GROUP || kind == ROUTE_WHY;
+}
+
+/* The words of a query that change what a route does; the rest is read elsewhere. */
+enum { WORDS = 3 };
+
+static const char *const words[WORDS] = {"dry=1", "keep_active=1", "stale=ok"};
+
+static bool *flag(struct route *r, size_t word)
+{
+    bool *const flags[WORDS] = {&r->dry, &r->keep_active, &r->stale_ok};
+
+    return flags[word];
+}
 
 bool route_read_query(const char *query, struct route *r)
 {
     const char *at = query + strspn(query, "?");
 
     while (*at != '\0') {
-        size_t len = strcspn(at, "&");
+        size_t len = strcspn(at, "&"), i = 0;
 
-        if (len == sizeof dry_word - 1 && strncmp(at, dry_word, len) == 0)
-            r->dry = true;
-        else if (len == sizeof keep_word - 1 && strncmp(at, keep_word, len) == 0)
-            r->keep_active = true;
-        else
+        while (i < WORDS && (strlen(words[i]) != len || strncmp(at, words[i], len) != 0))
+            i++;
+        if (i == WORDS)
             return false;
+        *flag(r, i) = true;
         at += len + (at[len] == '&');
     }
     return true;
 }
 
-void route_format(const struct route *r, char path[ROUTE_PATH_SIZE])
+void route_format(const struct route *route, char path[ROUTE_PATH_SIZE])
 {
-    const char *pattern = rows[r->kind].path;
-    size_t before = strcspn(pattern, "*");
+    struct route r = *route;
+    const char *pattern = rows[r.kind].path, *join = "?";
+    size_t before = strcspn(pattern, "*"), used;
     char run[24];
 
-    if (pattern[before] == '\0') {
-        (void)snprintf(path, ROUTE_PATH_SIZE, "%s%s%s%s%s", pattern,
-                       r->dry || r->keep_active ? "?" : "", r->dry ? dry_word : "",
-                       r->dry && r->keep_active ? "&" : "",
-                       r->keep_active ? keep_word : "");
-        return;
+    (void)snprintf(run, sizeof run, "%" PRIu64, r.run);
+    if (pattern[before] == '\0')
+        (void)snprintf(path, ROUTE_PATH_SIZE, "%s", pattern);
+    else
+        (void)snprintf(path, ROUTE_PATH_SIZE, "%.*s%s%s", (int)before, pattern,
+                       r.kind == ROUTE_ABORT ? run : r.group, pattern + before + 1);
+    for (size_t i = 0; i < WORDS; i++) {
+        if (!*flag(&r, i))
+            continue;
+        used = strlen(path);
+        (void)snprintf(path + used, ROUTE_PATH_SIZE - used, "%s%s", join, words[i]);
+        join = "&";
     }
-    (void)snprintf(run, sizeof run, "%" PRIu64, r->run);
-    (void)snprintf(path, ROUTE_PATH_SIZE, "%.*s%s%s", (int)before, pattern,
-                   r->kind == ROUTE_ABORT ? run : r->group, pattern + before + 1);
 }
 
 const char *route_method(enum route_kind kind)

@@ -31,6 +31,7 @@ struct route {
     char group[NAME_SIZE]; /* "" where the path has none; REPLACE: a controller */
     uint64_t run;          /* ABORT */
     bool dry, keep_active; /* DECLARE */
+    bool stale_ok;         /* of what the leader is asked to tell */
 };
 
 /* 0, or the HTTP status: 404, 405 or 400 (a name or number that cannot be); the text says
@@ -45,9 +46,12 @@ MUST_USE bool route_read_query(const char *query, struct route *r);
 /* Answered by whoever is asked: not passed on to the leader. */
 bool route_is_local(enum route_kind kind);
 
+/* Tells what the leader knows and changes nothing: `stale=ok` is for these. */
+bool route_is_read(enum route_kind kind);
+
 /* The path that route_match() gives the same route for, with its query. */
-enum { ROUTE_PATH_SIZE = 96 };
-void route_format(const struct route *r, char path[ROUTE_PATH_SIZE]);
+enum { ROUTE_PATH_SIZE = 128 };
+void route_format(const struct route *route, char path[ROUTE_PATH_SIZE]);
 const char *route_method(enum route_kind kind);
 /* "switchover"; for people. */
 const char *route_name(enum route_kind kind);

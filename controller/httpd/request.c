@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "controller/base/assert.h"
+#include "controller/base/problem.h"
 #include "controller/httpd/httpd_private.h"
 
 #define TOTP_HEADER "X-Ringfence-TOTP"
@@ -150,10 +151,9 @@ static struct MHD_Response *plain_response(const char *type, const void *body, s
 
 static enum MHD_Result refuse(struct http_request *req, unsigned status, const char *what)
 {
-    char text[128];
-    int len = snprintf(text, sizeof text,
-                       "{\"error\": {\"code\": \"too-large\", \"text\": \"%s\"}}\n", what);
-    struct MHD_Response *r = plain_response("application/json", text, (size_t)len);
+    char text[PROBLEM_SIZE];
+    size_t len = problem_write(text, status, "too-large", what);
+    struct MHD_Response *r = plain_response(PROBLEM_TYPE, text, len);
     enum MHD_Result queued;
 
     if (r == NULL)

@@ -151,7 +151,7 @@ static void test_apply_and_diff(void **unused)
         "{\"group\": \"orders\", \"diff\": [{\"path\": \"sync\", \"from\": \"off\", "
         "\"to\": "
         "\"strict\"}], \"active_region\": \"west\", \"roles_ignored\": true, \"refused\": "
-        "{\"code\": \"wrong-phase\", \"text\": \"is fencing\"}}";
+        "{\"code\": \"wrong-phase\", \"detail\": \"is fencing\"}}";
     outcome_free(&p);
     p = run(WORDS("diff", "--keep-active", "-f", orders_file));
     assert_int_equal(p.exit, CLI_NO);
@@ -183,7 +183,7 @@ struct answer_row {
     const char *errors; /* part of what is said */
 };
 
-#define ERROR(code, text) "{\"error\": {\"code\": \"" code "\", \"text\": \"" text "\"}}"
+#define ERROR(code, text) "{\"code\": \"" code "\", \"detail\": \"" text "\"}"
 
 #define IN_GROUP_FILE EXAMPLES "/group-orders.yaml:"
 
@@ -404,20 +404,27 @@ static void test_nobody_there(void **unused)
 /* A controller without a leader shows what it last knew, and the status says that. */
 static void test_stale_status(void **unused)
 {
-    AUTO(outcome_free) struct outcome o = {0}, why = {0};
+    AUTO(outcome_free) struct outcome o = {0}, why = {0}, none = {0};
 
     (void)unused;
     server.end = FAKE_ANSWER;
-    server.status = 503;
+    server.status = 200;
+    server.no_leader = true;
     server.body = "{\"cluster\": \"demo\", \"controller\": \"east\", \"stale\": true, "
                   "\"groups\": []}";
     o = run(WORDS("status"));
     assert_int_equal(o.exit, CLI_UNREACHABLE);
+    assert_string_equal(server.line, "GET /api/v1/status?stale=ok HTTP/1.1");
     assert_non_null(strstr(o.out, "!! STALE: controller east knows no leader"));
-    server.body = "{\"group\": \"g\", \"verdict\": \"no leader\", \"conditions\": []}";
+    server.body = "{\"group\": \"g\", \"stale\": true, \"verdict\": \"no leader\", "
+                  "\"conditions\": []}";
     why = run(WORDS("why", "g"));
     assert_int_equal(why.exit, CLI_UNREACHABLE);
     assert_non_null(strstr(why.out, "no leader"));
+    none = run(WORDS("--timeout", "300ms", "pause", "g"));
+    assert_int_equal(none.exit, CLI_UNREACHABLE);
+    assert_non_null(strstr(none.errors, "no-leader: nobody leads"));
+    server.no_leader = false;
 }
 
 /* Every command has help, and the man page names every command and option. */

@@ -1,10 +1,13 @@
 #include "tests/unit/http/served.h"
 
 #include <curl/curl.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "controller/base/problem.h"
 
 struct backend b;
 struct call call;
@@ -191,7 +194,7 @@ static size_t on_data(char *data, size_t size, size_t n, void *owner)
 static void perform(uv_work_t *work)
 {
     CURL *h = curl_easy_init();
-    char url[200];
+    char url[200], *type = NULL;
 
     (void)work;
     snprintf(url, sizeof url, "http://x%s", call.path);
@@ -204,6 +207,8 @@ static void perform(uv_work_t *work)
     curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_data);
     call.whole = curl_easy_perform(h) == CURLE_OK;
     curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &call.status);
+    curl_easy_getinfo(h, CURLINFO_CONTENT_TYPE, &type);
+    snprintf(call.type, sizeof call.type, "%s", type != NULL ? type : "");
     curl_easy_cleanup(h);
 }
 
@@ -212,6 +217,28 @@ static void on_performed(uv_work_t *work, int status)
     (void)work;
     (void)status;
     call.done = true;
+}
+
+static const char *member(const json_t *v, const char *name)
+{
+    const char *text = json_string_value(json_object_get(v, name));
+
+    return text != NULL ? text : "";
+}
+
+/* RFC 9457, whatever was wrong. */
+static void check_problem(void)
+{
+    json_t *v = json_loads(call.text, JSON_REJECT_DUPLICATES, NULL);
+    char type[128];
+
+    snprintf(type, sizeof type, PROBLEM_URN "%s", member(v, "code"));
+    if (strcmp(call.type, PROBLEM_TYPE) != 0 || strcmp(member(v, "type"), type) != 0 ||
+        member(v, "code")[0] == '\0' || member(v, "title")[0] == '\0' ||
+        member(v, "detail")[0] == '\0' || json_object_size(v) != 5 ||
+        json_integer_value(json_object_get(v, "status")) != call.status)
+        fail_msg("no problem (%s, %ld): %s", call.type, call.status, call.text);
+    json_decref(v);
 }
 
 long ask_for(const char *method, const char *path, const char *body, long limit_ms)
@@ -224,6 +251,10 @@ long ask_for(const char *method, const char *path, const char *body, long limit_
     assert_int_equal(uv_queue_work(&b.loop, &call.work, perform, on_performed), 0);
     while (!call.done)
         uv_run(&b.loop, UV_RUN_ONCE);
+    if (call.whole && call.status >= 400)
+        check_problem();
+    else if (call.whole)
+        assert_string_not_equal(call.type, PROBLEM_TYPE);
     return call.status;
 }
 

@@ -48,7 +48,7 @@ extern struct backend b;
 struct call {
     uv_work_t work;
     const char *method, *path, *body;
-    char text[4 << 20];
+    char text[4 << 20], type[64];
     size_t len;
     long status;
     bool whole; /* the answer came to its end */
@@ -60,7 +60,8 @@ extern struct call call;
 int served_setup(void **state);
 int served_teardown(void **state);
 
-/* The status; the answer is in call.text. */
+/* The status; the answer is in call.text. One of 400 and more was found to be a problem
+ * (controller/base/problem.h), any other none. */
 long ask_for(const char *method, const char *path, const char *body, long limit_ms);
 long ask(const char *method, const char *path, const char *body);
 /* Is it in the answer? Prints both if not. */

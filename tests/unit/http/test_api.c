@@ -266,7 +266,7 @@ static void what_is_wrong_is_answered(void **state)
         {"GET", "/v2", NULL, 404, "not-found"},
         {"GET", "/api/v1/primary", NULL, 404, "there is no /api/v1/primary\""},
         {"GET", "/primary", NULL, 404, "is answered by an agent"},
-        {"GET", "/api/v1/groups/orders/pause", NULL, 405, "bad-request"},
+        {"GET", "/api/v1/groups/orders/pause", NULL, 405, "method-not-allowed"},
         {"POST", "/api/v1/groups/nobody/pause", NULL, 404, "unknown-group"},
         {"POST", "/api/v1/groups/orders/pause", "{\"x\": 1}", 400, "x: unknown key"},
         {"POST", "/api/v1/groups/orders/pause", "{", 400, "line 1"},
@@ -346,6 +346,11 @@ static void a_follower_asks_the_leader(void **state)
 
     b.leader_id = 0;
     assert_int_equal(ask("GET", "/api/v1/status", NULL), 503);
+    assert_true(says("\"code\":\"no-leader\""));
+    assert_int_equal(ask("GET", "/api/v1/groups/orders", NULL), 503);
+    assert_int_equal(ask("GET", "/api/v1/groups/orders?stale=ok", NULL), 200);
+    assert_int_equal(ask("GET", "/api/v1/status?stale=yes", NULL), 400);
+    assert_int_equal(ask("GET", "/api/v1/status?stale=ok", NULL), 200);
     assert_true(says("\"stale\":true"));
     assert_int_equal(ask("POST", "/api/v1/groups/orders/pause", NULL), 503);
     assert_true(says("no-leader"));
@@ -365,20 +370,21 @@ static void why_is_answered_without_a_leader(void **state)
     g->terms = g->policy.lease;
     b.seen.groups[0].instances[0].granted = mono_now();
     assert_int_equal(ask("GET", "/api/v1/groups/orders/why", NULL), 503);
+    assert_int_equal(ask("GET", "/api/v1/groups/orders/why?stale=ok", NULL), 200);
     assert_true(says("\"stale\":true"));
     assert_true(says("\"verdict\":\"no leader: controller east knows none, nothing can be "
                      "decided, and unless the others have one, no writes are possible once "
                      "the lease of pg-0 is over (in "));
     assert_true(says("\"name\":\"leader\""));
-    assert_int_equal(ask("GET", "/api/v1/status", NULL), 503);
+    assert_int_equal(ask("GET", "/api/v1/status?stale=ok", NULL), 200);
     assert_true(says("\"hold\":\"no leader: controller east knows none"));
     /* Once the lease is over its gate is closed, and stays so, whoever fell silent (I3). */
     b.seen.groups[0].instances[0].seen.at = mono_now();
     snprintf(b.seen.groups[0].instances[0].seen.gate_mode, 16, "closed");
-    assert_int_equal(ask("GET", "/api/v1/status", NULL), 503);
+    assert_int_equal(ask("GET", "/api/v1/status?stale=ok", NULL), 200);
     assert_true(says("\"gate\":\"unknown\""));    /* it may have opened it again since */
     b.seen.groups[0].instances[0].granted.ns = 1; /* as the machine was started */
-    assert_int_equal(ask("GET", "/api/v1/status", NULL), 503);
+    assert_int_equal(ask("GET", "/api/v1/status?stale=ok", NULL), 200);
     assert_true(says("\"gate\":\"closed\""));
     b.leader_id = 1;
     b.leads = true;

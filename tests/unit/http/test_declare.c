@@ -104,7 +104,7 @@ static void roles_may_be_told_not_to_count(void **state)
     b.dry = REFUSE_ACTIVE_DIFFERS;
     assert_int_equal(ask("POST", "/api/v1/groups?dry=1", document), 200);
     assert_true(
-        says("\"refused\":{\"code\":\"active-region-differs\",\"text\":\"because\"}"));
+        says("\"refused\":{\"code\":\"active-region-differs\",\"detail\":\"because\"}"));
     b.dry = ACCEPTED;
     assert_int_equal(b.proposals, 0);
 

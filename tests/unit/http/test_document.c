@@ -433,26 +433,31 @@ static void without_roles_the_active_one_stays(void **state)
 static void a_query_is_passed_on_whole(void **state)
 {
     static const struct {
-        bool dry, keep_active;
+        struct route r;
         const char *path;
-    } table[] = {{false, false, "/api/v1/groups"},
-                 {true, false, "/api/v1/groups?dry=1"},
-                 {false, true, "/api/v1/groups?keep_active=1"},
-                 {true, true, "/api/v1/groups?dry=1&keep_active=1"}};
-    struct route r = {.kind = ROUTE_DECLARE};
+    } table[] = {
+        {{.kind = ROUTE_DECLARE}, "/api/v1/groups"},
+        {{.kind = ROUTE_DECLARE, .dry = true}, "/api/v1/groups?dry=1"},
+        {{.kind = ROUTE_DECLARE, .keep_active = true}, "/api/v1/groups?keep_active=1"},
+        {{.kind = ROUTE_DECLARE, .dry = true, .keep_active = true},
+         "/api/v1/groups?dry=1&keep_active=1"},
+        {{.kind = ROUTE_STATUS, .stale_ok = true}, "/api/v1/status?stale=ok"},
+        {{.kind = ROUTE_WHY, .group = "orders", .stale_ok = true},
+         "/api/v1/groups/orders/why?stale=ok"},
+    };
+    struct route r = {0};
 
     (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        struct route again = {.kind = ROUTE_DECLARE};
+        struct route again = {.kind = table[i].r.kind};
         char path[ROUTE_PATH_SIZE];
 
-        r.dry = table[i].dry;
-        r.keep_active = table[i].keep_active;
-        route_format(&r, path);
+        route_format(&table[i].r, path);
         assert_string_equal(path, table[i].path);
         assert_true(route_read_query(path + strcspn(path, "?"), &again));
-        assert_int_equal(again.dry, r.dry);
-        assert_int_equal(again.keep_active, r.keep_active);
+        assert_int_equal(again.dry, table[i].r.dry);
+        assert_int_equal(again.keep_active, table[i].r.keep_active);
+        assert_int_equal(again.stale_ok, table[i].r.stale_ok);
     }
     assert_false(route_read_query("?dry=1&wet=1", &r));
     assert_false(route_read_query("?dry=10", &r));
