@@ -12,6 +12,7 @@
 #include "controller/http/authorize.h"
 #include "controller/http/document.h"
 #include "controller/http/metrics.h"
+#include "controller/http/openapi.h"
 #include "controller/http/status.h"
 
 /* ---- answers ------------------------------------------------------------------------- */
@@ -105,6 +106,14 @@ static void serve_group(struct api *a, const struct route *r, const struct asker
         answer_json(who, 200, document_of(g));
 }
 
+static void serve_openapi(const struct asker *who)
+{
+    size_t len;
+    const char *text = openapi_document(&len);
+
+    who->reply(who->owner, 200, text, len);
+}
+
 static void serve(struct api *a, const struct route *r, const struct api_request *raw,
                   const struct asker *who)
 {
@@ -130,6 +139,9 @@ static void serve(struct api *a, const struct route *r, const struct api_request
     case ROUTE_VERSION:
         api_facts(a, &f);
         answer_json(who, 200, version_document(&f));
+        return;
+    case ROUTE_OPENAPI:
+        serve_openapi(who);
         return;
     case ROUTE_RULES:
         answer_json(who, 200, rules_document());

@@ -29,6 +29,7 @@ static const struct {
     {ROUTE_DOCTOR, "doctor", "GET", "/api/v1/doctor"},
     {ROUTE_VERSION, "version", "GET", "/api/v1/version"},
     {ROUTE_RULES, "rules", "GET", "/api/v1/rules"},
+    {ROUTE_OPENAPI, "openapi", "GET", "/api/v1/openapi.json"},
 };
 
 bool route_name_ok(const char *name)
@@ -121,7 +122,7 @@ unsigned route_match(const char *method, const char *path, struct route *ret,
 bool route_is_local(enum route_kind kind)
 {
     return kind == ROUTE_LOG || kind == ROUTE_DOCTOR || kind == ROUTE_VERSION ||
-           kind == ROUTE_RULES;
+           kind == ROUTE_RULES || kind == ROUTE_OPENAPI;
 }
 
 bool route_is_read(enum route_kind kind)

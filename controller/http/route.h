@@ -24,6 +24,7 @@ enum route_kind {
     ROUTE_DOCTOR,
     ROUTE_VERSION,
     ROUTE_RULES,
+    ROUTE_OPENAPI,
 };
 
 struct route {
