@@ -147,6 +147,7 @@ static void serve(struct api *a, const struct route *r, const struct api_request
         answer_json(who, 200, rules_document());
         return;
     case ROUTE_LOG:
+    case ROUTE_EVENTS:
         answer_error(who, 404, "bad-request", "the log is read where it is asked for");
         return;
     case ROUTE_DECLARE:
@@ -332,9 +333,9 @@ void api_take(struct api *a, struct http_request *req, const struct caller *c)
     if (route_is_read(route.kind) && !read_stale(req, &route, &who))
         return;
     raw.body = http_body(req, &raw.len);
-    if (route.kind == ROUTE_LOG) {
+    if (route.kind == ROUTE_LOG || route.kind == ROUTE_EVENTS) {
         if (api_permits(a, &route, &raw, &who))
-            follow_log(a, req);
+            follow_log(a, req, route.kind == ROUTE_EVENTS);
     } else if (route.kind == ROUTE_STATUS && is_set(req, "follow")) {
         if (api_permits(a, &route, &raw, &who))
             follow_status(a, req, c);

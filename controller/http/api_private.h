@@ -96,7 +96,8 @@ json_t *declared_document(struct api *a, const char *group, uint64_t index,
                           struct declared how);
 
 /* follow.c */
-void follow_log(struct api *a, struct http_request *req);
+/* `events`: as Server-Sent Events, which have no end. */
+void follow_log(struct api *a, struct http_request *req, bool events);
 void follow_status(struct api *a, struct http_request *req, const struct caller *c);
 void followers_look(struct api *a, struct mono now, bool news);
 void followers_close(struct api *a);

@@ -11,19 +11,24 @@
 
 /* A page of the log may be more than the stream lets wait: it is handed on in parts, as the
  * client reads. */
+enum { SLOW_MS = 30000, ALIVE_MS = 10000 };
 enum { EACH_MS = 1000, LOG_DEFAULT = 100, PART = HTTPD_STREAM_BUF_MAX / 2 };
+
+static const char NDJSON[] = "application/x-ndjson";
 
 struct follower {
     struct follower *next;
     struct api *a;
     struct http_stream *s; /* NULL: gone, freed when it is no longer busy */
     bool of_log, endless, newest, busy;
+    bool events, from_now; /* of the log, as Server-Sent Events; what comes from now on */
     char group[NAME_SIZE];
     uint64_t after_seq;
     unsigned left;  /* rows still to be sent, unless endless */
     struct buf out; /* lines of the log that the stream has not taken yet */
     bool last_page; /* `out` is the end of it */
     struct mono last;
+    struct mono moved;    /* it has taken what was written, or was written to */
     bool again;           /* news came while it was busy */
     struct caller caller; /* without its secrets */
 };
@@ -101,8 +106,33 @@ static void on_drained(void *owner)
 {
     struct follower *f = owner;
 
+    f->moved = mono_now();
     if (!f->busy)
         pump(f);
+}
+
+/* "id: SEQ", "data: LINE" and an empty line are one event; who comes back says the id of
+ * the last one that he has. */
+static int add_row(struct follower *f, const struct audit_row *row,
+                   const struct api_facts *facts, struct err *err)
+{
+    AUTO(auto_free) char *line = NULL;
+    char id[40];
+    int n;
+
+    f->after_seq = row->seq;
+    if (f->from_now)
+        return 0;
+    line = logview_line(row, facts);
+    if (line == NULL)
+        return ERR_NOMEM;
+    if (!f->events)
+        return add_line(&f->out, line, strlen(line), err);
+    n = snprintf(id, sizeof id, "id: %" PRIu64 "\ndata: ", row->seq);
+    if (buf_append(&f->out, id, (size_t)n, err) != 0 ||
+        add_line(&f->out, line, strlen(line), err) != 0)
+        return err->code;
+    return buf_append(&f->out, "\n", 1, err);
 }
 
 static void on_rows(void *owner, const struct audit_row *rows, size_t n, int status)
@@ -117,13 +147,8 @@ static void on_rows(void *owner, const struct audit_row *rows, size_t n, int sta
         return;
     }
     api_facts(f->a, &facts);
-    for (size_t i = 0; i < n && status == 0; i++) {
-        char *line = logview_line(&rows[i], &facts);
-
-        f->after_seq = rows[i].seq;
-        status = line != NULL ? add_line(&f->out, line, strlen(line), &err) : ERR_NOMEM;
-        free(line);
-    }
+    for (size_t i = 0; i < n && status == 0; i++)
+        status = add_row(f, &rows[i], &facts, &err);
     if (status != 0) {
         /* I9: a trail that lacks rows must not look whole. on_gone() drops it. */
         log_warn("the log is not told to its end: %s",
@@ -132,7 +157,7 @@ static void on_rows(void *owner, const struct audit_row *rows, size_t n, int sta
         http_stream_break(f->s);
         return;
     }
-    f->newest = false;
+    f->newest = f->from_now = false;
     f->left = n < f->left ? f->left - (unsigned)n : 0;
     f->last_page = !f->endless;
     f->again = f->again || n == STORE_AUDIT_PAGE_MAX;
@@ -162,20 +187,23 @@ static void ask_log(struct follower *f)
     }
 }
 
-static bool number(const struct http_request *req, const char *name, uint64_t max,
-                   uint64_t *ret)
+static bool parse_number(const char *text, uint64_t max, uint64_t *ret)
 {
-    const char *text = http_query(req, name);
     char *after;
-    uint64_t n;
+    uint64_t n = strtoull(text, &after, 10);
 
-    if (text == NULL)
-        return true;
-    n = strtoull(text, &after, 10);
     if (text[0] < '0' || text[0] > '9' || *after != '\0' || n > max)
         return false;
     *ret = n;
     return true;
+}
+
+static bool number(const struct http_request *req, const char *name, uint64_t max,
+                   uint64_t *ret)
+{
+    const char *text = http_query(req, name);
+
+    return text == NULL || parse_number(text, max, ret);
 }
 
 /* A removed group leaves its log, and a tombstone. */
@@ -192,7 +220,7 @@ static bool has_log(const struct api *a, const char *name)
     return false;
 }
 
-static struct follower *begin(struct api *a, struct http_request *req)
+static struct follower *begin(struct api *a, struct http_request *req, const char *type)
 {
     struct follower *f = calloc(1, sizeof *f);
     struct asker who;
@@ -205,7 +233,8 @@ static struct follower *begin(struct api *a, struct http_request *req)
     f->a = a;
     f->next = a->followers;
     a->followers = f;
-    f->s = http_stream_begin(req, 200, "application/x-ndjson", on_gone, f);
+    f->moved = mono_now();
+    f->s = http_stream_begin(req, 200, type, on_gone, f);
     if (f->s == NULL) {
         drop(f);
         return NULL;
@@ -255,14 +284,43 @@ static bool read_log_ask(const struct api *a, struct http_request *req, struct l
     return false;
 }
 
-void follow_log(struct api *a, struct http_request *req)
+/* What a browser says when it comes back. False: answered. */
+static bool read_last_event(struct http_request *req, struct log_ask *ask)
+{
+    const char *text = http_header(req, "Last-Event-ID");
+    struct asker who;
+
+    if (text == NULL || text[0] == '\0' || parse_number(text, INT64_MAX, &ask->after))
+        return true;
+    http_asker(req, &who);
+    answer_error(&who, 400, "bad-request",
+                 "Last-Event-ID: the id of an event is expected, a number");
+    return false;
+}
+
+/* The answer's head is on its way before anything happens. */
+static void begin_events(struct follower *f)
+{
+    static const char hello[] = ": the audit trail\nretry: 1000\n\n";
+
+    f->events = f->endless = true;
+    if (f->newest) {
+        f->from_now = true;
+        f->left = 1;
+    }
+    f->busy = true; /* or a client that is gone would free it under our feet */
+    write_out(f, hello, sizeof hello - 1);
+    f->busy = false;
+}
+
+void follow_log(struct api *a, struct http_request *req, bool events)
 {
     struct log_ask ask;
     struct follower *f;
 
-    if (!read_log_ask(a, req, &ask))
+    if (!read_log_ask(a, req, &ask) || (events && !read_last_event(req, &ask)))
         return;
-    f = begin(a, req);
+    f = begin(a, req, events ? "text/event-stream" : NDJSON);
     if (f == NULL)
         return;
     http_stream_on_drained(f->s, on_drained);
@@ -272,7 +330,12 @@ void follow_log(struct api *a, struct http_request *req)
     f->after_seq = f->newest ? 0 : ask.after;
     f->left = (unsigned)ask.limit;
     (void)snprintf(f->group, sizeof f->group, "%s", ask.group);
-    ask_log(f);
+    if (events)
+        begin_events(f);
+    if (f->s != NULL)
+        ask_log(f);
+    else
+        drop(f);
 }
 
 /* ---- the status ------------------------------------------------------------------------
@@ -310,7 +373,7 @@ static void tell_status(struct follower *f, struct mono now)
 
 void follow_status(struct api *a, struct http_request *req, const struct caller *c)
 {
-    struct follower *f = begin(a, req);
+    struct follower *f = begin(a, req, NDJSON);
 
     if (f == NULL)
         return;
@@ -323,6 +386,32 @@ void follow_status(struct api *a, struct http_request *req, const struct caller 
 /* ---- all of them -----------------------------------------------------------------------
  */
 
+/* Who takes nothing for so long is let go: what waits for it is memory. A stream of events
+ * says now and then that it is alive, to whatever stands between. */
+static void look_at_log(struct follower *f, struct mono now)
+{
+    static const char alive[] = ": alive\n\n";
+    uint64_t still_ms = mono_since_ms(f->moved, now);
+
+    if (f->busy)
+        return;
+    if (http_stream_waiting(f->s) > 0) {
+        if (still_ms > SLOW_MS)
+            http_stream_break(f->s);
+        return;
+    }
+    if (f->events && f->out.len == 0 && still_ms >= ALIVE_MS) {
+        f->moved = now;
+        f->busy = true;
+        write_out(f, alive, sizeof alive - 1);
+        f->busy = false;
+    }
+    if (f->s == NULL)
+        drop(f);
+    else
+        ask_log(f);
+}
+
 void followers_look(struct api *a, struct mono now, bool news)
 {
     struct follower *next;
@@ -332,8 +421,7 @@ void followers_look(struct api *a, struct mono now, bool news)
         if (f->s == NULL)
             continue;
         if (f->of_log) {
-            if (!f->busy)
-                ask_log(f);
+            look_at_log(f, now);
         } else if (news || f->again || mono_since_ms(f->last, now) >= EACH_MS) {
             tell_status(f, now);
         }

@@ -30,6 +30,7 @@ static const struct {
     {ROUTE_VERSION, "version", "GET", "/api/v1/version"},
     {ROUTE_RULES, "rules", "GET", "/api/v1/rules"},
     {ROUTE_OPENAPI, "openapi", "GET", "/api/v1/openapi.json"},
+    {ROUTE_EVENTS, "events", "GET", "/api/v1/events"},
 };
 
 bool route_name_ok(const char *name)
@@ -122,7 +123,7 @@ unsigned route_match(const char *method, const char *path, struct route *ret,
 bool route_is_local(enum route_kind kind)
 {
     return kind == ROUTE_LOG || kind == ROUTE_DOCTOR || kind == ROUTE_VERSION ||
-           kind == ROUTE_RULES || kind == ROUTE_OPENAPI;
+           kind == ROUTE_RULES || kind == ROUTE_OPENAPI || kind == ROUTE_EVENTS;
 }
 
 bool route_is_read(enum route_kind kind)

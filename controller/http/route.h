@@ -25,6 +25,7 @@ enum route_kind {
     ROUTE_VERSION,
     ROUTE_RULES,
     ROUTE_OPENAPI,
+    ROUTE_EVENTS,
 };
 
 struct route {

@@ -100,7 +100,8 @@ const char *http_path(const struct http_request *req);
  * names and values are at most HTTPD_QUERY_MAX, further ones are not seen. */
 const char *http_query(const struct http_request *req, const char *name);
 /* A header by its name (any case), or NULL; only: Accept, Content-Type, Authorization,
- * X-Ringfence-TOTP. The last two are wiped when the request is gone. */
+ * X-Ringfence-TOTP, Last-Event-ID. Authorization and TOTP are wiped when the request is
+ * gone. */
 const char *http_header(const struct http_request *req, const char *name);
 /* What its connection was adopted with; NULL: it was not. During the handler's call only.
  */

@@ -111,11 +111,14 @@ static int on_log(void *owner, const struct audit_query *q, store_audit_reply *r
 {
     static struct audit_row rows[STORE_AUDIT_PAGE_MAX];
     uint64_t last = b.log_rows != 0 ? b.log_rows : 2;
+    uint64_t first = q->after_seq + 1;
     size_t n = 0;
 
     (void)owner;
     (void)err;
-    for (uint64_t seq = q->after_seq + 1; seq <= last && n < q->limit; seq++, n++) {
+    if (q->newest)
+        first = last > q->limit ? last - q->limit + 1 : 1;
+    for (uint64_t seq = first; seq <= last && n < q->limit; seq++, n++) {
         rows[n] = (struct audit_row){.seq = seq, .index = 3, .kind = "pause"};
         if (b.log_rows != 0)
             memset(rows[n].text, 'x', sizeof rows[n].text - 1);
@@ -194,6 +197,7 @@ static size_t on_data(char *data, size_t size, size_t n, void *owner)
 static void perform(uv_work_t *work)
 {
     CURL *h = curl_easy_init();
+    struct curl_slist *headers = NULL;
     char url[200], *type = NULL;
 
     (void)work;
@@ -201,6 +205,9 @@ static void perform(uv_work_t *work)
     curl_easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH, b.socket);
     curl_easy_setopt(h, CURLOPT_URL, url);
     curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, call.method);
+    if (call.header != NULL)
+        headers = curl_slist_append(NULL, call.header);
+    curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers);
     if (call.body != NULL)
         curl_easy_setopt(h, CURLOPT_POSTFIELDS, call.body);
     curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, call.limit_ms);
@@ -210,6 +217,7 @@ static void perform(uv_work_t *work)
     curl_easy_getinfo(h, CURLINFO_CONTENT_TYPE, &type);
     snprintf(call.type, sizeof call.type, "%s", type != NULL ? type : "");
     curl_easy_cleanup(h);
+    curl_slist_free_all(headers);
 }
 
 static void on_performed(uv_work_t *work, int status)
@@ -241,12 +249,8 @@ static void check_problem(void)
     json_decref(v);
 }
 
-long ask_for(const char *method, const char *path, const char *body, long limit_ms)
+static long perform_call(long limit_ms)
 {
-    memset(&call, 0, sizeof call);
-    call.method = method;
-    call.path = path;
-    call.body = body;
     call.limit_ms = limit_ms;
     assert_int_equal(uv_queue_work(&b.loop, &call.work, perform, on_performed), 0);
     while (!call.done)
@@ -256,6 +260,24 @@ long ask_for(const char *method, const char *path, const char *body, long limit_
     else if (call.whole)
         assert_string_not_equal(call.type, PROBLEM_TYPE);
     return call.status;
+}
+
+long ask_for(const char *method, const char *path, const char *body, long limit_ms)
+{
+    memset(&call, 0, sizeof call);
+    call.method = method;
+    call.path = path;
+    call.body = body;
+    return perform_call(limit_ms);
+}
+
+long ask_with(const char *header, const char *method, const char *path, long limit_ms)
+{
+    memset(&call, 0, sizeof call);
+    call.header = header;
+    call.method = method;
+    call.path = path;
+    return perform_call(limit_ms);
 }
 
 long ask(const char *method, const char *path, const char *body)

@@ -47,7 +47,7 @@ extern struct backend b;
 /* The last request, and its answer. */
 struct call {
     uv_work_t work;
-    const char *method, *path, *body;
+    const char *method, *path, *body, *header;
     char text[4 << 20], type[64];
     size_t len;
     long status;
@@ -64,6 +64,8 @@ int served_teardown(void **state);
  * (controller/base/problem.h), any other none. */
 long ask_for(const char *method, const char *path, const char *body, long limit_ms);
 long ask(const char *method, const char *path, const char *body);
+/* With one header more. */
+long ask_with(const char *header, const char *method, const char *path, long limit_ms);
 /* Is it in the answer? Prints both if not. */
 bool says(const char *part);
 

@@ -491,6 +491,7 @@ static void routes_are_found_and_formatted(void **state)
         {"GET", "/api/v1/version", 0, ROUTE_VERSION, ""},
         {"GET", "/api/v1/rules", 0, ROUTE_RULES, ""},
         {"GET", "/api/v1/openapi.json", 0, ROUTE_OPENAPI, ""},
+        {"GET", "/api/v1/events", 0, ROUTE_EVENTS, ""},
         {"POST", "/api/v1/status", 405, 0, ""},
         {"GET", "/api/v1/groups/orders/pause", 405, 0, ""},
         {"GET", "/api/v1/nothing", 404, 0, ""},
