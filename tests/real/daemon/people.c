@@ -112,7 +112,7 @@ static bool bob_is_out(void *owner)
     for (int i = 0; i < NODES; i++) {
         people_run(s, text,
                    "curl -sS -k -m 5 --cert pki/user-bob.crt --key pki/user-bob.key "
-                   "https://127.0.0.1:%u/v1/version",
+                   "https://127.0.0.1:%u/api/v1/version",
                    s->c.apis[i]);
         if (strstr(text, "alert certificate revoked") == NULL)
             return false;
