@@ -18,7 +18,7 @@ ajv.addSchema(doc, "doc", undefined, false);
 
 // What cannot be had from this cluster's Unix sockets, and which test has it instead.
 const elsewhere = {
-  events: {200: "unit.http.api"}, // it has no end
+  events: {200: "unit.http.events"}, // it has no end
   "*": {401: "unit.http.network", 403: "unit.http.network", 429: "unit.http.network"},
   acknowledge: {200: "unit.http.api"}, // there is no alarm here
   // Refused only where the group has gone between the question and its entry.

@@ -527,30 +527,6 @@ static void followers_get_lines(void **state)
     assert_null(strstr(call.text, "\"seq\":2,"));
 }
 
-/* Who comes back gets what he has not seen, and nothing twice; who comes for the first time
- * gets what comes from now on. */
-static void events_are_resumed(void **state)
-{
-    (void)state;
-    assert_int_equal(ask_with(NULL, "GET", "/api/v1/events", 400), 200);
-    assert_string_equal(call.type, "text/event-stream");
-    assert_true(says(": the audit trail\nretry: 1000\n\n"));
-    assert_null(strstr(call.text, "data:"));
-    assert_int_equal(ask_with("Last-Event-ID: 1", "GET", "/api/v1/events", 400), 200);
-    assert_true(says("\n\nid: 2\ndata: {\"seq\":2,"));
-    assert_true(says("}\n\n"));
-    assert_null(strstr(call.text, "id: 1\n"));
-    assert_int_equal(ask_with(NULL, "GET", "/api/v1/events?after=0", 400), 200);
-    assert_true(says("id: 1\n"));
-    assert_int_equal(ask_with("Last-Event-ID: x", "GET", "/api/v1/events", 400), 400);
-    assert_true(says("Last-Event-ID: the id of an event"));
-    assert_int_equal(ask_with(NULL, "GET", "/api/v1/events?group=nope", 400), 404);
-    b.log_rows = 2500;
-    assert_int_equal(ask_with("Last-Event-ID: 100", "GET", "/api/v1/events", 3000), 200);
-    assert_true(says("id: 101\n"));
-    assert_true(says("id: 2500\n"));
-}
-
 static void expect_rows(uint64_t n)
 {
     const char *at = call.text;
@@ -616,7 +592,6 @@ int main(void)
         SERVED(a_failover_is_answered_when_it_has_begun),
         SERVED(a_failover_in_flight_is_not_denied),
         SERVED(followers_get_lines),
-        SERVED(events_are_resumed),
         SERVED(a_long_log_is_told_whole),
         SERVED(a_log_that_fails_does_not_look_whole),
     };
