@@ -29,6 +29,14 @@ static const struct entry_body *known_kind(enum entry_kind kind, struct err *err
     return body;
 }
 
+static int check_since(enum entry_kind kind, uint32_t format, struct err *err)
+{
+    if (format < entry_kind_since(kind))
+        return err_set(err, ERR_BADMSG, "rf.log.Entry.kind: %s is not in format %u",
+                       entry_kind_text(kind), format);
+    return 0;
+}
+
 static int check_head(const struct entry *e, const struct entry_body *body, struct err *err)
 {
     int status = map_check(&map_entry_head, e, err);
@@ -46,6 +54,42 @@ static int check_head(const struct entry *e, const struct entry_body *body, stru
     return 0;
 }
 
+/* What it says of nobody would be lost. */
+static int check_actor(const struct actor *a, struct err *err)
+{
+    static const struct actor nobody;
+
+    if (a->kind == ACTOR_NONE && memcmp(a, &nobody, sizeof nobody) != 0)
+        return err_set(err, ERR_BADMSG, "rf.log.Actor: something is said of nobody");
+    return map_check(&map_actor, a, err);
+}
+
+/* What a format before 2 has no room for is left out: the trail of a cluster that is being
+ * upgraded says "operator", as it did before. */
+static int add_actor(const struct entry *e, uint32_t format, Rf__Log__Entry *entry,
+                     struct err *err)
+{
+    ProtobufCMessage *actor = NULL;
+    int status = check_actor(&e->actor, err);
+
+    if (status != 0 || e->actor.kind == ACTOR_NONE || format < ENTRY_FORMAT_ACTORS)
+        return status;
+    status = map_to_message(&map_actor, &e->actor, &actor, err);
+    entry->actor = (Rf__Log__Actor *)actor;
+    return status;
+}
+
+/* I10: nobody who knows that format would read it. */
+static int check_format(const struct entry *e, uint32_t format, struct err *err)
+{
+    if (check_since(e->kind, format, err) != 0)
+        return ERR_BADMSG;
+    if (format >= format_needed(e))
+        return 0;
+    return err_set(err, ERR_BADMSG, "rf.log.Entry: %s as it is here is not in format %u",
+                   entry_kind_text(e->kind), format);
+}
+
 static int to_message(const struct entry *e, uint32_t format,
                       ProtobufCMessage **ret_message, struct err *err)
 {
@@ -56,7 +100,11 @@ static int to_message(const struct entry *e, uint32_t format,
     Rf__Log__Entry *entry;
 
     if (status == 0)
+        status = check_format(e, format, err);
+    if (status == 0)
         status = map_to_message(&map_entry_head, e, &head, err);
+    if (status == 0)
+        status = add_actor(e, format, (Rf__Log__Entry *)head, err);
     if (status == 0 && body->type != NULL)
         status = map_to_message(body->type, (const uint8_t *)e + body->offset, &inner, err);
     if (status != 0)
@@ -90,6 +138,19 @@ int entry_encode(const struct entry *e, struct buf *out, struct err *err)
     return entry_encode_as(e, entry_formats().max, out, err);
 }
 
+static int read_actor(const Rf__Log__Entry *message, struct entry *e, struct err *err)
+{
+    int status;
+
+    if (message->actor == NULL)
+        return 0;
+    if (message->format < ENTRY_FORMAT_ACTORS)
+        return err_set(err, ERR_BADMSG, "rf.log.Entry.actor: not in format %u",
+                       message->format);
+    status = map_from_message(&map_actor, &message->actor->base, &e->actor, err);
+    return status != 0 ? status : check_actor(&e->actor, err);
+}
+
 static int from_message(const Rf__Log__Entry *message, struct entry *e, struct err *err)
 {
     const struct format_range known = entry_formats();
@@ -100,12 +161,14 @@ static int from_message(const Rf__Log__Entry *message, struct entry *e, struct e
         return err_set(err, ERR_UNSUPPORTED, "entry of format %u, this version knows %u-%u",
                        message->format, known.min, known.max);
     body = known_kind((enum entry_kind)message->kind, err);
-    if (body == NULL)
+    if (body == NULL || check_since(body->kind, message->format, err) != 0)
         return ERR_BADMSG;
     if ((uint32_t)message->body_case != body->field)
         return err_set(err, ERR_BADMSG, "rf.log.Entry: field %u is no body of kind %s",
                        (unsigned)message->body_case, entry_kind_text(body->kind));
     status = map_from_message(&map_entry_head, &message->base, e, err);
+    if (status == 0)
+        status = read_actor(message, e, err);
     if (status == 0 && body->type != NULL)
         status = map_from_message(body->type, &message->controller->base,
                                   (uint8_t *)e + body->offset, err);

@@ -28,7 +28,12 @@
 #include "controller/core/entry.h"
 #include "controller/core/formats.h"
 
-enum { ENTRY_FORMAT_MIN = 1, ENTRY_FORMAT_MAX = 1, ENTRY_BYTES_MAX = 64 << 10 };
+enum {
+    ENTRY_FORMAT_MIN = 1,
+    ENTRY_FORMAT_MAX = 2,
+    ENTRY_FORMAT_ACTORS = 2, /* from here on an entry says whose request it is */
+    ENTRY_BYTES_MAX = 64 << 10
+};
 
 /* The range that this binary announces (struct controller, struct agent: format_min,
  * format_max), and reads. */

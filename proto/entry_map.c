@@ -11,6 +11,15 @@ static const struct map_field head_rows[] = {
 };
 MAP_TYPE(map_entry_head, rf__log__entry__descriptor, struct entry, head_rows, NULL);
 
+static const struct map_field actor_rows[] = {
+    ROW_NAME_OR_NONE(1, struct actor, name),
+    ROW_ENUM(2, struct actor, kind),
+    ROW_ENUM(3, struct actor, factor),
+    ROW_NUMBER(4, struct actor, roles, 0, ROLES_ALL),
+    ROW_TEXT(5, struct actor, from),
+};
+MAP_TYPE(map_actor, rf__log__actor__descriptor, struct actor, actor_rows, NULL);
+
 static const struct map_field enrolled_agent_rows[] = {
     ROW_NAME(1, struct agent, name),        ROW_NAME(2, struct agent, region),
     ROW_TEXT(3, struct agent, address),     ROW_TEXT(4, struct agent, version),
@@ -103,6 +112,7 @@ static const struct map_field fence_begin_rows[] = {
     ROW_BOOL(5, struct entry_fence_begin, requested),
     ROW_TEXT(6, struct entry_fence_begin, reason),
     ROW_NAME_OR_NONE(7, struct entry_fence_begin, target_name),
+    ROW_ANY(8, struct entry_fence_begin, proposal),
 };
 static MAP_TYPE(map_fence_begin, rf__log__fence_begin__descriptor, struct entry_fence_begin,
                 fence_begin_rows, NULL);
@@ -163,6 +173,7 @@ static const struct map_field switchover_rows[] = {
     ROW_ANY(2, struct entry_switchover, epoch),
     ROW_TEXT(3, struct entry_switchover, reason),
     ROW_NAME_OR_NONE(4, struct entry_switchover, target_name),
+    ROW_ANY(5, struct entry_switchover, proposal),
 };
 static MAP_TYPE(map_switchover, rf__log__switchover__descriptor, struct entry_switchover,
                 switchover_rows, NULL);
@@ -218,6 +229,71 @@ static const struct map_field acknowledge_rows[] = {
 static MAP_TYPE(map_acknowledge, rf__log__acknowledge__descriptor, struct entry_acknowledge,
                 acknowledge_rows, NULL);
 
+static const struct map_field user_set_rows[] = {
+    ROW_NAME(1, struct entry_user_set, name),
+    ROW_NUMBER(2, struct entry_user_set, roles, 1, ROLES_ALL),
+    ROW_NAMES(3, struct entry_user_set, groups, group_count),
+};
+static MAP_TYPE(map_user_set, rf__log__user_set__descriptor, struct entry_user_set,
+                user_set_rows, NULL);
+
+static const struct map_field user_rows[] = {ROW_NAME(1, struct entry_user, name)};
+static MAP_TYPE(map_user_name, rf__log__user_name__descriptor, struct entry_user, user_rows,
+                NULL);
+
+static const struct map_field user_token_rows[] = {
+    ROW_NAME(1, struct entry_user_token, name),
+    ROW_ANY(2, struct entry_user_token, expires_ms),
+    ROW_BYTES(3, struct entry_user_token, hash, 1),
+};
+static MAP_TYPE(map_user_token, rf__log__user_token__descriptor, struct entry_user_token,
+                user_token_rows, NULL);
+
+static const struct map_field user_revoke_rows[] = {
+    ROW_NAME(1, struct entry_user_revoke, name),
+    ROW_ANY(2, struct entry_user_revoke, token),
+};
+static MAP_TYPE(map_user_revoke, rf__log__user_revoke__descriptor, struct entry_user_revoke,
+                user_revoke_rows, NULL);
+
+static const struct map_field user_totp_rows[] = {
+    ROW_NAME(1, struct entry_user_totp, name),
+    ROW_BYTES(2, struct entry_user_totp, seed, 0),
+    ROW_MESSAGES(3, struct entry_user_totp, recovery, recovery_count, map_recovery_code),
+};
+static MAP_TYPE(map_user_totp, rf__log__user_totp__descriptor, struct entry_user_totp,
+                user_totp_rows, NULL);
+
+static const struct map_field factor_used_rows[] = {
+    ROW_NAME(1, struct entry_factor_used, name),
+    ROW_ENUM(2, struct entry_factor_used, factor),
+    ROW_ANY(3, struct entry_factor_used, step),
+    ROW_NUMBER(4, struct entry_factor_used, code, 0, RECOVERY_MAX - 1),
+};
+static MAP_TYPE(map_factor_used, rf__log__factor_used__descriptor, struct entry_factor_used,
+                factor_used_rows, NULL);
+
+static const struct map_field propose_rows[] = {
+    ROW_ENUM(1, struct entry_propose, kind),
+    ROW_NAME_OR_NONE(2, struct entry_propose, target),
+    ROW_ANY(3, struct entry_propose, epoch),
+    ROW_BOOL(4, struct entry_propose, break_glass),
+    ROW_TEXT(5, struct entry_propose, reason),
+    ROW_MESSAGE(6, struct entry_propose, forecast, map_forecast),
+};
+static MAP_TYPE(map_propose, rf__log__propose__descriptor, struct entry_propose,
+                propose_rows, NULL);
+
+static const struct map_field about_proposal_rows[] = {
+    ROW_NUMBER(1, struct entry_proposal, id, 1, UINT64_MAX),
+    ROW_ANY(2, struct entry_proposal, seen),
+    ROW_TEXT(3, struct entry_proposal, reason),
+    ROW_ANY(4, struct entry_proposal, epoch),
+    ROW_MESSAGE(5, struct entry_proposal, forecast, map_forecast),
+};
+static MAP_TYPE(map_about_proposal, rf__log__about_proposal__descriptor,
+                struct entry_proposal, about_proposal_rows, NULL);
+
 #define BODY(kind, group, number, member, type)                                            \
     {                                                                                      \
         kind, ENTRY_GROUP_##group, number, offsetof(struct entry, member), &(type)         \
@@ -252,6 +328,20 @@ static const struct entry_body bodies[] = {
     BODY(ENTRY_CORRUPTION, NEEDED, 26, corruption, map_corruption),
     BODY(ENTRY_FALSE_PROOF, NEEDED, 27, false_proof, map_false_proof),
     BODY(ENTRY_ACKNOWLEDGE, NEEDED, 28, acknowledge, map_acknowledge),
+    BODY(ENTRY_USER_SET, NONE, 29, user_set, map_user_set),
+    BODY(ENTRY_USER_REMOVE, NONE, 30, user, map_user_name),
+    BODY(ENTRY_USER_TOKEN, NONE, 31, user_token, map_user_token),
+    BODY(ENTRY_USER_REVOKE, NONE, 32, user_revoke, map_user_revoke),
+    BODY(ENTRY_USER_TOTP, NONE, 33, user_totp, map_user_totp),
+    BODY(ENTRY_USER_UNLOCK, NONE, 30, user, map_user_name),
+    BODY(ENTRY_FACTOR_USED, NONE, 34, factor_used, map_factor_used),
+    BODY(ENTRY_FACTOR_FAILED, NONE, 30, user, map_user_name),
+    BODY(ENTRY_PROPOSE, NEEDED, 35, propose, map_propose),
+    BODY(ENTRY_APPROVE, NEEDED, 36, proposal, map_about_proposal),
+    BODY(ENTRY_REJECT, NEEDED, 36, proposal, map_about_proposal),
+    BODY(ENTRY_WITHDRAW, NEEDED, 36, proposal, map_about_proposal),
+    BODY(ENTRY_EXPIRE, NEEDED, 36, proposal, map_about_proposal),
+    BODY(ENTRY_STALE, NEEDED, 36, proposal, map_about_proposal),
 };
 _Static_assert(ARRAY_LEN(bodies) == ENTRY_KIND_COUNT - 1, "a kind of entry without a row");
 

@@ -22,6 +22,9 @@ struct entry_body {
 /* kind, group and rule; format and body are the codec's. */
 extern const struct map_type map_entry_head;
 
+/* Of Entry.actor, which format 2 has where it is not nobody. */
+extern const struct map_type map_actor;
+
 /* NULL for what is not a kind of entry (ENTRY_NONE too). */
 const struct entry_body *entry_body_of(enum entry_kind kind);
 

@@ -119,6 +119,14 @@ static const char *number_problem(const struct map_field *f, uint64_t number)
     return number >= f->min && number <= f->max ? NULL : "out of range";
 }
 
+static bool all_zero(const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (bytes[i] != 0)
+            return false;
+    return true;
+}
+
 static const char *scalar_problem(const struct map_type *t, const struct map_field *f,
                                   const void *value)
 {
@@ -137,6 +145,8 @@ static const char *scalar_problem(const struct map_type *t, const struct map_fie
         return names_problem(f, value);
     case MAP_TEXT:
         return strnlen(at(value, f->offset), f->size) < f->size ? NULL : "not terminated";
+    case MAP_BYTES:
+        return f->min == 0 || !all_zero(at(value, f->offset), f->size) ? NULL : "missing";
     case MAP_BOOL:
     case MAP_LIFE:
     case MAP_MESSAGE:
@@ -225,6 +235,19 @@ static bool put_life(ProtobufCBinaryData *ret_bytes, const struct incarnation *l
     return true;
 }
 
+static bool put_bytes(const struct map_field *f, ProtobufCBinaryData *ret_bytes,
+                      const uint8_t *from)
+{
+    if (all_zero(from, f->size))
+        return true;
+    ret_bytes->data = malloc(f->size);
+    if (ret_bytes->data == NULL)
+        return false;
+    memcpy(ret_bytes->data, from, f->size);
+    ret_bytes->len = f->size;
+    return true;
+}
+
 static bool put_names(const struct map_field *f, const void *value, size_t *ret_count,
                       char ***ret_names)
 {
@@ -309,6 +332,9 @@ static int fill_field(const struct map_type *t, const struct map_field *f,
     case MAP_LIFE:
         ok = put_life(to, from);
         break;
+    case MAP_BYTES:
+        ok = put_bytes(f, to, from);
+        break;
     case MAP_NAMES:
         ok = put_names(f, value, count, to);
         break;
@@ -388,6 +414,17 @@ static const char *get_string(const struct map_field *f, const char *text, void 
     if (len >= f->size)
         return "too long";
     memcpy(to, text, len + 1);
+    return NULL;
+}
+
+static const char *get_bytes(const struct map_field *f, const ProtobufCBinaryData *bytes,
+                             uint8_t *to)
+{
+    if (bytes->len == 0)
+        return NULL;
+    if (bytes->len != f->size)
+        return "not of its length";
+    memcpy(to, bytes->data, f->size);
     return NULL;
 }
 
@@ -473,6 +510,9 @@ static int read_field(const struct map_type *t, const struct map_field *f,
         break;
     case MAP_LIFE:
         problem = get_life(from, to);
+        break;
+    case MAP_BYTES:
+        problem = get_bytes(f, from, to);
         break;
     case MAP_NAMES:
         problem = get_names(f, *(const size_t *)at(message, d->quantifier_offset),

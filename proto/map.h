@@ -26,6 +26,7 @@ enum map_kind {
     MAP_NAME,     /* char[]: [a-z0-9][a-z0-9-]*; may be empty where `min` is 0 */
     MAP_TEXT,     /* char[]: for people, or a path; cleaned when encoded */
     MAP_LIFE,     /* struct incarnation; none is no bytes */
+    MAP_BYTES,    /* uint8_t[]: all of them, or no bytes for all zero unless `min` is 1 */
     MAP_MESSAGE,  /* an embedded struct, always there */
     MAP_MESSAGES, /* array of structs, at most `max`, its uint8_t count at `count_offset` */
     MAP_NAMES,    /* char[][NAME_SIZE], likewise */
@@ -87,6 +88,10 @@ struct map_type {
 #define ROW_LIFE(n, S, m)                                                                  \
     {                                                                                      \
         .id = (n), .kind = MAP_LIFE, MAP_AT(S, m)                                          \
+    }
+#define ROW_BYTES(n, S, m, needed)                                                         \
+    {                                                                                      \
+        .id = (n), .kind = MAP_BYTES, MAP_AT(S, m), .min = (needed)                        \
     }
 #define ROW_MESSAGE(n, S, m, t)                                                            \
     {                                                                                      \

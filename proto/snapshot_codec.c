@@ -19,13 +19,22 @@ static void message_free(ProtobufCMessage **message)
 
 static void read_free(ProtobufCMessage **message) { whole_free(*message); }
 
+uint32_t snapshot_format_of(const struct state *s)
+{
+    bool newer = s->user_count > 0 || s->proposal_count > 0;
+
+    for (unsigned i = 0; i < s->group_count && !newer; i++)
+        newer = s->groups[i].policy.window_count > 0 || s->groups[i].break_glass > 0;
+    return newer ? 2 : 1;
+}
+
 static int to_message(const struct state *s, ProtobufCMessage **ret_message,
                       struct err *err)
 {
     int status = map_to_message(&map_state, s, ret_message, err);
 
     if (status == 0)
-        ((Rf__Log__Snapshot *)*ret_message)->format = SNAPSHOT_FORMAT;
+        ((Rf__Log__Snapshot *)*ret_message)->format = snapshot_format_of(s);
     return status;
 }
 
@@ -65,9 +74,10 @@ int snapshot_decode(const uint8_t *data, size_t len, struct state *ret_state,
     if (status != 0)
         return status;
     format = ((Rf__Log__Snapshot *)message)->format;
-    if (format != SNAPSHOT_FORMAT)
-        return err_set(err, ERR_UNSUPPORTED, "snapshot of format %u, this version knows %d",
-                       format, SNAPSHOT_FORMAT);
+    if (format < SNAPSHOT_FORMAT_MIN || format > SNAPSHOT_FORMAT_MAX)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "snapshot of format %u, this version knows %d-%d", format,
+                       SNAPSHOT_FORMAT_MIN, SNAPSHOT_FORMAT_MAX);
     s = calloc(1, sizeof *s);
     if (s == NULL)
         return err_set(err, ERR_NOMEM, "snapshot");

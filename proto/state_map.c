@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "controller/core/actor.h"
 #include "controller/core/state.h"
 #include "proto/log.pb-c.h"
 
@@ -77,6 +78,9 @@ static int check_state(const void *value, struct err *err)
     if (status == 0)
         status = map_check_unique("tombstones", s->tombstones, s->tombstone_count,
                                   sizeof s->tombstones[0], err);
+    if (status == 0)
+        status =
+            map_check_unique("users", s->users, s->user_count, sizeof s->users[0], err);
     return status;
 }
 
@@ -87,6 +91,30 @@ static const struct map_field turn_rows[] = {
 };
 MAP_TYPE(map_fence_turn, rf__log__fence_turn__descriptor, struct fence_turn, turn_rows,
          NULL);
+
+static const struct map_field need_rows[] = {
+    ROW_NUMBER(1, struct need, role, 1, ROLES_ALL),
+};
+MAP_TYPE(map_need, rf__log__need__descriptor, struct need, need_rows, NULL);
+
+static const struct map_field window_rows[] = {
+    ROW_NUMBER(1, struct approval_window, days, 0, 0x7f),
+    ROW_NUMBER(2, struct approval_window, from_min, 0, DAY_MIN),
+    ROW_NUMBER(3, struct approval_window, to_min, 0, DAY_MIN),
+    ROW_NUMBER(4, struct approval_window, zone, 0, 2 * ZONE_ZERO),
+    ROW_MESSAGES(5, struct approval_window, need, need_count, map_need),
+    ROW_NUMBER(6, struct approval_window, inform, 0, ROLES_ALL),
+    ROW_ANY(7, struct approval_window, expires_ms),
+};
+MAP_TYPE(map_window, rf__log__approval_window__descriptor, struct approval_window,
+         window_rows, NULL);
+
+static const struct map_field forecast_rows[] = {
+    ROW_BOOL(1, struct forecast, loss_known), ROW_ANY(2, struct forecast, loss_bytes),
+    ROW_BOOL(3, struct forecast, member),     ROW_ANY(4, struct forecast, takes_ms),
+    ROW_TEXT(5, struct forecast, fails),
+};
+MAP_TYPE(map_forecast, rf__log__forecast__descriptor, struct forecast, forecast_rows, NULL);
 
 static const struct map_field policy_rows[] = {
     ROW_ANY(1, struct policy, lease.ttl_ms),
@@ -110,6 +138,7 @@ static const struct map_field policy_rows[] = {
     ROW_NAMES(19, struct policy, residency, residency_count),
     ROW_MESSAGES(20, struct policy, fence_turns, fence_turn_count, map_fence_turn),
     ROW_BOOL(21, struct policy, no_async_writers),
+    ROW_MESSAGES(22, struct policy, windows, window_count, map_window),
 };
 MAP_TYPE(map_policy, rf__log__policy__descriptor, struct policy, policy_rows, NULL);
 
@@ -241,8 +270,41 @@ static const struct map_field group_rows[] = {
     ROW_MESSAGE(26, struct group, run, map_run),
     ROW_ANY(27, struct group, epoch_floor),
     ROW_MESSAGES(28, struct group, exceptions, exception_count, map_exception),
+    ROW_ANY(29, struct group, break_glass),
 };
 MAP_TYPE(map_group, rf__log__group__descriptor, struct group, group_rows, check_group);
+
+static const struct map_field signer_rows[] = {
+    ROW_NAME(1, struct signer, name),
+    ROW_NUMBER(2, struct signer, roles, 0, ROLES_ALL),
+    ROW_ANY(3, struct signer, factor),
+    ROW_ANY(4, struct signer, wall_ms),
+};
+MAP_TYPE(map_signer, rf__log__signer__descriptor, struct signer, signer_rows, NULL);
+
+static const struct map_field proposal_rows[] = {
+    ROW_NUMBER(1, struct proposal, id, 1, UINT64_MAX),
+    ROW_NAME(2, struct proposal, group),
+    ROW_ENUM(3, struct proposal, kind),
+    ROW_ENUM(4, struct proposal, state),
+    ROW_NAME_OR_NONE(5, struct proposal, target),
+    ROW_TEXT(6, struct proposal, reason),
+    ROW_NAME(7, struct proposal, by),
+    ROW_BOOL(8, struct proposal, break_glass),
+    ROW_ANY(9, struct proposal, asked),
+    ROW_ANY(10, struct proposal, epoch),
+    ROW_ANY(11, struct proposal, grant),
+    ROW_LIFE(12, struct proposal, life),
+    ROW_ANY(13, struct proposal, wall_ms),
+    ROW_ANY(14, struct proposal, expires_ms),
+    ROW_NUMBER(15, struct proposal, inform, 0, ROLES_ALL),
+    ROW_MESSAGES(16, struct proposal, need, need_count, map_need),
+    ROW_MESSAGES(17, struct proposal, signers, signer_count, map_signer),
+    ROW_MESSAGE(18, struct proposal, forecast, map_forecast),
+    ROW_ANY(19, struct proposal, run),
+    ROW_TEXT(20, struct proposal, outcome),
+};
+MAP_TYPE(map_proposal, rf__log__proposal__descriptor, struct proposal, proposal_rows, NULL);
 
 static const struct map_field agent_rows[] = {
     ROW_NAME(1, struct agent, name),        ROW_NAME(2, struct agent, region),
@@ -253,6 +315,34 @@ static const struct map_field agent_rows[] = {
 };
 MAP_TYPE(map_agent, rf__log__agent__descriptor, struct agent, agent_rows, NULL);
 
+static const struct map_field recovery_rows[] = {
+    ROW_BYTES(1, struct recovery_code, hash, 0),
+};
+MAP_TYPE(map_recovery_code, rf__log__recovery_code__descriptor, struct recovery_code,
+         recovery_rows, NULL);
+
+static const struct map_field token_rows[] = {
+    ROW_NUMBER(1, struct user_token, id, 1, UINT64_MAX),
+    ROW_ANY(2, struct user_token, expires_ms),
+    ROW_BYTES(3, struct user_token, hash, 1),
+};
+MAP_TYPE(map_token, rf__log__token__descriptor, struct user_token, token_rows, NULL);
+
+static const struct map_field user_rows[] = {
+    ROW_NAME(1, struct user, name),
+    ROW_NUMBER(2, struct user, roles, 1, ROLES_ALL),
+    ROW_NAMES(3, struct user, groups, group_count),
+    ROW_MESSAGES(4, struct user, tokens, token_count, map_token),
+    ROW_BYTES(5, struct user, seed, 0),
+    ROW_ANY(6, struct user, totp_step),
+    ROW_MESSAGES(7, struct user, recovery, recovery_count, map_recovery_code),
+    ROW_ANY(8, struct user, failures),
+    ROW_ANY(9, struct user, lockouts),
+    ROW_ANY(10, struct user, locked_until_ms),
+    ROW_ANY(11, struct user, index),
+};
+MAP_TYPE(map_user, rf__log__user__descriptor, struct user, user_rows, NULL);
+
 /* Field 1 is the format, which is no part of the state. */
 static const struct map_field state_rows[] = {
     ROW_NAME(2, struct state, cluster),
@@ -262,5 +352,7 @@ static const struct map_field state_rows[] = {
     ROW_MESSAGES(6, struct state, controllers, controller_count, map_controller),
     ROW_MESSAGES(7, struct state, tombstones, tombstone_count, map_tombstone),
     ROW_ANY(8, struct state, controller_id_max),
+    ROW_MESSAGES(9, struct state, users, user_count, map_user),
+    ROW_MESSAGES(10, struct state, proposals, proposal_count, map_proposal),
 };
 MAP_TYPE(map_state, rf__log__snapshot__descriptor, struct state, state_rows, check_state);

@@ -23,6 +23,14 @@ extern const struct map_type map_instance;
 extern const struct map_type map_run;
 extern const struct map_type map_group;
 extern const struct map_type map_agent;
+extern const struct map_type map_recovery_code;
+extern const struct map_type map_token;
+extern const struct map_type map_user;
+extern const struct map_type map_need;
+extern const struct map_type map_window;
+extern const struct map_type map_forecast;
+extern const struct map_type map_signer;
+extern const struct map_type map_proposal;
 extern const struct map_type map_state;
 
 /* Names that may not occur twice among `n` structs of `size` bytes, name first.

@@ -17,5 +17,5 @@ add_library(rf_proto STATIC
     ${CMAKE_BINARY_DIR}/proto/wire.pb-c.c
     ${CMAKE_BINARY_DIR}/proto/log.pb-c.c)
 target_include_directories(rf_proto SYSTEM PUBLIC ${CMAKE_BINARY_DIR})
-# Of rf_core only the types are used: headers.
-target_link_libraries(rf_proto PUBLIC rf_check rf_rules)
+# Of rf_core only the types are used, and format_needed().
+target_link_libraries(rf_proto PUBLIC rf_check rf_core rf_rules)

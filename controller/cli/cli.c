@@ -9,6 +9,7 @@
 #include "controller/base/units.h"
 #include "controller/cli/answer.h"
 #include "controller/cli/group_file.h"
+#include "controller/cli/secret.h"
 
 enum { PATIENCE_MS = 3000, AGAIN_MS = 100 };
 
@@ -258,6 +259,22 @@ static int set_up_remote(struct cli *cli, const struct help_parsed *before,
     return 0;
 }
 
+static int set_up_secrets(struct cli *cli, const struct help_parsed *before,
+                          struct err *err)
+{
+    const char *file = either(cli, before, "token-file");
+
+    if (file != NULL && secret_from_file(file, cli->token, sizeof cli->token, err) != 0)
+        return err_wrap(err, "--token-file");
+    if (either(cli, before, "totp") != NULL &&
+        secret_ask("code: ", cli->totp, sizeof cli->totp, err) != 0)
+        return err_wrap(err, "--totp");
+    cli->http.totp = cli->totp;
+    cli->http.token = cli->token;
+    cli->remote.by_token = cli->token[0] != '\0';
+    return 0;
+}
+
 /* Options before the command count as well; those behind it win. */
 static int set_up(struct cli *cli, const struct help_parsed *before,
                   const struct cli_command *c, struct err *err)
@@ -275,13 +292,15 @@ static int set_up(struct cli *cli, const struct help_parsed *before,
         return err_wrap(err, "--timeout");
     if (cli->http.timeout_ms == 0) /* libcurl takes it for "for ever" */
         return err_set(err, ERR_INVAL, "--timeout: more than 0");
-    return set_up_remote(cli, before, c, err);
+    return set_up_secrets(cli, before, err) != 0 ? err->code
+                                                 : set_up_remote(cli, before, c, err);
 }
 
 static enum cli_exit run_command(struct cli *cli, const struct help_parsed *before,
                                  const struct cli_command *c,
                                  const struct help_words *words)
 {
+    enum cli_exit result;
     struct err err = {0};
 
     if (help_parse(c->help.options, cli_help()->options, words, &cli->args, NULL, &err) !=
@@ -298,7 +317,10 @@ static enum cli_exit run_command(struct cli *cli, const struct help_parsed *befo
                          c->help.operands[0] != '\0' ? " " : "", c->help.operands);
     if (set_up(cli, before, c, &err) != 0)
         return cli_usage(cli, "%s", err.text);
-    return c->run(cli);
+    result = c->run(cli);
+    explicit_bzero(cli->totp, sizeof cli->totp);
+    explicit_bzero(cli->token, sizeof cli->token);
+    return result;
 }
 
 enum cli_exit cli_main(int argc, char **argv, FILE *out, FILE *errors)

@@ -27,7 +27,7 @@ enum cli_exit {
 #define CLI_CONTROLLER_SOCKET "/run/ringfence/ringfenced.sock"
 #define CLI_AGENT_SOCKET "/run/ringfence-agent/ringfence-agent.sock"
 
-enum { CLI_TIMEOUT_MS = 15000 };
+enum { CLI_TIMEOUT_MS = 15000, CLI_TOTP_SIZE = 32, CLI_TOKEN_SIZE = 4096 };
 
 struct config;
 
@@ -39,6 +39,8 @@ struct cli {
     bool socket_given;
     bool json;
     struct config *file; /* what was asked is of this file: refusals are told with lines */
+    char totp[CLI_TOTP_SIZE];   /* --totp; these two are wiped when the command has ended */
+    char token[CLI_TOKEN_SIZE]; /* of the file of --token */
     FILE *out, *errors;
 };
 
@@ -83,6 +85,12 @@ enum cli_exit cli_export(struct cli *cli);
 enum cli_exit cli_switchover(struct cli *cli);
 enum cli_exit cli_failover(struct cli *cli);
 enum cli_exit cli_abort(struct cli *cli);
+enum cli_exit cli_proposals(struct cli *cli);
+enum cli_exit cli_approve(struct cli *cli);
+enum cli_exit cli_reject(struct cli *cli);
+enum cli_exit cli_attest(struct cli *cli);
+/* What an answer with a proposal in it says. False: there is none. */
+bool cli_tell_proposal(struct cli *cli, const json_t *answer);
 enum cli_exit cli_pause(struct cli *cli);
 enum cli_exit cli_acknowledge(struct cli *cli);
 enum cli_exit cli_resume(struct cli *cli);
@@ -96,6 +104,13 @@ enum cli_exit cli_controller_replace(struct cli *cli);
 enum cli_exit cli_doctor(struct cli *cli);
 enum cli_exit cli_rules(struct cli *cli);
 enum cli_exit cli_version(struct cli *cli);
+enum cli_exit cli_user_add(struct cli *cli);
+enum cli_exit cli_user_list(struct cli *cli);
+enum cli_exit cli_user_remove(struct cli *cli);
+enum cli_exit cli_user_token(struct cli *cli);
+enum cli_exit cli_user_totp(struct cli *cli);
+enum cli_exit cli_user_unlock(struct cli *cli);
+enum cli_exit cli_whoami(struct cli *cli);
 enum cli_exit cli_login(struct cli *cli);
 enum cli_exit cli_pki_init(struct cli *cli);
 enum cli_exit cli_pki_issue(struct cli *cli);

@@ -270,17 +270,18 @@ static enum cli_exit act(struct cli *cli, const char *verb, json_t *body, json_t
 enum cli_exit cli_switchover(struct cli *cli)
 {
     const char *to = cli_value(cli, "to"), *reason = cli_value(cli, "reason");
-    json_t *answer = NULL;
+    json_t *answer = NULL, *body;
     enum cli_exit result;
 
     if (to == NULL)
         return cli_usage(cli, "switchover: expected --to REGION");
     if (!cli_name_ok(cli, "region", to))
         return CLI_USAGE;
-    result = act(cli, "switchover",
-                 json_pack("{s:s, s:s}", "to", to, "reason", reason != NULL ? reason : ""),
-                 &answer);
-    if (result == CLI_OK)
+    body = json_pack("{s:s, s:s}", "to", to, "reason", reason != NULL ? reason : "");
+    if (cli_value(cli, "break-glass") != NULL)
+        (void)json_object_set_new(body, "break_glass", json_true());
+    result = act(cli, "switchover", body, &answer);
+    if (result == CLI_OK && !cli_tell_proposal(cli, answer))
         tell(cli, answer, "switchover begun, run ", "run",
              "; follow it with `ringfence status --watch`");
     json_decref(answer);
@@ -289,17 +290,19 @@ enum cli_exit cli_switchover(struct cli *cli)
 
 enum cli_exit cli_failover(struct cli *cli)
 {
-    const char *to = cli_value(cli, "to");
+    const char *to = cli_value(cli, "to"), *reason = cli_value(cli, "reason");
     json_t *answer = NULL, *body;
     enum cli_exit result;
 
     if (to != NULL && !cli_name_ok(cli, "region", to))
         return CLI_USAGE;
-    body = json_pack("{s:s?}", "to", to);
+    body = json_pack("{s:s?, s:s?}", "to", to, "reason", reason);
+    if (cli_value(cli, "break-glass") != NULL)
+        (void)json_object_set_new(body, "break_glass", json_true());
     if (cli_value(cli, "even-if-healthy") != NULL)
         (void)json_object_set_new(body, "even_if_healthy", json_true());
     result = act(cli, "failover", body, &answer);
-    if (result == CLI_OK)
+    if (result == CLI_OK && !cli_tell_proposal(cli, answer))
         tell(cli, answer, "failover begun, run ", "run",
              "; follow it with `ringfence status --watch`");
     json_decref(answer);
@@ -316,7 +319,7 @@ enum cli_exit cli_abort(struct cli *cli)
     if (run[0] == '\0' || strlen(run) > 19 || strspn(run, "0123456789") != strlen(run))
         return cli_usage(cli,
                          "abort: expected the number of a run, as `ringfence status` "
-                         "shows it, found '%s'",
+                         "shows it, or of a proposal, found '%s'",
                          run);
     snprintf(path, sizeof path, "/api/v1/runs/%s/abort", run);
     result = cli_ask(cli, "POST", path, NULL, &answer);

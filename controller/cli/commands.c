@@ -1,5 +1,7 @@
 /* The one table of commands: parsing, --help and --man come from it. */
 #include "controller/cli/cli.h"
+#include "controller/cli/commands_people.h"
+#include "controller/cli/commands_user.h"
 
 #define NO_OPTIONS                                                                         \
     {                                                                                      \
@@ -21,6 +23,12 @@ static const struct help_option global_options[] = {
     {"timeout", 0, "TIME",
      "how long to wait for an answer, such as 500ms or 15s "
      "(default 15s)"},
+    {"token-file", 0, "FILE",
+     "show the user's token that is in FILE, which nobody else may read, instead of a "
+     "certificate"},
+    {"totp", 0, NULL,
+     "ask for the code of the second factor, or a recovery code: on the terminal, or read "
+     "it as the first line of standard input"},
     {"help", 'h', NULL, "print this help"},
     {"version", 0, NULL, "as the command `version`"},
     {"man", 0, NULL, "print this help as a short manual page, for `man -l -`"},
@@ -43,9 +51,14 @@ static const struct help_option file_options[] = {
     {"json", 0, NULL, "print the answer as JSON"},
     NO_OPTIONS};
 
+#define BREAK_GLASS                                                                        \
+    "an admin, with a second factor, instead of all approvals; everybody is told"
+
 static const struct help_option switchover_options[] = {
     {"to", 0, "REGION", "where to (required)"},
-    {"reason", 0, "TEXT", "written to the log, for people"},
+    {"reason", 0, "TEXT",
+     "written to the log, for people; required where others have to agree"},
+    {"break-glass", 0, NULL, BREAK_GLASS},
     {"json", 0, NULL, "print the answer as JSON"},
     NO_OPTIONS};
 
@@ -53,6 +66,8 @@ static const struct help_option failover_options[] = {
     {"to", 0, "REGION", "where to (default: the best candidate)"},
     {"even-if-healthy", 0, NULL,
      "also where nothing is wrong with the active region, where `switchover` would do"},
+    {"reason", 0, "TEXT", "for who approves it; required where others have to agree"},
+    {"break-glass", 0, NULL, BREAK_GLASS},
     {"json", 0, NULL, "print the answer as JSON"},
     NO_OPTIONS};
 
@@ -213,8 +228,10 @@ static const struct cli_command failover_command = {
     cli_failover};
 
 static const struct cli_command abort_command = {
-    {"abort", "RUN", "take a switchover back, before its fence has begun",
-     "RUN is the number that switchover printed and status shows.", json_option},
+    {"abort", "RUN|ID", "take a switchover back, before its fence has begun; or a proposal",
+     "RUN is the number that switchover printed and status shows; ID a proposal's, which "
+     "who made it withdraws, or an admin.",
+     json_option},
     1,
     1,
     cli_abort};
@@ -411,63 +428,47 @@ static const struct cli_command pki_show_command = {
     cli_pki_show};
 
 static const struct cli_command *const commands[] = {
-    &status_command,
-    &why_command,
-    &log_command,
-    &apply_command,
-    &diff_command,
-    &export_command,
-    &switchover_command,
-    &failover_command,
-    &abort_command,
-    &acknowledge_command,
-    &pause_command,
-    &resume_command,
-    &retry_command,
-    &detach_command,
-    &attach_command,
-    &remove_command,
-    &rules_command,
-    &doctor_command,
-    &version_command,
-    &login_command,
-    &pki_init_command,
-    &pki_issue_command,
-    &pki_renew_command,
-    &pki_revoke_command,
-    &pki_show_command,
-    &controller_replace_command,
-    NULL,
+    &status_command,      &why_command,
+    &log_command,         &apply_command,
+    &diff_command,        &export_command,
+    &switchover_command,  &failover_command,
+    &attest_command,      &proposals_command,
+    &approve_command,     &reject_command,
+    &abort_command,       &acknowledge_command,
+    &pause_command,       &resume_command,
+    &retry_command,       &detach_command,
+    &attach_command,      &remove_command,
+    &rules_command,       &doctor_command,
+    &version_command,     &login_command,
+    &pki_init_command,    &pki_issue_command,
+    &pki_renew_command,   &pki_revoke_command,
+    &pki_show_command,    &controller_replace_command,
+    &user_add_command,    &user_list_command,
+    &user_remove_command, &user_token_command,
+    &user_totp_command,   &user_unlock_command,
+    &whoami_command,      NULL,
 };
 
 static const struct help_command *const helps[] = {
-    &status_command.help,
-    &why_command.help,
-    &log_command.help,
-    &apply_command.help,
-    &diff_command.help,
-    &export_command.help,
-    &switchover_command.help,
-    &failover_command.help,
-    &abort_command.help,
-    &acknowledge_command.help,
-    &pause_command.help,
-    &resume_command.help,
-    &retry_command.help,
-    &detach_command.help,
-    &attach_command.help,
-    &remove_command.help,
-    &rules_command.help,
-    &doctor_command.help,
-    &version_command.help,
-    &login_command.help,
-    &pki_init_command.help,
-    &pki_issue_command.help,
-    &pki_renew_command.help,
-    &pki_revoke_command.help,
-    &pki_show_command.help,
-    &controller_replace_command.help,
-    NULL,
+    &status_command.help,      &why_command.help,
+    &log_command.help,         &apply_command.help,
+    &diff_command.help,        &export_command.help,
+    &switchover_command.help,  &failover_command.help,
+    &attest_command.help,      &proposals_command.help,
+    &approve_command.help,     &reject_command.help,
+    &abort_command.help,       &acknowledge_command.help,
+    &pause_command.help,       &resume_command.help,
+    &retry_command.help,       &detach_command.help,
+    &attach_command.help,      &remove_command.help,
+    &rules_command.help,       &doctor_command.help,
+    &version_command.help,     &login_command.help,
+    &pki_init_command.help,    &pki_issue_command.help,
+    &pki_renew_command.help,   &pki_revoke_command.help,
+    &pki_show_command.help,    &controller_replace_command.help,
+    &user_add_command.help,    &user_list_command.help,
+    &user_remove_command.help, &user_token_command.help,
+    &user_totp_command.help,   &user_unlock_command.help,
+    &whoami_command.help,      NULL,
 };
 
 static const struct help_pair exit_codes[] = {

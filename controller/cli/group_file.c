@@ -30,6 +30,12 @@ struct file_component {
     unsigned instances_count;
 };
 
+struct file_window {
+    char *days, *hours, *timezone, *expires;
+    char **need, **inform;
+    unsigned need_count, inform_count;
+};
+
 struct file_decide {
     bool *automatic;
     uint32_t *local_restarts;
@@ -42,6 +48,8 @@ struct file {
     struct file_lease lease, fence_deadline;
     struct file_component *components;
     unsigned components_count;
+    struct file_window *approvals;
+    unsigned approvals_count;
     struct file_decide decide;
     bool *no_async_writers, *adopt;
 };
@@ -94,6 +102,20 @@ static const cyaml_schema_field_t component_fields[] = {
 static const cyaml_schema_value_t component_value = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct file_component, component_fields)};
 
+static const cyaml_schema_field_t window_fields[] = {
+    TEXT(file_window, days, CYAML_FLAG_OPTIONAL),
+    TEXT(file_window, hours, CYAML_FLAG_OPTIONAL),
+    TEXT(file_window, timezone, CYAML_FLAG_OPTIONAL),
+    CYAML_FIELD_SEQUENCE("need", CYAML_FLAG_POINTER, struct file_window, need, &text_value,
+                         1, LIST_MAX),
+    CYAML_FIELD_SEQUENCE("inform", OPTIONAL_POINTER, struct file_window, inform,
+                         &text_value, 0, LIST_MAX),
+    TEXT(file_window, expires, CYAML_FLAG_OPTIONAL),
+    CYAML_FIELD_END};
+
+static const cyaml_schema_value_t window_value = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct file_window, window_fields)};
+
 static const cyaml_schema_field_t decide_fields[] = {
     SWITCH(file_decide, automatic),
     CYAML_FIELD_UINT_PTR("local_restarts", OPTIONAL_POINTER, struct file_decide,
@@ -127,6 +149,8 @@ static const cyaml_schema_field_t file_fields[] = {
     SWITCH(file, no_async_writers),
     SWITCH(file, adopt),
     CYAML_FIELD_MAPPING("decide", CYAML_FLAG_OPTIONAL, struct file, decide, decide_fields),
+    CYAML_FIELD_SEQUENCE("approvals", OPTIONAL_POINTER, struct file, approvals,
+                         &window_value, 0, LIST_MAX),
     CYAML_FIELD_END};
 
 static const cyaml_schema_value_t file_schema = {
@@ -410,6 +434,35 @@ static int add_decide(const struct file_decide *d, json_t *document)
                                      : 0;
 }
 
+static int add_window(const struct file_window *w, json_t *list)
+{
+    json_t *object = json_object();
+
+    return json_array_append_new(list, object) != 0 ||
+                   set_text(object, "days", w->days) != 0 ||
+                   set_text(object, "hours", w->hours) != 0 ||
+                   set_text(object, "timezone", w->timezone) != 0 ||
+                   set_texts(object, "need", w->need, w->need_count) != 0 ||
+                   set_texts(object, "inform", w->inform, w->inform_count) != 0 ||
+                   set_text(object, "expires", w->expires) != 0
+               ? -1
+               : 0;
+}
+
+static int add_approvals(const struct file *f, json_t *document)
+{
+    json_t *list = f->approvals != NULL ? json_array() : NULL;
+
+    if (f->approvals == NULL)
+        return 0;
+    for (unsigned i = 0; i < f->approvals_count; i++)
+        if (add_window(&f->approvals[i], list) != 0) {
+            json_decref(list);
+            return -1;
+        }
+    return json_object_set_new(document, "approvals", list);
+}
+
 static int add_typed(const struct file *f, json_t *document, struct err *err)
 {
     json_t *components = json_array();
@@ -427,6 +480,8 @@ static int add_typed(const struct file *f, json_t *document, struct err *err)
         status = set_bool(document, "adopt", f->adopt);
     if (status == 0)
         status = add_decide(&f->decide, document);
+    if (status == 0)
+        status = add_approvals(f, document);
     if (json_object_set_new(document, "components", components) != 0)
         return no_memory(err);
     for (unsigned i = 0; i < f->components_count && status == 0; i++)

@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,6 +73,21 @@ static size_t on_data(char *data, size_t size, size_t count, void *owner)
     return len;
 }
 
+static bool add_secret(struct transfer *t, const char *header, const char *secret)
+{
+    char line[4200];
+    struct curl_slist *more;
+
+    if (secret == NULL || secret[0] == '\0')
+        return true;
+    (void)snprintf(line, sizeof line, "%s%s", header, secret);
+    more = curl_slist_append(t->headers, line);
+    explicit_bzero(line, sizeof line);
+    if (more != NULL)
+        t->headers = more;
+    return more != NULL;
+}
+
 /* One that is gone for good must not use up the time of those behind it. */
 static long connect_ms(const struct http *h)
 {
@@ -107,8 +123,11 @@ static int transfer_new(struct transfer *t, const struct http *h,
     curl_easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, on_data);
     curl_easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(t->curl, CURLOPT_CONNECTTIMEOUT_MS, connect_ms(h));
+    if (!add_secret(t, "X-Ringfence-TOTP: ", h->totp) ||
+        !add_secret(t, "Authorization: Bearer ", h->token))
+        return err_set(err, ERR_NOMEM, "HTTP");
+    curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, t->headers);
     if (request->body != NULL) {
-        curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, t->headers);
         curl_easy_setopt(t->curl, CURLOPT_POSTFIELDSIZE, (long)strlen(request->body));
         curl_easy_setopt(t->curl, CURLOPT_POSTFIELDS, request->body);
     }

@@ -31,6 +31,8 @@ struct http {
     const char *socket;    /* with `remote`: what it is called in messages */
     struct remote *remote; /* NULL: the socket */
     uint32_t timeout_ms;
+    const char *totp;  /* code of a second factor; NULL, "": none */
+    const char *token; /* likewise */
 };
 
 struct http_answer {

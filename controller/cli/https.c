@@ -73,8 +73,10 @@ void https_set_up(CURL *curl, const struct remote *r, struct https_peer *peer)
     curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_3);
     curl_easy_setopt(curl, CURLOPT_CAINFO, r->ca);
     curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
-    curl_easy_setopt(curl, CURLOPT_SSLCERT, r->cert);
-    curl_easy_setopt(curl, CURLOPT_SSLKEY, r->key);
+    if (r->cert[0] != '\0') {
+        curl_easy_setopt(curl, CURLOPT_SSLCERT, r->cert);
+        curl_easy_setopt(curl, CURLOPT_SSLKEY, r->key);
+    }
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
     curl_easy_setopt(curl, CURLOPT_SSL_CTX_FUNCTION, on_ctx);
     curl_easy_setopt(curl, CURLOPT_SSL_CTX_DATA, peer);

@@ -41,9 +41,11 @@ static int absolute(char path[PATH_MAX], const char *option, struct err *err)
     char found[PATH_MAX];
 
     if (path[0] == '\0')
-        return err_set(err, ERR_INVAL,
-                       "%s is missing: over the network --ca, --cert and --key are needed",
-                       option);
+        return err_set(
+            err, ERR_INVAL,
+            "%s is missing: over the network --ca is needed, and --cert and --key "
+            "(or --token-file)",
+            option);
     if (realpath(path, found) == NULL)
         return err_errno(err, errno, "%s %s", option, path);
     memcpy(path, found, sizeof found);
@@ -56,6 +58,8 @@ int remote_check(struct remote *r, struct err *err)
 {
     struct stat st;
 
+    if (r->by_token && r->cert[0] == '\0' && r->key[0] == '\0')
+        return absolute(r->ca, "--ca", err);
     if (absolute(r->ca, "--ca", err) != 0 || absolute(r->cert, "--cert", err) != 0 ||
         absolute(r->key, "--key", err) != 0)
         return err->code;

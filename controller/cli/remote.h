@@ -31,6 +31,7 @@ struct remote {
     unsigned count;
     unsigned first; /* which one is asked first: that which answered last */
     char ca[PATH_MAX], cert[PATH_MAX], key[PATH_MAX];
+    bool by_token; /* a token is shown: no certificate is needed */
 };
 
 /* "https://HOST:PORT", nothing behind it but a slash. */

@@ -19,19 +19,27 @@ static bool was_accepted(const char *result)
     return strcmp(result, "accepted") == 0 || strcmp(result, "-") == 0;
 }
 
+/* A controller of before says nothing of it. */
+static bool has_actor(const char *actor)
+{
+    return actor[0] != '\0' && strcmp(actor, "-") != 0;
+}
+
 void show_log_line(const json_t *line, FILE *out)
 {
-    char seq[SHOW_TEXT_SIZE], room[6][SHOW_TEXT_SIZE];
+    char seq[SHOW_TEXT_SIZE], room[7][SHOW_TEXT_SIZE];
+    const char *actor = show_member(line, "actor", room[6]);
     const char *result = show_member(line, "result", room[5]);
     bool accepted = was_accepted(result);
 
-    fprintf(out, "%s  %5s  %-10s  %-10s  %-12s  %-22s  %s%s%s%s\n",
+    fprintf(out, "%s  %5s  %-10s  %-10s  %-12s  %-22s  %s%s%s%s%s%s\n",
             show_member(line, "time", room[0]), show_member(line, "seq", seq),
             or_dash(show_member(line, "leader", room[1])),
             or_dash(show_member(line, "group", room[2])),
             or_dash(show_member(line, "kind", room[3])),
             or_dash(show_member(line, "rule", room[4])), text_of(line),
-            accepted ? "" : "  [refused: ", accepted ? "" : result, accepted ? "" : "]");
+            accepted ? "" : "  [refused: ", accepted ? "" : result, accepted ? "" : "]",
+            has_actor(actor) ? "  by " : "", has_actor(actor) ? actor : "");
 }
 
 static bool is_told_always(const json_t *line) { return line != NULL; }
@@ -130,10 +138,12 @@ static void write_text(const json_t *line, struct show_log_memory *m, FILE *out)
 void show_log_told(const json_t *line, bool with_group, struct show_log_memory *m,
                    FILE *out)
 {
-    char room[5][SHOW_TEXT_SIZE], time[SHOW_TEXT_SIZE], first[4 * SHOW_TEXT_SIZE];
+    char room[6][SHOW_TEXT_SIZE], time[SHOW_TEXT_SIZE], first[4 * SHOW_TEXT_SIZE];
     const char *result = show_member(line, "result", room[0]);
     const char *kind = or_dash(show_member(line, "kind", room[1]));
-    const char *rule = or_dash(show_member(line, "rule", room[2]));
+    const char *actor = show_member(line, "actor", room[5]);
+    const char *rule =
+        has_actor(actor) ? actor : or_dash(show_member(line, "rule", room[2]));
     const char *group = or_dash(show_member(line, "group", room[3]));
     bool accepted = was_accepted(result), held = strcmp(result, "held") == 0;
     char *text = NULL;

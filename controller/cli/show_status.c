@@ -459,6 +459,27 @@ static void show_instances(const json_t *instances, bool with_lsn, FILE *out)
     table_print(t, "  ", out);
 }
 
+/* What people want, and who still has to agree; everybody is told of a broken glass. */
+static void show_proposals(const json_t *g, FILE *out)
+{
+    char room[2][SHOW_TEXT_SIZE], line[4 * SHOW_TEXT_SIZE];
+    const json_t *p;
+    size_t i;
+
+    json_array_foreach(json_object_get(g, "proposals"), i, p)
+    {
+        bool broken = json_is_true(json_object_get(p, "break_glass"));
+
+        (void)snprintf(line, sizeof line,
+                       "%s%s by %s is %s (missing: %s): `ringfence proposals`",
+                       broken ? "BREAK GLASS: " : "", text_of(p, "kind"), text_of(p, "by"),
+                       text_of(p, "state"), show_member(p, "missing", room[0]));
+        fprintf(out, "  %sproposal %s: ", broken ? "!! " : "",
+                show_member(p, "id", room[1]));
+        wrap_print(out, "", HANG, line);
+    }
+}
+
 static void show_group(const json_t *g, FILE *out)
 {
     const json_t *instances = json_object_get(g, "instances");
@@ -473,6 +494,7 @@ static void show_group(const json_t *g, FILE *out)
     fprintf(out, "  sync %s, set {%s}   ttl %s   failovers %s, switchovers %s\n",
             text_of(g, "sync"), show_member(g, "sync_set", set), ttl_of(g, ttl),
             show_member(g, "failovers", fails), show_member(g, "switchovers", switches));
+    show_proposals(g, out);
     if (strcmp(text_of(g, "alarm"), "-") != 0)
         wrap_print(out, "  !! ALARM: ", HANG, text_of(g, "alarm"));
     if (strcmp(hold, "-") != 0)

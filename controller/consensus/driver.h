@@ -235,7 +235,7 @@ MUST_USE int driver_receive(struct driver *d, uint64_t now_ms,
                             const struct consensus_msg *msg, struct orders *out,
                             struct err *err);
 
-struct proposal {
+struct driver_proposal {
     const uint8_t *body;
     size_t len;       /* 1..CONSENSUS_BODY_MAX */
     uint64_t wall_ms; /* for people only */
@@ -247,8 +247,9 @@ struct proposal {
  * Not fatal, nothing was submitted:
  *   ERR_NOTLEADER  not the leader, or handing over
  *   ERR_INVAL      no body, or too long */
-MUST_USE int driver_submit(struct driver *d, uint64_t now_ms, const struct proposal *p,
-                           struct orders *out, uint64_t ret_index_term[2], struct err *err);
+MUST_USE int driver_submit(struct driver *d, uint64_t now_ms,
+                           const struct driver_proposal *p, struct orders *out,
+                           uint64_t ret_index_term[2], struct err *err);
 
 /* Everything ordered with a seq up to this one is stored and synced. */
 MUST_USE int driver_persisted(struct driver *d, uint64_t now_ms, uint64_t seq,
@@ -278,7 +279,7 @@ MUST_USE int driver_change(struct driver *d, uint64_t now_ms, const struct membe
  *   ERR_BUSY  another one is being stored or installed, or nothing was applied since
  *   ERR_FULL  larger than CONSENSUS_SNAPSHOT_MAX allows */
 MUST_USE int driver_snapshot_taken(struct driver *d, uint64_t now_ms,
-                                   const struct proposal *state, struct orders *out,
+                                   const struct driver_proposal *state, struct orders *out,
                                    struct err *err);
 
 /* ---- what it knows ------------------------------------------------------------------- */

@@ -54,7 +54,7 @@ int driver_tick(struct driver *d, uint64_t now_ms, struct orders *out, struct er
 
 /* ---- submission ---------------------------------------------------------------------- */
 
-int driver_submit(struct driver *d, uint64_t now_ms, const struct proposal *p,
+int driver_submit(struct driver *d, uint64_t now_ms, const struct driver_proposal *p,
                   struct orders *out, uint64_t ret_index_term[2], struct err *err)
 {
     struct envelope e = {.leader_id = d->config.id, .body = p->body, .len = p->len};
@@ -329,7 +329,7 @@ void driver_applied(struct driver *d, uint64_t index)
         d->applied_index = index;
 }
 
-static int seal_snapshot(struct driver *d, const struct proposal *p, struct err *err)
+static int seal_snapshot(struct driver *d, const struct driver_proposal *p, struct err *err)
 {
     const struct consensus_entry *last = dlog_get(&d->log, d->applied_index);
     struct snapshot_envelope e = {.index = d->applied_index,
@@ -371,8 +371,9 @@ static int order_own_snapshot(struct driver *d, struct err *err)
     return driver_order_write(d, &w, &o, err);
 }
 
-int driver_snapshot_taken(struct driver *d, uint64_t now_ms, const struct proposal *state,
-                          struct orders *out, struct err *err)
+int driver_snapshot_taken(struct driver *d, uint64_t now_ms,
+                          const struct driver_proposal *state, struct orders *out,
+                          struct err *err)
 {
     enum { ENVELOPE_ROOM = 256 + MEMBERS_BYTES_MAX };
     struct err local;

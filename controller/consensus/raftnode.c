@@ -226,7 +226,7 @@ void raftnode_arm(struct raftnode *n)
 static int take_snapshot(struct raftnode *n, uint64_t applied, struct err *err)
 {
     struct buf state = {.limit = CONSENSUS_SNAPSHOT_MAX};
-    struct proposal p = {.wall_ms = wall_now_ms()};
+    struct driver_proposal p = {.wall_ms = wall_now_ms()};
     int status;
 
     n->busy = true;
@@ -473,7 +473,7 @@ static int check_open(const struct raftnode *n, struct err *err)
 int raftnode_submit(struct raftnode *n, const uint8_t *body, size_t len,
                     raftnode_done *on_done, void *owner, struct err *err)
 {
-    struct proposal p = {body, len, wall_now_ms()};
+    struct driver_proposal p = {body, len, wall_now_ms()};
     struct pending *pending;
     struct err local;
     uint64_t at[2] = {0};

@@ -45,7 +45,9 @@ enum {
     AUDIT_KIND_SIZE = 32,
     AUDIT_GROUP_SIZE = 64,
     AUDIT_RULE_SIZE = 64,
-    AUDIT_TEXT_SIZE = 1280
+    AUDIT_TEXT_SIZE = 1440,
+    /* In `text`, before whose request it was (controller/daemon/audit.c). */
+    AUDIT_ACTOR_MARK = 0x1f
 };
 
 /* One line of the audit trail. The applier fills in the first part; the store numbers and

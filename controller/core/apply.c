@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controller/base/assert.h"
+#include "controller/base/auto.h"
 #include "controller/base/text.h"
 #include "controller/core/apply_internal.h"
 
@@ -46,60 +47,57 @@ struct handling {
     bool needs_group;
 };
 
-/* The compiler finds the kind we forgot. */
+/* All but ENTRY_NONE and ENTRY_REFUSED. */
+static const struct {
+    enum entry_kind kind;
+    struct handling handling;
+} handlings[] = {
+    {ENTRY_CONTROLLER, {apply_controller, false}},
+    {ENTRY_ENROL, {apply_enrol, false}},
+    {ENTRY_DECLARE, {apply_declare, false}},
+    {ENTRY_REMOVE, {apply_remove, true}},
+    {ENTRY_RENEW, {apply_renew, false}},
+    {ENTRY_PROOF, {apply_proof, true}},
+    {ENTRY_FENCE_BEGIN, {apply_fence_begin, true}},
+    {ENTRY_ACTIVATE, {apply_activate, true}},
+    {ENTRY_OPENED, {apply_opened, true}},
+    {ENTRY_SYNC_SHRINK, {apply_sync_shrink, true}},
+    {ENTRY_SYNC_JOIN, {apply_sync_join, true}},
+    {ENTRY_STEP_START, {apply_step_start, true}},
+    {ENTRY_STEP_END, {apply_step_end, true}},
+    {ENTRY_SWITCHOVER, {apply_switchover, true}},
+    {ENTRY_RUN_ABORT, {apply_run_abort, true}},
+    {ENTRY_PAUSE, {apply_pause, true}},
+    {ENTRY_RESUME, {apply_pause, true}},
+    {ENTRY_DETACH, {apply_detach, true}},
+    {ENTRY_ATTACH, {apply_attach, true}},
+    {ENTRY_CONTROLLER_REPLACE, {apply_controller_replace, false}},
+    {ENTRY_CORRUPTION, {apply_corruption, true}},
+    {ENTRY_FALSE_PROOF, {apply_false_proof, true}},
+    {ENTRY_ACKNOWLEDGE, {apply_acknowledge, true}},
+    {ENTRY_USER_SET, {apply_people, false}},
+    {ENTRY_USER_REMOVE, {apply_people, false}},
+    {ENTRY_USER_TOKEN, {apply_people, false}},
+    {ENTRY_USER_REVOKE, {apply_people, false}},
+    {ENTRY_USER_TOTP, {apply_people, false}},
+    {ENTRY_USER_UNLOCK, {apply_people, false}},
+    {ENTRY_FACTOR_USED, {apply_people, false}},
+    {ENTRY_FACTOR_FAILED, {apply_people, false}},
+    {ENTRY_PROPOSE, {apply_propose, true}},
+    {ENTRY_APPROVE, {apply_approve, true}},
+    {ENTRY_REJECT, {apply_reject, true}},
+    {ENTRY_WITHDRAW, {apply_withdraw, true}},
+    {ENTRY_EXPIRE, {apply_expire, true}},
+    {ENTRY_STALE, {apply_stale, true}},
+};
+_Static_assert(ARRAY_LEN(handlings) == ENTRY_KIND_COUNT - 2,
+               "a kind of entry without a handler");
+
 static struct handling handling_of(enum entry_kind kind)
 {
-    switch (kind) {
-    case ENTRY_CONTROLLER:
-        return (struct handling){apply_controller, false};
-    case ENTRY_CONTROLLER_REPLACE:
-        return (struct handling){apply_controller_replace, false};
-    case ENTRY_ENROL:
-        return (struct handling){apply_enrol, false};
-    case ENTRY_DECLARE:
-        return (struct handling){apply_declare, false};
-    case ENTRY_RENEW:
-        return (struct handling){apply_renew, false};
-    case ENTRY_REMOVE:
-        return (struct handling){apply_remove, true};
-    case ENTRY_PROOF:
-        return (struct handling){apply_proof, true};
-    case ENTRY_FENCE_BEGIN:
-        return (struct handling){apply_fence_begin, true};
-    case ENTRY_ACTIVATE:
-        return (struct handling){apply_activate, true};
-    case ENTRY_OPENED:
-        return (struct handling){apply_opened, true};
-    case ENTRY_SYNC_SHRINK:
-        return (struct handling){apply_sync_shrink, true};
-    case ENTRY_SYNC_JOIN:
-        return (struct handling){apply_sync_join, true};
-    case ENTRY_STEP_START:
-        return (struct handling){apply_step_start, true};
-    case ENTRY_STEP_END:
-        return (struct handling){apply_step_end, true};
-    case ENTRY_CORRUPTION:
-        return (struct handling){apply_corruption, true};
-    case ENTRY_FALSE_PROOF:
-        return (struct handling){apply_false_proof, true};
-    case ENTRY_ACKNOWLEDGE:
-        return (struct handling){apply_acknowledge, true};
-    case ENTRY_SWITCHOVER:
-        return (struct handling){apply_switchover, true};
-    case ENTRY_RUN_ABORT:
-        return (struct handling){apply_run_abort, true};
-    case ENTRY_PAUSE:
-    case ENTRY_RESUME:
-        return (struct handling){apply_pause, true};
-    case ENTRY_DETACH:
-        return (struct handling){apply_detach, true};
-    case ENTRY_ATTACH:
-        return (struct handling){apply_attach, true};
-    case ENTRY_REFUSED:
-    case ENTRY_NONE:
-    case ENTRY_KIND_COUNT:
-        break;
-    }
+    for (unsigned i = 0; i < ARRAY_LEN(handlings); i++)
+        if (handlings[i].kind == kind)
+            return handlings[i].handling;
     return (struct handling){NULL, false};
 }
 

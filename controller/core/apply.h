@@ -45,7 +45,19 @@
     X(REFUSE_ALREADY_MEMBER, 26, "already-member")                                         \
     X(REFUSE_HEALTHY, 27, "healthy")                                                       \
     X(REFUSE_ID_USED, 28, "id-used")                                                       \
-    X(REFUSE_NOT_READY, 29, "target-not-ready")
+    X(REFUSE_NOT_READY, 29, "target-not-ready")                                            \
+    X(REFUSE_UNKNOWN_USER, 30, "unknown-user")                                             \
+    X(REFUSE_UNKNOWN_TOKEN, 31, "unknown-token")                                           \
+    X(REFUSE_NO_FACTOR, 32, "no-second-factor")                                            \
+    X(REFUSE_CODE_USED, 33, "code-used")                                                   \
+    X(REFUSE_LOCKED, 34, "locked")                                                         \
+    X(REFUSE_APPROVAL, 35, "approval-needed")                                              \
+    X(REFUSE_ROLE, 36, "role-needed")                                                      \
+    X(REFUSE_PROPOSAL, 37, "wrong-proposal")                                               \
+    X(REFUSE_SAME_PERSON, 38, "same-person")                                               \
+    X(REFUSE_EXPIRED, 39, "expired")                                                       \
+    X(REFUSE_CHANGED, 40, "changed-since")                                                 \
+    X(REFUSE_FACTOR, 41, "second-factor-needed")
 
 enum refusal {
 #define X(name, number, text) name = (number),

@@ -137,6 +137,7 @@ static void check_spec(struct applying *a, const struct group *spec)
         return;
     }
     check_fence(a, spec);
+    check_windows(a, spec);
     if (a->result->refusal != ACCEPTED)
         return;
     for (uint8_t n = 0; n < spec->instance_count; n++) {
@@ -505,6 +506,9 @@ void apply_detach(struct applying *a)
                g->name, phase_name(g->phase));
         return;
     }
+    if (!person_is_admin(a))
+        return;
+    proposals_drop(a, "the group was detached");
     for (unsigned i = 0; i < g->instance_count; i++) {
         memset(&g->instances[i].proof, 0, sizeof g->instances[i].proof);
         g->instances[i].proof.last_grant = a->index;
@@ -538,6 +542,8 @@ void apply_attach(struct applying *a)
                    at->active);
         return;
     }
+    if (!person_is_admin(a))
+        return;
     g->active = active;
     g->adopt = true;
     /* The exit of a sign of corruption: what stands there now is the operator's word. */

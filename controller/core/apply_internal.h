@@ -44,6 +44,41 @@ void apply_corruption(struct applying *a);
 void apply_false_proof(struct applying *a);
 void apply_acknowledge(struct applying *a);
 
+/* apply_people.c: of everything about users. */
+void apply_people(struct applying *a);
+
+/* I8, as far as the log can say it. */
+bool group_may_lead(const struct state *s, const struct group *g, uint8_t target);
+
+void apply_propose(struct applying *a);
+void apply_approve(struct applying *a);
+void apply_reject(struct applying *a);
+void apply_withdraw(struct applying *a);
+void apply_expire(struct applying *a);
+void apply_stale(struct applying *a);
+
+/* A move is begun as it was approved, or refused: in a group with `approvals` there is none
+ * without a proposal. `target`: NO_INSTANCE for the best candidate. */
+void check_approved(struct applying *a, uint64_t id, enum proposal_kind kind,
+                    uint8_t target);
+/* The entry has begun the run of the proposal (0: there is none). */
+void proposal_begins(struct applying *a, uint64_t id);
+/* The entry has begun a run that goes on with what `run` was to do. */
+void proposals_go_on(struct applying *a, uint64_t run);
+/* The group's run is over. */
+void proposals_of_run_end(struct applying *a, const char *why);
+/* The entry has made `instance` active, and what was attested is used up or void. */
+void proposals_activated(struct applying *a, uint8_t instance, uint64_t epoch_before);
+/* Its target is taken for dead in the group's run, by a proof. */
+void attestation_used(struct applying *a, uint8_t instance);
+/* Nothing can come of what is open in the group. */
+void proposals_drop(struct applying *a, const char *why);
+/* A group whose moves take approvals is not let go, nor its rules changed, by fewer: that
+ * takes an admin. False: refused. */
+bool person_is_admin(struct applying *a);
+/* The `approvals` of a file, and who may change those that are in force. */
+void check_windows(struct applying *a, const struct group *spec);
+
 /* I1: the instance (agent and port, address and port, or system identifier and data
  * directory) stands in another group too. Returns that group or NULL. */
 const struct group *instance_in_other_group(const struct state *s, const struct group *g,

@@ -430,6 +430,34 @@ static void check_power(struct applying *a, const struct instance *i)
                i->agent);
 }
 
+/* Level 5, the weakest: two people's word that the instance acknowledges nothing any more.
+ * I2: it is as true as they are careful; so it is accepted for one instance, for the fence
+ * in force alone, of two names on record, about the life that would have to be proven, and
+ * only as long as the log knows nothing against it: no grant to it since they said so, no
+ * other life of its agent (attested_dead()). A proof that turned out false bars it like any
+ * other one.
+ * I4: a lease that was granted is over when it was counted out and no sooner. People cannot
+ * see that, so the proposer counts, as for level 3, from its own apply() of the last grant
+ * (guard_attested()); renewals are refused since fence_begin. What their word adds is what
+ * no clock says: that nobody gets past the gate (`ungated_local`), that a holder whose
+ * proofs do not count any more is gone, that there is no agent to ask.
+ * I12: about the holder of the lease if one stands, else about the life that is enrolled;
+ * for any other life it says nothing (proof_holds()). */
+static void check_attested(struct applying *a, const struct instance *i)
+{
+    const struct entry_proof *p = &a->e->proof;
+    const struct proposal *said = attested_dead(a->s, a->g, p->instance);
+
+    if (said == NULL)
+        refuse(a, REFUSE_UNPROVEN,
+               "no two people have said that %s is dead, in epoch %" PRIu64
+               ", since it was granted a lease last: `ringfence attest %s --dead %s`",
+               i->agent, a->g->epoch, a->g->name, i->agent);
+    else if (!incarnation_equal(&p->prover, &said->life))
+        refuse(a, REFUSE_INCARNATION, "%s: what was attested is about another life",
+               i->agent);
+}
+
 /* Counted out since it was severed: whatever phase the group has reached meanwhile, the
  * epoch of that lease was fenced before, so none of its renewals can follow (I4), and it is
  * counted by terms that only widen until then (apply_activate()). */
@@ -441,6 +469,25 @@ static bool ends_severed_lease(const struct group *g, const struct entry_proof *
            p->kind == PROOF_LEASE_EXPIRY && proof_leaves_lease(&i->proof) &&
            p->fence_index == i->proof.proven &&
            incarnation_equal(&p->prover, &i->proof.holder);
+}
+
+static void check_kind(struct applying *a, const struct instance *i,
+                       const struct agent *agent)
+{
+    const struct entry_proof *p = &a->e->proof;
+
+    if (p->kind == PROOF_INSTALLED)
+        check_installed(a, i, agent);
+    else if (p->kind == PROOF_AGENT)
+        check_agent_proof(a, i, agent);
+    else if (p->kind == PROOF_POWER)
+        check_power(a, i);
+    else if (p->kind == PROOF_SYNC_SEVERED)
+        check_severed(a, i);
+    else if (p->kind == PROOF_ATTESTED)
+        check_attested(a, i);
+    else
+        check_expiry(a, i);
 }
 
 static void note_proof(struct applying *a, struct instance *i)
@@ -499,18 +546,11 @@ void apply_proof(struct applying *a)
                proof_kind_name(p->kind));
         return;
     }
-    if (p->kind == PROOF_INSTALLED)
-        check_installed(a, i, agent);
-    else if (p->kind == PROOF_AGENT)
-        check_agent_proof(a, i, agent);
-    else if (p->kind == PROOF_POWER)
-        check_power(a, i);
-    else if (p->kind == PROOF_SYNC_SEVERED)
-        check_severed(a, i);
-    else
-        check_expiry(a, i);
+    check_kind(a, i, agent);
     if (a->result->refusal != ACCEPTED)
         return;
+    if (p->kind == PROOF_ATTESTED)
+        attestation_used(a, p->instance);
     note_proof(a, i);
     if (p->instance == a->g->active && a->g->fence_index != 0) {
         a->g->run.proof = p->kind;

@@ -35,6 +35,8 @@ static void begin_run(struct applying *a, enum run_kind kind, uint8_t to, bool r
     run->epoch = a->g->epoch;
     snprintf(run->rule, sizeof run->rule, "%s", a->e->rule);
     snprintf(run->reason, sizeof run->reason, "%s", reason);
+    if (before.result == RUN_RUNNING)
+        proposals_go_on(a, before.id);
 }
 
 /* I4: from this entry on renewals of epoch <= e and changes of the sync set are refused, so
@@ -75,18 +77,31 @@ void apply_fence_begin(struct applying *a)
                g->instances[g->active].proof.last_grant, f->expected_grant);
         return;
     }
-    if (!switching)
+    /* What follows from a move that goes on is not asked for anew; what a person begins
+     * is. */
+    if (f->proposal != 0 || (f->requested && g->phase == PHASE_STEADY))
+        check_approved(a, f->proposal, PROPOSAL_FAILOVER, wished ? target : NO_INSTANCE);
+    if (a->result->refusal != ACCEPTED)
+        return;
+    if (!switching) {
         begin_run(a, RUN_FAILOVER, target, f->requested, f->reason);
+        proposal_begins(a, f->proposal);
+    }
     g->run.fence_wall_ms = a->e->wall_ms;
     g->fence_index = a->index;
     g->phase = PHASE_FENCING;
     g->index = a->index;
 }
 
-/* I8, as far as the log can say it; how far a non-member lags is the leader's to judge. */
-static bool may_lead(const struct group *g, uint8_t target)
+/* I8, as far as the log can say it; how far a non-member lags is the leader's to judge. The
+ * way out when the set is lost is an attested loss: two people name the instance that is to
+ * lead without it, and it counts for this one, in this epoch, as long as the old primary
+ * was granted nothing since they said so. What is lost by it is forecast where it can be,
+ * and counted like any other loss (I9). */
+bool group_may_lead(const struct state *s, const struct group *g, uint8_t target)
 {
-    if (g->policy.sync == SYNC_OFF || g->policy.sync == SYNC_PREFERRED || !g->sync_known)
+    if (g->policy.sync == SYNC_OFF || g->policy.sync == SYNC_PREFERRED || !g->sync_known ||
+        attested_loss(s, g, target) != NULL)
         return true;
     return MUTANT(non_member_leads, (g->sync_set & 1u << target) != 0, true);
 }
@@ -118,7 +133,7 @@ static void check_activation(struct applying *a)
         refuse(a, REFUSE_UNPROVEN,
                "nothing proves that %s can no longer acknowledge a write",
                g->instances[missing].agent);
-    } else if (!may_lead(g, act->instance)) {
+    } else if (!group_may_lead(a->s, g, act->instance)) {
         refuse(a, REFUSE_NOT_MEMBER,
                "%s is not in the sync set: it may miss acknowledged writes",
                g->instances[act->instance].agent);
@@ -157,6 +172,7 @@ void apply_activate(struct applying *a)
         g->sync_known = true;
         g->sync_generation = a->index;
     }
+    proposals_activated(a, act->instance, g->epoch);
     g->old_active = g->phase == PHASE_FORMING ? NO_INSTANCE : g->active;
     g->active = act->instance;
     g->epoch = act->epoch;
@@ -251,6 +267,7 @@ void apply_opened(struct applying *a)
     g->adopt = false;
     g->index = a->index;
     count_run(a);
+    proposals_of_run_end(a, "");
 }
 
 void apply_switchover(struct applying *a)
@@ -271,7 +288,7 @@ void apply_switchover(struct applying *a)
     } else if (target == g->active) {
         refuse(a, REFUSE_ALREADY_ACTIVE, "group %s is active in %s already", g->name,
                group_region_name(g, target));
-    } else if (!may_lead(g, target)) {
+    } else if (!group_may_lead(a->s, g, target)) {
         refuse(a, REFUSE_NOT_MEMBER,
                "%s is not in the sync set yet: wait until it has caught up (`ringfence "
                "status`), or look at `ringfence why %s`",
@@ -280,9 +297,12 @@ void apply_switchover(struct applying *a)
         refuse(a, REFUSE_RESIDENCY, "region %s carries none of the residency tags",
                group_region_name(g, target));
     }
+    if (a->result->refusal == ACCEPTED)
+        check_approved(a, sw->proposal, PROPOSAL_SWITCHOVER, target);
     if (a->result->refusal != ACCEPTED)
         return;
     begin_run(a, RUN_SWITCHOVER, target, true, sw->reason);
+    proposal_begins(a, sw->proposal);
     g->phase = PHASE_SWITCHING;
     g->index = a->index;
 }
@@ -306,6 +326,7 @@ void apply_run_abort(struct applying *a)
     }
     g->run.result = RUN_ABORTED;
     snprintf(g->run.reason, sizeof g->run.reason, "%s", a->e->run_abort.reason);
+    proposals_of_run_end(a, a->e->run_abort.reason);
     g->phase = PHASE_STEADY;
     g->index = a->index;
     if (g->instances[g->active].step.kind == STEP_STOP &&

@@ -288,7 +288,7 @@ static bool holds_enough(const struct look *l, uint8_t instance, char why[TEXT_S
 {
     bool binding = l->g->policy.sync == SYNC_REQUIRED || l->g->policy.sync == SYNC_STRICT;
 
-    if (lag_is_settled(l, instance))
+    if (lag_is_settled(l, instance) || attested_loss(l->s, l->g, instance) != NULL)
         return true;
     if (candidate_is_member(l, instance))
         return l->g->policy.sync != SYNC_OFF || instance == l->g->active ||
@@ -411,7 +411,17 @@ bool proof_is_out_of_reach(const struct look *l, uint8_t instance)
     /* Nor does its agent's word count for a life before its own (I12). */
     bool by_agent = agent_present(l, instance) && !former_life_stands(l, instance);
 
-    return !instance_is_proven(l->s, i) && !by_expiry && !by_power && !by_agent;
+    return !instance_is_proven(l->s, i) && !by_expiry && !by_power && !by_agent &&
+           !attested_may_prove(l, instance);
+}
+
+/* Not while it answers in the life that is said to be over: then it can say itself that its
+ * gate is closed, and who attested it was wrong. */
+bool attested_may_prove(const struct look *l, uint8_t instance)
+{
+    return attested_dead(l->s, l->g, instance) != NULL &&
+           !proof_is_barred(l->g, instance, PROOF_ATTESTED, false) &&
+           (!agent_present(l, instance) || former_life_stands(l, instance));
 }
 
 /* Members before others, sound before damaged, running before stopped, then the most of the

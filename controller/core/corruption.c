@@ -24,7 +24,7 @@ static bool asked_for(const struct look *l)
 {
     const struct run *run = &l->g->run;
 
-    return l->asked || l->og->failover_wanted ||
+    return l->asked || failover_is_asked(l, NULL) ||
            (run->result == RUN_RUNNING &&
             (run->requested || run->kind == RUN_FORM || run->kind == RUN_SWITCHOVER));
 }

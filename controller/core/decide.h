@@ -61,6 +61,12 @@ void decide(const struct state *s, const struct observations *o, struct mono now
 bool power_off_is_wanted(const struct state *s, const struct observations *o, uint8_t group,
                          uint8_t instance, struct mono now);
 
+/* What is to be expected of it now, for who proposes it and who approves it. `target`:
+ * NO_INSTANCE for the best candidate. */
+void forecast_of(const struct state *s, const struct observations *o, uint8_t group,
+                 enum proposal_kind kind, uint8_t target, struct mono now,
+                 struct forecast *ret);
+
 /* ---- ringfence why --------------------------------------------------------------------
  */
 

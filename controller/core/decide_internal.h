@@ -88,6 +88,16 @@ bool holder_gone(const struct look *l);
 /* Not proven; its agent does not answer, no lease of it can be counted out, and its host
  * cannot be switched off: only an attested proof would do (design section 4, level 5). */
 bool proof_is_out_of_reach(const struct look *l, uint8_t instance);
+/* Two people have said that it is dead, and it has not answered since: their word will
+ * prove it, when what was granted to it was counted out. */
+bool attested_may_prove(const struct look *l, uint8_t instance);
+
+/* A person asks for a failover now: at this leader, or by a proposal that is approved.
+ * `*ret_proposal` (may be NULL): that one; NULL: there is none. */
+bool failover_is_asked(const struct look *l, const struct proposal **ret_proposal);
+/* What was approved would be something else now than what was to be expected then. False:
+ * it would not; `why` is written where it would. */
+bool proposal_worse(const struct look *l, const struct proposal *p, char why[TEXT_SIZE]);
 /* By policy: a lease that was counted out proves nothing in this group. */
 bool proof_needs_agent(const struct look *l);
 

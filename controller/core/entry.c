@@ -1,4 +1,5 @@
 #include "controller/core/entry.h"
+#include "controller/core/people.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -53,6 +54,20 @@ uint8_t entry_instance(const struct entry *e)
     case ENTRY_CORRUPTION:
     case ENTRY_FALSE_PROOF:
     case ENTRY_ACKNOWLEDGE:
+    case ENTRY_USER_SET:
+    case ENTRY_USER_REMOVE:
+    case ENTRY_USER_TOKEN:
+    case ENTRY_USER_REVOKE:
+    case ENTRY_USER_TOTP:
+    case ENTRY_USER_UNLOCK:
+    case ENTRY_FACTOR_USED:
+    case ENTRY_FACTOR_FAILED:
+    case ENTRY_PROPOSE:
+    case ENTRY_APPROVE:
+    case ENTRY_REJECT:
+    case ENTRY_WITHDRAW:
+    case ENTRY_EXPIRE:
+    case ENTRY_STALE:
     case ENTRY_KIND_COUNT:
         break;
     }
@@ -153,6 +168,27 @@ static void summary_of_set(const struct entry *e, const char *name, char *text,
                  e->sync.position & 0xffffffff);
 }
 
+/* What people want, and whether they agree. */
+static void summary_of_proposal(const struct entry *e, char *text, unsigned size)
+{
+    const struct forecast *f = &e->propose.forecast;
+    char loss[64];
+
+    if (e->kind == ENTRY_PROPOSE && !f->loss_known)
+        snprintf(loss, sizeof loss, "loss not known");
+    else if (e->kind == ENTRY_PROPOSE)
+        snprintf(loss, sizeof loss, "forecast loss %" PRIu64 " bytes", f->loss_bytes);
+    if (e->kind == ENTRY_PROPOSE)
+        snprintf(text, size, "%s%s%s%s, epoch %" PRIu64 ", %s: %s",
+                 e->propose.break_glass ? "BREAK GLASS: " : "",
+                 proposal_kind_name(e->propose.kind),
+                 e->propose.target[0] != '\0' ? " " : "", e->propose.target,
+                 e->propose.epoch, loss, e->propose.reason);
+    else
+        snprintf(text, size, "proposal %" PRIu64 "%s%s", e->proposal.id,
+                 e->proposal.reason[0] != '\0' ? ": " : "", e->proposal.reason);
+}
+
 /* What is wrong, and who has seen it. */
 static void summary_of_trouble(const struct entry *e, char *text, unsigned size)
 {
@@ -164,8 +200,45 @@ static void summary_of_trouble(const struct entry *e, char *text, unsigned size)
                  "ALARM: the proof of %s by %s at index %" PRIu64 " does not hold: %s",
                  e->false_proof.agent, proof_kind_name(e->false_proof.kind),
                  e->false_proof.proof, e->false_proof.text);
-    else
+    else if (e->kind == ENTRY_ACKNOWLEDGE)
         snprintf(text, size, "alarms are acknowledged: %s", e->acknowledge.reason);
+    else
+        snprintf(text, size, "%s", e->refused.text);
+}
+
+static void summary_of_request(const struct entry *e, const char *name, char *text,
+                               unsigned size)
+{
+    if (e->kind == ENTRY_SWITCHOVER)
+        snprintf(text, size, "to %s, epoch %" PRIu64 "%s%s", name, e->switchover.epoch,
+                 e->switchover.reason[0] != '\0' ? ": " : "", e->switchover.reason);
+    else if (e->kind == ENTRY_RUN_ABORT)
+        snprintf(text, size, "run %" PRIu64 "%s%s", e->run_abort.run,
+                 e->run_abort.reason[0] != '\0' ? ": " : "", e->run_abort.reason);
+    else
+        snprintf(text, size, "active: %s", name);
+}
+
+static void summary_of_people(const struct entry *e, char *text, unsigned size)
+{
+    if (e->kind >= ENTRY_PROPOSE)
+        summary_of_proposal(e, text, size);
+    else
+        people_summary(e, text, size);
+}
+
+/* What is said of the group as a whole. */
+static const char *plain_summary(enum entry_kind kind)
+{
+    if (kind == ENTRY_REMOVE)
+        return "the group is removed";
+    if (kind == ENTRY_PAUSE)
+        return "automatic decisions are paused";
+    if (kind == ENTRY_RESUME)
+        return "automatic decisions go on";
+    if (kind == ENTRY_DETACH)
+        return "its servers are let go: no lease, no gate, no failover";
+    return entry_kind_name(kind);
 }
 
 void entry_summary(const struct entry *e, const char *name, char *text, unsigned size)
@@ -194,40 +267,40 @@ void entry_summary(const struct entry *e, const char *name, char *text, unsigned
         summary_of_step(e, name, text, size);
         return;
     case ENTRY_SWITCHOVER:
-        snprintf(text, size, "to %s, epoch %" PRIu64 "%s%s", name, e->switchover.epoch,
-                 e->switchover.reason[0] != '\0' ? ": " : "", e->switchover.reason);
-        return;
     case ENTRY_RUN_ABORT:
-        snprintf(text, size, "run %" PRIu64 "%s%s", e->run_abort.run,
-                 e->run_abort.reason[0] != '\0' ? ": " : "", e->run_abort.reason);
-        return;
     case ENTRY_ATTACH:
-        snprintf(text, size, "active: %s", name);
+        summary_of_request(e, name, text, size);
         return;
     case ENTRY_CORRUPTION:
     case ENTRY_FALSE_PROOF:
     case ENTRY_ACKNOWLEDGE:
+    case ENTRY_REFUSED:
         summary_of_trouble(e, text, size);
         return;
-    case ENTRY_REFUSED:
-        snprintf(text, size, "%s", e->refused.text);
+    case ENTRY_USER_SET:
+    case ENTRY_USER_REMOVE:
+    case ENTRY_USER_TOKEN:
+    case ENTRY_USER_REVOKE:
+    case ENTRY_USER_TOTP:
+    case ENTRY_USER_UNLOCK:
+    case ENTRY_FACTOR_USED:
+    case ENTRY_FACTOR_FAILED:
+    case ENTRY_PROPOSE:
+    case ENTRY_APPROVE:
+    case ENTRY_REJECT:
+    case ENTRY_WITHDRAW:
+    case ENTRY_EXPIRE:
+    case ENTRY_STALE:
+        summary_of_people(e, text, size);
         return;
     case ENTRY_REMOVE:
-        snprintf(text, size, "the group is removed");
-        return;
     case ENTRY_PAUSE:
-        snprintf(text, size, "automatic decisions are paused");
-        return;
     case ENTRY_RESUME:
-        snprintf(text, size, "automatic decisions go on");
-        return;
     case ENTRY_DETACH:
-        snprintf(text, size, "its servers are let go: no lease, no gate, no failover");
-        return;
     case ENTRY_NONE:
     case ENTRY_DECLARE:
     case ENTRY_KIND_COUNT:
         break;
     }
-    snprintf(text, size, "%s", entry_kind_name(e->kind));
+    snprintf(text, size, "%s", plain_summary(e->kind));
 }

@@ -8,6 +8,7 @@
 #ifndef RF_CORE_ENTRY_H
 #define RF_CORE_ENTRY_H
 
+#include "controller/core/actor.h"
 #include "controller/core/state.h"
 
 /* Numbers travel in the log: add at the end, never renumber. */
@@ -36,7 +37,21 @@
     X(ENTRY_CONTROLLER_REPLACE, 21, "controller-replace")                                  \
     X(ENTRY_CORRUPTION, 22, "corruption")   /* checksum failures were seen */              \
     X(ENTRY_FALSE_PROOF, 23, "false-proof") /* what a proof said does not hold */          \
-    X(ENTRY_ACKNOWLEDGE, 24, "acknowledge") /* an operator has seen that */
+    X(ENTRY_ACKNOWLEDGE, 24, "acknowledge") /* an operator has seen that */                \
+    X(ENTRY_USER_SET, 25, "user-set")       /* format 2, as are all below */               \
+    X(ENTRY_USER_REMOVE, 26, "user-remove")                                                \
+    X(ENTRY_USER_TOKEN, 27, "user-token")                                                  \
+    X(ENTRY_USER_REVOKE, 28, "user-revoke")                                                \
+    X(ENTRY_USER_TOTP, 29, "user-totp")                                                    \
+    X(ENTRY_USER_UNLOCK, 30, "user-unlock")                                                \
+    X(ENTRY_FACTOR_USED, 31, "factor-used") /* a code; committed before it counts */       \
+    X(ENTRY_FACTOR_FAILED, 32, "factor-failed")                                            \
+    X(ENTRY_PROPOSE, 33, "propose") /* what a person asks for (proposal.h) */              \
+    X(ENTRY_APPROVE, 34, "approve")                                                        \
+    X(ENTRY_REJECT, 35, "reject")                                                          \
+    X(ENTRY_WITHDRAW, 36, "withdraw")                                                      \
+    X(ENTRY_EXPIRE, 37, "expire") /* nobody agreed in time */                              \
+    X(ENTRY_STALE, 38, "stale")   /* what was approved would be something else now */
 
 enum entry_kind {
 #define X(name, number, text) name = (number),
@@ -118,6 +133,7 @@ struct entry_fence_begin {
     char target_name[NAME_SIZE];
     bool requested;
     char reason[TEXT_SIZE];
+    uint64_t proposal; /* that it begins; 0: none */
 };
 
 struct entry_activate {
@@ -190,6 +206,25 @@ struct entry_switchover {
     char target_name[NAME_SIZE];
     uint64_t epoch; /* that the operator saw */
     char reason[TEXT_SIZE];
+    uint64_t proposal; /* that it begins; 0: none */
+};
+
+struct entry_propose {
+    enum proposal_kind kind;
+    char target[NAME_SIZE]; /* an agent; "": the best candidate */
+    uint64_t epoch;         /* that its author saw */
+    bool break_glass;
+    char reason[TEXT_SIZE];
+    struct forecast forecast;
+};
+
+/* About one that was made: APPROVE, REJECT, WITHDRAW, EXPIRE, STALE. */
+struct entry_proposal {
+    uint64_t id;
+    uint64_t seen;            /* APPROVE: its `asked`, as whoever approves has seen it */
+    char reason[TEXT_SIZE];   /* STALE: what has become worse */
+    uint64_t epoch;           /* STALE: in which it is to be confirmed */
+    struct forecast forecast; /* STALE: what is to be confirmed */
 };
 
 struct entry_run_abort {
@@ -207,11 +242,52 @@ struct entry_refused {
     uint64_t hold; /* which one (daemon/holds.h); 0: not a hold */
 };
 
+/* A new user, or other roles and groups for one that is there; tokens and second factor
+ * stay. */
+struct entry_user_set {
+    char name[NAME_SIZE];
+    uint8_t roles;
+    uint8_t group_count;
+    char groups[USER_GROUPS_MAX][NAME_SIZE];
+};
+
+/* USER_REMOVE, USER_UNLOCK, FACTOR_FAILED. */
+struct entry_user {
+    char name[NAME_SIZE];
+};
+
+struct entry_user_token {
+    char name[NAME_SIZE];
+    uint64_t expires_ms;
+    uint8_t hash[TOKEN_HASH_SIZE];
+};
+
+struct entry_user_revoke {
+    char name[NAME_SIZE];
+    uint64_t token; /* 0: all of them */
+};
+
+/* Another second factor, or none (all zero, and no codes). */
+struct entry_user_totp {
+    char name[NAME_SIZE];
+    uint8_t seed[SEED_SEALED_SIZE];
+    uint8_t recovery_count;
+    struct recovery_code recovery[RECOVERY_MAX];
+};
+
+struct entry_factor_used {
+    char name[NAME_SIZE];
+    enum actor_factor factor;
+    uint64_t step; /* TOTP: of RFC 6238, seconds since 1970 / 30 */
+    uint8_t code;  /* RECOVERY: which one */
+};
+
 struct entry {
     enum entry_kind kind;
     char group[NAME_SIZE]; /* empty where no single group is concerned */
     char rule[RULE_SIZE];  /* row of rules.c that proposed it; "operator", "agent" else */
     uint64_t wall_ms; /* from the envelope, copied for the records of a run; people only */
+    struct actor actor; /* whose request it is; ACTOR_NONE: nobody's (and in format 1) */
     union {
         struct controller controller;
         struct entry_enrol enrol;
@@ -232,10 +308,24 @@ struct entry {
         struct entry_corruption corruption;
         struct entry_false_proof false_proof;
         struct entry_acknowledge acknowledge;
+        struct entry_user_set user_set;
+        struct entry_user user;
+        struct entry_user_token user_token;
+        struct entry_user_revoke user_revoke;
+        struct entry_user_totp user_totp;
+        struct entry_factor_used factor_used;
+        struct entry_propose propose;
+        struct entry_proposal proposal;
     };
 };
 
 const char *entry_kind_name(enum entry_kind k);
+
+/* The first format (formats.h) that has this kind. */
+static inline uint32_t entry_kind_since(enum entry_kind k)
+{
+    return k < ENTRY_USER_SET ? 1 : 2;
+}
 
 /* The instance that the entry is about, by its position in the group; NO_INSTANCE: none. */
 uint8_t entry_instance(const struct entry *e);

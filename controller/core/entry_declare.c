@@ -149,6 +149,18 @@ static void add_list(struct words *w, const char *key, const char *a, const char
         add(w, "%s %s -> %s", key, a, b);
 }
 
+/* "approvals mon-fri 09:00: 2 people, else 1" would be the whole file: that they changed,
+ * and how many people the last window wants, which is for all other times. */
+static void add_windows(struct words *w, const struct policy *a, const struct policy *b)
+{
+    unsigned n = a->window_count, m = b->window_count;
+
+    if (n != m || memcmp(a->windows, b->windows, n * sizeof a->windows[0]) != 0)
+        add(w, "approvals %u -> %u windows, the last one needs %u -> %u", n, m,
+            n > 0 ? a->windows[n - 1].need_count : 0,
+            m > 0 ? b->windows[m - 1].need_count : 0);
+}
+
 static void add_policy(struct words *w, const struct policy *a, const struct policy *b)
 {
     char from[LIST_SIZE], to[LIST_SIZE];
@@ -160,6 +172,7 @@ static void add_policy(struct words *w, const struct policy *a, const struct pol
     add_switch(w, "standby_reads", a->standby_reads, b->standby_reads);
     add_switch(w, "ungated_local", a->ungated_local, b->ungated_local);
     add_switch(w, "no_async_writers", a->no_async_writers, b->no_async_writers);
+    add_windows(w, a, b);
     add_list(w, "fence", fence_of(a, from), fence_of(b, to));
     add_deadlines(w, a, b);
     add_list(w, "residency",

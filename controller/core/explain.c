@@ -151,19 +151,31 @@ static void explain_cause(const struct look *l, struct explanation *out)
     SET(c->limit, "hung_after %u ms", l->g->policy.hung_after_ms);
 }
 
-static void explain_candidates(const struct look *l, struct explanation *out)
+static void limit_of_target(const struct look *l, struct condition *c)
 {
     bool binding = l->g->policy.sync == SYNC_REQUIRED || l->g->policy.sync == SYNC_STRICT;
+    const char *needs =
+        binding ? "only a member of the sync set is promoted" : "within max_lag";
+    uint8_t loss = needs_attested_loss(l);
+
+    if (loss == NO_INSTANCE)
+        SET(c->limit, "sync %s: %s", sync_mode_name(l->g->policy.sync), needs);
+    else
+        SET(c->limit,
+            "sync %s: %s; without the old primary the exit is an attested "
+            "loss " ATTEST_LOSS,
+            sync_mode_name(l->g->policy.sync), needs, l->g->name,
+            l->g->instances[loss].agent);
+}
+
+static void explain_candidates(const struct look *l, struct explanation *out)
+{
     struct condition *c;
     char name[sizeof c->name], why[sizeof c->value];
 
     c = add(out, "target-ready", target_ready(l) || active_reborn(l), true);
     SET(c->value, "%s", c->holds || l->o->leading ? ready_name(l) : NOT_KNOWN_HERE);
-    SET(c->limit, "sync %s: %s%s", sync_mode_name(l->g->policy.sync),
-        binding ? "only a member of the sync set is promoted" : "within max_lag",
-        needs_attested_loss(l) != NO_INSTANCE
-            ? "; without the old primary the exit is an attested loss " ATTESTED_BY
-            : "");
+    limit_of_target(l, c);
     for (uint8_t k = 0; k < l->g->instance_count; k++) {
         bool ok;
 
@@ -199,9 +211,14 @@ static void explain_reach(const struct look *l, struct explanation *out)
         : group_severers(l->g) != 0
             ? "by its agent, by a member that refuses its log, or by counting its lease out"
             : "by its agent, or by counting its lease out");
-    SET(c->limit, "a fence that nobody could end is not begun%s",
-        within ? ""
-               : "; the exit is its agent's return, or an attested proof " ATTESTED_BY);
+    if (within)
+        SET(c->limit, "a fence that nobody could end is not begun");
+    else
+        SET(c->limit,
+            "a fence that nobody could end is not begun; the exit is its agent's return, "
+            "or "
+            "an attested proof " ATTEST_DEAD,
+            l->g->name, active_of(l)->agent);
 }
 
 static void explain_forming(const struct look *l, struct explanation *out)
@@ -229,6 +246,20 @@ static uint8_t activated_next(const struct look *l)
     return l->g->run.to != NO_INSTANCE ? l->g->run.to : candidate_best(l, false);
 }
 
+static void limit_of_proof(const struct look *l, uint8_t k, struct condition *c)
+{
+    const char *stop =
+        proof_needs_stop(l->g, k) ? "; ungated_local: its server must be stopped" : "";
+
+    if (proof_is_out_of_reach(l, k))
+        SET(c->limit,
+            "needed of all but the target before an activation (I2)%s; its agent must "
+            "answer, else the exit is an attested proof " ATTEST_DEAD,
+            stop, l->g->name, l->g->instances[k].agent);
+    else
+        SET(c->limit, "needed of all but the target before an activation (I2)%s", stop);
+}
+
 static void explain_proofs(const struct look *l, struct explanation *out)
 {
     bool awaited = l->g->phase == PHASE_FORMING || l->g->phase == PHASE_FENCING;
@@ -249,11 +280,7 @@ static void explain_proofs(const struct look *l, struct explanation *out)
         else
             SET(c->value, "last grant at index %" PRIu64 ", no later proof",
                 i->proof.last_grant);
-        SET(c->limit, "needed of all but the target before an activation (I2)%s%s",
-            proof_needs_stop(l->g, k) ? "; ungated_local: its server must be stopped" : "",
-            proof_is_out_of_reach(l, k)
-                ? "; its agent must answer, else the exit is an attested proof " ATTESTED_BY
-                : "");
+        limit_of_proof(l, k, c);
     }
 }
 

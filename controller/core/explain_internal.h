@@ -8,8 +8,10 @@
 
 #define SET(field, ...) text_set((field), sizeof(field), __VA_ARGS__)
 
-/* I11: the exit is said wherever nothing that this version does leads to one. */
-#define ATTESTED_BY "by two people, which this version does not take yet"
+/* I11: the exit is said wherever nothing else leads to one: who is to state it, and how;
+ * takes the group and the instance. */
+#define ATTEST_DEAD "by two people: `ringfence attest %.23s --dead %.23s --reason TEXT`"
+#define ATTEST_LOSS "by two people: `ringfence attest %.23s --loss %.23s --reason TEXT`"
 
 /* Who would be activated, as the rows see it: the active instance itself, in a new life, if
  * nobody else can. */

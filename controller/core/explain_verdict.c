@@ -100,13 +100,13 @@ static void verdict_attested(const struct look *l, struct explanation *out)
     if (loss != NO_INSTANCE)
         go_on(out,
               "; %.23s does not hold enough: the exit is the old primary's return, or an "
-              "attested loss " ATTESTED_BY,
-              l->g->instances[loss].agent);
+              "attested loss " ATTEST_LOSS,
+              l->g->instances[loss].agent, l->g->name, l->g->instances[loss].agent);
     else if (proof != NO_INSTANCE)
         go_on(out,
               "; only the agent of %.23s can give its proof: the exit is its return, or an "
-              "attested proof " ATTESTED_BY,
-              l->g->instances[proof].agent);
+              "attested proof " ATTEST_DEAD,
+              l->g->instances[proof].agent, l->g->name, l->g->instances[proof].agent);
 }
 
 /* The first thing that it waits for in words, the others by name. */

@@ -26,6 +26,41 @@ static int say_whom(const char *what, const char *name, struct format_range one,
                    one.max < all.min ? name : "the others");
 }
 
+uint32_t format_needed(const struct entry *e)
+{
+    bool people = (e->kind == ENTRY_DECLARE && e->declare.spec.policy.window_count != 0) ||
+                  (e->kind == ENTRY_FENCE_BEGIN && e->fence_begin.proposal != 0) ||
+                  (e->kind == ENTRY_SWITCHOVER && e->switchover.proposal != 0) ||
+                  (e->kind == ENTRY_PROOF && e->proof.kind == PROOF_ATTESTED);
+
+    return people ? FORMAT_PEOPLE : entry_kind_since(e->kind);
+}
+
+/* Somebody does not know it, or has not said yet what it knows. */
+static int say_too_old(const struct state *s, const struct group *g, const struct entry *e,
+                       struct err *err)
+{
+    const char *what = "controller", *name = "that has not announced itself yet";
+    uint32_t needed = format_needed(e);
+
+    for (unsigned i = 0; g != NULL && i < g->instance_count; i++) {
+        const struct agent *a = state_agent(s, g->instances[i].agent);
+
+        if (a != NULL && a->format_max < needed) {
+            what = "agent";
+            name = a->name;
+        }
+    }
+    for (unsigned i = 0; i < s->controller_count; i++)
+        if (s->controllers[i].format_max < needed) {
+            what = "controller";
+            name = s->controllers[i].name;
+        }
+    return err_set(err, ERR_UNSUPPORTED,
+                   "%s %s does not know %s (format %" PRIu32 "): upgrade it", what, name,
+                   entry_kind_name(e->kind), needed);
+}
+
 int format_choose(const struct state *s, const struct entry *e, struct format_range own,
                   bool all_on_record, uint32_t *ret_format, struct err *err)
 {
@@ -50,6 +85,8 @@ int format_choose(const struct state *s, const struct entry *e, struct format_ra
             return say_whom("agent", a->name, one, all, err);
         narrow(&all, one);
     }
+    if ((all_on_record ? all.max : all.min) < format_needed(e))
+        return say_too_old(s, g, e, err);
     *ret_format = all_on_record ? all.max : all.min;
     return 0;
 }

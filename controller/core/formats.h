@@ -19,14 +19,20 @@ struct format_range {
     uint32_t min, max;
 };
 
+/* Before that format there was no such entry, or no room in it for what it says. */
+enum { FORMAT_FIRST = 1, FORMAT_PEOPLE = 2 };
+uint32_t format_needed(const struct entry *e);
+
 /* The format of the entry: of those in `own`, the newest that every controller on record,
  * and every agent of the entry's group, reads. `all_on_record`: every voter has announced
  * itself. One that has not cannot have dropped the oldest one that we still read, so that
  * is what is written.
  *
  * What a controller says of itself (ENTRY_CONTROLLER) does not wait for one whose record
- * is in the way: it may be that record's successor.
- *   ERR_UNSUPPORTED  there is none; the text says whom to upgrade */
+ * is in the way: it may be that record's successor. What only newer formats have room for
+ * is proposed when all on record know one of those.
+ *   ERR_UNSUPPORTED  there is none that the entry can be written in; the text says whom to
+ *                    upgrade */
 MUST_USE int format_choose(const struct state *s, const struct entry *e,
                            struct format_range own, bool all_on_record,
                            uint32_t *ret_format, struct err *err);

@@ -244,12 +244,13 @@ static bool silent_in_promotion(const struct look *l)
 /* What follows from a move that was asked for is asked for, too: it goes on (I11). */
 static bool asked_for(const struct look *l)
 {
-    return l->g->run.requested || l->g->run.kind != RUN_FAILOVER || l->og->failover_wanted;
+    return l->g->run.requested || l->g->run.kind != RUN_FAILOVER ||
+           failover_is_asked(l, NULL);
 }
 
 static bool promotion_may_move(const struct look *l)
 {
-    return run_may_go_on(l) || l->og->failover_wanted;
+    return run_may_go_on(l) || failover_is_asked(l, NULL);
 }
 
 bool guard_promotion_silent(const struct look *l, struct entry *e)
@@ -279,8 +280,9 @@ bool guard_promotion_stuck(const struct look *l, struct entry *e)
 bool guard_asked_by_operator(const struct look *l, struct entry *e)
 {
     uint8_t target = l->og->failover_target;
+    const struct proposal *approved;
 
-    if (!l->og->failover_wanted)
+    if (!failover_is_asked(l, &approved) || approved != NULL)
         return false;
     if (target != NO_INSTANCE ? !candidate_ok(l, target)
                               : !target_ready(l) && !active_reborn(l))
@@ -288,6 +290,7 @@ bool guard_asked_by_operator(const struct look *l, struct entry *e)
     propose_fence(l, e, "asked for by an operator");
     propose_target(l, e, target);
     e->fence_begin.requested = true;
+    e->actor = l->og->failover_actor;
     return true;
 }
 

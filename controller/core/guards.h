@@ -42,6 +42,11 @@ row_guard guard_powered_off;
 row_guard guard_holder_gone;
 row_guard guard_severed;
 row_guard guard_severed_lease_over;
+row_guard guard_attested;
+row_guard guard_proposal_expired;
+row_guard guard_proposal_worse;
+row_guard guard_approved_failover;
+row_guard guard_approved_switchover;
 row_guard guard_proven_and_candidate;
 
 /* What proposals are made of; all return true. */

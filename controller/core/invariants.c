@@ -64,6 +64,22 @@ static const char *pairs_broken(const struct state *s, const struct group *g)
     return NULL;
 }
 
+/* What runs, or is about to, has been agreed to by as many people as it needed. */
+static const char *approval_broken(const struct proposal *p)
+{
+    bool counts = p->state == PROPOSED_APPROVED || p->state == PROPOSED_RUNNING;
+
+    for (unsigned i = 1; counts && i < p->signer_count; i++)
+        for (unsigned k = 0; k < i; k++)
+            if (MUTANT(same_person_twice,
+                       strcmp(p->signers[i].name, p->signers[k].name) == 0, false))
+                return "one person has approved a proposal twice";
+    if (counts &&
+        MUTANT(same_person_twice, proposal_lacks(p) != 0, p->signer_count < p->need_count))
+        return "a proposal runs that not all have approved";
+    return NULL;
+}
+
 static const char *broken(const struct state *s, bool all_pairs, const char *group)
 {
     for (unsigned i = 0; i < s->group_count; i++) {
@@ -75,6 +91,9 @@ static const char *broken(const struct state *s, bool all_pairs, const char *gro
         if (text != NULL)
             return text;
     }
+    for (unsigned i = 0; i < s->proposal_count; i++)
+        if (approval_broken(&s->proposals[i]) != NULL)
+            return approval_broken(&s->proposals[i]);
     return NULL;
 }
 

@@ -123,6 +123,22 @@ static void note_grants(struct observations *o, const struct state *s, struct mo
                 o->groups[i].instances[k].granted = now;
 }
 
+/* By their ids: the table moves on when there is no room. */
+static void follow_proposals(struct observations *o, const struct state *s, struct mono now)
+{
+    struct observed_proposal old[PROPOSAL_MAX];
+
+    memcpy(old, o->proposals, sizeof old);
+    for (unsigned i = 0; i < s->proposal_count; i++) {
+        struct observed_proposal fresh = {s->proposals[i].asked, now};
+
+        for (unsigned k = 0; k < PROPOSAL_MAX; k++)
+            if (old[k].asked == fresh.asked)
+                fresh = old[k];
+        o->proposals[i] = fresh;
+    }
+}
+
 static void note_proof(struct observations *o, const struct state *s, const struct entry *e,
                        struct mono now)
 {
@@ -230,6 +246,8 @@ void observe_applied(struct observations *o, const struct state *s, const struct
         follow_groups(o, s);
     for (unsigned i = 0; i < s->group_count; i++)
         follow_phase(&o->groups[i], &s->groups[i], now);
+    if (e->kind == ENTRY_PROPOSE || e->kind == ENTRY_STALE || e->kind == ENTRY_OPENED)
+        follow_proposals(o, s, now);
     if (e->kind == ENTRY_DECLARE)
         note_declared(o, s, e);
     if (e->kind == ENTRY_STEP_START)
@@ -250,6 +268,7 @@ void observe_applied(struct observations *o, const struct state *s, const struct
 void observe_restored(struct observations *o, const struct state *s, struct mono now)
 {
     follow_groups(o, s);
+    follow_proposals(o, s, now); /* what it has not seen yet gets its whole time again */
     for (unsigned i = 0; i < s->group_count; i++) {
         const struct group *g = &s->groups[i];
 

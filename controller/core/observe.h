@@ -127,6 +127,12 @@ struct observed_instance {
     struct seen_probe probes[CONTROLLER_MAX]; /* by position in state.controllers */
 };
 
+/* An operator's word for a failover. */
+struct failover_wish {
+    uint8_t target; /* NO_INSTANCE: best candidate */
+    struct actor actor;
+};
+
 struct observed_group {
     char name[NAME_SIZE];
     uint64_t epoch;            /* that `phase` and the positions below are about */
@@ -144,6 +150,7 @@ struct observed_group {
     /* An operator's `failover GROUP`, waiting to be taken up. */
     bool failover_wanted;
     uint8_t failover_target; /* NO_INSTANCE: best candidate */
+    struct actor failover_actor;
 };
 
 struct observed_agent {
@@ -161,6 +168,13 @@ struct observed_controller {
     bool caught_up; /* replication within one heartbeat of our log */
 };
 
+/* When approvals were asked for, by this controller's clock: that of the entry is another
+ * host's. */
+struct observed_proposal {
+    uint64_t asked; /* struct proposal's */
+    struct mono since;
+};
+
 struct observations {
     bool leading;              /* leader, and the barrier of this term is applied */
     struct mono leading_since; /* silence is counted from here at the earliest */
@@ -169,6 +183,7 @@ struct observations {
     struct observed_group groups[GROUP_MAX]; /* parallel to state.groups */
     struct observed_agent agents[AGENT_MAX]; /* parallel to state.agents */
     struct observed_controller controllers[CONTROLLER_MAX];
+    struct observed_proposal proposals[PROPOSAL_MAX]; /* parallel to state.proposals */
 };
 
 void observations_init(struct observations *o, uint64_t self_id);

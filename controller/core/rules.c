@@ -35,6 +35,14 @@ static const struct row rows[] = {
      true,
      guard_corruption_seen},
 
+    {{"proposal-expired", ANY, ANY, "a proposal was not approved, or not begun, in time"},
+     true,
+     guard_proposal_expired},
+    {{"proposal-stale", PHASE_STEADY, PHASE_STEADY,
+      "what was approved would lose more now, or lead somewhere else"},
+     false,
+     guard_proposal_worse},
+
     {{"activate-declared", PHASE_FORMING, PHASE_PROMOTING,
       "no other is a primary, all others are proven, none holds more, the declared server "
       "is down or may be adopted"},
@@ -61,6 +69,14 @@ static const struct row rows[] = {
     {{"operator-failover", PHASE_STEADY, PHASE_FENCING, "an operator asked for it"},
      false,
      guard_asked_by_operator},
+    {{"approved-failover", PHASE_STEADY, PHASE_FENCING,
+      "a failover was proposed and approved, and its target is ready"},
+     false,
+     guard_approved_failover},
+    {{"approved-switchover", PHASE_STEADY, PHASE_SWITCHING,
+      "a switchover was proposed and approved, and both sides are ready"},
+     false,
+     guard_approved_switchover},
     {{"holder-gone", PHASE_STEADY, PHASE_FENCING,
       "hung up on two regions, or unheard there for half its lease; a member can sever it"},
      false,
@@ -150,6 +166,10 @@ static const struct row rows[] = {
       "a fencer has switched a host off, and said so of it afterwards"},
      false,
      guard_powered_off},
+    {{"proof-by-attestation", PHASE_FENCING, PHASE_FENCING,
+      "two people have said that it is dead, it does not answer, its lease is over"},
+     false,
+     guard_attested},
     {{"activate-behind-proofs", PHASE_FENCING, PHASE_PROMOTING,
       "all others are proven; after promote_deadline the old one counts too"},
      false,
@@ -199,6 +219,8 @@ union row_entry {
     struct entry_run_abort run_abort;
     struct entry_corruption corruption;
     struct entry_false_proof false_proof;
+    struct entry_switchover switchover;
+    struct entry_proposal proposal;
 };
 enum { ROW_ENTRY_SIZE = offsetof(struct entry, proof) + sizeof(union row_entry) };
 

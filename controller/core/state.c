@@ -83,11 +83,16 @@ void state_copy(struct state *to, const struct state *from)
     to->agent_count = from->agent_count;
     to->controller_count = from->controller_count;
     to->tombstone_count = from->tombstone_count;
+    to->user_count = from->user_count;
     memcpy(to->groups, from->groups, from->group_count * sizeof from->groups[0]);
     memcpy(to->agents, from->agents, from->agent_count * sizeof from->agents[0]);
     memcpy(to->controllers, from->controllers, sizeof to->controllers);
     memcpy(to->tombstones, from->tombstones,
            from->tombstone_count * sizeof from->tombstones[0]);
+    memcpy(to->users, from->users, from->user_count * sizeof from->users[0]);
+    to->proposal_count = from->proposal_count;
+    memcpy(to->proposals, from->proposals,
+           from->proposal_count * sizeof from->proposals[0]);
 }
 
 struct group *state_group(struct state *s, const char *name)

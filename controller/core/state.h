@@ -15,27 +15,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "controller/core/proposal.h"
+#include "controller/core/sizes.h"
 #include "fencing/rules/lease.h"
 #include "fencing/rules/proof.h"
-
-enum {
-    NAME_SIZE = 24,    /* names of groups, agents, regions, controllers, with the 0 */
-    ADDRESS_SIZE = 64, /* host or address, no port */
-    PATH_SIZE = 160,
-    TEXT_SIZE = 512, /* sentences for people: as long as an error's, so that none is cut */
-    GROUP_MAX = 64,
-    INSTANCE_MAX = 5, /* per group; the bits of a member_set */
-    REGION_MAX = 5,
-    TAG_MAX = 4,
-    ALSO_MAX = 3,        /* ports of an instance beside its own */
-    EXCEPTION_MAX = 8,   /* per group */
-    EXCEPTION_SIZE = 46, /* an address as text, with the 0 */
-    AGENT_MAX = 32,
-    CONTROLLER_MAX = 5,
-    TOMBSTONE_MAX = 64,
-    TOMBSTONE_TOLD_MAX = 48, /* beyond, agents' words make none: the rest is for removals */
-    NO_INSTANCE = 255,
-};
 
 /* An epoch above what the log has reached is believed up to here: 2^62 activations are
  * never made, and what grows from there never wraps around (I1). */
@@ -167,6 +150,10 @@ struct policy {
     bool no_async_writers;
     uint8_t residency_count;
     char residency[TAG_MAX][NAME_SIZE];
+    /* Who must agree to what people ask for, and when; the last one is for all other
+     * times. None: whoever may ask is enough. */
+    uint8_t window_count;
+    struct approval_window windows[WINDOW_MAX];
 };
 
 struct region {
@@ -277,6 +264,7 @@ struct group {
     bool adopt;             /* FORMING: take over a running primary as it is */
     uint32_t restarts_used; /* local restarts in this epoch */
     uint32_t failovers, switchovers;
+    uint32_t break_glass; /* proposals that needed no approval because one admin said so */
     uint64_t last_failover_index; /* for the cooldown */
     struct run run;
 };
@@ -308,15 +296,48 @@ struct tombstone {
     uint64_t epoch;
 };
 
+/* Of 256 random bits, so its hash needs no salt and no stretching. */
+struct user_token {
+    uint64_t id;         /* log index of the entry that added it */
+    uint64_t expires_ms; /* since 1970; 0: never */
+    uint8_t hash[TOKEN_HASH_SIZE];
+};
+
+struct recovery_code {
+    uint8_t hash[TOKEN_HASH_SIZE]; /* all zero: used */
+};
+
+/* Who may ask for something (people.h). Nothing in here lets anybody in who reads it: the
+ * seed of the second factor is sealed under a key that is in no log and no snapshot. */
+struct user {
+    char name[NAME_SIZE];
+    uint8_t roles; /* enum role bits (actor.h) */
+    uint8_t group_count;
+    char groups[USER_GROUPS_MAX][NAME_SIZE]; /* none: all groups, and the cluster */
+    uint8_t token_count;
+    struct user_token tokens[USER_TOKENS_MAX];
+    uint8_t seed[SEED_SEALED_SIZE]; /* all zero: no second factor */
+    uint64_t totp_step;             /* the last one that was accepted; never again */
+    uint8_t recovery_count;
+    struct recovery_code recovery[RECOVERY_MAX];
+    uint32_t failures;        /* wrong codes since the last right one, or lock */
+    uint32_t lockouts;        /* since the last right code: each is twice as long */
+    uint64_t locked_until_ms; /* wall time of the leaders; 0: not locked */
+    uint64_t index;           /* of the entry that last changed it */
+};
+
 struct state {
     char cluster[NAME_SIZE];
     uint64_t applied;           /* log index */
     uint64_t controller_id_max; /* of all that were ever on record: ids are used once */
-    uint8_t group_count, agent_count, controller_count, tombstone_count;
+    uint8_t group_count, agent_count, controller_count, tombstone_count, user_count,
+        proposal_count;
     struct group groups[GROUP_MAX];
     struct agent agents[AGENT_MAX];
     struct controller controllers[CONTROLLER_MAX];
     struct tombstone tombstones[TOMBSTONE_MAX];
+    struct user users[USER_MAX];
+    struct proposal proposals[PROPOSAL_MAX]; /* the oldest first */
 };
 
 void state_init(struct state *s, const char *cluster);

@@ -78,10 +78,24 @@ static bool any_granted(const struct entry *e, const struct apply_result *r)
     return false;
 }
 
+/* At the end, behind a character that no text of people's can have (entry_codec.h): nobody
+ * is another one by what they write as a reason. There is room: see SUMMARY_SIZE. */
+static void name_actor(const struct actor *a, char text[AUDIT_TEXT_SIZE])
+{
+    char who[ACTOR_TEXT_SIZE];
+    size_t used = strlen(text);
+
+    actor_text(a, who);
+    if (who[0] != '\0')
+        (void)snprintf(text + used, AUDIT_TEXT_SIZE - used, "%c%s", AUDIT_ACTOR_MARK, who);
+}
+
 bool audit_make(const struct entry *e, const struct apply_result *r,
                 const struct audit_before *before, struct audit_row *ret_row)
 {
-    enum { SUMMARY_SIZE = AUDIT_TEXT_SIZE - TEXT_SIZE - AUDIT_KIND_SIZE - 32 };
+    enum {
+        SUMMARY_SIZE = AUDIT_TEXT_SIZE - TEXT_SIZE - AUDIT_KIND_SIZE - ACTOR_TEXT_SIZE - 32
+    };
     char summary[SUMMARY_SIZE];
 
     if (e->kind == ENTRY_RENEW && !(before->first_grant && any_granted(e, r)))
@@ -105,5 +119,6 @@ bool audit_make(const struct entry *e, const struct apply_result *r,
     else
         text_set(ret_row->text, sizeof ret_row->text, "refused (%s): %s: %s",
                  refusal_name(r->refusal), summary, r->text);
+    name_actor(&e->actor, ret_row->text);
     return true;
 }

@@ -38,6 +38,7 @@ struct daemon {
     struct fencers *fencers;   /* what cuts the power of hosts */
     struct runner *runner;     /* decide() and its actions */
     struct frontend *frontend; /* API and metrics */
+    struct jwt *jwt;           /* keys of the OpenID provider; NULL: none */
     struct members decided;    /* the newest list that was seen to be (membership.h) */
     enum exit_code exit_code;
     bool assembled; /* takes part in Raft (kin.h) */

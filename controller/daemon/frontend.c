@@ -30,6 +30,8 @@ struct frontend {
     struct api *api;
     struct gateway *gateway; /* NULL: nobody comes over the network */
     struct api_backend backend;
+    struct secrets_key key; /* of second factors */
+    struct jwt *jwt;        /* keys of the OpenID provider; NULL: none */
 };
 
 /* ---- facts --------------------------------------------------------------------------- */
@@ -161,6 +163,8 @@ static void on_facts(void *owner, struct api_facts *f)
     fill_counts(d, f);
     fill_fencers(d, f);
     tls_report(d->tls, &f->tls);
+    f->key = &fe->key;
+    f->jwt = fe->jwt;
     f->has_api = fe->gateway != NULL;
     f->api_port = f->has_api ? gateway_port(fe->gateway) : 0;
     f->wall_s = (int64_t)(wall_now_ms() / 1000);
@@ -184,20 +188,22 @@ static void on_dry(void *owner, const struct entry *e, struct apply_result *ret)
     node_dry(fe->d->node, e, ret);
 }
 
-static void on_refused(void *owner, const char *group, const char *text)
+static void on_refused(void *owner, const struct actor *who, const char *group,
+                       const char *text)
 {
     const struct frontend *fe = owner;
 
-    node_note_refused(fe->d->node, group, text);
+    node_note_refused(fe->d->node, who, group, text);
 }
 
-static void on_want_failover(void *owner, uint8_t group, bool wanted, uint8_t target)
+static void on_want_failover(void *owner, uint8_t group, const struct failover_wish *wish)
 {
     const struct frontend *fe = owner;
     struct observed_group *g = &node_seen(fe->d->node)->groups[group];
 
-    g->failover_wanted = wanted;
-    g->failover_target = target;
+    g->failover_wanted = wish != NULL;
+    g->failover_target = wish != NULL ? wish->target : NO_INSTANCE;
+    g->failover_actor = wish != NULL ? wish->actor : (struct actor){0};
     runner_wake(fe->d->runner);
 }
 
@@ -340,6 +346,25 @@ static int open_gateway(struct frontend *f, const struct settings_api *api, stru
     return 0;
 }
 
+/* Neither keeps a controller from leading: who comes with a code, or a JWT, is refused. */
+static void read_secrets(struct frontend *f)
+{
+    const struct settings *s = &f->d->settings;
+    struct err err = {0};
+
+    if (settings_read_key(s, &f->key, &err) != 0)
+        log_warn("no second factors: %s", err.text);
+    if (s->oidc.keys[0] != '\0' && jwt_open(&f->jwt, &s->oidc, &err) != 0)
+        log_warn("no JWTs: %s", err.text);
+}
+
+static void frontend_free(struct frontend *f)
+{
+    key_wipe(&f->key);
+    jwt_close(f->jwt);
+    free(f);
+}
+
 int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *err)
 {
     struct frontend *f = calloc(1, sizeof *f);
@@ -353,6 +378,7 @@ int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *
     if (f == NULL)
         return err_set(err, ERR_NOMEM, "API");
     f->d = d;
+    read_secrets(f);
     f->backend = (struct api_backend){.owner = f,
                                       .facts = on_facts,
                                       .propose = on_propose,
@@ -369,7 +395,7 @@ int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *
         at.network = &guests;
     }
     if (api_open(&f->api, d->loop, &at, &f->backend, err) != 0) {
-        free(f);
+        frontend_free(f);
         return err->code;
     }
     if (s->has_api && open_gateway(f, &network, err) != 0) {
@@ -386,5 +412,5 @@ void frontend_close(struct frontend *f)
         return;
     gateway_close(f->gateway);
     api_close(f->api);
-    free(f);
+    frontend_free(f);
 }

@@ -12,7 +12,7 @@ static void put_incarnation(struct messages *m, const struct agent *a)
 
 /* ---- assignments --------------------------------------------------------------------- */
 
-static Rf__Role role_of(const struct group *g, uint8_t i)
+static Rf__Role role_in(const struct group *g, uint8_t i)
 {
     switch (g->phase) {
     case PHASE_DETACHED:
@@ -140,7 +140,7 @@ static void fill_assignment(struct messages *m, unsigned slot, const struct stat
     v->group = text(g->name);
     v->index = g->index;
     v->epoch = g->epoch;
-    v->role = role_of(g, i);
+    v->role = role_in(g, i);
     v->opened = g->opened_index != 0;
     v->fence_index = g->fence_index;
     fill_server(&m->servers[slot], s, g, i);

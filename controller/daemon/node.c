@@ -346,6 +346,7 @@ static int encode_and_try(struct node *n, const struct entry *e,
         entry_decode(n->bytes.data, n->bytes.len, &n->decoded, err) != 0)
         return err_wrap(err, "propose %s", entry_kind_name(e->kind));
 
+    n->decoded.wall_ms = wall_now_ms(); /* about as its envelope will say: locks end */
     apply_dry(&n->state, &n->decoded, n->scratch, &result);
     if (result.refusal == ACCEPTED)
         return 0;
@@ -378,20 +379,23 @@ int node_propose(struct node *n, const struct entry *e, node_done *on_done, void
     return 0;
 }
 
-static int note(struct node *n, const char *group, const char *rule,
+static int note(struct node *n, const struct actor *who, const char *group,
                 const struct entry_refused *what, struct err *err)
 {
     struct entry *e = &n->decoded; /* node_propose() reads it before it writes it */
 
     *e = (struct entry){.kind = ENTRY_REFUSED};
-    (void)snprintf(e->rule, sizeof e->rule, "%s", rule);
+    if (who != NULL)
+        e->actor = *who;
+    (void)snprintf(e->rule, sizeof e->rule, "%s", who != NULL ? "operator" : "hold");
     (void)snprintf(e->group, sizeof e->group, "%s", group);
     text_set(e->refused.text, sizeof e->refused.text, "%s", what->text);
     e->refused.hold = what->hold;
     return node_propose(n, e, NULL, NULL, NULL, err);
 }
 
-void node_note_refused(struct node *n, const char *group, const char *text)
+void node_note_refused(struct node *n, const struct actor *who, const char *group,
+                       const char *text)
 {
     struct entry_refused what = {.hold = 0};
     struct err err = {0};
@@ -399,14 +403,14 @@ void node_note_refused(struct node *n, const char *group, const char *text)
     if (!bucket_take(&n->refused, mono_now()))
         return;
     text_set(what.text, sizeof what.text, "%s", text);
-    if (note(n, group, "operator", &what, &err) != 0)
+    if (note(n, who, group, &what, &err) != 0)
         log_debug("summary of a refused request not logged: %s", err.text);
 }
 
 int node_note_held(struct node *n, const char *group, const struct entry_refused *what,
                    struct err *err)
 {
-    return note(n, group, "hold", what, err);
+    return note(n, NULL, group, what, err);
 }
 
 int node_receive(struct node *n, uint64_t from, const uint8_t *data, size_t len,

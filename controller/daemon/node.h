@@ -86,7 +86,8 @@ MUST_USE int node_propose(struct node *n, const struct entry *e, node_done *on_d
  * NODE_REFUSED_BURST at once and one each NODE_REFUSED_EACH_MS, further ones are dropped.
  */
 enum { NODE_REFUSED_BURST = 5, NODE_REFUSED_EACH_MS = 1000 };
-void node_note_refused(struct node *n, const char *group, const char *text);
+void node_note_refused(struct node *n, const struct actor *who, const char *group,
+                       const char *text);
 /* The same of what a group is held by; holds.h says how often. An error: try it again. */
 MUST_USE int node_note_held(struct node *n, const char *group,
                             const struct entry_refused *what, struct err *err);

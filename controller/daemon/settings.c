@@ -15,7 +15,7 @@ struct file_controller {
 };
 
 struct file {
-    char *cluster, *name, *data_dir, *listen, *socket, *metrics;
+    char *cluster, *name, *data_dir, *listen, *socket, *metrics, *secrets_key;
     struct {
         char *ca, *cert, *key, *crl;
     } tls;
@@ -23,6 +23,7 @@ struct file {
         int unused;
     } raft;
     struct file_api api;
+    struct file_oidc oidc;
     struct file_controller *controllers;
     uint32_t controllers_count;
     struct file_fencer *fencers;
@@ -74,8 +75,12 @@ static const cyaml_schema_field_t fields[] = {
                            socket, 1, SETTINGS_PATH_SIZE - 1),
     CYAML_FIELD_STRING_PTR("metrics", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct file,
                            metrics, 1, ADDRESS_TEXT_SIZE - 1),
+    CYAML_FIELD_STRING_PTR("secrets_key", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                           struct file, secrets_key, 1, PATH_SIZE - 1),
     CYAML_FIELD_MAPPING("tls", CYAML_FLAG_DEFAULT, struct file, tls, tls_fields),
     CYAML_FIELD_MAPPING("api", CYAML_FLAG_OPTIONAL, struct file, api, settings_api_fields),
+    CYAML_FIELD_MAPPING("oidc", CYAML_FLAG_OPTIONAL, struct file, oidc,
+                        settings_oidc_fields),
     CYAML_FIELD_MAPPING("raft", CYAML_FLAG_OPTIONAL, struct file, raft, raft_fields),
     CYAML_FIELD_SEQUENCE("controllers", CYAML_FLAG_POINTER, struct file, controllers,
                          &controller_schema, 1, CONTROLLER_MAX),
@@ -217,6 +222,10 @@ static int take_places(const struct config *c, const struct file *f, struct sett
         take_path(c, "tls.key", f->tls.key, s->key, sizeof s->key, err) != 0 ||
         take_address(c, "listen", f->listen, &s->listen, err) != 0)
         return err->code;
+    if (f->secrets_key != NULL &&
+        take_path(c, "secrets_key", f->secrets_key, s->secrets_key, sizeof s->secrets_key,
+                  err) != 0)
+        return err->code;
     if (f->tls.crl != NULL &&
         take_path(c, "tls.crl", f->tls.crl, s->crl, sizeof s->crl, err) != 0)
         return err->code;
@@ -239,7 +248,8 @@ int settings_load(struct settings *ret_settings, const char *path,
     if (settings_take_name(c, "cluster", f->cluster, s.cluster, err) != 0 ||
         settings_take_name(c, "name", f->name, s.name, err) != 0 ||
         take_places(c, f, &s, err) != 0 || settings_take_api(c, &f->api, &s, err) != 0 ||
-        take_raft(c, &s, err) != 0 || take_controllers(c, f, &s, err) != 0 ||
+        settings_take_oidc(c, &f->oidc, &s, err) != 0 || take_raft(c, &s, err) != 0 ||
+        take_controllers(c, f, &s, err) != 0 ||
         settings_take_fencers(c, f->fencers, f->fencers_count, &s, err) != 0) {
         settings_free(&s);
         return err->code;

@@ -13,6 +13,8 @@
 
 #include "controller/core/state.h"
 #include "controller/net/address.h"
+#include "controller/people/jwt.h"
+#include "controller/people/key.h"
 #include "fencing/methods/power.h"
 
 enum {
@@ -45,7 +47,9 @@ struct settings {
     bool has_api;
     struct settings_api api;
     char ca[PATH_SIZE], cert[PATH_SIZE], key[PATH_SIZE];
-    char crl[PATH_SIZE]; /* "": none */
+    char crl[PATH_SIZE];         /* "": none */
+    char secrets_key[PATH_SIZE]; /* "": none, and no second factors */
+    struct jwt_config oidc;      /* keys "": none, and no JWTs */
     uint32_t election_ms, heartbeat_ms;
     uint8_t count, self; /* controllers[self] is this node */
     struct settings_controller controllers[CONTROLLER_MAX];
@@ -59,6 +63,10 @@ struct findings;
 /* `ret_config` (config_free(), NULL: not wanted): where each key stands. */
 MUST_USE int settings_load(struct settings *ret_settings, const char *path,
                            struct config **ret_config, struct err *err);
+/* The key in `secrets_key`; where there is none, one that is not set.
+ *   errors of secret_read() and key_parse() */
+MUST_USE int settings_read_key(const struct settings *s, struct secrets_key *ret_key,
+                               struct err *err);
 void settings_free(struct settings *s); /* a zeroed struct is fine */
 
 /* Does it fit this host? Only looks, and leaves a running controller of this configuration

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "controller/base/starting.h"
-#include "controller/daemon/settings.h"
+#include "controller/daemon/settings_private.h"
 #include "controller/net/host.h"
 
 static bool is_wildcard(const struct address *a)
@@ -70,6 +70,8 @@ void settings_check(const struct settings *s, bool starting, struct findings *f)
         host_check_listen(&c, "api.listen", &s->api.listen);
     host_check_socket(&c, "socket", s->socket, false);
     check_own_entry(s, f);
+    settings_check_key(s, starting, f);
+    settings_check_oidc(s, starting, f);
     if (s->fencer_count > 0)
         starting_at("ask the agents of `fencers` what they know (%s and others)",
                     s->fencers[0].agent);

@@ -20,6 +20,18 @@ extern const cyaml_schema_field_t settings_api_fields[];
 MUST_USE int settings_take_api(const struct config *c, const struct file_api *f,
                                struct settings *s, struct err *err);
 
+/* `oidc`; keys NULL: there is none. */
+struct file_oidc {
+    char *issuer, *audience, *claim, *keys;
+};
+extern const cyaml_schema_field_t settings_oidc_fields[];
+MUST_USE int settings_take_oidc(const struct config *c, const struct file_oidc *f,
+                                struct settings *s, struct err *err);
+
+struct findings;
+void settings_check_key(const struct settings *s, bool starting, struct findings *f);
+void settings_check_oidc(const struct settings *s, bool starting, struct findings *f);
+
 extern const cyaml_schema_value_t settings_fencer_schema;
 
 MUST_USE int settings_take_name(const struct config *c, const char *key, const char *text,

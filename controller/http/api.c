@@ -9,7 +9,6 @@
 
 #include "controller/base/problem.h"
 #include "controller/http/api_private.h"
-#include "controller/http/authorize.h"
 #include "controller/http/document.h"
 #include "controller/http/metrics.h"
 #include "controller/http/openapi.h"
@@ -40,29 +39,6 @@ void answer_error(const struct asker *who, unsigned status, const char *code,
     (void)vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     who->reply(who->owner, status, body, problem_write(body, status, code, text));
-}
-
-/* Of who may not: the attempt goes into the trail if it would have changed something, and
- * somebody is known who made it. */
-bool api_permits(struct api *a, const struct route *r, const struct api_request *raw,
-                 const struct asker *who)
-{
-    static const struct caller nobody = {.kind = CALLER_ANONYMOUS};
-    struct authorize_verdict verdict;
-    struct authorize_ask ask = {raw->caller != NULL ? raw->caller : &nobody, r, NULL};
-    struct api_facts f;
-
-    api_facts(a, &f);
-    ask.state = f.state;
-    authorize(&ask, &verdict);
-    if (verdict.status == 0)
-        return true;
-    if (ask.caller->kind != CALLER_ANONYMOUS && strcmp(route_method(r->kind), "GET") != 0)
-        request_note(a, who,
-                     &(struct noted){r->kind == ROUTE_REPLACE ? "" : r->group, verdict.code,
-                                     route_name(r->kind), verdict.text});
-    answer_error(who, verdict.status, verdict.code, "%s", verdict.text);
-    return false;
 }
 
 void api_facts(const struct api *a, struct api_facts *ret)
@@ -114,37 +90,42 @@ static void serve_openapi(const struct asker *who)
     who->reply(who->owner, 200, text, len);
 }
 
-static void serve(struct api *a, const struct route *r, const struct api_request *raw,
-                  const struct asker *who)
+/* What is told of the cluster as this controller knows it. */
+static void show_controller(struct api *a, const struct route *r, const struct asker *who)
 {
     struct api_facts f;
 
-    if (!api_permits(a, r, raw, who))
-        return;
-    switch (r->kind) {
-    case ROUTE_STATUS:
-        api_facts(a, &f);
+    api_facts(a, &f);
+    if (r->kind == ROUTE_STATUS)
         answer_json(who, 200, status_document(&f, mono_now(), wall_now_ms(), false));
-        return;
+    else if (r->kind == ROUTE_DOCTOR)
+        answer_json(who, 200, doctor_document(&f, a->host, mono_now()));
+    else if (r->kind == ROUTE_VERSION)
+        answer_json(who, 200, version_document(&f));
+    else if (r->kind == ROUTE_RULES)
+        answer_json(who, 200, rules_document());
+    else
+        serve_openapi(who);
+}
+
+void api_perform(struct api *a, const struct route *r, const struct api_request *raw,
+                 const struct asker *who)
+{
+    struct api_facts f;
+
+    switch (r->kind) {
     case ROUTE_GROUP:
         serve_group(a, r, who);
         return;
     case ROUTE_WHY:
         serve_why(a, r, who, false);
         return;
+    case ROUTE_STATUS:
     case ROUTE_DOCTOR:
-        api_facts(a, &f);
-        answer_json(who, 200, doctor_document(&f, a->host, mono_now()));
-        return;
     case ROUTE_VERSION:
-        api_facts(a, &f);
-        answer_json(who, 200, version_document(&f));
-        return;
-    case ROUTE_OPENAPI:
-        serve_openapi(who);
-        return;
     case ROUTE_RULES:
-        answer_json(who, 200, rules_document());
+    case ROUTE_OPENAPI:
+        show_controller(a, r, who);
         return;
     case ROUTE_LOG:
     case ROUTE_EVENTS:
@@ -164,7 +145,46 @@ static void serve(struct api *a, const struct route *r, const struct api_request
     case ROUTE_REPLACE:
         request_handle(a, r, raw, who);
         return;
+    case ROUTE_ATTEST:
+    case ROUTE_PROPOSALS:
+    case ROUTE_PROPOSE:
+    case ROUTE_APPROVE:
+    case ROUTE_REJECT:
+    case ROUTE_WITHDRAW:
+        request_people(a, r, raw, who);
+        return;
+    case ROUTE_WHOAMI:
+        answer_json(who, 200, whoami_document(who));
+        return;
+    case ROUTE_USERS:
+        api_facts(a, &f);
+        answer_json(who, 200, users_document(&f, wall_now_ms()));
+        return;
+    case ROUTE_USER_SET:
+    case ROUTE_USER_REMOVE:
+    case ROUTE_USER_TOKEN:
+    case ROUTE_USER_REVOKE:
+    case ROUTE_USER_TOTP:
+    case ROUTE_USER_UNLOCK:
+        request_user(a, r, raw, who);
+        return;
+    case ROUTE_COUNT:
+        return;
     }
+}
+
+static void serve(struct api *a, const struct route *r, const struct api_request *raw,
+                  const struct asker *who)
+{
+    struct asker known = *who;
+    bool needs_code;
+
+    if (!api_permits(a, r, raw, &known, &needs_code))
+        return;
+    if (needs_code)
+        request_factor(a, r, raw, &known);
+    else
+        api_perform(a, r, raw, &known);
 }
 
 /* ---- passing on ------------------------------------------------------------------------
@@ -190,7 +210,7 @@ static void without_leader(struct api *a, const struct route *r,
 {
     struct api_facts f;
 
-    if (strcmp(route_method(r->kind), "GET") == 0 && !api_permits(a, r, raw, who))
+    if (strcmp(route_method(r->kind), "GET") == 0 && !api_may(a, r, raw, who))
         return;
     if (!r->stale_ok) {
         answer_error(who, 503, "no-leader",
@@ -262,8 +282,6 @@ void api_serve(struct api *a, const struct api_request *r, api_reply *reply, voi
     struct err err = {0};
     unsigned status;
 
-    if (r->caller != NULL)
-        caller_text(r->caller, who.by);
     (void)snprintf(path, sizeof path, "%.*s", (int)before_query, r->path);
     status = route_match(r->method, path, &route, &err);
     if (status != 0) {
@@ -321,9 +339,9 @@ void api_take(struct api *a, struct http_request *req, const struct caller *c)
     struct route route;
     struct err err = {0};
     unsigned status = route_match(raw.method, raw.path, &route, &err);
+    bool needs_code;
 
     http_asker(req, &who);
-    caller_text(c, who.by);
     if (status != 0) {
         answer_error(&who, status, code_of(status), "%s", err.text);
         return;
@@ -334,11 +352,11 @@ void api_take(struct api *a, struct http_request *req, const struct caller *c)
         return;
     raw.body = http_body(req, &raw.len);
     if (route.kind == ROUTE_LOG || route.kind == ROUTE_EVENTS) {
-        if (api_permits(a, &route, &raw, &who))
+        if (api_may(a, &route, &raw, &who))
             follow_log(a, req, route.kind == ROUTE_EVENTS);
     } else if (route.kind == ROUTE_STATUS && is_set(req, "follow")) {
-        if (api_permits(a, &route, &raw, &who))
-            follow_status(a, req, c);
+        if (api_permits(a, &route, &raw, &who, &needs_code))
+            follow_status(a, req, c, &who.actor);
     } else
         api_dispatch(a, &route, &raw, &who, false);
 }
@@ -446,6 +464,11 @@ int api_open(struct api **ret_api, struct uv_loop_s *loop, const struct api_list
     if (a == NULL)
         return err_set(err, ERR_NOMEM, "API");
     a->backend = backend;
+    a->refusals = refusals_new();
+    if (a->refusals == NULL) {
+        free(a);
+        return err_set(err, ERR_NOMEM, "API");
+    }
     if (gethostname(a->host, sizeof a->host - 1) != 0)
         (void)snprintf(a->host, sizeof a->host, "?");
     (void)uv_timer_init(loop, &a->tick); /* cannot fail */
@@ -471,6 +494,8 @@ void api_close(struct api *a)
     httpd_close(a->metrics);
     httpd_close(a->network);
     free(a->rates);
+    free(a->refusals);
+    a->refusals = NULL;
     uv_close((uv_handle_t *)&a->tick, on_closed);
 }
 

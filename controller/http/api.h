@@ -24,6 +24,8 @@
 #include "controller/http/caller.h"
 #include "controller/net/door.h"
 #include "controller/net/tls_report.h"
+#include "controller/people/jwt.h"
+#include "controller/people/key.h"
 
 struct uv_loop_s;
 struct api;
@@ -88,7 +90,9 @@ struct api_facts {
     unsigned fencer_count;
     struct api_fencer fencers[API_FENCERS_MAX];
     struct tls_report tls;
-    bool has_api; /* over the network, at api_port */
+    const struct secrets_key *key; /* NULL: none */
+    const struct jwt *jwt;         /* NULL: none */
+    bool has_api;                  /* over the network, at api_port */
     uint16_t api_port;
     struct api_guests guests;
     int64_t wall_s;         /* seconds since 1970: certificates know no other time */
@@ -116,9 +120,10 @@ struct api_backend {
                    struct apply_result *ret_refused, struct err *err);
     /* What a proposal would be answered now, without proposing it: node_dry(). */
     void (*dry)(void *owner, const struct entry *e, struct apply_result *ret);
-    void (*note_refused)(void *owner, const char *group, const char *text);
-    /* An operator's failover is (not) wanted; decide() takes it up. */
-    void (*want_failover)(void *owner, uint8_t group, bool wanted, uint8_t target);
+    void (*note_refused)(void *owner, const struct actor *who, const char *group,
+                         const char *text);
+    /* An operator's failover is wanted (NULL: not any more); decide() takes it up. */
+    void (*want_failover)(void *owner, uint8_t group, const struct failover_wish *wish);
     /* What failed in this group is tried again now: observe_retry(). */
     void (*want_retry)(void *owner, uint8_t group);
     /* To the leader; `done` exactly once after success. ERR_NOTLEADER, ERR_FULL. */

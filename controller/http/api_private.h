@@ -7,6 +7,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/http/api.h"
+#include "controller/http/refusals.h"
 #include "controller/http/route.h"
 #include "controller/httpd/httpd.h"
 
@@ -19,11 +20,14 @@ enum { API_TICK_MS = 100, API_FAILOVER_MS = 1500 };
 struct asker {
     api_reply *reply;
     void *owner;
-    char by[CALLER_TEXT_SIZE]; /* for the audit trail; "" */
+    struct actor actor;    /* who it is, and in which roles, once authorize() has said */
+    char group[NAME_SIZE]; /* that it is about, for the audit trail; "" */
 };
 
 struct follower;
 struct failover_wait;
+struct factor_gate;
+struct refusals;
 
 struct api {
     const struct api_backend *backend;
@@ -34,6 +38,8 @@ struct api {
     bool closing;
     struct follower *followers;
     struct failover_wait *waits;
+    struct factor_gate *gates; /* codes that the log is asked about */
+    struct refusals *refusals; /* what is noted, and how often */
     uint64_t fingerprint;
     char host[64];
 };
@@ -56,6 +62,9 @@ void request_handle(struct api *a, const struct route *r, const struct api_reque
 /* An entry, at the leader; its fate is answered when it is known. */
 void request_propose(struct api *a, const struct route *r, struct entry *e,
                      const struct asker *who);
+/* The same; `shown` (taken, NULL: nothing) is told with its index, once it is committed. */
+void request_propose_shown(struct api *a, const struct route *r, struct entry *e,
+                           json_t *shown, const struct asker *who);
 /* A refusal for the audit trail (I10), in the form of controller/daemon/audit.c, which
  * controller/http/logview.c takes apart. */
 struct noted {
@@ -74,6 +83,20 @@ void request_failover(struct api *a, const struct group *g, const struct api_req
                       const struct asker *who);
 void requests_look(struct api *a, struct mono now);
 void requests_close(struct api *a);
+
+/* requests_proposals.c: a move that is proposed instead of begun. */
+struct wanted {
+    enum proposal_kind kind;
+    uint8_t target; /* NO_INSTANCE: the best candidate */
+    bool break_glass;
+    char reason[TEXT_SIZE];
+};
+void request_proposal(struct api *a, const struct group *g, const struct wanted *w,
+                      const struct asker *who);
+void request_people(struct api *a, const struct route *r, const struct api_request *raw,
+                    const struct asker *who);
+/* What has become of it, when its entry is applied. */
+json_t *proposed_document(struct api *a, uint64_t id);
 
 /* requests_replace.c */
 void request_replace(struct api *a, const struct route *r, const struct api_request *raw,
@@ -98,12 +121,31 @@ json_t *declared_document(struct api *a, const char *group, uint64_t index,
 /* follow.c */
 /* `events`: as Server-Sent Events, which have no end. */
 void follow_log(struct api *a, struct http_request *req, bool events);
-void follow_status(struct api *a, struct http_request *req, const struct caller *c);
+/* `who` was found out from `c`, whose secrets are not kept. */
+void follow_status(struct api *a, struct http_request *req, const struct caller *c,
+                   const struct actor *who);
 void followers_look(struct api *a, struct mono now, bool news);
 void followers_close(struct api *a);
-/* False: it may not, and was answered. */
+/* False: it may not, and was answered. Then who->actor is known as far as it is. */
 bool api_permits(struct api *a, const struct route *r, const struct api_request *raw,
+                 struct asker *who, bool *ret_needs_code);
+/* What is permitted is done; of a request that takes a code, when that counts. */
+void api_perform(struct api *a, const struct route *r, const struct api_request *raw,
                  const struct asker *who);
+
+/* requests_factor.c */
+void request_factor(struct api *a, const struct route *r, const struct api_request *raw,
+                    const struct asker *who);
+
+/* requests_users.c */
+void request_user(struct api *a, const struct route *r, const struct api_request *raw,
+                  const struct asker *who);
+json_t *users_document(const struct api_facts *f, uint64_t wall_ms);
+json_t *whoami_document(const struct asker *who);
+
+/* Where no code is taken, and nothing is done by it. */
+bool api_may(struct api *a, const struct route *r, const struct api_request *raw,
+             const struct asker *who);
 /* A request from outside, on whichever listener. */
 void api_take(struct api *a, struct http_request *req, const struct caller *c);
 

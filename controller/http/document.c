@@ -303,8 +303,8 @@ static uint8_t read_level(const json_t *v, const char *path, struct err *err)
                       path, name != NULL ? name : "something else");
     else if (level == FENCE_ATTESTED)
         (void)err_set(err, ERR_UNSUPPORTED,
-                      "%s: \"%s\" is not in this version; it has \"agent\", "
-                      "\"sync_severed\", \"lease_expiry\" and \"power\"",
+                      "%s: \"%s\" is not written here: two people's word is the last "
+                      "resort of every group (`ringfence attest`)",
                       path, name);
     else
         return level;
@@ -441,6 +441,7 @@ static int read_policy(const json_t *d, struct group *g, struct err *err)
         read_lease(json_object_get(d, "lease"), p, err) != 0 ||
         read_sync(json_object_get(d, "sync"), p, err) != 0 || read_fence(d, p, err) != 0 ||
         read_decide(json_object_get(d, "decide"), p, err) != 0 ||
+        document_read_approvals(json_object_get(d, "approvals"), p, err) != 0 ||
         reader_bool(d, "", "no_async_writers", &p->no_async_writers, err) != 0 ||
         reader_bool(d, "", "adopt", &g->adopt, err) != 0)
         return err->code;
@@ -452,10 +453,9 @@ static int read_policy(const json_t *d, struct group *g, struct err *err)
 int document_parse(const json_t *document, struct group *ret_spec, struct err *err)
 {
     static const char *const keys[] = {
-        "group",      "regions",          "residency", "lease",
-        "sync",       "components",       "fence",     "fence_deadline",
-        "fence_race", "no_async_writers", "adopt",     "decide",
-        NULL};
+        "group",      "regions", "residency",      "lease",      "sync",
+        "components", "fence",   "fence_deadline", "fence_race", "no_async_writers",
+        "adopt",      "decide",  "approvals",      NULL};
     struct group g = {0};
     int active = -1;
 

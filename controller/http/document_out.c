@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "controller/http/document.h"
+#include "controller/http/document_private.h"
 #include "controller/http/reader.h"
 
 static json_t *tags(const char (*list)[NAME_SIZE], unsigned n)
@@ -140,6 +141,8 @@ json_t *document_of(const struct group *g)
                   "adopt", (int)g->adopt, "decide", decide_of(p));
     if (d != NULL)
         add_fence_details(d, p);
+    if (d != NULL && p->window_count > 0)
+        (void)json_object_set_new(d, "approvals", document_approvals(p));
     if (d != NULL && p->no_async_writers)
         (void)json_object_set_new(d, "no_async_writers", json_true());
     return d;

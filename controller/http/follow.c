@@ -371,14 +371,17 @@ static void tell_status(struct follower *f, struct mono now)
     api_dispatch(f->a, &r, &raw, &who, false);
 }
 
-void follow_status(struct api *a, struct http_request *req, const struct caller *c)
+void follow_status(struct api *a, struct http_request *req, const struct caller *c,
+                   const struct actor *who)
 {
     struct follower *f = begin(a, req, NDJSON);
 
     if (f == NULL)
         return;
-    f->caller.kind = c->kind;
-    memcpy(f->caller.name, c->name, sizeof c->name);
+    f->caller.kind = who->kind == ACTOR_TOKEN ? CALLER_TOKEN
+                     : who->kind == ACTOR_JWT ? CALLER_JWT
+                                              : c->kind;
+    memcpy(f->caller.name, who->name, sizeof who->name);
     memcpy(f->caller.from, c->from, sizeof c->from);
     tell_status(f, mono_now());
 }

@@ -198,6 +198,26 @@ static void runs(struct exposition *p, const struct api_facts *f)
                 s->groups[i].name, (double)s->groups[i].run.open_wall_ms / 1e3);
 }
 
+/* Everybody is told of a break-glass: an alert rests on this one. */
+static void people(struct exposition *p, const struct api_facts *f)
+{
+    const struct state *s = f->state;
+
+    exposition_head(p, "ringfence_break_glass_total", "counter",
+                    "Moves that one admin began without the approvals that they take.");
+    for (unsigned i = 0; i < s->group_count; i++)
+        exposition_line(p, "ringfence_break_glass_total{group=\"%s\"} %u\n",
+                        s->groups[i].name, s->groups[i].break_glass);
+    exposition_head(p, "ringfence_proposals", "gauge",
+                    "Proposals of people that are not over, by group and state.");
+    for (unsigned i = 0; i < s->proposal_count; i++)
+        if (!proposal_is_over(&s->proposals[i]))
+            exposition_line(
+                p, "ringfence_proposals{group=\"%s\",id=\"%" PRIu64 "\",state=\"%s\"} 1\n",
+                s->proposals[i].group, s->proposals[i].id,
+                proposal_state_name(s->proposals[i].state));
+}
+
 static void instances(struct exposition *p, const struct api_facts *f, struct mono now)
 {
     const struct state *s = f->state;
@@ -362,6 +382,7 @@ int metrics_text(const struct api_facts *f, struct mono now, struct buf *out,
     groups(&p, f, now);
     holds(&p, f, now);
     runs(&p, f);
+    people(&p, f);
     instances(&p, f, now);
     checksums(&p, f);
     replication(&p, f);

@@ -109,7 +109,7 @@ static void on_guest_request(void *owner, struct http_request *req)
     else if (!rates_take(a->rates, g->source, uv_now(a->tick.loop)))
         too_many(a, &last);
     else if (identify(&a->guests, g, &c, &last) && network_read_secrets(req, &c, &last) &&
-             (!is_nobody(&c) || api_permits(a, &any, &raw, &last)))
+             (!is_nobody(&c) || api_may(a, &any, &raw, &last)))
         api_take(a, req, &c);
     caller_wipe(&c);
 }

@@ -19,9 +19,24 @@ struct proposed {
     enum route_kind kind;
     bool roles_ignored; /* DECLARE */
     bool as_it_was;     /* PAUSE, RESUME */
+    uint64_t about;     /* a proposal; 0: none */
     const char *what;   /* name of the entry */
     char group[NAME_SIZE];
+    json_t *shown; /* own; what is told with the index, NULL: nothing more */
 };
+
+static void drop_proposed(struct proposed **p)
+{
+    if (*p != NULL)
+        json_decref((*p)->shown);
+    free(*p);
+}
+
+static json_t *json_object_set_index(json_t *object, uint64_t index)
+{
+    (void)json_object_set_new(object, "index", json_integer((json_int_t)index));
+    return object;
+}
 
 static json_t *attached(struct api *a, const char *group, uint64_t index)
 {
@@ -33,9 +48,17 @@ static json_t *attached(struct api *a, const char *group, uint64_t index)
 
 static json_t *outcome(const struct proposed *p, uint64_t index)
 {
+    if (p->shown != NULL) {
+        (void)json_object_set_new(p->shown, "index", json_integer((json_int_t)index));
+        return json_incref(p->shown);
+    }
     if (p->kind == ROUTE_DECLARE)
         return declared_document(p->a, p->group, index,
                                  (struct declared){true, p->roles_ignored});
+    if (p->kind == ROUTE_PROPOSE)
+        return proposed_document(p->a, index);
+    if (p->about != 0)
+        return json_object_set_index(proposed_document(p->a, p->about), index);
     if (p->kind == ROUTE_ATTACH)
         return attached(p->a, p->group, index);
     if (p->kind == ROUTE_SWITCHOVER)
@@ -49,7 +72,7 @@ static json_t *outcome(const struct proposed *p, uint64_t index)
 static void on_proposed(void *owner, int status, uint64_t index,
                         const struct apply_result *r)
 {
-    AUTO(auto_free) struct proposed *p = owner;
+    AUTO(drop_proposed) struct proposed *p = owner;
 
     if (status != 0)
         answer_error(&p->who, 503, "outcome-unknown",
@@ -59,15 +82,6 @@ static void on_proposed(void *owner, int status, uint64_t index,
         answer_error(&p->who, 409, refusal_name(r->refusal), "%s", r->text);
     else
         answer_json(&p->who, 200, outcome(p, index));
-}
-
-void request_note(struct api *a, const struct asker *who, const struct noted *n)
-{
-    char text[2 * ERR_TEXT_SIZE];
-
-    (void)snprintf(text, sizeof text, "refused (%s): %s%s%s: %s", n->code, n->what,
-                   who->by[0] != '\0' ? ", asked by " : "", who->by, n->why);
-    a->backend->note_refused(a->backend->owner, n->group, text);
 }
 
 static void answer_unproposed(struct api *a, const struct proposed *p,
@@ -103,11 +117,18 @@ static bool is_paused_so(struct api *a, const struct entry *e)
 void request_propose(struct api *a, const struct route *r, struct entry *e,
                      const struct asker *who)
 {
-    struct proposed *p = calloc(1, sizeof *p);
+    request_propose_shown(a, r, e, NULL, who);
+}
+
+void request_propose_shown(struct api *a, const struct route *r, struct entry *e,
+                           json_t *shown, const struct asker *who)
+{
+    AUTO(drop_proposed) struct proposed *p = calloc(1, sizeof *p);
     struct apply_result refused = {0};
     struct err err = {0};
 
     if (p == NULL) {
+        json_decref(shown);
         answer_error(who, 503, "no-memory", "out of memory");
         return;
     }
@@ -116,13 +137,17 @@ void request_propose(struct api *a, const struct route *r, struct entry *e,
     p->kind = r->kind;
     p->roles_ignored = r->keep_active;
     p->as_it_was = is_paused_so(a, e);
+    if (e->kind == ENTRY_APPROVE || e->kind == ENTRY_REJECT || e->kind == ENTRY_WITHDRAW)
+        p->about = e->proposal.id;
     p->what = entry_kind_name(e->kind);
+    p->shown = shown;
     (void)snprintf(p->group, sizeof p->group, "%s", e->group);
     (void)snprintf(e->rule, sizeof e->rule, "operator");
-    if (a->backend->propose(a->backend->owner, e, on_proposed, p, &refused, &err) != 0) {
+    e->actor = who->actor;
+    if (a->backend->propose(a->backend->owner, e, on_proposed, p, &refused, &err) != 0)
         answer_unproposed(a, p, &refused, &err);
-        free(p);
-    }
+    else
+        (void)TAKE(p);
 }
 
 /* ---- bodies ----------------------------------------------------------------------------
@@ -213,7 +238,7 @@ static bool both_are_ready(struct api *a, const struct group *g, const struct en
     api_facts(a, &f);
     group = (uint8_t)(g - f.state->groups);
     a->backend->dry(a->backend->owner, e, &would);
-    if (would.refusal != ACCEPTED)
+    if (would.refusal != ACCEPTED && would.refusal != REFUSE_APPROVAL)
         return true;
     if (!switchover_source_ready(f.state, f.seen, group, mono_now(), text, sizeof text))
         code = "source-not-ready";
@@ -227,10 +252,27 @@ static bool both_are_ready(struct api *a, const struct group *g, const struct en
     return false;
 }
 
+/* Who alone may decide begins it; where others have to agree it is proposed to them. */
+static void begin_switchover(struct api *a, const struct route *r, const struct group *g,
+                             const json_t *body, struct entry *e, const struct asker *who)
+{
+    struct wanted w = {.kind = PROPOSAL_SWITCHOVER, .target = e->switchover.target};
+    struct err err = {0};
+
+    if (reader_bool(body, "", "break_glass", &w.break_glass, &err) != 0) {
+        answer_error(who, 400, "bad-request", "%s", err.text);
+    } else if (g->policy.window_count == 0 && !w.break_glass) {
+        request_propose(a, r, e, who);
+    } else {
+        memcpy(w.reason, e->switchover.reason, sizeof w.reason);
+        request_proposal(a, g, &w, who);
+    }
+}
+
 static void switchover(struct api *a, const struct route *r, const struct group *g,
                        const struct api_request *raw, const struct asker *who)
 {
-    static const char *const keys[] = {"to", "reason", NULL};
+    static const char *const keys[] = {"to", "reason", "break_glass", NULL};
     struct entry e = {.kind = ENTRY_SWITCHOVER};
     json_t *body = request_read_body(raw, keys, who);
 
@@ -242,7 +284,7 @@ static void switchover(struct api *a, const struct route *r, const struct group 
         read_reason(body, e.switchover.reason, who)) {
         name_instance(g, e.switchover.target, e.switchover.target_name);
         if (both_are_ready(a, g, &e, who))
-            request_propose(a, r, &e, who);
+            begin_switchover(a, r, g, body, &e, who);
     }
     json_decref(body);
 }
@@ -342,12 +384,33 @@ static void remove_group(struct api *a, const struct route *r, const struct grou
         simple(a, r, ENTRY_REMOVE, raw, who);
 }
 
+/* The number that was printed was a proposal's: it is withdrawn, or the run that it began
+ * is taken back. */
+static void withdraw(struct api *a, const struct proposal *p, const char *reason,
+                     const struct asker *who)
+{
+    const struct route as = {.kind = ROUTE_WITHDRAW};
+    struct entry e = {.kind = ENTRY_WITHDRAW};
+
+    if (p->state == PROPOSED_RUNNING) {
+        e.kind = ENTRY_RUN_ABORT;
+        e.run_abort.run = p->run;
+        (void)snprintf(e.run_abort.reason, TEXT_SIZE, "%s", reason);
+    } else {
+        e.proposal.id = p->id;
+        (void)snprintf(e.proposal.reason, TEXT_SIZE, "%s", reason);
+    }
+    memcpy(e.group, p->group, sizeof e.group);
+    request_propose(a, &as, &e, who);
+}
+
 static void abort_run(struct api *a, const struct route *r, const struct api_request *raw,
                       const struct asker *who)
 {
     static const char *const keys[] = {"reason", NULL};
     struct entry e = {.kind = ENTRY_RUN_ABORT, .run_abort = {.run = r->run}};
     const struct group *g = NULL;
+    const struct proposal *p;
     struct api_facts f;
     json_t *body = request_read_body(raw, keys, who);
 
@@ -357,10 +420,15 @@ static void abort_run(struct api *a, const struct route *r, const struct api_req
     for (unsigned i = 0; i < f.state->group_count; i++)
         if (f.state->groups[i].run.id == r->run)
             g = &f.state->groups[i];
-    if (g == NULL) {
+    p = state_proposal(f.state, r->run);
+    if (g == NULL && p == NULL) {
         answer_error(who, 404, refusal_name(REFUSE_RUN),
                      "no group has a run %" PRIu64 " (an older one is over)", r->run);
-    } else if (read_reason(body, e.run_abort.reason, who)) {
+    } else if (!read_reason(body, e.run_abort.reason, who)) {
+        /* answered */
+    } else if (g == NULL) {
+        withdraw(a, p, e.run_abort.reason, who);
+    } else {
         (void)snprintf(e.group, sizeof e.group, "%s", g->name);
         request_propose(a, r, &e, who);
     }

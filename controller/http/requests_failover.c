@@ -46,13 +46,15 @@ static void why_not(struct api *a, const struct api_facts *f, const struct group
 struct failover_ask {
     uint8_t target;
     bool even_if_healthy;
+    struct wanted wanted; /* where it is proposed */
 };
 
 /* False: answered. */
 static bool read_failover(const struct group *g, const struct api_request *raw,
                           struct failover_ask *ret, const struct asker *who)
 {
-    static const char *const keys[] = {"to", "reason", "even_if_healthy", NULL};
+    static const char *const keys[] = {"to", "reason", "even_if_healthy", "break_glass",
+                                       NULL};
     json_t *body = request_read_body(raw, keys, who);
     struct err err = {0};
     bool good;
@@ -60,7 +62,11 @@ static bool read_failover(const struct group *g, const struct api_request *raw,
     if (body == NULL)
         return false;
     *ret = (struct failover_ask){.target = NO_INSTANCE};
-    good = reader_bool(body, "", "even_if_healthy", &ret->even_if_healthy, &err) == 0;
+    good = reader_bool(body, "", "even_if_healthy", &ret->even_if_healthy, &err) == 0 &&
+           reader_bool(body, "", "break_glass", &ret->wanted.break_glass, &err) == 0 &&
+           (json_string_length(json_object_get(body, "reason")) == 0 ||
+            reader_text(json_object_get(body, "reason"), "reason", ret->wanted.reason,
+                        sizeof ret->wanted.reason, &err) == 0);
     if (!good)
         answer_error(who, 400, "bad-request", "%s", err.text);
     else
@@ -161,6 +167,12 @@ void request_failover(struct api *a, const struct group *g, const struct api_req
 
     if (!read_failover(g, raw, &ask, who) || !failover_may_begin(a, g, &ask, who))
         return;
+    if (g->policy.window_count != 0 || ask.wanted.break_glass) {
+        ask.wanted.kind = PROPOSAL_FAILOVER;
+        ask.wanted.target = ask.target;
+        request_proposal(a, g, &ask.wanted, who);
+        return;
+    }
     w = calloc(1, sizeof *w);
     if (w == NULL) {
         answer_error(who, 503, "no-memory", "out of memory");
@@ -175,8 +187,8 @@ void request_failover(struct api *a, const struct group *g, const struct api_req
     w->next = a->waits;
     a->waits = w;
     api_need_tick(a);
-    a->backend->want_failover(a->backend->owner, (uint8_t)(g - f.state->groups), true,
-                              ask.target);
+    a->backend->want_failover(a->backend->owner, (uint8_t)(g - f.state->groups),
+                              &(struct failover_wish){ask.target, who->actor});
 }
 
 /* I5: what is proposed cannot be called back. While the fate of an entry for the group is
@@ -195,7 +207,7 @@ static void give_up(struct api *a, const struct api_facts *f, const struct group
             g->name);
     else
         why_not(a, f, g, who);
-    a->backend->want_failover(a->backend->owner, group, false, NO_INSTANCE);
+    a->backend->want_failover(a->backend->owner, group, NULL);
 }
 
 /* True: answered. */

@@ -25,12 +25,26 @@ static const struct {
     {ROUTE_RETRY, "retry", "POST", "/api/v1/groups/*/retry"},
     {ROUTE_DETACH, "detach", "POST", "/api/v1/groups/*/detach"},
     {ROUTE_ATTACH, "attach", "POST", "/api/v1/groups/*/attach"},
+    {ROUTE_ATTEST, "attest", "POST", "/api/v1/groups/*/attest"},
+    {ROUTE_PROPOSALS, "proposals", "GET", "/api/v1/proposals"},
+    {ROUTE_PROPOSE, "propose", "POST", "/api/v1/dr/switch"},
+    {ROUTE_APPROVE, "approve", "POST", "/api/v1/proposals/*/approve"},
+    {ROUTE_REJECT, "reject", "POST", "/api/v1/proposals/*/reject"},
+    {ROUTE_WITHDRAW, "withdraw", "POST", "/api/v1/proposals/*/abort"},
     {ROUTE_REPLACE, "replace", "POST", "/api/v1/controllers/*/replace"},
     {ROUTE_DOCTOR, "doctor", "GET", "/api/v1/doctor"},
     {ROUTE_VERSION, "version", "GET", "/api/v1/version"},
     {ROUTE_RULES, "rules", "GET", "/api/v1/rules"},
     {ROUTE_OPENAPI, "openapi", "GET", "/api/v1/openapi.json"},
     {ROUTE_EVENTS, "events", "GET", "/api/v1/events"},
+    {ROUTE_WHOAMI, "whoami", "GET", "/api/v1/whoami"},
+    {ROUTE_USERS, "user-list", "GET", "/api/v1/users"},
+    {ROUTE_USER_SET, "user-add", "POST", "/api/v1/users"},
+    {ROUTE_USER_REMOVE, "user-remove", "DELETE", "/api/v1/users/*"},
+    {ROUTE_USER_TOKEN, "user-token", "POST", "/api/v1/users/*/token"},
+    {ROUTE_USER_REVOKE, "user-revoke", "POST", "/api/v1/users/*/revoke"},
+    {ROUTE_USER_TOTP, "user-totp", "POST", "/api/v1/users/*/totp"},
+    {ROUTE_USER_UNLOCK, "user-unlock", "POST", "/api/v1/users/*/unlock"},
 };
 
 bool route_name_ok(const char *name)
@@ -60,15 +74,23 @@ static bool path_matches(const char *path, const char *pattern, char star[NAME_S
     return true;
 }
 
+static bool has_number(enum route_kind kind)
+{
+    return kind == ROUTE_ABORT || kind == ROUTE_APPROVE || kind == ROUTE_REJECT ||
+           kind == ROUTE_WITHDRAW;
+}
+
 static unsigned take_star(const char *star, struct route *r, struct err *err)
 {
     char *end;
 
-    if (r->kind == ROUTE_ABORT) {
+    if (has_number(r->kind)) {
         r->run = strtoull(star, &end, 10);
         if (star[0] >= '0' && star[0] <= '9' && *end == '\0' && r->run != 0)
             return 0;
-        (void)err_set(err, ERR_INVAL, "a run has a number: `ringfence status` shows it");
+        (void)err_set(err, ERR_INVAL, "%s has a number: `ringfence %s` shows it",
+                      r->kind == ROUTE_ABORT ? "a run" : "a proposal",
+                      r->kind == ROUTE_ABORT ? "status" : "proposals");
         return 400;
     }
     if (!route_name_ok(star)) {
@@ -118,6 +140,11 @@ unsigned route_match(const char *method, const char *path, struct route *ret,
                       "/run/ringfence-agent/ringfence-agent.sock",
                       path);
     return 404;
+}
+
+const char *route_group(const struct route *r)
+{
+    return r->kind < ROUTE_WHOAMI && r->kind != ROUTE_REPLACE ? r->group : "";
 }
 
 bool route_is_local(enum route_kind kind)
@@ -172,7 +199,7 @@ void route_format(const struct route *route, char path[ROUTE_PATH_SIZE])
         (void)snprintf(path, ROUTE_PATH_SIZE, "%s", pattern);
     else
         (void)snprintf(path, ROUTE_PATH_SIZE, "%.*s%s%s", (int)before, pattern,
-                       r.kind == ROUTE_ABORT ? run : r.group, pattern + before + 1);
+                       has_number(r.kind) ? run : r.group, pattern + before + 1);
     for (size_t i = 0; i < WORDS; i++) {
         if (!*flag(&r, i))
             continue;

@@ -20,18 +20,34 @@ enum route_kind {
     ROUTE_RETRY,
     ROUTE_DETACH,
     ROUTE_ATTACH,
+    ROUTE_ATTEST,
+    ROUTE_PROPOSALS,
+    ROUTE_PROPOSE,
+    ROUTE_APPROVE,
+    ROUTE_REJECT,
+    ROUTE_WITHDRAW,
     ROUTE_REPLACE,
     ROUTE_DOCTOR,
     ROUTE_VERSION,
     ROUTE_RULES,
     ROUTE_OPENAPI,
     ROUTE_EVENTS,
+    ROUTE_WHOAMI,
+    ROUTE_USERS,
+    ROUTE_USER_SET,
+    ROUTE_USER_REMOVE,
+    ROUTE_USER_TOKEN,
+    ROUTE_USER_REVOKE,
+    ROUTE_USER_TOTP,
+    ROUTE_USER_UNLOCK,
+    ROUTE_COUNT
 };
 
 struct route {
     enum route_kind kind;
-    char group[NAME_SIZE]; /* "" where the path has none; REPLACE: a controller */
-    uint64_t run;          /* ABORT */
+    char group[NAME_SIZE]; /* "" where the path has none; REPLACE: a controller; USER_: a
+                              user */
+    uint64_t run;          /* ABORT; of APPROVE, REJECT, WITHDRAW a proposal */
     bool dry, keep_active; /* DECLARE */
     bool stale_ok;         /* of what the leader is asked to tell */
 };
@@ -44,6 +60,9 @@ MUST_USE unsigned route_match(const char *method, const char *path, struct route
 /* The query of a path that another controller's route_format() made. False where it says
  * what this version does not know (I10: "dry" must not become an act). */
 MUST_USE bool route_read_query(const char *query, struct route *r);
+
+/* The group in question, as far as the path says it: "" for none. */
+const char *route_group(const struct route *r);
 
 /* Answered by whoever is asked: not passed on to the leader. */
 bool route_is_local(enum route_kind kind);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controller/base/clock.h"
+#include "controller/http/proposals.h"
 
 /* ---- controllers and agents -----------------------------------------------------------
  */
@@ -406,6 +407,8 @@ static json_t *group_document(const struct api_facts *f, uint8_t group, struct m
     (void)json_object_set_new(
         out, "cooldown_ms",
         json_integer((json_int_t)group_cooldown_left_ms(f->state, f->seen, group, now)));
+    (void)json_object_set_new(out, "proposals", proposals_document(f->state, g->name));
+    (void)json_object_set_new(out, "break_glass", json_integer((json_int_t)g->break_glass));
     (void)json_object_set_new(out, "run", run(g));
     (void)json_object_set_new(out, "instances", instances(f, group, now));
     return out;

@@ -30,7 +30,7 @@ const char *proof_kind_name(enum proof_kind kind)
 bool proof_kind_accepted(enum proof_kind kind)
 {
     return kind == PROOF_INSTALLED || kind == PROOF_AGENT || kind == PROOF_LEASE_EXPIRY ||
-           kind == PROOF_POWER || kind == PROOF_SYNC_SEVERED;
+           kind == PROOF_POWER || kind == PROOF_SYNC_SEVERED || kind == PROOF_ATTESTED;
 }
 
 bool proof_leaves_lease(const struct proof_record *r)
@@ -50,10 +50,10 @@ bool proof_holds(const struct proof_record *r, const struct incarnation *enrolle
     case PROOF_SYNC_SEVERED:
         return incarnation_equal(&r->prover, &r->holder);
     case PROOF_POWER:
+    case PROOF_ATTESTED:
         return incarnation_equal(&r->prover, &r->holder) ||
                incarnation_equal(&r->prover, enrolled);
     case PROOF_NONE:
-    case PROOF_ATTESTED:
         return false;
     }
     return false;

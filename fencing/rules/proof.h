@@ -63,7 +63,7 @@ struct proof_record {
  * then. Of a holder that is as good as its expiry: what it was granted cannot be used any
  * more, by whoever comes up there next. Of a life that held nothing it says only that this
  * life is over: the next one may find its server running, ungated, and has to prove its
- * gate itself. */
+ * gate itself. The same goes for a life that people have said to be over. */
 bool proof_holds(const struct proof_record *r, const struct incarnation *enrolled);
 
 /* The holder is known to acknowledge nothing any more, and its lease may still run: it lets

@@ -53,18 +53,21 @@ static int on_propose(void *owner, const struct entry *e, api_proposed *done, vo
     return err_set(err, ERR_NOTLEADER, "not the leader any more");
 }
 
-static void on_note(void *owner, const char *group, const char *text)
+static void on_note(void *owner, const struct actor *who, const char *group,
+                    const char *text)
 {
     (void)owner;
+    CLAIM(who->kind != ACTOR_NONE, "nobody is refused something");
     CLAIM(memchr(group, '\0', NAME_SIZE) != NULL, "a group's name without an end");
     CLAIM(text[0] != '\0', "refused without a word");
 }
 
-static void on_want(void *owner, uint8_t group, bool wanted, uint8_t target)
+static void on_want(void *owner, uint8_t group, const struct failover_wish *wish)
 {
     (void)owner;
     CLAIM(group < w.s.group_count, "failover of group %u", group);
-    CLAIM(!wanted || target == NO_INSTANCE || target < INSTANCE_MAX, "to %u", target);
+    CLAIM(wish == NULL || wish->target == NO_INSTANCE || wish->target < INSTANCE_MAX,
+          "to %u", wish->target);
 }
 
 static int on_forward(void *owner, const struct api_request *r, api_reply *done, void *ctx,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "controller/core/decide.h"
+#include "controller/core/people.h"
 #include "proto/entry_codec.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/scene.h"
@@ -282,6 +283,58 @@ static void make_controller(struct choice *c, struct entry *e)
     r->id = bytes_near(c->b, s.controller_id_max + 1);
 }
 
+/* One of three people, so that they meet themselves. All bodies begin with the name. */
+static void make_user(struct choice *c, struct entry *e)
+{
+    static const char *const names[] = {"anna", "ben", "cleo"};
+
+    memset(e->group, 0, sizeof e->group);
+    snprintf(e->user.name, NAME_SIZE, "%s", names[bytes_pick(c->b, 3)]);
+    e->wall_ms = bytes_pick(c->b, 8) * FACTOR_LOCK_MS;
+    if (e->kind == ENTRY_USER_SET)
+        e->user_set.roles = bytes_next(c->b) & ROLES_ALL;
+    else if (e->kind == ENTRY_USER_TOKEN)
+        memset(e->user_token.hash, bytes_next(c->b), TOKEN_HASH_SIZE);
+    else if (e->kind == ENTRY_USER_REVOKE)
+        e->user_revoke.token = bytes_near(c->b, s.applied);
+    else if (e->kind == ENTRY_USER_TOTP)
+        memset(e->user_totp.seed, bytes_next(c->b), SEED_SEALED_SIZE);
+    if (e->kind == ENTRY_USER_TOTP)
+        for (e->user_totp.recovery_count = 0; e->user_totp.recovery_count < 3;)
+            e->user_totp.recovery[e->user_totp.recovery_count++].hash[0] = 1;
+    if (e->kind == ENTRY_FACTOR_USED) {
+        e->factor_used.factor = (enum actor_factor)bytes_pick(c->b, 3);
+        e->factor_used.step = bytes_near(c->b, 10);
+        e->factor_used.code = (uint8_t)bytes_pick(c->b, RECOVERY_MAX);
+    }
+}
+
+/* Of three people, who have the roles that their bytes say; about what is on record. */
+static void make_proposal(struct choice *c, struct entry *e)
+{
+    static const char *const names[] = {"anna", "ben", "cleo"};
+    uint8_t n = s.proposal_count, which = bytes_pick(c->b, (uint8_t)(n + 1));
+    uint8_t k = choose_instance(c);
+
+    snprintf(e->actor.name, NAME_SIZE, "%s", names[bytes_pick(c->b, 3)]);
+    e->actor.kind = ACTOR_TOKEN;
+    e->actor.roles = bytes_next(c->b) & ROLES_ALL;
+    e->actor.factor = (enum actor_factor)bytes_pick(c->b, 3);
+    if (e->kind == ENTRY_PROPOSE) {
+        e->propose.kind = (enum proposal_kind)bytes_pick(c->b, 5);
+        e->propose.epoch = bytes_near(c->b, epoch_of(c));
+        e->propose.break_glass = bytes_next(c->b) >= 0xe0;
+        snprintf(e->propose.reason, TEXT_SIZE, "because");
+        if (c->g != NULL && k < c->g->instance_count)
+            memcpy(e->propose.target, c->g->instances[k].agent, NAME_SIZE);
+        return;
+    }
+    e->proposal.id = bytes_near(c->b, which < n ? s.proposals[which].id : s.applied);
+    e->proposal.seen = which < n ? s.proposals[which].asked : 0;
+    e->proposal.epoch = bytes_near(c->b, epoch_of(c));
+    snprintf(e->proposal.reason, TEXT_SIZE, "because");
+}
+
 /* What is in the corpus keeps its meaning: a kind that came later shares one. */
 static enum entry_kind choose_kind(struct choice *c)
 {
@@ -291,71 +344,48 @@ static enum entry_kind choose_kind(struct choice *c)
         return ENTRY_CORRUPTION;
     if (kind == ENTRY_PAUSE && (bytes_next(c->b) & 1) != 0)
         return (bytes_next(c->b) & 1) != 0 ? ENTRY_FALSE_PROOF : ENTRY_ACKNOWLEDGE;
+    if (kind == ENTRY_RESUME && (bytes_next(c->b) & 1) != 0)
+        return (enum entry_kind)(ENTRY_USER_SET + bytes_pick(c->b, 14));
     return kind == ENTRY_REFUSED && c->group != 0 ? ENTRY_CONTROLLER_REPLACE : kind;
 }
+
+static void make_abort(struct choice *c, struct entry *e)
+{
+    e->run_abort.run = bytes_near(c->b, c->g != NULL ? c->g->run.id : 0);
+}
+
+static void make_attach(struct choice *c, struct entry *e)
+{
+    e->attach.active = choose_instance(c);
+}
+
+/* None: a kind without a body that matters here. */
+static void (*const makers[ENTRY_KIND_COUNT])(struct choice *, struct entry *) = {
+    [ENTRY_ENROL] = make_enrol,           [ENTRY_DECLARE] = make_declare,
+    [ENTRY_RENEW] = make_renew,           [ENTRY_PROOF] = make_proof,
+    [ENTRY_FENCE_BEGIN] = make_fence,     [ENTRY_ACTIVATE] = make_activate,
+    [ENTRY_OPENED] = make_opened,         [ENTRY_SWITCHOVER] = make_switchover,
+    [ENTRY_SYNC_SHRINK] = make_sync,      [ENTRY_SYNC_JOIN] = make_sync,
+    [ENTRY_STEP_START] = make_step_start, [ENTRY_STEP_END] = make_step_end,
+    [ENTRY_RUN_ABORT] = make_abort,       [ENTRY_CORRUPTION] = make_trouble,
+    [ENTRY_FALSE_PROOF] = make_trouble,   [ENTRY_ATTACH] = make_attach,
+    [ENTRY_CONTROLLER] = make_controller, [ENTRY_CONTROLLER_REPLACE] = make_controller,
+    [ENTRY_USER_SET] = make_user,         [ENTRY_USER_REMOVE] = make_user,
+    [ENTRY_USER_TOKEN] = make_user,       [ENTRY_USER_REVOKE] = make_user,
+    [ENTRY_USER_TOTP] = make_user,        [ENTRY_USER_UNLOCK] = make_user,
+    [ENTRY_FACTOR_USED] = make_user,      [ENTRY_FACTOR_FAILED] = make_user,
+    [ENTRY_PROPOSE] = make_proposal,      [ENTRY_APPROVE] = make_proposal,
+    [ENTRY_REJECT] = make_proposal,       [ENTRY_WITHDRAW] = make_proposal,
+    [ENTRY_EXPIRE] = make_proposal,       [ENTRY_STALE] = make_proposal,
+};
 
 static void make_entry(struct choice *c, struct entry *e)
 {
     *e = (struct entry){.kind = choose_kind(c)};
     snprintf(e->group, NAME_SIZE, "%s", scene_groups[c->group]);
     snprintf(e->rule, RULE_SIZE, "fuzz");
-    switch (e->kind) {
-    case ENTRY_ENROL:
-        make_enrol(c, e);
-        break;
-    case ENTRY_DECLARE:
-        make_declare(c, e);
-        break;
-    case ENTRY_RENEW:
-        make_renew(c, e);
-        break;
-    case ENTRY_PROOF:
-        make_proof(c, e);
-        break;
-    case ENTRY_FENCE_BEGIN:
-        make_fence(c, e);
-        break;
-    case ENTRY_ACTIVATE:
-        make_activate(c, e);
-        break;
-    case ENTRY_OPENED:
-        make_opened(c, e);
-        break;
-    case ENTRY_SWITCHOVER:
-        make_switchover(c, e);
-        break;
-    case ENTRY_SYNC_SHRINK:
-    case ENTRY_SYNC_JOIN:
-        make_sync(c, e);
-        break;
-    case ENTRY_STEP_START:
-    case ENTRY_STEP_END:
-        (e->kind == ENTRY_STEP_START ? make_step_start : make_step_end)(c, e);
-        break;
-    case ENTRY_RUN_ABORT:
-        e->run_abort.run = bytes_near(c->b, c->g != NULL ? c->g->run.id : 0);
-        break;
-    case ENTRY_CORRUPTION:
-    case ENTRY_FALSE_PROOF:
-        make_trouble(c, e);
-        break;
-    case ENTRY_ATTACH:
-        e->attach.active = choose_instance(c);
-        break;
-    case ENTRY_CONTROLLER:
-    case ENTRY_CONTROLLER_REPLACE:
-        make_controller(c, e);
-        break;
-    case ENTRY_REMOVE:
-    case ENTRY_PAUSE:
-    case ENTRY_RESUME:
-    case ENTRY_DETACH:
-    case ENTRY_ACKNOWLEDGE:
-    case ENTRY_REFUSED:
-    case ENTRY_NONE:
-    case ENTRY_KIND_COUNT:
-        break;
-    }
+    if (makers[e->kind] != NULL)
+        makers[e->kind](c, e);
 }
 
 /* The log holds only what was written by entry_encode() and reads by entry_decode(). */

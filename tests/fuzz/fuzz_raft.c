@@ -200,7 +200,8 @@ static void receive_made(struct node *n, struct bytes *b)
 
 static void play(struct node *n, struct bytes *b)
 {
-    struct proposal p = {.body = (const uint8_t *)"proposal", .len = 8, .wall_ms = 1};
+    struct driver_proposal p = {
+        .body = (const uint8_t *)"proposal", .len = 8, .wall_ms = 1};
     uint64_t at[2];
     struct err err = {0};
     const uint8_t *part;

@@ -132,7 +132,8 @@ static void pass(unsigned ms, unsigned who)
 
 static void propose(unsigned who, unsigned count)
 {
-    const struct proposal p = {.body = (const uint8_t *)"proposal", .len = 8, .wall_ms = 1};
+    const struct driver_proposal p = {
+        .body = (const uint8_t *)"proposal", .len = 8, .wall_ms = 1};
     struct node *n = &w.nodes[who];
     uint64_t at[2];
     struct err err = {0};
@@ -147,7 +148,8 @@ static void propose(unsigned who, unsigned count)
 
 static void snapshot(unsigned who)
 {
-    const struct proposal p = {.body = (const uint8_t *)"proposal", .len = 8, .wall_ms = 1};
+    const struct driver_proposal p = {
+        .body = (const uint8_t *)"proposal", .len = 8, .wall_ms = 1};
     struct node *n = &w.nodes[who];
     struct err err = {0};
 

@@ -11,6 +11,7 @@
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
 #include "proto/snapshot_codec.h"
+#include "tests/sim/approvals.h"
 #include "tests/sim/coverage.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/judge_lease.h"
@@ -138,8 +139,8 @@ static void note_grants(const struct entry *e, const struct apply_result *r)
     }
 }
 
-static void first_time(const struct state *s, const struct entry *e,
-                       const struct apply_result *r)
+static void first_time(const struct state *s, const struct group *before,
+                       const struct entry *e, const struct apply_result *r)
 {
     uint8_t group = group_number(e->group);
     const struct group *g = state_group_const(s, e->group);
@@ -152,6 +153,7 @@ static void first_time(const struct state *s, const struct entry *e,
     if (r->refusal != ACCEPTED || e->kind == ENTRY_RENEW || group == NOBODY)
         return;
     coverage_note(e, group);
+    approvals_entry(group, s->applied, e, before);
     judge_lease_entry(group, s->applied, e, g);
     judge_steps_entry(group, s->applied, e, g);
     if (g != NULL) {
@@ -200,7 +202,7 @@ void __wrap_apply(struct state *s, uint64_t index, const struct entry *e,
     highest = index;
     judge_read(e);
     shadow_follow(&shadow, before, s, e, ret);
-    first_time(s, e, ret);
+    first_time(s, before, e, ret);
 }
 
 void __real_agents_leader_changed(struct agents *a);
@@ -293,6 +295,7 @@ void judge_log_begin(void)
     if (agreed_cap > 0)
         memset(agreed, 0, agreed_cap * sizeof *agreed);
     highest = 0;
+    approvals_begin();
     shadow.count = 0;
     last_error[0] = 0;
 }

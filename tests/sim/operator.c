@@ -8,7 +8,9 @@
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/node.h"
 #include "controller/daemon/peers.h"
+#include "controller/http/api.h"
 #include "proto/entry_codec.h"
+#include "tests/sim/approvals.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/pg.h"
 #include "tests/sim/plan.h"
@@ -64,7 +66,7 @@ static void on_answer(void *owner, unsigned status, const uint8_t *body, size_t 
 static void ask_follower(uint8_t node, const struct entry *e)
 {
     struct daemon *d = ctl_daemon(node);
-    struct peers_api_request r = {.method = "POST", .path = "/entry"};
+    struct api_request r = {.method = "POST", .path = "/entry"};
     AUTO(buf_free) struct buf body = {0};
     struct err err = {0};
     struct scope s;
@@ -102,6 +104,7 @@ static void entry_of(uint8_t group, enum entry_kind kind, struct entry *e)
     e->kind = kind;
     snprintf(e->group, NAME_SIZE, "%s", group_name(group));
     snprintf(e->rule, RULE_SIZE, "operator");
+    approvals_sign(e);
 }
 
 /* ---- declaring --------------------------------------------------------------------------
@@ -135,6 +138,7 @@ static void fill_policy(uint8_t group, struct policy *p)
         p->local_restarts = 1;
     power_policy(group, p);
     severed_policy(group, p);
+    approvals_policy(group, p);
 }
 
 static void declare(uint8_t group, uint8_t node, struct daemon *d)
@@ -194,15 +198,33 @@ static void abort_it(void *arg, uint64_t number)
     operator_propose((uint8_t)number, ENTRY_RUN_ABORT, 1);
 }
 
+/* One at a time: more of the same would only be in its way. */
+static void propose_move(uint8_t group, uint8_t node, struct daemon *d,
+                         enum proposal_kind kind, uint8_t target)
+{
+    const struct state *s = node_state(d->node);
+    struct entry e;
+
+    for (unsigned i = 0; i < s->proposal_count; i++)
+        if (strcmp(s->proposals[i].group, group_name(group)) == 0 &&
+            s->proposals[i].kind == kind && !proposal_is_over(&s->proposals[i]))
+            return;
+    approvals_propose(group, s, kind, target, &e);
+    (void)propose(node, d, &e);
+}
+
 static void want_failover(uint8_t group, uint8_t node, struct daemon *d)
 {
     const struct state *s = node_state(d->node);
     const struct group *g = state_group_const(s, group_name(group));
     struct observed_group *og;
 
-    (void)node;
     if (g == NULL)
         return;
+    if (approvals_like_to(group)) {
+        propose_move(group, node, d, PROPOSAL_FAILOVER, NO_INSTANCE);
+        return;
+    }
     og = &node_seen(d->node)->groups[g - s->groups];
     og->failover_wanted = true;
     og->failover_target = NO_INSTANCE;
@@ -223,6 +245,10 @@ void operator_propose(uint8_t group, enum entry_kind kind, uint64_t number)
     entry_of(group, kind, &e);
     if (kind == ENTRY_FENCE_BEGIN) {
         want_failover(group, node, d);
+        return;
+    }
+    if (kind == ENTRY_SWITCHOVER && approvals_like_to(group)) {
+        propose_move(group, node, d, PROPOSAL_SWITCHOVER, (uint8_t)number);
         return;
     }
     if (kind == ENTRY_SWITCHOVER)
@@ -409,6 +435,26 @@ static bool is_yet_to_come(uint8_t group)
     return sim.opt.calm && group % 2 != 0 && sim.now < UINT64_C(10000000000);
 }
 
+static void have_people_speak(uint8_t group, uint8_t node, struct daemon *d)
+{
+    const struct state *s = node_state(d->node);
+    const struct group *g = state_group_const(s, group_name(group));
+    struct mono now = {clock_of(&sim.procs[node].clock)};
+    uint8_t silent = 0;
+    struct entry e;
+
+    if (g == NULL)
+        return;
+    for (uint8_t k = 0; k < g->instance_count; k++)
+        if (!report_is_fresh(s, node_seen(d->node), (uint8_t)(g - s->groups), k, now))
+            silent = (uint8_t)(silent | 1u << k);
+    if (approvals_attest(group, s, silent, &e))
+        (void)propose(node, d, &e);
+    if (ctl_daemon(node) == d && d->node != NULL &&
+        approvals_speak(group, node_state(d->node), &e))
+        (void)propose(node, d, &e);
+}
+
 static void look_after(uint8_t group, uint8_t node, struct daemon *d)
 {
     const struct state *s = node_state(d->node);
@@ -445,6 +491,8 @@ static void look_after(uint8_t group, uint8_t node, struct daemon *d)
     if (plan.manual[group] || is_damaged(g))
         fail_over_by_hand(group, node, d);
     consider_damage(group, node, d);
+    if (ctl_daemon(node) == d && d->node != NULL)
+        have_people_speak(group, node, d);
 }
 
 static void on_look(void *arg, uint64_t number)

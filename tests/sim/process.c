@@ -12,6 +12,7 @@
 #include "fencing/agent/keeper.h"
 #include "fencing/agent/steps.h"
 #include "controller/daemon/node.h"
+#include "controller/people/jwt.h"
 #include "proto/entry_codec.h"
 #include "tests/sim/judge_raft.h"
 #include "tests/sim/kernel.h"
@@ -68,6 +69,28 @@ struct daemon *ctl_daemon(uint8_t node)
 /* ---- parts that only show things --------------------------------------------------------
  */
 
+/* Nobody shows a JWT, or a second factor, here. */
+int jwt_open(struct jwt **ret_jwt, const struct jwt_config *config, struct err *err)
+{
+    (void)config;
+    (void)err;
+    *ret_jwt = NULL;
+    return 0;
+}
+
+void jwt_close(struct jwt *j) { (void)j; }
+
+int settings_read_key(const struct settings *s, struct secrets_key *ret_key,
+                      struct err *err)
+{
+    (void)s;
+    (void)ret_key;
+    (void)err;
+    return 0;
+}
+
+void key_wipe(struct secrets_key *k) { (void)k; }
+
 int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *err)
 {
     (void)d;
@@ -81,7 +104,7 @@ void frontend_close(struct frontend *f) { (void)f; }
 void frontend_changed(struct frontend *f) { (void)f; }
 
 /* What a follower has handed on (operator.c): the entry itself. */
-void frontend_serve(struct frontend *f, const Rf__ApiRequest *r,
+void frontend_serve(struct frontend *f, const Rf__ApiRequest *r, const char *via,
                     void (*reply)(void *owner, unsigned status, const void *body,
                                   size_t len),
                     void *owner)
@@ -95,6 +118,7 @@ void frontend_serve(struct frontend *f, const Rf__ApiRequest *r,
                     node_propose(d->node, &e, NULL, NULL, &refused, &err) == 0;
 
     (void)f;
+    (void)via;
     reply(owner, proposed ? 202 : 503, "", 0);
 }
 

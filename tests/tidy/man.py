@@ -20,7 +20,7 @@ PROGRAMS = {
 # Where each file's keys are, and the outermost list of fields.
 FILES = {
     "ringfenced.yaml.5": (["controller/daemon/settings.c",
-                           "controller/daemon/settings_api.c",
+                           "controller/daemon/settings_api.c", "controller/daemon/settings_people.c",
                            "controller/daemon/settings_fencers.c"], "fields"),
     "ringfence-agent.yaml.5": (["fencing/agent/agent_settings.c"], "file_fields"),
     "ringfence-group.yaml.5": (["controller/cli/group_file.c"], "file_fields"),
@@ -133,7 +133,8 @@ def check_options(page, page_items, program):
     differ(page, "command", {sub for section, sub, _, _ in page_items
                              if section == "COMMANDS" and sub}, set(commands), "--help")
     for command in commands:
-        name = re.match(r"[a-z]+( (init|issue|renew|revoke|show|replace)\b)?", command)[0]
+        name = re.match(r"[a-z]+( (init|issue|renew|revoke|show|replace|add|list|remove|token|"
+                        r"totp|unlock)\b)?", command)[0]
         terms = help_sections(ask_help(program, *name.split())).get("options", [])
         differ(page, f"option of {name}:",
                options_in(page_items, lambda _, sub, command=command: sub == command),

@@ -120,6 +120,17 @@ static bool bob_is_out(void *owner)
     return true;
 }
 
+/* Her certificate says who she is, and this what she may. */
+static void add_alice(struct stage *s)
+{
+    static const char alice[] = "{\"name\": \"alice\", \"roles\": [\"viewer\"]}";
+    long status = 0;
+
+    json_decref(cluster_call(&s->c, cluster_wait_leader(&s->c), "POST", "/api/v1/users",
+                             alice, &status));
+    assert_int_equal(status, 200);
+}
+
 int people_setup(void **state)
 {
     struct stage *s;
@@ -128,6 +139,7 @@ int people_setup(void **state)
         return -1;
     s = *state;
     issue_all(s);
+    add_alice(s);
     cluster_until(&s->c, bob_is_out, s, 10000, "the list that names bob");
     return 0;
 }

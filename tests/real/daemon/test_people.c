@@ -54,12 +54,10 @@ static void who_is_let_in(void **state)
         {"a token that nobody issued", "-H 'Authorization: Bearer abc'", "/api/v1/status",
          401, "not-authenticated"},
         {"a password", "-u alice:secret", "/api/v1/status", 400, "bad-request"},
-        {"alice pauses", ALICE " " PAUSE, "/api/v1/groups/orders/pause", 403,
-         "not-permitted-yet"},
+        {"alice pauses", ALICE " " PAUSE, "/api/v1/groups/orders/pause", 403, "wrong-role"},
         {"alice moves a region", ALICE " " PAUSE, "/api/v1/groups/orders/failover", 403,
-         "not-permitted-yet"},
-        {"alice removes", ALICE " -X DELETE", "/api/v1/groups/orders", 403,
-         "not-permitted-yet"},
+         "wrong-role"},
+        {"alice removes", ALICE " -X DELETE", "/api/v1/groups/orders", 403, "wrong-role"},
         {"alice climbs", ALICE " --path-as-is", "/api/v1/../../etc/passwd", 404,
          "not-found"},
         {"a controller's certificate",
@@ -105,15 +103,14 @@ static void who_is_let_in(void **state)
 static void the_trail_names_who_asked(void **state)
 {
     static const struct row pause = {"alice pauses", ALICE " " PAUSE,
-                                     "/api/v1/groups/orders/pause", 403,
-                                     "not-permitted-yet"};
+                                     "/api/v1/groups/orders/pause", 403, "wrong-role"};
     struct stage *s = *state;
     int leader = cluster_wait_leader(&s->c);
 
     curl(s, (leader + 1) % NODES, &pause);
     people_run(s, text, RINGFENCE " --socket %s.sock log -n 20 orders", node_names[leader]);
-    people_says(text, "pause, asked by alice by certificate from 127.0.0.1:");
-    people_says(text, "REFUSED (not-permitted-yet): pause");
+    people_says(text, "[alice (certificate) from 127.0.0.1:");
+    people_says(text, "REFUSED (wrong-role): pause");
 }
 
 /* Neither in the clear, nor in anything but TLS 1.3. */
@@ -195,7 +192,7 @@ static void the_program_goes_over_the_network(void **state)
     EXPECT(0, CLI("", ALICE) "status", east);
     people_says(text, "orders");
     EXPECT(1, CLI("", ALICE) "pause orders", east);
-    people_says(text, "not-permitted-yet");
+    people_says(text, "wrong-role");
     EXPECT(0, CLI("--url https://127.0.0.1:%u", ALICE) "status", 1U, west);
     EXPECT(3, CLI("", ALICE) "status", 1U);
     people_says(text, "connect to https://127.0.0.1:1: ");

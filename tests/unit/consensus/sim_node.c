@@ -321,7 +321,7 @@ void node_carry_out(struct sim_node *n, int status, const struct err *err)
 
 static void take_snapshot(struct sim_node *n)
 {
-    struct proposal state = {(const uint8_t *)&n->hash, sizeof n->hash, n->sim->now};
+    struct driver_proposal state = {(const uint8_t *)&n->hash, sizeof n->hash, n->sim->now};
     struct err err;
     int status = driver_snapshot_taken(n->driver, n->sim->now, &state, &n->orders, &err);
 
@@ -537,7 +537,7 @@ void node_submit(struct sim_node *n)
 {
     uint8_t body[100] = {0};
     uint64_t at[2] = {0}, value = ++n->sim->next_value;
-    struct proposal p = {body, 8 + sim_random(n->sim, 90), n->sim->now};
+    struct driver_proposal p = {body, 8 + sim_random(n->sim, 90), n->sim->now};
     struct driver_status st;
     struct err err;
     int status;

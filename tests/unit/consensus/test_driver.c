@@ -129,9 +129,9 @@ static void answer(uint64_t from, uint64_t last)
     receive(a);
 }
 
-static struct proposal proposal(const char *text)
+static struct driver_proposal proposal(const char *text)
 {
-    return (struct proposal){(const uint8_t *)text, strlen(text), 12345};
+    return (struct driver_proposal){(const uint8_t *)text, strlen(text), 12345};
 }
 
 static void persisted(uint64_t seq) { ok(driver_persisted(r.d, r.now, seq, &r.o, &r.err)); }
@@ -220,7 +220,7 @@ static void lead(void)
 /* Each command continues the chain; applying gives back what was submitted. */
 static void commands_are_chained(void **state)
 {
-    struct proposal p = proposal("one"), q = proposal("two");
+    struct driver_proposal p = proposal("one"), q = proposal("two");
     const struct consensus_entry *e;
     struct envelope first, second;
     uint8_t hash[CHAIN_SIZE];
@@ -251,7 +251,7 @@ static void commands_are_chained(void **state)
 /* Not the leader, nothing, too much: nothing is submitted. */
 static void unfit_submissions_are_refused(void **state)
 {
-    struct proposal p = proposal("x"), none = proposal(""), large = p;
+    struct driver_proposal p = proposal("x"), none = proposal(""), large = p;
     uint8_t *much = calloc(1, CONSENSUS_BODY_MAX + 1);
     uint64_t at[2];
 
@@ -274,7 +274,7 @@ static void unfit_submissions_are_refused(void **state)
 /* Only to who has everything, once; submissions wait meanwhile. */
 static void transfer_goes_to_who_has_everything(void **state)
 {
-    struct proposal p = proposal("x");
+    struct driver_proposal p = proposal("x");
     uint64_t at[2];
 
     (void)state;
@@ -293,7 +293,7 @@ static void transfer_goes_to_who_has_everything(void **state)
 /* A snapshot is dropped into place only when it is stored; then entries behind go. */
 static void snapshot_compacts_when_stored(void **state)
 {
-    struct proposal p = proposal("x"), app = proposal("state");
+    struct driver_proposal p = proposal("x"), app = proposal("state");
     const struct order *o;
     uint64_t at[2], seq;
 
@@ -440,7 +440,7 @@ static void the_log_knows_the_members(void **state)
 static void single_voter_leads_alone(void **state)
 {
     struct driver_config c = config_of(1, 1);
-    struct proposal p = proposal("alone");
+    struct driver_proposal p = proposal("alone");
     uint64_t at[2];
 
     (void)state;

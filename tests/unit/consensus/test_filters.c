@@ -191,7 +191,8 @@ static void rig_open_compacted(struct rig *r, unsigned without_filter,
 {
     static const uint8_t nothing[8];
     struct driver_config c = rig_config(1, without_filter);
-    struct proposal state = {.body = (const uint8_t *)"state", .len = 5, .wall_ms = 1};
+    struct driver_proposal state = {
+        .body = (const uint8_t *)"state", .len = 5, .wall_ms = 1};
     struct consensus_entry list[8];
     uint64_t seq;
 

@@ -49,7 +49,7 @@ static const struct incarnation *enrolled(const struct pair *w, uint8_t c, uint8
     return a != NULL ? &a->incarnation : NULL;
 }
 
-static enum keeper_role role_of(const struct group *g, uint8_t i)
+static enum keeper_role role_in(const struct group *g, uint8_t i)
 {
     if (g->phase == PHASE_DETACHED)
         return ROLE_DETACHED;
@@ -84,7 +84,7 @@ static void push(struct pair *w, uint8_t c, uint8_t h)
     a->index = g->index;
     a->epoch = g->epoch;
     a->fence_index = g->fence_index;
-    a->role = role_of(g, h);
+    a->role = role_in(g, h);
     a->port = PORT;
     a->rho_ppm = g->policy.lease.rho_ppm;
     a->standby_reads = g->policy.standby_reads;

@@ -27,7 +27,7 @@ static void activation_needs_a_proof_of_every_other_instance(void **state)
              REFUSE_INCARNATION, REFUSE_UNPROVEN},
             {"installed is no fence", true, true, PROOF_INSTALLED, 1, REFUSE_PHASE,
              REFUSE_UNPROVEN},
-            {"a human's word", true, true, PROOF_ATTESTED, 1, REFUSE_INVALID,
+            {"a human's word", true, true, PROOF_ATTESTED, 1, REFUSE_UNPROVEN,
              REFUSE_UNPROVEN},
             {"power, not among its levels", true, true, PROOF_POWER, 1, REFUSE_INVALID,
              REFUSE_UNPROVEN},

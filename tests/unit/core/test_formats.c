@@ -53,6 +53,25 @@ static void the_newest_that_all_read(void **state)
     assert_int_equal(format, 2);
 }
 
+/* What a controller on record does not know is not proposed, by name (I10). */
+static void a_new_kind_waits_for_all(void **state)
+{
+    const struct format_range own = {1, 2};
+    uint32_t format = 0;
+    struct err err = {0};
+
+    (void)state;
+    begin();
+    assert_int_equal(choose(ENTRY_USER_SET, own, true, &format, &err), 0);
+    assert_int_equal(format, 2);
+    assert_int_equal(choose(ENTRY_USER_SET, own, false, &format, &err), ERR_UNSUPPORTED);
+    record(1, 1, 1);
+    assert_int_equal(choose(ENTRY_USER_SET, own, true, &format, &err), ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "ctl1 does not know user-set"));
+    assert_int_equal(choose(ENTRY_PAUSE, own, true, &format, &err), 0);
+    assert_int_equal(format, 1);
+}
+
 /* A voter that has said nothing yet may be an old one. */
 static void the_oldest_before_all_have_said(void **state)
 {
@@ -128,6 +147,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_newest_that_all_read),
+        cmocka_unit_test(a_new_kind_waits_for_all),
         cmocka_unit_test(the_oldest_before_all_have_said),
         cmocka_unit_test(it_is_said_whom_to_upgrade),
         cmocka_unit_test(an_old_leader_says_so),

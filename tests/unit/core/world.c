@@ -80,7 +80,8 @@ void world_init(struct world *w)
         snprintf(e.controller.region, NAME_SIZE, "%s", names[i]);
         e.controller.id = i + 1;
         e.controller.election_ms = 300;
-        e.controller.format_min = e.controller.format_max = 1;
+        e.controller.format_min = 1;
+        e.controller.format_max = 2; /* users too */
         assert_int_equal(world_apply(w, &e), ACCEPTED);
     }
     assert_int_equal(world_enrol(w, EAST, 1), ACCEPTED);

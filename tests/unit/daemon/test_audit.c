@@ -43,6 +43,31 @@ static void expect(const struct entry *e, const char *begins)
     assert_null(strstr(row.text, "instance 1"));
 }
 
+/* Whose request it was stands behind a mark that no reason can have, however long the rest
+ * is; where nobody asked there is none. */
+static void people_are_named(void **state)
+{
+    static struct entry e = {
+        .kind = ENTRY_ACKNOWLEDGE,
+        .actor = {"anna", ACTOR_TOKEN, FACTOR_TOTP, ROLE_ADMIN, "10.0.0.7"}};
+    struct apply_result r = {.refusal = REFUSE_PHASE};
+    static const struct audit_before before;
+    struct audit_row row;
+    const char *mark;
+
+    (void)state;
+    memset(e.acknowledge.reason, 'x', sizeof e.acknowledge.reason - 1);
+    memset(r.text, 'y', sizeof r.text - 1);
+    assert_true(audit_make(&e, &r, &before, &row));
+    mark = strchr(row.text, AUDIT_ACTOR_MARK);
+    assert_non_null(mark);
+    assert_string_equal(mark + 1, "anna (token, totp) from 10.0.0.7");
+    assert_int_equal(mark[-1], 'y');
+    memset(&e.actor, 0, sizeof e.actor);
+    assert_true(audit_make(&e, &r, &before, &row));
+    assert_null(strchr(row.text, AUDIT_ACTOR_MARK));
+}
+
 static void instances_are_named(void **state)
 {
     static const struct {
@@ -297,6 +322,7 @@ static void what_finds_no_room_is_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(people_are_named, setup),
         cmocka_unit_test_setup(instances_are_named, setup),
         cmocka_unit_test_setup(a_crash_has_a_beginning_and_an_end, setup),
         cmocka_unit_test_setup(a_number_stays_where_there_is_no_name, setup),

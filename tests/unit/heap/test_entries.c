@@ -47,6 +47,13 @@ static void forget_wall_clock(struct state *s)
         run->fence_wall_ms = run->proof_wall_ms = run->activate_wall_ms = 0;
         run->open_wall_ms = 0;
     }
+    for (unsigned i = 0; i < s->proposal_count; i++) {
+        struct proposal *p = &s->proposals[i];
+
+        p->wall_ms = p->expires_ms = 0;
+        for (unsigned k = 0; k < p->signer_count; k++)
+            p->signers[k].wall_ms = 0;
+    }
 }
 
 static void take_state(struct state *ret)
@@ -247,6 +254,71 @@ static void replace(void)
     take(&e);
 }
 
+static struct entry of_anna(enum entry_kind kind)
+{
+    struct entry e = entry_of(kind);
+
+    e.group[0] = '\0';
+    snprintf(e.user.name, NAME_SIZE, "anna"); /* each body about users begins with it */
+    return e;
+}
+
+static void people(void)
+{
+    struct entry set = of_anna(ENTRY_USER_SET), token = of_anna(ENTRY_USER_TOKEN),
+                 totp = of_anna(ENTRY_USER_TOTP), used = of_anna(ENTRY_FACTOR_USED),
+                 failed = of_anna(ENTRY_FACTOR_FAILED), unlock = of_anna(ENTRY_USER_UNLOCK),
+                 revoke = of_anna(ENTRY_USER_REVOKE), gone = of_anna(ENTRY_USER_REMOVE);
+
+    set.user_set.roles = ROLE_ADMIN;
+    memset(token.user_token.hash, 7, TOKEN_HASH_SIZE);
+    memset(totp.user_totp.seed, 8, SEED_SEALED_SIZE);
+    used.factor_used.factor = FACTOR_TOTP;
+    used.factor_used.step = 60000000;
+    take(&set);
+    take(&token);
+    take(&totp);
+    take(&used);
+    take(&failed);
+    take(&unlock);
+    take(&revoke);
+    take(&gone);
+}
+
+static struct entry by_anna(enum entry_kind kind)
+{
+    struct entry e = entry_of(kind);
+    uint8_t n = t.w.s.proposal_count;
+
+    e.actor = (struct actor){.kind = ACTOR_TOKEN, .roles = ROLES_ALL};
+    snprintf(e.actor.name, NAME_SIZE, "anna");
+    if (kind == ENTRY_PROPOSE) {
+        e.propose.kind = PROPOSAL_FAILOVER;
+        e.propose.epoch = world_group(&t.w)->epoch;
+        snprintf(e.propose.reason, TEXT_SIZE, "because");
+        return e;
+    }
+    e.proposal.id = t.w.s.proposals[n - 1].id;
+    e.proposal.seen = t.w.s.proposals[n - 1].asked;
+    e.proposal.epoch = world_group(&t.w)->epoch;
+    snprintf(e.proposal.reason, TEXT_SIZE, "because");
+    return e;
+}
+
+/* Approved at once, stale, approved again, withdrawn; two more meet another end. */
+static void proposals(void)
+{
+    static const enum entry_kind kinds[] = {ENTRY_PROPOSE,  ENTRY_STALE,   ENTRY_APPROVE,
+                                            ENTRY_WITHDRAW, ENTRY_PROPOSE, ENTRY_REJECT,
+                                            ENTRY_PROPOSE,  ENTRY_EXPIRE};
+
+    for (unsigned i = 0; i < ARRAY_LEN(kinds); i++) {
+        struct entry e = by_anna(kinds[i]);
+
+        take(&e);
+    }
+}
+
 static void each_kind_is_applied_whole_or_not_at_all(void **state)
 {
     struct entry attach = entry_of(ENTRY_ATTACH);
@@ -271,6 +343,8 @@ static void each_kind_is_applied_whole_or_not_at_all(void **state)
     world_steady(&t.w, SYNC_REQUIRED);
     assert_int_equal(world_fence(&t.w), ACCEPTED);
     contradict();
+    people();
+    proposals();
     for (int kind = 1; kind < ENTRY_KIND_COUNT; kind++)
         if (!t.tried[kind])
             fail_msg("%s has not been tried", entry_kind_name((enum entry_kind)kind));

@@ -11,6 +11,7 @@
 
 struct backend b;
 struct call call;
+const char *served_headers[2];
 
 /* ---- the backend -----------------------------------------------------------------------
  */
@@ -23,6 +24,7 @@ static void on_facts(void *owner, struct api_facts *f)
     f->data_dir = "/d";
     f->state = &b.state;
     f->seen = &b.seen;
+    f->key = &b.key;
     f->leads = b.leads;
     f->leader_id = b.leader_id;
     f->controller_count = 1;
@@ -44,6 +46,7 @@ static int on_propose(void *owner, const struct entry *e, api_proposed *done, vo
 {
     (void)owner;
     b.proposals++;
+    b.before = b.proposed;
     b.proposed = *e;
     if (b.propose_code != 0)
         return err_set(err, b.propose_code, "cannot");
@@ -64,20 +67,21 @@ static void on_dry(void *owner, const struct entry *e, struct apply_result *ret)
     *ret = (struct apply_result){.refusal = b.dry, .text = "because"};
 }
 
-static void on_note(void *owner, const char *group, const char *text)
+static void on_note(void *owner, const struct actor *who, const char *group,
+                    const char *text)
 {
     (void)owner;
     (void)group;
+    b.noted = *who;
     snprintf(b.note, sizeof b.note, "%s", text);
     b.notes++;
 }
 
-static void on_want(void *owner, uint8_t group, bool wanted, uint8_t target)
+static void on_want(void *owner, uint8_t group, const struct failover_wish *wish)
 {
     (void)owner;
-    (void)target;
-    b.failover_wanted = wanted;
-    if (wanted && b.take_failover) {
+    b.failover_wanted = wish != NULL;
+    if (wish != NULL && b.take_failover) {
         b.state.groups[group].run.id = 55;
         b.state.groups[group].run.kind = RUN_FAILOVER;
         api_changed(b.served);
@@ -136,6 +140,7 @@ int served_setup(void **state)
 
     (void)state;
     memset(&b, 0, sizeof b);
+    served_headers[0] = served_headers[1] = NULL;
     at.socket = b.socket;
     snprintf(b.socket, sizeof b.socket, "/tmp/rf-daemon-api-%d.sock", (int)getpid());
     uv_loop_init(&b.loop);
@@ -207,9 +212,11 @@ static void perform(uv_work_t *work)
     curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, call.method);
     if (call.header != NULL)
         headers = curl_slist_append(NULL, call.header);
-    curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers);
     if (call.body != NULL)
         curl_easy_setopt(h, CURLOPT_POSTFIELDS, call.body);
+    for (unsigned i = 0; i < 2 && served_headers[i] != NULL; i++)
+        headers = curl_slist_append(headers, served_headers[i]);
+    curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, call.limit_ms);
     curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_data);
     call.whole = curl_easy_perform(h) == CURLE_OK;

@@ -29,9 +29,11 @@ struct backend {
     /* What is done with a proposal. */
     enum refusal dry, applied;
     int propose_code, done_status;
-    struct entry proposed, tried;
+    struct entry proposed, before, tried; /* the last one, the one before it */
     unsigned proposals, notes, forwards, retries;
     char forwarded[96], note[600];
+    struct actor noted;
+    struct secrets_key key;
     struct caller caller; /* of what was forwarded last */
     struct {              /* a proposal whose fate is told at the next turn */
         api_proposed *done;
@@ -48,7 +50,7 @@ extern struct backend b;
 struct call {
     uv_work_t work;
     const char *method, *path, *body, *header;
-    char text[4 << 20], type[64];
+    char text[8 << 20], type[64];
     size_t len;
     long status;
     bool whole; /* the answer came to its end */
@@ -56,6 +58,9 @@ struct call {
     bool done;
 };
 extern struct call call;
+
+/* Of the next requests; NULL: none. */
+extern const char *served_headers[2];
 
 int served_setup(void **state);
 int served_teardown(void **state);

@@ -22,7 +22,7 @@ static void events_are_resumed(void **state)
     assert_true(says("Last-Event-ID: the id of an event"));
     assert_int_equal(ask_with(NULL, "GET", "/api/v1/events?group=nope", 400), 404);
     b.log_rows = 2500;
-    assert_int_equal(ask_with("Last-Event-ID: 100", "GET", "/api/v1/events", 3000), 200);
+    assert_int_equal(ask_with("Last-Event-ID: 100", "GET", "/api/v1/events", 6000), 200);
     assert_true(says("id: 101\n"));
     assert_true(says("id: 2500\n"));
 }

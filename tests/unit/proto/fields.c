@@ -9,7 +9,14 @@
 /* clang-format off */
 static const struct fence_turn fence_turn = {0, false, 0};
 static const struct policy policy = {{0}, 0, SYNC_OFF, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-                                     0, {0}, false, false, false, false, 0, {0}};
+                                     0, {0}, false, false, false, false, 0, {0}, 0, {0}};
+static const struct need need = {0};
+static const struct approval_window window = {0, 0, 0, 0, 0, {0}, 0, 0};
+static const struct forecast forecast = {false, 0, false, 0, ""};
+static const struct signer signer = {"", 0, 0, 0};
+static const struct proposal proposal = {0, "", PROPOSAL_NONE, PROPOSED_NONE, "", "", "",
+                                         false, 0, 0, 0, {0}, 0, 0, 0, 0, {0}, 0, {0}, {0},
+                                         0, ""};
 static const struct region region = {"", 0, {0}};
 static const struct controller controller = {"", "", "", 0, 0, 0, 0, 0};
 static const struct tombstone tombstone = {"", 0};
@@ -24,17 +31,28 @@ static const struct run run = {0, RUN_NONE, RUN_RUNNING, 0, 0, false, 0, "", "",
                                0, 0, 0, 0, false, false, 0, 0};
 static const struct group group = {"", "", "", {0}, 0, 0, {0}, {0}, 0, {0}, PHASE_NONE,
                                    0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, false, 0, false, false,
-                                   0, 0, 0, 0, {0}};
+                                   0, 0, 0, 0, 0, {0}};
 static const struct agent agent = {"", "", "", "", 0, 0, {0}, {0}, 0, 0};
-static const struct state state = {"", 0, 0, 0, 0, 0, 0, {0}, {0}, {0}, {0}};
+static const struct recovery_code recovery = {{0}};
+static const struct user_token token = {0, 0, {0}};
+static const struct user user = {"", 0, 0, {0}, 0, {0}, {0}, 0, 0, {0}, 0, 0, 0, 0};
+static const struct state state = {"", 0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, {0}, {0}, {0},
+                                   {0}};
 
+static const struct actor actor = {"", ACTOR_NONE, FACTOR_NONE, 0, ""};
+static const struct entry_user_set user_set = {"", 0, 0, {0}};
+static const struct entry_user entry_user = {""};
+static const struct entry_user_token user_token = {"", 0, {0}};
+static const struct entry_user_revoke user_revoke = {"", 0};
+static const struct entry_user_totp user_totp = {"", {0}, 0, {0}};
+static const struct entry_factor_used factor_used = {"", FACTOR_NONE, 0, 0};
 static const struct entry_enrol enrol = {{0}, 0, {0}};
 static const struct renew_item renew_item = {"", 0, LEASE_NONE, 0, {0}};
 static const struct entry_declare declare = {{0}, false};
 static const struct entry_renew renew = {0, {0}};
 static const struct entry_proof entry_proof = {0, PROOF_NONE, 0, 0, {0}, false, "", {0}};
 static const struct entry_fence_begin fence_begin = {0, 0, RUN_NONE, 0, "", false,
-                                                    ""};
+                                                    "", 0};
 static const struct entry_activate activate = {0, 0, false, 0};
 static const struct entry_opened opened = {0, 0, 0};
 static const struct entry_sync sync = {0, 0, 0, 0, 0, {0}};
@@ -45,7 +63,9 @@ static const struct entry_step_end step_end = {0, 0, false, 0, 0, false, 0, "",
 static const struct entry_corruption corruption = {"", 0};
 static const struct entry_false_proof false_proof = {"", 0, PROOF_NONE, ""};
 static const struct entry_acknowledge acknowledge = {""};
-static const struct entry_switchover switchover = {0, "", 0, ""};
+static const struct entry_switchover switchover = {0, "", 0, "", 0};
+static const struct entry_propose propose = {PROPOSAL_NONE, "", 0, false, "", {0}};
+static const struct entry_proposal about = {0, 0, "", 0, {0}};
 static const struct entry_run_abort run_abort = {0, ""};
 static const struct entry_attach attach = {0, ""};
 static const struct entry_refused refused = {"", 0};
@@ -61,5 +81,9 @@ size_t fields_bytes(void)
            sizeof entry_proof + sizeof fence_begin + sizeof activate + sizeof opened +
            sizeof sync + sizeof step_start + sizeof step_end + sizeof switchover +
            sizeof run_abort + sizeof attach + sizeof refused + sizeof controller_replace +
-           sizeof corruption + sizeof fence_turn + sizeof false_proof + sizeof acknowledge;
+           sizeof corruption + sizeof fence_turn + sizeof false_proof + sizeof acknowledge +
+           sizeof actor + sizeof recovery + sizeof token + sizeof user + sizeof user_set +
+           sizeof entry_user + sizeof user_token + sizeof user_revoke + sizeof user_totp +
+           sizeof factor_used + sizeof need + sizeof window + sizeof forecast +
+           sizeof signer + sizeof proposal + sizeof propose + sizeof about;
 }

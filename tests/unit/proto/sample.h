@@ -24,6 +24,9 @@ void sample_state(struct state *s, uint64_t seed);
 /* One entry of this kind, acceptable to the decoder. */
 void sample_entry(struct entry *e, enum entry_kind kind, uint64_t seed);
 
+/* What format 1 has no room for is taken out of it. */
+void sample_make_first(struct entry *e);
+
 /* A message with every field set; of a oneof the member with this number. Free with
  * protobuf_c_message_free_unpacked(m, NULL). */
 ProtobufCMessage *sample_message(const ProtobufCMessageDescriptor *d, uint32_t member,

@@ -141,6 +141,9 @@ static void two_regions(struct entry *e)
 }
 static void epochs_many(struct entry *e) { e->enrol.epoch_count = ENROL_EPOCHS_MAX + 1; }
 static void agent_empty(struct entry *e) { e->enrol.agent.name[0] = '\0'; }
+static void actor_roles(struct entry *e) { e->actor.roles = 16; }
+static void actor_kind(struct entry *e) { e->actor.kind = (enum actor_kind)9; }
+static void actor_name(struct entry *e) { memcpy(e->actor.name, "An na", 6); }
 static void controller_zero(struct entry *e) { e->controller.id = 0; }
 
 static const struct {
@@ -149,7 +152,7 @@ static const struct {
     const char *text;
 } spoilt[] = {
     {ENTRY_PAUSE, kind_none, "Entry.kind: 0 is not a kind"},
-    {ENTRY_PAUSE, kind_new, "Entry.kind: 25 is not a kind"},
+    {ENTRY_PAUSE, kind_new, "Entry.kind: 39 is not a kind"},
     {ENTRY_PAUSE, group_upper, "Entry.group: not [a-z0-9]"},
     {ENTRY_PAUSE, group_dash, "Entry.group: not [a-z0-9]"},
     {ENTRY_PAUSE, group_empty, "Entry.group: missing"},
@@ -177,6 +180,9 @@ static const struct {
     {ENTRY_DECLARE, two_regions, "two regions are called"},
     {ENTRY_ENROL, epochs_many, "Enrol.epochs: too many"},
     {ENTRY_ENROL, agent_empty, "EnrolledAgent.name: empty"},
+    {ENTRY_PAUSE, actor_roles, "Actor.roles: out of range"},
+    {ENTRY_PAUSE, actor_kind, "Actor.kind: unknown enum value"},
+    {ENTRY_PAUSE, actor_name, "Actor.name: not [a-z0-9]"},
     {ENTRY_CONTROLLER, controller_zero, "Controller.id: out of range"},
 };
 
@@ -223,8 +229,8 @@ static void test_decoder_refuses(void **unused)
     for (size_t i = 0; i < ARRAY_LEN(items); i++)
         items[i] = &item;
     expect_undecodable(&m, ERR_UNSUPPORTED, "entry of format 0");
-    m.format = 2;
-    expect_undecodable(&m, ERR_UNSUPPORTED, "entry of format 2, this version knows 1-1");
+    m.format = ENTRY_FORMAT_MAX + 1;
+    expect_undecodable(&m, ERR_UNSUPPORTED, "entry of format 3, this version knows 1-2");
     m.format = 1;
     expect_undecodable(&m, ERR_BADMSG, "Entry.kind: 0 is not a kind");
     m.kind = RF__LOG__ENTRY_KIND__ENTRY_ATTACH;
@@ -259,6 +265,64 @@ static void test_decoder_refuses(void **unused)
     expect_undecodable(&m, ERR_BADMSG, "not encoded canonically");
 }
 
+/* Format 1 has no room for whose request it was: leaves it out, and refuses it. */
+static void test_format_1_has_nobody(void **unused)
+{
+    AUTO(buf_free) struct buf old = {0}, now = {0};
+    Rf__Log__Entry m = RF__LOG__ENTRY__INIT;
+    Rf__Log__Actor actor = RF__LOG__ACTOR__INIT;
+    struct entry e, again;
+    struct err err = {0};
+
+    (void)unused;
+    sample_entry(&e, ENTRY_PAUSE, 5);
+    assert_int_not_equal(e.actor.kind, ACTOR_NONE);
+    assert_int_equal(entry_encode_as(&e, 1, &old, &err), 0);
+    assert_int_equal(entry_decode(old.data, old.len, &again, &err), 0);
+    assert_int_equal(again.actor.kind, ACTOR_NONE);
+    assert_string_equal(again.actor.name, "");
+    assert_int_equal(entry_encode_as(&e, 2, &now, &err), 0);
+    assert_int_equal(entry_decode(now.data, now.len, &again, &err), 0);
+    assert_memory_equal(&again.actor, &e.actor, sizeof e.actor);
+
+    m.format = 1;
+    m.kind = RF__LOG__ENTRY_KIND__ENTRY_PAUSE;
+    m.group = (char[]){"orders"};
+    m.actor = &actor;
+    actor.kind = RF__LOG__ACTOR_KIND__ACTOR_SOCKET;
+    expect_undecodable(&m, ERR_BADMSG, "Entry.actor: not in format 1");
+    m.format = 2;
+    actor.kind = RF__LOG__ACTOR_KIND__ACTOR_NONE;
+    actor.name = (char[]){"anna"};
+    expect_undecodable(&m, ERR_BADMSG, "something is said of nobody");
+    /* Nobody is no message: an empty one would be a second way to say it. */
+    actor.name = (char[]){""};
+    expect_undecodable(&m, ERR_BADMSG, "not encoded canonically");
+}
+
+/* I10: what format 1 has no room for is not written in it, nor read. */
+static void test_format_1_has_no_proposals(void **unused)
+{
+    static const enum entry_kind kinds[] = {
+        ENTRY_PROPOSE,    ENTRY_APPROVE, ENTRY_STALE,      ENTRY_EXPIRE,
+        ENTRY_SWITCHOVER, ENTRY_DECLARE, ENTRY_FENCE_BEGIN};
+
+    (void)unused;
+    for (unsigned i = 0; i < ARRAY_LEN(kinds); i++) {
+        AUTO(buf_free) struct buf out = {0};
+        struct err err = {0};
+        struct entry e, again;
+
+        sample_entry(&e, kinds[i], 3);
+        assert_int_equal(entry_encode_as(&e, 1, &out, &err), ERR_INVAL);
+        assert_non_null(strstr(err.text, "is not in format 1"));
+        assert_int_equal(out.len, 0);
+        assert_int_equal(entry_encode_as(&e, 2, &out, &err), 0);
+        out.data[1] = 1; /* field 1, the format */
+        assert_int_equal(entry_decode(out.data, out.len, &again, &err), ERR_BADMSG);
+    }
+}
+
 /* The order of fields is part of the encoding too. */
 static void test_other_order_is_refused(void **unused)
 {
@@ -284,6 +348,8 @@ int main(void)
         cmocka_unit_test(test_mutations),
         cmocka_unit_test(test_encoder_refuses),
         cmocka_unit_test(test_decoder_refuses),
+        cmocka_unit_test(test_format_1_has_nobody),
+        cmocka_unit_test(test_format_1_has_no_proposals),
         cmocka_unit_test(test_other_order_is_refused),
     };
 

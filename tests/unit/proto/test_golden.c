@@ -1,6 +1,7 @@
 /* Golden bytes: what an earlier version wrote, this one reads and would write again.
  *
  *     test_proto_golden DIR            compares
+ *     test_proto_golden DIR --extend   writes those that are not there yet
  *     test_proto_golden DIR --rewrite  writes DIR anew: a change of format (I10)
  */
 #include <stdbool.h>
@@ -19,7 +20,7 @@ enum { SEED = 20261121 };
 
 struct golden {
     const char *dir;
-    bool rewrite;
+    bool rewrite, extend;
     unsigned passed, failed;
 };
 
@@ -59,12 +60,19 @@ static bool read_hex(const struct golden *g, const char *name, struct buf *b)
     return true;
 }
 
+static bool is_there(const struct golden *g, const char *name)
+{
+    FILE *f = open_file(g, name, "r");
+
+    return f != NULL && fclose(f) == 0;
+}
+
 static void check(struct golden *g, const char *name, const struct buf *now)
 {
     AUTO(buf_free) struct buf then = {0};
     bool ok;
 
-    if (g->rewrite)
+    if (g->rewrite || (g->extend && !is_there(g, name)))
         ok = write_hex(g, name, now);
     else
         ok = read_hex(g, name, &then) && then.len == now->len &&
@@ -74,19 +82,37 @@ static void check(struct golden *g, const char *name, const struct buf *now)
     ok ? g->passed++ : g->failed++;
 }
 
+static void check_entry(struct golden *g, const struct entry *e, uint32_t format,
+                        const char *what)
+{
+    AUTO(buf_free) struct buf b = {0};
+    struct entry again;
+    char name[64];
+    struct err err;
+
+    ASSERT(entry_encode_as(e, format, &b, &err) == 0);
+    ASSERT(entry_decode(b.data, b.len, &again, &err) == 0);
+    if (format == 1)
+        snprintf(name, sizeof name, "entry-%s%s", entry_kind_text(e->kind), what);
+    else
+        snprintf(name, sizeof name, "entry%u-%s%s", format, entry_kind_text(e->kind), what);
+    check(g, name, &b);
+}
+
+/* In format 1, which says nobody's name, and in each one since. */
 static void check_entries(struct golden *g)
 {
     for (int kind = 1; kind < ENTRY_KIND_COUNT; kind++) {
-        AUTO(buf_free) struct buf b = {0};
-        struct entry e, again;
-        char name[64];
-        struct err err;
+        struct entry e;
 
-        sample_entry(&e, (enum entry_kind)kind, SEED);
-        ASSERT(entry_encode(&e, &b, &err) == 0);
-        ASSERT(entry_decode(b.data, b.len, &again, &err) == 0);
-        snprintf(name, sizeof name, "entry-%s", entry_kind_text((enum entry_kind)kind));
-        check(g, name, &b);
+        for (uint32_t format = entry_kind_since((enum entry_kind)kind);
+             format <= ENTRY_FORMAT_MAX; format++) {
+            sample_entry(&e, (enum entry_kind)kind, SEED);
+            if (format_needed(&e) > entry_kind_since(e.kind) && format_needed(&e) <= format)
+                check_entry(g, &e, format, "-people");
+            sample_make_first(&e);
+            check_entry(g, &e, format, "");
+        }
     }
 }
 
@@ -107,7 +133,7 @@ static void check_older(struct golden *g)
         struct err err = {0};
         bool ok = read_hex(g, names[i], &then) &&
                   entry_decode(then.data, then.len, &e, &err) == 0 &&
-                  entry_encode(&e, &again, &err) == 0 && again.len == then.len &&
+                  entry_encode_as(&e, 1, &again, &err) == 0 && again.len == then.len &&
                   memcmp(again.data, then.data, then.len) == 0;
 
         if (!ok)
@@ -150,8 +176,10 @@ static void check_frames(struct golden *g)
     }
 }
 
-/* Cut to what a real one has, so that the file stays readable. */
-static void check_snapshot(struct golden *g)
+/* Cut to what a real one has, so that the file stays readable; with so many users, and
+ * proposals. */
+static void check_snapshot(struct golden *g, const char *name, uint8_t users,
+                           uint8_t proposals)
 {
     AUTO(buf_free) struct buf b = {0};
     AUTO(auto_free) struct state *s = calloc(1, sizeof *s);
@@ -162,8 +190,14 @@ static void check_snapshot(struct golden *g)
     s->group_count = 1;
     s->agent_count = 2;
     s->tombstone_count = 1;
+    s->user_count = users;
+    s->proposal_count = proposals;
+    if (proposals == 0) {
+        s->groups[0].policy.window_count = 0;
+        s->groups[0].break_glass = 0;
+    }
     ASSERT(snapshot_encode(s, &b, &err) == 0);
-    check(g, "snapshot", &b);
+    check(g, name, &b);
 }
 
 int main(int argc, char **argv)
@@ -171,11 +205,14 @@ int main(int argc, char **argv)
     struct golden g = {.dir = argc > 1 ? argv[1] : "."};
 
     g.rewrite = argc > 2 && strcmp(argv[2], "--rewrite") == 0;
+    g.extend = argc > 2 && strcmp(argv[2], "--extend") == 0;
     check_entries(&g);
     check_older(&g);
     check_frames(&g);
     check_older_frames(&g);
-    check_snapshot(&g);
+    check_snapshot(&g, "snapshot", 0, 0);
+    check_snapshot(&g, "snapshot2", 2, 0);
+    check_snapshot(&g, "snapshot2-people", 2, 2);
     printf("%u %s, %u failed\n", g.passed, g.rewrite ? "written" : "as they were",
            g.failed);
     return g.failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

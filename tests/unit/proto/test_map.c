@@ -15,9 +15,10 @@
 #include "tests/unit/proto/fields.h"
 
 static const struct map_type *const types[] = {
-    &map_policy,       &map_region, &map_controller, &map_tombstone,
-    &map_proof_record, &map_step,   &map_instance,   &map_run,
-    &map_group,        &map_agent,  &map_state,
+    &map_policy, &map_region,        &map_controller, &map_tombstone, &map_proof_record,
+    &map_step,   &map_instance,      &map_run,        &map_group,     &map_agent,
+    &map_state,  &map_recovery_code, &map_token,      &map_user,      &map_need,
+    &map_window, &map_signer,        &map_forecast,   &map_proposal,
 };
 
 static size_t align_of_type(const struct map_type *t);
@@ -36,6 +37,7 @@ static size_t align_of(const struct map_field *f)
     case MAP_NAME:
     case MAP_TEXT:
     case MAP_LIFE:
+    case MAP_BYTES:
     case MAP_NAMES:
         break;
     }
@@ -136,6 +138,7 @@ static void check_row(const struct map_type *t, const struct map_field *f)
         assert_int_equal(d->type, PROTOBUF_C_TYPE_STRING);
         break;
     case MAP_LIFE:
+    case MAP_BYTES:
         assert_int_equal(d->type, PROTOBUF_C_TYPE_BYTES);
         break;
     case MAP_MESSAGE:
@@ -164,6 +167,9 @@ static void test_rows_fit_the_messages(void **unused)
 {
     (void)unused;
     check_type(&map_state, 2);
+    check_type(&map_actor, 1);
+    check_type(&map_proposal, 1);
+    check_type(&map_window, 1);
     for (int kind = 1; kind < ENTRY_KIND_COUNT; kind++)
         if (entry_body_of((enum entry_kind)kind)->type != NULL)
             check_type(entry_body_of((enum entry_kind)kind)->type, 1);
@@ -197,6 +203,12 @@ static void test_enums_agree(void **unused)
                                                          "STEP_SEVER"}},
                               proof[] = {PROOF_KIND_MAP(X)}, entry[] = {ENTRY_KIND_MAP(X)};
 #undef X
+#define X(name, number, text) {number, #name},
+    static const struct named actor[] = {ACTOR_KIND_MAP(X)},
+                              factor[] = {ACTOR_FACTOR_MAP(X)},
+                              asked[] = {PROPOSAL_KIND_MAP(X)},
+                              stands[] = {PROPOSAL_STATE_MAP(X)};
+#undef X
     static const struct named state[] = {{STEP_IDLE, "STEP_IDLE"},
                                          {STEP_STARTED, "STEP_STARTED"},
                                          {STEP_DONE, "STEP_DONE"},
@@ -212,6 +224,10 @@ static void test_enums_agree(void **unused)
     check_enum(&rf__step_kind__descriptor, step, ARRAY_LEN(step));
     check_enum(&rf__log__proof_kind__descriptor, proof, ARRAY_LEN(proof));
     check_enum(&rf__log__entry_kind__descriptor, entry, ARRAY_LEN(entry));
+    check_enum(&rf__log__actor_kind__descriptor, actor, ARRAY_LEN(actor));
+    check_enum(&rf__log__actor_factor__descriptor, factor, ARRAY_LEN(factor));
+    check_enum(&rf__log__proposal_kind__descriptor, asked, ARRAY_LEN(asked));
+    check_enum(&rf__log__proposal_state__descriptor, stands, ARRAY_LEN(stands));
     check_enum(&rf__log__step_state__descriptor, state, ARRAY_LEN(state));
     check_enum(&rf__lease_kind__descriptor, lease, ARRAY_LEN(lease));
 }
