@@ -19,13 +19,13 @@ ajv.addSchema(doc, "doc", undefined, false);
 // What cannot be had from this cluster's Unix sockets, and which test has it instead.
 const elsewhere = {
   events: {200: "unit.http.events"}, // it has no end
-  "*": {401: "unit.http.network", 403: "unit.http.network", 429: "unit.http.network"},
+  "*": {401: "unit.http.guests", 403: "unit.http.guests", 429: "unit.http.guests"},
   acknowledge: {200: "unit.http.api"}, // there is no alarm here
   // Refused only where the group has gone between the question and its entry.
   pause: {409: "unit.http.api"},
   resume: {409: "unit.http.api"},
   remove: {200: "unit.http.api"},      // the gates of fake agents do not let go
-  abort: {200: "unit.http.api"},       // a switchover of fake agents is over at once
+  approve: {200: "unit.http.approvals"}, // all who ask here are root: one person
 };
 
 const wrong = [];
@@ -92,7 +92,7 @@ function validate(o, answer, told) {
       return say(`${told}: ${answer.status}: ${ajv.errorsText(check.errors)}: ${line.slice(0, 600)}`);
 }
 
-const values = {group: "orders", run: "999999", controller: "mars"};
+const values = {group: "orders", run: "999999", controller: "mars", proposal: "999999", user: "nobody"};
 const fill = (template, use) => template.replace(/\{([a-z]+)\}/, (_, name) => ({...values, ...use})[name]);
 const find = (id) => operations.find((o) => o.op.operationId === id);
 
@@ -114,7 +114,7 @@ async function expect(status, id, options) {
 // The errors that each operation has for the same reason.
 async function askForErrors(o) {
   const id = o.op.operationId, has = (status) => o.op.responses[status] !== undefined;
-  const bodies = {declare: "{}"};
+  const bodies = {declare: "{}", propose: '{"group": "nobody", "to": "west", "reason": "the document"}'};
   await expect(405, id, {method: "PUT"});
   await expect(431, id, {headers: {Authorization: "Bearer " + "x".repeat(9000)}});
   if (has(413)) await expect(413, id, {headers: {"Content-Length": (1 << 20) + 1}});
@@ -135,6 +135,65 @@ async function settle(phaseName) {
   return JSON.parse((await ask("status")).text);
 }
 
+async function until(what, isSo) {
+  for (let i = 0; i < 200; i++) {
+    if (isSo(JSON.parse((await ask("proposals")).text), JSON.parse((await ask("status")).text))) return;
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  say(`not within 20 s: ${what}: ${(await ask("proposals")).text.slice(0, 900)}`);
+}
+
+async function askForUsers() {
+  const anna = {use: {user: "anna"}};
+  for (const id of ["whoami", "user-list"]) await expect(200, id);
+  await expect(200, "user-add", {body: '{"name": "anna", "roles": ["operator", "approver"], "groups": ["orders"]}'});
+  await expect(200, "user-token", {...anna, body: '{"days": 30}'});
+  const token = JSON.parse((await expect(200, "user-token", {...anna, body: "{}"})).text);
+  await expect(200, "user-list");
+  await expect(200, "whoami", {headers: {Authorization: `Bearer ${token.token}`}});
+  await expect(200, "user-revoke", {...anna, body: JSON.stringify({id: token.index})});
+  await expect(200, "user-totp", {...anna, body: '{"remove": true}'});
+  await expect(200, "user-unlock", anna);
+  await expect(200, "user-remove", anna);
+  for (const id of ["user-token", "user-revoke", "user-unlock", "user-remove"]) await expect(409, id, anna);
+  await expect(409, "user-totp", {...anna, body: '{"remove": true}'});
+  let last = 200;
+  for (let i = 0; i < 100 && last === 200; i++)
+    last = (await ask("user-add", {body: JSON.stringify({name: `user-${i}`, roles: ["viewer"]})})).status;
+  if (last !== 409) say(`users have no bound: ${last}`);
+}
+
+// Each is open until somebody else agrees, or it is over.
+async function askForProposals(group) {
+  const because = (more) => ({body: JSON.stringify({...more, reason: "the document"})});
+  const loss = because({loss: "pg-west"});
+  await expect(409, "attest", loss); // it is in the sync set: nothing is missing
+  await expect(409, "propose", because({group: "orders", to: "east"}));
+  await expect(409, "switchover", because({to: "west", break_glass: true}));
+  await expect(200, "declare", {body: JSON.stringify({...group, sync: "off", approvals: [{need: ["operator", "approver"]}]})});
+  await expect(200, "export");
+  for (const id of ["reject", "withdraw", "abort"]) {
+    const made = JSON.parse((await expect(200, "attest", loss)).text), use = {proposal: made.index, run: made.index};
+    await expect(200, "proposals");
+    await expect(200, "status");
+    await expect(409, "approve", {use, body: JSON.stringify({seen: made.proposal.seen})});
+    await expect(200, id, {use, ...because({})});
+    if (id !== "abort") await expect(409, id, {use, ...because({})});
+  }
+  for (const [id, body] of [["switchover", {to: "west"}], ["failover", {even_if_healthy: true}]]) {
+    const made = JSON.parse((await expect(200, id, because(body))).text);
+    await expect(200, "withdraw", {use: {proposal: made.index}});
+  }
+  await expect(200, "declare", {body: JSON.stringify(group)});
+  await until("both in the sync set", (_, status) => status.groups[0].sync_set.length === 2);
+  // Nobody else has to agree to it now. A fake standby never flushes to the end.
+  const moved = JSON.parse((await expect(200, "propose", because({group: "orders", to: "west"}))).text).index;
+  const is = (state) => ({proposals}) => proposals.some((p) => p.id === moved && p.state === state);
+  await until("what was proposed runs", is("running"));
+  await expect(200, "abort", {use: {run: moved}});
+  await until("what was proposed is taken back", is("aborted"));
+}
+
 async function whole() {
   const no = (id, body) => expect(409, id, {body: JSON.stringify(body)});
   for (const o of operations) await askForErrors(o);
@@ -153,11 +212,15 @@ async function whole() {
   await no("remove", undefined);
   await no("switchover", {to: "east"});
   await no("failover", {});
+  await askForUsers();
+  await askForProposals(group);
+  await settle("steady");
   const before = JSON.parse((await ask("status")).text);
   await expect(200, "replace", {use: {controller: before.controllers[0].name}, body: `{"id": ${before.controllers[0].id}}`});
   await expect(409, "replace", {use: {controller: before.controllers[0].name}, body: '{"id": 9}'});
   await expect(409, "abort", {use: {run: before.groups[0].run ? before.groups[0].run.id : 1}});
-  await expect(200, "switchover", {body: '{"to": "west", "reason": "the document"}'});
+  const begun = await expect(200, "switchover", {body: '{"to": "west", "reason": "the document"}'});
+  await expect(200, "abort", {use: {run: JSON.parse(begun.text).run}});
   await settle("steady");
   await expect(200, "failover", {body: '{"even_if_healthy": true}'});
   await settle("steady");
