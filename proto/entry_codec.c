@@ -57,9 +57,8 @@ static int check_head(const struct entry *e, const struct entry_body *body, stru
 /* What it says of nobody would be lost. */
 static int check_actor(const struct actor *a, struct err *err)
 {
-    static const struct actor nobody;
-
-    if (a->kind == ACTOR_NONE && memcmp(a, &nobody, sizeof nobody) != 0)
+    if (a->kind == ACTOR_NONE && (a->name[0] != '\0' || a->factor != FACTOR_NONE ||
+                                  a->roles != 0 || a->from[0] != '\0'))
         return err_set(err, ERR_BADMSG, "rf.log.Actor: something is said of nobody");
     return map_check(&map_actor, a, err);
 }

@@ -101,7 +101,7 @@ static const struct map_field window_rows[] = {
     ROW_NUMBER(1, struct approval_window, days, 0, 0x7f),
     ROW_NUMBER(2, struct approval_window, from_min, 0, DAY_MIN),
     ROW_NUMBER(3, struct approval_window, to_min, 0, DAY_MIN),
-    ROW_NUMBER(4, struct approval_window, zone, 0, 2 * ZONE_ZERO),
+    ROW_NUMBER(4, struct approval_window, zone, 0, UINT64_C(2) * ZONE_ZERO),
     ROW_MESSAGES(5, struct approval_window, need, need_count, map_need),
     ROW_NUMBER(6, struct approval_window, inform, 0, ROLES_ALL),
     ROW_ANY(7, struct approval_window, expires_ms),

@@ -24,13 +24,14 @@ int key_parse(struct secrets_key *ret_key, const char *text, struct err *err)
 {
     static const char expected[] = "64 hexadecimal digits are expected, as `openssl rand "
                                    "-hex 32` makes them";
+    const size_t digits = (size_t)2 * SECRETS_KEY_SIZE;
     struct secrets_key k = {.is_set = true};
     bool all_the_same = true;
 
-    if (strspn(text, "0123456789abcdefABCDEF") != 2 * SECRETS_KEY_SIZE ||
-        text[2 * SECRETS_KEY_SIZE + strspn(text + 2 * SECRETS_KEY_SIZE, " \r\n")] != '\0')
+    if (strspn(text, "0123456789abcdefABCDEF") != digits ||
+        text[digits + strspn(text + digits, " \r\n")] != '\0')
         return err_set(err, ERR_INVAL, "%s", expected);
-    for (unsigned i = 0; i < SECRETS_KEY_SIZE; i++) {
+    for (size_t i = 0; i < SECRETS_KEY_SIZE; i++) {
         k.bytes[i] = (uint8_t)(digit(text[2 * i]) * 16 + digit(text[2 * i + 1]));
         all_the_same = all_the_same && k.bytes[i] == k.bytes[0];
     }

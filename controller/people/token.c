@@ -20,7 +20,10 @@ static void encode(const uint8_t bytes[SECRET_BYTES], char text[TOKEN_SECRET_LEN
     (void)EVP_EncodeBlock((uint8_t *)text, bytes, SECRET_BYTES);
     text[TOKEN_SECRET_LENGTH] = '\0'; /* one '=' */
     for (char *p = text; *p != '\0'; p++)
-        *p = *p == '+' ? '-' : *p == '/' ? '_' : *p;
+        if (*p == '+')
+            *p = '-';
+        else if (*p == '/')
+            *p = '_';
 }
 
 int token_make(const char *user, char ret_text[TOKEN_TEXT_SIZE],

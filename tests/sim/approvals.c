@@ -43,12 +43,13 @@ static uint64_t dice_of(uint64_t what)
 
 bool approvals_are_needed(uint8_t group)
 {
-    return !sim.opt.calm && !sim.opt.one_away && dice_of(0xa90 + group) % 4 == 0;
+    return plan.people && dice_of(0xa90 + group) % 4 == 0;
 }
 
 bool approvals_like_to(uint8_t group)
 {
-    return approvals_are_needed(group) || dice_of(sim.now + group) % 4 == 0;
+    return plan.people &&
+           (approvals_are_needed(group) || dice_of(sim.now + group) % 4 == 0);
 }
 
 void approvals_policy(uint8_t group, struct policy *p)
@@ -164,7 +165,7 @@ bool approvals_attest(uint8_t group, const struct state *s, uint8_t silent, stru
     uint64_t dice = dice_of(sim.now + 0xdead + group);
 
     /* Behind a fence everybody looks at the one who keeps it waiting. */
-    if (g == NULL || sim.opt.one_away || (g->phase != PHASE_FENCING && dice % 5 != 0))
+    if (g == NULL || !plan.people || (g->phase != PHASE_FENCING && dice % 5 != 0))
         return false;
     for (uint8_t k = 0; k < g->instance_count; k++) {
         if ((silent & 1u << k) == 0 || instance_is_proven(s, &g->instances[k]) ||

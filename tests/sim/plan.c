@@ -372,6 +372,7 @@ void plan_make(void)
         choose_absences();
     else
         apart_plan(own_dice(0xa9a7));
+    plan.people = !sim.opt.calm && !sim.opt.one_away;
     schedule_note_dice();
     if (schedule_apply())
         choose_times();

@@ -119,6 +119,7 @@ struct plan {
     uint32_t cooldown_ms, local_restarts;
     enum power_plan power[WORLD_GROUPS_MAX];
     enum severed_plan severed[WORLD_GROUPS_MAX];
+    bool people; /* make proposals, agree to them and attest (approvals.h) */
     uint32_t entries[WORLD_GROUPS_MAX][ENTRY_KIND_COUNT];
 };
 

@@ -200,6 +200,8 @@ static bool read_line(const char *line, struct sim_options *opt)
         return read_power(&at);
     if (strcmp(key, "severed") == 0)
         return read_severed(&at);
+    if (strcmp(key, "people") == 0) /* without this line they make no proposals */
+        return read_number(&at, &v) && ((plan.people = v == 1) || v == 0);
     if (strcmp(key, "node") == 0)
         return read_node(&at);
     if (strcmp(key, "fault") == 0)
@@ -260,6 +262,7 @@ bool schedule_apply(void)
     plan.count = 0;
     memset(plan.power, 0, sizeof plan.power);
     memset(plan.severed, 0, sizeof plan.severed);
+    plan.people = false;
     for (unsigned i = 0; i < line_count; i++)
         (void)read_line(lines[i], &ignored);
     sim.random = dice;
@@ -307,6 +310,7 @@ void schedule_write(FILE *out)
     for (uint8_t g = 0; g < sim.groups; g++)
         if (plan.severed[g] != SEVERED_NONE)
             fprintf(out, "severed %u %d\n", g, plan.severed[g]);
+    fprintf(out, "people %d\n", plan.people);
     for (uint8_t n = 0; n < sim.nodes; n++)
         fprintf(out, "node %s ppm %" PRId64 " offset_ns %" PRIu64 " wall_ms %" PRId64 "\n",
                 node_name(n), sim.procs[n].clock.ppm, sim.procs[n].clock.offset,

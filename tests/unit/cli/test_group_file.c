@@ -309,7 +309,7 @@ static const struct {
     {BEGIN "ttl: 3s\n" REST,
      "3: ttl: unknown key; expected one of group, regions, residency, "
      "lease, sync, components, fence, fence_deadline, fence_race, no_async_writers, "
-     "adopt, decide"},
+     "adopt, decide, approvals"},
     {BEGIN "lease: {ttl: 3}\n" REST,
      "3: lease.ttl: expected a duration such as 300ms, 3s or "
      "10min, found '3'"},

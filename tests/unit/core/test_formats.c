@@ -134,6 +134,8 @@ static void agents_count_for_their_groups(void **state)
 
     (void)state;
     world_steady(&w, SYNC_REQUIRED);
+    for (unsigned i = 0; i < w.s.agent_count; i++)
+        w.s.agents[i].format_max = 1;
     e = entry_of(ENTRY_FENCE_BEGIN);
     w.s.controller_count = 0;
     assert_int_equal(format_choose(&w.s, &e, own, true, &format, &err), ERR_UNSUPPORTED);

@@ -122,11 +122,11 @@ static void a_proof_is_later_than_the_grant_and_of_the_right_life(void **state)
                         bool by_agent = kind == PROOF_INSTALLED || kind == PROOF_AGENT;
                         bool by_clock =
                             kind == PROOF_LEASE_EXPIRY || kind == PROOF_SYNC_SEVERED;
-                        bool by_power = kind == PROOF_POWER;
+                        bool by_others = kind == PROOF_POWER || kind == PROOF_ATTESTED;
                         bool expected =
                             proven > grant &&
                             ((by_agent && prover == 1) || (by_clock && prover == holder) ||
-                             (by_power && (prover == holder || prover == 1)));
+                             (by_others && (prover == holder || prover == 1)));
 
                         assert_int_equal(proof_holds(&r, &enrolled), expected);
                     }

@@ -56,7 +56,8 @@ enum refusal world_enrol(struct world *w, uint8_t agent, uint8_t number)
     snprintf(a->region, sizeof a->region, "%s", region_names[agent]);
     snprintf(a->address, sizeof a->address, "10.0.%u.2", agent + 1u);
     snprintf(a->version, sizeof a->version, "0.1.0");
-    a->format_min = a->format_max = 1;
+    a->format_min = 1;
+    a->format_max = 2;
     a->incarnation = life(agent, number);
     if (state_agent(&w->s, a->name) != NULL)
         a->former = state_agent(&w->s, a->name)->incarnation;
