@@ -344,7 +344,7 @@ int cluster_apply(struct cluster *c, char **ret_output)
 static bool agents_are_known(struct cluster *c)
 {
     AUTO(auto_free) char *socket = cluster_socket(c, WITNESS);
-    json_t *status = api_get(socket, "/v1/status");
+    json_t *status = api_get(socket, "/api/v1/status");
     const json_t *agents = json_object_get(status, "agents");
     bool known = true;
 

@@ -67,7 +67,7 @@ static void *run_seat(void *owner)
 
     while (!atomic_load(&s->watch->stop)) {
         AUTO(auto_free)
-        char *path = text_new("/v1/log?after=%jd&follow=1", (intmax_t)s->after);
+        char *path = text_new("/api/v1/log?after=%jd&follow=1", (intmax_t)s->after);
 
         api_follow(socket, path, &s->watch->stop, on_line, s);
         wait_ms(AGAIN_MS);

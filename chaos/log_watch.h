@@ -1,4 +1,4 @@
-/* chaos/log_watch.h -- the log as the controllers tell it (`/v1/log?follow=1`).
+/* chaos/log_watch.h -- the log as the controllers tell it (`/api/v1/log?follow=1`).
  *
  * All three are followed from the first entry on, and an entry is kept when the first of
  * them tells it: by then it is committed, and for how long is not known. So the time of an

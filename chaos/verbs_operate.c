@@ -151,7 +151,7 @@ static bool is_rule(struct play *p, const char *name)
     for (enum site s = EAST; s < SITE_REGIONS && !known; s++) {
         AUTO(auto_free) char *socket = cluster_socket(p->cluster, s);
         json_t *doc = process_running(&p->cluster->controllers[s])
-                          ? api_get(socket, "/v1/rules")
+                          ? api_get(socket, "/api/v1/rules")
                           : NULL;
 
         known = doc_find(json_object_get(doc, "rules"), "rule", name) != NULL;

@@ -248,7 +248,7 @@ static void *run_follower(void *owner)
     AUTO(auto_free) char *socket = cluster_socket(f->view->cluster, f->site);
 
     while (!atomic_load(&f->view->stop)) {
-        api_follow(socket, "/v1/status?follow=1", &f->view->stop, on_line, f);
+        api_follow(socket, "/api/v1/status?follow=1", &f->view->stop, on_line, f);
         wait_ms(AGAIN_MS);
     }
     return NULL;

@@ -1,6 +1,6 @@
 /* chaos/view.h -- what Ringfence says about itself, as it happens.
  *
- * Follows `/v1/status?follow=1` of all three controllers and keeps the document of the
+ * Follows `/api/v1/status?follow=1` of all three controllers and keeps the document of the
  * leader with the highest term and log: a frozen or cut-off former leader has an older one,
  * and what a follower passes on may come late. Tells the phases live: suspected, fenced and
  * by which proof, promoted, and so on.

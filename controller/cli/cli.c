@@ -81,17 +81,16 @@ static enum cli_exit exit_of(long status, const char *code)
 enum cli_exit cli_refused(const struct cli *cli, const struct http_answer *answer)
 {
     json_t *document = answer_read(answer->body.data, answer->body.len, false);
-    const json_t *error = json_object_get(document, "error");
-    const char *code = json_string_value(json_object_get(error, "code"));
-    const char *text = json_string_value(json_object_get(error, "text"));
+    const char *code = json_string_value(json_object_get(document, "code"));
+    const char *text = json_string_value(json_object_get(document, "detail"));
     enum cli_exit result = exit_of(answer->status, code != NULL ? code : "");
     struct err in_file = {0};
 
     if (text != NULL && cli->file != NULL && group_file_locate(cli->file, text, &in_file))
         fprintf(cli->errors, "ringfence: %s\n", in_file.text);
     else if (text != NULL)
-        fprintf(cli->errors, "ringfence: %s%s%s%s\n", code != NULL ? code : "",
-                code != NULL ? ": " : "", text, "");
+        fprintf(cli->errors, "ringfence: %s%s%s\n", code != NULL ? code : "",
+                code != NULL ? ": " : "", text);
     else
         fprintf(cli->errors, "ringfence: %s answered with status %ld\n", cli->http.socket,
                 answer->status);
@@ -109,9 +108,8 @@ static bool has_no_leader(const struct http_answer *answer)
     if (answer->status != 503)
         return false;
     document = json_loadb((const char *)answer->body.data, answer->body.len, 0, NULL);
-    code = json_string_value(json_object_get(json_object_get(document, "error"), "code"));
-    result = (code != NULL && strcmp(code, "no-leader") == 0) ||
-             json_is_true(json_object_get(document, "stale"));
+    code = json_string_value(json_object_get(document, "code"));
+    result = code != NULL && strcmp(code, "no-leader") == 0;
     json_decref(document);
     return result;
 }

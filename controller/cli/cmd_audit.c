@@ -147,7 +147,7 @@ static enum cli_exit export_to(struct cli *cli, const char *path, const char *fi
 enum cli_exit cli_audit_export(struct cli *cli)
 {
     const char *file = cli_operand(cli, 0);
-    char path[256] = "/v1/audit/export?";
+    char path[256] = "/api/v1/audit/export?";
     struct export x = {0};
     enum cli_exit result;
 
@@ -292,7 +292,7 @@ enum cli_exit cli_audit_keys(struct cli *cli)
 
     if (dir != NULL)
         return print_keys_of_ca(cli, dir);
-    result = cli_ask(cli, "GET", "/v1/audit/keys", NULL, &v);
+    result = cli_ask(cli, "GET", "/api/v1/audit/keys", NULL, &v);
     if (result != CLI_OK)
         return result;
     if (cli->json) {

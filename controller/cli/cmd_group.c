@@ -61,7 +61,7 @@ static void show_refused(const json_t *answer, FILE *out)
 
     if (json_is_object(refused))
         fprintf(out, "! apply would be refused: %s: %s\n",
-                show_member(refused, "code", code), show_member(refused, "text", text));
+                show_member(refused, "code", code), show_member(refused, "detail", text));
 }
 
 static enum cli_exit post_group(struct cli *cli, const char *query, json_t *document,
@@ -70,7 +70,7 @@ static enum cli_exit post_group(struct cli *cli, const char *query, json_t *docu
     bool keep = cli_value(cli, "keep-active") != NULL;
     char path[PATH_MAX_BYTES];
 
-    snprintf(path, sizeof path, "/v1/groups%s%s%s%s", query[0] != 0 || keep ? "?" : "",
+    snprintf(path, sizeof path, "/api/v1/groups%s%s%s%s", query[0] != 0 || keep ? "?" : "",
              query, query[0] != 0 && keep ? "&" : "", keep ? "keep_active=1" : "");
     return cli_ask(cli, "POST", path, document, ret_answer);
 }
@@ -118,7 +118,7 @@ static bool look_at_why(const struct cli *cli, const char *group, json_t **ret_w
     char path[PATH_MAX_BYTES];
     struct http_request request = {"GET", path, NULL};
 
-    snprintf(path, sizeof path, "/v1/groups/%s/why", group);
+    snprintf(path, sizeof path, "/api/v1/groups/%s/why", group);
     if (http_ask(&cli->http, &request, &answer, NULL) != 0 || answer.status != 200)
         return false;
     *ret_why = answer_read(answer.body.data, answer.body.len, cli->json);
@@ -242,7 +242,7 @@ enum cli_exit cli_export(struct cli *cli)
 
     if (!cli_name_ok(cli, "group", group))
         return CLI_USAGE;
-    snprintf(path, sizeof path, "/v1/groups/%s", group);
+    snprintf(path, sizeof path, "/api/v1/groups/%s", group);
     result = cli_ask(cli, "GET", path, NULL, &answer);
     if (result == CLI_OK && cli->json)
         cli_print_json(cli, answer);
@@ -252,7 +252,7 @@ enum cli_exit cli_export(struct cli *cli)
     return result;
 }
 
-/* POST /v1/groups/GROUP/VERB; the body is taken. */
+/* POST /api/v1/groups/GROUP/VERB; the body is taken. */
 static enum cli_exit act(struct cli *cli, const char *verb, json_t *body, json_t **ret)
 {
     const char *group = cli_operand(cli, 0);
@@ -260,7 +260,7 @@ static enum cli_exit act(struct cli *cli, const char *verb, json_t *body, json_t
     enum cli_exit result = CLI_USAGE;
 
     if (cli_name_ok(cli, "group", group)) {
-        snprintf(path, sizeof path, "/v1/groups/%s/%s", group, verb);
+        snprintf(path, sizeof path, "/api/v1/groups/%s/%s", group, verb);
         result = cli_ask(cli, "POST", path, body, ret);
     }
     json_decref(body);
@@ -321,7 +321,7 @@ enum cli_exit cli_abort(struct cli *cli)
                          "abort: expected the number of a run, as `ringfence status` "
                          "shows it, or of a proposal, found '%s'",
                          run);
-    snprintf(path, sizeof path, "/v1/runs/%s/abort", run);
+    snprintf(path, sizeof path, "/api/v1/runs/%s/abort", run);
     result = cli_ask(cli, "POST", path, NULL, &answer);
     if (result == CLI_OK)
         tell(cli, answer, "taken back, entry ", "index", "");
@@ -427,7 +427,7 @@ enum cli_exit cli_remove(struct cli *cli)
 
     if (!cli_name_ok(cli, "group", group))
         return CLI_USAGE;
-    snprintf(path, sizeof path, "/v1/groups/%s", group);
+    snprintf(path, sizeof path, "/api/v1/groups/%s", group);
     result = cli_ask(cli, "DELETE", path, NULL, &answer);
     if (result == CLI_OK)
         tell(cli, answer, "removed, entry ", "index", "");
@@ -447,7 +447,7 @@ enum cli_exit cli_controller_replace(struct cli *cli)
         return cli_usage(cli, "controller replace: expected --id N, a number above 0");
     if (!cli_name_ok(cli, "controller", name))
         return CLI_USAGE;
-    snprintf(path, sizeof path, "/v1/controllers/%s/replace", name);
+    snprintf(path, sizeof path, "/api/v1/controllers/%s/replace", name);
     body = json_pack("{s:I}", "id", (json_int_t)number);
     result = cli_ask(cli, "POST", path, body, &answer);
     if (result == CLI_OK && cli->json)

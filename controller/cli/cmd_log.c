@@ -99,7 +99,7 @@ static void print_kept(struct log_view *v)
     if (v->rows == LINES_MAX && v->kept < v->wanted)
         fprintf(v->cli->errors,
                 "ringfence: of the last %d entries; the ones before are in the API "
-                "(GET /v1/log?after=SEQ)\n",
+                "(GET /api/v1/log?after=SEQ)\n",
                 LINES_MAX);
     for (unsigned i = 0; i < v->kept; i++) {
         json_t *line = v->last[(v->first + i) % v->wanted];
@@ -119,7 +119,7 @@ static enum cli_exit look(struct log_view *v, const char *group, bool follow)
 
     if (group != NULL)
         snprintf(of, sizeof of, "&group=%s", group);
-    snprintf(path, sizeof path, "/v1/log?limit=%u%s%s",
+    snprintf(path, sizeof path, "/api/v1/log?limit=%u%s%s",
              short_view ? (unsigned)LINES_MAX : v->wanted, of,
              follow && !short_view ? "&follow=1" : "");
     result = ask(v, path, follow && !short_view);
@@ -128,8 +128,8 @@ static enum cli_exit look(struct log_view *v, const char *group, bool follow)
         return result;
     v->printing = true;
     snprintf(path, sizeof path,
-             "/v1/log?limit=%d%s&after=%" JSON_INTEGER_FORMAT "&follow=1", LINES_MAX, of,
-             v->seq);
+             "/api/v1/log?limit=%d%s&after=%" JSON_INTEGER_FORMAT "&follow=1", LINES_MAX,
+             of, v->seq);
     return ask(v, path, true);
 }
 

@@ -14,7 +14,7 @@ enum cli_exit cli_login(struct cli *cli)
         return cli_usage(cli, "login: expected --profile NAME, --url, --ca, --cert and "
                               "--key");
     /* What does not work now is not kept for a night in which it has to. */
-    result = cli_ask(cli, "GET", "/v1/version", NULL, &there);
+    result = cli_ask(cli, "GET", "/api/v1/version", NULL, &there);
     if (result != CLI_OK)
         return result;
     if (remote_save(cli->http.remote, profile, path, &err) != 0) {

@@ -104,7 +104,7 @@ enum cli_exit cli_proposals(struct cli *cli)
 {
     bool all = cli_value(cli, "all") != NULL;
     json_t *answer = NULL, *p;
-    enum cli_exit result = cli_ask(cli, "GET", "/v1/proposals", NULL, &answer);
+    enum cli_exit result = cli_ask(cli, "GET", "/api/v1/proposals", NULL, &answer);
     unsigned shown = 0;
     size_t i;
 
@@ -128,7 +128,7 @@ enum cli_exit cli_proposals(struct cli *cli)
     return result;
 }
 
-/* POST /v1/proposals/ID/VERB; the body is taken. */
+/* POST /api/v1/proposals/ID/VERB; the body is taken. */
 static enum cli_exit about(struct cli *cli, const char *verb, json_t *body)
 {
     const char *id = cli_operand(cli, 0);
@@ -143,7 +143,7 @@ static enum cli_exit about(struct cli *cli, const char *verb, json_t *body)
                          "shows it, found '%s'",
                          verb, id);
     }
-    (void)snprintf(path, sizeof path, "/v1/proposals/%s/%s", id, verb);
+    (void)snprintf(path, sizeof path, "/api/v1/proposals/%s/%s", id, verb);
     result = cli_ask(cli, "POST", path, body, &answer);
     json_decref(body);
     return tell(cli, result, answer);
@@ -175,7 +175,7 @@ enum cli_exit cli_attest(struct cli *cli)
     if (!cli_name_ok(cli, "group", group) ||
         !cli_name_ok(cli, "instance", dead != NULL ? dead : loss))
         return CLI_USAGE;
-    (void)snprintf(path, sizeof path, "/v1/groups/%s/attest", group);
+    (void)snprintf(path, sizeof path, "/api/v1/groups/%s/attest", group);
     body = json_pack("{s:s, s:s}", dead != NULL ? "dead" : "loss",
                      dead != NULL ? dead : loss, "reason", reason);
     result = cli_ask(cli, "POST", path, body, &answer);

@@ -31,7 +31,7 @@ static enum cli_exit ask_user(struct cli *cli, const char *method, const char *w
     enum cli_exit result = CLI_USAGE;
 
     if (cli_name_ok(cli, "user", name)) {
-        (void)snprintf(path, sizeof path, "/v1/users/%s%s", name, what);
+        (void)snprintf(path, sizeof path, "/api/v1/users/%s%s", name, what);
         result = cli_ask(cli, method, path, body, ret);
     }
     json_decref(body);
@@ -101,7 +101,7 @@ enum cli_exit cli_user_add(struct cli *cli)
                               "admin (or several: --role operator,approver)");
     body = json_pack("{s:s, s:o, s:o}", "name", name, "roles", words(role), "groups",
                      words(cli_value(cli, "group")));
-    result = cli_ask(cli, "POST", "/v1/users", body, &answer);
+    result = cli_ask(cli, "POST", "/api/v1/users", body, &answer);
     json_decref(body);
     if (result == CLI_OK && cli_value(cli, "token") != NULL) {
         json_decref(answer);
@@ -237,7 +237,7 @@ enum cli_exit cli_user_list(struct cli *cli)
     AUTO(table_free) struct table *t = table_new(titles);
     char room[4][SHOW_TEXT_SIZE];
     json_t *answer = NULL;
-    enum cli_exit result = cli_ask(cli, "GET", "/v1/users", NULL, &answer);
+    enum cli_exit result = cli_ask(cli, "GET", "/api/v1/users", NULL, &answer);
     const json_t *u;
     size_t i;
 
@@ -263,7 +263,7 @@ enum cli_exit cli_user_list(struct cli *cli)
 enum cli_exit cli_whoami(struct cli *cli)
 {
     json_t *answer = NULL;
-    enum cli_exit result = cli_ask(cli, "GET", "/v1/whoami", NULL, &answer);
+    enum cli_exit result = cli_ask(cli, "GET", "/api/v1/whoami", NULL, &answer);
     char room[SHOW_TEXT_SIZE];
 
     if (result == CLI_OK && cli->json)

@@ -45,7 +45,8 @@ static enum cli_exit watch(struct cli *cli)
         AUTO(http_answer_free) struct http_answer answer = {0};
         struct http_lines lines = {on_status, cli, WATCH_IDLE_MS};
         struct err err = {0};
-        int status = http_follow(&cli->http, "/v1/status?follow=1", &lines, &answer, &err);
+        int status =
+            http_follow(&cli->http, "/api/v1/status?follow=1", &lines, &answer, &err);
 
         if (ferror(cli->out) != 0)
             return CLI_NO;
@@ -58,76 +59,67 @@ static enum cli_exit watch(struct cli *cli)
     }
 }
 
-/* Without a leader the controller answers 503 with what it last knew. */
-static enum cli_exit stale_status(const struct cli *cli, const struct http_answer *answer)
+/* What the leader knows; without one, what the controller that is asked last knew: *ret
+ * (json_decref() it) then says that it is stale. */
+static enum cli_exit look(struct cli *cli, const char *path, json_t **ret)
 {
-    json_t *document = answer_read(answer->body.data, answer->body.len, cli->json);
-    bool is_status = json_is_array(json_object_get(document, "groups"));
+    AUTO(http_answer_free) struct http_answer answer = {0};
+    struct http_request request = {.method = "GET", .path = path};
+    char stale_path[160];
+    struct err err = {0};
 
-    if (is_status)
-        print_status(cli, document, false);
-    json_decref(document);
-    return is_status ? CLI_UNREACHABLE : cli_refused(cli, answer);
+    snprintf(stale_path, sizeof stale_path, "%s?stale=ok", path);
+    if (http_ask(&cli->http, &request, &answer, &err) != 0)
+        return cli_fail(cli, &err);
+    if (answer.status == 503) {
+        http_answer_free(&answer);
+        request.path = stale_path;
+        if (http_ask(&cli->http, &request, &answer, &err) != 0)
+            return cli_fail(cli, &err);
+    }
+    if (answer.status != 200)
+        return cli_refused(cli, &answer);
+    *ret = answer_read(answer.body.data, answer.body.len, cli->json);
+    if (*ret != NULL)
+        return json_is_true(json_object_get(*ret, "stale")) ? CLI_UNREACHABLE : CLI_OK;
+    err_set(&err, ERR_BADMSG, "%s: the answer is not JSON", cli->http.socket);
+    return cli_fail(cli, &err);
 }
 
 enum cli_exit cli_status(struct cli *cli)
 {
-    AUTO(http_answer_free) struct http_answer answer = {0};
-    struct http_request request = {.method = "GET", .path = "/v1/status"};
-    struct err err = {0};
-    json_t *document;
+    json_t *document = NULL;
+    enum cli_exit result;
 
     if (cli_value(cli, "watch") != NULL)
         return watch(cli);
-    if (http_ask(&cli->http, &request, &answer, &err) != 0)
-        return cli_fail(cli, &err);
-    if (answer.status != 200)
-        return stale_status(cli, &answer);
-    document = answer_read(answer.body.data, answer.body.len, cli->json);
-    if (document == NULL) {
-        err_set(&err, ERR_BADMSG, "%s: the answer is not JSON", cli->http.socket);
-        return cli_fail(cli, &err);
-    }
-    print_status(cli, document, false);
+    result = look(cli, "/api/v1/status", &document);
+    if (document != NULL)
+        print_status(cli, document, false);
     json_decref(document);
-    return CLI_OK;
+    return result;
 }
 
 /* ---- why ------------------------------------------------------------------------------
  */
 
-/* Without a leader the controller answers 503 with what it last knew, as for the status. */
 enum cli_exit cli_why(struct cli *cli)
 {
-    AUTO(http_answer_free) struct http_answer answer = {0};
-    struct http_request request = {.method = "GET"};
     const char *group = cli_operand(cli, 0);
-    struct err err = {0};
-    json_t *document;
+    json_t *document = NULL;
+    enum cli_exit result;
     char path[128];
-    bool known;
 
     if (!cli_name_ok(cli, "group", group))
         return CLI_USAGE;
-    snprintf(path, sizeof path, "/v1/groups/%s/why", group);
-    request.path = path;
-    if (http_ask(&cli->http, &request, &answer, &err) != 0)
-        return cli_fail(cli, &err);
-    document = answer_read(answer.body.data, answer.body.len, cli->json);
-    known = answer.status == 200 ? document != NULL
-                                 : json_is_array(json_object_get(document, "conditions"));
-    if (known && cli->json)
+    snprintf(path, sizeof path, "/api/v1/groups/%s/why", group);
+    result = look(cli, path, &document);
+    if (document != NULL && cli->json)
         cli_print_json(cli, document);
-    else if (known)
+    else if (document != NULL)
         show_why(document, cli->out);
     json_decref(document);
-    if (!known && answer.status == 200) {
-        err_set(&err, ERR_BADMSG, "%s: the answer is not JSON", cli->http.socket);
-        return cli_fail(cli, &err);
-    }
-    if (!known)
-        return cli_refused(cli, &answer);
-    return answer.status == 200 ? CLI_OK : CLI_UNREACHABLE;
+    return result;
 }
 
 /* ---- rules ----------------------------------------------------------------------------
@@ -136,7 +128,7 @@ enum cli_exit cli_why(struct cli *cli)
 enum cli_exit cli_rules(struct cli *cli)
 {
     json_t *answer = NULL;
-    enum cli_exit result = cli_ask(cli, "GET", "/v1/rules", NULL, &answer);
+    enum cli_exit result = cli_ask(cli, "GET", "/api/v1/rules", NULL, &answer);
 
     if (result == CLI_OK && cli->json)
         cli_print_json(cli, answer);
@@ -153,7 +145,7 @@ enum cli_exit cli_rules(struct cli *cli)
 static enum cli_exit examine(struct cli *cli)
 {
     json_t *answer = NULL;
-    enum cli_exit result = cli_ask(cli, "GET", "/v1/doctor", NULL, &answer);
+    enum cli_exit result = cli_ask(cli, "GET", "/api/v1/doctor", NULL, &answer);
     const json_t *finding;
     unsigned failures = 0;
     size_t i;
@@ -207,7 +199,7 @@ enum cli_exit cli_doctor(struct cli *cli)
 enum cli_exit cli_version(struct cli *cli)
 {
     AUTO(http_answer_free) struct http_answer answer = {0};
-    struct http_request request = {.method = "GET", .path = "/v1/version"};
+    struct http_request request = {.method = "GET", .path = "/api/v1/version"};
     char name[SHOW_TEXT_SIZE], version[SHOW_TEXT_SIZE], program[SHOW_TEXT_SIZE];
     json_t *there = NULL, *all;
 

@@ -26,7 +26,7 @@ const char *show_bytes(const json_t *bytes, char room[SHOW_TEXT_SIZE]);
 
 void show_status(const json_t *status, FILE *out);
 void show_why(const json_t *why, FILE *out);
-/* One line of GET /v1/log, with all that it says. */
+/* One line of GET /api/v1/log, with all that it says. */
 void show_log_line(const json_t *line, FILE *out);
 /* Is it among what a person asks the log for: decisions, fences with their proof, epochs,
  * promotions, the sync set, what was held or failed, operators' acts? */

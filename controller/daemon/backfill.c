@@ -159,7 +159,7 @@ static void ask(struct backfill *b, uint8_t position, uint64_t seq)
     char path[64];
     struct err err = {0};
 
-    (void)snprintf(path, sizeof path, "/v1/audit/rows/%" PRIu64, seq + 1);
+    (void)snprintf(path, sizeof path, "/api/v1/audit/rows/%" PRIu64, seq + 1);
     b->asked = position;
     b->busy = true;
     if (peers_ask(b->d->peers, position, path, on_answer, b, &err) == 0)

@@ -9,6 +9,7 @@
 #include "controller/base/clock.h"
 #include "controller/daemon/backfill.h"
 #include "controller/base/log.h"
+#include "controller/base/problem.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/fencers.h"
 #include "controller/daemon/gateway.h"
@@ -315,23 +316,28 @@ static void wipe_caller(const Rf__ApiRequest *r, struct caller *c)
         explicit_bzero(r->caller->totp.data, r->caller->totp.len);
 }
 
+static void refuse(api_reply *reply, void *owner, unsigned status, const char *code,
+                   const char *detail)
+{
+    char body[PROBLEM_SIZE];
+
+    reply(owner, status, body, problem_write(body, status, code, detail));
+}
+
 void frontend_serve(struct frontend *f, const Rf__ApiRequest *r, const char *via,
                     void (*reply)(void *owner, unsigned status, const void *body,
                                   size_t len),
                     void *owner)
 {
-    static const char starting[] =
-        "{\"error\": {\"code\": \"no-leader\", \"text\": \"this controller is starting\"}}";
-    static const char unknown[] =
-        "{\"error\": {\"code\": \"bad-request\", \"text\": \"the leader does not know "
-        "such a caller: it may be of an older version\"}}";
     struct caller c;
     const struct api_request request = {r->method, r->path, r->body.data, r->body.len, &c};
 
     if (f == NULL)
-        reply(owner, 503, starting, sizeof starting - 1);
+        refuse(reply, owner, 503, "no-leader",
+               "this controller is starting: nothing was done");
     else if (!take_caller(r->caller, via, &c))
-        reply(owner, 400, unknown, sizeof unknown - 1);
+        refuse(reply, owner, 400, "bad-request",
+               "the leader does not know such a caller: it may be of an older version");
     else
         api_serve(f->api, &request, reply, owner);
     wipe_caller(r, &c);

@@ -5,15 +5,11 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/base/problem.h"
 #include "controller/daemon/frontend.h"
 #include "controller/daemon/node.h"
 #include "controller/daemon/peers_private.h"
 #include "controller/http/api.h"
-
-static const char no_answer[] =
-    "{\"error\": {\"code\": \"no-answer\", \"text\": \"the leader did not answer in time: "
-    "the outcome is unknown; look at `ringfence status` and repeat the request if it did "
-    "not happen\"}}";
 
 static void answer(struct passed *q, unsigned status, const uint8_t *body, size_t len)
 {
@@ -25,7 +21,14 @@ static void answer(struct passed *q, unsigned status, const uint8_t *body, size_
 
 static void give_up(struct passed *q)
 {
-    answer(q, 503, (const uint8_t *)no_answer, sizeof no_answer - 1);
+    char text[PROBLEM_SIZE];
+    size_t len =
+        problem_write(text, 503, "no-answer",
+                      "the leader did not answer in time: the outcome is unknown; "
+                      "look at `ringfence status` and repeat the request if it did "
+                      "not happen");
+
+    answer(q, 503, (const uint8_t *)text, len);
 }
 
 /* Who asks by our own socket as root goes without saying. */

@@ -7,9 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "controller/base/problem.h"
 #include "controller/http/api_private.h"
 #include "controller/http/document.h"
 #include "controller/http/metrics.h"
+#include "controller/http/openapi.h"
 #include "controller/http/status.h"
 
 /* ---- answers ------------------------------------------------------------------------- */
@@ -20,10 +22,7 @@ void answer_json(const struct asker *who, unsigned status, json_t *body)
 
     json_decref(body);
     if (text == NULL) {
-        static const char sorry[] =
-            "{\"error\": {\"code\": \"no-memory\", \"text\": \"out of memory\"}}";
-
-        who->reply(who->owner, 503, sorry, sizeof sorry - 1);
+        answer_error(who, 503, "no-memory", "out of memory");
         return;
     }
     who->reply(who->owner, status, text, strlen(text));
@@ -33,14 +32,13 @@ void answer_json(const struct asker *who, unsigned status, json_t *body)
 void answer_error(const struct asker *who, unsigned status, const char *code,
                   const char *fmt, ...)
 {
-    char text[2 * ERR_TEXT_SIZE];
+    char text[PROBLEM_DETAIL_SIZE], body[PROBLEM_SIZE];
     va_list args;
 
     va_start(args, fmt);
     (void)vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    answer_json(who, status,
-                json_pack("{s:{s:s, s:s}}", "error", "code", code, "text", text));
+    who->reply(who->owner, status, body, problem_write(body, status, code, text));
 }
 
 void api_facts(const struct api *a, struct api_facts *ret)
@@ -67,7 +65,7 @@ static void serve_why(struct api *a, const struct route *r, const struct asker *
         answer_error(who, 404, "unknown-group", NO_SUCH_GROUP, r->group);
         return;
     }
-    answer_json(who, stale ? 503 : 200,
+    answer_json(who, 200,
                 why_document(&f, (uint8_t)(g - f.state->groups), mono_now(), stale));
 }
 
@@ -84,6 +82,14 @@ static void serve_group(struct api *a, const struct route *r, const struct asker
         answer_json(who, 200, document_of(g));
 }
 
+static void serve_openapi(const struct asker *who)
+{
+    size_t len;
+    const char *text = openapi_document(&len);
+
+    who->reply(who->owner, 200, text, len);
+}
+
 /* What is told of the cluster as this controller knows it. */
 static void show_controller(struct api *a, const struct route *r, const struct asker *who)
 {
@@ -98,8 +104,10 @@ static void show_controller(struct api *a, const struct route *r, const struct a
         answer_json(who, 200, version_document(&f));
     else if (r->kind == ROUTE_USERS)
         answer_json(who, 200, users_document(&f, wall_now_ms()));
-    else
+    else if (r->kind == ROUTE_RULES)
         answer_json(who, 200, rules_document());
+    else
+        serve_openapi(who);
 }
 
 static void show_trail(struct api *a, const struct route *r, const struct asker *who)
@@ -127,9 +135,11 @@ void api_perform(struct api *a, const struct route *r, const struct api_request 
     case ROUTE_VERSION:
     case ROUTE_RULES:
     case ROUTE_USERS:
+    case ROUTE_OPENAPI:
         show_controller(a, r, who);
         return;
     case ROUTE_LOG:
+    case ROUTE_EVENTS:
     case ROUTE_AUDIT_POINT:
     case ROUTE_AUDIT_EXPORT:
     case ROUTE_AUDIT_KEYS:
@@ -204,6 +214,7 @@ static void on_passed_on(void *owner, unsigned status, const void *body, size_t 
     free(p);
 }
 
+/* What this controller knows by itself is told to whoever says that it may be stale. */
 static void without_leader(struct api *a, const struct route *r,
                            const struct api_request *raw, const struct asker *who,
                            const char *why)
@@ -212,19 +223,19 @@ static void without_leader(struct api *a, const struct route *r,
 
     if (strcmp(route_method(r->kind), "GET") == 0 && !api_may(a, r, raw, who))
         return;
-    if (r->kind == ROUTE_WHY) {
-        serve_why(a, r, who, true);
-        return;
-    }
-    if (r->kind != ROUTE_STATUS) {
+    if (!r->stale_ok) {
         answer_error(who, 503, "no-leader",
                      "%s: nothing was done; a majority of the controllers must reach each "
                      "other (`ringfence status` says what is down)",
                      why);
-        return;
+    } else if (r->kind == ROUTE_WHY) {
+        serve_why(a, r, who, true);
+    } else if (r->kind == ROUTE_GROUP) {
+        serve_group(a, r, who);
+    } else {
+        api_facts(a, &f);
+        answer_json(who, 200, status_document(&f, mono_now(), wall_now_ms(), true));
     }
-    api_facts(a, &f);
-    answer_json(who, 503, status_document(&f, mono_now(), wall_now_ms(), true));
 }
 
 static void pass_on(struct api *a, const struct route *r, const struct api_request *raw,
@@ -265,6 +276,14 @@ void api_dispatch(struct api *a, const struct route *r, const struct api_request
         pass_on(a, r, raw, who);
 }
 
+/* Of a request that route_match() has no route for. */
+static const char *code_of(unsigned status)
+{
+    return status == 404   ? "not-found"
+           : status == 405 ? "method-not-allowed"
+                           : "bad-request";
+}
+
 void api_serve(struct api *a, const struct api_request *r, api_reply *reply, void *owner)
 {
     struct asker who = {.reply = reply, .owner = owner};
@@ -277,7 +296,7 @@ void api_serve(struct api *a, const struct api_request *r, api_reply *reply, voi
     (void)snprintf(path, sizeof path, "%.*s", (int)before_query, r->path);
     status = route_match(r->method, path, &route, &err);
     if (status != 0) {
-        answer_error(&who, status, "bad-request", "%s", err.text);
+        answer_error(&who, status, code_of(status), "%s", err.text);
         return;
     }
     if (!route_read_query(r->path + before_query, &route)) {
@@ -291,9 +310,15 @@ void api_serve(struct api *a, const struct api_request *r, api_reply *reply, voi
 /* ---- HTTP ------------------------------------------------------------------------------
  */
 
+/* Also what the leader has answered: every status of 400 and more has a problem's body. */
 static void reply_http(void *owner, unsigned status, const void *body, size_t len)
 {
-    http_reply(owner, status, "application/json", body, len);
+    http_reply(owner, status, status < 400 ? "application/json" : PROBLEM_TYPE, body, len);
+}
+
+void http_asker(struct http_request *req, struct asker *ret)
+{
+    *ret = (struct asker){.reply = reply_http, .owner = req};
 }
 
 static bool is_set(const struct http_request *req, const char *name)
@@ -303,9 +328,23 @@ static bool is_set(const struct http_request *req, const char *name)
     return value != NULL && strcmp(value, "0") != 0;
 }
 
+/* False: answered. */
+static bool read_stale(const struct http_request *req, struct route *r,
+                       const struct asker *who)
+{
+    const char *value = http_query(req, "stale");
+
+    r->stale_ok = value != NULL && strcmp(value, "ok") == 0;
+    if (value == NULL || r->stale_ok)
+        return true;
+    answer_error(who, 400, "bad-request",
+                 "stale: only `ok` may be said, by who takes an answer that may be old");
+    return false;
+}
+
 void api_take(struct api *a, struct http_request *req, const struct caller *c)
 {
-    struct asker who = {.reply = reply_http, .owner = req};
+    struct asker who;
     struct api_request raw = {
         .method = http_method(req), .path = http_path(req), .caller = c};
     struct route route;
@@ -313,17 +352,19 @@ void api_take(struct api *a, struct http_request *req, const struct caller *c)
     unsigned status = route_match(raw.method, raw.path, &route, &err);
     bool needs_code;
 
+    http_asker(req, &who);
     if (status != 0) {
-        answer_error(&who, status, status == 404 ? "not-found" : "bad-request", "%s",
-                     err.text);
+        answer_error(&who, status, code_of(status), "%s", err.text);
         return;
     }
     route.dry = route.kind == ROUTE_DECLARE && is_set(req, "dry");
     route.keep_active = route.kind == ROUTE_DECLARE && is_set(req, "keep_active");
+    if (route_is_read(route.kind) && !read_stale(req, &route, &who))
+        return;
     raw.body = http_body(req, &raw.len);
-    if (route.kind == ROUTE_LOG) {
+    if (route.kind == ROUTE_LOG || route.kind == ROUTE_EVENTS) {
         if (api_may(a, &route, &raw, &who))
-            follow_log(a, req);
+            follow_log(a, req, route.kind == ROUTE_EVENTS);
     } else if (route.kind == ROUTE_AUDIT_EXPORT) {
         if (api_may(a, &route, &raw, &who))
             audit_export(a, req);

@@ -7,9 +7,9 @@
  * the daemon fills in: so it can be tested without one.
  *
  * A controller that does not lead passes requests on to the leader, one hop at most;
- * without a leader `GET /v1/status` and `why` are answered 503 from its own state with
- * "stale": true,
- * anything else 503. What only this node knows (log, doctor, version) is answered here.
+ * without a leader everything is answered 503, but for reads that say `?stale=ok`: these
+ * are of its own state then. What only this node knows (log, doctor, version) is answered
+ * here.
  *
  * Owner:   api_open() to api_close().
  * Threads: the loop's thread.

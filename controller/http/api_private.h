@@ -59,6 +59,9 @@ void answer_json(const struct asker *who, unsigned status, json_t *body);
 void answer_error(const struct asker *who, unsigned status, const char *code,
                   const char *fmt, ...) PRINTF_LIKE(4, 5);
 
+/* Whoever waits at the other end of a connection. */
+void http_asker(struct http_request *req, struct asker *ret);
+
 /* requests.c: an operator's request at the leader. */
 void request_handle(struct api *a, const struct route *r, const struct api_request *raw,
                     const struct asker *who);
@@ -122,7 +125,8 @@ json_t *declared_document(struct api *a, const char *group, uint64_t index,
                           struct declared how);
 
 /* follow.c */
-void follow_log(struct api *a, struct http_request *req);
+/* `events`: as Server-Sent Events, which have no end. */
+void follow_log(struct api *a, struct http_request *req, bool events);
 /* `who` was found out from `c`, whose secrets are not kept. */
 void follow_status(struct api *a, struct http_request *req, const struct caller *c,
                    const struct actor *who);

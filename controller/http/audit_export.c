@@ -9,6 +9,7 @@
 #include <openssl/evp.h>
 
 #include "controller/base/log.h"
+#include "controller/base/problem.h"
 #include "controller/http/audit_private.h"
 
 enum { PART = HTTPD_STREAM_BUF_MAX / 2, EXPORTS_MAX = 4 };
@@ -53,11 +54,10 @@ static void drop(struct audit_export *x)
 static void refuse(struct audit_export *x, unsigned status, const char *code,
                    const char *text)
 {
-    char body[ERR_TEXT_SIZE + 128];
+    char body[PROBLEM_SIZE];
 
-    (void)snprintf(body, sizeof body, "{\"error\": {\"code\": \"%s\", \"text\": \"%s\"}}",
-                   code, text);
-    http_reply(TAKE(x->req), status, "application/json", body, strlen(body));
+    http_reply(TAKE(x->req), status, PROBLEM_TYPE, body,
+               problem_write(body, status, code, text));
     drop(x);
 }
 

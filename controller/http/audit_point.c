@@ -197,8 +197,7 @@ static void put_refused(struct gather *g, unsigned position, unsigned status,
                         const char *body, size_t len)
 {
     json_t *v = json_loadb(body, len, 0, NULL);
-    const char *text =
-        json_string_value(json_object_get(json_object_get(v, "error"), "text"));
+    const char *text = json_string_value(json_object_get(v, "detail"));
     char why[BUNDLE_WHY_SIZE];
 
     (void)snprintf(why, sizeof why, "status %u%s%.200s", status, text != NULL ? ": " : "",

@@ -11,19 +11,24 @@
 
 /* A page of the log may be more than the stream lets wait: it is handed on in parts, as the
  * client reads. */
+enum { SLOW_MS = 30000, ALIVE_MS = 10000 };
 enum { EACH_MS = 1000, LOG_DEFAULT = 100, PART = HTTPD_STREAM_BUF_MAX / 2 };
+
+static const char NDJSON[] = "application/x-ndjson";
 
 struct follower {
     struct follower *next;
     struct api *a;
     struct http_stream *s; /* NULL: gone, freed when it is no longer busy */
     bool of_log, endless, newest, busy;
+    bool events, from_now; /* of the log, as Server-Sent Events; what comes from now on */
     char group[NAME_SIZE];
     uint64_t after_seq;
     unsigned left;  /* rows still to be sent, unless endless */
     struct buf out; /* lines of the log that the stream has not taken yet */
     bool last_page; /* `out` is the end of it */
     struct mono last;
+    struct mono moved;    /* it has taken what was written, or was written to */
     bool again;           /* news came while it was busy */
     struct caller caller; /* without its secrets */
 };
@@ -101,8 +106,33 @@ static void on_drained(void *owner)
 {
     struct follower *f = owner;
 
+    f->moved = mono_now();
     if (!f->busy)
         pump(f);
+}
+
+/* "id: SEQ", "data: LINE" and an empty line are one event; who comes back says the id of
+ * the last one that he has. */
+static int add_row(struct follower *f, const struct audit_row *row,
+                   const struct api_facts *facts, struct err *err)
+{
+    AUTO(auto_free) char *line = NULL;
+    char id[40];
+    int n;
+
+    f->after_seq = row->seq;
+    if (f->from_now)
+        return 0;
+    line = logview_line(row, facts);
+    if (line == NULL)
+        return ERR_NOMEM;
+    if (!f->events)
+        return add_line(&f->out, line, strlen(line), err);
+    n = snprintf(id, sizeof id, "id: %" PRIu64 "\ndata: ", row->seq);
+    if (buf_append(&f->out, id, (size_t)n, err) != 0 ||
+        add_line(&f->out, line, strlen(line), err) != 0)
+        return err->code;
+    return buf_append(&f->out, "\n", 1, err);
 }
 
 static void on_rows(void *owner, const struct audit_row *rows, size_t n, int status)
@@ -117,13 +147,8 @@ static void on_rows(void *owner, const struct audit_row *rows, size_t n, int sta
         return;
     }
     api_facts(f->a, &facts);
-    for (size_t i = 0; i < n && status == 0; i++) {
-        char *line = logview_line(&rows[i], &facts);
-
-        f->after_seq = rows[i].seq;
-        status = line != NULL ? add_line(&f->out, line, strlen(line), &err) : ERR_NOMEM;
-        free(line);
-    }
+    for (size_t i = 0; i < n && status == 0; i++)
+        status = add_row(f, &rows[i], &facts, &err);
     if (status != 0) {
         /* I9: a trail that lacks rows must not look whole. on_gone() drops it. */
         log_warn("the log is not told to its end: %s",
@@ -132,7 +157,7 @@ static void on_rows(void *owner, const struct audit_row *rows, size_t n, int sta
         http_stream_break(f->s);
         return;
     }
-    f->newest = false;
+    f->newest = f->from_now = false;
     f->left = n < f->left ? f->left - (unsigned)n : 0;
     f->last_page = !f->endless;
     f->again = f->again || n == STORE_AUDIT_PAGE_MAX;
@@ -162,42 +187,23 @@ static void ask_log(struct follower *f)
     }
 }
 
-static bool number(const struct http_request *req, const char *name, uint64_t max,
-                   uint64_t *ret)
+static bool parse_number(const char *text, uint64_t max, uint64_t *ret)
 {
-    const char *text = http_query(req, name);
     char *after;
-    uint64_t n;
+    uint64_t n = strtoull(text, &after, 10);
 
-    if (text == NULL)
-        return true;
-    n = strtoull(text, &after, 10);
     if (text[0] < '0' || text[0] > '9' || *after != '\0' || n > max)
         return false;
     *ret = n;
     return true;
 }
 
-static void bad(struct http_request *req, const char *text)
+static bool number(const struct http_request *req, const char *name, uint64_t max,
+                   uint64_t *ret)
 {
-    char body[256];
+    const char *text = http_query(req, name);
 
-    (void)snprintf(body, sizeof body,
-                   "{\"error\": {\"code\": \"bad-request\", \"text\": \"%s\"}}", text);
-    http_reply(req, 400, "application/json", body, strlen(body));
-}
-
-static void unknown_group(struct http_request *req, const char *name)
-{
-    char body[300];
-
-    (void)snprintf(
-        body, sizeof body,
-        "{\"error\": {\"code\": \"unknown-group\", \"text\": \"there is no group "
-        "%s, and there was none; `ringfence log` without a name shows "
-        "everything, refused requests too\"}}",
-        name);
-    http_reply(req, 404, "application/json", body, strlen(body));
+    return text == NULL || parse_number(text, max, ret);
 }
 
 /* A removed group leaves its log, and a tombstone. */
@@ -214,18 +220,21 @@ static bool has_log(const struct api *a, const char *name)
     return false;
 }
 
-static struct follower *begin(struct api *a, struct http_request *req)
+static struct follower *begin(struct api *a, struct http_request *req, const char *type)
 {
     struct follower *f = calloc(1, sizeof *f);
+    struct asker who;
 
     if (f == NULL) {
-        http_reply(req, 503, "application/json", "{}", 2);
+        http_asker(req, &who);
+        answer_error(&who, 503, "no-memory", "out of memory");
         return NULL;
     }
     f->a = a;
     f->next = a->followers;
     a->followers = f;
-    f->s = http_stream_begin(req, 200, "application/x-ndjson", on_gone, f);
+    f->moved = mono_now();
+    f->s = http_stream_begin(req, 200, type, on_gone, f);
     if (f->s == NULL) {
         drop(f);
         return NULL;
@@ -234,42 +243,99 @@ static struct follower *begin(struct api *a, struct http_request *req)
     return f;
 }
 
-void follow_log(struct api *a, struct http_request *req)
+/* The query of a request for the log. */
+struct log_ask {
+    uint64_t after; /* UINT64_MAX: the newest are asked for */
+    uint64_t limit, follow;
+    char group[NAME_SIZE]; /* "" for all */
+};
+
+/* False: answered. */
+static bool read_log_ask(const struct api *a, struct http_request *req, struct log_ask *ret)
 {
-    uint64_t after = 0, limit = LOG_DEFAULT, follow = 0;
     const char *group = http_query(req, "group");
-    char name[NAME_SIZE] = "";
+    struct asker who;
+
+    http_asker(req, &who);
+    *ret = (struct log_ask){.limit = LOG_DEFAULT};
+    if (http_query(req, "after") == NULL)
+        ret->after = UINT64_MAX;
+    if (!number(req, "after", INT64_MAX, &ret->after) ||
+        !number(req, "limit", STORE_AUDIT_PAGE_MAX, &ret->limit) ||
+        !number(req, "follow", 1, &ret->follow) || ret->limit == 0) {
+        answer_error(&who, 400, "bad-request",
+                     "after, limit (1 to %d) and follow (0 or 1) are numbers",
+                     STORE_AUDIT_PAGE_MAX);
+        return false;
+    }
+    if (group == NULL || group[0] == '\0')
+        return true;
+    if (!route_name_ok(group)) {
+        answer_error(&who, 400, "bad-request", "group is no name of a group");
+        return false;
+    }
+    (void)snprintf(ret->group, sizeof ret->group, "%s", group);
+    if (has_log(a, group))
+        return true;
+    answer_error(&who, 404, refusal_name(REFUSE_UNKNOWN_GROUP),
+                 "there is no group %s, and there was none; `ringfence log` without a name "
+                 "shows everything, refused requests too",
+                 group);
+    return false;
+}
+
+/* What a browser says when it comes back. False: answered. */
+static bool read_last_event(struct http_request *req, struct log_ask *ask)
+{
+    const char *text = http_header(req, "Last-Event-ID");
+    struct asker who;
+
+    if (text == NULL || text[0] == '\0' || parse_number(text, INT64_MAX, &ask->after))
+        return true;
+    http_asker(req, &who);
+    answer_error(&who, 400, "bad-request",
+                 "Last-Event-ID: the id of an event is expected, a number");
+    return false;
+}
+
+/* The answer's head is on its way before anything happens. */
+static void begin_events(struct follower *f)
+{
+    static const char hello[] = ": the audit trail\nretry: 1000\n\n";
+
+    f->events = f->endless = true;
+    if (f->newest) {
+        f->from_now = true;
+        f->left = 1;
+    }
+    f->busy = true; /* or a client that is gone would free it under our feet */
+    write_out(f, hello, sizeof hello - 1);
+    f->busy = false;
+}
+
+void follow_log(struct api *a, struct http_request *req, bool events)
+{
+    struct log_ask ask;
     struct follower *f;
 
-    if (!number(req, "after", INT64_MAX, &after) ||
-        !number(req, "limit", STORE_AUDIT_PAGE_MAX, &limit) ||
-        !number(req, "follow", 1, &follow) || limit == 0) {
-        bad(req, "after, limit (1 to 1000) and follow (0 or 1) are numbers");
+    if (!read_log_ask(a, req, &ask) || (events && !read_last_event(req, &ask)))
         return;
-    }
-    if (group != NULL && group[0] != '\0') {
-        if (!route_name_ok(group)) {
-            bad(req, "group is no name of a group");
-            return;
-        }
-        if (!has_log(a, group)) {
-            unknown_group(req, group);
-            return;
-        }
-        (void)snprintf(name, sizeof name, "%s", group);
-    }
-    after = http_query(req, "after") != NULL ? after : UINT64_MAX;
-    f = begin(a, req);
+    f = begin(a, req, events ? "text/event-stream" : NDJSON);
     if (f == NULL)
         return;
     http_stream_on_drained(f->s, on_drained);
     f->of_log = true;
-    f->endless = follow == 1;
-    f->newest = after == UINT64_MAX;
-    f->after_seq = f->newest ? 0 : after;
-    f->left = (unsigned)limit;
-    (void)snprintf(f->group, sizeof f->group, "%s", name);
-    ask_log(f);
+    f->endless = ask.follow == 1;
+    f->newest = ask.after == UINT64_MAX;
+    f->after_seq = f->newest ? 0 : ask.after;
+    f->left = (unsigned)ask.limit;
+    (void)snprintf(f->group, sizeof f->group, "%s", ask.group);
+    if (events)
+        begin_events(f);
+    if (f->s != NULL)
+        ask_log(f);
+    else
+        drop(f);
 }
 
 /* ---- the status ------------------------------------------------------------------------
@@ -291,7 +357,7 @@ static void on_status(void *owner, unsigned status, const void *body, size_t len
 
 static void tell_status(struct follower *f, struct mono now)
 {
-    struct route r = {.kind = ROUTE_STATUS};
+    struct route r = {.kind = ROUTE_STATUS, .stale_ok = true}; /* each says if it is */
     struct api_request raw = {.caller = &f->caller};
     struct asker who = {.reply = on_status, .owner = f};
 
@@ -308,7 +374,7 @@ static void tell_status(struct follower *f, struct mono now)
 void follow_status(struct api *a, struct http_request *req, const struct caller *c,
                    const struct actor *who)
 {
-    struct follower *f = begin(a, req);
+    struct follower *f = begin(a, req, NDJSON);
 
     if (f == NULL)
         return;
@@ -323,6 +389,32 @@ void follow_status(struct api *a, struct http_request *req, const struct caller 
 /* ---- all of them -----------------------------------------------------------------------
  */
 
+/* Who takes nothing for so long is let go: what waits for it is memory. A stream of events
+ * says now and then that it is alive, to whatever stands between. */
+static void look_at_log(struct follower *f, struct mono now)
+{
+    static const char alive[] = ": alive\n\n";
+    uint64_t still_ms = mono_since_ms(f->moved, now);
+
+    if (f->busy)
+        return;
+    if (http_stream_waiting(f->s) > 0) {
+        if (still_ms > SLOW_MS)
+            http_stream_break(f->s);
+        return;
+    }
+    if (f->events && f->out.len == 0 && still_ms >= ALIVE_MS) {
+        f->moved = now;
+        f->busy = true;
+        write_out(f, alive, sizeof alive - 1);
+        f->busy = false;
+    }
+    if (f->s == NULL)
+        drop(f);
+    else
+        ask_log(f);
+}
+
 void followers_look(struct api *a, struct mono now, bool news)
 {
     struct follower *next;
@@ -332,8 +424,7 @@ void followers_look(struct api *a, struct mono now, bool news)
         if (f->s == NULL)
             continue;
         if (f->of_log) {
-            if (!f->busy)
-                ask_log(f);
+            look_at_log(f, now);
         } else if (news || f->again || mono_since_ms(f->last, now) >= EACH_MS) {
             tell_status(f, now);
         }

@@ -6,13 +6,14 @@
 #include <unistd.h>
 
 #include "controller/base/log.h"
+#include "controller/base/problem.h"
 #include "controller/http/api_private.h"
 #include "controller/http/rates.h"
 
 static void reply_last(void *owner, unsigned status, const void *body, size_t len)
 {
     http_close_after(owner);
-    http_reply(owner, status, "application/json", body, len);
+    http_reply(owner, status, PROBLEM_TYPE, body, len); /* only refusals come by here */
 }
 
 /* "Bearer TOKEN": the word in any case, one blank. */

@@ -1,4 +1,4 @@
-/* POST /v1/groups, at the leader. */
+/* POST /api/v1/groups, at the leader. */
 #include <stdio.h>
 
 #include "controller/http/api_private.h"
@@ -74,7 +74,7 @@ static void declare_dry(struct api *a, const struct route *r, const struct entry
     if (json_array_size(diff) > 0)
         a->backend->dry(a->backend->owner, e, &would);
     if (would.refusal != ACCEPTED)
-        refused = json_pack("{s:s, s:s}", "code", refusal_name(would.refusal), "text",
+        refused = json_pack("{s:s, s:s}", "code", refusal_name(would.refusal), "detail",
                             would.text);
     answer_json(who, 200,
                 json_pack("{s:s, s:O, s:s, s:b, s:o}", "group", spec->name, "diff", diff,

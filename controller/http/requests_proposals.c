@@ -71,7 +71,7 @@ json_t *proposed_document(struct api *a, uint64_t id)
                      : json_pack("{s:I}", "index", (json_int_t)id);
 }
 
-/* ---- POST /v1/dr/switch ----------------------------------------------------------------
+/* ---- POST /api/v1/dr/switch ------------------------------------------------------------
  */
 
 static bool read_kind(const json_t *body, enum proposal_kind *ret, const struct asker *who)

@@ -1,5 +1,5 @@
-/* POST /v1/groups/G/retry, at the leader: whoever has mended what a step fails on does not
- * wait for its pause. Nothing is decided by it, so nothing is logged but the steps. */
+/* POST /api/v1/groups/G/retry, at the leader: whoever has mended what a step fails on does
+ * not wait for its pause. Nothing is decided by it, so nothing is logged but the steps. */
 #include "controller/base/clock.h"
 #include "controller/http/api_private.h"
 

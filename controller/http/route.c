@@ -10,43 +10,45 @@ static const struct {
     enum route_kind kind;
     const char *name, *method, *path;
 } rows[] = {
-    {ROUTE_STATUS, "status", "GET", "/v1/status"},
-    {ROUTE_GROUP, "export", "GET", "/v1/groups/*"},
-    {ROUTE_WHY, "why", "GET", "/v1/groups/*/why"},
-    {ROUTE_LOG, "log", "GET", "/v1/log"},
-    {ROUTE_DECLARE, "declare", "POST", "/v1/groups"},
-    {ROUTE_REMOVE, "remove", "DELETE", "/v1/groups/*"},
-    {ROUTE_SWITCHOVER, "switchover", "POST", "/v1/groups/*/switchover"},
-    {ROUTE_FAILOVER, "failover", "POST", "/v1/groups/*/failover"},
-    {ROUTE_ABORT, "abort", "POST", "/v1/runs/*/abort"},
-    {ROUTE_PAUSE, "pause", "POST", "/v1/groups/*/pause"},
-    {ROUTE_RESUME, "resume", "POST", "/v1/groups/*/resume"},
-    {ROUTE_ACKNOWLEDGE, "acknowledge", "POST", "/v1/groups/*/acknowledge"},
-    {ROUTE_RETRY, "retry", "POST", "/v1/groups/*/retry"},
-    {ROUTE_DETACH, "detach", "POST", "/v1/groups/*/detach"},
-    {ROUTE_ATTACH, "attach", "POST", "/v1/groups/*/attach"},
-    {ROUTE_ATTEST, "attest", "POST", "/v1/groups/*/attest"},
-    {ROUTE_PROPOSALS, "proposals", "GET", "/v1/proposals"},
-    {ROUTE_PROPOSE, "propose", "POST", "/v1/dr/switch"},
-    {ROUTE_APPROVE, "approve", "POST", "/v1/proposals/*/approve"},
-    {ROUTE_REJECT, "reject", "POST", "/v1/proposals/*/reject"},
-    {ROUTE_WITHDRAW, "withdraw", "POST", "/v1/proposals/*/abort"},
-    {ROUTE_REPLACE, "replace", "POST", "/v1/controllers/*/replace"},
-    {ROUTE_DOCTOR, "doctor", "GET", "/v1/doctor"},
-    {ROUTE_VERSION, "version", "GET", "/v1/version"},
-    {ROUTE_RULES, "rules", "GET", "/v1/rules"},
-    {ROUTE_AUDIT_POINT, "audit-point", "GET", "/v1/audit/points/*"},
-    {ROUTE_AUDIT_EXPORT, "audit-export", "GET", "/v1/audit/export"},
-    {ROUTE_AUDIT_KEYS, "audit-keys", "GET", "/v1/audit/keys"},
-    {ROUTE_AUDIT_ROWS, "audit-rows", "GET", "/v1/audit/rows/*"},
-    {ROUTE_WHOAMI, "whoami", "GET", "/v1/whoami"},
-    {ROUTE_USERS, "user-list", "GET", "/v1/users"},
-    {ROUTE_USER_SET, "user-add", "POST", "/v1/users"},
-    {ROUTE_USER_REMOVE, "user-remove", "DELETE", "/v1/users/*"},
-    {ROUTE_USER_TOKEN, "user-token", "POST", "/v1/users/*/token"},
-    {ROUTE_USER_REVOKE, "user-revoke", "POST", "/v1/users/*/revoke"},
-    {ROUTE_USER_TOTP, "user-totp", "POST", "/v1/users/*/totp"},
-    {ROUTE_USER_UNLOCK, "user-unlock", "POST", "/v1/users/*/unlock"},
+    {ROUTE_STATUS, "status", "GET", "/api/v1/status"},
+    {ROUTE_GROUP, "export", "GET", "/api/v1/groups/*"},
+    {ROUTE_WHY, "why", "GET", "/api/v1/groups/*/why"},
+    {ROUTE_LOG, "log", "GET", "/api/v1/log"},
+    {ROUTE_DECLARE, "declare", "POST", "/api/v1/groups"},
+    {ROUTE_REMOVE, "remove", "DELETE", "/api/v1/groups/*"},
+    {ROUTE_SWITCHOVER, "switchover", "POST", "/api/v1/groups/*/switchover"},
+    {ROUTE_FAILOVER, "failover", "POST", "/api/v1/groups/*/failover"},
+    {ROUTE_ABORT, "abort", "POST", "/api/v1/runs/*/abort"},
+    {ROUTE_PAUSE, "pause", "POST", "/api/v1/groups/*/pause"},
+    {ROUTE_RESUME, "resume", "POST", "/api/v1/groups/*/resume"},
+    {ROUTE_ACKNOWLEDGE, "acknowledge", "POST", "/api/v1/groups/*/acknowledge"},
+    {ROUTE_RETRY, "retry", "POST", "/api/v1/groups/*/retry"},
+    {ROUTE_DETACH, "detach", "POST", "/api/v1/groups/*/detach"},
+    {ROUTE_ATTACH, "attach", "POST", "/api/v1/groups/*/attach"},
+    {ROUTE_ATTEST, "attest", "POST", "/api/v1/groups/*/attest"},
+    {ROUTE_PROPOSALS, "proposals", "GET", "/api/v1/proposals"},
+    {ROUTE_PROPOSE, "propose", "POST", "/api/v1/dr/switch"},
+    {ROUTE_APPROVE, "approve", "POST", "/api/v1/proposals/*/approve"},
+    {ROUTE_REJECT, "reject", "POST", "/api/v1/proposals/*/reject"},
+    {ROUTE_WITHDRAW, "withdraw", "POST", "/api/v1/proposals/*/abort"},
+    {ROUTE_REPLACE, "replace", "POST", "/api/v1/controllers/*/replace"},
+    {ROUTE_DOCTOR, "doctor", "GET", "/api/v1/doctor"},
+    {ROUTE_VERSION, "version", "GET", "/api/v1/version"},
+    {ROUTE_RULES, "rules", "GET", "/api/v1/rules"},
+    {ROUTE_OPENAPI, "openapi", "GET", "/api/v1/openapi.json"},
+    {ROUTE_EVENTS, "events", "GET", "/api/v1/events"},
+    {ROUTE_AUDIT_POINT, "audit-point", "GET", "/api/v1/audit/points/*"},
+    {ROUTE_AUDIT_EXPORT, "audit-export", "GET", "/api/v1/audit/export"},
+    {ROUTE_AUDIT_KEYS, "audit-keys", "GET", "/api/v1/audit/keys"},
+    {ROUTE_AUDIT_ROWS, "audit-rows", "GET", "/api/v1/audit/rows/*"},
+    {ROUTE_WHOAMI, "whoami", "GET", "/api/v1/whoami"},
+    {ROUTE_USERS, "user-list", "GET", "/api/v1/users"},
+    {ROUTE_USER_SET, "user-add", "POST", "/api/v1/users"},
+    {ROUTE_USER_REMOVE, "user-remove", "DELETE", "/api/v1/users/*"},
+    {ROUTE_USER_TOKEN, "user-token", "POST", "/api/v1/users/*/token"},
+    {ROUTE_USER_REVOKE, "user-revoke", "POST", "/api/v1/users/*/revoke"},
+    {ROUTE_USER_TOTP, "user-totp", "POST", "/api/v1/users/*/totp"},
+    {ROUTE_USER_UNLOCK, "user-unlock", "POST", "/api/v1/users/*/unlock"},
 };
 
 bool route_name_ok(const char *name)
@@ -139,12 +141,12 @@ unsigned route_match(const char *method, const char *path, struct route *ret,
         (void)err_set(err, ERR_INVAL, "%.20s is not for this path", method);
         return 405;
     }
-    if (strncmp(path, "/v1/", 4) == 0)
+    if (strncmp(path, "/api/v1/", 8) == 0)
         (void)err_set(err, ERR_NOTFOUND, "there is no %.80s", path);
     else
         (void)err_set(err, ERR_NOTFOUND,
                       "there is no %.80s here: this is the socket of a controller, and its "
-                      "paths begin with /v1/; what load balancers ask (/primary, "
+                      "paths begin with /api/v1/; what load balancers ask (/primary, "
                       "/read-write, /replica, /health) is answered by an agent, at `http` "
                       "of its agent.yaml or on its socket, by default "
                       "/run/ringfence-agent/ringfence-agent.sock",
@@ -161,45 +163,63 @@ bool route_is_local(enum route_kind kind)
 {
     return kind == ROUTE_LOG || kind == ROUTE_DOCTOR || kind == ROUTE_VERSION ||
            kind == ROUTE_RULES || kind == ROUTE_AUDIT_POINT || kind == ROUTE_AUDIT_EXPORT ||
-           kind == ROUTE_AUDIT_KEYS;
+           kind == ROUTE_AUDIT_KEYS || kind == ROUTE_OPENAPI || kind == ROUTE_EVENTS;
 }
 
-static const char dry_word[] = "dry=1", keep_word[] = "keep_active=1";
+bool route_is_read(enum route_kind kind)
+{
+    return kind == ROUTE_STATUS || kind == ROUTE_GROUP || kind == ROUTE_WHY;
+}
+
+/* The words of a query that change what a route does; the rest is read elsewhere. */
+enum { WORDS = 3 };
+
+static const char *const words[WORDS] = {"dry=1", "keep_active=1", "stale=ok"};
+
+static bool *flag(struct route *r, size_t word)
+{
+    bool *const flags[WORDS] = {&r->dry, &r->keep_active, &r->stale_ok};
+
+    return flags[word];
+}
 
 bool route_read_query(const char *query, struct route *r)
 {
     const char *at = query + strspn(query, "?");
 
     while (*at != '\0') {
-        size_t len = strcspn(at, "&");
+        size_t len = strcspn(at, "&"), i = 0;
 
-        if (len == sizeof dry_word - 1 && strncmp(at, dry_word, len) == 0)
-            r->dry = true;
-        else if (len == sizeof keep_word - 1 && strncmp(at, keep_word, len) == 0)
-            r->keep_active = true;
-        else
+        while (i < WORDS && (strlen(words[i]) != len || strncmp(at, words[i], len) != 0))
+            i++;
+        if (i == WORDS)
             return false;
+        *flag(r, i) = true;
         at += len + (at[len] == '&');
     }
     return true;
 }
 
-void route_format(const struct route *r, char path[ROUTE_PATH_SIZE])
+void route_format(const struct route *route, char path[ROUTE_PATH_SIZE])
 {
-    const char *pattern = rows[r->kind].path;
-    size_t before = strcspn(pattern, "*");
+    struct route r = *route;
+    const char *pattern = rows[r.kind].path, *join = "?";
+    size_t before = strcspn(pattern, "*"), used;
     char run[24];
 
-    if (pattern[before] == '\0') {
-        (void)snprintf(path, ROUTE_PATH_SIZE, "%s%s%s%s%s", pattern,
-                       r->dry || r->keep_active ? "?" : "", r->dry ? dry_word : "",
-                       r->dry && r->keep_active ? "&" : "",
-                       r->keep_active ? keep_word : "");
-        return;
+    (void)snprintf(run, sizeof run, "%" PRIu64, r.run);
+    if (pattern[before] == '\0')
+        (void)snprintf(path, ROUTE_PATH_SIZE, "%s", pattern);
+    else
+        (void)snprintf(path, ROUTE_PATH_SIZE, "%.*s%s%s", (int)before, pattern,
+                       has_number(r.kind) ? run : r.group, pattern + before + 1);
+    for (size_t i = 0; i < WORDS; i++) {
+        if (!*flag(&r, i))
+            continue;
+        used = strlen(path);
+        (void)snprintf(path + used, ROUTE_PATH_SIZE - used, "%s%s", join, words[i]);
+        join = "&";
     }
-    (void)snprintf(run, sizeof run, "%" PRIu64, r->run);
-    (void)snprintf(path, ROUTE_PATH_SIZE, "%.*s%s%s", (int)before, pattern,
-                   has_number(r->kind) ? run : r->group, pattern + before + 1);
 }
 
 const char *route_method(enum route_kind kind)

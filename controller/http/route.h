@@ -30,6 +30,8 @@ enum route_kind {
     ROUTE_DOCTOR,
     ROUTE_VERSION,
     ROUTE_RULES,
+    ROUTE_OPENAPI,
+    ROUTE_EVENTS,
     ROUTE_AUDIT_POINT,
     ROUTE_AUDIT_EXPORT,
     ROUTE_AUDIT_KEYS,
@@ -52,6 +54,7 @@ struct route {
     uint64_t run;          /* ABORT; of APPROVE, REJECT, WITHDRAW a proposal; AUDIT_POINT,
                               AUDIT_ROWS: an entry of the trail */
     bool dry, keep_active; /* DECLARE */
+    bool stale_ok;         /* of what the leader is asked to tell */
 };
 
 /* 0, or the HTTP status: 404, 405 or 400 (a name or number that cannot be); the text says
@@ -69,9 +72,12 @@ const char *route_group(const struct route *r);
 /* Answered by whoever is asked: not passed on to the leader. */
 bool route_is_local(enum route_kind kind);
 
+/* Tells what the leader knows and changes nothing: `stale=ok` is for these. */
+bool route_is_read(enum route_kind kind);
+
 /* The path that route_match() gives the same route for, with its query. */
-enum { ROUTE_PATH_SIZE = 96 };
-void route_format(const struct route *r, char path[ROUTE_PATH_SIZE]);
+enum { ROUTE_PATH_SIZE = 128 };
+void route_format(const struct route *route, char path[ROUTE_PATH_SIZE]);
 const char *route_method(enum route_kind kind);
 /* "switchover"; for people. */
 const char *route_name(enum route_kind kind);

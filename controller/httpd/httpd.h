@@ -94,13 +94,14 @@ unsigned httpd_count(const struct httpd *h);
 /* -- a request; valid until it is answered, even when its client has gone -- */
 
 const char *http_method(const struct http_request *req); /* "GET" */
-/* Without query; unescaped; "/v1/groups/orders" */
+/* Without query; unescaped; "/api/v1/groups/orders" */
 const char *http_path(const struct http_request *req);
 /* The value of ?name=value, unescaped; "" for ?name; NULL when it is not there. Kept
  * names and values are at most HTTPD_QUERY_MAX, further ones are not seen. */
 const char *http_query(const struct http_request *req, const char *name);
 /* A header by its name (any case), or NULL; only: Accept, Content-Type, Authorization,
- * X-Ringfence-TOTP. The last two are wiped when the request is gone. */
+ * X-Ringfence-TOTP, Last-Event-ID. Authorization and TOTP are wiped when the request is
+ * gone. */
 const char *http_header(const struct http_request *req, const char *name);
 /* What its connection was adopted with; NULL: it was not. During the handler's call only.
  */

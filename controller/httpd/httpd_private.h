@@ -68,7 +68,7 @@ struct http_request {
     uv_loop_t *loop;
     struct MHD_Connection *connection; /* NULL: it has ended */
     struct http_request *next, *prev;
-    char *method, *path, *accept, *content_type, *authorization, *totp;
+    char *method, *path, *accept, *content_type, *authorization, *totp, *last_event;
     struct http_pair query[HTTPD_QUERY_MAX];
     unsigned n_query;
     struct buf body;

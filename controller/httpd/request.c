@@ -5,9 +5,11 @@
 #include <sys/socket.h>
 
 #include "controller/base/assert.h"
+#include "controller/base/problem.h"
 #include "controller/httpd/httpd_private.h"
 
 #define TOTP_HEADER "X-Ringfence-TOTP"
+#define LAST_EVENT_HEADER "Last-Event-ID"
 
 /* -- what the client sent -- */
 
@@ -87,6 +89,7 @@ static struct http_request *request_new(struct httpd *h, struct MHD_Connection *
     req->body.limit = HTTPD_BODY_MAX;
     req->method = strdup(method);
     req->path = strdup(path);
+    req->last_event = copy_header(c, LAST_EVENT_HEADER);
     req->accept = copy_header(c, MHD_HTTP_HEADER_ACCEPT);
     req->content_type = copy_header(c, MHD_HTTP_HEADER_CONTENT_TYPE);
     req->authorization = copy_secret(req, MHD_HTTP_HEADER_AUTHORIZATION);
@@ -115,6 +118,7 @@ void request_free(struct http_request *req)
     free(req->method);
     free(req->path);
     free(req->accept);
+    free(req->last_event);
     free(req->content_type);
     drop_secret(req->authorization);
     drop_secret(req->totp);
@@ -150,10 +154,9 @@ static struct MHD_Response *plain_response(const char *type, const void *body, s
 
 static enum MHD_Result refuse(struct http_request *req, unsigned status, const char *what)
 {
-    char text[128];
-    int len = snprintf(text, sizeof text,
-                       "{\"error\": {\"code\": \"too-large\", \"text\": \"%s\"}}\n", what);
-    struct MHD_Response *r = plain_response("application/json", text, (size_t)len);
+    char text[PROBLEM_SIZE];
+    size_t len = problem_write(text, status, "too-large", what);
+    struct MHD_Response *r = plain_response(PROBLEM_TYPE, text, len);
     enum MHD_Result queued;
 
     if (r == NULL)
@@ -315,6 +318,8 @@ const char *http_header(const struct http_request *req, const char *name)
         return req->authorization;
     if (strcasecmp(name, TOTP_HEADER) == 0)
         return req->totp;
+    if (strcasecmp(name, LAST_EVENT_HEADER) == 0)
+        return req->last_event;
     return NULL;
 }
 

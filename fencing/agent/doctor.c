@@ -13,6 +13,7 @@
 
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
+#include "controller/base/problem.h"
 #include "controller/httpd/httpd.h"
 #include "controller/net/tls.h"
 #include "controller/net/tls_report.h"
@@ -488,10 +489,10 @@ int doctors_new(struct doctors **ret, const struct endpoints_parts *parts, struc
 
 static void busy(struct http_request *req)
 {
-    static const char text[] =
-        "{\"error\":{\"code\":\"busy\",\"text\":\"ask again later\"}}";
+    char text[PROBLEM_SIZE];
 
-    http_reply(req, 503, "application/json", text, sizeof text - 1);
+    http_reply(req, 503, PROBLEM_TYPE, text,
+               problem_write(text, 503, "busy", "ask again later"));
 }
 
 static struct doctor *new_doctor(struct doctors *all)

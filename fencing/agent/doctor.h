@@ -1,4 +1,4 @@
-/* fencing/agent/doctor.h -- is this host fit to hold a lease? GET /v1/doctor.
+/* fencing/agent/doctor.h -- is this host fit to hold a lease? GET /api/v1/doctor.
  *
  * What is known is said at once; disk, peers' ports and the provider's checks are asked
  * without blocking, and what has not answered by DOCTOR_MS is said to be silent.

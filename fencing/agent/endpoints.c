@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "controller/base/clock.h"
+#include "controller/base/problem.h"
 #include "controller/httpd/httpd.h"
 #include "fencing/agent/doctor.h"
 #include "fencing/agent/steps_rules.h"
@@ -25,6 +27,22 @@ struct endpoints {
 static void reply(struct http_request *req, unsigned status, const char *text)
 {
     http_reply(req, status, "text/plain; charset=utf-8", text, strlen(text));
+}
+
+static void problem(struct http_request *req, unsigned status, const char *code,
+                    const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+/* Of a path of the API; load balancers are answered in words. */
+static void problem(struct http_request *req, unsigned status, const char *code,
+                    const char *fmt, ...)
+{
+    char detail[PROBLEM_DETAIL_SIZE], body[PROBLEM_SIZE];
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(detail, sizeof detail, fmt, args);
+    va_end(args);
+    http_reply(req, status, PROBLEM_TYPE, body, problem_write(body, status, code, detail));
 }
 
 /* ---- load balancers -------------------------------------------------------------------
@@ -136,33 +154,28 @@ static const struct route {
     void (*get)(struct endpoints *e, struct http_request *req);
     bool local; /* on the Unix socket only: it makes work, or tells about the host */
 } routes[] = {
-    {"/primary", get_primary, false},   {"/read-write", get_primary, false},
-    {"/replica", get_replica, false},   {"/health", get_health, false},
-    {"/metrics", get_metrics, false},   {"/v1/doctor", get_doctor, true},
-    {"/v1/version", get_version, true},
+    {"/primary", get_primary, false},       {"/read-write", get_primary, false},
+    {"/replica", get_replica, false},       {"/health", get_health, false},
+    {"/metrics", get_metrics, false},       {"/api/v1/doctor", get_doctor, true},
+    {"/api/v1/version", get_version, true},
 };
 
 /* Somebody has named our socket where a controller's is meant, or a port of ours: what can
  * be asked here, and where the rest is. */
 static void answer_unknown(const struct endpoints *e, struct http_request *req, bool local)
 {
-    char text[700];
-    int n;
-
-    if (!local || strncmp(http_path(req), "/v1/", 4) != 0) {
+    if (local && strncmp(http_path(req), "/api/v1/", 8) == 0)
+        problem(
+            req, 404, "wrong-socket",
+            "this is the socket of ringfence-agent %s, which answers `ringfence doctor` "
+            "and `ringfence version` (and GET /primary, /read-write, /replica, /health, "
+            "/metrics); everything else is asked of a controller, whose socket is by "
+            "default /run/ringfence/ringfenced.sock",
+            e->parts.settings->name);
+    else
         reply(req, 404,
               "this is ringfence-agent; GET /primary, /read-write, /replica, /health and "
               "/metrics are answered here\n");
-        return;
-    }
-    n = snprintf(text, sizeof text,
-                 "{\"error\":{\"code\":\"wrong-socket\",\"text\":\"this is the socket of "
-                 "ringfence-agent %s, which answers `ringfence doctor` and `ringfence "
-                 "version` (and GET /primary, /read-write, /replica, /health, /metrics); "
-                 "everything else is asked of a controller, whose socket is by default "
-                 "/run/ringfence/ringfenced.sock\"}}",
-                 e->parts.settings->name);
-    http_reply(req, 404, "application/json", text, (size_t)n);
 }
 
 static void serve(struct endpoints *e, struct http_request *req, bool local)
@@ -174,7 +187,10 @@ static void serve(struct endpoints *e, struct http_request *req, bool local)
             continue;
         if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 &&
             strcmp(method, "OPTIONS") != 0) {
-            reply(req, 405, "GET is possible here\n");
+            if (routes[i].local)
+                problem(req, 405, "method-not-allowed", "GET is possible here");
+            else
+                reply(req, 405, "GET is possible here\n");
             return;
         }
         routes[i].get(e, req);

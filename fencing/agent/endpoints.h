@@ -1,8 +1,8 @@
 /* fencing/agent/endpoints.h -- what the agent answers over HTTP (architecture.md 4 and 5).
  *
  * For load balancers on the network: /primary, /read-write, /replica, /health, /metrics.
- * On the Unix socket as well, and there /v1/doctor and /v1/version. Answers are made of
- * what is known already; only doctor asks around, and answers when it has heard.
+ * On the Unix socket as well, and there /api/v1/doctor and /api/v1/version. Answers are
+ * made of what is known already; only doctor asks around, and answers when it has heard.
  *
  * Owner:   endpoints_open() to endpoints_close().
  * Threads: the main thread.

@@ -72,7 +72,8 @@ static void a_primary_renews_and_stays_closed_without_a_server(void **state)
     assert_int_equal(stage_get(&stage, "/primary"), 503);
     assert_int_equal(stage_get(&stage, "/health"), 200);
     assert_int_equal(stage_get(&stage, "/metrics"), 200);
-    assert_int_equal(stage_get(&stage, "/v1/doctor"), 404); /* on the Unix socket only */
+    assert_int_equal(stage_get(&stage, "/api/v1/doctor"),
+                     404); /* on the Unix socket only */
     assert_int_equal(stage_get(&stage, "/replica"), 503);
 }
 
@@ -83,8 +84,10 @@ static void what_is_a_controllers_is_sent_there(void **state)
 
     (void)state;
     start();
-    assert_int_equal(stage_ask_socket(&stage, "/v1/version", answer, sizeof answer), 200);
-    assert_int_equal(stage_ask_socket(&stage, "/v1/status", answer, sizeof answer), 404);
+    assert_int_equal(stage_ask_socket(&stage, "/api/v1/version", answer, sizeof answer),
+                     200);
+    assert_int_equal(stage_ask_socket(&stage, "/api/v1/status", answer, sizeof answer),
+                     404);
     assert_non_null(strstr(answer, "\"code\":\"wrong-socket\""));
     assert_non_null(strstr(answer, "this is the socket of ringfence-agent pg-east"));
     assert_non_null(strstr(answer, "/run/ringfence/ringfenced.sock"));

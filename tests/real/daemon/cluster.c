@@ -412,7 +412,7 @@ const json_t *at(const json_t *document, const char *path)
 int cluster_leader_seen_by(struct cluster *c, int node)
 {
     long status;
-    json_t *s = cluster_call(c, node, "GET", "/v1/status", NULL, &status);
+    json_t *s = cluster_call(c, node, "GET", "/api/v1/status", NULL, &status);
     const char *name = json_string_value(at(s, "leader"));
     int found = -1;
 
@@ -454,7 +454,7 @@ json_t *cluster_status(struct cluster *c)
 
         if (c->pids[i] == 0)
             continue;
-        s = cluster_call(c, i, "GET", "/v1/status", NULL, &status);
+        s = cluster_call(c, i, "GET", "/api/v1/status", NULL, &status);
         if (status == 200)
             return s;
         json_decref(s);

@@ -100,8 +100,8 @@ void load_begin(struct load *s, struct cluster *c)
     (void)cluster_wait_leader(s->c);
     cluster_until(s->c, both_enrolled, s, 10000, "both agents enrolled");
     snprintf(text, sizeof text, document, s->east.port, s->west.port);
-    reply =
-        cluster_call(s->c, cluster_wait_leader(s->c), "POST", "/v1/groups", text, &status);
+    reply = cluster_call(s->c, cluster_wait_leader(s->c), "POST", "/api/v1/groups", text,
+                         &status);
     if (status != 200)
         fail_msg("%ld %s", status, json_dumps(reply, 0));
     json_decref(reply);

@@ -112,7 +112,7 @@ static bool bob_is_out(void *owner)
     for (int i = 0; i < NODES; i++) {
         people_run(s, text,
                    "curl -sS -k -m 5 --cert pki/user-bob.crt --key pki/user-bob.key "
-                   "https://127.0.0.1:%u/v1/version",
+                   "https://127.0.0.1:%u/api/v1/version",
                    s->c.apis[i]);
         if (strstr(text, "alert certificate revoked") == NULL)
             return false;
@@ -126,8 +126,8 @@ static void add_alice(struct stage *s)
     static const char alice[] = "{\"name\": \"alice\", \"roles\": [\"viewer\"]}";
     long status = 0;
 
-    json_decref(cluster_call(&s->c, cluster_wait_leader(&s->c), "POST", "/v1/users", alice,
-                             &status));
+    json_decref(cluster_call(&s->c, cluster_wait_leader(&s->c), "POST", "/api/v1/users",
+                             alice, &status));
     assert_int_equal(status, 200);
 }
 

@@ -66,7 +66,7 @@ static void stage_declare(struct stage *s, const char *sync)
     int leader = cluster_wait_leader(&s->c), node = (leader + 1) % NODES;
 
     snprintf(text, sizeof text, document, sync, s->east.port, s->west.port);
-    reply = cluster_call(&s->c, node, "POST", "/v1/groups", text, &status);
+    reply = cluster_call(&s->c, node, "POST", "/api/v1/groups", text, &status);
     if (status != 200)
         fail_msg("%ld %s", status, json_dumps(reply, 0));
     json_decref(reply);

@@ -88,7 +88,7 @@ static void decide_something(struct cluster *c, unsigned n)
         long status;
 
         json_decref(
-            cluster_call(c, leader, "POST", "/v1/groups/none/pause", "{}", &status));
+            cluster_call(c, leader, "POST", "/api/v1/groups/none/pause", "{}", &status));
         assert_int_equal(status, 404);
         cluster_turn_ms(c, 1100); /* one each second is written down */
     }
@@ -235,7 +235,7 @@ static bool has_applied(void *owner)
 {
     const struct target *t = owner;
     long status;
-    json_t *s = cluster_call(t->c, t->node, "GET", "/v1/status", NULL, &status);
+    json_t *s = cluster_call(t->c, t->node, "GET", "/api/v1/status", NULL, &status);
     bool yes = json_integer_value(at(s, "applied")) >= t->index;
 
     json_decref(s);

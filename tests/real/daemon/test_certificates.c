@@ -149,7 +149,7 @@ static void an_unsound_set_is_said_and_harmless(void **state)
     assert_int_equal(rename(key, away), 0);
     kill(s->c.pids[WEST], SIGHUP);
     await(s, WEST, "ringfence_tls_files_refused", 1);
-    doctor = cluster_call(&s->c, WEST, "GET", "/v1/doctor", NULL, &status);
+    doctor = cluster_call(&s->c, WEST, "GET", "/api/v1/doctor", NULL, &status);
     said = json_dumps(doctor, JSON_COMPACT);
     assert_non_null(strstr(said, "certificate-files"));
     assert_non_null(strstr(said, "controller-west.key"));

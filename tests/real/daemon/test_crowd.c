@@ -49,7 +49,8 @@ static uint32_t slowest_answer_ms(struct stage *s, int n)
         struct mono begun = mono_now();
         uint32_t took;
 
-        people_run(s, text, "curl -sS -k -m 20 " ALICE " https://127.0.0.1:%u/v1/status",
+        people_run(s, text,
+                   "curl -sS -k -m 20 " ALICE " https://127.0.0.1:%u/api/v1/status",
                    s->c.apis[i % NODES]);
         people_says(text, "orders");
         took = (uint32_t)mono_since_ms(begun, mono_now());
@@ -152,7 +153,7 @@ struct halves {
 
 static void say_halves(uv_work_t *work)
 {
-    static const char part[] = "GET /v1/status HTTP/1.1\r\nHost: x\r\nX-More: ";
+    static const char part[] = "GET /api/v1/status HTTP/1.1\r\nHost: x\r\nX-More: ";
     struct halves *h = work->data;
     SSL_CTX *ctx = client(h->s, true);
 
@@ -245,7 +246,7 @@ struct flood {
 /* One after the other, each a handshake and a request of nobody. */
 static void *run_flood(void *arg)
 {
-    static const char ask[] = "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n";
+    static const char ask[] = "GET /api/v1/status HTTP/1.1\r\nHost: x\r\n\r\n";
     struct flood *f = arg;
     SSL_CTX *ctx = client(f->s, false);
 

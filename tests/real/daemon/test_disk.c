@@ -57,7 +57,7 @@ static void write_until_end(struct cluster *c, int node, unsigned calls_max)
 
         if (calls++ == calls_max)
             fail_msg("%s still runs after %u calls", node_names[node], calls_max);
-        snprintf(path, sizeof path, "/v1/groups/orders/%s", verbs[calls % 2]);
+        snprintf(path, sizeof path, "/api/v1/groups/orders/%s", verbs[calls % 2]);
         json_decref(cluster_call(c, node == EAST ? WEST : EAST, "POST", path, "{}", &code));
     }
     c->pids[node] = 0;

@@ -84,7 +84,8 @@ static void replace_east(struct cluster *c, int at_node, unsigned id, long expec
     json_t *reply;
 
     snprintf(body, sizeof body, "{\"id\": %u}", id);
-    reply = cluster_call(c, at_node, "POST", "/v1/controllers/east/replace", body, &status);
+    reply =
+        cluster_call(c, at_node, "POST", "/api/v1/controllers/east/replace", body, &status);
     if (status != expected)
         fail_msg("%ld %s", status, json_dumps(reply, 0));
     json_decref(reply);
@@ -95,7 +96,8 @@ static void assert_decides(struct cluster *c, const char *what)
 {
     int leader = cluster_wait_leader(c);
     long status;
-    json_t *reply = cluster_call(c, leader, "POST", "/v1/groups/none/pause", "{}", &status);
+    json_t *reply =
+        cluster_call(c, leader, "POST", "/api/v1/groups/none/pause", "{}", &status);
 
     /* There is no such group; who says so has applied its barrier in this term. */
     if (status != 404)

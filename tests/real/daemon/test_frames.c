@@ -181,7 +181,7 @@ static void assert_serves(struct stage *s, int node)
     assert_true(s->east.grants > grants);
     assert_int_equal(s->east.gaps, 0);
     assert_true(fake_agent_is_open(&s->east));
-    reply = cluster_call(&s->c, node, "GET", "/v1/status", NULL, &status);
+    reply = cluster_call(&s->c, node, "GET", "/api/v1/status", NULL, &status);
     assert_int_equal(status, 200);
     json_decref(reply);
     text = cluster_get_tcp(&s->c, s->c.metrics[node], "/metrics", &status);

@@ -148,7 +148,7 @@ static void a_switchover_moves_the_group(void **state)
 
     s->west.lsn = UINT32_MAX; /* it has flushed whatever the old primary wrote */
     reply = cluster_call(&s->c, (leader + 1) % NODES, "POST",
-                         "/v1/groups/orders/switchover", "{\"to\": \"west\"}", &status);
+                         "/api/v1/groups/orders/switchover", "{\"to\": \"west\"}", &status);
     assert_int_equal(status, 200);
     assert_true(json_integer_value(at(reply, "run")) > 0);
     json_decref(reply);
@@ -166,12 +166,12 @@ static void an_operator_may_fail_over(void **state)
     long status;
     json_t *reply;
 
-    reply =
-        cluster_call(&s->c, leader, "POST", "/v1/groups/orders/failover", "{}", &status);
+    reply = cluster_call(&s->c, leader, "POST", "/api/v1/groups/orders/failover", "{}",
+                         &status);
     assert_int_equal(status, 409); /* a switchover is what is meant, as a rule */
-    assert_string_equal(json_string_value(at(reply, "error.code")), "healthy");
+    assert_string_equal(json_string_value(at(reply, "code")), "healthy");
     json_decref(reply);
-    reply = cluster_call(&s->c, leader, "POST", "/v1/groups/orders/failover",
+    reply = cluster_call(&s->c, leader, "POST", "/api/v1/groups/orders/failover",
                          "{\"even_if_healthy\": true}", &status);
     if (status != 200)
         fail_msg("%ld %s", status, json_dumps(reply, 0));
@@ -181,10 +181,10 @@ static void an_operator_may_fail_over(void **state)
 
     s->east.silent = true; /* the only other one */
     cluster_turn_ms(&s->c, 1500);
-    reply = cluster_call(&s->c, leader, "POST", "/v1/groups/orders/failover",
+    reply = cluster_call(&s->c, leader, "POST", "/api/v1/groups/orders/failover",
                          "{\"even_if_healthy\": true}", &status);
     assert_int_equal(status, 409);
-    assert_non_null(strstr(json_string_value(at(reply, "error.text")), "pg-east"));
+    assert_non_null(strstr(json_string_value(at(reply, "detail")), "pg-east"));
     json_decref(reply);
 }
 
@@ -276,7 +276,8 @@ static bool all_links_are_up(void *owner)
     for (int node = 0; node < NODES; node++) {
         long status;
         size_t i;
-        json_t *v = cluster_call(&s->c, node, "GET", "/v1/doctor", NULL, &status), *link;
+        json_t *v = cluster_call(&s->c, node, "GET", "/api/v1/doctor", NULL, &status),
+               *link;
 
         json_array_foreach(json_object_get(v, "links"), i, link)
         {
@@ -294,7 +295,7 @@ static bool west_is_told_to_be_cut_off(void *owner)
 {
     struct stage *s = owner;
     long status;
-    json_t *v = cluster_call(&s->c, EAST, "GET", "/v1/doctor", NULL, &status);
+    json_t *v = cluster_call(&s->c, EAST, "GET", "/api/v1/doctor", NULL, &status);
     const char *state = json_string_value(at(v, "links.5.state")); /* witness to west */
     bool yes = state != NULL && strcmp(state, "down") == 0;
 
@@ -330,7 +331,7 @@ static bool east_is_told_to_be_silent(void *owner)
 {
     struct stage *s = owner;
     long status;
-    json_t *v = cluster_call(&s->c, WEST, "GET", "/v1/doctor", NULL, &status);
+    json_t *v = cluster_call(&s->c, WEST, "GET", "/api/v1/doctor", NULL, &status);
     bool yes = strcmp(doctor_says(v, "link-east", "level"), "fail") == 0 &&
                strstr(doctor_says(v, "link-east", "text"), "without an answer") != NULL;
 
@@ -365,16 +366,16 @@ static void what_is_read_is_there(void **state)
         strstr(text, "ringfence_group_phase{group=\"orders\",phase=\"steady\"} 1"));
     free(text);
     for (int i = 0; i < NODES; i++) {
-        v = cluster_call(&s->c, i, "GET", "/v1/log?group=orders&limit=1&after=0", NULL,
+        v = cluster_call(&s->c, i, "GET", "/api/v1/log?group=orders&limit=1&after=0", NULL,
                          &status);
         assert_text(v, "kind", "declare");
         assert_text(v, "result", "accepted");
         assert_int_equal(strlen(json_string_value(at(v, "hash"))), 64);
         json_decref(v);
-        v = cluster_call(&s->c, i, "GET", "/v1/doctor", NULL, &status);
+        v = cluster_call(&s->c, i, "GET", "/api/v1/doctor", NULL, &status);
         assert_true(json_array_size(at(v, "findings")) >= 6);
         json_decref(v);
-        v = cluster_call(&s->c, i, "GET", "/v1/groups/orders/why", NULL, &status);
+        v = cluster_call(&s->c, i, "GET", "/api/v1/groups/orders/why", NULL, &status);
         assert_true(json_array_size(at(v, "conditions")) > 5);
         json_decref(v);
     }
@@ -447,12 +448,17 @@ static void a_minority_decides_nothing(void **state)
     cluster_kill(&s->c, WEST);
     s->east.silent = true;
     cluster_turn_ms(&s->c, 3000);
-    reply = cluster_call(&s->c, WITNESS, "GET", "/v1/status", NULL, &status);
+    reply = cluster_call(&s->c, WITNESS, "GET", "/api/v1/status", NULL, &status);
     assert_int_equal(status, 503);
+    assert_text(reply, "code", "no-leader");
+    json_decref(reply);
+    reply = cluster_call(&s->c, WITNESS, "GET", "/api/v1/status?stale=ok", NULL, &status);
+    assert_int_equal(status, 200);
     assert_true(json_is_true(at(reply, "stale")));
     assert_text(reply, "groups.0.active", "pg-east");
     json_decref(reply);
-    reply = cluster_call(&s->c, WITNESS, "POST", "/v1/groups/orders/pause", NULL, &status);
+    reply =
+        cluster_call(&s->c, WITNESS, "POST", "/api/v1/groups/orders/pause", NULL, &status);
     assert_int_equal(status, 503);
     json_decref(reply);
     assert_false(fake_agent_is_open(&s->west));

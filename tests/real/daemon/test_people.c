@@ -45,45 +45,46 @@ static void curl(struct stage *s, int node, const struct row *r)
 static void who_is_let_in(void **state)
 {
     static const struct row table[] = {
-        {"alice looks", ALICE, "/v1/status", 200, "\"groups\":[{\"name\":\"orders\""},
-        {"alice asks why", ALICE, "/v1/groups/orders/why", 200, "verdict"},
-        {"alice reads the log", ALICE, "/v1/log?limit=5", 200, "\"seq\":"},
-        {"no certificate", "", "/v1/status", 401, "not-authenticated"},
-        {"no certificate, a change", PAUSE, "/v1/groups/orders/pause", 401,
+        {"alice looks", ALICE, "/api/v1/status", 200, "\"groups\":[{\"name\":\"orders\""},
+        {"alice asks why", ALICE, "/api/v1/groups/orders/why", 200, "verdict"},
+        {"alice reads the log", ALICE, "/api/v1/log?limit=5", 200, "\"seq\":"},
+        {"no certificate", "", "/api/v1/status", 401, "not-authenticated"},
+        {"no certificate, a change", PAUSE, "/api/v1/groups/orders/pause", 401,
          "not-authenticated"},
-        {"a token that nobody issued", "-H 'Authorization: Bearer abc'", "/v1/status", 401,
-         "not-authenticated"},
-        {"a password", "-u alice:secret", "/v1/status", 400, "bad-request"},
-        {"alice pauses", ALICE " " PAUSE, "/v1/groups/orders/pause", 403, "wrong-role"},
-        {"alice moves a region", ALICE " " PAUSE, "/v1/groups/orders/failover", 403,
+        {"a token that nobody issued", "-H 'Authorization: Bearer abc'", "/api/v1/status",
+         401, "not-authenticated"},
+        {"a password", "-u alice:secret", "/api/v1/status", 400, "bad-request"},
+        {"alice pauses", ALICE " " PAUSE, "/api/v1/groups/orders/pause", 403, "wrong-role"},
+        {"alice moves a region", ALICE " " PAUSE, "/api/v1/groups/orders/failover", 403,
          "wrong-role"},
-        {"alice removes", ALICE " -X DELETE", "/v1/groups/orders", 403, "wrong-role"},
-        {"alice climbs", ALICE " --path-as-is", "/v1/../../etc/passwd", 404, "not-found"},
+        {"alice removes", ALICE " -X DELETE", "/api/v1/groups/orders", 403, "wrong-role"},
+        {"alice climbs", ALICE " --path-as-is", "/api/v1/../../etc/passwd", 404,
+         "not-found"},
         {"a controller's certificate",
-         "--cert pki/controller-west.crt --key pki/controller-west.key", "/v1/status", 403,
-         "is of controller west"},
+         "--cert pki/controller-west.crt --key pki/controller-west.key", "/api/v1/status",
+         403, "is of controller west"},
         {"an agent's certificate",
-         "--cert pki/agent-pg-east.crt --key pki/agent-pg-east.key", "/v1/status", 403,
+         "--cert pki/agent-pg-east.crt --key pki/agent-pg-east.key", "/api/v1/status", 403,
          "is of agent pg-east"},
         {"another cluster's", "--cert pki/other-cluster.crt --key pki/other-cluster.key",
-         "/v1/status", 403, "of cluster other, and this is cluster lab"},
+         "/api/v1/status", 403, "of cluster other, and this is cluster lab"},
         {"a role that is none", "--cert pki/operator.crt --key pki/operator.key",
-         "/v1/status", 403, "wrong-certificate"},
+         "/api/v1/status", 403, "wrong-certificate"},
         {"a certificate without a name", "--cert pki/nameless.crt --key pki/nameless.key",
-         "/v1/status", 403, "no SAN URI"},
-        {"another CA", "--cert pki2/user-alice.crt --key pki2/user-alice.key", "/v1/status",
-         0, "alert unknown ca"},
-        {"expired", "--cert pki/expired.crt --key pki/expired.key", "/v1/status", 0,
+         "/api/v1/status", 403, "no SAN URI"},
+        {"another CA", "--cert pki2/user-alice.crt --key pki2/user-alice.key",
+         "/api/v1/status", 0, "alert unknown ca"},
+        {"expired", "--cert pki/expired.crt --key pki/expired.key", "/api/v1/status", 0,
          "alert certificate expired"},
-        {"revoked", "--cert pki/user-bob.crt --key pki/user-bob.key", "/v1/status", 0,
+        {"revoked", "--cert pki/user-bob.crt --key pki/user-bob.key", "/api/v1/status", 0,
          "alert certificate revoked"},
-        {"TLS 1.2", ALICE " --tls-max 1.2", "/v1/status", 0, "alert protocol version"},
+        {"TLS 1.2", ALICE " --tls-max 1.2", "/api/v1/status", 0, "alert protocol version"},
         {"a long header", ALICE " -H \"X-Long: $(head -c 60000 /dev/zero | tr '\\0' a)\"",
-         "/v1/status", 431, ""},
+         "/api/v1/status", 431, ""},
         {"a long token",
          "-H \"Authorization: Bearer $(head -c 9000 /dev/zero | tr '\\0' a)\"",
-         "/v1/status", 431, "too-large"},
-        {"a long body", "-X POST --data-binary @body " ALICE, "/v1/groups", 413,
+         "/api/v1/status", 431, "too-large"},
+        {"a long body", "-X POST --data-binary @body " ALICE, "/api/v1/groups", 413,
          "too-large"},
     };
     struct stage *s = *state;
@@ -102,7 +103,7 @@ static void who_is_let_in(void **state)
 static void the_trail_names_who_asked(void **state)
 {
     static const struct row pause = {"alice pauses", ALICE " " PAUSE,
-                                     "/v1/groups/orders/pause", 403, "wrong-role"};
+                                     "/api/v1/groups/orders/pause", 403, "wrong-role"};
     struct stage *s = *state;
     int leader = cluster_wait_leader(&s->c);
 
@@ -117,7 +118,7 @@ static void nothing_but_tls_13(void **state)
 {
     struct stage *s = *state;
 
-    people_run(s, text, "curl -sS -m 5 http://127.0.0.1:%u/v1/status", s->c.apis[EAST]);
+    people_run(s, text, "curl -sS -m 5 http://127.0.0.1:%u/api/v1/status", s->c.apis[EAST]);
     people_says(text, "curl: (52)");
     for (const char *const *v = (const char *const[]){"-tls1", "-tls1_1", "-tls1_2", NULL};
          *v != NULL; v++) {
@@ -168,7 +169,7 @@ static void send_garbage(uint16_t port, unsigned seed, const void *head, size_t 
 
 static void garbage_harms_nobody(void **state)
 {
-    static const struct row looks = {"alice looks", ALICE, "/v1/version", 200, "east"};
+    static const struct row looks = {"alice looks", ALICE, "/api/v1/version", 200, "east"};
     struct stage *s = *state;
 
     for (unsigned i = 0; i < 200; i++) {
@@ -239,7 +240,7 @@ static void a_revoked_user_is_thrown_out(void **state)
     struct stage *s = *state;
     int status = people_run(s, text,
                             "curl -sS -k -N -m 20 " ALICE
-                            " 'https://127.0.0.1:%u/v1/status?follow=1' > followed & "
+                            " 'https://127.0.0.1:%u/api/v1/status?follow=1' > followed & "
                             "curl=$!; until grep -q orders followed; do :; done; " RINGFENCE
                             " pki revoke --dir pki user/alice; kill -HUP %d; wait $curl",
                             s->c.apis[EAST], s->c.pids[EAST]);

@@ -110,22 +110,22 @@ adam=$(rf user token adam | head -1)
 olga=$(rf user token olga --days 30 | head -1)
 expect "tokens look as they do" "rf_adam_" echo "$adam"
 
-expect "who has a token is known" '"name":"adam"' door "$adam" "" GET /v1/whoami ""
-expect "nobody is nobody" "not-authenticated" door "" "" GET /v1/status ""
-expect "a made-up token" "nobody's" door "rf_adam_${olga#rf_olga_}" "" GET /v1/whoami ""
+expect "who has a token is known" '"name":"adam"' door "$adam" "" GET /api/v1/whoami ""
+expect "nobody is nobody" "not-authenticated" door "" "" GET /api/v1/status ""
+expect "a made-up token" "nobody's" door "rf_adam_${olga#rf_olga_}" "" GET /api/v1/whoami ""
 expect "a certificate is its user's" '"name":"vera"' curl -s --cacert "$dir/pki/ca.crt" \
     -k --cert "$dir/pki/user-vera.crt" --key "$dir/pki/user-vera.key" \
-    "https://127.0.0.1:${ports[3]}/v1/whoami"
+    "https://127.0.0.1:${ports[3]}/api/v1/whoami"
 expect "a viewer pauses nothing" "wrong-role" curl -s -k --cert "$dir/pki/user-vera.crt" \
     --key "$dir/pki/user-vera.key" -X POST -d '{}' \
-    "https://127.0.0.1:${ports[3]}/v1/groups/orders/pause"
-expect "an operator elsewhere" "wrong-role" door "$olga" "" POST /v1/groups/billing/pause "{}"
-expect "an operator makes no users" "wrong-role" door "$olga" "" POST /v1/users "{}"
+    "https://127.0.0.1:${ports[3]}/api/v1/groups/orders/pause"
+expect "an operator elsewhere" "wrong-role" door "$olga" "" POST /api/v1/groups/billing/pause "{}"
+expect "an operator makes no users" "wrong-role" door "$olga" "" POST /api/v1/users "{}"
 expect "an admin without a factor" "no-second-factor" \
-    door "$adam" "" POST /v1/users '{"name":"x","roles":["viewer"]}'
+    door "$adam" "" POST /api/v1/users '{"name":"x","roles":["viewer"]}'
 
 # ---- JWTs that openssl made ---------------------------------------------------------------
-jwt() { door "$(cat "$dir/jwt/$1.jwt")" "" GET /v1/whoami ""; }
+jwt() { door "$(cat "$dir/jwt/$1.jwt")" "" GET /api/v1/whoami ""; }
 expect "a JWT of nobody's" "unknown-user" jwt rs256
 expect "a user for it" "user anna: has the roles" rf user add anna --role viewer
 expect "RS256" '"name":"anna","means":"jwt"' jwt rs256
@@ -144,14 +144,14 @@ enrolled=$(rf user totp adam)
 secret=$(sed -n 's/.*secret=\([A-Z2-7]*\).*/\1/p' <<<"$enrolled")
 recovery=$(grep -m1 -oE '[a-z2-7]{4}(-[a-z2-7]{4}){3}' <<<"$enrolled")
 new='{"name":"x","roles":["viewer"]}'
-expect "a code is asked for" "second-factor-needed" door "$adam" "" POST /v1/users "$new"
+expect "a code is asked for" "second-factor-needed" door "$adam" "" POST /api/v1/users "$new"
 used=$(code_at "$(now)")
-expect "oathtool's code is right" '"index":' door "$adam" "$used" POST /v1/users "$new"
-expect "and good once" "code-used" door "$adam" "$used" POST /v1/users "$new"
+expect "oathtool's code is right" '"index":' door "$adam" "$used" POST /api/v1/users "$new"
+expect "and good once" "code-used" door "$adam" "$used" POST /api/v1/users "$new"
 via=west
-expect "at any controller" "code-used" door "$adam" "$used" POST /v1/users "$new"
+expect "at any controller" "code-used" door "$adam" "$used" POST /api/v1/users "$new"
 via=witness
-expect "at the third one too" "code-used" door "$adam" "$used" POST /v1/users "$new"
+expect "at the third one too" "code-used" door "$adam" "$used" POST /api/v1/users "$new"
 
 # ---- another leader knows what the first one has heard -----------------------------------
 for i in 0 1 2; do
@@ -166,27 +166,27 @@ second=$first
 until [ "$second" != "$first" ]; do second=$(leader) || break; done
 echo "leader: $second"
 expect "a used code after a change of leader" "code-used" \
-    door "$adam" "$used" POST /v1/users "$new"
-expect "a recovery code" '"index":' door "$adam" "$recovery" POST /v1/users "$new"
-expect "and good once" "wrong-code" door "$adam" "$recovery" POST /v1/users "$new"
+    door "$adam" "$used" POST /api/v1/users "$new"
+expect "a recovery code" '"index":' door "$adam" "$recovery" POST /api/v1/users "$new"
+expect "and good once" "wrong-code" door "$adam" "$recovery" POST /api/v1/users "$new"
 "$bin/ringfenced" --config "$dir/${names[$down]}.yaml" >>"$dir/${names[$down]}.log" 2>&1 &
 pids[down]=$!
 
 # ---- wrong codes --------------------------------------------------------------------------
 for i in 2 3 4 5; do
-    expect "wrong code $i" "wrong-code" door "$adam" "000000" POST /v1/users "$new"
+    expect "wrong code $i" "wrong-code" door "$adam" "000000" POST /api/v1/users "$new"
 done
-expect "the lock" "locked" door "$adam" "$(code_at "$(now)")" POST /v1/users "$new"
+expect "the lock" "locked" door "$adam" "$(code_at "$(now)")" POST /api/v1/users "$new"
 expect "is told" "LOCKED until" rf user list
 expect "an end to it" "unlocked" rf user unlock adam
 expect "a code of the next step" '"index":' \
-    door "$adam" "$(code_at $(($(now) + 30)))" POST /v1/users "$new"
+    door "$adam" "$(code_at $(($(now) + 30)))" POST /api/v1/users "$new"
 
 # ---- what was given is taken back -----------------------------------------------------------
 expect "all tokens revoked" "all tokens are revoked" rf user token olga --revoke all
-expect "are nobody's at once" "nobody's" door "$olga" "" GET /v1/whoami ""
+expect "are nobody's at once" "nobody's" door "$olga" "" GET /api/v1/whoami ""
 expect "a user removed" "removed" rf user remove adam
-expect "has no token" "nobody's" door "$adam" "" GET /v1/whoami ""
+expect "has no token" "nobody's" door "$adam" "" GET /api/v1/whoami ""
 
 # ---- the trail -------------------------------------------------------------------------------
 rf log --all --lines 1000 >"$dir/trail"

@@ -61,10 +61,13 @@ static bool well_formed(const struct exchange *x, const char *body)
 static void reply(const struct fake *f, int fd, bool ok)
 {
     static const char unknown[] =
-        "{\"error\": {\"code\": \"unknown-group\", \"text\": \"there is none\"}}";
+        "{\"code\": \"unknown-group\", \"detail\": \"there is none\"}";
+    static const char leaderless[] =
+        "{\"code\": \"no-leader\", \"detail\": \"nobody leads\"}";
     bool refuse = f->refuses == f->asked;
-    const char *body = refuse ? unknown : f->body;
-    unsigned status = refuse ? 404 : f->status;
+    bool lost = f->no_leader && strstr(f->line, "?stale=ok ") == NULL;
+    const char *body = lost ? leaderless : refuse ? unknown : f->body;
+    unsigned status = lost ? 503 : refuse ? 404 : f->status;
     char head[200];
     size_t len = strlen(body);
 

@@ -26,9 +26,10 @@ struct fake {
     enum fake_end end;
     unsigned status;
     const char *body;
+    bool no_leader;     /* 503 but for what may be stale */
     unsigned refuses;   /* the request with this count gets a 404; 0: none does */
     unsigned asked;     /* requests so far */
-    char line[300];     /* "POST /v1/groups HTTP/1.1" */
+    char line[300];     /* "POST /api/v1/groups HTTP/1.1" */
     char request[8192]; /* the last request's body */
 };
 

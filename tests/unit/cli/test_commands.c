@@ -21,50 +21,50 @@ struct request_row {
 };
 
 static const struct request_row requests[] = {
-    {{"status"}, "GET /v1/status", ""},
-    {{"why", "orders"}, "GET /v1/groups/orders/why", ""},
-    {{"log"}, "GET /v1/log?limit=1000", ""},
-    {{"log", "--json"}, "GET /v1/log?limit=50", ""},
-    {{"log", "orders", "-n", "7"}, "GET /v1/log?limit=1000&group=orders", ""},
-    {{"log", "orders", "--all", "-n", "7"}, "GET /v1/log?limit=7&group=orders", ""},
+    {{"status"}, "GET /api/v1/status", ""},
+    {{"why", "orders"}, "GET /api/v1/groups/orders/why", ""},
+    {{"log"}, "GET /api/v1/log?limit=1000", ""},
+    {{"log", "--json"}, "GET /api/v1/log?limit=50", ""},
+    {{"log", "orders", "-n", "7"}, "GET /api/v1/log?limit=1000&group=orders", ""},
+    {{"log", "orders", "--all", "-n", "7"}, "GET /api/v1/log?limit=7&group=orders", ""},
     {{"log", "--follow", "orders", "--all"},
-     "GET /v1/log?limit=50&group=orders&follow=1",
+     "GET /api/v1/log?limit=50&group=orders&follow=1",
      ""},
     {{"log", "--follow", "orders"},
-     "GET /v1/log?limit=1000&group=orders&after=0&follow=1",
+     "GET /api/v1/log?limit=1000&group=orders&after=0&follow=1",
      ""},
-    {{"export", "orders", "--json"}, "GET /v1/groups/orders", ""},
+    {{"export", "orders", "--json"}, "GET /api/v1/groups/orders", ""},
     {{"switchover", "orders", "--to", "west", "--reason", "a \"drill\""},
-     "POST /v1/groups/orders/switchover",
+     "POST /api/v1/groups/orders/switchover",
      "{\"to\":\"west\",\"reason\":\"a \\\"drill\\\"\"}"},
     {{"switchover", "--to=west", "orders"},
-     "POST /v1/groups/orders/switchover",
+     "POST /api/v1/groups/orders/switchover",
      "{\"to\":\"west\",\"reason\":\"\"}"},
     {{"failover", "orders"},
-     "POST /v1/groups/orders/failover",
+     "POST /api/v1/groups/orders/failover",
      "{\"to\":null,\"reason\":null}"},
     {{"failover", "orders", "--to", "west"},
-     "POST /v1/groups/orders/failover",
+     "POST /api/v1/groups/orders/failover",
      "{\"to\":\"west\",\"reason\":null}"},
     {{"failover", "orders", "--even-if-healthy"},
-     "POST /v1/groups/orders/failover",
+     "POST /api/v1/groups/orders/failover",
      "{\"to\":null,\"reason\":null,\"even_if_healthy\":true}"},
-    {{"abort", "77"}, "POST /v1/runs/77/abort", ""},
-    {{"pause", "orders"}, "POST /v1/groups/orders/pause", ""},
-    {{"resume", "orders"}, "POST /v1/groups/orders/resume", ""},
-    {{"retry", "orders"}, "POST /v1/groups/orders/retry", ""},
-    {{"detach", "orders"}, "POST /v1/groups/orders/detach", ""},
-    {{"attach", "orders"}, "POST /v1/groups/orders/attach", "{}"},
+    {{"abort", "77"}, "POST /api/v1/runs/77/abort", ""},
+    {{"pause", "orders"}, "POST /api/v1/groups/orders/pause", ""},
+    {{"resume", "orders"}, "POST /api/v1/groups/orders/resume", ""},
+    {{"retry", "orders"}, "POST /api/v1/groups/orders/retry", ""},
+    {{"detach", "orders"}, "POST /api/v1/groups/orders/detach", ""},
+    {{"attach", "orders"}, "POST /api/v1/groups/orders/attach", "{}"},
     {{"attach", "orders", "--active", "west"},
-     "POST /v1/groups/orders/attach",
+     "POST /api/v1/groups/orders/attach",
      "{\"active\":\"west\"}"},
-    {{"remove", "orders"}, "DELETE /v1/groups/orders", ""},
+    {{"remove", "orders"}, "DELETE /api/v1/groups/orders", ""},
     {{"controller", "replace", "east", "--id", "4"},
-     "POST /v1/controllers/east/replace",
+     "POST /api/v1/controllers/east/replace",
      "{\"id\":4}"},
-    {{"doctor"}, "GET /v1/doctor", ""},
-    {{"version"}, "GET /v1/version", ""},
-    {{"rules"}, "GET /v1/rules", ""},
+    {{"doctor"}, "GET /api/v1/doctor", ""},
+    {{"version"}, "GET /api/v1/version", ""},
+    {{"rules"}, "GET /api/v1/rules", ""},
 };
 
 /* Each command asks what docs/architecture.md section 4 says. */
@@ -123,7 +123,7 @@ static void test_apply_and_diff(void **unused)
     o = run(WORDS("apply", "-f", EXAMPLES "/group-orders.yaml"));
     assert_int_equal(o.exit, CLI_OK);
     assert_string_equal(o.out, "group orders: applied\n");
-    assert_string_equal(server.line, "POST /v1/groups HTTP/1.1");
+    assert_string_equal(server.line, "POST /api/v1/groups HTTP/1.1");
     assert_memory_equal(server.request, "{\"group\":\"orders\",\"regions\":[{", 30);
     outcome_free(&o);
     server.body = "{\"group\": \"orders\", \"index\": 812, \"changed\": true, "
@@ -148,12 +148,12 @@ static void test_apply_and_diff(void **unused)
                                "- decide.max_lag: 16MiB\n"
                                "~ decide.automatic: true -> false\n"
                                "+ components[0].instances[1].port: 5432\n");
-    assert_string_equal(server.line, "POST /v1/groups?dry=1 HTTP/1.1");
+    assert_string_equal(server.line, "POST /api/v1/groups?dry=1 HTTP/1.1");
     server.body =
         "{\"group\": \"orders\", \"diff\": [{\"path\": \"sync\", \"from\": \"off\", "
         "\"to\": "
         "\"strict\"}], \"active_region\": \"west\", \"roles_ignored\": true, \"refused\": "
-        "{\"code\": \"wrong-phase\", \"text\": \"is fencing\"}}";
+        "{\"code\": \"wrong-phase\", \"detail\": \"is fencing\"}}";
     outcome_free(&p);
     p = run(WORDS("diff", "--keep-active", "-f", orders_file));
     assert_int_equal(p.exit, CLI_NO);
@@ -161,7 +161,7 @@ static void test_apply_and_diff(void **unused)
                         "~ sync: off -> strict\n"
                         "--keep-active: the file's roles do not count, west stays active\n"
                         "! apply would be refused: wrong-phase: is fencing\n");
-    assert_string_equal(server.line, "POST /v1/groups?dry=1&keep_active=1 HTTP/1.1");
+    assert_string_equal(server.line, "POST /api/v1/groups?dry=1&keep_active=1 HTTP/1.1");
     server.body = "{\"group\": \"orders\", \"index\": 812, \"changed\": true, "
                   "\"active_region\": \"west\", \"roles_ignored\": true}";
     outcome_free(&o);
@@ -169,7 +169,7 @@ static void test_apply_and_diff(void **unused)
     assert_string_equal(
         o.out, "group orders: applied\n"
                "--keep-active: the file's roles do not count, west stays active\n");
-    assert_string_equal(server.line, "POST /v1/groups?keep_active=1 HTTP/1.1");
+    assert_string_equal(server.line, "POST /api/v1/groups?keep_active=1 HTTP/1.1");
     server.body = "{\"group\": \"orders\", \"diff\": []}";
     q = run(WORDS("diff", "-f", EXAMPLES "/group-orders.yaml"));
     assert_int_equal(q.exit, CLI_OK);
@@ -185,7 +185,7 @@ struct answer_row {
     const char *errors; /* part of what is said */
 };
 
-#define ERROR(code, text) "{\"error\": {\"code\": \"" code "\", \"text\": \"" text "\"}}"
+#define ERROR(code, text) "{\"code\": \"" code "\", \"detail\": \"" text "\"}"
 
 #define IN_GROUP_FILE EXAMPLES "/group-orders.yaml:"
 
@@ -406,20 +406,27 @@ static void test_nobody_there(void **unused)
 /* A controller without a leader shows what it last knew, and the status says that. */
 static void test_stale_status(void **unused)
 {
-    AUTO(outcome_free) struct outcome o = {0}, why = {0};
+    AUTO(outcome_free) struct outcome o = {0}, why = {0}, none = {0};
 
     (void)unused;
     server.end = FAKE_ANSWER;
-    server.status = 503;
+    server.status = 200;
+    server.no_leader = true;
     server.body = "{\"cluster\": \"demo\", \"controller\": \"east\", \"stale\": true, "
                   "\"groups\": []}";
     o = run(WORDS("status"));
     assert_int_equal(o.exit, CLI_UNREACHABLE);
+    assert_string_equal(server.line, "GET /api/v1/status?stale=ok HTTP/1.1");
     assert_non_null(strstr(o.out, "!! STALE: controller east knows no leader"));
-    server.body = "{\"group\": \"g\", \"verdict\": \"no leader\", \"conditions\": []}";
+    server.body = "{\"group\": \"g\", \"stale\": true, \"verdict\": \"no leader\", "
+                  "\"conditions\": []}";
     why = run(WORDS("why", "g"));
     assert_int_equal(why.exit, CLI_UNREACHABLE);
     assert_non_null(strstr(why.out, "no leader"));
+    none = run(WORDS("--timeout", "300ms", "pause", "g"));
+    assert_int_equal(none.exit, CLI_UNREACHABLE);
+    assert_non_null(strstr(none.errors, "no-leader: nobody leads"));
+    server.no_leader = false;
 }
 
 /* Every command has help, and the man page names every command and option. */

@@ -51,7 +51,7 @@ static void test_a_held_group_is_told(void **unused)
         assert_string_equal(o.out, expected);
         assert_int_equal(server.asked, before + table[i].asked);
         if (table[i].asked == 2)
-            assert_string_equal(server.line, "GET /v1/groups/orders/why HTTP/1.1");
+            assert_string_equal(server.line, "GET /api/v1/groups/orders/why HTTP/1.1");
         p = run(WORDS("attach", "orders", "--active", "west"));
         snprintf(expected, sizeof expected, "attached, entry 812\n%s", table[i].tail);
         assert_string_equal(p.out, expected);

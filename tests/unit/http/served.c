@@ -1,10 +1,13 @@
 #include "tests/unit/http/served.h"
 
 #include <curl/curl.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "controller/base/problem.h"
 
 struct backend b;
 struct call call;
@@ -115,12 +118,14 @@ static int on_log(void *owner, const struct audit_query *q, store_audit_reply *r
 {
     static struct audit_row rows[STORE_AUDIT_PAGE_MAX];
     uint64_t last = b.log_rows != 0 ? b.log_rows : 2;
-    uint64_t after = q->newest ? (last > q->limit ? last - q->limit : 0) : q->after_seq;
+    uint64_t first = q->after_seq + 1;
     size_t n = 0;
 
     (void)owner;
     (void)err;
-    for (uint64_t seq = after + 1; seq <= last && n < q->limit; seq++, n++) {
+    if (q->newest)
+        first = last > q->limit ? last - q->limit + 1 : 1;
+    for (uint64_t seq = first; seq <= last && n < q->limit; seq++, n++) {
         rows[n] = b.chain != NULL
                       ? b.chain[seq - 1]
                       : (struct audit_row){.seq = seq, .index = 3, .kind = "pause"};
@@ -224,13 +229,15 @@ static void perform(uv_work_t *work)
 {
     CURL *h = curl_easy_init();
     struct curl_slist *headers = NULL;
-    char url[200];
+    char url[200], *type = NULL;
 
     (void)work;
     snprintf(url, sizeof url, "http://x%s", call.path);
     curl_easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH, b.socket);
     curl_easy_setopt(h, CURLOPT_URL, url);
     curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, call.method);
+    if (call.header != NULL)
+        headers = curl_slist_append(NULL, call.header);
     if (call.body != NULL)
         curl_easy_setopt(h, CURLOPT_POSTFIELDS, call.body);
     for (unsigned i = 0; i < 2 && served_headers[i] != NULL; i++)
@@ -240,6 +247,8 @@ static void perform(uv_work_t *work)
     curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_data);
     call.whole = curl_easy_perform(h) == CURLE_OK;
     curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &call.status);
+    curl_easy_getinfo(h, CURLINFO_CONTENT_TYPE, &type);
+    snprintf(call.type, sizeof call.type, "%s", type != NULL ? type : "");
     curl_easy_cleanup(h);
     curl_slist_free_all(headers);
 }
@@ -251,17 +260,57 @@ static void on_performed(uv_work_t *work, int status)
     call.done = true;
 }
 
+static const char *member(const json_t *v, const char *name)
+{
+    const char *text = json_string_value(json_object_get(v, name));
+
+    return text != NULL ? text : "";
+}
+
+/* RFC 9457, whatever was wrong. */
+static void check_problem(void)
+{
+    json_t *v = json_loads(call.text, JSON_REJECT_DUPLICATES, NULL);
+    char type[128];
+
+    snprintf(type, sizeof type, PROBLEM_URN "%s", member(v, "code"));
+    if (strcmp(call.type, PROBLEM_TYPE) != 0 || strcmp(member(v, "type"), type) != 0 ||
+        member(v, "code")[0] == '\0' || member(v, "title")[0] == '\0' ||
+        member(v, "detail")[0] == '\0' || json_object_size(v) != 5 ||
+        json_integer_value(json_object_get(v, "status")) != call.status)
+        fail_msg("no problem (%s, %ld): %s", call.type, call.status, call.text);
+    json_decref(v);
+}
+
+static long perform_call(long limit_ms)
+{
+    call.limit_ms = limit_ms;
+    assert_int_equal(uv_queue_work(&b.loop, &call.work, perform, on_performed), 0);
+    while (!call.done)
+        uv_run(&b.loop, UV_RUN_ONCE);
+    if (call.whole && call.status >= 400)
+        check_problem();
+    else if (call.whole)
+        assert_string_not_equal(call.type, PROBLEM_TYPE);
+    return call.status;
+}
+
 long ask_for(const char *method, const char *path, const char *body, long limit_ms)
 {
     memset(&call, 0, sizeof call);
     call.method = method;
     call.path = path;
     call.body = body;
-    call.limit_ms = limit_ms;
-    assert_int_equal(uv_queue_work(&b.loop, &call.work, perform, on_performed), 0);
-    while (!call.done)
-        uv_run(&b.loop, UV_RUN_ONCE);
-    return call.status;
+    return perform_call(limit_ms);
+}
+
+long ask_with(const char *header, const char *method, const char *path, long limit_ms)
+{
+    memset(&call, 0, sizeof call);
+    call.header = header;
+    call.method = method;
+    call.path = path;
+    return perform_call(limit_ms);
 }
 
 long ask(const char *method, const char *path, const char *body)

@@ -56,8 +56,8 @@ extern struct backend b;
 /* The last request, and its answer. */
 struct call {
     uv_work_t work;
-    const char *method, *path, *body;
-    char text[4 << 20];
+    const char *method, *path, *body, *header;
+    char text[8 << 20], type[64];
     size_t len;
     long status;
     bool whole; /* the answer came to its end */
@@ -72,9 +72,12 @@ extern const char *served_headers[2];
 int served_setup(void **state);
 int served_teardown(void **state);
 
-/* The status; the answer is in call.text. */
+/* The status; the answer is in call.text. One of 400 and more was found to be a problem
+ * (controller/base/problem.h), any other none. */
 long ask_for(const char *method, const char *path, const char *body, long limit_ms);
 long ask(const char *method, const char *path, const char *body);
+/* With one header more. */
+long ask_with(const char *header, const char *method, const char *path, long limit_ms);
 /* Is it in the answer? Prints both if not. */
 bool says(const char *part);
 

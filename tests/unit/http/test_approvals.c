@@ -114,7 +114,7 @@ static void a_move_is_proposed_where_others_have_to_agree(void **state)
     p->windows[0] = (struct approval_window){.zone = ZONE_ZERO, .need_count = 1};
     p->windows[0].need[0].role = ROLE_OPERATOR;
     assert_int_equal(
-        ask("POST", "/v1/groups/orders/failover",
+        ask("POST", "/api/v1/groups/orders/failover",
             "{\"to\":\"r1\",\"reason\":\"it burns\",\"even_if_healthy\":true}"),
         200);
     assert_int_equal(b.proposed.kind, ENTRY_PROPOSE);
@@ -124,7 +124,7 @@ static void a_move_is_proposed_where_others_have_to_agree(void **state)
     assert_int_equal(b.proposed.actor.kind, ACTOR_SOCKET);
     assert_false(b.failover_wanted);
     assert_int_equal(
-        ask("POST", "/v1/groups/orders/failover", "{\"even_if_healthy\":true}"), 400);
+        ask("POST", "/api/v1/groups/orders/failover", "{\"even_if_healthy\":true}"), 400);
     assert_true(says("reason: is missing"));
 }
 
@@ -133,11 +133,11 @@ static void what_is_open_is_listed(void **state)
     (void)state;
     remember(41, PROPOSED_OPEN);
     remember(42, PROPOSED_DONE);
-    assert_int_equal(ask("GET", "/v1/proposals", NULL), 200);
+    assert_int_equal(ask("GET", "/api/v1/proposals", NULL), 200);
     assert_true(says("\"id\":42"));
     assert_true(says("\"missing\":[\"approver\"]"));
     assert_true(says("\"reason\":\"the region burns\""));
-    assert_int_equal(ask("GET", "/v1/status", NULL), 200);
+    assert_int_equal(ask("GET", "/api/v1/status", NULL), 200);
     assert_true(says("\"id\":41"));
     assert_false(says("\"id\":42"));
 }
@@ -147,21 +147,22 @@ static void who_approves_says_what_he_has_seen(void **state)
 {
     (void)state;
     remember(41, PROPOSED_STALE)->asked = 60;
-    assert_int_equal(ask("POST", "/v1/proposals/41/approve", "{}"), 200);
+    assert_int_equal(ask("POST", "/api/v1/proposals/41/approve", "{}"), 200);
     assert_int_equal(b.proposed.kind, ENTRY_APPROVE);
     assert_int_equal(b.proposed.proposal.id, 41);
     assert_int_equal(b.proposed.proposal.seen, 60);
     assert_string_equal(b.proposed.group, "orders");
-    assert_int_equal(ask("POST", "/v1/proposals/41/approve", "{\"seen\":41}"), 200);
+    assert_int_equal(ask("POST", "/api/v1/proposals/41/approve", "{\"seen\":41}"), 200);
     assert_int_equal(b.proposed.proposal.seen, 41);
-    assert_int_equal(ask("POST", "/v1/proposals/9/approve", "{}"), 404);
-    assert_int_equal(ask("POST", "/v1/proposals/x/approve", "{}"), 400);
-    assert_int_equal(ask("POST", "/v1/proposals/41/reject", "{\"reason\":\"no\"}"), 200);
+    assert_int_equal(ask("POST", "/api/v1/proposals/9/approve", "{}"), 404);
+    assert_int_equal(ask("POST", "/api/v1/proposals/x/approve", "{}"), 400);
+    assert_int_equal(ask("POST", "/api/v1/proposals/41/reject", "{\"reason\":\"no\"}"),
+                     200);
     assert_int_equal(b.proposed.kind, ENTRY_REJECT);
-    assert_int_equal(ask("POST", "/v1/proposals/41/abort", "{}"), 200);
+    assert_int_equal(ask("POST", "/api/v1/proposals/41/abort", "{}"), 200);
     assert_int_equal(b.proposed.kind, ENTRY_WITHDRAW);
     /* By the number that was printed, like a run. */
-    assert_int_equal(ask("POST", "/v1/runs/41/abort", "{}"), 200);
+    assert_int_equal(ask("POST", "/api/v1/runs/41/abort", "{}"), 200);
     assert_int_equal(b.proposed.kind, ENTRY_WITHDRAW);
 }
 
@@ -171,13 +172,14 @@ static void one_of_dead_and_loss_is_attested(void **state)
     char body[200];
 
     (void)state;
-    assert_int_equal(ask("POST", "/v1/groups/orders/attest", "{\"reason\":\"x\"}"), 400);
-    assert_int_equal(
-        ask("POST", "/v1/groups/orders/attest", "{\"dead\":\"nobody\",\"reason\":\"x\"}"),
-        404);
+    assert_int_equal(ask("POST", "/api/v1/groups/orders/attest", "{\"reason\":\"x\"}"),
+                     400);
+    assert_int_equal(ask("POST", "/api/v1/groups/orders/attest",
+                         "{\"dead\":\"nobody\",\"reason\":\"x\"}"),
+                     404);
     b.state.agent_count = 0; /* nobody answers there */
     snprintf(body, sizeof body, "{\"dead\":\"%s\",\"reason\":\"the host is off\"}", agent);
-    assert_int_equal(ask("POST", "/v1/groups/orders/attest", body), 200);
+    assert_int_equal(ask("POST", "/api/v1/groups/orders/attest", body), 200);
     assert_int_equal(b.proposed.propose.kind, PROPOSAL_ATTEST_DEAD);
     assert_string_equal(b.proposed.propose.target, agent);
 }

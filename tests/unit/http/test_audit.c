@@ -55,12 +55,12 @@ static void a_range_is_signed(void **state)
         const char *path;
         unsigned from, to;
     } table[] = {
-        {"/v1/audit/export", 1, ROWS},
-        {"/v1/audit/export?from_index=10", 1, ROWS},
-        {"/v1/audit/export?from_index=11", 2, ROWS},
-        {"/v1/audit/export?to_index=13", 1, 2},
-        {"/v1/audit/export?from_index=14&to_index=14", 3, 3},
-        {"/v1/audit/export?from_ms=1795000001000&to_ms=1795000002999", 2, 3},
+        {"/api/v1/audit/export", 1, ROWS},
+        {"/api/v1/audit/export?from_index=10", 1, ROWS},
+        {"/api/v1/audit/export?from_index=11", 2, ROWS},
+        {"/api/v1/audit/export?to_index=13", 1, 2},
+        {"/api/v1/audit/export?from_index=14&to_index=14", 3, 3},
+        {"/api/v1/audit/export?from_ms=1795000001000&to_ms=1795000002999", 2, 3},
     };
 
     (void)state;
@@ -84,15 +84,15 @@ static void what_cannot_be_is_refused(void **state)
         long status;
         bool with_key;
     } table[] = {
-        {"/v1/audit/export?from_index=9999", "no entry of the audit trail", 404, true},
-        {"/v1/audit/export?to_index=9", "no entry of the audit trail", 404, true},
-        {"/v1/audit/export?from_index=20&to_index=15", "no entry", 404, true},
-        {"/v1/audit/export?from_index=-1", "are numbers", 400, true},
-        {"/v1/audit/export?to_ms=9999999999999999999999", "are numbers", 400, true},
-        {"/v1/audit/export", "no-audit-key", 409, false},
-        {"/v1/audit/points/7", "no audit key", 409, false},
-        {"/v1/audit/points/0", "has a number", 400, true},
-        {"/v1/audit/points/x", "has a number", 400, true},
+        {"/api/v1/audit/export?from_index=9999", "no entry of the audit trail", 404, true},
+        {"/api/v1/audit/export?to_index=9", "no entry of the audit trail", 404, true},
+        {"/api/v1/audit/export?from_index=20&to_index=15", "no entry", 404, true},
+        {"/api/v1/audit/export?from_index=-1", "are numbers", 400, true},
+        {"/api/v1/audit/export?to_ms=9999999999999999999999", "are numbers", 400, true},
+        {"/api/v1/audit/export", "no-audit-key", 409, false},
+        {"/api/v1/audit/points/7", "no audit key", 409, false},
+        {"/api/v1/audit/points/0", "has a number", 400, true},
+        {"/api/v1/audit/points/x", "has a number", 400, true},
     };
 
     (void)state;
@@ -101,7 +101,7 @@ static void what_cannot_be_is_refused(void **state)
         assert_int_equal(ask("GET", table[i].path, NULL), table[i].status);
         assert_true(says(table[i].says));
     }
-    assert_int_equal(ask("POST", "/v1/audit/export", "{}"), 405);
+    assert_int_equal(ask("POST", "/api/v1/audit/export", "{}"), 405);
 }
 
 /* A head of west, signed by `with`. */
@@ -135,8 +135,8 @@ static void others_sign_for_themselves(void **state)
         {200, broken, "is no chain head of its own", 1},
         {200, "{}", "is no chain head of its own", 1},
         {503, "{}", "did not answer in time", 1},
-        {404, "{\"error\":{\"text\":\"there is no such path\"}}",
-         "status 404: there is no such path", 1},
+        {404, "{\"detail\":\"there is no such path\"}", "status 404: there is no such path",
+         1},
         {0, NULL, "cannot be reached", 1},
     };
 
@@ -148,8 +148,8 @@ static void others_sign_for_themselves(void **state)
 
         b.west_status = table[i].status;
         b.west_says = table[i].says;
-        assert_int_equal(ask("GET", "/v1/audit/export", NULL), 200);
-        assert_string_equal(b.forwarded, "/v1/audit/points/40");
+        assert_int_equal(ask("GET", "/api/v1/audit/export", NULL), 200);
+        assert_string_equal(b.forwarded, "/api/v1/audit/points/40");
         verify_answer(&v);
         assert_int_equal(v.result.bad, 0);
         assert_int_equal(v.result.signed_heads, table[i].heads);
@@ -175,7 +175,7 @@ static void a_fork_is_told(void **state)
     b.has_west = true;
     b.west_status = 200;
     b.west_says = other;
-    assert_int_equal(ask("GET", "/v1/audit/export", NULL), 200);
+    assert_int_equal(ask("GET", "/api/v1/audit/export", NULL), 200);
     verify_answer(&v);
     assert_int_equal(v.result.bad, 1);
     assert_non_null(strstr(v.list[0].text, "signed another hash of entry 7"));
@@ -190,11 +190,11 @@ static void keys_are_those_they_sign_with(void **state)
     b.has_west = true;
     b.west_status = 200;
     b.west_says = good;
-    assert_int_equal(ask("GET", "/v1/audit/keys", NULL), 200);
+    assert_int_equal(ask("GET", "/api/v1/audit/keys", NULL), 200);
     assert_true(says("\"controller\":\"east\""));
     assert_true(says("\"controller\":\"west\""));
     b.west_says = NULL;
-    assert_int_equal(ask("GET", "/v1/audit/keys", NULL), 200);
+    assert_int_equal(ask("GET", "/api/v1/audit/keys", NULL), 200);
     assert_true(
         says("\"absent\":[{\"controller\":\"west\",\"why\":\"controller west cannot"));
     free(good);
@@ -205,9 +205,9 @@ static void a_point_is_the_last_of_what_there_is(void **state)
     static const struct {
         const char *path;
         unsigned at;
-    } table[] = {{"/v1/audit/points/7", 7},
-                 {"/v1/audit/points/40", 40},
-                 {"/v1/audit/points/41", 40}};
+    } table[] = {{"/api/v1/audit/points/7", 7},
+                 {"/api/v1/audit/points/40", 40},
+                 {"/api/v1/audit/points/41", 40}};
 
     (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -227,7 +227,7 @@ static void half_a_bundle_does_not_look_whole(void **state)
 {
     (void)state;
     b.log_status = ERR_CLOSED; /* behind the first page, of the second reading */
-    (void)ask("GET", "/v1/audit/export?from_index=14", NULL);
+    (void)ask("GET", "/api/v1/audit/export?from_index=14", NULL);
     assert_false(call.whole);
 }
 

@@ -433,91 +433,101 @@ static void without_roles_the_active_one_stays(void **state)
 static void a_query_is_passed_on_whole(void **state)
 {
     static const struct {
-        bool dry, keep_active;
+        struct route r;
         const char *path;
-    } table[] = {{false, false, "/v1/groups"},
-                 {true, false, "/v1/groups?dry=1"},
-                 {false, true, "/v1/groups?keep_active=1"},
-                 {true, true, "/v1/groups?dry=1&keep_active=1"}};
-    struct route r = {.kind = ROUTE_DECLARE};
+    } table[] = {
+        {{.kind = ROUTE_DECLARE}, "/api/v1/groups"},
+        {{.kind = ROUTE_DECLARE, .dry = true}, "/api/v1/groups?dry=1"},
+        {{.kind = ROUTE_DECLARE, .keep_active = true}, "/api/v1/groups?keep_active=1"},
+        {{.kind = ROUTE_DECLARE, .dry = true, .keep_active = true},
+         "/api/v1/groups?dry=1&keep_active=1"},
+        {{.kind = ROUTE_STATUS, .stale_ok = true}, "/api/v1/status?stale=ok"},
+        {{.kind = ROUTE_WHY, .group = "orders", .stale_ok = true},
+         "/api/v1/groups/orders/why?stale=ok"},
+    };
+    struct route r = {0};
 
     (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        struct route again = {.kind = ROUTE_DECLARE};
+        struct route again = {.kind = table[i].r.kind};
         char path[ROUTE_PATH_SIZE];
 
-        r.dry = table[i].dry;
-        r.keep_active = table[i].keep_active;
-        route_format(&r, path);
+        route_format(&table[i].r, path);
         assert_string_equal(path, table[i].path);
         assert_true(route_read_query(path + strcspn(path, "?"), &again));
-        assert_int_equal(again.dry, r.dry);
-        assert_int_equal(again.keep_active, r.keep_active);
+        assert_int_equal(again.dry, table[i].r.dry);
+        assert_int_equal(again.keep_active, table[i].r.keep_active);
+        assert_int_equal(again.stale_ok, table[i].r.stale_ok);
     }
     assert_false(route_read_query("?dry=1&wet=1", &r));
     assert_false(route_read_query("?dry=10", &r));
     assert_false(route_read_query("?dry", &r));
 }
 
+static const struct {
+    const char *method, *path;
+    unsigned status;
+    enum route_kind kind;
+    const char *group;
+} routed[] = {
+    {"GET", "/api/v1/status", 0, ROUTE_STATUS, ""},
+    {"GET", "/api/v1/groups/orders", 0, ROUTE_GROUP, "orders"},
+    {"GET", "/api/v1/groups/orders/why", 0, ROUTE_WHY, "orders"},
+    {"GET", "/api/v1/log", 0, ROUTE_LOG, ""},
+    {"POST", "/api/v1/groups", 0, ROUTE_DECLARE, ""},
+    {"DELETE", "/api/v1/groups/orders", 0, ROUTE_REMOVE, "orders"},
+    {"POST", "/api/v1/groups/orders/switchover", 0, ROUTE_SWITCHOVER, "orders"},
+    {"POST", "/api/v1/groups/orders/failover", 0, ROUTE_FAILOVER, "orders"},
+    {"POST", "/api/v1/runs/77/abort", 0, ROUTE_ABORT, ""},
+    {"POST", "/api/v1/groups/orders/pause", 0, ROUTE_PAUSE, "orders"},
+    {"POST", "/api/v1/groups/orders/resume", 0, ROUTE_RESUME, "orders"},
+    {"POST", "/api/v1/groups/orders/retry", 0, ROUTE_RETRY, "orders"},
+    {"POST", "/api/v1/groups/orders/detach", 0, ROUTE_DETACH, "orders"},
+    {"POST", "/api/v1/groups/orders/attach", 0, ROUTE_ATTACH, "orders"},
+    {"GET", "/api/v1/doctor", 0, ROUTE_DOCTOR, ""},
+    {"POST", "/api/v1/controllers/east/replace", 0, ROUTE_REPLACE, "east"},
+    {"GET", "/api/v1/version", 0, ROUTE_VERSION, ""},
+    {"GET", "/api/v1/rules", 0, ROUTE_RULES, ""},
+    {"GET", "/api/v1/openapi.json", 0, ROUTE_OPENAPI, ""},
+    {"GET", "/api/v1/events", 0, ROUTE_EVENTS, ""},
+    {"POST", "/api/v1/dr/switch", 0, ROUTE_PROPOSE, ""},
+    {"POST", "/api/v1/proposals/77/approve", 0, ROUTE_APPROVE, ""},
+    {"DELETE", "/api/v1/users/anna", 0, ROUTE_USER_REMOVE, "anna"},
+    {"GET", "/api/v1/audit/points/77", 0, ROUTE_AUDIT_POINT, ""},
+    {"GET", "/api/v1/audit/export", 0, ROUTE_AUDIT_EXPORT, ""},
+    {"GET", "/api/v1/audit/keys", 0, ROUTE_AUDIT_KEYS, ""},
+    {"GET", "/api/v1/audit/rows/1", 0, ROUTE_AUDIT_ROWS, ""},
+    {"POST", "/api/v1/status", 405, 0, ""},
+    {"GET", "/api/v1/groups/orders/pause", 405, 0, ""},
+    {"GET", "/api/v1/nothing", 404, 0, ""},
+    {"GET", "/", 404, 0, ""},
+    {"POST", "/api/v1/groups/a/b/pause", 404, 0, ""},
+    {"POST", "/api/v1/groups/OR/pause", 400, 0, ""},
+    {"POST", "/api/v1/groups//pause", 400, 0, ""},
+    {"POST", "/api/v1/groups/abcdefghijklmnopqrstuvwxyz/pause", 400, 0, ""},
+    {"POST", "/api/v1/runs/x/abort", 400, 0, ""},
+    {"POST", "/api/v1/runs/0/abort", 400, 0, ""},
+    {"POST", "/api/v1/runs/7x/abort", 400, 0, ""},
+};
+
 static void routes_are_found_and_formatted(void **state)
 {
-    static const struct {
-        const char *method, *path;
-        unsigned status;
-        enum route_kind kind;
-        const char *group;
-    } table[] = {
-        {"GET", "/v1/status", 0, ROUTE_STATUS, ""},
-        {"GET", "/v1/groups/orders", 0, ROUTE_GROUP, "orders"},
-        {"GET", "/v1/groups/orders/why", 0, ROUTE_WHY, "orders"},
-        {"GET", "/v1/log", 0, ROUTE_LOG, ""},
-        {"POST", "/v1/groups", 0, ROUTE_DECLARE, ""},
-        {"DELETE", "/v1/groups/orders", 0, ROUTE_REMOVE, "orders"},
-        {"POST", "/v1/groups/orders/switchover", 0, ROUTE_SWITCHOVER, "orders"},
-        {"POST", "/v1/groups/orders/failover", 0, ROUTE_FAILOVER, "orders"},
-        {"POST", "/v1/runs/77/abort", 0, ROUTE_ABORT, ""},
-        {"POST", "/v1/groups/orders/pause", 0, ROUTE_PAUSE, "orders"},
-        {"POST", "/v1/groups/orders/resume", 0, ROUTE_RESUME, "orders"},
-        {"POST", "/v1/groups/orders/retry", 0, ROUTE_RETRY, "orders"},
-        {"POST", "/v1/groups/orders/detach", 0, ROUTE_DETACH, "orders"},
-        {"POST", "/v1/groups/orders/attach", 0, ROUTE_ATTACH, "orders"},
-        {"GET", "/v1/doctor", 0, ROUTE_DOCTOR, ""},
-        {"POST", "/v1/controllers/east/replace", 0, ROUTE_REPLACE, "east"},
-        {"GET", "/v1/version", 0, ROUTE_VERSION, ""},
-        {"GET", "/v1/rules", 0, ROUTE_RULES, ""},
-        {"GET", "/v1/audit/points/77", 0, ROUTE_AUDIT_POINT, ""},
-        {"GET", "/v1/audit/export", 0, ROUTE_AUDIT_EXPORT, ""},
-        {"GET", "/v1/audit/keys", 0, ROUTE_AUDIT_KEYS, ""},
-        {"GET", "/v1/audit/rows/1", 0, ROUTE_AUDIT_ROWS, ""},
-        {"POST", "/v1/status", 405, 0, ""},
-        {"GET", "/v1/groups/orders/pause", 405, 0, ""},
-        {"GET", "/v1/nothing", 404, 0, ""},
-        {"GET", "/", 404, 0, ""},
-        {"POST", "/v1/groups/a/b/pause", 404, 0, ""},
-        {"POST", "/v1/groups/OR/pause", 400, 0, ""},
-        {"POST", "/v1/groups//pause", 400, 0, ""},
-        {"POST", "/v1/groups/abcdefghijklmnopqrstuvwxyz/pause", 400, 0, ""},
-        {"POST", "/v1/runs/x/abort", 400, 0, ""},
-        {"POST", "/v1/runs/0/abort", 400, 0, ""},
-        {"POST", "/v1/runs/7x/abort", 400, 0, ""},
-    };
-
     (void)state;
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    for (size_t i = 0; i < sizeof routed / sizeof *routed; i++) {
         struct route r = {0};
         char path[ROUTE_PATH_SIZE];
         struct err err;
-        unsigned status = route_match(table[i].method, table[i].path, &r, &err);
+        unsigned status = route_match(routed[i].method, routed[i].path, &r, &err);
 
-        if (status != table[i].status)
-            fail_msg("%s %s: %u", table[i].method, table[i].path, status);
+        if (status != routed[i].status)
+            fail_msg("%s %s: %u", routed[i].method, routed[i].path, status);
         if (status != 0)
             continue;
-        assert_int_equal(r.kind, table[i].kind);
-        assert_string_equal(r.group, table[i].group);
+        assert_int_equal(r.kind, routed[i].kind);
+        assert_string_equal(r.group, routed[i].group);
         route_format(&r, path);
-        assert_string_equal(path, table[i].path);
-        assert_string_equal(route_method(r.kind), table[i].method);
+        assert_string_equal(path, routed[i].path);
+        assert_string_equal(route_method(r.kind), routed[i].method);
     }
 }
 

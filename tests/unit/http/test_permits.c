@@ -118,6 +118,8 @@ static void roles_are_asked_for(void **state)
         {ROUTE_AUDIT_KEYS, 0, 0, 0, 0, 0},
         {ROUTE_AUDIT_POINT, 0, 0, 0, 0, 0},
         {ROUTE_AUDIT_ROWS, 0, 0, 0, 0, 0},
+        {ROUTE_EVENTS, 0, 0, 0, 0, 0},
+        {ROUTE_OPENAPI, 0, 0, 0, 0, 0},
         {ROUTE_WHY, 0, 0, 0, 0, 0},
         {ROUTE_PAUSE, 403, 0, 403, 0, 403},
         {ROUTE_RESUME, 403, 0, 403, 0, 403},
@@ -208,38 +210,38 @@ static void tokens_open_what_their_user_may(void **state)
 
     (void)state;
     give_token(olga);
-    assert_int_equal(ask_as(token, "", "/v1/groups/orders/pause", NULL), 200);
+    assert_int_equal(ask_as(token, "", "/api/v1/groups/orders/pause", NULL), 200);
     assert_int_equal(b.proposed.kind, ENTRY_PAUSE);
     assert_string_equal(b.proposed.actor.name, "olga");
     assert_int_equal(b.proposed.actor.kind, ACTOR_TOKEN);
     assert_int_equal(b.proposed.actor.factor, FACTOR_NONE);
     assert_int_equal(b.proposed.actor.roles, ROLE_OPERATOR);
-    assert_int_equal(ask_as(token, "", "/v1/groups/orders/detach", NULL), 403);
+    assert_int_equal(ask_as(token, "", "/api/v1/groups/orders/detach", NULL), 403);
     token[strlen(token) - 3] ^= 1;
-    assert_int_equal(ask_as(token, "", "/v1/groups/orders/pause", NULL), 401);
+    assert_int_equal(ask_as(token, "", "/api/v1/groups/orders/pause", NULL), 401);
     assert_true(says("nobody's"));
     assert_int_equal(b.proposals, 1);
     /* A header of alg none, RS256 or whatever else is no token of ours. */
     assert_int_equal(ask_as("eyJhbGciOiJub25lIn0.eyJzdWIiOiJvbGdhIn0.", "",
-                            "/v1/groups/orders/pause", NULL),
+                            "/api/v1/groups/orders/pause", NULL),
                      401);
     assert_int_equal(b.proposals, 1);
-    assert_int_equal(ask("POST", "/v1/groups/orders/pause", NULL), 401);
+    assert_int_equal(ask("POST", "/api/v1/groups/orders/pause", NULL), 401);
 }
 
 /* Exports do not go by way of the leader, and stop at the same door. */
 static void the_trail_is_for_users(void **state)
 {
-    static const char *const paths[] = {"/v1/audit/export", "/v1/audit/keys",
-                                        "/v1/audit/points/7", "/v1/audit/rows/1"};
+    static const char *const paths[] = {"/api/v1/audit/export", "/api/v1/audit/keys",
+                                        "/api/v1/audit/points/7", "/api/v1/audit/rows/1"};
 
     (void)state;
     give_token(add("vera", ROLE_VIEWER, NULL));
-    assert_int_equal(ask_as(token, "", "/v1/groups/orders/pause", NULL), 403);
+    assert_int_equal(ask_as(token, "", "/api/v1/groups/orders/pause", NULL), 403);
     assert_int_equal(ask("GET", paths[0], NULL), 409); /* let in: there is no key */
     assert_int_equal(ask("GET", paths[3], NULL), 200);
     token[strlen(token) - 3] ^= 1;
-    assert_int_equal(ask_as(token, "", "/v1/groups/orders/pause", NULL), 401);
+    assert_int_equal(ask_as(token, "", "/api/v1/groups/orders/pause", NULL), 401);
     for (unsigned i = 0; i < ARRAY_LEN(paths); i++)
         assert_int_equal(ask("GET", paths[i], NULL), 401);
 }
@@ -254,10 +256,10 @@ static void a_right_code_is_used_up_first(void **state)
     give_token(adam);
     give_factor(adam);
     code_now(code);
-    assert_int_equal(ask_as(token, "", "/v1/groups/orders/detach", NULL), 401);
+    assert_int_equal(ask_as(token, "", "/api/v1/groups/orders/detach", NULL), 401);
     assert_true(says("second-factor-needed"));
     assert_int_equal(b.proposals, 0);
-    assert_int_equal(ask_as(token, code, "/v1/groups/orders/detach", NULL), 200);
+    assert_int_equal(ask_as(token, code, "/api/v1/groups/orders/detach", NULL), 200);
     assert_int_equal(b.proposals, 2);
     assert_int_equal(b.before.kind, ENTRY_FACTOR_USED);
     assert_int_equal(b.before.factor_used.factor, FACTOR_TOTP);
@@ -269,7 +271,7 @@ static void a_right_code_is_used_up_first(void **state)
     assert_int_equal(b.proposed.actor.factor, FACTOR_TOTP);
     assert_string_equal(b.proposed.actor.name, "adam");
 
-    assert_int_equal(ask_as(token, made.recovery[2], "/v1/groups/orders/detach", NULL),
+    assert_int_equal(ask_as(token, made.recovery[2], "/api/v1/groups/orders/detach", NULL),
                      200);
     assert_int_equal(b.before.factor_used.code, 2);
     assert_int_equal(b.proposed.actor.factor, FACTOR_RECOVERY);
@@ -287,22 +289,22 @@ static void without_the_logs_word_nothing_is_done(void **state)
     give_factor(adam);
     code_now(code);
     b.applied = REFUSE_CODE_USED;
-    assert_int_equal(ask_as(token, code, "/v1/groups/orders/detach", NULL), 401);
+    assert_int_equal(ask_as(token, code, "/api/v1/groups/orders/detach", NULL), 401);
     assert_true(says("code-used"));
     assert_int_equal(b.proposals, 1);
     b.applied = ACCEPTED;
     b.done_status = ERR_UNKNOWN;
-    assert_int_equal(ask_as(token, code, "/v1/groups/orders/detach", NULL), 503);
+    assert_int_equal(ask_as(token, code, "/api/v1/groups/orders/detach", NULL), 503);
     assert_true(says("outcome-unknown"));
     assert_int_equal(b.proposals, 2);
     b.done_status = 0;
     b.propose_code = ERR_NOTLEADER;
-    assert_int_equal(ask_as(token, code, "/v1/groups/orders/detach", NULL), 503);
+    assert_int_equal(ask_as(token, code, "/api/v1/groups/orders/detach", NULL), 503);
     assert_int_equal(b.proposals, 3);
     b.propose_code = 0;
     /* Used, as this state knows: no entry at all. */
     adam->totp_step = UINT32_MAX;
-    assert_int_equal(ask_as(token, code, "/v1/groups/orders/detach", NULL), 401);
+    assert_int_equal(ask_as(token, code, "/api/v1/groups/orders/detach", NULL), 401);
     assert_true(says("code-used"));
     assert_int_equal(b.proposals, 3);
 }
@@ -314,15 +316,15 @@ static void a_wrong_code_is_counted(void **state)
     (void)state;
     give_token(adam);
     give_factor(adam);
-    assert_int_equal(ask_as(token, "aaaa-aaaa-aaaa-aaaa", "/v1/groups/orders/detach", NULL),
-                     401);
+    assert_int_equal(
+        ask_as(token, "aaaa-aaaa-aaaa-aaaa", "/api/v1/groups/orders/detach", NULL), 401);
     assert_true(says("wrong-code"));
     assert_int_equal(b.proposals, 1);
     assert_int_equal(b.proposed.kind, ENTRY_FACTOR_FAILED);
     assert_string_equal(b.proposed.user.name, "adam");
     /* Another controllers' key: nothing is counted against anybody. */
     b.key.bytes[0] ^= 1;
-    assert_int_equal(ask_as(token, "123456", "/v1/groups/orders/detach", NULL), 503);
+    assert_int_equal(ask_as(token, "123456", "/api/v1/groups/orders/detach", NULL), 503);
     assert_true(says("secrets_key"));
     assert_int_equal(b.proposals, 1);
 }
@@ -336,7 +338,7 @@ static void users_are_made_at_the_socket(void **state)
 
     (void)state;
     served_headers[0] = NULL;
-    assert_int_equal(ask("POST", "/v1/users",
+    assert_int_equal(ask("POST", "/api/v1/users",
                          "{\"name\":\"anna\",\"roles\":[\"operator\",\"approver\"],"
                          "\"groups\":[\"orders\"]}"),
                      200);
@@ -345,24 +347,24 @@ static void users_are_made_at_the_socket(void **state)
     assert_string_equal(b.proposed.user_set.groups[0], "orders");
     assert_int_equal(b.proposed.actor.kind, ACTOR_SOCKET);
     add("anna", ROLE_OPERATOR, NULL);
-    assert_int_equal(ask("POST", "/v1/users/anna/token", "{\"days\":30}"), 200);
+    assert_int_equal(ask("POST", "/api/v1/users/anna/token", "{\"days\":30}"), 200);
     assert_true(says("\"token\":\"rf_anna_"));
     assert_int_equal(b.proposed.kind, ENTRY_USER_TOKEN);
     assert_true(b.proposed.user_token.expires_ms > 29ull * 86400000);
-    assert_int_equal(ask("POST", "/v1/users/anna/totp", NULL), 409);
+    assert_int_equal(ask("POST", "/api/v1/users/anna/totp", NULL), 409);
     assert_true(says("secrets_key"));
     assert_int_equal(key_parse(&b.key,
                                "000102030405060708090a0b0c0d0e0f"
                                "101112131415161718191a1b1c1d1e1f",
                                &err),
                      0);
-    assert_int_equal(ask("POST", "/v1/users/anna/totp", NULL), 200);
+    assert_int_equal(ask("POST", "/api/v1/users/anna/totp", NULL), 200);
     assert_true(says("otpauth://totp/Ringfence%20lab:anna?secret="));
     assert_int_equal(b.proposed.user_totp.recovery_count, RECOVERY_MAX);
-    assert_int_equal(ask("GET", "/v1/users", NULL), 200);
+    assert_int_equal(ask("GET", "/api/v1/users", NULL), 200);
     assert_true(says("\"name\":\"anna\",\"roles\":[\"operator\"]"));
     assert_false(strstr(call.text, "hash") != NULL);
-    assert_int_equal(ask("GET", "/v1/whoami", NULL), 200);
+    assert_int_equal(ask("GET", "/api/v1/whoami", NULL), 200);
     assert_true(says("\"means\":\"socket\""));
 }
 
@@ -371,20 +373,20 @@ static void what_is_no_user_is_refused(void **state)
     static const struct {
         const char *method, *path, *body, *text;
     } table[] = {
-        {"POST", "/v1/users", "{\"name\":\"anna\"}", "roles"},
-        {"POST", "/v1/users", "{\"name\":\"anna\",\"roles\":[]}", "roles"},
-        {"POST", "/v1/users", "{\"name\":\"anna\",\"roles\":[\"root\"]}", "roles[0]"},
-        {"POST", "/v1/users", "{\"name\":\"An_na\",\"roles\":[\"admin\"]}", "name"},
-        {"POST", "/v1/users", "{\"roles\":[\"admin\"]}", "name"},
-        {"POST", "/v1/users",
+        {"POST", "/api/v1/users", "{\"name\":\"anna\"}", "roles"},
+        {"POST", "/api/v1/users", "{\"name\":\"anna\",\"roles\":[]}", "roles"},
+        {"POST", "/api/v1/users", "{\"name\":\"anna\",\"roles\":[\"root\"]}", "roles[0]"},
+        {"POST", "/api/v1/users", "{\"name\":\"An_na\",\"roles\":[\"admin\"]}", "name"},
+        {"POST", "/api/v1/users", "{\"roles\":[\"admin\"]}", "name"},
+        {"POST", "/api/v1/users",
          "{\"name\":\"anna\",\"roles\":[\"admin\"],\"groups\":[\"a\",\"../b\"]}",
          "groups[1]"},
-        {"POST", "/v1/users", "{\"name\":\"anna\",\"roles\":[\"admin\"],\"hash\":1}",
+        {"POST", "/api/v1/users", "{\"name\":\"anna\",\"roles\":[\"admin\"],\"hash\":1}",
          "hash"},
-        {"POST", "/v1/users/anna/token", "{\"days\":0}", "days"},
-        {"POST", "/v1/users/anna/token", "{\"days\":\"x\"}", "days"},
-        {"POST", "/v1/users/anna/revoke", "{\"id\":-1}", "id"},
-        {"POST", "/v1/users/anna/totp", "{\"seed\":\"AAAA\"}", "seed"},
+        {"POST", "/api/v1/users/anna/token", "{\"days\":0}", "days"},
+        {"POST", "/api/v1/users/anna/token", "{\"days\":\"x\"}", "days"},
+        {"POST", "/api/v1/users/anna/revoke", "{\"id\":-1}", "id"},
+        {"POST", "/api/v1/users/anna/totp", "{\"seed\":\"AAAA\"}", "seed"},
     };
 
     (void)state;

@@ -37,7 +37,7 @@ static void long_body_is_413_at_once(void **state)
     fd = bench_client(&b);
     bench_say(fd, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1048577\r\n\r\n");
     bench_expect(&b, fd, "HTTP/1.1 413 ");
-    bench_expect(&b, fd, "{\"error\": {\"code\": \"too-large\", \"text\": ");
+    bench_expect(&b, fd, "{\"type\":\"urn:ringfence:problem:too-large\",");
     assert_int_equal(b.handled, 0);
     close(fd);
     bench_close(&b);
@@ -62,7 +62,7 @@ static void long_chunked_body_is_413(void **state)
     }
     bench_say_all(&b, fd, "0\r\n\r\n", 5);
     bench_expect(&b, fd, "HTTP/1.1 413 ");
-    bench_expect(&b, fd, "{\"error\": {\"code\": \"too-large\", \"text\": ");
+    bench_expect(&b, fd, "{\"type\":\"urn:ringfence:problem:too-large\",");
     assert_int_equal(b.handled, 0);
     close(fd);
     free(chunk);
