@@ -14,7 +14,9 @@ static const struct permission table[] = {
     {ROUTE_GROUP, ROLE_VIEWER, GROUPS, NO_CODE},
     {ROUTE_WHY, ROLE_VIEWER, GROUPS, NO_CODE},
     {ROUTE_LOG, ROLE_VIEWER, CLUSTER, NO_CODE},
-    {ROUTE_DECLARE, ROLE_ADMIN, GROUPS, NO_CODE}, /* dry: a viewer's */
+    /* Of the file hangs who has to agree, where it may go, and what may be lost: a token
+     * alone must not change that. Dry it is a viewer's. */
+    {ROUTE_DECLARE, ROLE_ADMIN, GROUPS, CODE},
     {ROUTE_REMOVE, ROLE_ADMIN, GROUPS, CODE},
     {ROUTE_SWITCHOVER, ROLE_OPERATOR, GROUPS, CODE},
     {ROUTE_FAILOVER, ROLE_OPERATOR, GROUPS, CODE},

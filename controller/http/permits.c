@@ -18,20 +18,24 @@ static void find_group(const struct api_facts *f, const struct route *r,
                        const struct api_request *raw, char group[NAME_SIZE])
 {
     json_t *body = NULL;
+    const char *name;
 
     (void)snprintf(group, NAME_SIZE, "%s", route_group(r));
     for (unsigned i = 0; i < f->state->group_count && r->kind == ROUTE_ABORT; i++)
         if (f->state->groups[i].run.id == r->run)
             memcpy(group, f->state->groups[i].name, NAME_SIZE);
-    for (unsigned i = 0; i < f->state->proposal_count && is_of_proposal(r->kind); i++)
-        if (f->state->proposals[i].id == r->run)
+    /* An abort's number may be a proposal's, too. */
+    for (unsigned i = 0; i < f->state->proposal_count; i++)
+        if (f->state->proposals[i].id == r->run &&
+            (is_of_proposal(r->kind) || (r->kind == ROUTE_ABORT && group[0] == '\0')))
             memcpy(group, f->state->proposals[i].group, NAME_SIZE);
     if (r->kind != ROUTE_DECLARE && r->kind != ROUTE_PROPOSE)
         return;
     body = json_loadb((const char *)raw->body, raw->len, JSON_REJECT_DUPLICATES, NULL);
-    if (json_is_string(json_object_get(body, "group")))
-        (void)snprintf(group, NAME_SIZE, "%.*s", NAME_SIZE - 1,
-                       json_string_value(json_object_get(body, "group")));
+    name = json_string_value(json_object_get(body, "group"));
+    /* What can be no group's name would keep the refusal out of the trail. */
+    if (name != NULL && route_name_ok(name))
+        (void)snprintf(group, NAME_SIZE, "%s", name);
     json_decref(body);
 }
 

@@ -132,7 +132,7 @@ async function askForErrors(o) {
 }
 
 async function settle(phaseName) {
-  for (let i = 0; i < 200; i++) {
+  for (let i = 0; i < 900; i++) {
     const status = JSON.parse((await ask("status")).text);
     if (status.groups.length > 0 && status.groups[0].phase === phaseName) return status;
     await new Promise((done) => setTimeout(done, 100));
@@ -142,11 +142,11 @@ async function settle(phaseName) {
 }
 
 async function until(what, isSo) {
-  for (let i = 0; i < 200; i++) {
+  for (let i = 0; i < 900; i++) {
     if (isSo(JSON.parse((await ask("proposals")).text), JSON.parse((await ask("status")).text))) return;
     await new Promise((done) => setTimeout(done, 100));
   }
-  say(`not within 20 s: ${what}: ${(await ask("proposals")).text.slice(0, 900)}`);
+  say(`not within 90 s: ${what}: ${(await ask("proposals")).text.slice(0, 900)}`);
 }
 
 async function askForUsers() {

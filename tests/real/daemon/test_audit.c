@@ -288,7 +288,7 @@ static void the_one_behind_gets_the_rows(void **state)
     cluster_shell(c,
                   "(for i in 1 2 3 4 5 6; do curl -s -m 120 --unix-socket %s.sock -X POST "
                   "-d '{}' -o /dev/null -H 'Content-Type: application/json' "
-                  "'http://x/v1/groups/orders/{pause,resume}?n=[1-1000]'; done) "
+                  "'http://x/api/v1/groups/orders/{pause,resume}?n=[1-1000]'; done) "
                   ">/dev/null 2>&1 &",
                   node_names[t.node]);
     cluster_until(c, has_applied, &t, BEHIND_MS, "thousands of entries");

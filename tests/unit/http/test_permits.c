@@ -134,7 +134,7 @@ static void roles_are_asked_for(void **state)
         {ROUTE_APPROVE, 403, 401, 401, 401, 403},
         {ROUTE_REJECT, 403, 0, 0, 0, 403},
         {ROUTE_WITHDRAW, 403, 0, 403, 0, 403},
-        {ROUTE_DECLARE, 403, 403, 403, 0, 403},
+        {ROUTE_DECLARE, 403, 403, 403, 401, 403},
         {ROUTE_REMOVE, 403, 403, 403, 401, 403},
         {ROUTE_DETACH, 403, 403, 403, 401, 403},
         {ROUTE_ATTACH, 403, 403, 403, 401, 403},
@@ -244,6 +244,17 @@ static void the_trail_is_for_users(void **state)
     assert_int_equal(ask_as(token, "", "/api/v1/groups/orders/pause", NULL), 401);
     for (unsigned i = 0; i < ARRAY_LEN(paths); i++)
         assert_int_equal(ask("GET", paths[i], NULL), 401);
+}
+
+/* The number of an abort may be a proposal's: then its group counts. */
+static void an_abort_of_a_proposal_is_of_its_group(void **state)
+{
+    (void)state;
+    b.state.proposal_count = 1;
+    b.state.proposals[0] = (struct proposal){.id = 55, .group = "billing"};
+    give_token(add("elsa", ROLE_ADMIN, "billing"));
+    assert_int_not_equal(ask_as(token, "", "/api/v1/runs/55/abort", NULL), 403);
+    assert_int_equal(ask_as(token, "", "/api/v1/runs/56/abort", NULL), 403);
 }
 
 /* Its use is committed first, then what was asked for; both say whose they are. */
@@ -440,6 +451,7 @@ int main(void)
         SERVED(the_text_says_what_is_missing),
         SERVED(tokens_open_what_their_user_may),
         SERVED(the_trail_is_for_users),
+        SERVED(an_abort_of_a_proposal_is_of_its_group),
         SERVED(a_right_code_is_used_up_first),
         SERVED(without_the_logs_word_nothing_is_done),
         SERVED(a_wrong_code_is_counted),
