@@ -83,16 +83,27 @@ static bool person_may(struct applying *a, uint8_t needed)
     return false;
 }
 
+/* As whom somebody counts. Whoever comes by a Unix socket shows nothing but that he may
+ * open it, and `root` and `uid 1000` may be one person: all of them are one (I2, level 5:
+ * so of two who attest one at least is a user that was authenticated). */
+static const char *counts_as(const struct actor *who)
+{
+    static const char socket[NAME_SIZE] = "root";
+
+    return MUTANT(same_person_twice, who->kind == ACTOR_SOCKET, false) ? socket : who->name;
+}
+
 static void sign(struct applying *a, struct proposal *p)
 {
     const struct actor *who = &a->e->actor;
+    const char *name = counts_as(who);
     struct signer *s = &p->signers[p->signer_count];
 
-    if (!MUTANT(same_person_twice, proposal_wants(p, who->name, who->roles),
+    if (!MUTANT(same_person_twice, proposal_wants(p, name, who->roles),
                 p->signer_count < NEED_MAX))
         return;
     memset(s, 0, sizeof *s);
-    memcpy(s->name, who->name, NAME_SIZE);
+    memcpy(s->name, name, NAME_SIZE);
     s->roles = who->roles;
     s->factor = (uint8_t)who->factor;
     s->wall_ms = a->e->wall_ms;
@@ -322,13 +333,14 @@ static void check_approve(struct applying *a, const struct proposal *p)
                "proposal %" PRIu64 " is void: since it was made %s was granted a lease, or "
                "the group has moved on; look again, and attest it anew",
                p->id, p->target);
-    else if (MUTANT(same_person_twice, proposal_has_signed(p, who->name), false))
+    else if (MUTANT(same_person_twice, proposal_has_signed(p, counts_as(who)), false))
         refuse(a, REFUSE_SAME_PERSON,
                "%s has agreed to proposal %" PRIu64 " already: another person has to",
                who->name, p->id);
     else if (p->break_glass && who->factor == FACTOR_NONE)
         refuse(a, REFUSE_FACTOR, "break-glass takes a second factor");
-    else if (MUTANT(same_person_twice, !proposal_wants(p, who->name, who->roles), false))
+    else if (MUTANT(same_person_twice, !proposal_wants(p, counts_as(who), who->roles),
+                    false))
         refuse(a, REFUSE_ROLE, "proposal %" PRIu64 " still needs: %s; not %s's roles",
                p->id, roles, who->name);
 }

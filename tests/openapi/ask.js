@@ -132,12 +132,13 @@ async function askForErrors(o) {
 }
 
 async function settle(phaseName) {
-  for (let i = 0; i < 900; i++) {
+  for (let i = 0; i < 300; i++) {
     const status = JSON.parse((await ask("status")).text);
     if (status.groups.length > 0 && status.groups[0].phase === phaseName) return status;
     await new Promise((done) => setTimeout(done, 100));
   }
-  say(`the group did not come to ${phaseName}`);
+  const why = JSON.parse((await ask("why", {query: "?stale=ok"})).text).verdict;
+  say(`the group did not come to ${phaseName}: ${why}`);
   return JSON.parse((await ask("status")).text);
 }
 

@@ -169,6 +169,23 @@ static void the_window_is_that_of_the_entry(void **state)
     }
 }
 
+/* Two users of the host at its socket may be one person with sudo. */
+static void all_at_the_socket_are_one(void **state)
+{
+    struct actor root = person("root", ROLES_ALL), uid = person("uid-1000", ROLES_ALL);
+
+    (void)state;
+    root.kind = uid.kind = ACTOR_SOCKET;
+    steady();
+    two_needed(&w);
+    assert_int_equal(propose(&w, uid, PROPOSAL_SWITCHOVER, "pg-west", &id), ACCEPTED);
+    assert_int_equal(approve(&w, root, id), REFUSE_SAME_PERSON);
+    assert_int_equal(approve(&w, uid, id), REFUSE_SAME_PERSON);
+    assert_string_equal(state_of(&w, id), "open");
+    assert_int_equal(approve(&w, person("ben", APP), id), ACCEPTED);
+    assert_string_equal(state_of(&w, id), "approved");
+}
+
 /* What was approved is what runs, or it is confirmed anew. */
 static void what_has_become_worse_is_confirmed_anew(void **state)
 {
@@ -529,6 +546,7 @@ int main(void)
         cmocka_unit_test(nothing_runs_before_all_have_agreed),
         cmocka_unit_test(an_automatic_failover_asks_nobody),
         cmocka_unit_test(never_the_same_person_twice),
+        cmocka_unit_test(all_at_the_socket_are_one),
         cmocka_unit_test(who_brings_it_no_closer_is_told),
         cmocka_unit_test(the_window_is_that_of_the_entry),
         cmocka_unit_test(what_has_become_worse_is_confirmed_anew),
