@@ -1,11 +1,14 @@
 /* chaos/cluster.c */
 #include "chaos/cluster.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "chaos/api.h"
@@ -237,6 +240,21 @@ static void issue_certificates(struct cluster *c)
                                   cluster_agent_name(s), NULL});
 }
 
+/* Under which the second factors of people are sealed: 32 bytes, the same everywhere. */
+static void make_secrets_key(const struct cluster *c)
+{
+    AUTO(auto_free) char *path = text_new("%s/pki/secrets.key", c->ground.dir);
+    uint64_t part[4];
+    char digits[4 * 16 + 2];
+
+    if (getrandom(part, sizeof part, 0) != (ssize_t)sizeof part)
+        die("getrandom: %s", strerror(errno));
+    snprintf(digits, sizeof digits,
+             "%016" PRIx64 "%016" PRIx64 "%016" PRIx64 "%016" PRIx64 "\n", part[0], part[1],
+             part[2], part[3]);
+    file_write(path, 0600, digits);
+}
+
 static void write_in(const struct cluster *c, enum site s, const char *file, char *text)
 {
     AUTO(auto_free) char *path = path_in(c, s, file);
@@ -378,6 +396,7 @@ void cluster_make(struct cluster *c)
     if (postgres == NULL)
         die("no user `postgres`: run deploy/install-deps");
     issue_certificates(c);
+    make_secrets_key(c);
     for (enum site s = EAST; s < SITE_REGIONS; s++)
         write_region(c, s, postgres);
     make_database(c);

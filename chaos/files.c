@@ -47,6 +47,7 @@ char *file_controller(const struct cluster *c, enum site s)
                     "data_dir: %s/%s/controller\n"
                     "listen: %s:7400\n"
                     "socket: %s/%s/ringfenced.sock\n"
+                    "secrets_key: %s/pki/secrets.key\n"
                     "metrics: %s:7402\n"
                     "tls:\n"
                     "  ca: %s/pki/ca.crt\n"
@@ -59,8 +60,8 @@ char *file_controller(const struct cluster *c, enum site s)
                     "  - {id: 2, name: west, region: west, address: \"%s:7400\"}\n"
                     "  - {id: 3, name: witness, region: witness, address: \"%s:7400\"}\n"
                     "%s",
-                    me, dir, me, site_address(s), dir, me, site_address(s), dir, dir, me,
-                    dir, me, dir, c->profile.election, c->profile.heartbeat,
+                    me, dir, me, site_address(s), dir, me, dir, site_address(s), dir, dir,
+                    me, dir, me, dir, c->profile.election, c->profile.heartbeat,
                     names_host(EAST, c->names), names_host(WEST, c->names),
                     names_host(WITNESS, c->names), fencers);
 }
