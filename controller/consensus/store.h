@@ -16,6 +16,9 @@
  * same is checked again, a few rows each second and all of them in turn: damage stops the
  * node before the row is needed.
  *
+ * With a reserve it goes on for a while on a disk that is full (store_reserve.c); who fills
+ * it should be told then (store_stats.reserve_used).
+ *
  * A voter with an empty directory must never rejoin under its old id: it has forgotten
  * whom it voted for and what it acknowledged, so a committed entry could be lost. No node
  * can see this alone, hence `allow_bootstrap`: an empty directory is an error unless the
@@ -60,7 +63,9 @@ struct store_config {
     uint32_t stall_ms;  /* 0: 5000 */
     uint32_t wal_pages; /* room made at the start; 0: what is needed to a checkpoint */
     uint32_t scrub_ms;  /* between slices of the check of what lies on the disk; 0: 1000 */
-    const char *vfs;    /* SQLite VFS; NULL: the default. Tests inject faults with it */
+    uint64_t reserve_bytes; /* kept free for when the disk is full; 0: none, else 16 MiB or
+                               more */
+    const char *vfs;        /* SQLite VFS; NULL: the default. Tests inject faults with it */
 };
 
 struct store_callbacks {
@@ -147,15 +152,17 @@ typedef void store_audit_reply(void *owner, const struct audit_row *rows, size_t
 MUST_USE int store_query_audit(struct store *s, const struct audit_query *q,
                                store_audit_reply *reply, void *owner, struct err *err);
 
-/* Rows that another node's trail has behind our last one (store_stats.audit_seq). Each must
- * continue our chain, or none is taken; those behind the gap only confirm it. */
+/* Rows of another node's trail from our own last one on (store_stats.audit_seq; where we
+ * have none, from its first). The first one must be ours, and each must continue our chain,
+ * or none is taken: an empty answer is evidence of nothing. Those behind the gap only
+ * confirm it. */
 struct store_fill {
     const struct audit_row *rows;
     size_t n;
     bool is_all;        /* it has no more, and had applied the entry of the gap */
     bool nobody_has_it; /* no rows: the gap stays, a row says so, the trail goes on */
 };
-/* `taken` false: they do not continue our chain, or there is no gap. */
+/* `taken` false: they do not meet or continue our chain, or there is no gap. */
 typedef void store_filled(void *owner, bool taken);
 /* After store_close() there is no reply. */
 MUST_USE int store_fill_audit(struct store *s, const struct store_fill *f,
@@ -170,8 +177,12 @@ struct store_stats {
     uint64_t audit_pruned; /* of the newest row that was removed */
     uint64_t audit_gap;    /* rows up to this entry are missing; 0: none */
     uint64_t audit_waiting;
-    uint64_t commits;    /* transactions so far */
-    uint64_t operations; /* in them */
+    uint64_t reserve_bytes; /* that are to be kept free; 0: none */
+    uint64_t reserve_wants; /* free bytes that it takes to make it anew */
+    uint64_t disk_free;     /* bytes beside it, as seen last; 0 with no reserve */
+    bool reserve_used;      /* it is not there: the disk is full, or too small */
+    uint64_t commits;       /* transactions so far */
+    uint64_t operations;    /* in them */
     uint64_t last_commit_us, max_commit_us;
     uint64_t scrub_passes; /* over everything that lies on the disk */
     size_t queued, queued_bytes;

@@ -25,6 +25,7 @@ struct backfill {
     uint8_t asked;    /* position, of the last one */
     uint32_t useless; /* bits by position: those who have nothing that continues ours */
     bool told;
+    bool full;    /* said so: the disk */
     bool looking; /* at the newest row */
     struct mono looked;
 };
@@ -148,18 +149,22 @@ static void on_answer(void *owner, unsigned status, const uint8_t *body, size_t 
         b->asked = (uint8_t)((b->asked + 1) % b->d->settings.count);
     } else if (f.n > 0 || f.is_all) {
         fill(b, &f);
+    } else { /* it is behind itself */
+        b->asked = (uint8_t)((b->asked + 1) % b->d->settings.count);
     }
 }
 
 /* ---- asking ---------------------------------------------------------------------------
  */
 
+/* From our own last row on, which the answer has to show: one that is empty, or begins
+ * elsewhere, is of another chain, however much its sender says that it has applied. */
 static void ask(struct backfill *b, uint8_t position, uint64_t seq)
 {
     char path[64];
     struct err err = {0};
 
-    (void)snprintf(path, sizeof path, "/api/v1/audit/rows/%" PRIu64, seq + 1);
+    (void)snprintf(path, sizeof path, "/api/v1/audit/rows/%" PRIu64, seq != 0 ? seq : 1);
     b->asked = position;
     b->busy = true;
     if (peers_ask(b->d->peers, position, path, on_answer, b, &err) == 0)
@@ -222,13 +227,37 @@ static void look_at_age(struct backfill *b)
     b->looking = node_query_audit(b->d->node, &q, on_newest, b, &err) == 0;
 }
 
+/* Who fills the disk has to be told while it goes on. */
+static void look_at_room(struct backfill *b, const struct store_stats *s)
+{
+    static const uint64_t mib = UINT64_C(1) << 20;
+
+    if (s->reserve_used == b->full)
+        return;
+    b->full = s->reserve_used;
+    if (b->full)
+        log_error(
+            "%s: ALARM: the disk is full, or too small for its reserve of %" PRIu64
+            " MiB, which is in use or was never there: leases and decisions go on "
+            "until it is used up, then this controller stops; make room until %" PRIu64
+            " MiB are free there",
+            b->d->settings.data_dir, s->reserve_bytes / mib, s->reserve_wants / mib);
+    else
+        log_info("%s: there is room again, and %" PRIu64
+                 " MiB of it are kept for when the disk is full",
+                 b->d->settings.data_dir, s->reserve_bytes / mib);
+}
+
 static void on_tick(uv_timer_t *tick)
 {
     struct backfill *b = tick->data;
     struct store_stats stats;
 
-    if (!b->d->closing)
+    if (!b->d->closing) {
+        node_stats(b->d->node, &stats);
+        look_at_room(b, &stats);
         look_at_age(b);
+    }
     if (b->busy || b->d->closing)
         return;
     node_stats(b->d->node, &stats);
