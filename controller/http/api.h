@@ -63,6 +63,23 @@ struct api_fencer {
 };
 enum { API_FENCERS_MAX = 32 };
 
+/* One whom the leader tells (controller/daemon/notices.h). */
+struct api_notice {
+    const char *name, *problem; /* problem: of the last try, "" */
+    bool waits;                 /* there is something to tell */
+    uint64_t sent, failures, lost;
+};
+enum { API_NOTICES_MAX = 8 };
+
+/* The provider's keys, where they are fetched (controller/daemon/jwks.h). */
+struct api_keys {
+    bool fetched; /* they are, from a URL */
+    bool known;   /* they were, `age_ms` ago */
+    unsigned count;
+    uint64_t age_ms, fetches, failures;
+    char problem[API_ERROR_SIZE]; /* of the last try; "" */
+};
+
 /* Guests' requests since the start. */
 struct api_guests {
     uint64_t known, unknown; /* with a user's certificate, and without */
@@ -91,10 +108,13 @@ struct api_facts {
     uint64_t probes_answered, probes_failed, probes_dropped;
     unsigned fencer_count;
     struct api_fencer fencers[API_FENCERS_MAX];
+    unsigned notice_count;
+    struct api_notice notices[API_NOTICES_MAX];
     struct tls_report tls;
     const struct secrets_key *key; /* NULL: none */
     const struct jwt *jwt;         /* NULL: none */
-    bool has_api;                  /* over the network, at api_port */
+    struct api_keys jwt_keys;
+    bool has_api; /* over the network, at api_port */
     uint16_t api_port;
     struct api_guests guests;
     int64_t wall_s;         /* seconds since 1970: certificates know no other time */
@@ -112,6 +132,7 @@ struct api_request {
     const uint8_t *body;
     size_t len;
     const struct caller *caller; /* NULL: nobody */
+    bool unknown; /* nobody whom this controller knows; the leader may know better */
 };
 
 struct api_backend {
@@ -128,12 +149,16 @@ struct api_backend {
     void (*want_failover)(void *owner, uint8_t group, const struct failover_wish *wish);
     /* What failed in this group is tried again now: observe_retry(). */
     void (*want_retry)(void *owner, uint8_t group);
-    /* To the leader; `done` exactly once after success. ERR_NOTLEADER, ERR_FULL. */
+    /* To the leader; `done` exactly once after success. ERR_NOTLEADER, ERR_FULL; of who is
+     * unknown ERR_FULL comes early, so that the known always get a place. */
     int (*forward)(void *owner, const struct api_request *r, api_reply *done, void *ctx,
                    struct err *err);
     /* GET of the controller at that position; `done` as forward()'s. */
     int (*ask)(void *owner, unsigned position, const char *path, api_reply *done, void *ctx,
                struct err *err);
+    /* A JWT came whose key is not among the provider's as they were fetched last. NULL:
+     * nobody cares. */
+    void (*want_keys)(void *owner);
     /* What exports of the audit trail are signed with; NULL: this controller has none. */
     const struct audit_key *(*audit_key)(void *owner);
     int (*query_log)(void *owner, const struct audit_query *q, store_audit_reply *reply,

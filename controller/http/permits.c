@@ -68,6 +68,10 @@ static void judge(struct api *a, const struct route *r, const struct api_request
     find_group(&f, r, raw, who->group);
     authorize(&ask, ret);
     who->actor = ret->actor;
+    who->token = ret->token;
+    who->until_ms = ret->until_ms;
+    if (ret->key_unknown && a->backend->want_keys != NULL)
+        a->backend->want_keys(a->backend->owner);
     who->what = route_name(r->kind);
     who->trail = is_worth_a_note(ask.caller) ? a : NULL;
 }

@@ -34,8 +34,9 @@ struct backend {
     char forwarded[96], note[600], noted_group[NAME_SIZE];
     struct actor noted;
     struct secrets_key key;
-    struct caller caller; /* of what was forwarded last */
-    struct {              /* a proposal whose fate is told at the next turn */
+    struct caller caller;             /* of what was forwarded last */
+    bool forwarded_unknown, no_place; /* no_place: for those who are unknown */
+    struct {                          /* a proposal whose fate is told at the next turn */
         api_proposed *done;
         void *ctx;
     } later;
