@@ -313,8 +313,7 @@ int settings_load(struct settings *ret_settings, const char *path,
     f = config_data(c);
     if (settings_take_name(c, "cluster", f->cluster, s.cluster, err) != 0 ||
         settings_take_name(c, "name", f->name, s.name, err) != 0 ||
-        take_places(c, f, &s, err) != 0 ||
-        settings_take_api(c, &f->api, &s, err) != 0 ||
+        take_places(c, f, &s, err) != 0 || settings_take_api(c, &f->api, &s, err) != 0 ||
         settings_take_oidc(c, &f->oidc, &s, err) != 0 || take_raft(c, &s, err) != 0 ||
         take_reserve(c, &s, err) != 0 || take_controllers(c, f, &s, err) != 0 ||
         settings_take_fencers(c, f->fencers, f->fencers_count, &s, err) != 0 ||

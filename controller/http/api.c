@@ -401,26 +401,6 @@ static bool says_json(const struct http_request *req)
                             strchr("; \t", type[sizeof json - 1]) != NULL);
 }
 
-/* A stream outlives the request, and its secrets. */
-static void follow(struct api *a, struct http_request *req, const struct route *r,
-                   const struct api_request *raw, struct asker *who)
-{
-    struct caller known = {.kind = raw->caller->kind};
-
-    if (!api_may(a, r, raw, who))
-        return;
-    if (who->actor.kind == ACTOR_TOKEN || who->actor.kind == ACTOR_JWT)
-        known.kind = who->actor.kind == ACTOR_TOKEN ? CALLER_TOKEN : CALLER_JWT;
-    memcpy(known.name, who->actor.name, sizeof who->actor.name);
-    memcpy(known.from, raw->caller->from, sizeof known.from);
-    known.token = who->token;
-    known.until_ms = who->until_ms;
-    if (r->kind == ROUTE_STATUS)
-        follow_status(a, req, &known);
-    else
-        follow_log(a, req, &known, r->kind == ROUTE_EVENTS);
-}
-
 void api_take(struct api *a, struct http_request *req, const struct caller *c)
 {
     struct asker who;
@@ -451,7 +431,7 @@ void api_take(struct api *a, struct http_request *req, const struct caller *c)
     }
     if (route.kind == ROUTE_LOG || route.kind == ROUTE_EVENTS ||
         (route.kind == ROUTE_STATUS && is_set(req, "follow"))) {
-        follow(a, req, &route, &raw, &who);
+        follow_route(a, req, &route, &raw, &who);
     } else if (route.kind == ROUTE_AUDIT_EXPORT) {
         if (api_may(a, &route, &raw, &who))
             audit_export(a, req);

@@ -136,6 +136,9 @@ json_t *declared_document(struct api *a, const char *group, uint64_t index,
 void follow_log(struct api *a, struct http_request *req, const struct caller *known,
                 bool events);
 void follow_status(struct api *a, struct http_request *req, const struct caller *known);
+/* The one of these that the route asks for, if `who` may. */
+void follow_route(struct api *a, struct http_request *req, const struct route *r,
+                  const struct api_request *raw, struct asker *who);
 void followers_look(struct api *a, struct mono now, bool news);
 void followers_close(struct api *a);
 /* False: it may not, and was answered. Then who->actor is known as far as it is. What an

@@ -461,6 +461,26 @@ static void look_at_log(struct follower *f, struct mono now)
         ask_log(f);
 }
 
+/* A stream outlives the request, and its secrets. */
+void follow_route(struct api *a, struct http_request *req, const struct route *r,
+                  const struct api_request *raw, struct asker *who)
+{
+    struct caller known = {.kind = raw->caller->kind};
+
+    if (!api_may(a, r, raw, who))
+        return;
+    if (who->actor.kind == ACTOR_TOKEN || who->actor.kind == ACTOR_JWT)
+        known.kind = who->actor.kind == ACTOR_TOKEN ? CALLER_TOKEN : CALLER_JWT;
+    memcpy(known.name, who->actor.name, sizeof who->actor.name);
+    memcpy(known.from, raw->caller->from, sizeof known.from);
+    known.token = who->token;
+    known.until_ms = who->until_ms;
+    if (r->kind == ROUTE_STATUS)
+        follow_status(a, req, &known);
+    else
+        follow_log(a, req, &known, r->kind == ROUTE_EVENTS);
+}
+
 void followers_look(struct api *a, struct mono now, bool news)
 {
     struct authorize_verdict v;

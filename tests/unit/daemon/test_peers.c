@@ -68,7 +68,8 @@ static void on_reply(void *owner, unsigned status, const uint8_t *body, size_t l
 
 static int ask(const struct caller *who, struct err *err)
 {
-    const struct api_request request = {"GET", "/api/v1/users", NULL, 0, who};
+    const struct api_request request = {
+        .method = "GET", .path = "/api/v1/users", .caller = who};
 
     return peers_api(&p, &request, on_reply, NULL, err);
 }
