@@ -58,7 +58,7 @@ class Stage:
             self.controllers = json.load(f)["controllers"]
         self.orders, self.answers = os.fdopen(3, "w"), os.fdopen(4, "r")
         self.killed = None
-        self.users, self.kept = {}, {}
+        self.users, self.kept, self.gates = {}, {}, {}
         self.unclaimed = []
         self.leader = None
         self.find_leader()
@@ -249,12 +249,14 @@ class Stage:
         self.root("POST", "/api/v1/groups", json.loads(self.body("@group " + patch)))
 
     def do_silence(self, agent):
+        """Its gate is not known then, or closed when its lease is over."""
+        was = self.gates[agent] = self.gate_of(agent)
         self.hall("silence " + agent)
-        self.until(lambda: self.gate_of(agent) == "unknown", f"{agent} is silent")
+        self.until(lambda: self.gate_of(agent) != was, f"{agent} is silent")
 
     def do_wake(self, agent):
         self.hall("wake " + agent)
-        self.until(lambda: self.gate_of(agent) != "unknown", f"{agent} is heard again")
+        self.until(lambda: self.gate_of(agent) == self.gates[agent], f"{agent} is heard again")
 
     def gate_of(self, agent):
         for i in self.root("GET", "/api/v1/status")["groups"][0]["instances"]:
