@@ -22,6 +22,7 @@
 #include "controller/daemon/prober.h"
 #include "controller/daemon/renewals.h"
 #include "controller/daemon/runner.h"
+#include "controller/daemon/shipper.h"
 #include "controller/http/api.h"
 #include "controller/net/tls.h"
 
@@ -33,6 +34,7 @@ struct frontend {
     struct api *api;
     struct backfill *backfill;
     struct notices *notices;
+    struct shipper *shipper; /* NULL: nothing is shipped */
     struct gateway *gateway; /* NULL: nobody comes over the network */
     struct api_backend backend;
     struct secrets_key key; /* of second factors */
@@ -176,6 +178,7 @@ static void on_facts(void *owner, struct api_facts *f)
     jwks_facts(fe->jwks, &f->jwt_keys);
     f->has_api = fe->gateway != NULL;
     f->api_port = f->has_api ? gateway_port(fe->gateway) : 0;
+    shipper_facts(fe->shipper, &f->ship);
     f->wall_s = (int64_t)(wall_now_ms() / 1000);
     f->clock_rate_ppm = clock_rate_ppm();
 }
@@ -474,7 +477,8 @@ int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *
         return err->code;
     }
     if (backfill_open(&f->backfill, d, err) != 0 ||
-        notices_open(&f->notices, &notices, err) != 0) {
+        notices_open(&f->notices, &notices, err) != 0 ||
+        shipper_open(&f->shipper, d, f->api, err) != 0) {
         frontend_close(f);
         return err->code;
     }
@@ -491,5 +495,6 @@ void frontend_close(struct frontend *f)
     backfill_close(f->backfill);
     gateway_close(f->gateway);
     api_close(f->api);
+    shipper_close(f->shipper);
     frontend_free(f);
 }

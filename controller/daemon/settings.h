@@ -16,6 +16,7 @@
 #include "controller/outbound/outbound.h"
 #include "controller/people/jwt.h"
 #include "controller/people/key.h"
+#include "controller/ship/place.h"
 #include "fencing/methods/power.h"
 
 enum {
@@ -67,6 +68,8 @@ struct settings {
     char crl[PATH_SIZE];         /* "": none */
     char audit_key[PATH_SIZE];   /* "": none */
     uint64_t audit_retention_ms; /* 0: for ever */
+    struct ship_place ship;      /* kind SHIP_NONE: the trail stays here */
+    uint32_t ship_every_ms;
     uint64_t disk_reserve;       /* bytes; 0: none */
     char secrets_key[PATH_SIZE]; /* "": none, and no second factors */
     struct jwt_config oidc;      /* keys "": none, and no JWTs */
