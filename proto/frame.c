@@ -66,6 +66,7 @@ static const Rf__Incarnation *incarnation_of(const Rf__Frame *f, bool *ret_neede
     case RF__FRAME__BODY_PEER_VIEW:
     case RF__FRAME__BODY_PING:
     case RF__FRAME__BODY_PONG:
+    case RF__FRAME__BODY_REFUSED:
     case RF__FRAME__BODY_WELCOME:
     case RF__FRAME__BODY_REFUSAL:
     case RF__FRAME__BODY__NOT_SET:

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stddef.h>
+#include <string.h>
 
 static bool meet(struct format_range a, struct format_range b)
 {
@@ -34,6 +35,14 @@ uint32_t format_needed(const struct entry *e)
                   (e->kind == ENTRY_PROOF && e->proof.kind == PROOF_ATTESTED);
 
     return people ? FORMAT_PEOPLE : entry_kind_since(e->kind);
+}
+
+bool format_is_known_by(const struct state *s, const char *controller, uint32_t format)
+{
+    for (unsigned i = 0; i < s->controller_count; i++)
+        if (strcmp(s->controllers[i].name, controller) == 0)
+            return s->controllers[i].format_max >= format;
+    return false;
 }
 
 /* Somebody does not know it, or has not said yet what it knows. */

@@ -23,6 +23,10 @@ struct format_range {
 enum { FORMAT_FIRST = 1, FORMAT_PEOPLE = 2 };
 uint32_t format_needed(const struct entry *e);
 
+/* I10: has the controller of that name said that it reads the format? What came with it,
+ * outside of the log too, it knows then. False of one that is not on record. */
+bool format_is_known_by(const struct state *s, const char *controller, uint32_t format);
+
 /* The format of the entry: of those in `own`, the newest that every controller on record,
  * and every agent of the entry's group, reads. `all_on_record`: every voter has announced
  * itself. One that has not cannot have dropped the oldest one that we still read, so that

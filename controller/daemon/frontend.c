@@ -195,7 +195,10 @@ static void on_refused(void *owner, const struct actor *who, const char *group,
 {
     const struct frontend *fe = owner;
 
-    node_note_refused(fe->d->node, who, group, text);
+    if (node_leads(fe->d->node))
+        node_note_refused(fe->d->node, who, group, text);
+    else
+        peers_tell_refused(fe->d->peers, who, group, text);
 }
 
 static void on_want_failover(void *owner, uint8_t group, const struct failover_wish *wish)
@@ -358,10 +361,21 @@ static void on_guest(void *owner, int fd, const struct door_guest *guest)
     api_admit(f->api, fd, guest);
 }
 
+static void on_turned_away(void *owner, const struct door_guest *guest,
+                           enum tls_refusal why)
+{
+    const struct frontend *f = owner;
+
+    api_turned_away(f->api, guest, why);
+}
+
 static int open_gateway(struct frontend *f, const struct settings_api *api, struct err *err)
 {
-    const struct gateway_spec spec = {
-        .api = api, .tls = f->d->tls, .on_guest = on_guest, .owner = f};
+    const struct gateway_spec spec = {.api = api,
+                                      .tls = f->d->tls,
+                                      .on_guest = on_guest,
+                                      .on_turned_away = on_turned_away,
+                                      .owner = f};
 
     if (gateway_open(&f->gateway, f->d->loop, &spec, err) != 0)
         return err->code;

@@ -12,6 +12,7 @@
 #include "controller/base/assert.h"
 #include "controller/base/clock.h"
 #include "controller/base/log.h"
+#include "controller/daemon/bucket.h"
 
 enum {
     DESCRIPTORS_EACH = 3,
@@ -20,10 +21,12 @@ enum {
     NICE = 5,
     AT_ONCE = 16, /* guests of a turn */
     QUIET_MS = 1000,
+    TURNED_AWAY_BURST = 10,
 };
 
 struct arrival {
-    int fd;
+    int fd;               /* -1: it was turned away */
+    enum tls_refusal why; /* likewise */
     struct door_guest guest;
 };
 
@@ -34,12 +37,15 @@ struct gateway {
     struct door *door;
     struct mono told; /* when a refusal was logged last */
     unsigned untold;
+    struct bucket turned_away; /* that the loop hears of */
     int out;
     /* the loop's */
     pthread_t thread;
     uv_poll_t poll;
     int in;
     void (*on_guest)(void *owner, int fd, const struct door_guest *guest);
+    void (*on_turned_away)(void *owner, const struct door_guest *guest,
+                           enum tls_refusal why);
     void *owner;
     uint16_t port;
 };
@@ -50,7 +56,7 @@ struct gateway {
 static void hand_over(void *owner, int fd, const struct door_guest *guest)
 {
     const struct gateway *g = owner;
-    const struct arrival a = {fd, *guest};
+    const struct arrival a = {fd, TLS_REFUSAL_MAX, *guest};
 
     if (send(g->out, &a, sizeof a, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)sizeof a)
         close(fd);
@@ -71,7 +77,18 @@ static void on_reject(void *owner, const struct err *why)
     g->untold = 0;
 }
 
-static const struct door_events events = {hand_over, on_reject};
+/* Whoever knocks with a revoked certificate must not keep the loop busy. */
+static void on_turned_away(void *owner, const struct door_guest *guest,
+                           enum tls_refusal why)
+{
+    struct gateway *g = owner;
+    const struct arrival a = {-1, why, *guest};
+
+    if (bucket_take(&g->turned_away, mono_now()))
+        (void)send(g->out, &a, sizeof a, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static const struct door_events events = {hand_over, on_reject, on_turned_away};
 
 static void on_stop(uv_async_t *stop)
 {
@@ -124,7 +141,10 @@ static void on_arrivals(uv_poll_t *poll, int status, int what)
     for (int i = 0; i < AT_ONCE; i++) {
         if (recv(g->in, &a, sizeof a, MSG_DONTWAIT) != (ssize_t)sizeof a)
             return;
-        g->on_guest(g->owner, a.fd, &a.guest);
+        if (a.fd >= 0)
+            g->on_guest(g->owner, a.fd, &a.guest);
+        else
+            g->on_turned_away(g->owner, &a.guest, a.why);
     }
 }
 
@@ -165,7 +185,8 @@ static void drop_arrivals(const struct gateway *g)
     struct arrival a;
 
     while (recv(g->in, &a, sizeof a, MSG_DONTWAIT) == (ssize_t)sizeof a)
-        close(a.fd);
+        if (a.fd >= 0)
+            close(a.fd);
 }
 
 static void close_inside(struct gateway *g)
@@ -235,6 +256,8 @@ int gateway_open(struct gateway **ret_gateway, uv_loop_t *loop,
         return err_set(err, ERR_NOMEM, "API");
     g->in = g->out = -1;
     g->on_guest = spec->on_guest;
+    g->on_turned_away = spec->on_turned_away;
+    g->turned_away = (struct bucket){.burst = TURNED_AWAY_BURST, .each_ms = QUIET_MS};
     g->owner = spec->owner;
     status = uv_loop_init(&g->inside);
     if (status != 0) {

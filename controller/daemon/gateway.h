@@ -14,7 +14,7 @@
  * Limits:  those of the door; descriptors: three for each connection, and DESCRIPTORS_KEPT
  *          stay for the rest of the process, or `connections` is cut down, with a warning.
  * Owner:   gateway_open() to gateway_close().
- * Threads: its functions and `on_guest`: the loop's.
+ * Threads: its functions and callbacks: the loop's.
  */
 #ifndef RF_DAEMON_GATEWAY_H
 #define RF_DAEMON_GATEWAY_H
@@ -35,6 +35,9 @@ struct gateway_spec {
     struct tls *tls;
     /* `fd` is whose it is called. */
     void (*on_guest)(void *owner, int fd, const struct door_guest *guest);
+    /* As the door's, but for ten at once and one a second: further ones are not told. */
+    void (*on_turned_away)(void *owner, const struct door_guest *guest,
+                           enum tls_refusal why);
     void *owner;
 };
 

@@ -10,7 +10,7 @@
 #include "controller/base/mutant.h"
 #include "controller/base/text.h"
 #include "controller/daemon/audit.h"
-#include "controller/daemon/bucket.h"
+#include "controller/daemon/refused.h"
 #include "proto/entry_codec.h"
 #include "proto/snapshot_codec.h"
 
@@ -42,8 +42,8 @@ struct node {
     struct entry decoded;  /* being proposed */
     struct buf bytes;      /* being proposed */
 
-    uint64_t replay_to;             /* end of the log when it was opened */
-    struct bucket refused, unknown; /* node_note_refused() */
+    uint64_t replay_to; /* end of the log when it was opened */
+    struct refused_bounds refused;
 };
 
 /* One proposal whose fate is not known yet. */
@@ -237,10 +237,7 @@ int node_open(struct node **ret_node, struct uv_loop_s *loop,
         return err_set(err, ERR_NOMEM, "the replicated state");
     }
     n->events = *events;
-    n->refused =
-        (struct bucket){.burst = NODE_REFUSED_BURST, .each_ms = NODE_REFUSED_EACH_MS};
-    n->unknown =
-        (struct bucket){.burst = NODE_UNKNOWN_BURST, .each_ms = NODE_UNKNOWN_EACH_MS};
+    n->refused = (struct refused_bounds)REFUSED_BOUNDS;
     n->commits = histogram_make(commit_bounds_us, ARRAY_LEN(commit_bounds_us));
     (void)snprintf(n->name, sizeof n->name, "%s", config->name);
     state_init(&n->state, config->cluster);
@@ -402,10 +399,7 @@ void node_note_refused(struct node *n, const struct actor *who, const char *grou
     struct entry_refused what = {.hold = 0};
     struct err err = {0};
 
-    /* Who is nobody must neither fill the log nor take the place of those who are known. */
-    if (!bucket_take(who != NULL && who->kind == ACTOR_ANONYMOUS ? &n->unknown
-                                                                 : &n->refused,
-                     mono_now()))
+    if (!refused_take(&n->refused, who, mono_now()))
         return;
     text_set(what.text, sizeof what.text, "%s", text);
     if (note(n, who, group, &what, &err) != 0)

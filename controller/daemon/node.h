@@ -82,16 +82,9 @@ void node_dry(struct node *n, const struct entry *e, struct apply_result *ret);
 MUST_USE int node_propose(struct node *n, const struct entry *e, node_done *on_done,
                           void *owner, struct apply_result *ret_refused, struct err *err);
 
-/* Put a bounded summary of a refused operator's request into the log (I10): at most
- * NODE_REFUSED_BURST at once and one each NODE_REFUSED_EACH_MS, further ones are dropped.
- * Of those whom nobody knows NODE_UNKNOWN_BURST and one each NODE_UNKNOWN_EACH_MS, apart.
+/* Put a bounded summary of a refused operator's request into the log (I10): what is beyond
+ * the bounds of controller/daemon/refused.h is dropped, and what comes where nobody leads.
  */
-enum {
-    NODE_REFUSED_BURST = 5,
-    NODE_REFUSED_EACH_MS = 1000,
-    NODE_UNKNOWN_BURST = 10,
-    NODE_UNKNOWN_EACH_MS = 60000
-};
 void node_note_refused(struct node *n, const struct actor *who, const char *group,
                        const char *text);
 /* The same of what a group is held by; holds.h says how often. An error: try it again. */

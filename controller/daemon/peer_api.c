@@ -58,17 +58,10 @@ static bool send_wiped(struct peers *p, uint8_t to, const Rf__Frame *frame)
     return sent;
 }
 
-/* I10: one that does not know the field drops the whole stream over it, and with that what
- * Raft and the leases send. */
-static bool knows_callers(const struct peers *p, uint8_t position)
+bool peers_knows_people(const struct peers *p, uint8_t position)
 {
-    const struct state *s = node_state(p->d->node);
-    const char *name = p->d->settings.controllers[position].name;
-
-    for (unsigned i = 0; i < s->controller_count; i++)
-        if (strcmp(s->controllers[i].name, name) == 0)
-            return s->controllers[i].format_max >= FORMAT_PEOPLE;
-    return false;
+    return format_is_known_by(node_state(p->d->node),
+                              p->d->settings.controllers[position].name, FORMAT_PEOPLE);
 }
 
 static int pass(struct peers *p, uint8_t position, const struct api_request *request,
@@ -93,7 +86,7 @@ static int pass(struct peers *p, uint8_t position, const struct api_request *req
     m.body = (ProtobufCBinaryData){request->len, (uint8_t *)request->body};
     m.hops = 1;
     if (!goes_without_saying(request->caller)) {
-        if (!knows_callers(p, position))
+        if (!peers_knows_people(p, position))
             return err_set(err, ERR_UNSUPPORTED,
                            "controller %s is of a version that takes requests of root "
                            "alone from others: ask it itself, or upgrade it",

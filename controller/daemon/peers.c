@@ -276,6 +276,8 @@ void peers_handle(struct peers *p, uint8_t from, const Rf__Frame *f)
         peer_api_request(p, from, f->api_request);
     else if (f->body_case == RF__FRAME__BODY_API_REPLY)
         peer_api_reply(p, f->api_reply);
+    else if (f->body_case == RF__FRAME__BODY_REFUSED)
+        peer_refused_take(p, f->refused);
 }
 
 /* ---- announcements (I10) ---------------------------------------------------------------
@@ -498,6 +500,7 @@ int peers_open(struct peers **ret_peers, struct daemon *d, struct err *err)
     if (p == NULL)
         return err_set(err, ERR_NOMEM, "links to the other controllers");
     p->d = d;
+    p->refused = (struct refused_bounds)REFUSED_BOUNDS;
     (void)snprintf(file, sizeof file, "%s/names", d->settings.data_dir);
     (void)uv_timer_init(d->loop, &p->tick); /* cannot fail */
     p->tick.data = p;

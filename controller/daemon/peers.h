@@ -102,4 +102,12 @@ MUST_USE int peers_api(struct peers *p, const struct api_request *request,
 MUST_USE int peers_ask(struct peers *p, uint8_t position, const char *path,
                        peers_api_reply *on_reply, void *owner, struct err *err);
 
+/* A request that was refused here is told to the leader, for the audit trail, which bounds
+ * it once more (node_note_refused()). Not told: what is beyond refused.h's bounds here, and
+ * where no leader is known, reached, or new enough to be told (I10): then the log of this
+ * process has it. */
+struct actor;
+void peers_tell_refused(struct peers *p, const struct actor *who, const char *group,
+                        const char *text);
+
 #endif

@@ -9,6 +9,7 @@
 #include "controller/consensus/members.h"
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/peers.h"
+#include "controller/daemon/refused.h"
 #include "controller/net/link.h"
 
 enum { RTT_WINDOW = 64, PINGS_KEPT = 16 };
@@ -71,6 +72,7 @@ struct peers {
     struct passed passed[PEERS_API_MAX];
     struct buf bytes;
     bool announcing;
+    struct refused_bounds refused; /* of those that the leader is told */
 };
 
 struct peer *peers_by_id(struct peers *p, uint64_t id);
@@ -96,7 +98,13 @@ bool peers_find_ping(const struct peer *peer, uint64_t seq, uint64_t sent_ns,
 /* peer_views.c */
 void peer_view_take(struct peers *p, uint8_t from, const Rf__PeerView *view);
 
+/* peer_refused.c */
+void peer_refused_take(const struct peers *p, const Rf__Refused *r);
+
 /* peer_api.c */
+/* I10: Caller and Refused. One that does not know them drops the whole stream over them,
+ * and with that what Raft and the leases send. */
+bool peers_knows_people(const struct peers *p, uint8_t position);
 void peer_api_request(struct peers *p, uint8_t from, const Rf__ApiRequest *r);
 void peer_api_reply(struct peers *p, const Rf__ApiReply *r);
 void peer_api_tick(struct peers *p, struct mono now);

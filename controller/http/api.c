@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "controller/base/problem.h"
@@ -38,7 +39,18 @@ void answer_error(const struct asker *who, unsigned status, const char *code,
     va_start(args, fmt);
     (void)vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    if (who->trail != NULL && status >= 400 && status < 500 && status != 429)
+        request_note(who, code, text);
     who->reply(who->owner, status, body, problem_write(body, status, code, text));
+}
+
+void answer_recorded(const struct asker *who, unsigned status, const char *code,
+                     const char *text)
+{
+    struct asker heard = *who;
+
+    heard.trail = NULL;
+    answer_error(&heard, status, code, "%s", text);
 }
 
 void api_facts(const struct api *a, struct api_facts *ret)
@@ -342,6 +354,17 @@ static bool read_stale(const struct http_request *req, struct route *r,
     return false;
 }
 
+/* A page in the browser of somebody who has a certificate can send in his name what a form
+ * can. A form cannot say that it sends JSON. */
+static bool says_json(const struct http_request *req)
+{
+    static const char json[] = "application/json";
+    const char *type = http_header(req, "Content-Type");
+
+    return type == NULL || (strncasecmp(type, json, sizeof json - 1) == 0 &&
+                            strchr("; \t", type[sizeof json - 1]) != NULL);
+}
+
 void api_take(struct api *a, struct http_request *req, const struct caller *c)
 {
     struct asker who;
@@ -354,6 +377,7 @@ void api_take(struct api *a, struct http_request *req, const struct caller *c)
 
     http_asker(req, &who);
     if (status != 0) {
+        api_stray(a, &raw, &who);
         answer_error(&who, status, code_of(status), "%s", err.text);
         return;
     }
@@ -362,6 +386,14 @@ void api_take(struct api *a, struct http_request *req, const struct caller *c)
     if (route_is_read(route.kind) && !read_stale(req, &route, &who))
         return;
     raw.body = http_body(req, &raw.len);
+    if (raw.len > 0 && !says_json(req)) {
+        api_stray(a, &raw, &who);
+        who.what = route_name(route.kind);
+        answer_error(&who, 415, "wrong-content-type",
+                     "the body of %s is JSON: say `Content-Type: application/json`",
+                     route_name(route.kind));
+        return;
+    }
     if (route.kind == ROUTE_LOG || route.kind == ROUTE_EVENTS) {
         if (api_may(a, &route, &raw, &who))
             follow_log(a, req, route.kind == ROUTE_EVENTS);

@@ -169,6 +169,11 @@ void api_admit(struct api *a, int fd, const struct door_guest *guest);
 /* A request that another controller passed on, which is believed about its caller. */
 void api_serve(struct api *a, const struct api_request *r, api_reply *reply, void *owner);
 
+/* A guest whose certificate is accepted no more, or not yet: its handshake has ended with
+ * an alert, or its connection (`guest->proof` is DOOR_USER then). Told to the trail, with
+ * the sentence in guest->why. */
+void api_turned_away(struct api *a, const struct door_guest *guest, enum tls_refusal why);
+
 /* The end of a turn: followers of the status are told if it is news, waiting failovers are
  * looked at. */
 void api_changed(struct api *a);

@@ -22,6 +22,8 @@ struct asker {
     void *owner;
     struct actor actor;    /* who it is, and in which roles, once authorize() has said */
     char group[NAME_SIZE]; /* that it is about, for the audit trail; "" */
+    const char *what;      /* likewise: "switchover"; static */
+    struct api *trail;     /* whose trail hears what it is refused; NULL: nobody's */
 };
 
 struct audit_export;
@@ -56,8 +58,13 @@ void api_need_tick(struct api *a);
 
 /* Takes the JSON; NULL is answered 503 (no memory). */
 void answer_json(const struct asker *who, unsigned status, json_t *body);
+/* What is refused (not what is too much, nor what could not be done) is in the trail then,
+ * if it is to be: who->trail. */
 void answer_error(const struct asker *who, unsigned status, const char *code,
                   const char *fmt, ...) PRINTF_LIKE(4, 5);
+/* Of an entry that was refused: it is in the trail itself. */
+void answer_recorded(const struct asker *who, unsigned status, const char *code,
+                     const char *text);
 
 /* Whoever waits at the other end of a connection. */
 void http_asker(struct http_request *req, struct asker *ret);
@@ -72,11 +79,8 @@ void request_propose(struct api *a, const struct route *r, struct entry *e,
 void request_propose_shown(struct api *a, const struct route *r, struct entry *e,
                            json_t *shown, const struct asker *who);
 /* A refusal for the audit trail (I10), in the form of controller/daemon/audit.c, which
- * controller/http/logview.c takes apart. */
-struct noted {
-    const char *group, *code, *what, *why;
-};
-void request_note(struct api *a, const struct asker *who, const struct noted *n);
+ * controller/http/logview.c takes apart; answer_error() does it. */
+void request_note(const struct asker *who, const char *code, const char *why);
 /* An object with these keys only; nothing at all is an empty one. NULL: answered. */
 json_t *request_read_body(const struct api_request *raw, const char *const *keys,
                           const struct asker *who);
@@ -132,7 +136,8 @@ void follow_status(struct api *a, struct http_request *req, const struct caller 
                    const struct actor *who);
 void followers_look(struct api *a, struct mono now, bool news);
 void followers_close(struct api *a);
-/* False: it may not, and was answered. Then who->actor is known as far as it is. */
+/* False: it may not, and was answered. Then who->actor is known as far as it is. What an
+ * act is refused from here on is in the trail; the log is no place for questions. */
 bool api_permits(struct api *a, const struct route *r, const struct api_request *raw,
                  struct asker *who, bool *ret_needs_code);
 /* What is permitted is done; of a request that takes a code, when that counts. */
@@ -152,6 +157,9 @@ json_t *whoami_document(const struct asker *who);
 /* Where no code is taken, and nothing is done by it. */
 bool api_may(struct api *a, const struct route *r, const struct api_request *raw,
              const struct asker *who);
+/* Who asks for what there is not: nobody is let in by it, and the trail hears who it was.
+ */
+void api_stray(struct api *a, const struct api_request *raw, struct asker *who);
 /* A request from outside, on whichever listener. */
 void api_take(struct api *a, struct http_request *req, const struct caller *c);
 

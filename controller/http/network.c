@@ -54,28 +54,68 @@ bool network_read_secrets(struct http_request *req, struct caller *c,
     return true;
 }
 
-/* False: answered. */
-static bool identify(struct api_guests *guests, const struct door_guest *g,
-                     struct caller *c, const struct asker *last)
+/* Whose certificate it is says the sentence. In the trail it is nobody's: a node, or a user
+ * of another cluster, may have the name of one of our users. */
+static void at_the_door(struct api *a, const struct door_guest *g, struct asker *ret)
 {
+    ret->trail = a;
+    ret->what = "connection";
+    ret->actor = (struct actor){.kind = ACTOR_CERTIFICATE};
+    (void)snprintf(ret->actor.from, sizeof ret->actor.from, "%.*s", ACTOR_FROM_SIZE - 1,
+                   g->from);
+}
+
+static void wrong_certificate(struct api *a, const struct door_guest *g,
+                              const struct asker *last, const char *why)
+{
+    struct asker who = *last;
+
+    a->guests.wrong++;
+    at_the_door(a, g, &who);
+    answer_error(&who, 403, "wrong-certificate", "%s", why);
+}
+
+/* Who has shown the certificate of a user that has it no more has the key of it; in the
+ * middle of a handshake that is not known yet, and a certificate is no secret: then it is
+ * nobody, for whom the trail has a place of its own. */
+void api_turned_away(struct api *a, const struct door_guest *g, enum tls_refusal why)
+{
+    struct asker who = {0};
+    char code[32];
+
+    at_the_door(a, g, &who);
+    if (g->proof == DOOR_USER)
+        (void)snprintf(who.actor.name, sizeof who.actor.name, "%.*s", NAME_SIZE - 1,
+                       g->user);
+    else
+        who.actor.kind = ACTOR_ANONYMOUS;
+    (void)snprintf(code, sizeof code, "certificate-%s", tls_refusal_name(why));
+    request_note(&who, code, g->why);
+}
+
+/* False: answered. */
+static bool identify(struct api *a, const struct door_guest *g, struct caller *c,
+                     const struct asker *last)
+{
+    char why[DOOR_WHY_SIZE];
+
     (void)snprintf(c->from, sizeof c->from, "%.*s", CALLER_FROM_SIZE - 1, g->from);
     if (g->proof == DOOR_REFUSED) {
-        guests->wrong++;
-        answer_error(last, 403, "wrong-certificate", "%s", g->why);
+        wrong_certificate(a, g, last, g->why);
         return false;
     }
     if (g->proof == DOOR_NOBODY) {
-        guests->unknown++;
+        a->guests.unknown++;
         return true;
     }
     if (strlen(g->user) >= sizeof c->name) {
-        guests->wrong++;
-        answer_error(last, 403, "wrong-certificate",
-                     "user %s: a name of %d characters at most is expected", g->user,
-                     NAME_SIZE - 1);
+        (void)snprintf(why, sizeof why,
+                       "user %s: a name of %d characters at most is expected", g->user,
+                       NAME_SIZE - 1);
+        wrong_certificate(a, g, last, why);
         return false;
     }
-    guests->known++;
+    a->guests.known++;
     c->kind = CALLER_CERTIFICATE;
     memcpy(c->name, g->user, strlen(g->user) + 1);
     return true;
@@ -108,7 +148,7 @@ static void on_guest_request(void *owner, struct http_request *req)
         answer_error(&last, 503, "no-memory", "out of memory");
     else if (!rates_take(a->rates, g->source, uv_now(a->tick.loop)))
         too_many(a, &last);
-    else if (identify(&a->guests, g, &c, &last) && network_read_secrets(req, &c, &last) &&
+    else if (identify(a, g, &c, &last) && network_read_secrets(req, &c, &last) &&
              (!is_nobody(&c) || api_may(a, &any, &raw, &last)))
         api_take(a, req, &c);
     caller_wipe(&c);

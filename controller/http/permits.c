@@ -46,32 +46,55 @@ static bool is_worth_a_note(const struct caller *c)
     return c->kind != CALLER_ANONYMOUS || c->bearer[0] != '\0';
 }
 
-bool api_permits(struct api *a, const struct route *r, const struct api_request *raw,
-                 struct asker *who, bool *ret_needs_code)
+/* A question is no act: that the leader has no such group, say, is between the two. */
+static bool is_question(const struct route *r)
+{
+    return r->dry || strcmp(route_method(r->kind), "GET") == 0;
+}
+
+static void judge(struct api *a, const struct route *r, const struct api_request *raw,
+                  struct asker *who, struct authorize_verdict *ret)
 {
     static const struct caller nobody = {.kind = CALLER_ANONYMOUS};
     struct authorize_ask ask = {.caller = raw->caller != NULL ? raw->caller : &nobody,
                                 .route = r,
                                 .group = who->group,
                                 .wall_ms = wall_now_ms()};
-    struct authorize_verdict verdict;
     struct api_facts f;
 
     api_facts(a, &f);
     ask.state = f.state;
     ask.jwt = f.jwt;
     find_group(&f, r, raw, who->group);
-    authorize(&ask, &verdict);
-    who->actor = verdict.actor;
+    authorize(&ask, ret);
+    who->actor = ret->actor;
+    who->what = route_name(r->kind);
+    who->trail = is_worth_a_note(ask.caller) ? a : NULL;
+}
+
+bool api_permits(struct api *a, const struct route *r, const struct api_request *raw,
+                 struct asker *who, bool *ret_needs_code)
+{
+    struct authorize_verdict verdict;
+
+    judge(a, r, raw, who, &verdict);
     *ret_needs_code = verdict.needs_code;
-    if (verdict.status == 0)
-        return true;
-    if (is_worth_a_note(ask.caller))
-        request_note(
-            a, who,
-            &(struct noted){who->group, verdict.code, route_name(r->kind), verdict.text});
-    answer_error(who, verdict.status, verdict.code, "%s", verdict.text);
-    return false;
+    if (verdict.status != 0) {
+        answer_error(who, verdict.status, verdict.code, "%s", verdict.text);
+        return false;
+    }
+    if (is_question(r))
+        who->trail = NULL;
+    return true;
+}
+
+void api_stray(struct api *a, const struct api_request *raw, struct asker *who)
+{
+    const struct route any = {.kind = ROUTE_VERSION}; /* takes least */
+    struct authorize_verdict verdict;
+
+    judge(a, &any, raw, who, &verdict);
+    who->what = "request";
 }
 
 bool api_may(struct api *a, const struct route *r, const struct api_request *raw,
@@ -83,24 +106,25 @@ bool api_may(struct api *a, const struct route *r, const struct api_request *raw
     return api_permits(a, r, raw, &known, &needs_code);
 }
 
-void request_note(struct api *a, const struct asker *who, const struct noted *n)
+void request_note(const struct asker *who, const char *code, const char *why)
 {
+    struct api *a = who->trail;
     char text[2 * ERR_TEXT_SIZE];
     uint32_t more = 0;
 
     /* The socket is root's, who could write what he likes. */
     if (who->actor.kind != ACTOR_SOCKET &&
         !refusals_take(a->refusals,
-                       &(struct refused_request){who->actor.from, who->actor.name, n->code},
+                       &(struct refused_request){who->actor.from, who->actor.name, code},
                        mono_now(), &more))
         return;
     if (more == 0)
-        (void)snprintf(text, sizeof text, "refused (%s): %s: %s", n->code, n->what, n->why);
+        (void)snprintf(text, sizeof text, "refused (%s): %s: %s", code, who->what, why);
     else
         (void)snprintf(text, sizeof text,
                        "refused (%s): %s: %s (and %" PRIu32
                        " more from there since the last "
                        "one that was noted)",
-                       n->code, n->what, n->why, more);
-    a->backend->note_refused(a->backend->owner, &who->actor, n->group, text);
+                       code, who->what, why, more);
+    a->backend->note_refused(a->backend->owner, &who->actor, who->group, text);
 }

@@ -1,7 +1,7 @@
 /* controller/http/refusals.h -- refused requests that are worth a line in the audit trail:
  * of one address, user and reason at most one each REFUSALS_EACH_MS, and how many there
  * were in between. So nobody fills the log, and a flood is seen for what it is. How many of
- * all together is the daemon's bound (NODE_REFUSED_EACH_MS).
+ * all together is the daemon's bound (controller/daemon/refused.h).
  *
  * Pure:    the clock comes in.
  * Limits:  REFUSALS_MAX of them are remembered; where there is no room, the one that was

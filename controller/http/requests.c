@@ -20,7 +20,6 @@ struct proposed {
     bool roles_ignored; /* DECLARE */
     bool as_it_was;     /* PAUSE, RESUME */
     uint64_t about;     /* a proposal; 0: none */
-    const char *what;   /* name of the entry */
     char group[NAME_SIZE];
     json_t *shown; /* own; what is told with the index, NULL: nothing more */
 };
@@ -79,18 +78,15 @@ static void on_proposed(void *owner, int status, uint64_t index,
                      "leadership has changed: it may or may not have happened; look at "
                      "`ringfence status` and repeat the request if it did not");
     else if (r->refusal != ACCEPTED)
-        answer_error(&p->who, 409, refusal_name(r->refusal), "%s", r->text);
+        answer_recorded(&p->who, 409, refusal_name(r->refusal), r->text);
     else
         answer_json(&p->who, 200, outcome(p, index));
 }
 
-static void answer_unproposed(struct api *a, const struct proposed *p,
-                              const struct apply_result *refused, const struct err *err)
+static void answer_unproposed(const struct proposed *p, const struct apply_result *refused,
+                              const struct err *err)
 {
     if (err->code == ERR_REFUSED) {
-        request_note(a, &p->who,
-                     &(struct noted){p->group, refusal_name(refused->refusal), p->what,
-                                     refused->text});
         answer_error(&p->who, 409, refusal_name(refused->refusal), "%s", refused->text);
     } else if (err->code == ERR_UNSUPPORTED) {
         answer_error(&p->who, 409, refusal_name(REFUSE_FORMAT), "%s", err->text);
@@ -139,13 +135,12 @@ void request_propose_shown(struct api *a, const struct route *r, struct entry *e
     p->as_it_was = is_paused_so(a, e);
     if (e->kind == ENTRY_APPROVE || e->kind == ENTRY_REJECT || e->kind == ENTRY_WITHDRAW)
         p->about = e->proposal.id;
-    p->what = entry_kind_name(e->kind);
     p->shown = shown;
     (void)snprintf(p->group, sizeof p->group, "%s", e->group);
     (void)snprintf(e->rule, sizeof e->rule, "operator");
     e->actor = who->actor;
     if (a->backend->propose(a->backend->owner, e, on_proposed, p, &refused, &err) != 0)
-        answer_unproposed(a, p, &refused, &err);
+        answer_unproposed(p, &refused, &err);
     else
         (void)TAKE(p);
 }
@@ -245,7 +240,6 @@ static bool both_are_ready(struct api *a, const struct group *g, const struct en
     else if (switchover_may_begin(f.state, f.seen, group, e->switchover.target, mono_now(),
                                   text, sizeof text))
         return true;
-    request_note(a, who, &(struct noted){g->name, code, "switchover", text});
     answer_error(who, 409, code,
                  "no switchover of group %s: %s (`ringfence why %s` has the rest)", g->name,
                  text, g->name);

@@ -122,10 +122,6 @@ void request_declare(struct api *a, const struct route *r, const struct api_requ
     }
     around = (struct document_surroundings){f.state, f.rtt_ms};
     if (document_check(spec, &around, &err) != 0) {
-        if (!r->dry) /* a question is no act, and the log is of acts */
-            request_note(a, who,
-                         &(struct noted){spec->name, refusal_name(REFUSE_INVALID),
-                                         "declare", err.text});
         answer_error(who, 409, refusal_name(REFUSE_INVALID), "%s", err.text);
         return;
     }

@@ -4,6 +4,7 @@
  *
  * One code of a user is looked at, at a time: wrong ones are counted by the log, and
  * between a guess and its entry there would be room for a thousand more. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,13 +71,6 @@ static void unknown(const struct asker *who)
                  "done; ask again with the next code");
 }
 
-static void refuse(struct factor_gate *g, const char *code, const char *text)
-{
-    request_note(g->a, &g->who,
-                 &(struct noted){g->who.group, code, route_name(g->route.kind), text});
-    answer_error(&g->who, 401, code, "%s", text);
-}
-
 static void on_used(void *owner, int status, uint64_t index, const struct apply_result *r)
 {
     AUTO(drop_gate) struct factor_gate *g = owner;
@@ -90,7 +84,7 @@ static void on_used(void *owner, int status, uint64_t index, const struct apply_
     if (status != 0) {
         unknown(&g->who);
     } else if (r->refusal != ACCEPTED) {
-        refuse(g, refusal_name(r->refusal), r->text);
+        answer_recorded(&g->who, 401, refusal_name(r->refusal), r->text);
     } else {
         g->who.actor.factor = g->factor;
         api_perform(g->a, &g->route, &raw, &g->who);
@@ -100,20 +94,22 @@ static void on_used(void *owner, int status, uint64_t index, const struct apply_
 static void on_failed(void *owner, int status, uint64_t index, const struct apply_result *r)
 {
     AUTO(drop_gate) struct factor_gate *g = owner;
+    char text[ERR_TEXT_SIZE];
 
     (void)index;
     leave(g);
     if (status != 0)
         unknown(&g->who);
     else if (r->refusal != ACCEPTED)
-        refuse(g, refusal_name(r->refusal), r->text);
-    else
-        answer_error(
-            &g->who, 401, "wrong-code",
-            "that is not the code of %s now, nor a recovery code that is left: "
-            "after %d wrong ones the second factor is locked (is the phone's clock "
-            "right?)",
-            g->who.actor.name, FACTOR_FAILURES_MAX);
+        answer_recorded(&g->who, 401, refusal_name(r->refusal), r->text);
+    if (status != 0 || r->refusal != ACCEPTED)
+        return;
+    (void)snprintf(text, sizeof text,
+                   "that is not the code of %s now, nor a recovery code that is left: "
+                   "after %d wrong ones the second factor is locked (is the phone's clock "
+                   "right?)",
+                   g->who.actor.name, FACTOR_FAILURES_MAX);
+    answer_recorded(&g->who, 401, "wrong-code", text);
 }
 
 /* ---- before it --------------------------------------------------------------------------
@@ -139,7 +135,7 @@ static void propose(struct factor_gate *g, const struct entry *e)
         return;
     leave(g);
     if (err.code == ERR_REFUSED)
-        refuse(g, refusal_name(refused.refusal), refused.text);
+        answer_error(&g->who, 401, refusal_name(refused.refusal), "%s", refused.text);
     else
         answer_error(&g->who, 503, "not-possible-now", "%s: nothing was done", err.text);
     gate_free(g);
@@ -159,8 +155,9 @@ static void look(struct factor_gate *g, const struct user *u, const char *code)
         return;
     }
     if (verdict == CODE_USED) {
-        refuse(g, refusal_name(REFUSE_CODE_USED),
-               "that code was used already: wait for the next one, within half a minute");
+        answer_error(
+            &g->who, 401, refusal_name(REFUSE_CODE_USED),
+            "that code was used already: wait for the next one, within half a minute");
         gate_free(g);
         return;
     }

@@ -17,7 +17,7 @@ struct failover_wait {
     struct mono since;
 };
 
-static void why_not(struct api *a, const struct api_facts *f, const struct group *g,
+static void why_not(const struct api_facts *f, const struct group *g,
                     const struct asker *who)
 {
     char text[ERR_TEXT_SIZE] = "";
@@ -37,7 +37,6 @@ static void why_not(struct api *a, const struct api_facts *f, const struct group
     }
     if (text[0] == '\0')
         text_set(text, sizeof text, "%s", e.verdict);
-    request_note(a, who, &(struct noted){g->name, "not-possible-now", "failover", text});
     answer_error(who, 409, "not-possible-now",
                  "no failover of group %s: %s (`ringfence why %s` has the rest)", g->name,
                  text, g->name);
@@ -152,8 +151,6 @@ static bool failover_may_begin(struct api *a, const struct group *g,
         !group_is_healthy(f.state, f.seen, (uint8_t)(g - f.state->groups), mono_now()))
         return true;
     say_healthy(&f, g, ask->target, text);
-    request_note(a, who,
-                 &(struct noted){g->name, refusal_name(REFUSE_HEALTHY), "failover", text});
     answer_error(who, 409, refusal_name(REFUSE_HEALTHY), "%s", text);
     return false;
 }
@@ -206,7 +203,7 @@ static void give_up(struct api *a, const struct api_facts *f, const struct group
             "may or may not begin; look at `ringfence status` before you repeat it",
             g->name);
     else
-        why_not(a, f, g, who);
+        why_not(f, g, who);
     a->backend->want_failover(a->backend->owner, group, NULL);
 }
 

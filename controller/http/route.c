@@ -138,7 +138,7 @@ unsigned route_match(const char *method, const char *path, struct route *ret,
         return status;
     }
     if (other_method) {
-        (void)err_set(err, ERR_INVAL, "%.20s is not for this path", method);
+        (void)err_set(err, ERR_INVAL, "%.20s is not for %.80s", method, path);
         return 405;
     }
     if (strncmp(path, "/api/v1/", 8) == 0)

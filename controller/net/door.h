@@ -37,6 +37,7 @@
 #include "controller/net/address.h"
 #include "controller/net/identity.h"
 #include "controller/net/tls.h"
+#include "controller/net/tls_report.h"
 
 struct door;
 struct uv_loop_s;
@@ -69,6 +70,13 @@ struct door_events {
     void (*on_guest)(void *owner, int fd, const struct door_guest *guest);
     /* May come often: limit what you log. */
     void (*on_reject)(void *owner, const struct err *why);
+    /* NULL: nobody wants to know. A certificate of a CA of ours that is revoked, has ended
+     * or does not begin yet; guest->why says whose, and why. In the handshake
+     * (guest->proof DOOR_REFUSED) neither the signature nor the key was looked at: anybody
+     * may show what a revoked one says. Of a guest that was inside (DOOR_USER) they were.
+     * May come as often. */
+    void (*on_turned_away)(void *owner, const struct door_guest *guest,
+                           enum tls_refusal why);
 };
 
 struct door_spec {

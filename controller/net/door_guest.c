@@ -312,6 +312,19 @@ static void look_at(struct guest *g)
         memcpy(who->user, id.name, sizeof who->user);
 }
 
+/* One of another CA is a stranger's: counted, and no more. */
+static void turn_away(struct guest *g, enum tls_refusal reason, const struct err *why)
+{
+    const struct door_events *events = g->door->events;
+
+    if (events->on_turned_away == NULL ||
+        (reason != TLS_REFUSED_REVOKED && reason != TLS_REFUSED_EXPIRED &&
+         reason != TLS_REFUSED_NOT_YET_VALID))
+        return;
+    text_set(g->who.why, sizeof g->who.why, "%s", why->text);
+    events->on_turned_away(g->door->owner, &g->who, reason);
+}
+
 static void fail_tls(struct guest *g, int result)
 {
     enum tls_refusal reason = TLS_REFUSAL_MAX;
@@ -327,6 +340,8 @@ static void fail_tls(struct guest *g, int result)
     }
     if (reason != TLS_REFUSAL_MAX)
         tls_note_refused(g->door->tls, reason);
+    g->who.proof = DOOR_REFUSED;
+    turn_away(g, reason, &why);
     err_wrap(&why, "%s", g->who.from);
     g->door->events->on_reject(g->door->owner, &why);
     enter(g, GUEST_LEAVING); /* it reads the alert */
@@ -419,6 +434,7 @@ static void recheck(struct guest *g)
         tls_session_recheck(g->door->tls, g->ssl, &g->generation, &reason, &why) == 0)
         return;
     tls_note_refused(g->door->tls, reason);
+    turn_away(g, reason, &why);
     guest_end(g, &why);
 }
 

@@ -121,6 +121,7 @@ async function askForErrors(o) {
   const bodies = {declare: "{}", propose: '{"group": "nobody", "to": "west", "reason": "the document"}'};
   await expect(405, id, {method: "PUT"});
   await expect(431, id, {headers: {Authorization: "Bearer " + "x".repeat(9000)}});
+  if (has(415)) await expect(415, id, {body: "{}", headers: {"Content-Type": "text/plain"}});
   if (has(413)) await expect(413, id, {headers: {"Content-Length": (1 << 20) + 1}});
   if (has(400) && o.op.requestBody) await expect(400, id, {body: id === "declare" ? "[]" : "{", use: {run: "abc"}});
   else if (has(400) && (id === "log" || id === "events")) await expect(400, id, {query: "?limit=x"});

@@ -326,8 +326,10 @@ static size_t on_data(char *data, size_t size, size_t n, void *owner)
 static void do_call(uv_work_t *work)
 {
     struct call *call = work->data;
+    struct curl_slist *json = curl_slist_append(NULL, "Content-Type: application/json");
     CURL *h = curl_easy_init();
 
+    curl_easy_setopt(h, CURLOPT_HTTPHEADER, json);
     if (call->socket[0] != '\0')
         curl_easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH, call->socket);
     curl_easy_setopt(h, CURLOPT_URL, call->url);
@@ -342,6 +344,7 @@ static void do_call(uv_work_t *work)
     if (curl_easy_perform(h) == CURLE_OK)
         curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &call->status);
     curl_easy_cleanup(h);
+    curl_slist_free_all(json);
 }
 
 static void on_called(uv_work_t *work, int status)

@@ -53,6 +53,21 @@ static void the_newest_that_all_read(void **state)
     assert_int_equal(format, 2);
 }
 
+/* What came with a format outside of the log: whoever has not said that it knows that is
+ * told none of it, least of all who is not on record. */
+static void who_is_told_what_came_with_it(void **state)
+{
+    (void)state;
+    begin();
+    record(1, 1, 1);
+    record(2, 1, 3);
+    assert_true(format_is_known_by(&s, "ctl0", 2));
+    assert_false(format_is_known_by(&s, "ctl1", 2));
+    assert_true(format_is_known_by(&s, "ctl1", 1));
+    assert_true(format_is_known_by(&s, "ctl2", 2));
+    assert_false(format_is_known_by(&s, "ctl3", 1));
+}
+
 /* What a controller on record does not know is not proposed, by name (I10). */
 static void a_new_kind_waits_for_all(void **state)
 {
@@ -149,6 +164,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_newest_that_all_read),
+        cmocka_unit_test(who_is_told_what_came_with_it),
         cmocka_unit_test(a_new_kind_waits_for_all),
         cmocka_unit_test(the_oldest_before_all_have_said),
         cmocka_unit_test(it_is_said_whom_to_upgrade),

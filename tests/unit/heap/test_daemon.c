@@ -188,7 +188,7 @@ static void on_no_guest(void *owner, const struct err *why)
 
 static int try_door(struct err *err)
 {
-    static const struct door_events events = {on_guest, on_no_guest};
+    static const struct door_events events = {on_guest, on_no_guest, NULL};
     static const struct door_limits limits = DOOR_LIMITS;
     const struct address at = {.host = "127.0.0.1"};
     const struct door_spec spec = {.at = &at, .limits = &limits, .events = &events};

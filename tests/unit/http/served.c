@@ -74,7 +74,7 @@ static void on_note(void *owner, const struct actor *who, const char *group,
                     const char *text)
 {
     (void)owner;
-    (void)group;
+    snprintf(b.noted_group, sizeof b.noted_group, "%s", group);
     b.noted = *who;
     snprintf(b.note, sizeof b.note, "%s", text);
     b.notes++;
@@ -236,8 +236,9 @@ static void perform(uv_work_t *work)
     curl_easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH, b.socket);
     curl_easy_setopt(h, CURLOPT_URL, url);
     curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, call.method);
+    headers = curl_slist_append(NULL, "Content-Type: application/json");
     if (call.header != NULL)
-        headers = curl_slist_append(NULL, call.header);
+        headers = curl_slist_append(headers, call.header);
     if (call.body != NULL)
         curl_easy_setopt(h, CURLOPT_POSTFIELDS, call.body);
     for (unsigned i = 0; i < 2 && served_headers[i] != NULL; i++)

@@ -152,6 +152,85 @@ static void refusals_are_noted(void **state)
     close(fd);
 }
 
+/* What was not even a request is, too, if it was somebody's act: by somebody who is let in,
+ * or has the certificate of somebody else. */
+static void strays_are_noted(void **state)
+{
+    static const struct {
+        const struct door_guest *guest;
+        const char *request;
+        long status;
+        const char *note; /* NULL: none */
+    } table[] = {
+        {&alice, "PUT /api/v1/log HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", 405,
+         "refused (method-not-allowed): request: PUT is not for /api/v1/log"},
+        {&alice, GET("/api/v1/nothing", ""), 404,
+         "refused (not-found): request: there is no /api/v1/nothing"},
+        {&alice, POST("/api/v1/groups/no_name/pause", ""), 400,
+         "refused (bad-request): request: such a name is"},
+        {&alice, POST("/api/v1/groups/orders/pause", "Content-Type: text/plain\r\n"), 415,
+         "refused (wrong-content-type): pause: the body of pause is JSON"},
+        {&alice, POST("/api/v1/groups/orders/pause", "Content-Type: application/jsonx\r\n"),
+         415, "refused (wrong-content-type): pause: the body of pause is JSON"},
+        {&alice,
+         POST("/api/v1/groups/orders/pause",
+              "content-type: Application/JSON; charset=utf-8\r\n"),
+         403, "refused (wrong-role): pause: "},
+        {&alice, GET("/api/v1/groups/nowhere", ""), 404, NULL}, /* a question */
+        {&alice, POST("/api/v1/groups?dry=1", ""), 400, NULL},
+        {&east, GET("/api/v1/status", ""), 403,
+         "refused (wrong-certificate): connection: the certificate is of controller east"},
+        {&nobody, GET("/api/v1/nothing", ""), 401, NULL},
+    };
+
+    (void)state;
+    add_alice();
+    for (unsigned i = 0; i < ARRAY_LEN(table); i++) {
+        struct door_guest guest = *table[i].guest;
+        int fd;
+
+        snprintf(guest.from, sizeof guest.from, "10.0.1.%u:1", i); /* none too often */
+        fd = come(&guest);
+        b.notes = 0;
+        print_message("%.50s\n", table[i].request);
+        assert_int_equal(say(fd, table[i].request), table[i].status);
+        assert_int_equal(b.notes, table[i].note != NULL);
+        if (b.notes > 0) {
+            assert_non_null(strstr(b.note, table[i].note));
+            assert_string_equal(b.noted.name, guest.proof == DOOR_USER ? "alice" : "");
+            assert_int_equal(b.noted.kind, ACTOR_CERTIFICATE);
+            assert_string_equal(b.noted.from, guest.from);
+        }
+        close(fd);
+    }
+}
+
+/* Who shows a revoked certificate in a handshake may have found it somewhere; who was
+ * inside with it had its key. */
+static void who_is_turned_away_is_noted(void **state)
+{
+    struct door_guest guest = alice;
+
+    (void)state;
+    snprintf(guest.why, sizeof guest.why, "revoked, that is");
+    guest.proof = DOOR_REFUSED;
+    api_turned_away(b.served, &guest, TLS_REFUSED_REVOKED);
+    assert_int_equal(b.notes, 1);
+    assert_string_equal(b.note,
+                        "refused (certificate-revoked): connection: revoked, that is");
+    assert_int_equal(b.noted.kind, ACTOR_ANONYMOUS);
+    assert_string_equal(b.noted.name, "");
+    assert_string_equal(b.noted.from, "10.0.0.8:51234");
+    api_turned_away(b.served, &guest, TLS_REFUSED_REVOKED);
+    assert_int_equal(b.notes, 1); /* one a second and address */
+    guest.proof = DOOR_USER;
+    api_turned_away(b.served, &guest, TLS_REFUSED_EXPIRED);
+    assert_int_equal(b.notes, 2);
+    assert_non_null(strstr(b.note, "refused (certificate-expired): "));
+    assert_int_equal(b.noted.kind, ACTOR_CERTIFICATE);
+    assert_string_equal(b.noted.name, "alice");
+}
+
 /* The leader is told who it was, and decides. */
 static void the_leader_hears_who_asks(void **state)
 {
@@ -280,6 +359,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SERVED(guests_are_told_apart),     SERVED(refusals_are_noted),
+        SERVED(strays_are_noted),          SERVED(who_is_turned_away_is_noted),
         SERVED(the_leader_hears_who_asks), SERVED(what_was_passed_on_is_judged),
         SERVED(a_mad_guest_is_slowed),     cmocka_unit_test(rates),
         SERVED(a_zeroed_caller_is_nobody),

@@ -257,6 +257,36 @@ static void an_abort_of_a_proposal_is_of_its_group(void **state)
     assert_int_equal(ask_as(token, "", "/api/v1/runs/56/abort", NULL), 403);
 }
 
+/* What can be no group's name would be no entry's either, and keep the refusal out of the
+ * trail. */
+static void no_name_keeps_a_refusal_out_of_the_trail(void **state)
+{
+    static const struct {
+        const char *group, *noted;
+    } table[] = {
+        {"orders", "orders"},
+        {"billing-2", "billing-2"}, /* there is none: it may be a new one */
+        {"", ""},
+        {"Orders", ""},
+        {"a\\u0001b", ""},
+        {"-", ""},
+        {"a-name-of-more-than-23-characters", ""},
+    };
+    char body[100];
+
+    (void)state;
+    give_token(add("vera", ROLE_VIEWER, NULL));
+    for (unsigned i = 0; i < ARRAY_LEN(table); i++) {
+        snprintf(body, sizeof body, "{\"group\":\"%s\"}", table[i].group);
+        print_message("%s\n", body);
+        snprintf(b.state.users[0].name, NAME_SIZE, "vera%u", i); /* another one each time */
+        give_token(&b.state.users[0]);
+        assert_int_equal(ask_as(token, "", "/api/v1/groups", body), 403);
+        assert_int_equal(b.notes, i + 1);
+        assert_string_equal(b.noted_group, table[i].noted);
+    }
+}
+
 /* Its use is committed first, then what was asked for; both say whose they are. */
 static void a_right_code_is_used_up_first(void **state)
 {
@@ -452,6 +482,7 @@ int main(void)
         SERVED(tokens_open_what_their_user_may),
         SERVED(the_trail_is_for_users),
         SERVED(an_abort_of_a_proposal_is_of_its_group),
+        SERVED(no_name_keeps_a_refusal_out_of_the_trail),
         SERVED(a_right_code_is_used_up_first),
         SERVED(without_the_logs_word_nothing_is_done),
         SERVED(a_wrong_code_is_counted),

@@ -18,7 +18,8 @@ struct hall {
     struct bench b;
     struct tls *tls;
     struct door *door;
-    unsigned guests, rejected;
+    unsigned guests, rejected, turned_away;
+    enum tls_refusal reason;
     struct door_guest last;
     struct err why;
     int fds[GUESTS];
@@ -41,7 +42,17 @@ static void on_reject(void *owner, const struct err *why)
     h->why = *why;
 }
 
-static const struct door_events events = {on_guest, on_reject};
+static void on_turned_away(void *owner, const struct door_guest *guest,
+                           enum tls_refusal why)
+{
+    struct hall *h = owner;
+
+    h->turned_away++;
+    h->reason = why;
+    h->last = *guest;
+}
+
+static const struct door_events events = {on_guest, on_reject, on_turned_away};
 
 static void craft_all(const char *dir)
 {
@@ -123,36 +134,42 @@ static int read_tls(struct hall *h, struct raw_tls *t, size_t want, char *ret, s
     }
 }
 
+static const struct comer {
+    const char *stem;
+    int version;
+    enum door_proof proof;
+    const char *says, *alert; /* alert: it does not come in */
+    enum tls_refusal told;    /* of one of our CA's; TLS_REFUSAL_MAX: nobody is */
+} comers[] = {
+    {NULL, TLS1_3_VERSION, DOOR_NOBODY, "", NULL, TLS_REFUSAL_MAX},
+    {"alice", TLS1_3_VERSION, DOOR_USER, "", NULL, TLS_REFUSAL_MAX},
+    {"controller-west", TLS1_3_VERSION, DOOR_REFUSED,
+     "is of controller west, and people ask", NULL, TLS_REFUSAL_MAX},
+    {"agent-pg-east", TLS1_3_VERSION, DOOR_REFUSED, "is of agent pg-east", NULL,
+     TLS_REFUSAL_MAX},
+    {"test", TLS1_3_VERSION, DOOR_REFUSED,
+     "of user alice of cluster test, and this is cluster prod", NULL, TLS_REFUSAL_MAX},
+    {"operator", TLS1_3_VERSION, DOOR_REFUSED, "is not ringfence://", NULL,
+     TLS_REFUSAL_MAX},
+    {"nameless", TLS1_3_VERSION, DOOR_REFUSED, "no SAN URI", NULL, TLS_REFUSAL_MAX},
+    {"expired", TLS1_3_VERSION, 0, "certificate has expired", "certificate expired",
+     TLS_REFUSED_EXPIRED},
+    {"tomorrow", TLS1_3_VERSION, 0, "not yet valid", "bad certificate",
+     TLS_REFUSED_NOT_YET_VALID},
+    {"revoked", TLS1_3_VERSION, 0, "certificate revoked", "certificate revoked",
+     TLS_REFUSED_REVOKED},
+    {"of-stranger", TLS1_3_VERSION, 0, "self-signed", "unknown ca", TLS_REFUSAL_MAX},
+    {"alice", TLS1_2_VERSION, 0, "does not offer TLS 1.3", "protocol version",
+     TLS_REFUSAL_MAX},
+};
+
 /* Whoever comes: known, unknown, let in to be told why not, or gone with an alert. */
 static void a_door_knows_who_comes(void **state)
 {
-    static const struct {
-        const char *stem;
-        int version;
-        enum door_proof proof;
-        const char *says, *alert; /* alert: it does not come in */
-    } table[] =
-        {
-            {NULL, TLS1_3_VERSION, DOOR_NOBODY, "", NULL},
-            {"alice", TLS1_3_VERSION, DOOR_USER, "", NULL},
-            {"controller-west", TLS1_3_VERSION, DOOR_REFUSED,
-             "is of controller west, and people ask", NULL},
-            {"agent-pg-east", TLS1_3_VERSION, DOOR_REFUSED, "is of agent pg-east", NULL},
-            {"test", TLS1_3_VERSION, DOOR_REFUSED,
-             "of user alice of cluster test, and this is cluster prod", NULL},
-            {"operator", TLS1_3_VERSION, DOOR_REFUSED, "is not ringfence://", NULL},
-            {"nameless", TLS1_3_VERSION, DOOR_REFUSED, "no SAN URI", NULL},
-            {"expired", TLS1_3_VERSION, 0, "certificate has expired",
-             "certificate expired"},
-            {"tomorrow", TLS1_3_VERSION, 0, "not yet valid", "bad certificate"},
-            {"revoked", TLS1_3_VERSION, 0, "certificate revoked", "certificate revoked"},
-            {"of-stranger", TLS1_3_VERSION, 0, "self-signed", "unknown ca"},
-            {"alice", TLS1_2_VERSION, 0, "does not offer TLS 1.3", "protocol version"},
-        },
-      *row;
+    const struct comer *row;
 
     (void)state;
-    EACH (row, table) {
+    EACH (row, comers) {
         struct raw_tls t;
         struct hall h;
         char alert[128] = "";
@@ -179,6 +196,13 @@ static void a_door_knows_who_comes(void **state)
             assert_non_null(strstr(h.why.text, row->says));
             assert_non_null(strstr(alert, row->alert));
             assert_int_equal(h.guests, 0);
+        }
+        assert_int_equal(h.turned_away, row->told != TLS_REFUSAL_MAX);
+        if (row->told != TLS_REFUSAL_MAX) {
+            assert_int_equal(h.reason, row->told);
+            assert_int_equal(h.last.proof, DOOR_REFUSED); /* not: a user's */
+            assert_non_null(strstr(h.last.why, row->says));
+            assert_non_null(strstr(h.last.why, "user alice of cluster prod"));
         }
         raw_tls_close(&t);
         close_hall(&h);
@@ -376,6 +400,10 @@ static void the_revoked_go(void **state)
     assert_int_equal(tls_refresh(h.tls, true, &taken, &err), 0);
     raw_until_ended(&h.b, t.fd);
     assert_int_equal(door_count(h.door), 0);
+    assert_int_equal(h.turned_away, 1);
+    assert_int_equal(h.reason, TLS_REFUSED_REVOKED);
+    assert_int_equal(h.last.proof, DOOR_USER); /* its key was shown */
+    assert_string_equal(h.last.user, "alice");
     raw_tls_close(&t);
     close_hall(&h);
 }

@@ -234,13 +234,13 @@ static void on_guest(void *owner, int fd, const struct door_guest *guest)
     l->guests++;
 }
 
-static void on_turned_away(void *owner, const struct err *why)
+static void on_reject(void *owner, const struct err *why)
 {
     (void)owner;
     assert_string_not_equal(why->text, "");
 }
 
-static const struct door_events door_events = {on_guest, on_turned_away};
+static const struct door_events door_events = {on_guest, on_reject, NULL};
 
 /* True when it came in. Whatever fails, it comes in or its connection ends. */
 static bool one_guest(struct bench *b, struct lobby *l)

@@ -160,7 +160,7 @@ static const struct allowed table[] = {
     {RF__FRAME__BODY_FENCE_PROOF, "u"},  {RF__FRAME__BODY_WELCOME, "d"},
     {RF__FRAME__BODY_RENEW_ACK, "d"},    {RF__FRAME__BODY_ASSIGNMENTS, "d"},
     {RF__FRAME__BODY_STEP_ORDER, "d"},   {RF__FRAME__BODY_FENCE_ORDER, "d"},
-    {RF__FRAME__BODY_REFUSAL, "cd"},
+    {RF__FRAME__BODY_REFUSAL, "cd"},     {RF__FRAME__BODY_REFUSED, "c"},
 };
 
 /* I10: each kind of frame goes its way only. */
