@@ -131,16 +131,18 @@ static void add_alice(struct stage *s)
     assert_int_equal(status, 200);
 }
 
-int people_setup(void **state)
+void people_issue(struct stage *s)
 {
-    struct stage *s;
-
-    if (stage_setup(state) != 0)
-        return -1;
-    s = *state;
     issue_all(s);
     add_alice(s);
     cluster_until(&s->c, bob_is_out, s, 10000, "the list that names bob");
+}
+
+int people_setup(void **state)
+{
+    if (stage_setup(state) != 0)
+        return -1;
+    people_issue(*state);
     return 0;
 }
 

@@ -13,6 +13,8 @@
  * cluster with its user-alice. */
 int people_setup(void **state);
 int people_teardown(void **state);
+/* Of a stage that is whole already. */
+void people_issue(struct stage *s);
 
 /* One command of the shell, in the cluster's directory, while the loop turns: what it says
  * on both outputs. */

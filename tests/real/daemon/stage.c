@@ -72,11 +72,15 @@ static void stage_declare(struct stage *s, const char *sync)
     json_decref(reply);
 }
 
-void stage_form(struct stage *s, const char *sync)
+void stage_open(struct stage *s)
 {
     cluster_open(&s->c);
     cluster_issue_agent(&s->c, "pg-east");
     cluster_issue_agent(&s->c, "pg-west");
+}
+
+void stage_start(struct stage *s, const char *sync)
+{
     cluster_start_all(&s->c);
     fake_agent_open(&s->east, &s->c, "pg-east", "east", 1);
     fake_agent_open(&s->west, &s->c, "pg-west", "west", 2);
@@ -85,6 +89,12 @@ void stage_form(struct stage *s, const char *sync)
     stage_declare(s, sync);
     cluster_until(&s->c, stage_east_serves, s, 10000,
                   "the gate of the declared primary open");
+}
+
+void stage_form(struct stage *s, const char *sync)
+{
+    stage_open(s);
+    stage_start(s, sync);
 }
 
 int stage_setup(void **state)

@@ -15,8 +15,12 @@ struct stage {
 /* East serves, and both are in the sync set (mode `required`). */
 int stage_setup(void **state);
 int stage_teardown(void **state);
-/* Until east serves. */
+/* Until east serves: both below. */
 void stage_form(struct stage *s, const char *sync);
+/* The directory, with all certificates and configurations, which may be written anew; then
+ * the processes. */
+void stage_open(struct stage *s);
+void stage_start(struct stage *s, const char *sync);
 
 /* For cluster_until(); the owner is the stage. */
 bool stage_east_serves(void *owner);

@@ -99,6 +99,8 @@ def main(top):
                            kid="r1"),
         "text-expiry": token("RS256", rsa, {**good, "exp": "never"}, kid="r1"),
         "early": token("RS256", rsa, {**good, "nbf": NOW + 31}, kid="r1"),
+        "tomorrow": token("RS256", rsa, {**good, "nbf": NOW + 86400, "exp": NOW + 90000},
+                          kid="r1"),
         "nameless": token("RS256", rsa, {**good, "preferred_username": ""}, kid="r1"),
         "mail": token("RS256", rsa, {**good, "preferred_username": "anna@example.org"},
                       kid="r1"),
