@@ -13,7 +13,7 @@
 enum place { AT_HEADER, IN_ENTRIES, IN_HEADS, AT_SIGNATURE, AT_END };
 
 /* Of each entry what a head is compared with. */
-struct seen {
+struct verify_seen {
     uint64_t seq, index;
     uint8_t hash[AUDIT_HASH_SIZE];
 };
@@ -29,8 +29,8 @@ struct verify {
     bool heard[BUNDLE_CONTROLLERS_MAX];
     uint64_t last_seq; /* of the entry before, and its hash as it says */
     uint8_t last_hash[AUDIT_HASH_SIZE];
-    struct seen *seen; /* in the order of their numbers */
-    size_t seen_count, seen_room;
+    struct verify_chain seen;
+    struct verify_chain *earlier; /* NULL: this is the only bundle */
 };
 
 static void found(struct verify *v, bool bad, const char *fmt, ...) PRINTF_LIKE(3, 4);
@@ -66,12 +66,20 @@ int verify_open(struct verify **ret_verify, const struct audit_keys *keys,
     return 0;
 }
 
+void verify_chain_free(struct verify_chain *c)
+{
+    free(c->list);
+    *c = (struct verify_chain){0};
+}
+
+void verify_follow(struct verify *v, struct verify_chain *chain) { v->earlier = chain; }
+
 void verify_close(struct verify **v)
 {
     if (*v == NULL)
         return;
     EVP_MD_CTX_free((*v)->sha);
-    free((*v)->seen);
+    verify_chain_free(&(*v)->seen);
     free(*v);
     *v = NULL;
 }
@@ -113,6 +121,31 @@ static int position(const struct verify *v, const char *controller)
 /* ---- lines ----------------------------------------------------------------------------
  */
 
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = ((const struct verify_seen *)b)->seq;
+
+    return x < y ? -1 : x > y;
+}
+
+static const struct verify_seen *seen_at(const struct verify_chain *c, uint64_t seq)
+{
+    return c->n == 0 ? NULL : bsearch(&seq, c->list, c->n, sizeof *c->list, by_number);
+}
+
+/* What an earlier bundle has told of the same place; and of what comes behind it. */
+static void check_earlier(struct verify *v, uint64_t seq,
+                          const uint8_t hash[AUDIT_HASH_SIZE])
+{
+    const struct verify_seen *before = v->earlier != NULL ? seen_at(v->earlier, seq) : NULL;
+
+    if (before != NULL && memcmp(before->hash, hash, AUDIT_HASH_SIZE) != 0)
+        found(v, true,
+              "entry %" PRIu64 " is another one in an earlier bundle: the two are of "
+              "different trails",
+              seq);
+}
+
 static void take_header(struct verify *v, const struct bundle_header *h)
 {
     static const uint8_t nothing[AUDIT_HASH_SIZE];
@@ -126,6 +159,7 @@ static void take_header(struct verify *v, const struct bundle_header *h)
               h->to_seq);
     if (h->from_seq == 1 && memcmp(h->base, nothing, AUDIT_HASH_SIZE) != 0)
         found(v, true, "nothing comes before entry 1, but the header has a hash of it");
+    check_earlier(v, v->last_seq, h->base);
     if (position(v, h->exporter) < 0)
         found(v, true, "the exporter, %s, is none of the controllers of the header",
               h->exporter);
@@ -135,21 +169,32 @@ static void take_header(struct verify *v, const struct bundle_header *h)
                   h->controllers[i].name);
 }
 
-static int remember(struct verify *v, const struct audit_row *r, struct err *err)
+static int remember(struct verify_chain *c, const struct audit_row *r, struct err *err)
 {
-    if (v->seen_count == v->seen_room) {
-        size_t room = v->seen_room != 0 ? 2 * v->seen_room : 1024;
-        struct seen *more = realloc(v->seen, room * sizeof *more);
+    if (c->n == c->room) {
+        size_t room = c->room != 0 ? 2 * c->room : 1024;
+        struct verify_seen *more = realloc(c->list, room * sizeof *more);
 
         if (more == NULL)
             return err_set(err, ERR_NOMEM, "the hashes of %zu entries", room);
-        v->seen = more;
-        v->seen_room = room;
+        c->list = more;
+        c->room = room;
     }
-    v->seen[v->seen_count].seq = r->seq;
-    v->seen[v->seen_count].index = r->index;
-    memcpy(v->seen[v->seen_count++].hash, r->hash, AUDIT_HASH_SIZE);
+    c->list[c->n].seq = r->seq;
+    c->list[c->n].index = r->index;
+    memcpy(c->list[c->n++].hash, r->hash, AUDIT_HASH_SIZE);
     return 0;
+}
+
+static int remember_row(struct verify *v, const struct audit_row *r, struct err *err)
+{
+    struct verify_chain *all = v->earlier;
+
+    if (remember(&v->seen, r, err) != 0)
+        return err->code;
+    if (all == NULL || (all->n > 0 && r->seq <= all->list[all->n - 1].seq))
+        return 0;
+    return remember(all, r, err);
 }
 
 static void check_place(struct verify *v, const struct audit_row *r)
@@ -191,31 +236,18 @@ static int take_row(struct verify *v, const struct audit_row *r, struct err *err
     /* So that what is missing is told once. */
     v->last_seq = r->seq;
     memcpy(v->last_hash, r->hash, AUDIT_HASH_SIZE);
-    return remember(v, r, err);
-}
-
-static int by_number(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = ((const struct seen *)b)->seq;
-
-    return x < y ? -1 : x > y;
+    check_earlier(v, r->seq, r->hash);
+    return remember_row(v, r, err);
 }
 
 static void compare_head(struct verify *v, const struct bundle_head *h)
 {
     const struct bundle_header *b = &v->result.header;
-    const struct seen *entry = NULL;
+    const struct verify_seen *entry = seen_at(&v->seen, h->at.seq);
     const uint8_t *hash = NULL;
 
-    if (v->seen_count != 0)
-        entry = bsearch(&h->at.seq, v->seen, v->seen_count, sizeof *entry, by_number);
-    if (h->at.seq + 1 < b->from_seq) {
-        found(v, false,
-              "controller %s had come to entry %" PRIu64
-              " only: it says nothing of what is in the bundle",
-              h->controller, h->at.seq);
-        return;
-    }
+    if (h->at.seq + 1 < b->from_seq)
+        return; /* it is not in the bundle: told by tell_older() */
     if (entry != NULL)
         hash = entry->hash;
     else if (h->at.seq + 1 == b->from_seq)
@@ -246,6 +278,32 @@ static bool is_first_of(struct verify *v, const char *controller)
     return true;
 }
 
+/* An exporter could show an old head instead of one that would not fit: what it does not
+ * cover is told, and it does not count as one of the chain's end. */
+static void tell_older(struct verify *v, const struct bundle_head *h)
+{
+    const struct bundle_header *b = &v->result.header;
+    struct verify_older *o = &v->result.older[v->result.older_count++];
+
+    (void)snprintf(o->controller, sizeof o->controller, "%s", h->controller);
+    o->seq = h->at.seq;
+    if (strcmp(h->controller, b->exporter) == 0)
+        found(v, true,
+              "the exporter, %s, signed entry %" PRIu64 ", and the bundle ends with "
+              "entry %" PRIu64,
+              b->exporter, h->at.seq, b->to_seq);
+    else if (h->at.seq < b->from_seq)
+        found(v, false,
+              "controller %s signed an older head, of entry %" PRIu64
+              ": it says nothing of what is in the bundle",
+              h->controller, h->at.seq);
+    else
+        found(v, false,
+              "controller %s signed an older head, of entry %" PRIu64
+              ": it says nothing of entries %" PRIu64 " to %" PRIu64,
+              h->controller, h->at.seq, h->at.seq + 1, b->to_seq);
+}
+
 static void take_head(struct verify *v, const struct bundle_head *h)
 {
     const struct bundle_header *b = &v->result.header;
@@ -259,14 +317,17 @@ static void take_head(struct verify *v, const struct bundle_head *h)
     if (!bundle_head_holds(h))
         found(v, true, "the signature of controller %s over its chain head does not hold",
               h->controller);
-    else
+    else if (h->at.seq == b->to_seq)
         v->result.signed_heads++;
-    if (h->at.seq != wanted)
+    if (h->at.seq != wanted) {
         found(v, true,
               "controller %s signed entry %" PRIu64 ", and was to sign entry %" PRIu64,
               h->controller, h->at.seq, wanted);
-    else
-        compare_head(v, h);
+        return;
+    }
+    compare_head(v, h);
+    if (h->at.seq != b->to_seq)
+        tell_older(v, h);
 }
 
 static void take_absent(struct verify *v, const struct bundle_absent *a)

@@ -73,9 +73,23 @@ struct export
 {
     FILE *to;
     uint64_t lines, entries;
-    unsigned heads, absent;
+    unsigned heads, older, absent;
+    uint64_t to_seq;
     bool whole, bad;
 };
+
+static void count_line(struct export *x, const struct bundle_line *line)
+{
+    bool older = line->kind == BUNDLE_HEAD && line->head.at.seq != x->to_seq;
+
+    if (line->kind == BUNDLE_HEADER)
+        x->to_seq = line->header.to_seq;
+    x->entries += line->kind == BUNDLE_ROW;
+    x->older += older;
+    x->heads += line->kind == BUNDLE_HEAD && !older;
+    x->absent += line->kind == BUNDLE_ABSENT;
+    x->whole = line->kind == BUNDLE_SIGNATURE;
+}
 
 static bool on_bundle_line(void *owner, const char *text, size_t len)
 {
@@ -87,12 +101,8 @@ static bool on_bundle_line(void *owner, const char *text, size_t len)
         return false;
     x->lines++;
     x->bad = x->bad || bundle_read(&line, text, len, &err) != 0;
-    if (x->bad)
-        return true;
-    x->entries += line.kind == BUNDLE_ROW;
-    x->heads += line.kind == BUNDLE_HEAD;
-    x->absent += line.kind == BUNDLE_ABSENT;
-    x->whole = line.kind == BUNDLE_SIGNATURE;
+    if (!x->bad)
+        count_line(x, &line);
     return true;
 }
 
@@ -161,10 +171,11 @@ enum cli_exit cli_audit_export(struct cli *cli)
     result = export_to(cli, path, file, &x);
     if (result != CLI_OK)
         return result;
-    fprintf(cli->out, "%s: %" PRIu64 " entries, chain heads signed by %u controller%s%s\n",
-            file, x.entries, x.heads, x.heads == 1 ? "" : "s",
-            x.absent != 0 ? "; the others could not be asked, and the bundle says why"
-                          : "");
+    fprintf(
+        cli->out, "%s: %" PRIu64 " entries, the last one signed by %u controller%s%s%s\n",
+        file, x.entries, x.heads, x.heads == 1 ? "" : "s",
+        x.older != 0 ? "; others are behind, and signed an older one" : "",
+        x.absent != 0 ? "; the others could not be asked, and the bundle says why" : "");
     return CLI_OK;
 }
 
@@ -211,20 +222,36 @@ static void show_result(const struct check *c, const struct verify_result *r)
     }
     fprintf(out,
             "%s: intact: cluster %s, exported by %s; entries %" PRIu64 " to %" PRIu64
-            " (%s to %s); %u of %u controllers signed their chain heads\n",
+            " (%s to %s); %u of %u controllers signed the last entry",
             c->file, h->cluster, h->exporter, h->from_seq, h->to_seq, first, last,
             r->signed_heads, h->controller_count);
+    for (unsigned i = 0; i < r->older_count; i++)
+        fprintf(out, "%s %s entry %" PRIu64, i == 0 ? "; an older one:" : ",",
+                r->older[i].controller, r->older[i].seq);
+    fputc('\n', out);
+}
+
+static json_t *older_json(const struct verify_result *r)
+{
+    json_t *out = json_array();
+
+    for (unsigned i = 0; i < r->older_count; i++)
+        (void)json_array_append_new(out, json_pack("{s:s, s:I}", "controller",
+                                                   r->older[i].controller, "seq",
+                                                   (json_int_t)r->older[i].seq));
+    return out;
 }
 
 static void show_json(struct check *c, const struct verify_result *r)
 {
     const struct bundle_header *h = &r->header;
     json_t *out =
-        json_pack("{s:b, s:s, s:s, s:I, s:I, s:I, s:i, s:i, s:i, s:O}", "intact",
+        json_pack("{s:b, s:s, s:s, s:I, s:I, s:I, s:i, s:o, s:i, s:i, s:O}", "intact",
                   (int)(r->bad == 0), "cluster", h->cluster, "exporter", h->exporter,
                   "from_seq", (json_int_t)h->from_seq, "to_seq", (json_int_t)h->to_seq,
                   "entries", (json_int_t)r->entries, "signed_heads", (int)r->signed_heads,
-                  "absent", (int)r->absent, "bad", (int)r->bad, "findings", c->findings);
+                  "older_heads", older_json(r), "absent", (int)r->absent, "bad",
+                  (int)r->bad, "findings", c->findings);
 
     cli_print_json(c->cli, out);
     json_decref(out);

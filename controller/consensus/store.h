@@ -147,15 +147,17 @@ typedef void store_audit_reply(void *owner, const struct audit_row *rows, size_t
 MUST_USE int store_query_audit(struct store *s, const struct audit_query *q,
                                store_audit_reply *reply, void *owner, struct err *err);
 
-/* Rows that another node's trail has behind our last one (store_stats.audit_seq). Each must
- * continue our chain, or none is taken; those behind the gap only confirm it. */
+/* Rows of another node's trail from our own last one on (store_stats.audit_seq; where we
+ * have none, from its first). The first one must be ours, and each must continue our chain,
+ * or none is taken: an empty answer is evidence of nothing. Those behind the gap only
+ * confirm it. */
 struct store_fill {
     const struct audit_row *rows;
     size_t n;
     bool is_all;        /* it has no more, and had applied the entry of the gap */
     bool nobody_has_it; /* no rows: the gap stays, a row says so, the trail goes on */
 };
-/* `taken` false: they do not continue our chain, or there is no gap. */
+/* `taken` false: they do not meet or continue our chain, or there is no gap. */
 typedef void store_filled(void *owner, bool taken);
 /* After store_close() there is no reply. */
 MUST_USE int store_fill_audit(struct store *s, const struct store_fill *f,

@@ -3,9 +3,10 @@
  *
  * The trail is a chain, so nothing can be put behind the hole before it is filled. What is
  * applied meanwhile waits, unchained, in a table beside. The missing rows are fetched by
- * the daemon (controller/daemon/backfill.h); each must continue our own chain. When all are
- * there, those that wait are chained behind them: the trail is the same on all nodes again,
- * and each one's chain head fits the others'.
+ * the daemon (controller/daemon/backfill.h), our own last one with them, so that it is
+ * known that the chains meet; each must continue our own chain. When all are there, those
+ * that wait are chained behind them: the trail is the same on all nodes again, and each
+ * one's chain head fits the others'.
  *
  * Where nobody has what is missing, a row of kind "gap" says so, and the trail goes on from
  * it: an exit, at the price that this node's hashes are its own from then on. */
@@ -239,27 +240,49 @@ static bool begins_later(const struct db *db, const struct store_fill *f)
            f->rows[0].index <= db->gap.upto;
 }
 
-/* How many of them lie within the gap, if all of those continue our chain, and the one
- * behind them does, too: then the other node has none there that it did not tell. */
-static bool fits(const struct db *db, const struct store_fill *f, size_t *ret_within)
+/* Does it begin with our own last row, unchanged? Only then the two chains are known to
+ * meet: an answer that is empty, or begins behind it, may be another chain's (I9). */
+static bool meets_ours(const struct db *db, const struct store_fill *f)
+{
+    const struct db_tail *t = &db->tail;
+
+    return f->n > 0 &&
+           audit_chain_continues(&f->rows[0], t->audit_seq - 1, f->rows[0].prev_hash) &&
+           memcmp(f->rows[0].hash, t->audit_hash, AUDIT_HASH_SIZE) == 0;
+}
+
+/* Where of `f` what is missing begins; false: it does not meet our chain. */
+static bool find_beginning(const struct db *db, const struct store_fill *f, size_t *ret_at)
+{
+    *ret_at = db->tail.audit_seq != 0 ? 1 : 0;
+    return db->tail.audit_seq != 0 ? meets_ours(db, f) : f->n > 0;
+}
+
+/* How many of them are ours or lie within the gap, if all of those continue our chain, and
+ * the one behind them does, too: then the other node has none there that it did not tell.
+ */
+static bool fits(const struct db *db, const struct store_fill *f, size_t *ret_from,
+                 size_t *ret_to)
 {
     uint8_t hash[AUDIT_HASH_SIZE];
     uint64_t seq = db->tail.audit_seq, index = db->audit_index;
-    size_t i = 0;
+    size_t i;
 
+    if (!find_beginning(db, f, ret_from))
+        return false;
     memcpy(hash, db->tail.audit_hash, sizeof hash);
     if (begins_later(db, f)) {
         seq = f->rows[0].seq - 1;
         memcpy(hash, f->rows[0].prev_hash, sizeof hash);
     }
-    for (; i < f->n && f->rows[i].index <= db->gap.upto; i++) {
+    for (i = *ret_from; i < f->n && f->rows[i].index <= db->gap.upto; i++) {
         if (!audit_chain_continues(&f->rows[i], seq, hash) || f->rows[i].index < index)
             return false;
         seq = f->rows[i].seq;
         index = f->rows[i].index;
         memcpy(hash, f->rows[i].hash, sizeof hash);
     }
-    *ret_within = i;
+    *ret_to = i;
     return i == f->n || audit_chain_continues(&f->rows[i], seq, hash);
 }
 
@@ -267,17 +290,17 @@ static bool fits(const struct db *db, const struct store_fill *f, size_t *ret_wi
 int db_fill_audit(struct db *db, const struct store_fill *f, bool *ret_taken,
                   struct err *err)
 {
-    size_t within = 0;
+    size_t from = 0, to = 0;
 
-    *ret_taken = db->gap.upto != 0 && (f->nobody_has_it || fits(db, f, &within));
+    *ret_taken = db->gap.upto != 0 && (f->nobody_has_it || fits(db, f, &from, &to));
     if (!*ret_taken)
         return 0;
     if (f->nobody_has_it)
         return give_up(db, err);
     if (begins_later(db, f) && db_begin_trail(db, &f->rows[0], err) != 0)
         return err->code;
-    for (size_t i = 0; i < within; i++)
+    for (size_t i = from; i < to; i++)
         if (db_chain_audit(db, &f->rows[i], err) != 0)
             return err->code;
-    return f->is_all || within < f->n ? close_gap(db, err) : 0;
+    return f->is_all || to < f->n ? close_gap(db, err) : 0;
 }

@@ -148,18 +148,22 @@ static void on_answer(void *owner, unsigned status, const uint8_t *body, size_t 
         b->asked = (uint8_t)((b->asked + 1) % b->d->settings.count);
     } else if (f.n > 0 || f.is_all) {
         fill(b, &f);
+    } else { /* it is behind itself */
+        b->asked = (uint8_t)((b->asked + 1) % b->d->settings.count);
     }
 }
 
 /* ---- asking ---------------------------------------------------------------------------
  */
 
+/* From our own last row on, which the answer has to show: one that is empty, or begins
+ * elsewhere, is of another chain, however much its sender says that it has applied. */
 static void ask(struct backfill *b, uint8_t position, uint64_t seq)
 {
     char path[64];
     struct err err = {0};
 
-    (void)snprintf(path, sizeof path, "/api/v1/audit/rows/%" PRIu64, seq + 1);
+    (void)snprintf(path, sizeof path, "/api/v1/audit/rows/%" PRIu64, seq != 0 ? seq : 1);
     b->asked = position;
     b->busy = true;
     if (peers_ask(b->d->peers, position, path, on_answer, b, &err) == 0)

@@ -3,10 +3,10 @@
  * rows a minute.
  *
  * Who was behind for so long that it got a snapshot has not applied the entries in it, and
- * lacks their rows (controller/consensus/store_gap.c). Another controller is asked for
- * those behind our last one, page by page; what does not continue our chain is not taken,
- * and the next one is asked. Where each of the others has said that it has nothing that
- * continues it, the gap is given up and noted in the trail.
+ * lacks their rows (controller/consensus/store_gap.c). Another controller is asked for our
+ * own last one and those behind it, page by page; what does not meet and continue our chain
+ * is not taken, and the next one is asked. Where each of the others has said that it has
+ * nothing that continues it, the gap is given up and noted in the trail.
  *
  * Owner:   backfill_open() to backfill_close().
  * Threads: the loop's thread.

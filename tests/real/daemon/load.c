@@ -53,6 +53,25 @@ void cluster_log_says(struct cluster *c, int node, const char *words)
         fail_msg("the log of %s does not say \"%s\": %s", node_names[node], words, text);
 }
 
+void cluster_add_user(struct cluster *c)
+{
+    static unsigned users;
+    long status = 0;
+
+    for (unsigned i = 0; status != 200; i++) {
+        char body[80];
+
+        if (i == 100)
+            fail_msg("user %u is not added: %ld", users, status);
+        snprintf(body, sizeof body, "{\"name\": \"user-%u\", \"roles\": [\"viewer\"]}",
+                 ++users);
+        json_decref(cluster_call(c, cluster_wait_leader(c), "POST", "/api/v1/users", body,
+                                 &status));
+        if (status != 200)
+            cluster_turn_ms(c, 50);
+    }
+}
+
 static bool both_enrolled(void *owner)
 {
     struct load *s = owner;

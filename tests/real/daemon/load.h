@@ -41,6 +41,9 @@ bool load_all_up(void *owner);
 
 /* One command of the shell in the cluster's directory; it must succeed. */
 void cluster_shell(struct cluster *c, const char *format, ...) PRINTF_LIKE(2, 3);
+/* A row for each trail. A leader that goes while it is asked, or has not heard yet what the
+ * others can read, is asked again, for another one. */
+void cluster_add_user(struct cluster *c);
 /* Its exit status, once it has ended by itself. */
 int cluster_wait_end(struct cluster *c, int node, unsigned ms, const char *what);
 void cluster_log_says(struct cluster *c, int node, const char *words);

@@ -80,18 +80,11 @@ static void expect(int status, int wanted, const char *text)
         fail_msg("%d, expected %d:\n%s", status, wanted, text);
 }
 
-/* Something for the trail: refused requests leave a line each. */
+/* Something for the trail. */
 static void decide_something(struct cluster *c, unsigned n)
 {
-    for (unsigned i = 0; i < n; i++) {
-        int leader = cluster_wait_leader(c);
-        long status;
-
-        json_decref(
-            cluster_call(c, leader, "POST", "/api/v1/groups/none/pause", "{}", &status));
-        assert_int_equal(status, 404);
-        cluster_turn_ms(c, 1100); /* one each second is written down */
-    }
+    for (unsigned i = 0; i < n; i++)
+        cluster_add_user(c);
 }
 
 static void keys_and_bundle(struct cluster *c, int node, const char *file)
@@ -102,7 +95,7 @@ static void keys_and_bundle(struct cluster *c, int node, const char *file)
            0, text);
     expect(ringfence(c, text, "audit export --socket %s.sock %s", node_names[node], file),
            0, text);
-    says(text, "chain heads signed by 3 controllers");
+    says(text, "the last one signed by 3 controllers");
 }
 
 /* Whoever is asked: the same entries, signed by all three. */
@@ -117,7 +110,7 @@ static void each_exports_what_all_have(void **state)
         keys_and_bundle(c, i, "bundle");
         expect(ringfence(c, text, "audit verify bundle --keys keys.pub"), 0, text);
         says(text, "intact: cluster lab, exported by ");
-        says(text, "3 of 3 controllers signed their chain heads");
+        says(text, "3 of 3 controllers signed the last entry");
         cluster_shell(c, "grep '^{\"seq\"' bundle > entries.%d", i);
     }
     cluster_shell(c, "cmp entries.0 entries.1 && cmp entries.0 entries.2");
@@ -176,10 +169,10 @@ static void the_absent_are_named(void **state)
     cluster_turn_ms(c, 3000);
     (void)cluster_wait_leader(c);
     expect(ringfence(c, text, "audit export --socket east.sock two"), 0, text);
-    says(text, "signed by 2 controllers; the others could not be asked");
+    says(text, "the last one signed by 2 controllers; the others could not be asked");
     expect(ringfence(c, text, "audit verify two --keys keys.pub"), 0, text);
     says(text, "note: controller witness could not be asked");
-    says(text, "2 of 3 controllers signed");
+    says(text, "2 of 3 controllers signed the last entry");
 
     cluster_start(c, WITNESS, false);
     (void)cluster_wait_leader(c);
@@ -223,7 +216,9 @@ static int teardown_load(void **state)
     return teardown(state);
 }
 
-enum { BEHIND_BY = 9000, BEHIND_MS = 240000 };
+/* A snapshot comes each 4096 entries. Several ask at a time: what is looked at is what
+ * comes of the entries, not how they got there. */
+enum { BEHIND_BY = 4400, BEHIND_MS = 240000 };
 
 struct target {
     struct cluster *c;
@@ -286,7 +281,8 @@ static void the_one_behind_gets_the_rows(void **state)
     (void)cluster_wait_leader(c);
     t.index = BEHIND_BY;
     cluster_shell(c,
-                  "(for i in 1 2 3 4 5 6; do curl -s -m 120 --unix-socket %s.sock -X POST "
+                  "(for i in 1 2 3 4 5 6; do curl -s -Z --parallel-max 8 -m 120 "
+                  "--unix-socket %s.sock -X POST "
                   "-d '{}' -o /dev/null -H 'Content-Type: application/json' "
                   "'http://x/api/v1/groups/orders/{pause,resume}?n=[1-1000]'; done) "
                   ">/dev/null 2>&1 &",
@@ -307,7 +303,7 @@ static void the_one_behind_gets_the_rows(void **state)
 
     keys_and_bundle(c, t.node, "bundle");
     expect(ringfence(c, text, "audit verify bundle --keys keys.pub"), 0, text);
-    says(text, "3 of 3 controllers signed their chain heads");
+    says(text, "3 of 3 controllers signed the last entry");
     load_end(&load);
 }
 

@@ -219,6 +219,25 @@ static void sign_an_older_one(struct made *m)
     made_sign(m);
 }
 
+/* The exporter shows its own old head: its bundle ends later. */
+static void exporter_is_behind_itself(struct made *m)
+{
+    struct bundle_line line;
+    unsigned at = made_find(m, "\"head\":{\"cluster\":\"demo\",\"controller\":\"east\"");
+    char *text;
+    struct err err;
+
+    assert_int_equal(bundle_read(&line, m->lines[at], strlen(m->lines[at]), &err), 0);
+    line.head.at = (struct bundle_point){.seq = 3, .index = m->rows[2].index};
+    memcpy(line.head.at.hash, m->rows[2].hash, AUDIT_HASH_SIZE);
+    line.head.newest = line.head.at;
+    assert_int_equal(bundle_head_sign(&line.head, m->keys[EAST], &err), 0);
+    text = bundle_text(&line);
+    made_set(m, at, text);
+    free(text);
+    made_sign(m);
+}
+
 static void unknown_key(struct made *m) { m->known.list[EAST].key[0] ^= 1; }
 static void no_key_of_west(struct made *m)
 {
@@ -281,6 +300,8 @@ static const struct {
     {rewrite_history, 16, "controller witness signed another hash of entry 12"},
     {forge_a_head, 15, "signed with a key that is none of controller west's"},
     {sign_an_older_one, 15, "signed entry 3, and was to sign entry 12"},
+    {exporter_is_behind_itself, 14,
+     "the exporter, east, signed entry 3, and the bundle ends with entry 12"},
     {unknown_key, 18, "signed with a key that is none of controller east's"},
     {no_key_of_west, 15, "has none of controller west of cluster demo"},
     {other_cluster, 18, "has none of controller east of cluster demo"},
@@ -355,7 +376,54 @@ static void absence_is_a_note(void **state)
     assert_int_equal(v.result.bad, 0);
     assert_int_equal(v.n, 2);
     assert_int_equal(v.result.absent, 1);
+    assert_int_equal(v.result.signed_heads, 1); /* east's alone is of the last entry */
     made_free(&m);
+}
+
+/* A head that is older than the bundle's end is none of it, however well signed: who signed
+ * it and which entry is said, and what that does not cover. */
+static void an_older_head_is_named(void **state)
+{
+    static const struct {
+        unsigned from, head;
+        const char *says;
+    } heads[] = {
+        {0, 3, "west signed an older head, of entry 3: it says nothing of entries 4 to 12"},
+        {6, 8, "west signed an older head, of entry 8: it says nothing of entries 9 to 12"},
+        {6, 6, "of entry 6: it says nothing of what is in the bundle"},
+        {6, 3, "of entry 3: it says nothing of what is in the bundle"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+        struct made m;
+        struct made_verdict v;
+        struct bundle_head *h = &m.heads[WEST].head;
+        const struct audit_row *row = &m.rows[heads[i].head - 1];
+        struct err err;
+
+        made_open(&m, ROWS);
+        m.from = heads[i].from;
+        m.heads[WEST].kind = BUNDLE_HEAD;
+        snprintf(h->cluster, AUDIT_NAME_SIZE, "demo");
+        snprintf(h->controller, AUDIT_NAME_SIZE, "west");
+        h->newest = (struct bundle_point){.seq = row->seq, .index = row->index};
+        memcpy(h->newest.hash, row->hash, AUDIT_HASH_SIZE);
+        h->at = h->newest;
+        assert_int_equal(bundle_head_sign(h, m.keys[WEST], &err), 0);
+        made_bundle(&m);
+        made_verify(&m, &v);
+        assert_int_equal(v.result.bad, 0);
+        assert_int_equal(v.result.signed_heads, MADE_CONTROLLERS - 1);
+        assert_int_equal(v.result.older_count, 1);
+        assert_string_equal(v.result.older[0].controller, "west");
+        assert_int_equal(v.result.older[0].seq, heads[i].head);
+        if (v.n != 1 || strstr(v.list[0].text, heads[i].says) == NULL) {
+            show(heads[i].says, &v);
+            fail_msg("row %zu: '%s' was not said", i, heads[i].says);
+        }
+        made_free(&m);
+    }
 }
 
 /* No byte of a bundle can be another one, or missing. */
@@ -388,6 +456,7 @@ int main(void)
         cmocka_unit_test(an_honest_bundle_is_intact),
         cmocka_unit_test(every_tampering_is_found),
         cmocka_unit_test(absence_is_a_note),
+        cmocka_unit_test(an_older_head_is_named),
         cmocka_unit_test(no_byte_can_change),
     };
 

@@ -16,6 +16,7 @@
 enum {
     ENTRIES = 20,
     HAVE = 5,
+    OWN = 2 * HAVE - 1, /* our last row among theirs */
     SNAPSHOT = 12,
     ROWS = 2 * ENTRIES /* two an entry */,
     LOOK = 128
@@ -185,10 +186,10 @@ static void the_trail_becomes_the_same(void **state)
 {
     (void)state;
     make_gap();
-    assert_true(fill(2 * HAVE, 6, false, false));
+    assert_true(fill(OWN, 7, false, false));
     assert_int_equal(gap(), SNAPSHOT);
     assert_int_equal(put(17), 0);
-    assert_true(fill(2 * HAVE + 6, 8, true, false));
+    assert_true(fill(OWN + 6, 9, true, false));
     assert_int_equal(gap(), 0);
     assert_same(2 * 17);
     assert_int_equal(put(18), 0);
@@ -204,11 +205,11 @@ static void a_restart_changes_nothing(void **state)
     assert_int_equal(gap(), SNAPSHOT);
     for (uint64_t i = SNAPSHOT + 1; i <= 17; i++)
         assert_int_equal(put(i), 0);
-    assert_true(fill(2 * HAVE, 6, false, false));
+    assert_true(fill(OWN, 7, false, false));
     reopen();
     for (uint64_t i = SNAPSHOT + 1; i <= 17; i++)
         assert_int_equal(put(i), 0);
-    assert_true(fill(2 * HAVE + 6, 8, true, false));
+    assert_true(fill(OWN + 6, 9, true, false));
     reopen();
     for (uint64_t i = SNAPSHOT + 1; i <= 17; i++)
         assert_int_equal(put(i), 0);
@@ -221,7 +222,7 @@ static void rows_behind_the_gap_confirm_it(void **state)
 {
     (void)state;
     make_gap();
-    assert_true(fill(2 * HAVE, 20, false, false));
+    assert_true(fill(OWN, 21, false, false));
     assert_int_equal(gap(), 0);
     assert_same(2 * 16);
 }
@@ -233,20 +234,65 @@ static void what_does_not_continue_is_not_taken(void **state)
     (void)state;
     make_gap();
     memcpy(kept, theirs, sizeof kept);
-    assert_false(fill(2 * HAVE + 1, 6, false, false)); /* one is missing */
-    assert_false(fill(2 * HAVE - 1, 6, false, false)); /* one that is there */
+    assert_false(fill(OWN + 2, 6, false, false)); /* one is missing */
+    assert_false(fill(OWN - 1, 8, false, false)); /* it begins before what was asked for */
+    assert_false(fill(OWN + 1, 14, true, false)); /* ours is not shown */
     theirs[2 * HAVE + 2].text[0] = 'E';
-    assert_false(fill(2 * HAVE, 14, true, false)); /* changed */
+    assert_false(fill(OWN, 15, true, false)); /* changed */
     memcpy(theirs, kept, sizeof kept);
     /* The one behind the gap is of another trail: so may be what is within. */
     theirs[2 * SNAPSHOT].hash[0] ^= 1;
-    assert_false(fill(2 * HAVE, 15, false, false));
+    assert_false(fill(OWN, 16, false, false));
     memcpy(theirs, kept, sizeof kept);
     look();
     assert_int_equal(got.n, 2 * HAVE);
-    assert_true(fill(2 * HAVE, 14, true, false));
-    assert_false(fill(2 * HAVE, 14, true, false)); /* it is filled */
+    assert_true(fill(OWN, 15, true, false));
+    assert_false(fill(OWN, 15, true, false)); /* it is filled */
     assert_same(2 * 16);
+}
+
+/* "I have applied all of it, and have no rows behind yours" is what a node of another chain
+ * says as well: it closes nothing. What shows our own last row does, be it all there is. */
+static void an_answer_has_to_meet_our_chain(void **state)
+{
+    static const uint8_t nothing[AUDIT_HASH_SIZE];
+    struct audit_row kept[ROWS];
+
+    (void)state;
+    make_gap();
+    memcpy(kept, theirs, sizeof kept);
+    assert_false(fill(0, 0, true, false));
+    assert_int_equal(gap(), SNAPSHOT);
+
+    /* Of our number, and of another chain. */
+    audit_chain_row(&kept[OWN], OWN, nothing, &theirs[OWN]);
+    assert_false(fill(OWN, 1, true, false));
+    /* It says that it has our hash, and shows another row. */
+    theirs[OWN] = kept[OWN];
+    strcpy(theirs[OWN].text, "another");
+    assert_false(fill(OWN, 1, true, false));
+    assert_int_equal(gap(), SNAPSHOT);
+
+    memcpy(theirs, kept, sizeof kept);
+    assert_true(fill(OWN, 1, true, false));
+    assert_int_equal(gap(), 0);
+    look();
+    assert_int_equal(got.n, 2 * HAVE + 8);
+    assert_memory_equal(got.rows[2 * HAVE].prev_hash, theirs[OWN].hash, AUDIT_HASH_SIZE);
+}
+
+/* Who has no rows at all is told nothing by one that has none either. */
+static void an_empty_trail_is_not_closed_by_nothing(void **state)
+{
+    (void)state;
+    write_theirs();
+    open_store(true);
+    assert_int_equal(rig_snapshot(1, SNAPSHOT, true, SNAPSHOT + 1), 0);
+    look();
+    assert_false(fill(0, 0, true, false));
+    assert_int_equal(gap(), SNAPSHOT);
+    assert_true(fill(0, 2 * SNAPSHOT, true, false));
+    assert_int_equal(gap(), 0);
 }
 
 /* A newcomer has nothing at all. */
@@ -270,7 +316,7 @@ static void a_second_snapshot_widens_it(void **state)
     assert_int_equal(put(19), 0);
     look();
     assert_int_equal(gap(), 18);
-    assert_true(fill(2 * HAVE, 2 * (18 - HAVE), true, false));
+    assert_true(fill(OWN, 2 * (18 - HAVE) + 1, true, false));
     assert_same(2 * 19);
 }
 
@@ -480,6 +526,8 @@ int main(void)
         CLAIM(a_restart_changes_nothing),
         CLAIM(rows_behind_the_gap_confirm_it),
         CLAIM(what_does_not_continue_is_not_taken),
+        CLAIM(an_answer_has_to_meet_our_chain),
+        CLAIM(an_empty_trail_is_not_closed_by_nothing),
         CLAIM(an_empty_trail_is_filled),
         CLAIM(a_second_snapshot_widens_it),
         CLAIM(an_old_snapshot_makes_none),

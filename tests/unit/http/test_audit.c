@@ -130,7 +130,7 @@ static void others_sign_for_themselves(void **state)
         unsigned heads;
     } table[] = {
         {200, good, NULL, 2},
-        {200, behind, NULL, 2},
+        {200, behind, "controller west signed an older head, of entry 7", 1},
         {200, alien, "is no chain head of its own", 1},
         {200, broken, "is no chain head of its own", 1},
         {200, "{}", "is no chain head of its own", 1},
