@@ -527,6 +527,22 @@ static void show_certificates(const json_t *status, FILE *out)
     }
 }
 
+/* Of the controller that was asked: its host is to be looked at. */
+static void show_warnings(const json_t *status, FILE *out)
+{
+    const json_t *w;
+    size_t i;
+
+    json_array_foreach(json_object_get(status, "warnings"), i, w)
+    {
+        char first[2 * SHOW_TEXT_SIZE];
+
+        snprintf(first, sizeof first, "!! %s of %.60s: ", text_of(w, "check"),
+                 text_of(status, "controller"));
+        wrap_print(out, first, HANG, text_of(w, "text"));
+    }
+}
+
 void show_status(const json_t *status, FILE *out)
 {
     const json_t *groups = json_object_get(status, "groups"), *g;
@@ -536,6 +552,7 @@ void show_status(const json_t *status, FILE *out)
     show_controllers(status, out);
     show_agents(status, out);
     show_certificates(status, out);
+    show_warnings(status, out);
     json_array_foreach(groups, i, g) show_group(g, out);
     if (json_array_size(groups) == 0)
         fputs(is_true(status, "stale")

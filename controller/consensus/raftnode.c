@@ -382,6 +382,7 @@ static int open_store(struct raftnode *n, const struct raftnode_config *c,
                               .allow_bootstrap = c->allow_bootstrap,
                               .allow_join = c->allow_join,
                               .stall_ms = c->stall_ms,
+                              .reserve_bytes = c->reserve_bytes,
                               .vfs = c->vfs};
     int status;
 

@@ -66,6 +66,7 @@ struct raftnode_config {
     bool allow_join;         /* likewise: a new node with a new id */
     uint32_t snapshot_every; /* applied entries between snapshots; 0: 4096 */
     uint32_t stall_ms;       /* 0: 5000 */
+    uint64_t reserve_bytes;  /* of the disk: store.h */
     const char *vfs;         /* tests only; NULL else */
 };
 

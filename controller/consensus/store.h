@@ -16,6 +16,9 @@
  * same is checked again, a few rows each second and all of them in turn: damage stops the
  * node before the row is needed.
  *
+ * With a reserve it goes on for a while on a disk that is full (store_reserve.c); who fills
+ * it should be told then (store_stats.reserve_used).
+ *
  * A voter with an empty directory must never rejoin under its old id: it has forgotten
  * whom it voted for and what it acknowledged, so a committed entry could be lost. No node
  * can see this alone, hence `allow_bootstrap`: an empty directory is an error unless the
@@ -60,7 +63,9 @@ struct store_config {
     uint32_t stall_ms;  /* 0: 5000 */
     uint32_t wal_pages; /* room made at the start; 0: what is needed to a checkpoint */
     uint32_t scrub_ms;  /* between slices of the check of what lies on the disk; 0: 1000 */
-    const char *vfs;    /* SQLite VFS; NULL: the default. Tests inject faults with it */
+    uint64_t reserve_bytes; /* kept free for when the disk is full; 0: none, else 16 MiB or
+                               more */
+    const char *vfs;        /* SQLite VFS; NULL: the default. Tests inject faults with it */
 };
 
 struct store_callbacks {
@@ -172,8 +177,12 @@ struct store_stats {
     uint64_t audit_pruned; /* of the newest row that was removed */
     uint64_t audit_gap;    /* rows up to this entry are missing; 0: none */
     uint64_t audit_waiting;
-    uint64_t commits;    /* transactions so far */
-    uint64_t operations; /* in them */
+    uint64_t reserve_bytes; /* that are to be kept free; 0: none */
+    uint64_t reserve_wants; /* free bytes that it takes to make it anew */
+    uint64_t disk_free;     /* bytes beside it, as seen last; 0 with no reserve */
+    bool reserve_used;      /* it is not there: the disk is full, or too small */
+    uint64_t commits;       /* transactions so far */
+    uint64_t operations;    /* in them */
     uint64_t last_commit_us, max_commit_us;
     uint64_t scrub_passes; /* over everything that lies on the disk */
     size_t queued, queued_bytes;

@@ -77,6 +77,14 @@ struct db_gap {
     uint64_t last;       /* index of the newest that waits */
 };
 
+/* Room for when the disk is full (store_reserve.c). */
+struct db_reserve {
+    uint64_t size;   /* bytes; 0: none is wanted */
+    uint64_t free;   /* on the disk, beside it, when it was looked at last */
+    uint64_t pinned; /* length of the database's file that is kept; 0: as it needs */
+    bool held;       /* false: it is in use, or there was never room for it */
+};
+
 struct db {
     char dir[DB_PATH_SIZE];
     sqlite3 *handle;
@@ -89,6 +97,7 @@ struct db {
     struct db_audit_base base;
     struct db_gap gap;
     struct db_scrub scrub;
+    struct db_reserve reserve;
 };
 
 /* What db_load() read; freed with db_loaded_free(). */
@@ -144,6 +153,18 @@ MUST_USE int db_mark_read(struct db *db, uint64_t *ret_commits, struct err *err)
  * write-ahead log has is on the disk afterwards, even if a former life's sync of it failed;
  * and commits overwrite it instead of making it longer. */
 MUST_USE int db_make_room(struct db *db, uint32_t pages, struct err *err);
+
+/* ---- store_reserve.c ---- */
+
+/* Take it up, or make it, where there is room. */
+void db_reserve_open(struct db *db, uint64_t size);
+/* Before a transaction or a checkpoint: on a disk that is nearly full it is taken for the
+ * database. An error is the database's own (db_make_room()). */
+MUST_USE int db_reserve_look(struct db *db, struct err *err);
+/* With nothing to do: made anew, where there is room again. */
+void db_reserve_mend(struct db *db);
+/* How much has to be free for that. */
+uint64_t db_reserve_wants(const struct db *db);
 
 /* ---- store_load.c ---- */
 

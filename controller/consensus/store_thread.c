@@ -87,7 +87,7 @@ static int run_batch(struct db *db, struct op_list *batch, struct err *err)
         writes = writes || op->kind != OP_QUERY;
         votes = votes || op->kind == OP_VOTE;
     }
-    if (writes && db_begin(db, err) != 0)
+    if (writes && (db_reserve_look(db, err) != 0 || db_begin(db, err) != 0))
         return err->code;
     for (struct store_op *op = batch->head; op != NULL; op = op->next)
         if (run_op(db, op, err) != 0)
@@ -142,6 +142,10 @@ void store_note_audit(struct store *s)
     s->stats.audit_pruned = s->db.base.seq;
     s->stats.audit_gap = s->db.gap.upto;
     s->stats.audit_waiting = s->db.gap.waiting;
+    s->stats.reserve_bytes = s->db.reserve.size;
+    s->stats.reserve_wants = db_reserve_wants(&s->db);
+    s->stats.disk_free = s->db.reserve.free;
+    s->stats.reserve_used = s->db.reserve.size != 0 && !s->db.reserve.held;
 }
 
 static void note_batch(struct store *s, const struct op_list *batch, uint64_t us)
@@ -187,14 +191,17 @@ static void one_batch(struct store *s)
 static void maybe_checkpoint(struct store *s)
 {
     struct err err = {0};
+    bool full = s->stats.reserve_used; /* then the log must not outgrow its room */
     int status;
 
     if (s->db.wal_pages < DB_CHECKPOINT_PAGES ||
-        (s->queue.head != NULL && s->db.wal_pages < CHECKPOINT_BUSY_PAGES))
+        (s->queue.head != NULL && !full && s->db.wal_pages < CHECKPOINT_BUSY_PAGES))
         return;
     s->batch = ++s->batches;
     uv_mutex_unlock(&s->mutex);
-    status = db_checkpoint(&s->db, &err);
+    status = db_reserve_look(&s->db, &err);
+    if (status == 0)
+        status = db_checkpoint(&s->db, &err);
     uv_mutex_lock(&s->mutex);
     s->batch = 0;
     if (status == 0)
@@ -216,12 +223,16 @@ static void scrub(struct store *s)
     if (s->mark_written)
         status = db_mark_sync(&s->db, &err);
     s->mark_written = false;
+    db_reserve_mend(&s->db);
+    if (status == 0)
+        status = db_reserve_look(&s->db, &err);
     if (status == 0)
         status = db_scrub(&s->db, &err);
     s->scrubbed = mono_now();
     uv_mutex_lock(&s->mutex);
     s->batch = 0;
     s->stats.scrub_passes = s->db.scrub.passes;
+    store_note_audit(s);
     if (status == 0)
         return;
     s->failed = true;

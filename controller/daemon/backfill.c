@@ -25,6 +25,7 @@ struct backfill {
     uint8_t asked;    /* position, of the last one */
     uint32_t useless; /* bits by position: those who have nothing that continues ours */
     bool told;
+    bool full;    /* said so: the disk */
     bool looking; /* at the newest row */
     struct mono looked;
 };
@@ -226,13 +227,37 @@ static void look_at_age(struct backfill *b)
     b->looking = node_query_audit(b->d->node, &q, on_newest, b, &err) == 0;
 }
 
+/* Who fills the disk has to be told while it goes on. */
+static void look_at_room(struct backfill *b, const struct store_stats *s)
+{
+    static const uint64_t mib = UINT64_C(1) << 20;
+
+    if (s->reserve_used == b->full)
+        return;
+    b->full = s->reserve_used;
+    if (b->full)
+        log_error(
+            "%s: ALARM: the disk is full, or too small for its reserve of %" PRIu64
+            " MiB, which is in use or was never there: leases and decisions go on "
+            "until it is used up, then this controller stops; make room until %" PRIu64
+            " MiB are free there",
+            b->d->settings.data_dir, s->reserve_bytes / mib, s->reserve_wants / mib);
+    else
+        log_info("%s: there is room again, and %" PRIu64
+                 " MiB of it are kept for when the disk is full",
+                 b->d->settings.data_dir, s->reserve_bytes / mib);
+}
+
 static void on_tick(uv_timer_t *tick)
 {
     struct backfill *b = tick->data;
     struct store_stats stats;
 
-    if (!b->d->closing)
+    if (!b->d->closing) {
+        node_stats(b->d->node, &stats);
+        look_at_room(b, &stats);
         look_at_age(b);
+    }
     if (b->busy || b->d->closing)
         return;
     node_stats(b->d->node, &stats);

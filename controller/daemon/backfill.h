@@ -1,6 +1,6 @@
 /* controller/daemon/backfill.h -- the care of the audit trail: what a snapshot left out of
- * it comes from the others, and what is older than `audit.retention` goes, a few hundred
- * rows a minute.
+ * it comes from the others, what is older than `audit.retention` goes, a few hundred rows a
+ * minute, and a disk that gets full is told of.
  *
  * Who was behind for so long that it got a snapshot has not applied the entries in it, and
  * lacks their rows (controller/consensus/store_gap.c). Another controller is asked for our

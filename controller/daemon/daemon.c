@@ -169,6 +169,7 @@ static int open_node(struct daemon *d, enum start_mode mode, struct err *err)
                                  .voter_count = s->count,
                                  .election_ms = s->election_ms,
                                  .heartbeat_ms = s->heartbeat_ms,
+                                 .reserve_bytes = s->disk_reserve,
                                  .bootstrap = mode == START_BOOTSTRAP,
                                  .join = mode == START_JOIN};
 

@@ -155,6 +155,7 @@ static void on_facts(void *owner, struct api_facts *f)
     f->leader_id = status.leader_id;
     f->term = status.term;
     f->applied = node_applied(d->node);
+    f->audit_left_out = node_left_out(d->node);
     f->commit = status.commit_index;
     f->last_index = status.last_index;
     f->controller_count = d->settings.count;

@@ -44,6 +44,7 @@ struct node {
 
     uint64_t replay_to;             /* end of the log when it was opened */
     struct bucket refused, unknown; /* node_note_refused() */
+    uint64_t left_out;              /* summaries, since the disk is full */
 };
 
 /* One proposal whose fate is not known yet. */
@@ -216,6 +217,7 @@ int node_open(struct node **ret_node, struct uv_loop_s *loop,
                    .trailing = 1024},
         .node = config->name,
         .dir = config->dir,
+        .reserve_bytes = config->reserve_bytes,
         .allow_bootstrap = config->bootstrap,
         .allow_join = config->join,
     };
@@ -296,6 +298,8 @@ uint64_t node_leader(const struct node *n)
 }
 
 uint64_t node_applied(const struct node *n) { return n->applied; }
+
+uint64_t node_left_out(const struct node *n) { return n->left_out; }
 
 bool node_is_replaying(const struct node *n) { return n->applied <= n->replay_to; }
 
@@ -401,7 +405,14 @@ void node_note_refused(struct node *n, const struct actor *who, const char *grou
 {
     struct entry_refused what = {.hold = 0};
     struct err err = {0};
+    struct store_stats stats;
 
+    /* What is left of a disk that is full is for leases and decisions. */
+    node_stats(n, &stats);
+    if (stats.reserve_used) {
+        n->left_out++;
+        return;
+    }
     /* Who is nobody must neither fill the log nor take the place of those who are known. */
     if (!bucket_take(who != NULL && who->kind == ACTOR_ANONYMOUS ? &n->unknown
                                                                  : &n->refused,

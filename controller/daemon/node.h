@@ -42,7 +42,8 @@ struct node_config {
     unsigned voter_count;
     struct voter voters[CONTROLLER_MAX];
     uint32_t election_ms, heartbeat_ms;
-    bool bootstrap, join; /* store.h says when */
+    uint64_t reserve_bytes; /* of the disk: store.h */
+    bool bootstrap, join;   /* store.h says when */
 };
 
 /* Errors of raftnode_open(). Entries may be applied before it returns. */
@@ -94,6 +95,8 @@ enum {
 };
 void node_note_refused(struct node *n, const struct actor *who, const char *group,
                        const char *text);
+/* How many were not noted since the disk's reserve is in use (store_stats.reserve_used). */
+uint64_t node_left_out(const struct node *n);
 /* The same of what a group is held by; holds.h says how often. An error: try it again. */
 MUST_USE int node_note_held(struct node *n, const char *group,
                             const struct entry_refused *what, struct err *err);

@@ -80,6 +80,7 @@ static const cyaml_schema_field_t fields[] = {
     CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct file, name, 1, NAME_SIZE - 1),
     CYAML_FIELD_STRING_PTR("data_dir", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                            struct file, data_dir, 1, PATH_SIZE - 1),
+    CONFIG_UNIT("disk_reserve", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_STRING_PTR("listen", CYAML_FLAG_POINTER, struct file, listen, 1,
                            ADDRESS_TEXT_SIZE - 1),
     CYAML_FIELD_STRING_PTR("socket", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct file,
@@ -249,6 +250,21 @@ static int take_retention(const struct config *c, const char *text, struct setti
                       text);
 }
 
+static int take_reserve(const struct config *c, struct settings *s, struct err *err)
+{
+    static const uint64_t mib = UINT64_C(1) << 20;
+
+    s->disk_reserve = 64 * mib;
+    if (config_size(c, "disk_reserve", &s->disk_reserve, err) != 0)
+        return err->code;
+    if (s->disk_reserve != 0 &&
+        (s->disk_reserve < 16 * mib || s->disk_reserve > 1024 * mib))
+        return config_bad(c, "disk_reserve", err,
+                          "%" PRIu64 " bytes: 16MiB to 1GiB are expected, or 0B for none",
+                          s->disk_reserve);
+    return 0;
+}
+
 static int take_places(const struct config *c, const struct file *f, struct settings *s,
                        struct err *err)
 {
@@ -293,9 +309,10 @@ int settings_load(struct settings *ret_settings, const char *path,
     f = config_data(c);
     if (settings_take_name(c, "cluster", f->cluster, s.cluster, err) != 0 ||
         settings_take_name(c, "name", f->name, s.name, err) != 0 ||
-        take_places(c, f, &s, err) != 0 || settings_take_api(c, &f->api, &s, err) != 0 ||
+        take_places(c, f, &s, err) != 0 ||
+        settings_take_api(c, &f->api, &s, err) != 0 ||
         settings_take_oidc(c, &f->oidc, &s, err) != 0 || take_raft(c, &s, err) != 0 ||
-        take_controllers(c, f, &s, err) != 0 ||
+        take_reserve(c, &s, err) != 0 || take_controllers(c, f, &s, err) != 0 ||
         settings_take_fencers(c, f->fencers, f->fencers_count, &s, err) != 0) {
         settings_free(&s);
         return err->code;

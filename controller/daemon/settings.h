@@ -50,6 +50,7 @@ struct settings {
     char crl[PATH_SIZE];         /* "": none */
     char audit_key[PATH_SIZE];   /* "": none */
     uint64_t audit_retention_ms; /* 0: for ever */
+    uint64_t disk_reserve;       /* bytes; 0: none */
     char secrets_key[PATH_SIZE]; /* "": none, and no second factors */
     struct jwt_config oidc;      /* keys "": none, and no JWTs */
     uint32_t election_ms, heartbeat_ms;

@@ -78,6 +78,7 @@ struct api_facts {
     bool leads;         /* leader with its barrier applied */
     uint64_t leader_id; /* 0: none known */
     uint64_t term, applied, commit, last_index;
+    uint64_t audit_left_out; /* refusals that no row tells of: the disk is full */
     unsigned controller_count;
     struct api_controller controllers[CONTROLLER_MAX];
     struct api_link links[CONTROLLER_MAX][CONTROLLER_MAX]; /* [from][to] */

@@ -49,6 +49,20 @@ static void raft(struct exposition *p, const struct api_facts *f)
                    "Duration of the slowest one.", (double)f->store.max_commit_us / 1e6);
     exposition_one(p, "ringfence_store_queued", "gauge",
                    "Operations that wait for the disk.", (double)f->store.queued);
+    exposition_one(p, "ringfence_disk_reserve_bytes", "gauge",
+                   "Room that this controller keeps free for when its disk is full.",
+                   (double)f->store.reserve_bytes);
+    exposition_one(p, "ringfence_disk_reserve_used", "gauge",
+                   "1 while it is in use: the disk is full, or too small for it.",
+                   f->store.reserve_used);
+    if (f->store.reserve_bytes != 0)
+        exposition_one(p, "ringfence_disk_free_bytes", "gauge",
+                       "What is free beside it, as seen at the last write.",
+                       (double)f->store.disk_free);
+    exposition_one(p, "ringfence_audit_left_out_total", "counter",
+                   "Summaries of refused requests that were not written down since the "
+                   "reserve is in use.",
+                   (double)f->audit_left_out);
     exposition_one(p, "ringfence_audit_rows_total", "counter",
                    "Rows of this controller's audit trail.", (double)f->store.audit_seq);
     exposition_one(p, "ringfence_audit_incomplete", "gauge",

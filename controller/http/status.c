@@ -6,6 +6,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/http/proposals.h"
+#include "controller/http/warnings.h"
 
 /* ---- controllers and agents -----------------------------------------------------------
  */
@@ -434,6 +435,21 @@ static json_t *certificates(const struct api_facts *f)
     return out;
 }
 
+/* Of the controller that answers. Nothing where all is well. */
+static json_t *warnings(const struct api_facts *f)
+{
+    struct warning told[WARNINGS_MAX];
+    unsigned n = warnings_list(f, told);
+    json_t *out = json_array();
+
+    for (unsigned i = 0; i < n; i++)
+        if (strcmp(told[i].level, "ok") != 0)
+            (void)json_array_append_new(
+                out, json_pack("{s:s, s:s, s:s}", "check", told[i].check, "level",
+                               told[i].level, "text", told[i].text));
+    return out;
+}
+
 /* ---- the whole ------------------------------------------------------------------------
  */
 
@@ -446,12 +462,12 @@ json_t *status_document(const struct api_facts *f, struct mono now, uint64_t wal
     for (uint8_t i = 0; i < f->state->group_count; i++)
         (void)json_array_append_new(groups, group_document(f, i, now, stale));
     wall_format(wall_ms, time);
-    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:o, s:o, s:o, s:o}", "cluster",
-                     f->cluster, "controller", f->name, "leader",
-                     stale ? "" : name_of(f, f->leader_id), "term", (json_int_t)f->term,
-                     "applied", (json_int_t)f->applied, "stale", (int)stale, "time", time,
-                     "controllers", controllers(f, stale), "agents", agents(f, now, stale),
-                     "certificates", certificates(f), "groups", groups);
+    return json_pack(
+        "{s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:o, s:o, s:o, s:o, s:o}", "cluster",
+        f->cluster, "controller", f->name, "leader", stale ? "" : name_of(f, f->leader_id),
+        "term", (json_int_t)f->term, "applied", (json_int_t)f->applied, "stale", (int)stale,
+        "time", time, "controllers", controllers(f, stale), "agents", agents(f, now, stale),
+        "certificates", certificates(f), "warnings", warnings(f), "groups", groups);
 }
 
 /* FNV-1a: good enough to see a change; a miss is made good a second later. */
@@ -496,6 +512,7 @@ uint64_t status_fingerprint(const struct api_facts *f, struct mono now)
 
     mix(&hash, f->leader_id);
     mix(&hash, f->term);
+    mix(&hash, f->store.reserve_used);
     for (unsigned i = 0; i < f->controller_count; i++)
         mix(&hash, f->controllers[i].up);
     for (unsigned i = 0; i < f->state->agent_count; i++)

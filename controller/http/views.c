@@ -5,6 +5,7 @@
 
 #include "controller/base/text.h"
 #include "controller/http/status.h"
+#include "controller/http/warnings.h"
 
 static const char *role_name(enum condition_role role)
 {
@@ -450,6 +451,15 @@ static void check_api(json_t *out, const struct api_facts *f)
     find(out, "api", f->tls.has_crl ? "ok" : "warn", text);
 }
 
+static void check_warnings(json_t *out, const struct api_facts *f)
+{
+    struct warning told[WARNINGS_MAX];
+    unsigned n = warnings_list(f, told);
+
+    for (unsigned i = 0; i < n; i++)
+        find(out, told[i].check, told[i].level, told[i].text);
+}
+
 json_t *doctor_document(const struct api_facts *f, const char *host, struct mono now)
 {
     json_t *findings = json_array(), *between;
@@ -464,6 +474,7 @@ json_t *doctor_document(const struct api_facts *f, const char *host, struct mono
     check_certificates(findings, f);
     check_api(findings, f);
     check_disk(findings, f);
+    check_warnings(findings, f);
     check_clock(findings, f);
     check_loop(findings, f);
     return json_pack("{s:s, s:s, s:s, s:o, s:o}", "program", "ringfenced", "name", f->name,
