@@ -3,10 +3,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "controller/audit/verify.h"
+#include "controller/audit/folder.h"
 #include "controller/base/clock.h"
 #include "controller/cli/answer.h"
 #include "controller/cli/audit_key.h"
@@ -259,31 +260,117 @@ static void show_json(struct check *c, const struct verify_result *r)
 
 static void drop_array(json_t **v) { json_decref(*v); }
 
-enum cli_exit cli_audit_verify(struct cli *cli)
+/* ---- a directory of segments ----------------------------------------------------------
+ */
+
+static void on_folder_finding(void *owner, const char *file, unsigned line, bool bad,
+                              const char *text)
 {
-    const char *file = cli_operand(cli, 0), *key_file = cli_value(cli, "keys");
-    AUTO(audit_keys_free) struct audit_keys keys = {0};
+    struct check *c = owner;
+
+    if (++c->told > FINDINGS_SHOWN)
+        return;
+    if (c->cli->json)
+        (void)json_array_append_new(c->findings,
+                                    json_pack("{s:s, s:i, s:b, s:s}", "file", file, "line",
+                                              (int)line, "bad", (int)bad, "text", text));
+    else if (line == 0)
+        fprintf(c->cli->out, "%s: %s%s\n", file, bad ? "" : "note: ", text);
+    else
+        fprintf(c->cli->out, "%s:%u: %s%s\n", file, line, bad ? "" : "note: ", text);
+}
+
+static void show_folder(const struct check *c, const struct folder_result *r)
+{
+    char first[WALL_TEXT_SIZE], last[WALL_TEXT_SIZE];
+    FILE *out = c->cli->out;
+
+    wall_format(r->first_ms, first);
+    wall_format(r->last_ms, last);
+    if (c->told > FINDINGS_SHOWN)
+        fprintf(out, "%s: and %u more\n", c->file, c->told - FINDINGS_SHOWN);
+    if (r->bad != 0) {
+        fprintf(out, "%s: NOT INTACT: %u finding%s\n", c->file, r->bad,
+                r->bad == 1 ? "" : "s");
+        return;
+    }
+    fprintf(out,
+            "%s: intact: cluster %s; %u segments with entries %" PRIu64 " to %" PRIu64
+            " (%s to %s), none missing between them; at least %u of %u controllers signed "
+            "the last entry of each\n",
+            c->file, r->cluster, r->segments, r->from_seq, r->to_seq, first, last,
+            r->least_heads, r->controllers);
+}
+
+static enum cli_exit verify_folder(struct cli *cli, struct check *c,
+                                   const struct audit_keys *keys)
+{
+    struct folder_result r;
+    struct err err = {0};
+    json_t *out;
+
+    if (folder_verify(c->file, keys, on_folder_finding, c, &r, &err) != 0) {
+        fprintf(cli->errors, "ringfence: %s\n", err.text);
+        return CLI_USAGE;
+    }
+    if (!cli->json) {
+        show_folder(c, &r);
+        return r.bad == 0 ? CLI_OK : CLI_NO;
+    }
+    out = json_pack("{s:b, s:s, s:i, s:I, s:I, s:I, s:i, s:i, s:O}", "intact",
+                    (int)(r.bad == 0), "cluster", r.cluster, "segments", (int)r.segments,
+                    "from_seq", (json_int_t)r.from_seq, "to_seq", (json_int_t)r.to_seq,
+                    "entries", (json_int_t)r.entries, "signed_heads", (int)r.least_heads,
+                    "bad", (int)r.bad, "findings", c->findings);
+    cli_print_json(cli, out);
+    json_decref(out);
+    return r.bad == 0 ? CLI_OK : CLI_NO;
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static enum cli_exit verify_bundle(struct cli *cli, struct check *c,
+                                   const struct audit_keys *keys)
+{
     AUTO(verify_close) struct verify *v = NULL;
-    AUTO(drop_array) json_t *findings = json_array();
-    struct check c = {cli, file, 0, findings};
     struct verify_result r;
     struct err err = {0};
 
-    if (key_file == NULL)
-        return cli_usage(cli, "audit verify: expected --keys FILE: the public keys of the "
-                              "controllers, as `ringfence audit keys` prints them");
-    if (audit_keys_read(&keys, key_file, &err) != 0 ||
-        verify_open(&v, &keys, on_finding, &c, &err) != 0 ||
-        verify_file(v, file, &err) != 0) {
+    if (verify_open(&v, keys, on_finding, c, &err) != 0 ||
+        verify_file(v, c->file, &err) != 0) {
         fprintf(cli->errors, "ringfence: %s\n", err.text);
         return CLI_USAGE;
     }
     verify_result(v, &r);
     if (cli->json)
-        show_json(&c, &r);
+        show_json(c, &r);
     else
-        show_result(&c, &r);
+        show_result(c, &r);
     return r.bad == 0 ? CLI_OK : CLI_NO;
+}
+
+enum cli_exit cli_audit_verify(struct cli *cli)
+{
+    const char *file = cli_operand(cli, 0), *key_file = cli_value(cli, "keys");
+    AUTO(audit_keys_free) struct audit_keys keys = {0};
+    AUTO(drop_array) json_t *findings = json_array();
+    struct check c = {cli, file, 0, findings};
+    struct err err = {0};
+
+    if (key_file == NULL)
+        return cli_usage(cli, "audit verify: expected --keys FILE: the public keys of the "
+                              "controllers, as `ringfence audit keys` prints them");
+    if (audit_keys_read(&keys, key_file, &err) != 0) {
+        fprintf(cli->errors, "ringfence: %s\n", err.text);
+        return CLI_USAGE;
+    }
+    return is_directory(file) ? verify_folder(cli, &c, &keys)
+                              : verify_bundle(cli, &c, &keys);
 }
 
 /* ---- keys -----------------------------------------------------------------------------

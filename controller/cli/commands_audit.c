@@ -35,10 +35,14 @@ const struct cli_command audit_export_command = {
     cli_audit_export};
 
 const struct cli_command audit_verify_command = {
-    {"audit verify", "FILE", "check a bundle of `audit export`, without any controller",
+    {"audit verify", "FILE|DIRECTORY",
+     "check a bundle of `audit export`, or a directory of segments, without any controller",
      "Finds each entry that was changed, left out, moved, told twice or put in, a bundle "
      "that was cut, signatures that do not hold, and chain heads of other controllers that "
-     "do not fit the entries; says on which line. Exit status 0: intact (a controller that "
+     "do not fit the entries; says on which line. Of a directory, such as "
+     "`audit.ship.directory` of ringfenced.yaml or what was fetched from a bucket, each "
+     "segment (*.jsonl) is checked so, and that none is missing between two, in the order "
+     "of their names. Exit status 0: intact (a controller that "
      "could not be asked is a note); 1: not intact; 2: a file cannot be read, or is no "
      "file of keys.",
      audit_verify_options},

@@ -20,6 +20,7 @@
 #include "controller/daemon/prober.h"
 #include "controller/daemon/renewals.h"
 #include "controller/daemon/runner.h"
+#include "controller/daemon/shipper.h"
 #include "controller/http/api.h"
 #include "controller/net/tls.h"
 
@@ -30,6 +31,7 @@ struct frontend {
     struct daemon *d;
     struct api *api;
     struct backfill *backfill;
+    struct shipper *shipper; /* NULL: nothing is shipped */
     struct gateway *gateway; /* NULL: nobody comes over the network */
     struct api_backend backend;
     struct secrets_key key; /* of second factors */
@@ -170,6 +172,7 @@ static void on_facts(void *owner, struct api_facts *f)
     f->jwt = fe->jwt;
     f->has_api = fe->gateway != NULL;
     f->api_port = f->has_api ? gateway_port(fe->gateway) : 0;
+    shipper_facts(fe->shipper, &f->ship);
     f->wall_s = (int64_t)(wall_now_ms() / 1000);
     f->clock_rate_ppm = clock_rate_ppm();
 }
@@ -429,7 +432,8 @@ int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *
         frontend_close(f);
         return err->code;
     }
-    if (backfill_open(&f->backfill, d, err) != 0) {
+    if (backfill_open(&f->backfill, d, err) != 0 ||
+        shipper_open(&f->shipper, d, f->api, err) != 0) {
         frontend_close(f);
         return err->code;
     }
@@ -444,5 +448,6 @@ void frontend_close(struct frontend *f)
     backfill_close(f->backfill);
     gateway_close(f->gateway);
     api_close(f->api);
+    shipper_close(f->shipper);
     frontend_free(f);
 }

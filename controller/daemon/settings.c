@@ -24,6 +24,7 @@ struct file {
     } raft;
     struct {
         char *key, *retention;
+        struct file_ship ship;
     } audit;
     struct file_api api;
     struct file_oidc oidc;
@@ -56,6 +57,8 @@ static const cyaml_schema_field_t audit_fields[] = {
                            __typeof__(((struct file *)0)->audit), key, 1, PATH_SIZE - 1),
     CYAML_FIELD_STRING_PTR("retention", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                            __typeof__(((struct file *)0)->audit), retention, 1, 16),
+    CYAML_FIELD_MAPPING("ship", CYAML_FLAG_OPTIONAL, __typeof__(((struct file *)0)->audit),
+                        ship, settings_ship_fields),
     CYAML_FIELD_END,
 };
 
@@ -223,8 +226,8 @@ static int take_raft(const struct config *c, struct settings *s, struct err *err
 }
 
 /* "400d", "13mo", "2y", "forever"; a month has 31 days here, so that none is too short. */
-static int take_retention(const struct config *c, const char *text, struct settings *s,
-                          struct err *err)
+int settings_take_age(const struct config *c, const char *key, const char *text,
+                      uint64_t *ret_ms, struct err *err)
 {
     static const struct {
         const char *unit;
@@ -234,17 +237,17 @@ static int take_retention(const struct config *c, const char *text, struct setti
     unsigned long n;
 
     if (strcmp(text, "forever") == 0) {
-        s->audit_retention_ms = 0;
+        *ret_ms = 0;
         return 0;
     }
     n = strtoul(text, &unit, 10);
     for (size_t i = 0; i < ARRAY_LEN(units); i++)
         if (text[0] >= '0' && text[0] <= '9' && strcmp(unit, units[i].unit) == 0 && n > 0 &&
             n <= 36600) {
-            s->audit_retention_ms = n * units[i].days * 86400 * UINT64_C(1000);
+            *ret_ms = n * units[i].days * 86400 * UINT64_C(1000);
             return 0;
         }
-    return config_bad(c, "audit.retention", err,
+    return config_bad(c, key, err,
                       "\"%s\": a number of days, months or years, such as 400d, 13mo or "
                       "2y, or forever is expected",
                       text);
@@ -288,8 +291,9 @@ static int take_places(const struct config *c, const struct file *f, struct sett
     if (f->audit.key != NULL && take_path(c, "audit.key", f->audit.key, s->audit_key,
                                           sizeof s->audit_key, err) != 0)
         return err->code;
-    if (take_retention(c, f->audit.retention != NULL ? f->audit.retention : "13mo", s,
-                       err) != 0)
+    if (settings_take_age(c, "audit.retention",
+                          f->audit.retention != NULL ? f->audit.retention : "13mo",
+                          &s->audit_retention_ms, err) != 0)
         return err->code;
     s->has_metrics = f->metrics != NULL;
     if (s->has_metrics && take_address(c, "metrics", f->metrics, &s->metrics, err) != 0)
@@ -310,6 +314,7 @@ int settings_load(struct settings *ret_settings, const char *path,
     if (settings_take_name(c, "cluster", f->cluster, s.cluster, err) != 0 ||
         settings_take_name(c, "name", f->name, s.name, err) != 0 ||
         take_places(c, f, &s, err) != 0 ||
+        settings_take_ship(c, &f->audit.ship, &s, err) != 0 ||
         settings_take_api(c, &f->api, &s, err) != 0 ||
         settings_take_oidc(c, &f->oidc, &s, err) != 0 || take_raft(c, &s, err) != 0 ||
         take_reserve(c, &s, err) != 0 || take_controllers(c, f, &s, err) != 0 ||

@@ -15,6 +15,7 @@
 #include "controller/net/address.h"
 #include "controller/people/jwt.h"
 #include "controller/people/key.h"
+#include "controller/ship/place.h"
 #include "fencing/methods/power.h"
 
 enum {
@@ -50,6 +51,8 @@ struct settings {
     char crl[PATH_SIZE];         /* "": none */
     char audit_key[PATH_SIZE];   /* "": none */
     uint64_t audit_retention_ms; /* 0: for ever */
+    struct ship_place ship;      /* kind SHIP_NONE: the trail stays here */
+    uint32_t ship_every_ms;
     uint64_t disk_reserve;       /* bytes; 0: none */
     char secrets_key[PATH_SIZE]; /* "": none, and no second factors */
     struct jwt_config oidc;      /* keys "": none, and no JWTs */

@@ -86,6 +86,7 @@ void settings_check(const struct settings *s, bool starting, struct findings *f)
     host_check_socket(&c, "socket", s->socket, false);
     check_own_entry(s, f);
     check_audit_key(s, starting, f);
+    settings_check_ship(s, starting, f);
     settings_check_key(s, starting, f);
     settings_check_oidc(s, starting, f);
     if (s->fencer_count > 0)

@@ -28,7 +28,25 @@ extern const cyaml_schema_field_t settings_oidc_fields[];
 MUST_USE int settings_take_oidc(const struct config *c, const struct file_oidc *f,
                                 struct settings *s, struct err *err);
 
+/* `audit.ship`; neither directory nor s3.url: there is none. */
+struct file_s3 {
+    char *url, *bucket, *prefix, *region, *access_key_file, *secret_key_file, *ca, *retain,
+        *mode;
+};
+struct file_ship {
+    char *directory;
+    struct file_s3 s3;
+};
+extern const cyaml_schema_field_t settings_ship_fields[];
+MUST_USE int settings_take_ship(const struct config *c, const struct file_ship *f,
+                                struct settings *s, struct err *err);
+
+/* "400d", "13mo", "2y" in milliseconds; "forever" is 0. */
+MUST_USE int settings_take_age(const struct config *c, const char *key, const char *text,
+                               uint64_t *ret_ms, struct err *err);
+
 struct findings;
+void settings_check_ship(const struct settings *s, bool starting, struct findings *f);
 void settings_check_key(const struct settings *s, bool starting, struct findings *f);
 void settings_check_oidc(const struct settings *s, bool starting, struct findings *f);
 

@@ -507,6 +507,7 @@ void api_close(struct api *a)
     a->closing = true;
     requests_close(a);
     followers_close(a);
+    segment_close(a);
     exports_close(a);
     points_close(a);
     audit_rows_close(a);

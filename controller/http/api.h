@@ -63,6 +63,20 @@ struct api_fencer {
 };
 enum { API_FENCERS_MAX = 32 };
 
+/* What is brought out of the cluster (controller/daemon/shipper.h). */
+struct api_ship {
+    const char *target; /* NULL: nothing is */
+    bool leads;         /* the leader alone ships, and knows */
+    bool known;         /* how far that has come */
+    uint64_t upto;      /* entries that are there */
+    uint64_t rows;      /* that are not */
+    uint64_t age_ms;    /* of the oldest of those; 0: not known */
+    uint64_t hangs_ms;  /* since when the place has not answered */
+    uint64_t failures;
+    uint32_t again_ms;   /* between tries */
+    const char *problem; /* "" */
+};
+
 /* Guests' requests since the start. */
 struct api_guests {
     uint64_t known, unknown; /* with a user's certificate, and without */
@@ -97,6 +111,7 @@ struct api_facts {
     bool has_api;                  /* over the network, at api_port */
     uint16_t api_port;
     struct api_guests guests;
+    struct api_ship ship;
     int64_t wall_s;         /* seconds since 1970: certificates know no other time */
     int64_t clock_rate_ppm; /* adjtimex's steering of this host's clock */
 };
@@ -166,6 +181,19 @@ uint16_t api_metrics_port(const struct api *a);
 
 /* A guest's connection, in plaintext; `fd` is the API's. */
 void api_admit(struct api *a, int fd, const struct door_guest *guest);
+
+/* The entries behind `after`, `limit` of them at most (STORE_AUDIT_PAGE_MAX), as a signed
+ * bundle. `s` NULL: there is none, and why; else s->data is the callee's to free(). Once,
+ * not from within; after api_close() never. One at a time.
+ *   ERR_BUSY, ERR_NOTFOUND (no audit key), ERR_NOMEM, those of the backend */
+struct api_segment {
+    uint64_t from_seq, to_seq;
+    uint8_t *data;
+    size_t len;
+};
+typedef void api_segment_done(void *owner, const struct api_segment *s, const char *why);
+MUST_USE int api_segment(struct api *a, uint64_t after, unsigned limit,
+                         api_segment_done *done, void *owner, struct err *err);
 
 /* A request that another controller passed on, which is believed about its caller. */
 void api_serve(struct api *a, const struct api_request *r, api_reply *reply, void *owner);

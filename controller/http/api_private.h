@@ -25,6 +25,7 @@ struct asker {
 };
 
 struct audit_export;
+struct segment;
 struct follower;
 struct failover_wait;
 struct point;
@@ -42,6 +43,7 @@ struct api {
     struct follower *followers;
     struct failover_wait *waits;
     struct audit_export *exports;
+    struct segment *segment; /* that is being made */
     struct point *points;
     struct rows_asked *rows_asked;
     struct factor_gate *gates; /* codes that the log is asked about */
@@ -168,6 +170,7 @@ void audit_export(struct api *a, struct http_request *req);
 void audit_keys(struct api *a, struct http_request *req);
 void audit_serve_rows(struct api *a, uint64_t from_seq, const struct asker *who);
 void audit_rows_close(struct api *a);
+void segment_close(struct api *a); /* before points_close() */
 void exports_close(struct api *a); /* before points_close() */
 void points_close(struct api *a);
 

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "controller/base/log.h"
 #include "controller/base/problem.h"
 #include "controller/http/audit_private.h"
@@ -29,11 +27,8 @@ struct audit_export {
     struct bound from, to;
     struct bundle_header header;
     uint64_t cursor; /* the last entry that was read */
-    uint64_t told, last_seq;
-    uint8_t last_hash[AUDIT_HASH_SIZE];
-    EVP_MD_CTX *sha; /* of every line that was told */
+    struct bundle_writer told;
     struct gather *gather;
-    struct buf out;
     bool last_page, done_reading;
 };
 
@@ -46,8 +41,7 @@ static void drop(struct audit_export *x)
     while (*at != x)
         at = &(*at)->next;
     *at = x->next;
-    EVP_MD_CTX_free(x->sha);
-    buf_free(&x->out);
+    bundle_writer_close(&x->told);
     free(x);
 }
 
@@ -83,66 +77,34 @@ static void on_gone(void *owner)
 /* ---- telling --------------------------------------------------------------------------
  */
 
-static int tell(struct audit_export *x, const struct bundle_line *line, struct err *err)
-{
-    AUTO(auto_free) char *text = bundle_text(line);
-    size_t len;
-
-    if (text == NULL)
-        return err_set(err, ERR_NOMEM, "a line of a bundle");
-    len = strlen(text);
-    text[len] = '\n'; /* in the place of its end */
-    if (EVP_DigestUpdate(x->sha, text, len + 1) != 1)
-        return err_set(err, ERR_NOMEM, "the hash of a bundle");
-    return buf_append(&x->out, text, len + 1, err);
-}
-
 static int tell_end(struct audit_export *x, const struct gather *g, struct err *err)
 {
     const struct audit_key *key = x->a->backend->audit_key(x->a->backend->owner);
-    struct bundle_line trailer = {.kind = BUNDLE_TRAILER},
-                       last = {.kind = BUNDLE_SIGNATURE};
-    uint8_t sha256[AUDIT_HASH_SIZE], what[BUNDLE_SIGNED_SIZE];
 
-    for (unsigned i = 0; i < g->count; i++)
-        if (tell(x, &g->lines[i], err) != 0)
-            return err->code;
-    trailer.trailer.entries = x->told;
-    trailer.trailer.last_seq = x->last_seq;
-    memcpy(trailer.trailer.last_hash, x->last_hash, AUDIT_HASH_SIZE);
-    if (tell(x, &trailer, err) != 0)
-        return err->code;
-    if (key == NULL || EVP_DigestFinal_ex(x->sha, sha256, NULL) != 1 ||
-        EVP_DigestInit_ex(x->sha, EVP_sha256(), NULL) != 1)
-        return err_set(err, ERR_NOMEM, "the signature of a bundle");
-    (void)snprintf(last.signature.controller, sizeof last.signature.controller, "%s",
-                   x->header.exporter);
-    audit_key_public(key, last.signature.key);
-    if (audit_key_sign(key, what, bundle_signed(sha256, what), last.signature.signature,
-                       err) != 0)
-        return err->code;
-    return tell(x, &last, err);
+    if (key == NULL)
+        return err_set(err, ERR_NOTFOUND, "this controller has no audit key any more");
+    return bundle_writer_end(&x->told, g->lines, g->count, x->header.exporter, key, err);
 }
 
 /* Nobody is told off for what he was not given the time to read. */
 static void pump(struct audit_export *x)
 {
-    size_t n = x->out.len < PART ? x->out.len : PART;
+    size_t n = x->told.out.len < PART ? x->told.out.len : PART;
     struct err err = {0};
 
     if (x->s != NULL && n > 0 && http_stream_waiting(x->s) == 0) {
         x->busy = true; /* or a client that is gone would free it under our feet */
-        if (http_stream_write(x->s, x->out.data, n, &err) != 0)
+        if (http_stream_write(x->s, x->told.out.data, n, &err) != 0)
             log_debug("an export of the audit trail: %s", err.text);
         x->busy = false;
-        buf_consume(&x->out, n);
+        buf_consume(&x->told.out, n);
     }
     if (x->s == NULL) {
         drop(x);
-    } else if (x->last_page && x->out.len == 0) {
+    } else if (x->last_page && x->told.out.len == 0) {
         http_stream_end(TAKE(x->s));
         drop(x);
-    } else if (x->out.len == 0 && http_stream_waiting(x->s) == 0) {
+    } else if (x->told.out.len == 0 && http_stream_waiting(x->s) == 0) {
         ask_page(x);
     }
 }
@@ -195,13 +157,11 @@ static void tell_page(struct audit_export *x, const struct audit_row *rows, size
             break_off(x, "entries were removed meanwhile");
             return;
         }
-        if (tell(x, &line, &err) != 0) {
+        if (bundle_writer_line(&x->told, &line, &err) != 0) {
             break_off(x, err.text);
             return;
         }
-        x->cursor = x->last_seq = rows[i].seq;
-        memcpy(x->last_hash, rows[i].hash, AUDIT_HASH_SIZE);
-        x->told++;
+        x->cursor = rows[i].seq;
     }
     if (n == 0) {
         break_off(x, "the trail ends before it should");
@@ -256,7 +216,7 @@ static void begin_telling(struct audit_export *x)
     http_stream_on_drained(x->s, on_drained);
     x->done_reading = true;
     x->cursor = x->header.from_seq - 1;
-    if (tell(x, &line, &err) != 0)
+    if (bundle_writer_line(&x->told, &line, &err) != 0)
         break_off(x, err.text);
     else
         ask_page(x);
@@ -335,17 +295,29 @@ static void say_bound(const struct bound *b, char text[BUNDLE_ASKED_SIZE])
         (void)snprintf(text, BUNDLE_ASKED_SIZE, "%" PRIu64, b->at);
 }
 
+void audit_header(const struct api *a, struct bundle_header *ret)
+{
+    struct api_facts f;
+
+    api_facts(a, &f);
+    *ret = (struct bundle_header){.wall_ms = wall_now_ms()};
+    (void)snprintf(ret->cluster, AUDIT_NAME_SIZE, "%s", f.cluster);
+    (void)snprintf(ret->exporter, AUDIT_NAME_SIZE, "%s", f.name);
+    for (unsigned i = 0; i < f.controller_count && i < BUNDLE_CONTROLLERS_MAX; i++) {
+        struct bundle_controller *c = &ret->controllers[ret->controller_count++];
+
+        c->id = f.controllers[i].id;
+        (void)snprintf(c->name, sizeof c->name, "%s", f.controllers[i].name);
+    }
+}
+
 static struct audit_export *begin(struct api *a, struct http_request *req)
 {
     struct audit_export *x = calloc(1, sizeof *x);
     unsigned others = 0;
-    struct api_facts f;
+    struct err err;
 
-    if (x != NULL)
-        x->sha = EVP_MD_CTX_new();
-    if (x == NULL || x->sha == NULL || EVP_DigestInit_ex(x->sha, EVP_sha256(), NULL) != 1) {
-        if (x != NULL)
-            EVP_MD_CTX_free(x->sha);
+    if (x == NULL || bundle_writer_open(&x->told, &err) != 0) {
         free(x);
         http_reply(req, 503, "application/json", "{}", 2);
         return NULL;
@@ -360,16 +332,7 @@ static struct audit_export *begin(struct api *a, struct http_request *req)
         refuse(x, 503, "busy", "other exports are under way");
         return NULL;
     }
-    api_facts(a, &f);
-    (void)snprintf(x->header.cluster, AUDIT_NAME_SIZE, "%s", f.cluster);
-    (void)snprintf(x->header.exporter, AUDIT_NAME_SIZE, "%s", f.name);
-    x->header.wall_ms = wall_now_ms();
-    for (unsigned i = 0; i < f.controller_count && i < BUNDLE_CONTROLLERS_MAX; i++) {
-        struct bundle_controller *c = &x->header.controllers[x->header.controller_count++];
-
-        c->id = f.controllers[i].id;
-        (void)snprintf(c->name, sizeof c->name, "%s", f.controllers[i].name);
-    }
+    audit_header(a, &x->header);
     return x;
 }
 

@@ -2,10 +2,13 @@
 #ifndef RF_HTTP_AUDIT_PRIVATE_H
 #define RF_HTTP_AUDIT_PRIVATE_H
 
-#include "controller/audit/bundle.h"
+#include "controller/audit/writer.h"
 #include "controller/http/api_private.h"
 
 enum { AUDIT_ROWS_PAGE = 256 }; /* rows for another controller: below the largest frame */
+
+/* What every bundle of this controller's begins with; which entries is the caller's. */
+void audit_header(const struct api *a, struct bundle_header *ret);
 
 /* A chain head with its signature, or that it is absent, and why. */
 typedef void audit_heard(void *owner, const struct bundle_line *line);

@@ -360,6 +360,27 @@ static void replication(struct exposition *p, const struct api_facts *f)
             sample(p, member, &s->groups[i], k, s->groups[i].sync_set >> k & 1);
 }
 
+/* The leader ships, and knows: no samples from the others, nor where nothing is shipped. */
+static void shipping(struct exposition *p, const struct api_facts *f)
+{
+    const struct api_ship *s = &f->ship;
+
+    if (s->target == NULL || !s->leads)
+        return;
+    exposition_one(p, "ringfence_audit_ship_failing", "gauge",
+                   "1 while the audit trail cannot be shipped.", s->problem[0] != '\0');
+    exposition_one(p, "ringfence_audit_ship_failures_total", "counter",
+                   "How often that failed.", (double)s->failures);
+    if (!s->known)
+        return;
+    exposition_one(p, "ringfence_audit_ship_rows", "gauge",
+                   "Entries of the audit trail that are not shipped yet.", (double)s->rows);
+    exposition_one(p, "ringfence_audit_ship_age_seconds", "gauge",
+                   "Age of the oldest of them.", (double)s->age_ms / 1000);
+    exposition_one(p, "ringfence_audit_shipped_rows_total", "counter",
+                   "Entries that are shipped, from the first one on.", (double)s->upto);
+}
+
 /* Where there is no listener for people there are no samples. */
 static void guests(struct exposition *p, const struct api_facts *f)
 {
@@ -408,5 +429,6 @@ int metrics_text(const struct api_facts *f, struct mono now, struct buf *out,
     fencing(&p, f);
     severing(&p, f, now);
     guests(&p, f);
+    shipping(&p, f);
     return p.status;
 }

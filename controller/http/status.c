@@ -513,6 +513,7 @@ uint64_t status_fingerprint(const struct api_facts *f, struct mono now)
     mix(&hash, f->leader_id);
     mix(&hash, f->term);
     mix(&hash, f->store.reserve_used);
+    mix(&hash, f->ship.target != NULL && f->ship.problem[0] != '\0');
     for (unsigned i = 0; i < f->controller_count; i++)
         mix(&hash, f->controllers[i].up);
     for (unsigned i = 0; i < f->state->agent_count; i++)

@@ -1,5 +1,6 @@
 #include "controller/http/warnings.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "controller/base/text.h"
@@ -40,11 +41,52 @@ static void disk_reserve(const struct api_facts *f, struct warning *w)
              f->data_dir, left, size, wants);
 }
 
+/* Longer than any answer of a bucket takes that comes at all. */
+enum { HANGS_MS = 90000 };
+
+static void not_shipped(const struct api_ship *s, const char *why, struct warning *w)
+{
+    char age[UNITS_TEXT_SIZE], again[UNITS_TEXT_SIZE], waits[128] = "";
+
+    units_format_duration(s->age_ms - s->age_ms % 1000, age);
+    units_format_duration(s->again_ms, again);
+    if (s->known)
+        (void)snprintf(waits, sizeof waits,
+                       " (%" PRIu64 " entries wait, the oldest for %s)", s->rows, age);
+    w->level = "fail";
+    text_set(w->text, sizeof w->text,
+             "the audit trail is not shipped to %s%s: %s; it is tried again each %s",
+             s->target, waits, why, again);
+}
+
+static void shipping(const struct api_facts *f, struct warning *w)
+{
+    const struct api_ship *s = &f->ship;
+
+    *w = (struct warning){.check = "audit-ship", .level = "ok"};
+    if (!s->leads)
+        text_set(w->text, sizeof w->text,
+                 "the leader ships the audit trail to %s, as far as it reaches it: ask it",
+                 s->target);
+    else if (s->hangs_ms > HANGS_MS)
+        not_shipped(
+            s, "it does not answer: look at what is mounted there, and at its server", w);
+    else if (s->problem[0] != '\0')
+        not_shipped(s, s->problem, w);
+    else
+        text_set(w->text, sizeof w->text,
+                 "the audit trail is shipped to %s, up to entry %" PRIu64 "; %" PRIu64
+                 " wait",
+                 s->target, s->upto, s->rows);
+}
+
 unsigned warnings_list(const struct api_facts *f, struct warning ret[WARNINGS_MAX])
 {
     unsigned n = 0;
 
     if (f->store.reserve_bytes != 0)
         disk_reserve(f, &ret[n++]);
+    if (f->ship.target != NULL)
+        shipping(f, &ret[n++]);
     return n;
 }

@@ -21,13 +21,14 @@ PROGRAMS = {
 FILES = {
     "ringfenced.yaml.5": (["controller/daemon/settings.c",
                            "controller/daemon/settings_api.c", "controller/daemon/settings_people.c",
-                           "controller/daemon/settings_fencers.c"], "fields"),
+                           "controller/daemon/settings_fencers.c",
+                           "controller/daemon/settings_ship.c"], "fields"),
     "ringfence-agent.yaml.5": (["fencing/agent/agent_settings.c"], "file_fields"),
     "ringfence-group.yaml.5": (["controller/cli/group_file.c"], "file_fields"),
 }
 # How a field is said: the argument that is its key. What is not here is a finding.
 KEY_AT = {"TEXT": 1, "SWITCH": 1, "UNIT": 0, "CONFIG_UNIT": 0, "CONFIG_FREE_MAPPING": 0,
-          "OPTIONAL_COUNT": 0}
+          "OPTIONAL_COUNT": 0, "S3_TEXT": 0}
 OPTIONAL = {"CYAML_FLAG_OPTIONAL", "OPTIONAL_POINTER", "MAY"}
 ALWAYS_OPTIONAL = {"SWITCH", "UNIT", "OPTIONAL_COUNT"}
 FOUND = []

@@ -301,7 +301,9 @@ static void the_one_behind_gets_the_rows(void **state)
                      "which came in a snapshot: they are fetched from the others");
     cluster_log_says(c, t.node, "the audit trail is whole again");
 
-    keys_and_bundle(c, t.node, "bundle");
+    /* More than a page of an export. That all have signed the hash of the last entry says
+     * as much of those before. */
+    keys_and_bundle(c, t.node, "bundle --from 3000");
     expect(ringfence(c, text, "audit verify bundle --keys keys.pub"), 0, text);
     says(text, "3 of 3 controllers signed the last entry");
     load_end(&load);

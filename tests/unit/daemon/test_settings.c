@@ -35,7 +35,10 @@ static const char good[] =
     "    secrets: {password: /etc/s}\n"
     "    deadline: 20s\n"
     "  - {name: bmc-west, agent: /opt/fence_own}\n"
-    "audit: {key: /k, retention: 400d}\n";
+    "audit: {key: /k, retention: 400d, ship: {every: 90s, s3: {url: \"https://s3.x.org/\", "
+    "bucket: b1, prefix: p/q, region: eu-1, access_key_file: /ak, secret_key_file: /sk, "
+    "ca: /sc, retain: 2y, mode: compliance}}}\n"
+    "disk_reserve: 32MiB\n";
 
 enum { DAY_MS = 86400000 };
 
@@ -110,6 +113,20 @@ static void every_key_is_read(void **state)
     assert_string_equal(s.crl, "/r");
     assert_string_equal(s.audit_key, "/k");
     assert_int_equal(s.audit_retention_ms, 400 * (uint64_t)DAY_MS);
+    assert_int_equal(s.ship.kind, SHIP_S3);
+    assert_int_equal(s.ship_every_ms, 90000);
+    assert_string_equal(s.ship.cluster, "demo");
+    assert_string_equal(s.ship.writer, "west");
+    assert_string_equal(s.ship.url, "https://s3.x.org");
+    assert_string_equal(s.ship.bucket, "b1");
+    assert_string_equal(s.ship.prefix, "p/q/");
+    assert_string_equal(s.ship.region, "eu-1");
+    assert_string_equal(s.ship.access_key, "/ak");
+    assert_string_equal(s.ship.secret_key, "/sk");
+    assert_string_equal(s.ship.ca, "/sc");
+    assert_int_equal(s.ship.retain_ms, 732 * (uint64_t)DAY_MS);
+    assert_true(s.ship.compliance);
+    assert_int_equal(s.disk_reserve, 32 << 20);
     assert_string_equal(s.controllers[2].name, "third");
     assert_string_equal(s.controllers[2].region, "t");
     assert_int_equal(s.controllers[2].id, 3);
@@ -136,6 +153,8 @@ static void what_is_left_out_has_its_default(void **state)
     assert_string_equal(s.crl, "");
     assert_string_equal(s.audit_key, "");
     assert_int_equal(s.audit_retention_ms, 13 * 31 * (uint64_t)DAY_MS);
+    assert_int_equal(s.ship.kind, SHIP_NONE);
+    assert_int_equal(s.disk_reserve, 64 << 20);
     assert_int_equal(s.election_ms, 900);
     assert_int_equal(s.heartbeat_ms, 100);
     assert_int_equal(s.fencer_count, 0);
@@ -250,6 +269,34 @@ static void what_is_wrong_is_named(void **state)
         {"400d", "-1y", ":21: ", "audit.retention", "13mo"},
         {"400d", "99999999d", ":21: ", "audit.retention", "13mo"},
         {"400d", "never", ":21: ", "audit.retention", "forever"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        expect_named(&table[i]);
+}
+
+static void what_is_wrong_with_shipping_is_named(void **state)
+{
+    static const struct mistake table[] = {
+        {"key: /k, ", "", ":21: ", "audit.ship", "audit.key is missing"},
+        {"every: 90s, ", "every: 90s, directory: /d, ", ":21: ", "audit.ship", "either"},
+        {"every: 90s", "every: 10ms", ":21: ", "audit.ship.every", "1s to 24h"},
+        {"https://s3", "http://s3", ":21: ", "audit.ship.s3.url", "https://HOST"},
+        {"https://s3.x.org/", "http://localhost.x.org", ":21: ", "audit.ship.s3.url", ""},
+        {"https://s3.x.org/", "https://a:b@x.org", ":21: ", "audit.ship.s3.url", ""},
+        {"bucket: b1", "bucket: b/1", ":21: ", "audit.ship.s3.bucket", "letters"},
+        {"prefix: p/q", "prefix: \"p q\"", ":21: ", "audit.ship.s3.prefix", "folder"},
+        {"region: eu-1", "region: eu_1", ":21: ", "audit.ship.s3.region", "eu-central-1"},
+        {"region: eu-1, ", "", ":21: ", "audit.ship.s3", "region"},
+        {"access_key_file: /ak", "access_key_file: ak",
+         ":21: ", "audit.ship.s3.access_key_file", "absolute"},
+        {"secret_key_file", "secret_key", ":21: ", "audit.ship.s3.secret_key", ""},
+        {"retain: 2y", "retain: 2w", ":21: ", "audit.ship.s3.retain", "13mo"},
+        {"retain: 2y, ", "", ":21: ", "audit.ship.s3.mode", "`retain`"},
+        {"mode: compliance", "mode: legal", ":21: ", "audit.ship.s3.mode", "governance"},
+        {"disk_reserve: 32MiB", "disk_reserve: 8MiB", ":22: ", "disk_reserve", "16MiB"},
+        {"disk_reserve: 32MiB", "disk_reserve: 32", ":22: ", "disk_reserve", "16MiB"},
     };
 
     (void)state;
@@ -378,6 +425,7 @@ int main(void)
         cmocka_unit_test(a_retention_is_days_months_or_years),
         cmocka_unit_test(the_example_is_good),
         cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(what_is_wrong_with_shipping_is_named),
         cmocka_unit_test(what_is_wrong_with_a_fencer_is_named),
         cmocka_unit_test(the_own_entry_is_looked_at),
         cmocka_unit_test(fencers_are_looked_at),

@@ -327,7 +327,10 @@ static int try_runner(struct err *err)
 static int try_frontend(struct err *err)
 {
     struct frontend *f = NULL;
-    int status = frontend_open(&f, &t.d, err);
+    int status;
+
+    t.d.settings.ship.kind = SHIP_DIRECTORY; /* nothing is: it does not lead */
+    status = frontend_open(&f, &t.d, err);
 
     frontend_close(f);
     return status;
