@@ -466,8 +466,9 @@ void follow_route(struct api *a, struct http_request *req, const struct route *r
                   const struct api_request *raw, struct asker *who)
 {
     struct caller known = {.kind = raw->caller->kind};
+    bool needs_code;
 
-    if (!api_may(a, r, raw, who))
+    if (!api_permits(a, r, raw, who, &needs_code))
         return;
     if (who->actor.kind == ACTOR_TOKEN || who->actor.kind == ACTOR_JWT)
         known.kind = who->actor.kind == ACTOR_TOKEN ? CALLER_TOKEN : CALLER_JWT;

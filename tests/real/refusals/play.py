@@ -173,7 +173,8 @@ def problem_of(answer):
     p = answer.json
     if not isinstance(p, dict) or answer.kind != "application/problem+json":
         return f"no problem: {answer.kind} {answer.text[:200]}"
-    if p.get("status") != answer.status or p.get("type") != f"urn:ringfence:problem:{p.get('code')}":
+    urn = f"urn:ringfence:problem:{p.get('code')}"
+    if p.get("status") != answer.status or p.get("type") != urn:
         return f"status or type do not fit: {answer.text[:200]}"
     if not re.search(r"\w+\W+\w+", p.get("detail", "")) or not p.get("title"):
         return f"no sentence for people: {answer.text[:200]}"
