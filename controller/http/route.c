@@ -162,8 +162,9 @@ const char *route_group(const struct route *r)
 bool route_is_local(enum route_kind kind)
 {
     return kind == ROUTE_LOG || kind == ROUTE_DOCTOR || kind == ROUTE_VERSION ||
-           kind == ROUTE_RULES || kind == ROUTE_AUDIT_POINT || kind == ROUTE_AUDIT_EXPORT ||
-           kind == ROUTE_AUDIT_KEYS || kind == ROUTE_OPENAPI || kind == ROUTE_EVENTS;
+           kind == ROUTE_RULES || kind == ROUTE_AUDIT_POINT || kind == ROUTE_AUDIT_ROWS ||
+           kind == ROUTE_AUDIT_EXPORT || kind == ROUTE_AUDIT_KEYS || kind == ROUTE_OPENAPI ||
+           kind == ROUTE_EVENTS;
 }
 
 bool route_is_read(enum route_kind kind)
