@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "controller/core/answered.h"
+
 static bool meet(struct format_range a, struct format_range b)
 {
     return a.min <= b.max && b.min <= a.max;
@@ -34,6 +36,8 @@ uint32_t format_needed(const struct entry *e)
                   (e->kind == ENTRY_SWITCHOVER && e->switchover.proposal != 0) ||
                   (e->kind == ENTRY_PROOF && e->proof.kind == PROOF_ATTESTED);
 
+    if (key_is_set(&e->key))
+        return FORMAT_KEYS;
     return people ? FORMAT_PEOPLE : entry_kind_since(e->kind);
 }
 
@@ -43,6 +47,17 @@ bool format_is_known_by(const struct state *s, const char *controller, uint32_t 
         if (strcmp(s->controllers[i].name, controller) == 0)
             return s->controllers[i].format_max >= format;
     return false;
+}
+
+bool format_has_keys(const struct state *s)
+{
+    for (unsigned i = 0; i < s->controller_count; i++)
+        if (s->controllers[i].format_max < FORMAT_KEYS)
+            return false;
+    for (unsigned i = 0; i < s->agent_count; i++)
+        if (s->agents[i].format_max < FORMAT_KEYS)
+            return false;
+    return s->controller_count > 0;
 }
 
 /* Somebody does not know it, or has not said yet what it knows. */

@@ -83,6 +83,13 @@ void node_dry(struct node *n, const struct entry *e, struct apply_result *ret);
 MUST_USE int node_propose(struct node *n, const struct entry *e, node_done *on_done,
                           void *owner, struct apply_result *ret_refused, struct err *err);
 
+/* on_done(0): this node led after the call, and has applied all that was committed before
+ * it; never called from within. As raftnode_barrier(). */
+MUST_USE int node_confirm(struct node *n, raftnode_done *on_done, void *owner,
+                          struct err *err);
+/* How old what is applied may be; as raftnode_age_ms(). */
+uint64_t node_age_ms(const struct node *n);
+
 /* Put a bounded summary of a refused operator's request into the log (I10): what is beyond
  * the bounds of controller/daemon/refused.h is dropped, and what comes where nobody leads.
  */

@@ -58,10 +58,17 @@ static bool send_wiped(struct peers *p, uint8_t to, const Rf__Frame *frame)
     return sent;
 }
 
-bool peers_knows_people(const struct peers *p, uint8_t position)
+/* I10: one that does not know the field drops the whole stream over it, and with that what
+ * Raft and the leases send. */
+static bool knows(const struct peers *p, uint8_t position, uint32_t format)
 {
     return format_is_known_by(node_state(p->d->node),
-                              p->d->settings.controllers[position].name, FORMAT_PEOPLE);
+                              p->d->settings.controllers[position].name, format);
+}
+
+bool peers_knows_people(const struct peers *p, uint8_t position)
+{
+    return knows(p, position, FORMAT_PEOPLE);
 }
 
 struct passed *peer_api_place(struct passed passed[PEERS_API_MAX], bool unknown)
@@ -105,6 +112,15 @@ static int pass(struct peers *p, uint8_t position, const struct api_request *req
                            p->d->settings.controllers[position].name);
         name_caller(request->caller != NULL ? request->caller : &nobody, &caller);
         m.caller = &caller;
+    }
+    if (request->caller != NULL && request->caller->key[0] != '\0' &&
+        strcmp(request->method, "GET") != 0) {
+        if (!knows(p, position, FORMAT_KEYS))
+            return err_set(err, ERR_UNSUPPORTED,
+                           "controller %s is of a version that cannot remember an "
+                           "Idempotency-Key: upgrade it, or ask without one",
+                           p->d->settings.controllers[position].name);
+        m.key = (char *)request->caller->key;
     }
     frame.body_case = RF__FRAME__BODY_API_REQUEST;
     frame.api_request = &m;

@@ -7,6 +7,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/http/api.h"
+#include "controller/http/reads.h"
 #include "controller/http/refusals.h"
 #include "controller/http/route.h"
 #include "controller/httpd/httpd.h"
@@ -25,6 +26,7 @@ struct asker {
     char group[NAME_SIZE];    /* that it is about, for the audit trail; "" */
     const char *what;         /* likewise: "switchover"; static */
     struct api *trail;        /* whose trail hears what it is refused; NULL: nobody's */
+    struct request_key key;   /* of its request, once key_admits() has said; else zero */
 };
 
 struct audit_export;
@@ -35,6 +37,7 @@ struct point;
 struct rows_asked;
 struct factor_gate;
 struct refusals;
+struct under_way;
 
 struct api {
     const struct api_backend *backend;
@@ -49,8 +52,10 @@ struct api {
     struct segment *segment; /* that is being made */
     struct point *points;
     struct rows_asked *rows_asked;
-    struct factor_gate *gates; /* codes that the log is asked about */
-    struct refusals *refusals; /* what is noted, and how often */
+    struct factor_gate *gates;   /* codes that the log is asked about */
+    struct reads *reads;         /* those that wait until it is known who leads */
+    struct under_way *under_way; /* requests with a key that are not answered yet */
+    struct refusals *refusals;   /* what is noted, and how often */
     uint64_t fingerprint;
     char host[64];
 };
@@ -71,6 +76,40 @@ void answer_recorded(const struct asker *who, unsigned status, const char *code,
 
 /* Whoever waits at the other end of a connection. */
 void http_asker(struct http_request *req, struct asker *ret);
+
+/* kept.c: a copy of a request that waits. NULL: no memory. */
+struct kept {
+    struct api *a;
+    struct route route;
+    struct asker who;
+    char *path;
+    uint8_t *body;
+    size_t len;
+};
+struct kept *kept_new(struct api *a, const struct route *r, const struct api_request *raw,
+                      const struct asker *who);
+void kept_free(struct kept *k); /* NULL is fine */
+void kept_drop(struct kept **k);
+void kept_perform(const struct kept *k);
+
+/* keys.c. It has a key that counts. */
+bool key_counts(const struct route *r, const struct api_request *raw);
+/* False: answered, somebody on record cannot remember keys. */
+bool key_is_possible(struct api *a, const struct asker *who);
+/* Is this the first time that it is asked for? `who` gets its key, and owes its answer by
+ * another way then; *needs_code is taken back where its code was taken already. False:
+ * answered. */
+bool key_admits(struct api *a, const struct route *r, const struct api_request *raw,
+                struct asker *who, bool *needs_code);
+/* It was answered meanwhile, and is so again. */
+bool key_answers(struct api *a, const struct route *r, const struct api_request *raw,
+                 const struct asker *who);
+void keys_close(struct api *a);
+
+/* requests.c: what its entry has made of it. */
+void request_answer_again(struct api *a, const struct route *r,
+                          const struct api_request *raw, const struct asker *who,
+                          const struct answered *row);
 
 /* requests.c: an operator's request at the leader. */
 void request_handle(struct api *a, const struct route *r, const struct api_request *raw,
@@ -123,6 +162,8 @@ void request_retry(struct api *a, const struct group *g, const struct api_reques
  * that did not count. */
 void request_declare(struct api *a, const struct route *r, const struct api_request *raw,
                      const struct asker *who);
+/* The document says who is active. */
+bool declared_has_roles(const struct api_request *raw);
 struct declared {
     bool changed, roles_ignored;
 };
@@ -173,8 +214,8 @@ void api_take(struct api *a, struct http_request *req, const struct caller *c);
 /* network.c */
 MUST_USE int network_open(struct api *a, struct uv_loop_s *loop,
                           const struct api_network *n, struct err *err);
-/* `Authorization` and the second factor, into the caller. False: answered. */
-bool network_read_secrets(struct http_request *req, struct caller *c,
+/* `Authorization`, the second factor and the key, into the caller. False: answered. */
+bool network_read_headers(struct http_request *req, struct caller *c,
                           const struct asker *who);
 
 /* audit_point.c, audit_export.c: chain heads, signed bundles. */
@@ -187,6 +228,12 @@ void segment_close(struct api *a); /* before points_close() */
 void exports_close(struct api *a); /* before points_close() */
 void points_close(struct api *a);
 
+/* pass_on.c: the leader is asked, and its answer is `who`'s. */
+void api_pass_on(struct api *a, const struct route *r, const struct api_request *raw,
+                 const struct asker *who);
+/* What is answered where there is none; `why` is in it. */
+void api_without_leader(struct api *a, const struct route *r, const struct api_request *raw,
+                        const struct asker *who, const char *why);
 /* Any route but a follower's: answered here, or by the leader. */
 void api_dispatch(struct api *a, const struct route *r, const struct api_request *raw,
                   const struct asker *who, bool forwarded);

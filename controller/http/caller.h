@@ -31,6 +31,7 @@ enum {
     CALLER_FROM_SIZE = 64,     /* "[2001:db8::1]:51234" */
     CALLER_BEARER_SIZE = 4096, /* a longer one is answered 400 */
     CALLER_TOTP_SIZE = 32,     /* a code, or a recovery code */
+    CALLER_KEY_SIZE = 65,      /* 1 to 64 of `!` to `~`, but neither `"` nor `\` */
     CALLER_TEXT_SIZE = 160,
 };
 
@@ -43,6 +44,7 @@ struct caller {
     /* Of CALLER_TOKEN and CALLER_JWT, at the controller that saw it; not passed on: the
      * token's id (0: not known), and when it ends by itself (wall time; 0: never). */
     uint64_t token, until_ms;
+    char key[CALLER_KEY_SIZE]; /* of `Idempotency-Key`, without its quotes, "" */
 };
 
 /* "socket", "certificate", ... */

@@ -20,7 +20,7 @@
 #include "controller/daemon/prober.h"
 #include "controller/daemon/renewals.h"
 #include "controller/daemon/runner.h"
-#include "controller/http/api.h"
+#include "controller/http/api_private.h"
 #include "controller/httpd/httpd.h"
 #include "controller/net/tls_session.h"
 #include "controller/net/tls_watch.h"
@@ -230,6 +230,20 @@ static int try_api(struct err *err)
     return status;
 }
 
+static int try_kept(struct err *err)
+{
+    static const struct route r = {.kind = ROUTE_STATUS};
+    static const struct api_request raw = {
+        .path = "/api/v1/status", .body = (const uint8_t *)"{}", .len = 2};
+    static const struct asker who;
+    struct kept *k = kept_new(NULL, &r, &raw, &who);
+
+    if (k == NULL)
+        return err_set(err, ERR_NOMEM, "a request that waits");
+    kept_free(k);
+    return 0;
+}
+
 static int try_outbound(struct err *err)
 {
     const struct outbound_ask ask = {.url = "http://127.0.0.1:1/",
@@ -282,6 +296,7 @@ static const struct heap_case alone[] = {
     {"outbound_start", try_outbound, false},
     {"jwks_open", try_jwks, false},
     {"notices_open", try_notices, false},
+    {"kept_new", try_kept, false},
 };
 
 static void each_part_that_stands_alone(void **state)
