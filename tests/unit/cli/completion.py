@@ -11,6 +11,7 @@ import tempfile
 PROGRAM, SHELL = os.path.abspath(sys.argv[1]), sys.argv[2]
 TOP = tempfile.mkdtemp(prefix="rf-completion-")
 FAILED = []
+ZSHELL = []  # one, for all questions: it takes seconds to begin
 
 BASH = r"""
 source "$1"
@@ -32,11 +33,13 @@ zpty -w shell 'zstyle ":completion:*" list-grouped no; bindkey "^I" complete-wor
 line=
 # Its prompt: from here on it reads keys, and not lines.
 zpty -r -m shell line '*READY*'
-zpty -w -n shell "$2"$'\t'
-zpty -w -n shell $'\C-U'"print DO''NE"$'\n'
-while zpty -r shell line; do
+while IFS= read -r asked; do
+    zpty -w -n shell "$asked"$'\t'
+    zpty -w -n shell $'\C-U'"print DO''NE"$'\n'
+    zpty -r -m shell line '*DONE*'
     print -r -- "$line"
-    [[ $line = *DONE* ]] && break
+    zpty -r -m shell line '*READY*'
+    print END
 done
 zpty -d shell
 """
@@ -55,8 +58,16 @@ def ask(path, *words):
         said = subprocess.run(["bash", "-c", BASH, "bash", path, *words], cwd=TOP, text=True,
                               stdout=subprocess.PIPE, check=True).stdout
         return set(said.split())
-    said = subprocess.run(["zsh", "-f", "-c", ZSH, "zsh", path, " ".join(words)], cwd=TOP,
-                          text=True, stdout=subprocess.PIPE, check=True, timeout=60).stdout
+    if not ZSHELL:
+        ZSHELL.append(subprocess.Popen(["zsh", "-f", "-c", ZSH, "zsh", path], cwd=TOP, text=True,
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+    ZSHELL[0].stdin.write(" ".join(words) + "\n")
+    ZSHELL[0].stdin.flush()
+    said = ""
+    while not said.endswith("END\n"):
+        line = ZSHELL[0].stdout.readline()
+        assert line, said
+        said += line
     return set(re.findall(r"@([\w./-]+)", said))
 
 

@@ -227,7 +227,8 @@ static void load(struct sim *s)
         if (s->now < s->config.fault_ms && sim_random(s, 40) == 0)
             node_transfer(&s->node[i]);
         node_submit(&s->node[i]);
-        read_from(&s->node[i]);
+        if (s->config.reads)
+            read_from(&s->node[i]);
         if (s->config.lose_disks)
             node_reconcile(&s->node[i]);
     }

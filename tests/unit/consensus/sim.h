@@ -19,6 +19,7 @@ struct sim_config {
     unsigned without_filter; /* enum driver_without */
     bool lose_votes;         /* the mutant whose votes are never stored */
     bool ack_early;          /* the mutant that acknowledges before it has stored */
+    bool reads;              /* come as often as entries do */
     bool stand_still;        /* processes are stopped, and go on as if nothing were */
     bool read_at_once;       /* the mutant whose leaders answer reads without a barrier */
     bool lose_disks;         /* now and then one node's disk is gone, and it is replaced */

@@ -17,7 +17,7 @@ enum { SEEDS = 250, MUTANT_SEEDS = 200 };
  * read that lacks what was committed before it came. */
 static void faults_break_no_promise(void **state)
 {
-    struct sim_config c = {.fault_ms = 15000};
+    struct sim_config c = {.fault_ms = 15000, .reads = true};
     uint64_t installs = 0, transfers = 0, crashes = 0, reads = 0;
     struct sim_result r;
 
@@ -105,7 +105,7 @@ static void early_acknowledgements_are_caught(void **state)
  * election takes, and are asked before they have heard anything of it. */
 static void stopped_leaders_tell_nothing_old(void **state)
 {
-    struct sim_config c = {.fault_ms = 15000, .stand_still = true};
+    struct sim_config c = {.fault_ms = 15000, .reads = true, .stand_still = true};
     uint64_t reads = 0;
     struct sim_result r;
 
@@ -122,7 +122,8 @@ static void stopped_leaders_tell_nothing_old(void **state)
 /* A leader that was deposed and does not know it answers with what is old. */
 static void reads_without_a_barrier_are_caught(void **state)
 {
-    struct sim_config c = {.fault_ms = 15000, .stand_still = true, .read_at_once = true};
+    struct sim_config c = {
+        .fault_ms = 15000, .reads = true, .stand_still = true, .read_at_once = true};
 
     (void)state;
     assert_true(some_seed_fails(&c));

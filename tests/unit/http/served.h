@@ -31,7 +31,7 @@ struct backend {
     enum refusal dry, applied;
     int propose_code, done_status;
     struct entry proposed, before, tried; /* the last one, the one before it */
-    unsigned proposals, notes, forwards, retries;
+    unsigned proposals, notes, forwards, retries, looks; /* looks: at the facts */
     char forwarded[96], note[600], noted_group[NAME_SIZE];
     struct actor noted;
     struct secrets_key key;

@@ -28,11 +28,17 @@ static void remove_user(void) { b.state.user_count = 0; }
 static void take_roles(void) { b.state.users[0].roles = 0; }
 static void expire(void) { b.state.users[0].tokens[0].expires_ms = 1; }
 
+/* With somebody who follows, the API looks each tenth of a second: then it is begun. */
+enum { LOOKS = 8 };
 static void (*happens)(void);
+static uint64_t happened_ns;
 
 static void on_time(uv_timer_t *timer)
 {
+    if (b.looks < LOOKS)
+        return;
     happens();
+    happened_ns = uv_hrtime();
     uv_close((uv_handle_t *)timer, NULL);
 }
 
@@ -40,16 +46,15 @@ static void on_time(uv_timer_t *timer)
 static uint64_t follow(const char *path, void (*what)(void))
 {
     uv_timer_t timer;
-    uint64_t from;
 
     add_vera();
     happens = what;
+    b.looks = 0;
     uv_update_time(&b.loop);
     uv_timer_init(&b.loop, &timer);
-    uv_timer_start(&timer, on_time, 400, 0);
-    from = uv_hrtime();
-    assert_int_equal(ask_with(header, "GET", path, 8000), 200);
-    return (uv_hrtime() - from) / 1000000;
+    uv_timer_start(&timer, on_time, 20, 20);
+    assert_int_equal(ask_with(header, "GET", path, 20000), 200);
+    return (uv_hrtime() - happened_ns) / 1000000;
 }
 
 /* Whatever goes away, whoever leads: within a second and a bit, and nothing is written to
@@ -69,7 +74,7 @@ static void streams_end_with_the_right_to_look(void **state)
         b.leads = i % 2 == 0;
         took = follow(path, what[i / ARRAY_LEN(paths) / 2]);
         print_message("%s: %u ms\n", path, (unsigned)took);
-        assert_in_range(took, 350, 2500);
+        assert_true(took < 2500);
         assert_int_equal(b.notes, 0);
         /* Of the log no more is to be had, and it must not look as if there were none. */
         assert_int_equal(call.whole, strstr(path, "log") == NULL);
