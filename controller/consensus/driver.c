@@ -208,6 +208,16 @@ const struct members *driver_members(const struct driver *d, bool *ret_committed
     return &d->members;
 }
 
+/* A majority by itself, at any time. */
+static bool is_alone(const struct driver *d)
+{
+    unsigned voters = 0;
+
+    for (unsigned i = 0; i < d->members.n; i++)
+        voters += d->members.list[i].votes;
+    return voters < 2;
+}
+
 void driver_status(const struct driver *d, struct driver_status *ret_status)
 {
     struct driver_status *s = ret_status;
@@ -223,6 +233,7 @@ void driver_status(const struct driver *d, struct driver_status *ret_status)
                                 .snapshot_index = d->snapshot.index,
                                 .transferee = raft_transferee(&d->raft),
                                 .authoritative = driver_is_authoritative(d)};
+    s->current_ms = d->role.role == ROLE_LEADER && is_alone(d) ? d->now : d->current_at;
     /* The engine may lower it for a moment when an old heartbeat arrives late. */
     if (s->commit_index < d->ordered_index)
         s->commit_index = d->ordered_index;

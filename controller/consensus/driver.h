@@ -251,6 +251,13 @@ MUST_USE int driver_submit(struct driver *d, uint64_t now_ms,
                            const struct driver_proposal *p, struct orders *out,
                            uint64_t ret_index_term[2], struct err *err);
 
+/* Append an entry that says nothing. Once it is applied, as (*ret_index, *ret_term), this
+ * node led after the call, and has applied whatever any leader had committed before it.
+ * Not fatal, nothing was submitted:
+ *   ERR_NOTLEADER  not the leader, its first entry is not applied yet, or handing over */
+MUST_USE int driver_barrier(struct driver *d, uint64_t now_ms, struct orders *out,
+                            uint64_t ret_index_term[2], struct err *err);
+
 /* Everything ordered with a seq up to this one is stored and synced. */
 MUST_USE int driver_persisted(struct driver *d, uint64_t now_ms, uint64_t seq,
                               struct orders *out, struct err *err);
@@ -300,6 +307,11 @@ struct driver_status {
     uint64_t snapshot_index;
     uint64_t transferee; /* 0: not handing over */
     bool authoritative;
+    /* When this node last had all that it knew to be committed: of a follower, when a
+     * leader's message left it with nothing more to apply; of a leader, when so many had
+     * answered that they are a majority with it. The time of the driver's inputs; 0: never
+     * since it was started. For people: a message has been on its way before it came. */
+    uint64_t current_ms;
     struct driver_peer peers[CONSENSUS_VOTERS_MAX]; /* the others; leader only */
     unsigned n_peers;
     uint8_t chain[CHAIN_SIZE]; /* head after applied_index */

@@ -86,6 +86,29 @@ int driver_submit(struct driver *d, uint64_t now_ms, const struct driver_proposa
     return driver_finish(d, 0);
 }
 
+int driver_barrier(struct driver *d, uint64_t now_ms, struct orders *out,
+                   uint64_t ret_index_term[2], struct err *err)
+{
+    static const uint8_t nothing[8];
+    struct err local;
+    uint64_t index;
+    int status;
+
+    if (err == NULL)
+        err = &local;
+    if (driver_begin(d, now_ms, out, err) != 0)
+        return err->code;
+    if (!driver_is_authoritative(d) || raft_transferee(&d->raft) != 0)
+        return driver_finish(d, err_set(err, ERR_NOTLEADER, "not the leader"));
+    index = dlog_last(&d->log) + 1;
+    status = driver_submit_entry(d, ENTRY_BARRIER, nothing, sizeof nothing, err);
+    if (status != 0)
+        return driver_finish(d, status);
+    ret_index_term[0] = index;
+    ret_index_term[1] = raft_current_term(&d->raft);
+    return driver_finish(d, 0);
+}
+
 /* ---- members ------------------------------------------------------------------------- */
 
 static int check_change(const struct driver *d, const struct members *to, struct err *err)

@@ -52,7 +52,8 @@ struct driver {
     struct slot slots[CONSENSUS_VOTERS_MAX];
 
     uint64_t now;
-    uint64_t led_at; /* a leader spoke; 0: none has */
+    uint64_t led_at;     /* a leader spoke; 0: none has */
+    uint64_t current_at; /* and left nothing to be applied; 0: never */
     struct dlog log;
     uint64_t log_epoch; /* +1 whenever a snapshot from the leader replaces the log: what was
                            queued before must not be acknowledged any more */

@@ -227,6 +227,52 @@ static int step_append(struct driver *d, const struct consensus_msg *m, struct e
     return 0;
 }
 
+/* It has all that the leader knew to be committed when it sent this. */
+static void note_current(struct driver *d, const struct consensus_msg *m)
+{
+    if (m->term == raft_current_term(&d->raft) &&
+        raft_commit_index(&d->raft) >= m->append_entries.leader_commit)
+        d->current_at = d->now;
+}
+
+/* A leader has heard that one now: the time since when as many others have answered as make
+ * a majority with it. */
+static void note_answered(struct driver *d, uint64_t from)
+{
+    uint64_t contacts[CONSENSUS_VOTERS_MAX] = {0};
+    unsigned voters = 0, n = 0;
+
+    driver_slot(d, from)->contact = d->now;
+    for (unsigned i = 0; i < d->members.n; i++) {
+        const struct member *m = &d->members.list[i];
+        const struct slot *slot = driver_slot_of(d, m->id);
+        uint64_t at = slot != NULL ? slot->contact : 0;
+        unsigned k = n;
+
+        voters += m->votes;
+        if (!m->votes || m->id == d->config.id)
+            continue;
+        for (; k > 0 && contacts[k - 1] < at; k--)
+            contacts[k] = contacts[k - 1];
+        contacts[k] = at;
+        n++;
+    }
+    if (d->raft.state == RAFT_LEADER && voters > 1 &&
+        contacts[voters / 2 - 1] > d->current_at)
+        d->current_at = contacts[voters / 2 - 1];
+}
+
+static int receive_append(struct driver *d, const struct consensus_msg *m, struct err *err)
+{
+    int status = (d->config.without_filter & (unsigned)WITHOUT_LIST_ALONE) == 0
+                     ? step_append(d, m, err)
+                     : step_message(d, m, err);
+
+    if (status == 0)
+        note_current(d, m);
+    return status;
+}
+
 int driver_receive(struct driver *d, uint64_t now_ms, const struct consensus_msg *msg,
                    struct orders *out, struct err *err)
 {
@@ -247,10 +293,9 @@ int driver_receive(struct driver *d, uint64_t now_ms, const struct consensus_msg
         m.term >= raft_current_term(&d->raft))
         d->led_at = d->now;
     if (m.type == CMSG_APPEND_ENTRIES_RESULT && m.term == raft_current_term(&d->raft))
-        driver_slot(d, m.from)->contact = d->now;
-    if (m.type == CMSG_APPEND_ENTRIES &&
-        (d->config.without_filter & (unsigned)WITHOUT_LIST_ALONE) == 0)
-        return driver_finish(d, step_append(d, &m, err));
+        note_answered(d, m.from);
+    if (m.type == CMSG_APPEND_ENTRIES)
+        return driver_finish(d, receive_append(d, &m, err));
     if (m.type == CMSG_REQUEST_VOTE)
         return driver_finish(d, step_vote(d, &m, err));
     return driver_finish(d, step_message(d, &m, err));

@@ -33,7 +33,7 @@ enum {
 /* Numbers travel and are stored: never renumber. */
 enum consensus_entry_kind {
     ENTRY_COMMAND = 1, /* data is a sealed envelope (proto/envelope.h) */
-    ENTRY_BARRIER = 2, /* a leader's first entry; says nothing */
+    ENTRY_BARRIER = 2, /* says nothing: a leader's first entry, and what reads wait for */
     ENTRY_VOTERS = 3   /* a list of members (members.h); entry 1 is one */
 };
 

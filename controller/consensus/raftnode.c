@@ -258,9 +258,7 @@ static void tell_role(struct raftnode *n)
     n->callbacks.on_role(n->callbacks.owner, &st);
 }
 
-/* Every input to the driver ends here. Callbacks that may call back in come last, when the
- * orders have been carried out. Returns `status` if the input was merely refused. */
-static int settle(struct raftnode *n, int status, struct err *err)
+int raftnode_settle(struct raftnode *n, int status, struct err *err)
 {
     struct driver_status st;
 
@@ -308,7 +306,7 @@ void raftnode_on_timer(uv_timer_t *timer)
         return;
     }
     if (!n->stopped) {
-        (void)settle(n, driver_tick(n->driver, now_ms(), &n->orders, &err), &err);
+        (void)raftnode_settle(n, driver_tick(n->driver, now_ms(), &n->orders, &err), &err);
         return;
     }
     if (n->told_fatal)
@@ -328,7 +326,8 @@ static void on_stored(void *owner, uint64_t seq)
         return;
     n->done_seq = seq;
     release_held(n);
-    (void)settle(n, driver_persisted(n->driver, now_ms(), seq, &n->orders, &err), &err);
+    (void)raftnode_settle(n, driver_persisted(n->driver, now_ms(), seq, &n->orders, &err),
+                          &err);
 }
 
 static void on_store_fatal(void *owner, const struct err *err)
@@ -426,7 +425,7 @@ static int start(struct raftnode *n, const struct raftnode_config *c, struct err
     if (status != 0)
         return err_wrap(err, "start from %s", c->dir);
     n->snapshot_index = state.snapshot_index;
-    if (settle(n, 0, err) != 0)
+    if (raftnode_settle(n, 0, err) != 0)
         return err->code;
     return 0;
 }
@@ -462,44 +461,11 @@ int raftnode_open(struct raftnode **ret_node, struct uv_loop_s *loop,
 
 /* ---- inputs -------------------------------------------------------------------------- */
 
-static int check_open(const struct raftnode *n, struct err *err)
+int raftnode_check_running(const struct raftnode *n, struct err *err)
 {
     ASSERT(!n->busy);
     if (n->stopped || n->closed)
         return err_set(err, ERR_CLOSED, "this node has stopped");
-    return 0;
-}
-
-int raftnode_submit(struct raftnode *n, const uint8_t *body, size_t len,
-                    raftnode_done *on_done, void *owner, struct err *err)
-{
-    struct driver_proposal p = {body, len, wall_now_ms()};
-    struct pending *pending;
-    struct err local;
-    uint64_t at[2] = {0};
-    int status;
-
-    if (err == NULL)
-        err = &local;
-    if (check_open(n, err) != 0)
-        return err->code;
-    if (n->n_pending == RAFTNODE_PENDING_MAX)
-        return err_set(err, ERR_FULL, "%zu submissions are waiting", n->n_pending);
-    pending = calloc(1, sizeof *pending);
-    if (pending == NULL)
-        return err_set(err, ERR_NOMEM, "submission");
-    status = driver_submit(n->driver, now_ms(), &p, &n->orders, at, err);
-    if (status != 0) {
-        free(pending);
-        return settle(n, status, err);
-    }
-    *pending =
-        (struct pending){.index = at[0], .term = at[1], .on_done = on_done, .owner = owner};
-    *n->pending_tail = pending;
-    n->pending_tail = &pending->next;
-    n->n_pending++;
-    /* From here on on_done tells: a fatal error leaves the outcome unknown. */
-    (void)settle(n, 0, err);
     return 0;
 }
 
@@ -511,7 +477,8 @@ int raftnode_receive(struct raftnode *n, uint64_t from, const uint8_t *data, siz
 
     if (err == NULL)
         err = &local;
-    if (check_open(n, err) != 0 || consensus_msg_decode(data, len, &msg, err) != 0)
+    if (raftnode_check_running(n, err) != 0 ||
+        consensus_msg_decode(data, len, &msg, err) != 0)
         return err->code;
     if (msg.from != from)
         return err_set(err, ERR_PEER,
@@ -519,7 +486,8 @@ int raftnode_receive(struct raftnode *n, uint64_t from, const uint8_t *data, siz
                        from);
     if (!n->active)
         return 0; /* not before its table of voters' stores is on disk */
-    return settle(n, driver_receive(n->driver, now_ms(), &msg, &n->orders, err), err);
+    return raftnode_settle(n, driver_receive(n->driver, now_ms(), &msg, &n->orders, err),
+                           err);
 }
 
 int raftnode_transfer(struct raftnode *n, uint64_t target, struct err *err)
@@ -528,9 +496,10 @@ int raftnode_transfer(struct raftnode *n, uint64_t target, struct err *err)
 
     if (err == NULL)
         err = &local;
-    if (check_open(n, err) != 0)
+    if (raftnode_check_running(n, err) != 0)
         return err->code;
-    return settle(n, driver_transfer(n->driver, now_ms(), target, &n->orders, err), err);
+    return raftnode_settle(n, driver_transfer(n->driver, now_ms(), target, &n->orders, err),
+                           err);
 }
 
 int raftnode_change(struct raftnode *n, const struct members *to, struct err *err)
@@ -540,9 +509,10 @@ int raftnode_change(struct raftnode *n, const struct members *to, struct err *er
 
     if (err == NULL)
         err = &local;
-    if (check_open(n, err) != 0)
+    if (raftnode_check_running(n, err) != 0)
         return err->code;
-    return settle(n, driver_change(n->driver, now_ms(), to, &n->orders, at, err), err);
+    return raftnode_settle(n, driver_change(n->driver, now_ms(), to, &n->orders, at, err),
+                           err);
 }
 
 int raftnode_audit(struct raftnode *n, const struct audit_row *rows, size_t count,
@@ -584,6 +554,17 @@ void raftnode_status(const struct raftnode *n, struct driver_status *ret_status)
 void raftnode_stats(const struct raftnode *n, struct store_stats *ret_stats)
 {
     store_stats(n->store, ret_stats);
+}
+
+uint64_t raftnode_age_ms(const struct raftnode *n)
+{
+    struct driver_status st;
+    uint64_t now = now_ms();
+
+    driver_status(n->driver, &st);
+    if (st.current_ms == 0)
+        return UINT64_MAX;
+    return now > st.current_ms ? now - st.current_ms : 0;
 }
 
 bool raftnode_is_authoritative(const struct raftnode *n)

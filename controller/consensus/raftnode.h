@@ -112,6 +112,12 @@ typedef void raftnode_done(void *owner, int status, uint64_t index);
 MUST_USE int raftnode_submit(struct raftnode *n, const uint8_t *body, size_t len,
                              raftnode_done *on_done, void *owner, struct err *err);
 
+/* An entry that says nothing: on_done(0) says that this node led after the call (see
+ * driver_barrier()), so what it has applied is no older than the call. As
+ * raftnode_submit(); ERR_NOTLEADER also while leadership is being handed over. */
+MUST_USE int raftnode_barrier(struct raftnode *n, raftnode_done *on_done, void *owner,
+                              struct err *err);
+
 /* Bytes from the voter that the stream's certificate names.
  *   ERR_BADMSG, ERR_FULL, ERR_PEER (message says another sender), ERR_CONFLICT (other
  *   cluster or voters): the message was dropped; close the stream and log it, once.
@@ -142,6 +148,8 @@ MUST_USE int raftnode_query_audit(struct raftnode *n, const struct audit_query *
 
 void raftnode_status(const struct raftnode *n, struct driver_status *ret_status);
 void raftnode_stats(const struct raftnode *n, struct store_stats *ret_stats);
+/* How long ago driver_status().current_ms was, by the clock; UINT64_MAX: never. */
+uint64_t raftnode_age_ms(const struct raftnode *n);
 /* See driver_is_authoritative(). */
 bool raftnode_is_authoritative(const struct raftnode *n);
 

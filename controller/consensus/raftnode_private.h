@@ -58,6 +58,11 @@ struct raftnode {
 
 /* Stops, once; told from the loop. Every waiting submission's outcome is unknown. */
 void raftnode_fail(struct raftnode *n, const struct err *err);
+/* Every input to the driver ends here. Callbacks that may call back in come last, when the
+ * orders have been carried out. Returns `status` if the input was merely refused. */
+int raftnode_settle(struct raftnode *n, int status, struct err *err);
+/* ERR_CLOSED: stopped. */
+MUST_USE int raftnode_check_running(const struct raftnode *n, struct err *err);
 void raftnode_arm(struct raftnode *n);
 void raftnode_on_timer(uv_timer_t *timer);
 

@@ -106,6 +106,11 @@ static void deliver_due(struct sim *s)
         struct sim_packet *p = heap_pop(s);
 
         s->result->events++;
+        if (s->now <= s->node[p->to].awake_at) {
+            p->at = s->node[p->to].awake_at + 1;
+            heap_push(s, p);
+            continue;
+        }
         if (s->node[p->to].up && !s->cut[p->from][p->to])
             node_receive(&s->node[p->to], p);
         packet_free(p);
@@ -162,6 +167,8 @@ static void faults(struct sim *s)
         crash_somebody(s);
     if (!quiet && sim_random(s, 700) == 0)
         cut_something(s);
+    if (!quiet && s->config.stand_still && sim_random(s, 900) == 0)
+        s->node[sim_random(s, SIM_NODES)].awake_at = s->now + 300 + sim_random(s, 3000);
     if (quiet || sim_random(s, 900) == 0)
         memset(s->cut, 0, sizeof s->cut);
     if (!quiet && s->n_heap > 0 && sim_random(s, 40) == 0)
@@ -169,6 +176,30 @@ static void faults(struct sim *s)
 }
 
 /* ---- the run ------------------------------------------------------------------------- */
+
+/* A read comes, which must see all that was committed before, or not be answered. */
+static void read_from(struct sim_node *n)
+{
+    struct sim_read r = {.floor = n->sim->committed};
+    uint64_t at[2];
+    struct err err;
+    int status;
+
+    if (n->sim->config.read_at_once) {
+        if (driver_is_authoritative(n->driver))
+            node_answer(n, r.floor);
+        return;
+    }
+    if (n->n_reads == SIM_READS)
+        return;
+    status = driver_barrier(n->driver, n->sim->now, &n->orders, at, &err);
+    if (status == 0) {
+        r.index = at[0];
+        r.term = at[1];
+        n->reads[n->n_reads++] = r;
+    }
+    node_carry_out(n, status, &err);
+}
 
 static void run_nodes(struct sim *s)
 {
@@ -179,6 +210,10 @@ static void run_nodes(struct sim *s)
             node_start(n);
         if (!n->up)
             continue;
+        if (s->now < n->awake_at)
+            continue;
+        if (s->now == n->awake_at) /* it is asked before it has heard anything */
+            read_from(n);
         node_run_disk(n);
         node_tick(n);
     }
@@ -187,11 +222,13 @@ static void run_nodes(struct sim *s)
 static void load(struct sim *s)
 {
     for (unsigned i = 0; i < SIM_NODES && s->result->ok; i++) {
-        if (!s->node[i].up)
+        if (!s->node[i].up || s->now < s->node[i].awake_at)
             continue;
         if (s->now < s->config.fault_ms && sim_random(s, 40) == 0)
             node_transfer(&s->node[i]);
         node_submit(&s->node[i]);
+        if (s->config.reads)
+            read_from(&s->node[i]);
         if (s->config.lose_disks)
             node_reconcile(&s->node[i]);
     }

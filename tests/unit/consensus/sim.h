@@ -19,6 +19,9 @@ struct sim_config {
     unsigned without_filter; /* enum driver_without */
     bool lose_votes;         /* the mutant whose votes are never stored */
     bool ack_early;          /* the mutant that acknowledges before it has stored */
+    bool reads;              /* come as often as entries do */
+    bool stand_still;        /* processes are stopped, and go on as if nothing were */
+    bool read_at_once;       /* the mutant whose leaders answer reads without a barrier */
     bool lose_disks;         /* now and then one node's disk is gone, and it is replaced */
     bool trace;
 };
@@ -26,7 +29,8 @@ struct sim_config {
 struct sim_result {
     bool ok;
     char why[256];
-    uint64_t committed, events, elections, crashes, installs, transfers, replaced, state;
+    uint64_t committed, events, elections, crashes, installs, transfers, replaced, reads,
+        state;
 };
 
 void sim_run(const struct sim_config *config, struct sim_result *ret);

@@ -232,6 +232,28 @@ static void check_leader(struct sim_node *n, const struct order_role *role)
     s->leader_of[role->term % SIM_TERM_MAX] = node_id(n);
 }
 
+void node_answer(struct sim_node *n, uint64_t floor)
+{
+    n->sim->result->reads++;
+    if (n->applied < floor)
+        sim_fail(n->sim,
+                 "node %u answers a read as of %" PRIu64 ", and %" PRIu64
+                 " was committed before it came",
+                 n->position + 1, n->applied, floor);
+}
+
+/* One whose barrier was replaced by another leader's entry is never answered. */
+static void answer_reads(struct sim_node *n, uint64_t index, uint64_t term)
+{
+    while (n->n_reads > 0 && n->reads[0].index <= index) {
+        struct sim_read r = n->reads[0];
+
+        memmove(n->reads, n->reads + 1, --n->n_reads * sizeof r);
+        if (r.index == index && r.term == term)
+            node_answer(n, r.floor);
+    }
+}
+
 static void apply(struct sim_node *n, const struct order_apply *a)
 {
     struct sim *s = n->sim;
@@ -253,6 +275,7 @@ static void apply(struct sim_node *n, const struct order_apply *a)
     n->applied = a->index;
     n->since_snapshot++;
     driver_applied(n->driver, a->index);
+    answer_reads(n, a->index, a->term);
 }
 
 static void restore(struct sim_node *n, const struct order_restore *r)
@@ -264,6 +287,7 @@ static void restore(struct sim_node *n, const struct order_restore *r)
     n->applied = r->index;
     n->since_snapshot = 0;
     driver_applied(n->driver, r->index);
+    answer_reads(n, r->index, 0);
 }
 
 static void carry_out_one(struct sim_node *n, const struct order *o)

@@ -5,7 +5,7 @@
 #include "controller/consensus/driver.h"
 #include "tests/unit/consensus/sim.h"
 
-enum { SIM_NODES = 3, SIM_LOG_MAX = 8192, SIM_TERM_MAX = 1 << 16 };
+enum { SIM_NODES = 3, SIM_LOG_MAX = 8192, SIM_TERM_MAX = 1 << 16, SIM_READS = 8 };
 
 struct sim_entry {
     uint64_t term;
@@ -42,6 +42,11 @@ struct sim_packet {
     struct sim_packet *next;
 };
 
+/* A read that waits for its barrier; whatever was committed by then has to be in it. */
+struct sim_read {
+    uint64_t index, term, floor;
+};
+
 struct sim;
 
 struct sim_node {
@@ -49,7 +54,7 @@ struct sim_node {
     unsigned position;
     unsigned generation; /* disks lost: each has an id of its own */
     bool up;
-    uint64_t restart_at;
+    uint64_t restart_at, awake_at;
     struct driver *driver;
     struct orders orders;
     struct sim_disk disk;
@@ -57,6 +62,8 @@ struct sim_node {
     uint64_t vote_seq, done_seq; /* last vote ordered; everything stored up to */
     struct sim_packet *held, **held_tail;
     uint64_t applied, hash; /* the application */
+    struct sim_read reads[SIM_READS];
+    unsigned n_reads;
     uint64_t since_snapshot;
 };
 
@@ -95,6 +102,8 @@ void node_run_disk(struct sim_node *n);
 void node_tick(struct sim_node *n);
 void node_receive(struct sim_node *n, const struct sim_packet *p);
 void node_submit(struct sim_node *n);
+/* A read is answered from what is applied; `floor` was committed before it came. */
+void node_answer(struct sim_node *n, uint64_t floor);
 void node_transfer(struct sim_node *n);
 
 #endif

@@ -248,6 +248,34 @@ static void commands_are_chained(void **state)
     assert_memory_equal(find(ORDER_APPLY, 1)->apply.body, "two", 3);
 }
 
+/* What reads wait for: it says nothing, and is applied only with a majority's consent. A
+ * leader that nobody answers any more is not confirmed by it, and its age says so. */
+static void a_barrier_waits_for_a_majority(void **state)
+{
+    uint64_t at[2];
+
+    (void)state;
+    start_three();
+    assert_int_equal(driver_barrier(r.d, r.now, &r.o, at, &r.err), ERR_NOTLEADER);
+    assert_int_equal(status_now().current_ms, 0);
+    stop(NULL);
+    lead();
+    assert_int_equal(status_now().current_ms, r.now);
+    r.now += 7;
+    ok(driver_barrier(r.d, r.now, &r.o, at, &r.err));
+    assert_int_equal(at[0], 3);
+    assert_int_equal(at[1], status_now().term);
+    assert_int_equal(find(ORDER_STORE_ENTRIES, 0)->store_entries.entries->kind,
+                     ENTRY_BARRIER);
+    persisted(find(ORDER_STORE_ENTRIES, 0)->store_entries.seq);
+    assert_null(find(ORDER_APPLY, 0));
+    assert_int_equal(status_now().current_ms, r.now - 7);
+    answer(3, 3);
+    assert_int_equal(find(ORDER_APPLY, 0)->apply.index, 3);
+    assert_int_equal(find(ORDER_APPLY, 0)->apply.kind, ENTRY_BARRIER);
+    assert_int_equal(status_now().current_ms, r.now);
+}
+
 /* Not the leader, nothing, too much: nothing is submitted. */
 static void unfit_submissions_are_refused(void **state)
 {
@@ -516,6 +544,7 @@ int main(void)
         CLAIM(follower_acknowledges_after_storing),
         CLAIM(leader_is_authoritative_after_its_barrier),
         CLAIM(commands_are_chained),
+        CLAIM(a_barrier_waits_for_a_majority),
         CLAIM(unfit_submissions_are_refused),
         CLAIM(transfer_goes_to_who_has_everything),
         CLAIM(snapshot_compacts_when_stored),

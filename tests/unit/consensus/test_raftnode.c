@@ -199,6 +199,45 @@ static void cut_leader_tells_unknown(void **state)
     lab_wait_for(lab_all_equal, "equal nodes");
 }
 
+static void on_confirmed(void *owner, int status, uint64_t index)
+{
+    (void)owner;
+    outcome.done++;
+    outcome.ok += status == 0;
+    outcome.last_status = status;
+    outcome.last_index = index;
+}
+
+/* A leader that leads is confirmed, with all that is committed applied; one that was cut
+ * off is not, however sure it is. */
+static void a_barrier_confirms_who_still_leads(void **state)
+{
+    struct err err = {0};
+
+    (void)state;
+    lab_open_all(true);
+    lab_submit_many(5);
+    outcome = (struct outcome){0};
+    wanted = 1;
+    old_leader = lab_leader();
+    assert_int_equal(raftnode_barrier(lab.app[old_leader].node, on_confirmed, NULL, &err),
+                     0);
+    lab_wait_for(lab_all_done, "a confirmation");
+    assert_int_equal(outcome.last_status, 0);
+    assert_true(lab.app[old_leader].applied >= outcome.last_index);
+    assert_true(raftnode_age_ms(lab.app[old_leader].node) < 60000);
+    lab.app[old_leader].cut = true;
+    outcome = (struct outcome){0};
+    assert_int_equal(raftnode_barrier(lab.app[old_leader].node, on_confirmed, NULL, &err),
+                     0);
+    lab_wait_for(lab_all_done, "an outcome");
+    assert_int_equal(outcome.last_status, ERR_UNKNOWN);
+    assert_int_equal(raftnode_barrier(lab.app[old_leader].node, NULL, NULL, &err),
+                     ERR_NOTLEADER);
+    lab.app[old_leader].cut = false;
+    lab_wait_for(lab_all_equal, "equal nodes");
+}
+
 /* What the application cannot apply stops the node, once, with its story. */
 static int refuser;
 
@@ -269,6 +308,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(late_node_gets_a_snapshot, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(leadership_is_handed_over, lab_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(cut_leader_tells_unknown, lab_setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(a_barrier_confirms_who_still_leads, lab_setup,
+                                        lab_teardown),
         cmocka_unit_test_setup_teardown(refusing_application_stops_the_node, lab_setup,
                                         lab_teardown),
         cmocka_unit_test_setup_teardown(foreign_messages_are_refused, lab_setup,

@@ -13,11 +13,12 @@
 enum { SEEDS = 250, MUTANT_SEEDS = 200 };
 
 /* Loss, duplication, reordering, one-way cuts, crashes that lose unsynced writes, snapshots
- * and transfers: no two leaders in a term, no two entries at an index, equal states. */
+ * and transfers: no two leaders in a term, no two entries at an index, equal states, and no
+ * read that lacks what was committed before it came. */
 static void faults_break_no_promise(void **state)
 {
-    struct sim_config c = {.fault_ms = 15000};
-    uint64_t installs = 0, transfers = 0, crashes = 0;
+    struct sim_config c = {.fault_ms = 15000, .reads = true};
+    uint64_t installs = 0, transfers = 0, crashes = 0, reads = 0;
     struct sim_result r;
 
     (void)state;
@@ -29,10 +30,12 @@ static void faults_break_no_promise(void **state)
         installs += r.installs;
         transfers += r.transfers;
         crashes += r.crashes;
+        reads += r.reads;
     }
     assert_true(installs > SEEDS);
     assert_true(transfers > SEEDS);
     assert_true(crashes > SEEDS);
+    assert_true(reads > 100 * SEEDS);
 }
 
 /* The same while disks are lost, one after the other, and each node is replaced by one with
@@ -98,6 +101,34 @@ static void early_acknowledgements_are_caught(void **state)
     assert_true(some_seed_fails(&c));
 }
 
+/* The same while processes are stopped, as by SIGSTOP or a hypervisor, for longer than an
+ * election takes, and are asked before they have heard anything of it. */
+static void stopped_leaders_tell_nothing_old(void **state)
+{
+    struct sim_config c = {.fault_ms = 15000, .reads = true, .stand_still = true};
+    uint64_t reads = 0;
+    struct sim_result r;
+
+    (void)state;
+    for (c.seed = 1; c.seed <= SEEDS / 2; c.seed++) {
+        sim_run(&c, &r);
+        if (!r.ok)
+            fail_msg("%s", r.why);
+        reads += r.reads;
+    }
+    assert_true(reads > 50 * SEEDS);
+}
+
+/* A leader that was deposed and does not know it answers with what is old. */
+static void reads_without_a_barrier_are_caught(void **state)
+{
+    struct sim_config c = {
+        .fault_ms = 15000, .reads = true, .stand_still = true, .read_at_once = true};
+
+    (void)state;
+    assert_true(some_seed_fails(&c));
+}
+
 /* Without it a list is tracked at a wrong index, or an old one counts again. */
 static void lists_in_a_batch_are_caught(void **state)
 {
@@ -116,6 +147,8 @@ int main(void)
         cmocka_unit_test(same_seed_same_history),
         cmocka_unit_test(unsynced_votes_are_caught),
         cmocka_unit_test(early_acknowledgements_are_caught),
+        cmocka_unit_test(stopped_leaders_tell_nothing_old),
+        cmocka_unit_test(reads_without_a_barrier_are_caught),
         cmocka_unit_test(lists_in_a_batch_are_caught),
     };
 
