@@ -30,8 +30,9 @@
 
 enum {
     ENTRY_FORMAT_MIN = 1,
-    ENTRY_FORMAT_MAX = 2,
+    ENTRY_FORMAT_MAX = 3,
     ENTRY_FORMAT_ACTORS = 2, /* from here on an entry says whose request it is */
+    ENTRY_FORMAT_KEYS = 3,   /* and under which key it came */
     ENTRY_BYTES_MAX = 64 << 10
 };
 

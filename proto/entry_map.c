@@ -20,6 +20,13 @@ static const struct map_field actor_rows[] = {
 };
 MAP_TYPE(map_actor, rf__log__actor__descriptor, struct actor, actor_rows, NULL);
 
+static const struct map_field key_rows[] = {
+    ROW_BYTES(1, struct request_key, id, 1),
+    ROW_BYTES(2, struct request_key, request, 1),
+};
+MAP_TYPE(map_request_key, rf__log__request_key__descriptor, struct request_key, key_rows,
+         NULL);
+
 static const struct map_field enrolled_agent_rows[] = {
     ROW_NAME(1, struct agent, name),        ROW_NAME(2, struct agent, region),
     ROW_TEXT(3, struct agent, address),     ROW_TEXT(4, struct agent, version),

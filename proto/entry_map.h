@@ -25,6 +25,9 @@ extern const struct map_type map_entry_head;
 /* Of Entry.actor, which format 2 has where it is not nobody. */
 extern const struct map_type map_actor;
 
+/* Of Entry.key, which format 3 has where there is one; of the snapshot too. */
+extern const struct map_type map_request_key;
+
 /* NULL for what is not a kind of entry (ENTRY_NONE too). */
 const struct entry_body *entry_body_of(enum entry_kind kind);
 

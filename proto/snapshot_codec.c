@@ -23,6 +23,8 @@ uint32_t snapshot_format_of(const struct state *s)
 {
     bool newer = s->user_count > 0 || s->proposal_count > 0;
 
+    if (s->answered_count > 0)
+        return 3;
     for (unsigned i = 0; i < s->group_count && !newer; i++)
         newer = s->groups[i].policy.window_count > 0 || s->groups[i].break_glass > 0;
     return newer ? 2 : 1;

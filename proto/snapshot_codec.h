@@ -21,7 +21,7 @@
 /* The format is a function of the state: the oldest one that has room for it. What only a
  * newer one has was put there by an entry that all on record had announced to read
  * (formats.h), so nobody is sent a snapshot that it does not know (I10). */
-enum { SNAPSHOT_FORMAT_MIN = 1, SNAPSHOT_FORMAT_MAX = 2, SNAPSHOT_BYTES_MAX = 4 << 20 };
+enum { SNAPSHOT_FORMAT_MIN = 1, SNAPSHOT_FORMAT_MAX = 3, SNAPSHOT_BYTES_MAX = 4 << 20 };
 
 uint32_t snapshot_format_of(const struct state *s);
 

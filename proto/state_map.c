@@ -4,6 +4,7 @@
 
 #include "controller/core/actor.h"
 #include "controller/core/state.h"
+#include "proto/entry_map.h"
 #include "proto/log.pb-c.h"
 
 int map_check_unique(const char *what, const void *first, size_t n, size_t size,
@@ -343,6 +344,17 @@ static const struct map_field user_rows[] = {
 };
 MAP_TYPE(map_user, rf__log__user__descriptor, struct user, user_rows, NULL);
 
+static const struct map_field answered_rows[] = {
+    ROW_MESSAGE(1, struct answered, key, map_request_key),
+    ROW_NUMBER(2, struct answered, index, 1, UINT64_MAX),
+    ROW_ANY(3, struct answered, wall_ms),
+    ROW_ENUM(4, struct answered, kind),
+    ROW_ANY(5, struct answered, flags),
+    ROW_ENUM(6, struct answered, factor),
+    ROW_NAME_OR_NONE(7, struct answered, group),
+};
+MAP_TYPE(map_answered, rf__log__answered__descriptor, struct answered, answered_rows, NULL);
+
 /* Field 1 is the format, which is no part of the state. */
 static const struct map_field state_rows[] = {
     ROW_NAME(2, struct state, cluster),
@@ -354,5 +366,6 @@ static const struct map_field state_rows[] = {
     ROW_ANY(8, struct state, controller_id_max),
     ROW_MESSAGES(9, struct state, users, user_count, map_user),
     ROW_MESSAGES(10, struct state, proposals, proposal_count, map_proposal),
+    ROW_MESSAGES(11, struct state, answered, answered_count, map_answered),
 };
 MAP_TYPE(map_state, rf__log__snapshot__descriptor, struct state, state_rows, check_state);

@@ -31,6 +31,7 @@ extern const struct map_type map_window;
 extern const struct map_type map_forecast;
 extern const struct map_type map_signer;
 extern const struct map_type map_proposal;
+extern const struct map_type map_answered;
 extern const struct map_type map_state;
 
 /* Names that may not occur twice among `n` structs of `size` bytes, name first.

@@ -7,6 +7,7 @@
 #include "controller/base/assert.h"
 #include "controller/base/auto.h"
 #include "controller/base/text.h"
+#include "controller/core/answered.h"
 #include "controller/core/apply_internal.h"
 
 const char *refusal_name(enum refusal r)
@@ -106,6 +107,7 @@ static void apply_at(struct state *s, uint64_t index, const struct entry *e,
 {
     struct applying a = {.s = s, .index = index, .e = e, .result = ret_result};
     struct handling h = handling_of(e->kind);
+    struct answered row;
 
     memset(ret_result, 0, sizeof *ret_result);
     s->applied = index;
@@ -117,12 +119,16 @@ static void apply_at(struct state *s, uint64_t index, const struct entry *e,
         return;
     }
     a.g = state_group(s, e->group);
+    if (!answered_admits(&a, &row))
+        return;
     if (h.needs_group && a.g == NULL) {
         refuse(&a, REFUSE_UNKNOWN_GROUP,
                "there is no group '%s'; `ringfence status` lists them", e->group);
         return;
     }
     h.run(&a);
+    if (ret_result->refusal == ACCEPTED)
+        answered_remember(&a, &row);
 }
 
 void apply(struct state *s, uint64_t index, const struct entry *e,

@@ -57,7 +57,9 @@
     X(REFUSE_SAME_PERSON, 38, "same-person")                                               \
     X(REFUSE_EXPIRED, 39, "expired")                                                       \
     X(REFUSE_CHANGED, 40, "changed-since")                                                 \
-    X(REFUSE_FACTOR, 41, "second-factor-needed")
+    X(REFUSE_FACTOR, 41, "second-factor-needed")                                           \
+    X(REFUSE_ANSWERED, 42, "answered-already")                                             \
+    X(REFUSE_KEY, 43, "key-reused")
 
 enum refusal {
 #define X(name, number, text) name = (number),

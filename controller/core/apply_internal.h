@@ -44,6 +44,11 @@ void apply_corruption(struct applying *a);
 void apply_false_proof(struct applying *a);
 void apply_acknowledge(struct applying *a);
 
+/* answered.c. False: refused, its request has been answered or its key is another's. Else
+ * *ret_row is what answered_remember() keeps once the entry is accepted. */
+bool answered_admits(struct applying *a, struct answered *ret_row);
+void answered_remember(struct applying *a, const struct answered *row);
+
 /* apply_people.c: of everything about users. */
 void apply_people(struct applying *a);
 

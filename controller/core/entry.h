@@ -288,6 +288,7 @@ struct entry {
     char rule[RULE_SIZE];  /* row of rules.c that proposed it; "operator", "agent" else */
     uint64_t wall_ms; /* from the envelope, copied for the records of a run; people only */
     struct actor actor; /* whose request it is; ACTOR_NONE: nobody's (and in format 1) */
+    struct request_key key; /* of that request; format 3 */
     union {
         struct controller controller;
         struct entry_enrol enrol;

@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stddef.h>
 
+#include "controller/core/answered.h"
+
 static bool meet(struct format_range a, struct format_range b)
 {
     return a.min <= b.max && b.min <= a.max;
@@ -33,7 +35,20 @@ uint32_t format_needed(const struct entry *e)
                   (e->kind == ENTRY_SWITCHOVER && e->switchover.proposal != 0) ||
                   (e->kind == ENTRY_PROOF && e->proof.kind == PROOF_ATTESTED);
 
+    if (key_is_set(&e->key))
+        return FORMAT_KEYS;
     return people ? FORMAT_PEOPLE : entry_kind_since(e->kind);
+}
+
+bool format_has_keys(const struct state *s)
+{
+    for (unsigned i = 0; i < s->controller_count; i++)
+        if (s->controllers[i].format_max < FORMAT_KEYS)
+            return false;
+    for (unsigned i = 0; i < s->agent_count; i++)
+        if (s->agents[i].format_max < FORMAT_KEYS)
+            return false;
+    return s->controller_count > 0;
 }
 
 /* Somebody does not know it, or has not said yet what it knows. */

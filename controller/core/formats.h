@@ -20,8 +20,12 @@ struct format_range {
 };
 
 /* Before that format there was no such entry, or no room in it for what it says. */
-enum { FORMAT_FIRST = 1, FORMAT_PEOPLE = 2 };
+enum { FORMAT_FIRST = 1, FORMAT_PEOPLE = 2, FORMAT_KEYS = 3 };
 uint32_t format_needed(const struct entry *e);
+
+/* An entry may carry its request's key: all on record, agents too, know that format. What
+ * is on record only gets newer, so what is so stays so. */
+bool format_has_keys(const struct state *s);
 
 /* The format of the entry: of those in `own`, the newest that every controller on record,
  * and every agent of the entry's group, reads. `all_on_record`: every voter has announced

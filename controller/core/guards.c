@@ -291,6 +291,7 @@ bool guard_asked_by_operator(const struct look *l, struct entry *e)
     propose_target(l, e, target);
     e->fence_begin.requested = true;
     e->actor = l->og->failover_actor;
+    e->key = l->og->failover_key;
     return true;
 }
 

@@ -80,6 +80,16 @@ static const char *approval_broken(const struct proposal *p)
     return NULL;
 }
 
+/* One request, one entry that it made. */
+static const char *answered_broken(const struct state *s)
+{
+    for (unsigned i = 1; i < s->answered_count; i++)
+        for (unsigned k = 0; k < i; k++)
+            if (memcmp(s->answered[i].key.id, s->answered[k].key.id, KEY_HASH_SIZE) == 0)
+                return "two entries were made by requests of one key";
+    return NULL;
+}
+
 static const char *broken(const struct state *s, bool all_pairs, const char *group)
 {
     for (unsigned i = 0; i < s->group_count; i++) {
@@ -97,7 +107,12 @@ static const char *broken(const struct state *s, bool all_pairs, const char *gro
     return NULL;
 }
 
-const char *state_invariant_broken(const struct state *s) { return broken(s, true, ""); }
+const char *state_invariant_broken(const struct state *s)
+{
+    const char *text = broken(s, true, "");
+
+    return text != NULL ? text : answered_broken(s);
+}
 
 /* Where an instance stands is said by its own group and by its agent's address. So of the
  * pairs, of which there are thousands with fifty groups, only those can have changed that

@@ -131,6 +131,7 @@ struct observed_instance {
 struct failover_wish {
     uint8_t target; /* NO_INSTANCE: best candidate */
     struct actor actor;
+    struct request_key key; /* of his request */
 };
 
 struct observed_group {
@@ -151,6 +152,7 @@ struct observed_group {
     bool failover_wanted;
     uint8_t failover_target; /* NO_INSTANCE: best candidate */
     struct actor failover_actor;
+    struct request_key failover_key;
 };
 
 struct observed_agent {

@@ -28,6 +28,12 @@ enum {
     TOKEN_HASH_SIZE = 32,  /* SHA-256 */
     SEED_SEALED_SIZE = 48, /* AES-256-GCM: nonce 12, seed 20, tag 16 */
     RECOVERY_MAX = 10,
+    KEY_HASH_SIZE = 32, /* SHA-256 */
+    /* Requests whose key is remembered (answered.h): the newest, and none that is older
+     * than that by the log's time. A client asks again within seconds; what is asked again
+     * later than this is another request. */
+    ANSWERED_MAX = 128,
+    ANSWERED_HOURS = 24,
 };
 
 #endif

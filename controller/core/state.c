@@ -90,6 +90,8 @@ void state_copy(struct state *to, const struct state *from)
     memcpy(to->tombstones, from->tombstones,
            from->tombstone_count * sizeof from->tombstones[0]);
     memcpy(to->users, from->users, from->user_count * sizeof from->users[0]);
+    to->answered_count = from->answered_count;
+    memcpy(to->answered, from->answered, from->answered_count * sizeof from->answered[0]);
     to->proposal_count = from->proposal_count;
     memcpy(to->proposals, from->proposals,
            from->proposal_count * sizeof from->proposals[0]);

@@ -326,18 +326,37 @@ struct user {
     uint64_t index;           /* of the entry that last changed it */
 };
 
+/* Of a request that may come a second time (answered.h). Hashes, so that the log is no
+ * place to look for what clients say; all zero: it has none. */
+struct request_key {
+    uint8_t id[KEY_HASH_SIZE];      /* of who asks, and the key that he gave it */
+    uint8_t request[KEY_HASH_SIZE]; /* of method, path and body */
+};
+
+/* A request that has changed something (answered.h). */
+struct answered {
+    struct request_key key;
+    uint64_t index;   /* of its entry */
+    uint64_t wall_ms; /* when it was committed, by the leaders' wall clocks */
+    uint32_t kind;    /* enum entry_kind; FACTOR_USED: its code was taken, no more yet */
+    uint32_t flags;   /* enum answered_flag */
+    uint32_t factor;  /* enum actor_factor: which the request was made with */
+    char group[NAME_SIZE];
+};
+
 struct state {
     char cluster[NAME_SIZE];
     uint64_t applied;           /* log index */
     uint64_t controller_id_max; /* of all that were ever on record: ids are used once */
     uint8_t group_count, agent_count, controller_count, tombstone_count, user_count,
-        proposal_count;
+        proposal_count, answered_count;
     struct group groups[GROUP_MAX];
     struct agent agents[AGENT_MAX];
     struct controller controllers[CONTROLLER_MAX];
     struct tombstone tombstones[TOMBSTONE_MAX];
     struct user users[USER_MAX];
     struct proposal proposals[PROPOSAL_MAX]; /* the oldest first */
+    struct answered answered[ANSWERED_MAX];  /* likewise */
 };
 
 void state_init(struct state *s, const char *cluster);

@@ -406,6 +406,32 @@ static bool through_the_log(struct entry *e)
     return true;
 }
 
+/* Some come under a key, and again under it, or as another request. */
+enum { KEYS = 4, KEYED_FROM = 0xf8 };
+
+static bool keyed[KEYS]; /* an entry of it was accepted */
+
+static void choose_key(const uint8_t bytes[ENTRY_BYTES], struct entry *e)
+{
+    uint8_t k = bytes[ENTRY_BYTES - 1];
+
+    if (k < KEYED_FROM)
+        return;
+    memset(e->key.id, 1 + k % KEYS, sizeof e->key.id);
+    memset(e->key.request, 1 + bytes[ENTRY_BYTES - 2] % 2, sizeof e->key.request);
+}
+
+/* What has a key is done once; the use of a code comes before, and is no more than that. */
+static void judge_key(const struct entry *e)
+{
+    bool *done = &keyed[(e->key.id[0] - 1) % KEYS];
+
+    if (e->key.id[0] == 0)
+        return;
+    CLAIM(!*done, "%s: a second entry of one key", entry_kind_name(e->kind));
+    *done = e->kind != ENTRY_FACTOR_USED;
+}
+
 /* Plain values, copied whole: padding and all. */
 static bool is_as_before(void)
 {
@@ -433,6 +459,8 @@ static void play(const struct entry *e)
         CLAIM(is_as_before(), "%s was refused and left a trace", entry_kind_name(e->kind));
         CLAIM(r.text[0] != '\0', "%s refused without a word", entry_kind_name(e->kind));
     }
+    if (r.refusal == ACCEPTED && e->kind != ENTRY_REFUSED)
+        judge_key(e);
     shadow_follow(&shadow, state_group_const(&before, e->group), &s, e, &r);
     observe_applied(&seen, &s, e, &r, (struct mono){s.applied * 10 * NS_PER_MS});
 }
@@ -452,6 +480,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     scene_begin(&s);
     shadow.count = 0;
+    memset(keyed, 0, sizeof keyed);
     observations_init(&seen, 3);
     observe_leading(&seen, true, (struct mono){NS_PER_MS});
     for (size_t at = 0; at < size && at < ENTRIES_MAX * ENTRY_BYTES; at += ENTRY_BYTES) {
@@ -463,6 +492,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         c.g = state_group_const(&s, scene_groups[c.group]);
         make_entry(&c, &e);
+        if (left >= ENTRY_BYTES)
+            choose_key(data + at, &e);
         if (through_the_log(&e))
             play(&e);
         if (first >= 0xf0)

@@ -164,7 +164,7 @@ static void nothing_is_proposed_about_an_agent_that_cannot_read_it(void **state)
     applies(&orders); /* nobody's yet when it is proposed */
     applies(&users);
     is_refused(&pause, "propose pause: agent pg-east knows formats 0 to 0, the others 1 to "
-                       "2: upgrade pg-east");
+                       "3: upgrade pg-east");
     snprintf(pause.group, NAME_SIZE, "users");
     applies(&pause);
     again = agent("pg-east", 3, 1, 1);

@@ -36,8 +36,10 @@ static const struct agent agent = {"", "", "", "", 0, 0, {0}, {0}, 0, 0};
 static const struct recovery_code recovery = {{0}};
 static const struct user_token token = {0, 0, {0}};
 static const struct user user = {"", 0, 0, {0}, 0, {0}, {0}, 0, 0, {0}, 0, 0, 0, 0};
-static const struct state state = {"", 0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, {0}, {0}, {0},
-                                   {0}};
+static const struct request_key key = {{0}, {0}};
+static const struct answered answered = {{{0}, {0}}, 0, 0, 0, 0, 0, ""};
+static const struct state state = {"", 0, 0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, {0}, {0}, {0},
+                                   {0}, {0}};
 
 static const struct actor actor = {"", ACTOR_NONE, FACTOR_NONE, 0, ""};
 static const struct entry_user_set user_set = {"", 0, 0, {0}};
@@ -77,12 +79,13 @@ size_t fields_bytes(void)
     return sizeof policy + sizeof region + sizeof controller + sizeof tombstone +
            sizeof incarnation + sizeof proof + sizeof step + sizeof instance + sizeof run +
            sizeof also + sizeof exception + sizeof group + sizeof agent + sizeof state +
-           sizeof enrol + sizeof declare + sizeof renew_item + sizeof renew +
-           sizeof entry_proof + sizeof fence_begin + sizeof activate + sizeof opened +
-           sizeof sync + sizeof step_start + sizeof step_end + sizeof switchover +
-           sizeof run_abort + sizeof attach + sizeof refused + sizeof controller_replace +
-           sizeof corruption + sizeof fence_turn + sizeof false_proof + sizeof acknowledge +
-           sizeof actor + sizeof recovery + sizeof token + sizeof user + sizeof user_set +
+           sizeof key + sizeof answered + sizeof enrol + sizeof declare +
+           sizeof renew_item + sizeof renew + sizeof entry_proof + sizeof fence_begin +
+           sizeof activate + sizeof opened + sizeof sync + sizeof step_start +
+           sizeof step_end + sizeof switchover + sizeof run_abort + sizeof attach +
+           sizeof refused + sizeof controller_replace + sizeof corruption +
+           sizeof fence_turn + sizeof false_proof + sizeof acknowledge + sizeof actor +
+           sizeof recovery + sizeof token + sizeof user + sizeof user_set +
            sizeof entry_user + sizeof user_token + sizeof user_revoke + sizeof user_totp +
            sizeof factor_used + sizeof need + sizeof window + sizeof forecast +
            sizeof signer + sizeof proposal + sizeof propose + sizeof about;

@@ -131,6 +131,7 @@ static const struct {
     {&map_policy, 22},
     {&map_group, 29},
     {&map_state, 10},
+    {&map_state, 11},
 };
 
 static bool is_later(const struct map_type *t, const struct map_field *f)
@@ -161,6 +162,11 @@ void sample_make_first(struct entry *e)
         e->fence_begin.proposal = 0;
     if (e->kind == ENTRY_SWITCHOVER)
         e->switchover.proposal = 0;
+}
+
+void sample_add_key(struct entry *e, uint64_t seed)
+{
+    sample_fill(&map_request_key, &e->key, &seed);
 }
 
 void sample_fill(const struct map_type *t, void *value, uint64_t *seed)

@@ -26,6 +26,8 @@ void sample_entry(struct entry *e, enum entry_kind kind, uint64_t seed);
 
 /* What format 1 has no room for is taken out of it. */
 void sample_make_first(struct entry *e);
+/* Which only format 3 has room for. */
+void sample_add_key(struct entry *e, uint64_t seed);
 
 /* A message with every field set; of a oneof the member with this number. Free with
  * protobuf_c_message_free_unpacked(m, NULL). */

@@ -87,7 +87,8 @@ static void test_mutations(void **unused)
             status == 0 ? accepted++ : refused++;
             if (status != 0)
                 continue;
-            encode(&e, &again);
+            again.len = 0; /* in the format that it says it has: its first field */
+            assert_int_equal(entry_encode_as(&e, bad.data[1], &again, &err), 0);
             assert_int_equal(again.len, bad.len);
             assert_memory_equal(again.data, bad.data, bad.len);
         }
@@ -230,7 +231,7 @@ static void test_decoder_refuses(void **unused)
         items[i] = &item;
     expect_undecodable(&m, ERR_UNSUPPORTED, "entry of format 0");
     m.format = ENTRY_FORMAT_MAX + 1;
-    expect_undecodable(&m, ERR_UNSUPPORTED, "entry of format 3, this version knows 1-2");
+    expect_undecodable(&m, ERR_UNSUPPORTED, "entry of format 4, this version knows 1-3");
     m.format = 1;
     expect_undecodable(&m, ERR_BADMSG, "Entry.kind: 0 is not a kind");
     m.kind = RF__LOG__ENTRY_KIND__ENTRY_ATTACH;
@@ -263,6 +264,36 @@ static void test_decoder_refuses(void **unused)
     /* No incarnation is no bytes: 48 zeros would be a second way to say it. */
     item.incarnation.len = 48;
     expect_undecodable(&m, ERR_BADMSG, "not encoded canonically");
+}
+
+/* A key that has no room is no entry: without it the request could run twice. */
+static void test_a_key_is_never_left_out(void **unused)
+{
+    AUTO(buf_free) struct buf old = {0}, now = {0};
+    Rf__Log__Entry m = RF__LOG__ENTRY__INIT;
+    Rf__Log__RequestKey key = RF__LOG__REQUEST_KEY__INIT;
+    uint8_t bytes[KEY_HASH_SIZE] = {1};
+    struct entry e, again;
+    struct err err = {0};
+
+    (void)unused;
+    sample_entry(&e, ENTRY_PAUSE, 5);
+    sample_add_key(&e, 6);
+    assert_int_equal(entry_encode_as(&e, 2, &old, &err), ERR_INVAL);
+    assert_int_equal(old.len, 0);
+    assert_int_equal(entry_encode_as(&e, 3, &now, &err), 0);
+    assert_int_equal(entry_decode(now.data, now.len, &again, &err), 0);
+    assert_memory_equal(&again.key, &e.key, sizeof e.key);
+
+    m.format = 2;
+    m.kind = RF__LOG__ENTRY_KIND__ENTRY_PAUSE;
+    m.group = (char[]){"orders"};
+    m.key = &key;
+    key.id = key.request = (ProtobufCBinaryData){sizeof bytes, bytes};
+    expect_undecodable(&m, ERR_BADMSG, "Entry.key: not in format 2");
+    m.format = 3;
+    key.request.len = 0;
+    expect_undecodable(&m, ERR_BADMSG, "RequestKey.request: missing");
 }
 
 /* Format 1 has no room for whose request it was: leaves it out, and refuses it. */
@@ -348,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_mutations),
         cmocka_unit_test(test_encoder_refuses),
         cmocka_unit_test(test_decoder_refuses),
+        cmocka_unit_test(test_a_key_is_never_left_out),
         cmocka_unit_test(test_format_1_has_nobody),
         cmocka_unit_test(test_format_1_has_no_proposals),
         cmocka_unit_test(test_other_order_is_refused),

@@ -112,6 +112,10 @@ static void check_entries(struct golden *g)
                 check_entry(g, &e, format, "-people");
             sample_make_first(&e);
             check_entry(g, &e, format, "");
+            if (format < FORMAT_KEYS)
+                continue;
+            sample_add_key(&e, SEED);
+            check_entry(g, &e, format, "-key");
         }
     }
 }
@@ -142,16 +146,16 @@ static void check_older(struct golden *g)
     }
 }
 
-/* Written before a request said who asked. Never rewritten. */
-static void check_older_frames(struct golden *g)
+/* Written before a request said who asked, and before it had a key. Never rewritten. */
+static void check_older_frame(struct golden *g, const char *name, bool has_caller)
 {
-    static const char name[] = "older-frame-api_request";
     AUTO(buf_free) struct buf then = {0}, again = {0};
     AUTO(frame_free) Rf__Frame *frame = NULL;
     struct err err = {0};
     bool ok =
         read_hex(g, name, &then) && frame_decode(then.data, then.len, &frame, &err) == 0 &&
-        frame->api_request->caller == NULL && frame_encode(frame, &again, &err) == 0 &&
+        (frame->api_request->caller != NULL) == has_caller &&
+        frame->api_request->key[0] == '\0' && frame_encode(frame, &again, &err) == 0 &&
         again.len == then.len && memcmp(again.data, then.data, then.len) == 0;
 
     if (!ok)
@@ -176,10 +180,10 @@ static void check_frames(struct golden *g)
     }
 }
 
-/* Cut to what a real one has, so that the file stays readable; with so many users, and
- * proposals. */
+/* Cut to what a real one has, so that the file stays readable; with so many users,
+ * proposals, and requests that were answered. */
 static void check_snapshot(struct golden *g, const char *name, uint8_t users,
-                           uint8_t proposals)
+                           uint8_t proposals, uint8_t answered)
 {
     AUTO(buf_free) struct buf b = {0};
     AUTO(auto_free) struct state *s = calloc(1, sizeof *s);
@@ -192,6 +196,7 @@ static void check_snapshot(struct golden *g, const char *name, uint8_t users,
     s->tombstone_count = 1;
     s->user_count = users;
     s->proposal_count = proposals;
+    s->answered_count = answered;
     if (proposals == 0) {
         s->groups[0].policy.window_count = 0;
         s->groups[0].break_glass = 0;
@@ -209,10 +214,12 @@ int main(int argc, char **argv)
     check_entries(&g);
     check_older(&g);
     check_frames(&g);
-    check_older_frames(&g);
-    check_snapshot(&g, "snapshot", 0, 0);
-    check_snapshot(&g, "snapshot2", 2, 0);
-    check_snapshot(&g, "snapshot2-people", 2, 2);
+    check_older_frame(&g, "older-frame-api_request", false);
+    check_older_frame(&g, "older-frame-api_request-2", true);
+    check_snapshot(&g, "snapshot", 0, 0, 0);
+    check_snapshot(&g, "snapshot2", 2, 0, 0);
+    check_snapshot(&g, "snapshot2-people", 2, 2, 0);
+    check_snapshot(&g, "snapshot3", 2, 2, 2);
     printf("%u %s, %u failed\n", g.passed, g.rewrite ? "written" : "as they were",
            g.failed);
     return g.failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -127,14 +127,14 @@ static void test_refusals(void **unused)
 
 static void test_format(void **unused)
 {
-    static const uint8_t newer[] = "\x08\x03\x12\x01"
+    static const uint8_t newer[] = "\x08\x04\x12\x01"
                                    "c";
     struct err err;
 
     (void)unused;
     assert_int_equal(snapshot_decode(newer, sizeof newer - 1, &again, &err),
                      ERR_UNSUPPORTED);
-    assert_non_null(strstr(err.text, "format 3"));
+    assert_non_null(strstr(err.text, "format 4"));
 }
 
 /* `ret_state` is untouched by what is refused, and what is accepted is canonical. */
