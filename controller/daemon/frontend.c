@@ -157,6 +157,7 @@ static void on_facts(void *owner, struct api_facts *f)
     f->applied = node_applied(d->node);
     f->commit = status.commit_index;
     f->last_index = status.last_index;
+    f->age_ms = node_age_ms(d->node);
     f->controller_count = d->settings.count;
     for (uint8_t i = 0; i < d->settings.count; i++)
         fill_controller(d, i, &status, &f->controllers[i]);
@@ -183,6 +184,13 @@ static int on_propose(void *owner, const struct entry *e, api_proposed *done, vo
     return node_propose(fe->d->node, e, done, ctx, ret_refused, err);
 }
 
+static int on_confirm(void *owner, api_confirmed *done, void *ctx, struct err *err)
+{
+    const struct frontend *fe = owner;
+
+    return node_confirm(fe->d->node, done, ctx, err);
+}
+
 static void on_dry(void *owner, const struct entry *e, struct apply_result *ret)
 {
     const struct frontend *fe = owner;
@@ -206,6 +214,7 @@ static void on_want_failover(void *owner, uint8_t group, const struct failover_w
     g->failover_wanted = wish != NULL;
     g->failover_target = wish != NULL ? wish->target : NO_INSTANCE;
     g->failover_actor = wish != NULL ? wish->actor : (struct actor){0};
+    g->failover_key = wish != NULL ? wish->key : (struct request_key){0};
     runner_wake(fe->d->runner);
 }
 
@@ -305,6 +314,14 @@ static bool take_caller(const Rf__Caller *said, const char *via, struct caller *
            take_bytes(ret->totp, sizeof ret->totp, &said->totp);
 }
 
+static bool take_key(const char *said, struct caller *ret)
+{
+    if (strlen(said) >= sizeof ret->key)
+        return false;
+    (void)snprintf(ret->key, sizeof ret->key, "%s", said);
+    return true;
+}
+
 static void wipe_caller(const Rf__ApiRequest *r, struct caller *c)
 {
     caller_wipe(c);
@@ -335,7 +352,7 @@ void frontend_serve(struct frontend *f, const Rf__ApiRequest *r, const char *via
     if (f == NULL)
         refuse(reply, owner, 503, "no-leader",
                "this controller is starting: nothing was done");
-    else if (!take_caller(r->caller, via, &c))
+    else if (!take_caller(r->caller, via, &c) || !take_key(r->key, &c))
         refuse(reply, owner, 400, "bad-request",
                "the leader does not know such a caller: it may be of an older version");
     else
@@ -406,6 +423,7 @@ int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *
     f->backend = (struct api_backend){.owner = f,
                                       .facts = on_facts,
                                       .propose = on_propose,
+                                      .confirm = on_confirm,
                                       .dry = on_dry,
                                       .note_refused = on_refused,
                                       .want_failover = on_want_failover,

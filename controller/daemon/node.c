@@ -381,6 +381,13 @@ int node_propose(struct node *n, const struct entry *e, node_done *on_done, void
     return 0;
 }
 
+int node_confirm(struct node *n, raftnode_done *on_done, void *owner, struct err *err)
+{
+    return raftnode_barrier(n->raft, on_done, owner, err);
+}
+
+uint64_t node_age_ms(const struct node *n) { return raftnode_age_ms(n->raft); }
+
 static int note(struct node *n, const struct actor *who, const char *group,
                 const struct entry_refused *what, struct err *err)
 {

@@ -82,6 +82,13 @@ void node_dry(struct node *n, const struct entry *e, struct apply_result *ret);
 MUST_USE int node_propose(struct node *n, const struct entry *e, node_done *on_done,
                           void *owner, struct apply_result *ret_refused, struct err *err);
 
+/* on_done(0): this node led after the call, and has applied all that was committed before
+ * it; never called from within. As raftnode_barrier(). */
+MUST_USE int node_confirm(struct node *n, raftnode_done *on_done, void *owner,
+                          struct err *err);
+/* How old what is applied may be; as raftnode_age_ms(). */
+uint64_t node_age_ms(const struct node *n);
+
 /* Put a bounded summary of a refused operator's request into the log (I10): at most
  * NODE_REFUSED_BURST at once and one each NODE_REFUSED_EACH_MS, further ones are dropped.
  * Of those whom nobody knows NODE_UNKNOWN_BURST and one each NODE_UNKNOWN_EACH_MS, apart.

@@ -60,14 +60,14 @@ static bool send_wiped(struct peers *p, uint8_t to, const Rf__Frame *frame)
 
 /* I10: one that does not know the field drops the whole stream over it, and with that what
  * Raft and the leases send. */
-static bool knows_callers(const struct peers *p, uint8_t position)
+static bool knows(const struct peers *p, uint8_t position, uint32_t format)
 {
     const struct state *s = node_state(p->d->node);
     const char *name = p->d->settings.controllers[position].name;
 
     for (unsigned i = 0; i < s->controller_count; i++)
         if (strcmp(s->controllers[i].name, name) == 0)
-            return s->controllers[i].format_max >= FORMAT_PEOPLE;
+            return s->controllers[i].format_max >= format;
     return false;
 }
 
@@ -93,13 +93,22 @@ static int pass(struct peers *p, uint8_t position, const struct api_request *req
     m.body = (ProtobufCBinaryData){request->len, (uint8_t *)request->body};
     m.hops = 1;
     if (!goes_without_saying(request->caller)) {
-        if (!knows_callers(p, position))
+        if (!knows(p, position, FORMAT_PEOPLE))
             return err_set(err, ERR_UNSUPPORTED,
                            "controller %s is of a version that takes requests of root "
                            "alone from others: ask it itself, or upgrade it",
                            p->d->settings.controllers[position].name);
         name_caller(request->caller != NULL ? request->caller : &nobody, &caller);
         m.caller = &caller;
+    }
+    if (request->caller != NULL && request->caller->key[0] != '\0' &&
+        strcmp(request->method, "GET") != 0) {
+        if (!knows(p, position, FORMAT_KEYS))
+            return err_set(err, ERR_UNSUPPORTED,
+                           "controller %s is of a version that cannot remember an "
+                           "Idempotency-Key: upgrade it, or ask without one",
+                           p->d->settings.controllers[position].name);
+        m.key = (char *)request->caller->key;
     }
     frame.body_case = RF__FRAME__BODY_API_REQUEST;
     frame.api_request = &m;

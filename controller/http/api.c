@@ -184,6 +184,46 @@ void api_perform(struct api *a, const struct route *r, const struct api_request 
     }
 }
 
+static const char NO_LEADER[] =
+    "%s: nothing was done; a majority of the controllers must reach each other (`ringfence "
+    "status` says what is down)";
+
+static void on_confirmed(void *owner, int status)
+{
+    AUTO(kept_drop) struct kept *k = owner;
+    struct api_facts f;
+
+    if (status == 0) {
+        kept_perform(k);
+    } else if (status == ERR_TIMEOUT) {
+        api_facts(k->a, &f);
+        answer_error(&k->who, 503, "not-confirmed",
+                     "controller %s believes that it leads, and no majority of the "
+                     "controllers has confirmed it within %d s: what it knows may be old, "
+                     "and is told with ?stale=ok",
+                     f.name, READS_DEADLINE_MS / 1000);
+    } else {
+        answer_error(&k->who, 503, "no-leader", NO_LEADER,
+                     status == ERR_CLOSED ? "this controller is stopping"
+                                          : "leadership is changing");
+    }
+}
+
+/* It is told when it is known that nobody else leads, who may know more. */
+static void tell(struct api *a, const struct route *r, const struct api_request *raw,
+                 const struct asker *who)
+{
+    struct kept *k = kept_new(a, r, raw, who);
+    struct err err = {0};
+
+    if (k == NULL) {
+        answer_error(who, 503, "no-memory", "out of memory");
+    } else if (reads_wait(a->reads, on_confirmed, k, &err) != 0) {
+        kept_free(k);
+        answer_error(who, 503, "not-possible-now", "%s: ask again", err.text);
+    }
+}
+
 static void serve(struct api *a, const struct route *r, const struct api_request *raw,
                   const struct asker *who)
 {
@@ -192,7 +232,11 @@ static void serve(struct api *a, const struct route *r, const struct api_request
 
     if (!api_permits(a, r, raw, &known, &needs_code))
         return;
-    if (needs_code)
+    if (route_is_told(r))
+        tell(a, r, raw, &known);
+    else if (!key_admits(a, r, raw, &known, &needs_code))
+        return;
+    else if (needs_code)
         request_factor(a, r, raw, &known);
     else
         api_perform(a, r, raw, &known);
@@ -214,28 +258,29 @@ static void on_passed_on(void *owner, unsigned status, const void *body, size_t 
     free(p);
 }
 
-/* What this controller knows by itself is told to whoever says that it may be stale. */
 static void without_leader(struct api *a, const struct route *r,
                            const struct api_request *raw, const struct asker *who,
                            const char *why)
 {
+    if (route_changes(r) || api_may(a, r, raw, who))
+        answer_error(who, 503, "no-leader", NO_LEADER, why);
+}
+
+/* What this controller knows by itself, at once, for whoever says that it may be old. */
+static void tell_stale(struct api *a, const struct route *r, const struct api_request *raw,
+                       const struct asker *who)
+{
     struct api_facts f;
 
-    if (strcmp(route_method(r->kind), "GET") == 0 && !api_may(a, r, raw, who))
+    if (!api_may(a, r, raw, who))
         return;
-    if (!r->stale_ok) {
-        answer_error(who, 503, "no-leader",
-                     "%s: nothing was done; a majority of the controllers must reach each "
-                     "other (`ringfence status` says what is down)",
-                     why);
-    } else if (r->kind == ROUTE_WHY) {
+    api_facts(a, &f);
+    if (r->kind == ROUTE_WHY)
         serve_why(a, r, who, true);
-    } else if (r->kind == ROUTE_GROUP) {
+    else if (r->kind == ROUTE_GROUP)
         serve_group(a, r, who);
-    } else {
-        api_facts(a, &f);
+    else
         answer_json(who, 200, status_document(&f, mono_now(), wall_now_ms(), true));
-    }
 }
 
 static void pass_on(struct api *a, const struct route *r, const struct api_request *raw,
@@ -250,6 +295,10 @@ static void pass_on(struct api *a, const struct route *r, const struct api_reque
                                        .caller = raw->caller};
     struct err err = {0};
 
+    if (key_counts(r, raw) && !key_is_possible(a, who)) {
+        free(p);
+        return;
+    }
     if (p == NULL) {
         answer_error(who, 503, "no-memory", "out of memory");
         return;
@@ -268,7 +317,9 @@ void api_dispatch(struct api *a, const struct route *r, const struct api_request
     struct api_facts f;
 
     api_facts(a, &f);
-    if (route_is_local(r->kind) || f.leads)
+    if (r->stale_ok && route_is_read(r->kind) && !forwarded)
+        tell_stale(a, r, raw, who);
+    else if (route_is_local(r->kind) || f.leads)
         serve(a, r, raw, who);
     else if (forwarded) /* one hop at most: two that each believe the other leads */
         without_leader(a, r, raw, who, "leadership is changing");
@@ -342,6 +393,20 @@ static bool read_stale(const struct http_request *req, struct route *r,
     return false;
 }
 
+/* As of which entry, and how old it may be: the document of a group has no room for it. */
+static bool add_age(struct api *a, struct http_request *req)
+{
+    char text[24];
+    struct api_facts f;
+
+    api_facts(a, &f);
+    (void)snprintf(text, sizeof text, "%" PRIu64, f.applied);
+    if (!http_add_header(req, "Ringfence-Applied", text))
+        return false;
+    (void)snprintf(text, sizeof text, "%" PRIu64, f.age_ms);
+    return f.age_ms == UINT64_MAX || http_add_header(req, "Ringfence-Age-Ms", text);
+}
+
 void api_take(struct api *a, struct http_request *req, const struct caller *c)
 {
     struct asker who;
@@ -361,6 +426,10 @@ void api_take(struct api *a, struct http_request *req, const struct caller *c)
     route.keep_active = route.kind == ROUTE_DECLARE && is_set(req, "keep_active");
     if (route_is_read(route.kind) && !read_stale(req, &route, &who))
         return;
+    if (route.stale_ok && !add_age(a, req)) {
+        answer_error(&who, 503, "no-memory", "out of memory");
+        return;
+    }
     raw.body = http_body(req, &raw.len);
     if (route.kind == ROUTE_LOG || route.kind == ROUTE_EVENTS) {
         if (api_may(a, &route, &raw, &who))
@@ -395,7 +464,7 @@ static void on_request(void *owner, struct http_request *req)
         (void)snprintf(c.name, sizeof c.name, "root");
     else
         (void)snprintf(c.name, sizeof c.name, "uid-%" PRIu32, uid);
-    if (network_read_secrets(req, &c, &who))
+    if (network_read_headers(req, &c, &who))
         api_take(a, req, &c);
     caller_wipe(&c);
 }
@@ -490,7 +559,8 @@ int api_open(struct api **ret_api, struct uv_loop_s *loop, const struct api_list
         (void)snprintf(a->host, sizeof a->host, "?");
     (void)uv_timer_init(loop, &a->tick); /* cannot fail */
     a->tick.data = a;
-    if (httpd_open(&a->socket, loop, &socket, on_request, a, err) != 0 ||
+    if (reads_open(&a->reads, loop, backend, err) != 0 ||
+        httpd_open(&a->socket, loop, &socket, on_request, a, err) != 0 ||
         open_metrics(a, loop, at, err) != 0 ||
         (at->network != NULL && network_open(a, loop, at->network, err) != 0)) {
         api_close(a);
@@ -510,6 +580,8 @@ void api_close(struct api *a)
     exports_close(a);
     points_close(a);
     audit_rows_close(a);
+    reads_close(a->reads);
+    keys_close(a);
     httpd_close(a->socket);
     httpd_close(a->metrics);
     httpd_close(a->network);

@@ -7,9 +7,10 @@
  * the daemon fills in: so it can be tested without one.
  *
  * A controller that does not lead passes requests on to the leader, one hop at most;
- * without a leader everything is answered 503, but for reads that say `?stale=ok`: these
- * are of its own state then. What only this node knows (log, doctor, version) is answered
- * here.
+ * without a leader everything is answered 503. Reads are answered when a majority has
+ * confirmed that who answers leads (reads.h); those that say `?stale=ok` are answered at
+ * once, by whoever is asked, from its own state. What only this node knows (log, doctor,
+ * version) is answered here.
  *
  * Owner:   api_open() to api_close().
  * Threads: the loop's thread.
@@ -78,6 +79,7 @@ struct api_facts {
     bool leads;         /* leader with its barrier applied */
     uint64_t leader_id; /* 0: none known */
     uint64_t term, applied, commit, last_index;
+    uint64_t age_ms; /* node_age_ms(): how old what is applied may be; UINT64_MAX: any */
     unsigned controller_count;
     struct api_controller controllers[CONTROLLER_MAX];
     struct api_link links[CONTROLLER_MAX][CONTROLLER_MAX]; /* [from][to] */
@@ -103,6 +105,8 @@ struct api_facts {
 /* status 0: committed and applied at `index`; else the outcome is unknown. */
 typedef void api_proposed(void *owner, int status, uint64_t index,
                           const struct apply_result *r);
+/* status 0: this node led when it was asked, and what is applied is no older. */
+typedef void api_confirmed(void *owner, int status, uint64_t index);
 typedef void api_reply(void *owner, unsigned status, const void *body, size_t len);
 
 /* A request as it was made, or passed on. All is used during the call only. */
@@ -119,6 +123,8 @@ struct api_backend {
     /* As node_propose(): ERR_REFUSED with *ret_refused, ERR_NOTLEADER, ... */
     int (*propose)(void *owner, const struct entry *e, api_proposed *done, void *ctx,
                    struct apply_result *ret_refused, struct err *err);
+    /* As node_confirm(). */
+    int (*confirm)(void *owner, api_confirmed *done, void *ctx, struct err *err);
     /* What a proposal would be answered now, without proposing it: node_dry(). */
     void (*dry)(void *owner, const struct entry *e, struct apply_result *ret);
     void (*note_refused)(void *owner, const struct actor *who, const char *group,

@@ -7,6 +7,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/http/api.h"
+#include "controller/http/reads.h"
 #include "controller/http/refusals.h"
 #include "controller/http/route.h"
 #include "controller/httpd/httpd.h"
@@ -20,8 +21,9 @@ enum { API_TICK_MS = 100, API_FAILOVER_MS = 1500 };
 struct asker {
     api_reply *reply;
     void *owner;
-    struct actor actor;    /* who it is, and in which roles, once authorize() has said */
-    char group[NAME_SIZE]; /* that it is about, for the audit trail; "" */
+    struct actor actor;     /* who it is, and in which roles, once authorize() has said */
+    char group[NAME_SIZE];  /* that it is about, for the audit trail; "" */
+    struct request_key key; /* of its request, once key_admits() has said; else zero */
 };
 
 struct audit_export;
@@ -31,6 +33,7 @@ struct point;
 struct rows_asked;
 struct factor_gate;
 struct refusals;
+struct under_way;
 
 struct api {
     const struct api_backend *backend;
@@ -44,8 +47,10 @@ struct api {
     struct audit_export *exports;
     struct point *points;
     struct rows_asked *rows_asked;
-    struct factor_gate *gates; /* codes that the log is asked about */
-    struct refusals *refusals; /* what is noted, and how often */
+    struct factor_gate *gates;   /* codes that the log is asked about */
+    struct reads *reads;         /* those that wait until it is known who leads */
+    struct under_way *under_way; /* requests with a key that are not answered yet */
+    struct refusals *refusals;   /* what is noted, and how often */
     uint64_t fingerprint;
     char host[64];
 };
@@ -61,6 +66,40 @@ void answer_error(const struct asker *who, unsigned status, const char *code,
 
 /* Whoever waits at the other end of a connection. */
 void http_asker(struct http_request *req, struct asker *ret);
+
+/* kept.c: a copy of a request that waits. NULL: no memory. */
+struct kept {
+    struct api *a;
+    struct route route;
+    struct asker who;
+    char *path;
+    uint8_t *body;
+    size_t len;
+};
+struct kept *kept_new(struct api *a, const struct route *r, const struct api_request *raw,
+                      const struct asker *who);
+void kept_free(struct kept *k); /* NULL is fine */
+void kept_drop(struct kept **k);
+void kept_perform(const struct kept *k);
+
+/* keys.c. It has a key that counts. */
+bool key_counts(const struct route *r, const struct api_request *raw);
+/* False: answered, somebody on record cannot remember keys. */
+bool key_is_possible(struct api *a, const struct asker *who);
+/* Is this the first time that it is asked for? `who` gets its key, and owes its answer by
+ * another way then; *needs_code is taken back where its code was taken already. False:
+ * answered. */
+bool key_admits(struct api *a, const struct route *r, const struct api_request *raw,
+                struct asker *who, bool *needs_code);
+/* It was answered meanwhile, and is so again. */
+bool key_answers(struct api *a, const struct route *r, const struct api_request *raw,
+                 const struct asker *who);
+void keys_close(struct api *a);
+
+/* requests.c: what its entry has made of it. */
+void request_answer_again(struct api *a, const struct route *r,
+                          const struct api_request *raw, const struct asker *who,
+                          const struct answered *row);
 
 /* requests.c: an operator's request at the leader. */
 void request_handle(struct api *a, const struct route *r, const struct api_request *raw,
@@ -116,6 +155,8 @@ void request_retry(struct api *a, const struct group *g, const struct api_reques
  * that did not count. */
 void request_declare(struct api *a, const struct route *r, const struct api_request *raw,
                      const struct asker *who);
+/* The document says who is active. */
+bool declared_has_roles(const struct api_request *raw);
 struct declared {
     bool changed, roles_ignored;
 };
@@ -158,8 +199,8 @@ void api_take(struct api *a, struct http_request *req, const struct caller *c);
 /* network.c */
 MUST_USE int network_open(struct api *a, struct uv_loop_s *loop,
                           const struct api_network *n, struct err *err);
-/* `Authorization` and the second factor, into the caller. False: answered. */
-bool network_read_secrets(struct http_request *req, struct caller *c,
+/* `Authorization`, the second factor and the key, into the caller. False: answered. */
+bool network_read_headers(struct http_request *req, struct caller *c,
                           const struct asker *who);
 
 /* audit_point.c, audit_export.c: chain heads, signed bundles. */

@@ -31,6 +31,7 @@ enum {
     CALLER_FROM_SIZE = 64,     /* "[2001:db8::1]:51234" */
     CALLER_BEARER_SIZE = 4096, /* a longer one is answered 400 */
     CALLER_TOTP_SIZE = 32,     /* a code, or a recovery code */
+    CALLER_KEY_SIZE = 65,      /* 1 to 64 of `!` to `~`, but neither `"` nor `\` */
     CALLER_TEXT_SIZE = 160,
 };
 
@@ -40,6 +41,7 @@ struct caller {
     char from[CALLER_FROM_SIZE]; /* its address and port; SOCKET: the controller's name */
     char bearer[CALLER_BEARER_SIZE]; /* of `Authorization: Bearer`, "" */
     char totp[CALLER_TOTP_SIZE];     /* of `X-Ringfence-TOTP`, "" */
+    char key[CALLER_KEY_SIZE];       /* of `Idempotency-Key`, without its quotes, "" */
 };
 
 /* "socket", "certificate", ... */

@@ -341,13 +341,13 @@ void follow_log(struct api *a, struct http_request *req, bool events)
 /* ---- the status ------------------------------------------------------------------------
  */
 
-static void on_status(void *owner, unsigned status, const void *body, size_t len)
+static void on_stale(void *owner, unsigned status, const void *body, size_t len)
 {
     struct follower *f = owner;
     AUTO(buf_free) struct buf line = {0};
     struct err err = {0};
 
-    (void)status; /* a stale one says so itself */
+    (void)status; /* it says itself that it is stale, or what is wrong */
     if (add_line(&line, body, len, &err) == 0)
         write_out(f, line.data, line.len);
     f->busy = false;
@@ -355,9 +355,23 @@ static void on_status(void *owner, unsigned status, const void *body, size_t len
         drop(f);
 }
 
+/* Without a leader, or one that is known to lead, what this controller has by itself. */
+static void on_status(void *owner, unsigned status, const void *body, size_t len)
+{
+    struct follower *f = owner;
+    const struct route r = {.kind = ROUTE_STATUS, .stale_ok = true};
+    const struct api_request raw = {.caller = &f->caller};
+    const struct asker who = {.reply = on_stale, .owner = f};
+
+    if (status == 503 && !f->a->closing)
+        api_dispatch(f->a, &r, &raw, &who, false);
+    else
+        on_stale(f, status, body, len);
+}
+
 static void tell_status(struct follower *f, struct mono now)
 {
-    struct route r = {.kind = ROUTE_STATUS, .stale_ok = true}; /* each says if it is */
+    struct route r = {.kind = ROUTE_STATUS};
     struct api_request raw = {.caller = &f->caller};
     struct asker who = {.reply = on_status, .owner = f};
 

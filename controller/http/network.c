@@ -31,7 +31,41 @@ static bool read_bearer(const char *header, struct caller *c)
     return true;
 }
 
-bool network_read_secrets(struct http_request *req, struct caller *c,
+/* A string of RFC 8941, in quotes, as the draft wants it; or bare, as most clients send it.
+ */
+static bool read_key(const char *header, struct caller *c)
+{
+    size_t len = strlen(header);
+    bool quoted = len >= 2 && header[0] == '"' && header[len - 1] == '"';
+
+    if (quoted) {
+        header++;
+        len -= 2;
+    }
+    if (len == 0 || len >= sizeof c->key)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (header[i] < '!' || header[i] > '~' || header[i] == '"' || header[i] == '\\')
+            return false;
+    memcpy(c->key, header, len);
+    c->key[len] = '\0';
+    return true;
+}
+
+static bool take_key(struct http_request *req, struct caller *c, const struct asker *who)
+{
+    const char *header = http_header(req, "Idempotency-Key");
+
+    if (header == NULL || read_key(header, c))
+        return true;
+    answer_error(who, 400, "bad-request",
+                 "Idempotency-Key: 1 to %d printable characters are expected, without "
+                 "blanks, quotes and backslashes; quotes around them do no harm",
+                 CALLER_KEY_SIZE - 1);
+    return false;
+}
+
+bool network_read_headers(struct http_request *req, struct caller *c,
                           const struct asker *who)
 {
     const char *header = http_header(req, "Authorization");
@@ -51,7 +85,7 @@ bool network_read_secrets(struct http_request *req, struct caller *c,
     }
     if (totp != NULL)
         memcpy(c->totp, totp, strlen(totp) + 1);
-    return true;
+    return take_key(req, c, who);
 }
 
 /* False: answered. */
@@ -108,7 +142,7 @@ static void on_guest_request(void *owner, struct http_request *req)
         answer_error(&last, 503, "no-memory", "out of memory");
     else if (!rates_take(a->rates, g->source, uv_now(a->tick.loop)))
         too_many(a, &last);
-    else if (identify(&a->guests, g, &c, &last) && network_read_secrets(req, &c, &last) &&
+    else if (identify(&a->guests, g, &c, &last) && network_read_headers(req, &c, &last) &&
              (!is_nobody(&c) || api_may(a, &any, &raw, &last)))
         api_take(a, req, &c);
     caller_wipe(&c);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "controller/base/text.h"
+#include "controller/core/answered.h"
 #include "controller/http/api_private.h"
 #include "controller/http/reader.h"
 #include "controller/http/status.h"
@@ -16,7 +17,7 @@
 struct proposed {
     struct api *a;
     struct asker who;
-    enum route_kind kind;
+    struct route route;
     bool roles_ignored; /* DECLARE */
     bool as_it_was;     /* PAUSE, RESUME */
     uint64_t about;     /* a proposal; 0: none */
@@ -52,21 +53,112 @@ static json_t *outcome(const struct proposed *p, uint64_t index)
         (void)json_object_set_new(p->shown, "index", json_integer((json_int_t)index));
         return json_incref(p->shown);
     }
-    if (p->kind == ROUTE_DECLARE)
+    if (p->route.kind == ROUTE_DECLARE)
         return declared_document(p->a, p->group, index,
                                  (struct declared){true, p->roles_ignored});
-    if (p->kind == ROUTE_PROPOSE)
+    if (p->route.kind == ROUTE_PROPOSE)
         return proposed_document(p->a, index);
     if (p->about != 0)
         return json_object_set_index(proposed_document(p->a, p->about), index);
-    if (p->kind == ROUTE_ATTACH)
+    if (p->route.kind == ROUTE_ATTACH)
         return attached(p->a, p->group, index);
-    if (p->kind == ROUTE_SWITCHOVER)
+    if (p->route.kind == ROUTE_SWITCHOVER)
         return json_pack("{s:I}", "run", (json_int_t)index);
-    if (p->kind == ROUTE_PAUSE || p->kind == ROUTE_RESUME)
+    if (p->route.kind == ROUTE_PAUSE || p->route.kind == ROUTE_RESUME)
         return json_pack("{s:I, s:b}", "index", (json_int_t)index, "changed",
                          !p->as_it_was);
     return json_pack("{s:I}", "index", (json_int_t)index);
+}
+
+/* What was told with a secret cannot be told again, and must not be made again either:
+ * whoever has lost it asks for another one, and lets go of the first. */
+static void secret_is_gone(const struct route *r, const struct asker *who, uint64_t index)
+{
+    if (r->kind == ROUTE_USER_TOKEN)
+        answer_error(who, 409, "secret-shown-once",
+                     "token %" PRIu64 " of user %s was made, and is shown once: it is kept "
+                     "nowhere; `ringfence user token %s --revoke %" PRIu64
+                     "`, then ask for another one under a new Idempotency-Key",
+                     index, r->group, r->group, index);
+    else
+        answer_error(who, 409, "secret-shown-once",
+                     "a second factor of user %s was enrolled (entry %" PRIu64
+                     "), and is shown once: it is kept nowhere; `ringfence user totp %s` "
+                     "under a new Idempotency-Key makes another one in its place",
+                     r->group, index, r->group);
+}
+
+static void answer_row(const struct proposed *p, const struct answered *row)
+{
+    if ((row->flags & ANSWERED_SECRET) != 0)
+        secret_is_gone(&p->route, &p->who, row->index);
+    else
+        answer_json(&p->who, 200, outcome(p, row->index));
+}
+
+/* Which answer the entry got at first; ROUTE_COUNT: its index alone. */
+static enum route_kind answers_as(uint32_t kind)
+{
+    static const struct {
+        uint32_t kind;
+        enum route_kind as;
+    } table[] = {
+        {ENTRY_DECLARE, ROUTE_DECLARE},        {ENTRY_PROPOSE, ROUTE_PROPOSE},
+        {ENTRY_ATTACH, ROUTE_ATTACH},          {ENTRY_SWITCHOVER, ROUTE_SWITCHOVER},
+        {ENTRY_FENCE_BEGIN, ROUTE_SWITCHOVER}, {ENTRY_PAUSE, ROUTE_PAUSE},
+        {ENTRY_RESUME, ROUTE_RESUME}};
+
+    for (unsigned i = 0; i < ARRAY_LEN(table); i++)
+        if (table[i].kind == kind)
+            return table[i].as;
+    return ROUTE_COUNT;
+}
+
+/* What it says of who is where is as it is now. */
+void request_answer_again(struct api *a, const struct route *r,
+                          const struct api_request *raw, const struct asker *who,
+                          const struct answered *row)
+{
+    struct proposed p = {.a = a,
+                         .who = *who,
+                         .route = *r,
+                         .as_it_was = (row->flags & ANSWERED_AS_IT_WAS) != 0};
+
+    memcpy(p.group, row->group, sizeof p.group);
+    if ((row->flags & ANSWERED_SECRET) == 0)
+        p.route.kind = answers_as(row->kind);
+    if (row->kind == ENTRY_APPROVE || row->kind == ENTRY_REJECT ||
+        row->kind == ENTRY_WITHDRAW)
+        p.about = r->run;
+    p.roles_ignored =
+        r->keep_active && (row->flags & ANSWERED_KEPT) != 0 && declared_has_roles(raw);
+    answer_row(&p, row);
+}
+
+/* Another leader has answered it while this one worked on it. */
+static bool was_answered(const struct proposed *p, const struct apply_result *r)
+{
+    struct proposed again = *p;
+    const struct answered *row;
+    struct api_facts f;
+
+    if (r->refusal != REFUSE_ANSWERED)
+        return false;
+    api_facts(p->a, &f);
+    row = answered_find(f.state, &p->who.key, wall_now_ms());
+    if (row == NULL)
+        return false;
+    again.shown = NULL; /* what was made for nothing */
+    again.as_it_was = (row->flags & ANSWERED_AS_IT_WAS) != 0;
+    answer_row(&again, row);
+    return true;
+}
+
+static void answer_refused(const struct proposed *p, const struct apply_result *r)
+{
+    if (!was_answered(p, r))
+        answer_error(&p->who, r->refusal == REFUSE_KEY ? 422 : 409,
+                     refusal_name(r->refusal), "%s", r->text);
 }
 
 static void on_proposed(void *owner, int status, uint64_t index,
@@ -79,7 +171,7 @@ static void on_proposed(void *owner, int status, uint64_t index,
                      "leadership has changed: it may or may not have happened; look at "
                      "`ringfence status` and repeat the request if it did not");
     else if (r->refusal != ACCEPTED)
-        answer_error(&p->who, 409, refusal_name(r->refusal), "%s", r->text);
+        answer_refused(p, r);
     else
         answer_json(&p->who, 200, outcome(p, index));
 }
@@ -87,11 +179,13 @@ static void on_proposed(void *owner, int status, uint64_t index,
 static void answer_unproposed(struct api *a, const struct proposed *p,
                               const struct apply_result *refused, const struct err *err)
 {
-    if (err->code == ERR_REFUSED) {
+    if (err->code == ERR_REFUSED && refused->refusal == REFUSE_ANSWERED) {
+        answer_refused(p, refused);
+    } else if (err->code == ERR_REFUSED) {
         request_note(a, &p->who,
                      &(struct noted){p->group, refusal_name(refused->refusal), p->what,
                                      refused->text});
-        answer_error(&p->who, 409, refusal_name(refused->refusal), "%s", refused->text);
+        answer_refused(p, refused);
     } else if (err->code == ERR_UNSUPPORTED) {
         answer_error(&p->who, 409, refusal_name(REFUSE_FORMAT), "%s", err->text);
     } else if (err->code == ERR_INVAL) {
@@ -134,7 +228,7 @@ void request_propose_shown(struct api *a, const struct route *r, struct entry *e
     }
     p->a = a;
     p->who = *who;
-    p->kind = r->kind;
+    p->route = *r;
     p->roles_ignored = r->keep_active;
     p->as_it_was = is_paused_so(a, e);
     if (e->kind == ENTRY_APPROVE || e->kind == ENTRY_REJECT || e->kind == ENTRY_WITHDRAW)
@@ -144,6 +238,7 @@ void request_propose_shown(struct api *a, const struct route *r, struct entry *e
     (void)snprintf(p->group, sizeof p->group, "%s", e->group);
     (void)snprintf(e->rule, sizeof e->rule, "operator");
     e->actor = who->actor;
+    e->key = who->key;
     if (a->backend->propose(a->backend->owner, e, on_proposed, p, &refused, &err) != 0)
         answer_unproposed(a, p, &refused, &err);
     else

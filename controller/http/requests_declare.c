@@ -42,6 +42,15 @@ json_t *declared_document(struct api *a, const char *group, uint64_t index,
     return out;
 }
 
+bool declared_has_roles(const struct api_request *raw)
+{
+    struct group spec;
+    struct err err = {0};
+
+    return document_read(raw->body, raw->len, &spec, &err) == 0 &&
+           spec.active != NO_INSTANCE;
+}
+
 /* Roles that are left out, or are not to count, mean: as it is. Who is active now is looked
  * up for the checks and the answer; the entry says to keep whoever is when it is applied,
  * since a move, or while the group forms another file, may be committed before it. */

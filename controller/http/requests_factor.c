@@ -12,21 +12,15 @@
 
 struct factor_gate {
     struct factor_gate *next;
-    struct api *a;
-    struct route route;
-    struct asker who; /* its actor has the factor when it counts */
+    struct kept *kept; /* own; its actor has the factor when it counts */
     enum actor_factor factor;
-    char *path; /* own */
-    uint8_t *body;
-    size_t len;
 };
 
 static void gate_free(struct factor_gate *g)
 {
     if (g == NULL)
         return;
-    free(g->path);
-    free(g->body);
+    kept_free(g->kept);
     free(g);
 }
 
@@ -34,7 +28,7 @@ static void drop_gate(struct factor_gate **g) { gate_free(*g); }
 
 static void leave(struct factor_gate *g)
 {
-    struct factor_gate **at = &g->a->gates;
+    struct factor_gate **at = &g->kept->a->gates;
 
     while (*at != g)
         at = &(*at)->next;
@@ -48,16 +42,8 @@ static struct factor_gate *gate_new(struct api *a, const struct route *r,
 
     if (g == NULL)
         return NULL;
-    g->a = a;
-    g->route = *r;
-    g->who = *who;
-    g->len = raw->len;
-    g->path = strdup(raw->path);
-    g->body = malloc(raw->len + 1);
-    if (g->path == NULL || g->body == NULL)
-        return NULL;
-    memcpy(g->body, raw->len > 0 ? raw->body : (const uint8_t *)"", raw->len);
-    return TAKE(g);
+    g->kept = kept_new(a, r, raw, who);
+    return g->kept != NULL ? TAKE(g) : NULL;
 }
 
 /* ---- after the log ----------------------------------------------------------------------
@@ -67,33 +53,36 @@ static void unknown(const struct asker *who)
 {
     answer_error(who, 503, "outcome-unknown",
                  "leadership has changed while the code was looked at: nothing else was "
-                 "done; ask again with the next code");
+                 "done; ask again with the next code, or with the same Idempotency-Key");
 }
 
 static void refuse(struct factor_gate *g, const char *code, const char *text)
 {
-    request_note(g->a, &g->who,
-                 &(struct noted){g->who.group, code, route_name(g->route.kind), text});
-    answer_error(&g->who, 401, code, "%s", text);
+    request_note(
+        g->kept->a, &g->kept->who,
+        &(struct noted){g->kept->who.group, code, route_name(g->kept->route.kind), text});
+    answer_error(&g->kept->who, 401, code, "%s", text);
 }
 
 static void on_used(void *owner, int status, uint64_t index, const struct apply_result *r)
 {
     AUTO(drop_gate) struct factor_gate *g = owner;
-    const struct api_request raw = {.method = route_method(g->route.kind),
-                                    .path = g->path,
-                                    .body = g->body,
-                                    .len = g->len};
+    const struct kept *k = g->kept;
 
     (void)index;
     leave(g);
     if (status != 0) {
-        unknown(&g->who);
+        unknown(&g->kept->who);
+    } else if (r->refusal == REFUSE_ANSWERED &&
+               key_answers(k->a, &k->route,
+                           &(struct api_request){.body = k->body, .len = k->len},
+                           &k->who)) {
+        /* by another leader, meanwhile */
     } else if (r->refusal != ACCEPTED) {
         refuse(g, refusal_name(r->refusal), r->text);
     } else {
-        g->who.actor.factor = g->factor;
-        api_perform(g->a, &g->route, &raw, &g->who);
+        g->kept->who.actor.factor = g->factor;
+        kept_perform(g->kept);
     }
 }
 
@@ -104,16 +93,16 @@ static void on_failed(void *owner, int status, uint64_t index, const struct appl
     (void)index;
     leave(g);
     if (status != 0)
-        unknown(&g->who);
+        unknown(&g->kept->who);
     else if (r->refusal != ACCEPTED)
         refuse(g, refusal_name(r->refusal), r->text);
     else
         answer_error(
-            &g->who, 401, "wrong-code",
+            &g->kept->who, 401, "wrong-code",
             "that is not the code of %s now, nor a recovery code that is left: "
             "after %d wrong ones the second factor is locked (is the phone's clock "
             "right?)",
-            g->who.actor.name, FACTOR_FAILURES_MAX);
+            g->kept->who.actor.name, FACTOR_FAILURES_MAX);
 }
 
 /* ---- before it --------------------------------------------------------------------------
@@ -122,7 +111,7 @@ static void on_failed(void *owner, int status, uint64_t index, const struct appl
 static bool is_busy(const struct api *a, const char *user)
 {
     for (const struct factor_gate *g = a->gates; g != NULL; g = g->next)
-        if (strcmp(g->who.actor.name, user) == 0)
+        if (strcmp(g->kept->who.actor.name, user) == 0)
             return true;
     return false;
 }
@@ -131,17 +120,19 @@ static void propose(struct factor_gate *g, const struct entry *e)
 {
     api_proposed *done = e->kind == ENTRY_FACTOR_USED ? on_used : on_failed;
     struct apply_result refused = {0};
+    struct api *a = g->kept->a;
     struct err err = {0};
 
-    g->next = g->a->gates;
-    g->a->gates = g;
-    if (g->a->backend->propose(g->a->backend->owner, e, done, g, &refused, &err) == 0)
+    g->next = a->gates;
+    a->gates = g;
+    if (a->backend->propose(a->backend->owner, e, done, g, &refused, &err) == 0)
         return;
     leave(g);
     if (err.code == ERR_REFUSED)
         refuse(g, refusal_name(refused.refusal), refused.text);
     else
-        answer_error(&g->who, 503, "not-possible-now", "%s: nothing was done", err.text);
+        answer_error(&g->kept->who, 503, "not-possible-now", "%s: nothing was done",
+                     err.text);
     gate_free(g);
 }
 
@@ -152,9 +143,9 @@ static void look(struct factor_gate *g, const struct user *u, const char *code)
     struct err err = {0};
     struct api_facts f;
 
-    api_facts(g->a, &f);
+    api_facts(g->kept->a, &f);
     if (factor_check(f.key, u, code, wall_now_ms(), &verdict, &e.factor_used, &err) != 0) {
-        answer_error(&g->who, 503, "not-possible-now", "%s", err.text);
+        answer_error(&g->kept->who, 503, "not-possible-now", "%s", err.text);
         gate_free(g);
         return;
     }
@@ -169,7 +160,9 @@ static void look(struct factor_gate *g, const struct user *u, const char *code)
         memcpy(e.user.name, u->name, sizeof e.user.name);
     }
     g->factor = e.factor_used.factor;
-    e.actor = g->who.actor;
+    e.actor = g->kept->who.actor;
+    if (verdict != CODE_WRONG)
+        e.key = g->kept->who.key;
     propose(g, &e);
 }
 

@@ -188,7 +188,7 @@ void request_failover(struct api *a, const struct group *g, const struct api_req
     a->waits = w;
     api_need_tick(a);
     a->backend->want_failover(a->backend->owner, (uint8_t)(g - f.state->groups),
-                              &(struct failover_wish){ask.target, who->actor});
+                              &(struct failover_wish){ask.target, who->actor, who->key});
 }
 
 /* I5: what is proposed cannot be called back. While the fate of an entry for the group is

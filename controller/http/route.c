@@ -163,13 +163,23 @@ bool route_is_local(enum route_kind kind)
 {
     return kind == ROUTE_LOG || kind == ROUTE_DOCTOR || kind == ROUTE_VERSION ||
            kind == ROUTE_RULES || kind == ROUTE_AUDIT_POINT || kind == ROUTE_AUDIT_ROWS ||
-           kind == ROUTE_AUDIT_EXPORT || kind == ROUTE_AUDIT_KEYS || kind == ROUTE_OPENAPI ||
-           kind == ROUTE_EVENTS;
+           kind == ROUTE_AUDIT_EXPORT || kind == ROUTE_AUDIT_KEYS ||
+           kind == ROUTE_OPENAPI || kind == ROUTE_EVENTS;
 }
 
 bool route_is_read(enum route_kind kind)
 {
     return kind == ROUTE_STATUS || kind == ROUTE_GROUP || kind == ROUTE_WHY;
+}
+
+bool route_changes(const struct route *r)
+{
+    return strcmp(route_method(r->kind), "GET") != 0 && !r->dry;
+}
+
+bool route_is_told(const struct route *r)
+{
+    return !route_changes(r) && !route_is_local(r->kind);
 }
 
 /* The words of a query that change what a route does; the rest is read elsewhere. */

@@ -75,6 +75,13 @@ bool route_is_local(enum route_kind kind);
 /* Tells what the leader knows and changes nothing: `stale=ok` is for these. */
 bool route_is_read(enum route_kind kind);
 
+/* It may change something: a key counts (`Idempotency-Key`). */
+bool route_changes(const struct route *r);
+
+/* Answered by the leader, from its state: as of the moment at which it was asked, at least
+ * (reads.h), unless it may be stale. */
+bool route_is_told(const struct route *r);
+
 /* The path that route_match() gives the same route for, with its query. */
 enum { ROUTE_PATH_SIZE = 128 };
 void route_format(const struct route *route, char path[ROUTE_PATH_SIZE]);

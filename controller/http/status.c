@@ -20,7 +20,7 @@ static const char *name_of(const struct api_facts *f, uint64_t id)
 
 /* One that joins gets the log, and votes when it has all of it. */
 static const char *controller_role(const struct api_facts *f,
-                                   const struct api_controller *c, bool stale)
+                                   const struct api_controller *c)
 {
     bool has_log = false;
 
@@ -28,12 +28,12 @@ static const char *controller_role(const struct api_facts *f,
         has_log = has_log || f->controllers[i].votes;
     if (!has_log) /* it has not been taken in yet, and knows nothing of the others */
         return c->self ? "joining" : "unknown";
-    if (c->id == f->leader_id && !stale)
+    if (c->id == f->leader_id)
         return "leader";
     return c->votes ? "follower" : "joining";
 }
 
-static json_t *controllers(const struct api_facts *f, bool stale)
+static json_t *controllers(const struct api_facts *f)
 {
     json_t *out = json_array();
 
@@ -43,9 +43,9 @@ static json_t *controllers(const struct api_facts *f, bool stale)
         (void)json_array_append_new(
             out,
             json_pack("{s:s, s:s, s:I, s:s, s:b, s:b, s:s, s:s}", "name", c->name, "region",
-                      c->region, "id", (json_int_t)c->id, "role",
-                      controller_role(f, c, stale), "up", (int)c->up, "caught_up",
-                      (int)c->caught_up, "version", c->version, "refused", c->refused));
+                      c->region, "id", (json_int_t)c->id, "role", controller_role(f, c),
+                      "up", (int)c->up, "caught_up", (int)c->caught_up, "version",
+                      c->version, "refused", c->refused));
     }
     return out;
 }
@@ -68,7 +68,7 @@ static json_t *agents(const struct api_facts *f, struct mono now, bool stale)
         const char *via =
             o->connected && o->via < f->controller_count ? f->controllers[o->via].name : "";
 
-        bool known = !stale || o->connected;
+        bool known = !stale || f->leads || o->connected;
 
         (void)json_array_append_new(
             out, json_pack("{s:s, s:s, s:s, s:o, s:s, s:o, s:I, s:s}", "name", a->name,
@@ -348,11 +348,8 @@ static json_t *hold(const struct api_facts *f, uint8_t group, struct mono now, b
 
     bool quiet = !suspect && g->phase == PHASE_STEADY && !g->paused;
 
-    if (stale) {
-        explain_leaderless(f->state, f->seen, group, now, f->name, e.verdict,
-                           sizeof e.verdict);
+    if (stale && status_stale_verdict(f, group, now, e.verdict, sizeof e.verdict))
         return json_string(e.verdict);
-    }
     if (quiet && group_is_healthy(f->state, f->seen, group, now))
         return json_string("");
     explain(f->state, f->seen, group, now, &e);
@@ -414,6 +411,30 @@ static json_t *group_document(const struct api_facts *f, uint8_t group, struct m
     return out;
 }
 
+/* Somebody else leads, or nobody: what this controller sees explains nothing. */
+bool status_stale_verdict(const struct api_facts *f, uint8_t group, struct mono now,
+                          char *text, unsigned size)
+{
+    if (f->leads)
+        return false;
+    if (f->leader_id == 0)
+        explain_leaderless(f->state, f->seen, group, now, f->name, text, size);
+    else
+        (void)snprintf(
+            text, size,
+            "not known here: controller %s leads, and was not asked, or does not "
+            "answer",
+            name_of(f, f->leader_id));
+    return true;
+}
+
+json_t *status_age(const struct api_facts *f, bool stale)
+{
+    if (stale && f->age_ms == UINT64_MAX)
+        return json_null();
+    return json_integer(stale ? (json_int_t)f->age_ms : 0);
+}
+
 uint32_t status_lease_ttl_ms(const struct group *g)
 {
     return g->epoch != 0 && g->terms.ttl_ms != 0 ? g->terms.ttl_ms : g->policy.lease.ttl_ms;
@@ -446,12 +467,12 @@ json_t *status_document(const struct api_facts *f, struct mono now, uint64_t wal
     for (uint8_t i = 0; i < f->state->group_count; i++)
         (void)json_array_append_new(groups, group_document(f, i, now, stale));
     wall_format(wall_ms, time);
-    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:o, s:o, s:o, s:o}", "cluster",
-                     f->cluster, "controller", f->name, "leader",
-                     stale ? "" : name_of(f, f->leader_id), "term", (json_int_t)f->term,
-                     "applied", (json_int_t)f->applied, "stale", (int)stale, "time", time,
-                     "controllers", controllers(f, stale), "agents", agents(f, now, stale),
-                     "certificates", certificates(f), "groups", groups);
+    return json_pack(
+        "{s:s, s:s, s:s, s:I, s:I, s:b, s:o, s:s, s:o, s:o, s:o, s:o}", "cluster",
+        f->cluster, "controller", f->name, "leader", name_of(f, f->leader_id), "term",
+        (json_int_t)f->term, "applied", (json_int_t)f->applied, "stale", (int)stale,
+        "age_ms", status_age(f, stale), "time", time, "controllers", controllers(f),
+        "agents", agents(f, now, stale), "certificates", certificates(f), "groups", groups);
 }
 
 /* FNV-1a: good enough to see a change; a miss is made good a second later. */

@@ -10,7 +10,7 @@
 
 #include "controller/http/api.h"
 
-/* `stale`: from a controller that knows no leader. */
+/* `stale`: of this controller's own knowledge, which nobody has confirmed (reads.h). */
 json_t *status_document(const struct api_facts *f, struct mono now, uint64_t wall_ms,
                         bool stale);
 
@@ -30,9 +30,15 @@ bool status_lag_bytes(const struct group *g, const struct observed_group *og, ui
  * next epoch only (I4). */
 uint32_t status_lease_ttl_ms(const struct group *g);
 
-/* `stale` as above: the verdict begins with that. */
+/* `age_ms` of a document: 0 of what is confirmed, null where nobody can tell. */
+json_t *status_age(const struct api_facts *f, bool stale);
+/* Why this controller cannot say why nothing happens. False: it leads, or believes so. */
+bool status_stale_verdict(const struct api_facts *f, uint8_t group, struct mono now,
+                          char *text, unsigned size);
+
 /* The rows by which groups move, as the log names them. */
 json_t *rules_document(void);
+/* `stale` as above: the verdict may then be that of status_stale_verdict(). */
 json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now, bool stale);
 json_t *doctor_document(const struct api_facts *f, const char *host, struct mono now);
 json_t *version_document(const struct api_facts *f);

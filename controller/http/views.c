@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "controller/base/text.h"
+#include "controller/core/formats.h"
 #include "controller/http/status.h"
 
 static const char *role_name(enum condition_role role)
@@ -28,8 +29,7 @@ json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now, 
 
     explain(f->state, f->seen, group, now, &e);
     if (stale)
-        explain_leaderless(f->state, f->seen, group, now, f->name, e.verdict,
-                           sizeof e.verdict);
+        (void)status_stale_verdict(f, group, now, e.verdict, sizeof e.verdict);
     for (unsigned i = 0; i < e.count; i++) {
         const struct condition *c = &e.list[i];
 
@@ -39,10 +39,11 @@ json_t *why_document(const struct api_facts *f, uint8_t group, struct mono now, 
                       role_name(c->role), "holds", (int)c->holds, "blocks", (int)c->blocks,
                       "value", c->value, "limit", c->limit, "remedy", c->remedy));
     }
-    return json_pack("{s:s, s:b, s:b, s:s, s:o}", "group", f->state->groups[group].name,
-                     "stale", (int)stale, "would_fail_over",
-                     (int)(e.would_fail_over && !stale), "verdict", e.verdict, "conditions",
-                     conditions);
+    return json_pack("{s:s, s:b, s:o, s:I, s:b, s:s, s:o}", "group",
+                     f->state->groups[group].name, "stale", (int)stale, "age_ms",
+                     status_age(f, stale), "applied", (json_int_t)f->applied,
+                     "would_fail_over", (int)(e.would_fail_over && !stale), "verdict",
+                     e.verdict, "conditions", conditions);
 }
 
 /* Of a row that stays where it is, in whatever phase that is, both are "any"; "none": the
@@ -66,8 +67,8 @@ json_t *rules_document(void)
 
 json_t *version_document(const struct api_facts *f)
 {
-    return json_pack("{s:s, s:s, s:s}", "version", RF_VERSION, "program", "ringfenced",
-                     "name", f->name);
+    return json_pack("{s:s, s:s, s:s, s:b}", "version", RF_VERSION, "program", "ringfenced",
+                     "name", f->name, "keys", (int)format_has_keys(f->state));
 }
 
 /* ---- doctor ---------------------------------------------------------------------------

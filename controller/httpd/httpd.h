@@ -100,8 +100,8 @@ const char *http_path(const struct http_request *req);
  * names and values are at most HTTPD_QUERY_MAX, further ones are not seen. */
 const char *http_query(const struct http_request *req, const char *name);
 /* A header by its name (any case), or NULL; only: Accept, Content-Type, Authorization,
- * X-Ringfence-TOTP, Last-Event-ID. Authorization and TOTP are wiped when the request is
- * gone. */
+ * X-Ringfence-TOTP, Last-Event-ID, Idempotency-Key. Authorization and TOTP are wiped when
+ * the request is gone. */
 const char *http_header(const struct http_request *req, const char *name);
 /* What its connection was adopted with; NULL: it was not. During the handler's call only.
  */
@@ -113,7 +113,12 @@ void http_close_after(struct http_request *req);
 /* *ret_len bytes, not terminated; never NULL. */
 const uint8_t *http_body(const struct http_request *req, size_t *ret_len);
 
-enum { HTTPD_QUERY_MAX = 16 };
+enum { HTTPD_QUERY_MAX = 16, HTTPD_EXTRA_MAX = 2 };
+
+/* One more header of the answer by http_reply(), HTTPD_EXTRA_MAX at most; copied. False: no
+ * memory. */
+MUST_USE bool http_add_header(struct http_request *req, const char *name,
+                              const char *value);
 
 /* Answer; 401 and 429 get the header that belongs to them. `body` is copied. Afterwards
  * `req` is gone. For an answer that cannot be made for want of memory the connection is

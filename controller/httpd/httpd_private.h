@@ -68,9 +68,12 @@ struct http_request {
     uv_loop_t *loop;
     struct MHD_Connection *connection; /* NULL: it has ended */
     struct http_request *next, *prev;
-    char *method, *path, *accept, *content_type, *authorization, *totp, *last_event;
+    char *method, *path, *accept, *content_type, *authorization, *totp, *last_event, *key;
     struct http_pair query[HTTPD_QUERY_MAX];
     unsigned n_query;
+    struct http_pair extra[HTTPD_EXTRA_MAX]; /* headers of the answer */
+    unsigned n_extra;
+    bool lacks; /* a header of it could not be kept */
     struct buf body;
     uint64_t received;
     bool too_long;  /* more body than we take */

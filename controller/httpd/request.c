@@ -10,6 +10,7 @@
 
 #define TOTP_HEADER "X-Ringfence-TOTP"
 #define LAST_EVENT_HEADER "Last-Event-ID"
+#define KEY_HEADER "Idempotency-Key"
 
 /* -- what the client sent -- */
 
@@ -28,11 +29,14 @@ static enum MHD_Result add_query(void *cls, enum MHD_ValueKind kind, const char 
     return MHD_YES;
 }
 
-static char *copy_header(struct MHD_Connection *c, const char *name)
+/* What is said and could not be kept must not look as if it had not been said. */
+static char *copy_header(struct http_request *req, const char *name)
 {
-    const char *value = MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
+    const char *value = MHD_lookup_connection_value(req->connection, MHD_HEADER_KIND, name);
+    char *copy = value != NULL ? strdup(value) : NULL;
 
-    return value != NULL ? strdup(value) : NULL;
+    req->lacks = req->lacks || (value != NULL && copy == NULL);
+    return copy;
 }
 
 /* Not kept for longer than it is asked for. */
@@ -43,7 +47,7 @@ static char *copy_secret(struct http_request *req, const char *name)
     if (value == NULL)
         return NULL;
     if (strlen(value) <= HTTPD_SECRET_MAX)
-        return strdup(value);
+        return copy_header(req, name);
     req->too_much = true;
     return NULL;
 }
@@ -89,9 +93,10 @@ static struct http_request *request_new(struct httpd *h, struct MHD_Connection *
     req->body.limit = HTTPD_BODY_MAX;
     req->method = strdup(method);
     req->path = strdup(path);
-    req->last_event = copy_header(c, LAST_EVENT_HEADER);
-    req->accept = copy_header(c, MHD_HTTP_HEADER_ACCEPT);
-    req->content_type = copy_header(c, MHD_HTTP_HEADER_CONTENT_TYPE);
+    req->last_event = copy_header(req, LAST_EVENT_HEADER);
+    req->key = copy_header(req, KEY_HEADER);
+    req->accept = copy_header(req, MHD_HTTP_HEADER_ACCEPT);
+    req->content_type = copy_header(req, MHD_HTTP_HEADER_CONTENT_TYPE);
     req->authorization = copy_secret(req, MHD_HTTP_HEADER_AUTHORIZATION);
     req->totp = copy_secret(req, TOTP_HEADER);
     MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, add_query, req);
@@ -104,7 +109,7 @@ static bool is_whole(const struct http_request *req)
     for (unsigned i = 0; i < req->n_query; i++)
         if (req->query[i].name == NULL || req->query[i].value == NULL)
             return false;
-    return req->method != NULL && req->path != NULL;
+    return req->method != NULL && req->path != NULL && !req->lacks;
 }
 
 void request_free(struct http_request *req)
@@ -119,6 +124,11 @@ void request_free(struct http_request *req)
     free(req->path);
     free(req->accept);
     free(req->last_event);
+    free(req->key);
+    for (unsigned i = 0; i < req->n_extra; i++) {
+        free(req->extra[i].name);
+        free(req->extra[i].value);
+    }
     free(req->content_type);
     drop_secret(req->authorization);
     drop_secret(req->totp);
@@ -320,6 +330,8 @@ const char *http_header(const struct http_request *req, const char *name)
         return req->totp;
     if (strcasecmp(name, LAST_EVENT_HEADER) == 0)
         return req->last_event;
+    if (strcasecmp(name, KEY_HEADER) == 0)
+        return req->key;
     return NULL;
 }
 
@@ -369,5 +381,29 @@ void request_settle(struct http_request *req, unsigned status, struct MHD_Respon
 void http_reply(struct http_request *req, unsigned status, const char *content_type,
                 const void *body, size_t len)
 {
-    request_settle(req, status, plain_response(content_type, body, len));
+    struct MHD_Response *r = plain_response(content_type, body, len);
+
+    for (unsigned i = 0; r != NULL && i < req->n_extra; i++)
+        if (MHD_add_response_header(r, req->extra[i].name, req->extra[i].value) !=
+            MHD_YES) {
+            MHD_destroy_response(r);
+            r = NULL;
+        }
+    request_settle(req, status, r);
+}
+
+bool http_add_header(struct http_request *req, const char *name, const char *value)
+{
+    struct http_pair *pair = &req->extra[req->n_extra];
+
+    ASSERT(req->n_extra < HTTPD_EXTRA_MAX);
+    pair->name = strdup(name);
+    pair->value = strdup(value);
+    req->n_extra++;
+    if (pair->name != NULL && pair->value != NULL)
+        return true;
+    req->n_extra--;
+    free(pair->name);
+    free(pair->value);
+    return false;
 }

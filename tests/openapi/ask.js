@@ -21,6 +21,7 @@ const elsewhere = {
   events: {200: "unit.http.events"}, // it has no end
   "*": {401: "unit.http.guests", 403: "unit.http.guests", 429: "unit.http.guests"},
   acknowledge: {200: "unit.http.api"}, // there is no alarm here
+  retry: {409: "unit.http.keys"},      // while another one of its key is under way
   // Refused only where the group has gone between the question and its entry.
   pause: {409: "unit.http.api"},
   resume: {409: "unit.http.api"},
@@ -201,6 +202,25 @@ async function askForProposals(group) {
   await until("what was proposed is taken back", is("aborted"));
 }
 
+// The second one of a key is answered as the first, and another request under it is none.
+async function askForKeys() {
+  const key = {"Idempotency-Key": "the-document"};
+  const first = await expect(200, "pause", {headers: key});
+  await expect(200, "resume");
+  const again = await expect(200, "pause", {headers: {"Idempotency-Key": '"the-document"'}});
+  if (again.text !== first.text) say(`asked again with its key: ${again.text}, not ${first.text}`);
+  if (JSON.parse((await ask("status")).text).groups[0].paused) say("what was asked again was done again");
+  for (const o of operations)
+    if (o.op.responses[422])
+      await expect(422, o.op.operationId, {headers: key, body: o.op.operationId === "pause" ? "{}" : undefined});
+  const made = {use: {user: "keys"}, headers: {"Idempotency-Key": "a-token"}};
+  await expect(200, "user-add", {body: '{"name": "keys", "roles": ["viewer"]}'});
+  await expect(200, "user-token", made);
+  const gone = await expect(409, "user-token", made);
+  if (JSON.parse(gone.text).code !== "secret-shown-once") say(`a token asked for again: ${gone.text}`);
+  await expect(200, "user-remove", {use: {user: "keys"}});
+}
+
 async function whole() {
   const no = (id, body) => expect(409, id, {body: JSON.stringify(body)});
   for (const o of operations) await askForErrors(o);
@@ -216,6 +236,7 @@ async function whole() {
   await expect(200, "retry");
   await expect(200, "pause");
   await expect(200, "resume");
+  await askForKeys();
   await no("acknowledge", {reason: "looked into it"});
   await no("attach", {});
   await no("remove", undefined);

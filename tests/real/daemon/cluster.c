@@ -305,7 +305,7 @@ void cluster_turn_ms(struct cluster *c, unsigned ms)
 struct call {
     uv_work_t work;
     char socket[CLUSTER_PATH], url[256];
-    const char *method, *body;
+    const char *method, *body, *header;
     char *text;
     size_t len;
     long status;
@@ -327,7 +327,11 @@ static void do_call(uv_work_t *work)
 {
     struct call *call = work->data;
     CURL *h = curl_easy_init();
+    struct curl_slist *headers = NULL;
 
+    if (call->header != NULL)
+        headers = curl_slist_append(NULL, call->header);
+    curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers);
     if (call->socket[0] != '\0')
         curl_easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH, call->socket);
     curl_easy_setopt(h, CURLOPT_URL, call->url);
@@ -342,6 +346,7 @@ static void do_call(uv_work_t *work)
     if (curl_easy_perform(h) == CURLE_OK)
         curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &call->status);
     curl_easy_cleanup(h);
+    curl_slist_free_all(headers);
 }
 
 static void on_called(uv_work_t *work, int status)
@@ -369,7 +374,14 @@ static void perform(struct cluster *c, struct call *call)
 json_t *cluster_call(struct cluster *c, int node, const char *method, const char *path,
                      const char *body, long *ret_status)
 {
-    struct call call = {.method = method, .body = body};
+    return cluster_call_with(c, node, NULL, method, path, body, ret_status);
+}
+
+json_t *cluster_call_with(struct cluster *c, int node, const char *header,
+                          const char *method, const char *path, const char *body,
+                          long *ret_status)
+{
+    struct call call = {.method = method, .body = body, .header = header};
     json_t *document;
 
     snprintf(call.socket, sizeof call.socket, "%.120s/%s.sock", c->dir, node_names[node]);

@@ -63,6 +63,10 @@ void cluster_turn_ms(struct cluster *c, unsigned ms);
 /* One request to a node's socket. *ret_status 0: it could not be reached. NULL: no JSON. */
 json_t *cluster_call(struct cluster *c, int node, const char *method, const char *path,
                      const char *body, long *ret_status);
+/* The same with one header more. */
+json_t *cluster_call_with(struct cluster *c, int node, const char *header,
+                          const char *method, const char *path, const char *body,
+                          long *ret_status);
 /* The body as text from a TCP port (metrics). */
 char *cluster_get_tcp(struct cluster *c, uint16_t port, const char *path, long *ret_status);
 

@@ -18,7 +18,7 @@
 #include "controller/daemon/prober.h"
 #include "controller/daemon/renewals.h"
 #include "controller/daemon/runner.h"
-#include "controller/http/api.h"
+#include "controller/http/api_private.h"
 #include "controller/httpd/httpd.h"
 #include "controller/net/tls_session.h"
 #include "controller/net/tls_watch.h"
@@ -227,6 +227,20 @@ static int try_api(struct err *err)
     return status;
 }
 
+static int try_kept(struct err *err)
+{
+    static const struct route r = {.kind = ROUTE_STATUS};
+    static const struct api_request raw = {
+        .path = "/api/v1/status", .body = (const uint8_t *)"{}", .len = 2};
+    static const struct asker who;
+    struct kept *k = kept_new(NULL, &r, &raw, &who);
+
+    if (k == NULL)
+        return err_set(err, ERR_NOMEM, "a request that waits");
+    kept_free(k);
+    return 0;
+}
+
 static const struct heap_case alone[] = {
     {"table_new", try_table, false},      {"tls_new", try_tls, false},
     {"tls_watch_open", try_watch, false}, {"listener_open", try_listener, false},
@@ -234,6 +248,7 @@ static const struct heap_case alone[] = {
     {"lag_open", try_lag, false},         {"httpd_open", try_httpd, false},
     {"api_open", try_api, false},         {"httpd_adopt", try_adopt, true},
     {"door_open", try_door, false},       {"gateway_open", try_gateway, false},
+    {"kept_new", try_kept, false},
 };
 
 static void each_part_that_stands_alone(void **state)

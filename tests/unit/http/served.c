@@ -11,7 +11,7 @@
 
 struct backend b;
 struct call call;
-const char *served_headers[2];
+const char *served_headers[SERVED_HEADERS];
 
 /* ---- the backend -----------------------------------------------------------------------
  */
@@ -27,6 +27,8 @@ static void on_facts(void *owner, struct api_facts *f)
     f->key = &b.key;
     f->leads = b.leads;
     f->leader_id = b.leader_id;
+    f->age_ms = b.age_ms;
+    f->applied = b.state.applied;
     f->controller_count = b.has_west ? 2 : 1;
     snprintf(f->controllers[1].name, NAME_SIZE, "west");
     f->controllers[1].id = 2;
@@ -39,9 +41,54 @@ static void on_facts(void *owner, struct api_facts *f)
 static void on_idle(uv_idle_t *idle)
 {
     struct apply_result r = {.refusal = b.applied, .text = "applied later"};
+    uint64_t index = 42;
 
     uv_idle_stop(idle);
-    b.later.done(b.later.ctx, b.done_status, 42, b.done_status == 0 ? &r : NULL);
+    if (b.applies) {
+        index = b.state.applied + 1;
+        b.proposed.wall_ms = wall_now_ms();
+        apply(&b.state, index, &b.proposed, &r);
+    }
+    b.later.done(b.later.ctx, b.done_status, index, b.done_status == 0 ? &r : NULL);
+}
+
+static void tell_confirmed(int status)
+{
+    api_confirmed *done = b.confirming.done;
+
+    b.confirming.done = NULL;
+    if (done != NULL)
+        done(b.confirming.ctx, status, 41);
+}
+
+static void on_confirmed(uv_idle_t *idle)
+{
+    uv_idle_stop(idle);
+    tell_confirmed(b.confirm_status);
+}
+
+static int on_confirm(void *owner, api_confirmed *done, void *ctx, struct err *err)
+{
+    (void)owner;
+    b.confirms++;
+    assert_null(b.confirming.done); /* one at a time */
+    if (b.confirm_code != 0)
+        return err_set(err, b.confirm_code, "not the leader");
+    b.confirming.done = done;
+    b.confirming.ctx = ctx;
+    if (!b.confirm_never)
+        uv_idle_start(&b.confirmed, on_confirmed);
+    return 0;
+}
+
+static bool is_refused(const struct entry *e, struct apply_result *ret_refused)
+{
+    static struct state scratch;
+    struct entry dry = *e;
+
+    dry.wall_ms = wall_now_ms();
+    apply_dry(&b.state, &dry, &scratch, ret_refused);
+    return ret_refused->refusal != ACCEPTED;
 }
 
 static int on_propose(void *owner, const struct entry *e, api_proposed *done, void *ctx,
@@ -57,6 +104,8 @@ static int on_propose(void *owner, const struct entry *e, api_proposed *done, vo
         *ret_refused = (struct apply_result){.refusal = b.dry, .text = "because"};
         return err_set(err, ERR_REFUSED, "refused");
     }
+    if (b.applies && is_refused(e, ret_refused))
+        return err_set(err, ERR_REFUSED, "refused");
     b.later.done = done;
     b.later.ctx = ctx;
     uv_idle_start(&b.idle, on_idle);
@@ -164,11 +213,12 @@ int served_setup(void **state)
 
     (void)state;
     memset(&b, 0, sizeof b);
-    served_headers[0] = served_headers[1] = NULL;
+    memset(served_headers, 0, sizeof served_headers);
     at.socket = b.socket;
     snprintf(b.socket, sizeof b.socket, "/tmp/rf-daemon-api-%d.sock", (int)getpid());
     uv_loop_init(&b.loop);
     uv_idle_init(&b.loop, &b.idle);
+    uv_idle_init(&b.loop, &b.confirmed);
     state_init(&b.state, "lab");
     observations_init(&b.seen, 1);
     b.seen.leading = true;
@@ -189,6 +239,7 @@ int served_setup(void **state)
     }
     b.api = (struct api_backend){.facts = on_facts,
                                  .propose = on_propose,
+                                 .confirm = on_confirm,
                                  .dry = on_dry,
                                  .note_refused = on_note,
                                  .want_failover = on_want,
@@ -205,8 +256,10 @@ int served_setup(void **state)
 int served_teardown(void **state)
 {
     (void)state;
+    tell_confirmed(ERR_CLOSED); /* as the node does, which is closed first */
     api_close(b.served);
     uv_close((uv_handle_t *)&b.idle, NULL);
+    uv_close((uv_handle_t *)&b.confirmed, NULL);
     uv_run(&b.loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&b.loop), 0);
     assert_int_not_equal(access(b.socket, F_OK), 0);
@@ -240,7 +293,7 @@ static void perform(uv_work_t *work)
         headers = curl_slist_append(NULL, call.header);
     if (call.body != NULL)
         curl_easy_setopt(h, CURLOPT_POSTFIELDS, call.body);
-    for (unsigned i = 0; i < 2 && served_headers[i] != NULL; i++)
+    for (unsigned i = 0; i < SERVED_HEADERS && served_headers[i] != NULL; i++)
         headers = curl_slist_append(headers, served_headers[i]);
     curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, call.limit_ms);

@@ -25,6 +25,7 @@ struct backend {
     struct state state;
     struct observations seen;
     bool leads, east_answers;
+    uint64_t age_ms;
     uint64_t leader_id;
     /* What is done with a proposal. */
     enum refusal dry, applied;
@@ -40,6 +41,18 @@ struct backend {
         void *ctx;
     } later;
     uv_idle_t idle;
+    /* Accepted proposals change `state`, as the log would have it. */
+    bool applies;
+    /* Of reads: who leads is confirmed at the next turn with this status, refused at once
+     * with this code, or never. */
+    int confirm_status, confirm_code;
+    bool confirm_never;
+    unsigned confirms;
+    struct {
+        api_confirmed *done; /* NULL: nobody waits */
+        void *ctx;
+    } confirming;
+    uv_idle_t confirmed;
     bool failover_wanted, take_failover;
     uint64_t log_rows; /* 0: two, else so many, long ones */
     int log_status;    /* of the store's answers behind the first page */
@@ -67,7 +80,8 @@ struct call {
 extern struct call call;
 
 /* Of the next requests; NULL: none. */
-extern const char *served_headers[2];
+enum { SERVED_HEADERS = 3 };
+extern const char *served_headers[SERVED_HEADERS];
 
 int served_setup(void **state);
 int served_teardown(void **state);
