@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "controller/base/clock.h"
 #include "controller/base/units.h"
@@ -98,35 +99,61 @@ enum cli_exit cli_refused(const struct cli *cli, const struct http_answer *answe
     return result;
 }
 
-/* 503 with "no-leader" says that nothing was done. */
-static bool has_no_leader(const struct http_answer *answer)
+static void code_of(const struct http_answer *answer, char code[CLI_CODE_SIZE])
 {
-    json_t *document = NULL;
-    const char *code;
-    bool result;
+    json_t *document =
+        json_loadb((const char *)answer->body.data, answer->body.len, 0, NULL);
+    const char *text = json_string_value(json_object_get(document, "code"));
 
-    if (answer->status != 503)
-        return false;
-    document = json_loadb((const char *)answer->body.data, answer->body.len, 0, NULL);
-    code = json_string_value(json_object_get(document, "code"));
-    result = code != NULL && strcmp(code, "no-leader") == 0;
+    (void)snprintf(code, CLI_CODE_SIZE, "%s", text != NULL ? text : "");
     json_decref(document);
-    return result;
 }
 
-/* An election takes a second or less, and nobody wants to type a command again for it. */
+/* ---- asking again ---------------------------------------------------------------------
+ *
+ * What was not done is asked for again for a while, since an election takes a second or
+ * less. What may have been done is asked for again only under a key, which every change of
+ * ours has, where the cluster remembers keys: then the first answer comes, or the request
+ * is done now, and in no case twice (I5). */
+
+enum again {
+    AGAIN_NOT,
+    AGAIN_SOON, /* nothing was done */
+    AGAIN_KEYED /* it may have been */
+};
+
+static enum again is_worth_asking_again(const struct http_request *request, int status,
+                                        const struct http_answer *answer)
+{
+    char code[CLI_CODE_SIZE];
+    bool keyed = request->key != NULL;
+
+    if (status == ERR_UNKNOWN)
+        return keyed ? AGAIN_KEYED : AGAIN_NOT;
+    if (status != 0 || (answer->status != 503 && answer->status != 409))
+        return AGAIN_NOT;
+    code_of(answer, code);
+    if (answer->status == 503 && strcmp(code, "no-leader") == 0)
+        return AGAIN_SOON;
+    if (keyed && (strcmp(code, "outcome-unknown") == 0 || strcmp(code, "no-answer") == 0 ||
+                  strcmp(code, "under-way") == 0))
+        return AGAIN_KEYED;
+    return AGAIN_NOT;
+}
+
 static int ask_patiently(const struct cli *cli, const struct http_request *request,
                          struct http_answer *ret_answer, struct err *err)
 {
     struct mono begun = mono_now();
-    uint32_t patience_ms =
+    uint32_t soon_ms =
         cli->http.timeout_ms < PATIENCE_MS ? cli->http.timeout_ms : PATIENCE_MS;
 
     for (;;) {
         int status = http_ask(&cli->http, request, ret_answer, err);
+        enum again again = is_worth_asking_again(request, status, ret_answer);
+        uint32_t patience_ms = again == AGAIN_KEYED ? cli->http.timeout_ms : soon_ms;
 
-        if (status != 0 || !has_no_leader(ret_answer) ||
-            mono_since_ms(begun, mono_now()) >= patience_ms)
+        if (again == AGAIN_NOT || mono_since_ms(begun, mono_now()) >= patience_ms)
             return status;
         http_answer_free(ret_answer);
         http_next(&cli->http); /* that one may be cut off */
@@ -134,12 +161,52 @@ static int ask_patiently(const struct cli *cli, const struct http_request *reque
     }
 }
 
+/* Asked before: a controller of an older version would take the request and leave out its
+ * key, and nobody could tell afterwards. */
+static bool keys_are_remembered(const struct cli *cli)
+{
+    AUTO(http_answer_free) struct http_answer answer = {0};
+    struct http_request request = {.method = "GET", .path = "/api/v1/version"};
+    struct http http = cli->http;
+    json_t *document;
+    bool result;
+
+    if (http.timeout_ms > PATIENCE_MS)
+        http.timeout_ms = PATIENCE_MS;
+    if (http_ask(&http, &request, &answer, NULL) != 0 || answer.status != 200)
+        return false;
+    document = json_loadb((const char *)answer.body.data, answer.body.len, 0, NULL);
+    result = json_is_true(json_object_get(document, "keys"));
+    json_decref(document);
+    return result;
+}
+
+enum { KEY_BYTES = 16, KEY_SIZE = 2 * KEY_BYTES + 1 };
+
+/* Of this one call; NULL: it changes nothing, or is to be asked once. */
+static const char *make_key(const struct cli *cli, const char *method, const char *path,
+                            char key[KEY_SIZE])
+{
+    uint8_t bytes[KEY_BYTES];
+
+    if (strcmp(method, "GET") == 0 || strstr(path, "dry=1") != NULL ||
+        !keys_are_remembered(cli) || getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
+        return NULL;
+    for (unsigned i = 0; i < KEY_BYTES; i++)
+        (void)snprintf(key + 2 * i, 3, "%02x", bytes[i]);
+    return key;
+}
+
 enum cli_exit cli_ask(struct cli *cli, const char *method, const char *path, json_t *body,
                       json_t **ret)
 {
     AUTO(http_answer_free) struct http_answer answer = {0};
     AUTO(auto_free) char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
-    struct http_request request = {method, path, text};
+    char key[KEY_SIZE];
+    struct http_request request = {.method = method,
+                                   .path = path,
+                                   .body = text,
+                                   .key = make_key(cli, method, path, key)};
     struct err err = {0};
 
     if (body != NULL && text == NULL) {
@@ -148,8 +215,10 @@ enum cli_exit cli_ask(struct cli *cli, const char *method, const char *path, jso
     }
     if (ask_patiently(cli, &request, &answer, &err) != 0)
         return cli_fail(cli, &err);
-    if (answer.status < 200 || answer.status > 299)
+    if (answer.status < 200 || answer.status > 299) {
+        code_of(&answer, cli->code);
         return cli_refused(cli, &answer);
+    }
     *ret = answer_read(answer.body.data, answer.body.len, cli->json);
     if (*ret != NULL)
         return CLI_OK;

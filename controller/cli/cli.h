@@ -27,7 +27,12 @@ enum cli_exit {
 #define CLI_CONTROLLER_SOCKET "/run/ringfence/ringfenced.sock"
 #define CLI_AGENT_SOCKET "/run/ringfence-agent/ringfence-agent.sock"
 
-enum { CLI_TIMEOUT_MS = 15000, CLI_TOTP_SIZE = 32, CLI_TOKEN_SIZE = 4096 };
+enum {
+    CLI_TIMEOUT_MS = 15000,
+    CLI_TOTP_SIZE = 32,
+    CLI_TOKEN_SIZE = 4096,
+    CLI_CODE_SIZE = 64
+};
 
 struct config;
 
@@ -41,6 +46,7 @@ struct cli {
     struct config *file; /* what was asked is of this file: refusals are told with lines */
     char totp[CLI_TOTP_SIZE];   /* --totp; these two are wiped when the command has ended */
     char token[CLI_TOKEN_SIZE]; /* of the file of --token */
+    char code[CLI_CODE_SIZE];   /* of the last refusal that cli_ask() has reported, "" */
     FILE *out, *errors;
 };
 

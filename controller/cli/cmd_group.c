@@ -116,7 +116,7 @@ static bool look_at_why(const struct cli *cli, const char *group, json_t **ret_w
 {
     AUTO(http_answer_free) struct http_answer answer = {0};
     char path[PATH_MAX_BYTES];
-    struct http_request request = {"GET", path, NULL};
+    struct http_request request = {.method = "GET", .path = path};
 
     snprintf(path, sizeof path, "/api/v1/groups/%s/why", group);
     if (http_ask(&cli->http, &request, &answer, NULL) != 0 || answer.status != 200)

@@ -48,6 +48,28 @@ static void say_names(const json_t *p, char *out, size_t size)
     }
 }
 
+/* What agrees to it as it is shown here. Once it was asked about anew that takes a word
+ * more: who has read an older forecast, and types what was printed then, agrees to
+ * nothing. */
+static void say_command(const json_t *p, char *out, size_t size)
+{
+    int64_t id = (int64_t)json_integer_value(json_object_get(p, "id"));
+    int64_t seen = (int64_t)json_integer_value(json_object_get(p, "seen"));
+
+    if (seen == id)
+        (void)snprintf(out, size, "ringfence approve %" PRId64, id);
+    else
+        (void)snprintf(out, size, "ringfence approve %" PRId64 " --seen %" PRId64, id,
+                       seen);
+}
+
+static bool waits_for_people(const json_t *p)
+{
+    const char *state = text_of(p, "state");
+
+    return strcmp(state, "open") == 0 || strcmp(state, "stale") == 0;
+}
+
 static void show_proposal(const json_t *p, FILE *out)
 {
     char room[2][SHOW_TEXT_SIZE], names[SHOW_TEXT_SIZE], line[LINE_SIZE];
@@ -74,20 +96,25 @@ static void show_proposal(const json_t *p, FILE *out)
     wrap_print(out, "  agreed:    ", HANG, line);
     if (text_of(p, "outcome")[0] != '\0')
         wrap_print(out, "  outcome:   ", HANG, text_of(p, "outcome"));
+    if (!waits_for_people(p))
+        return;
+    say_command(p, line, sizeof line);
+    wrap_print(out, "  to agree:  ", HANG, line);
 }
 
 bool cli_tell_proposal(struct cli *cli, const json_t *answer)
 {
     const json_t *p = json_object_get(answer, "proposal");
     const char *state = text_of(p, "state");
+    char command[SHOW_TEXT_SIZE];
 
     if (!json_is_object(p) || cli->json)
         return false;
     show_proposal(p, cli->out);
-    if (strcmp(state, "open") == 0 || strcmp(state, "stale") == 0)
-        fprintf(cli->out, "proposed: another person runs `ringfence approve %" PRId64 "`\n",
-                (int64_t)json_integer_value(json_object_get(p, "id")));
-    else if (strcmp(state, "approved") == 0)
+    if (waits_for_people(p)) {
+        say_command(p, command, sizeof command);
+        fprintf(cli->out, "proposed: another person runs `%s`\n", command);
+    } else if (strcmp(state, "approved") == 0)
         fprintf(cli->out, "approved: follow it with `ringfence status --watch`\n");
     return true;
 }
@@ -128,6 +155,13 @@ enum cli_exit cli_proposals(struct cli *cli)
     return result;
 }
 
+/* As `ringfence proposals` shows it. */
+static bool is_number(const char *text)
+{
+    return text[0] != '\0' && strlen(text) <= 18 &&
+           strspn(text, "0123456789") == strlen(text);
+}
+
 /* POST /api/v1/proposals/ID/VERB; the body is taken. */
 static enum cli_exit about(struct cli *cli, const char *verb, json_t *body)
 {
@@ -136,7 +170,7 @@ static enum cli_exit about(struct cli *cli, const char *verb, json_t *body)
     char path[PATH_MAX_BYTES];
     enum cli_exit result;
 
-    if (id[0] == '\0' || strlen(id) > 19 || strspn(id, "0123456789") != strlen(id)) {
+    if (!is_number(id)) {
         json_decref(body);
         return cli_usage(cli,
                          "%s: expected the number of a proposal, as `ringfence proposals` "
@@ -149,7 +183,44 @@ static enum cli_exit about(struct cli *cli, const char *verb, json_t *body)
     return tell(cli, result, answer);
 }
 
-enum cli_exit cli_approve(struct cli *cli) { return about(cli, "approve", json_object()); }
+/* It is another question by now: here it is. */
+static void show_changed(struct cli *cli)
+{
+    json_int_t id = (json_int_t)strtoull(cli_operand(cli, 0), NULL, 10);
+    json_t *answer = NULL, *p;
+    size_t i;
+
+    if (cli_ask(cli, "GET", "/api/v1/proposals", NULL, &answer) != CLI_OK)
+        return;
+    json_array_foreach(json_object_get(answer, "proposals"), i, p)
+    {
+        if (json_integer_value(json_object_get(p, "id")) == id)
+            show_proposal(p, cli->out);
+    }
+    json_decref(answer);
+}
+
+/* What was read is what is agreed to: the number of a proposal is that of its first
+ * forecast, too. */
+enum cli_exit cli_approve(struct cli *cli)
+{
+    const char *seen = cli_value(cli, "seen");
+    json_int_t number;
+    enum cli_exit result;
+
+    if (seen == NULL)
+        seen = cli_operand(cli, 0);
+    else if (!is_number(seen))
+        return cli_usage(cli,
+                         "--seen: expected a number, as `ringfence proposals` shows it, "
+                         "found '%s'",
+                         seen);
+    number = (json_int_t)strtoull(seen, NULL, 10);
+    result = about(cli, "approve", json_pack("{s:I}", "seen", number));
+    if (result == CLI_NO && strcmp(cli->code, "changed-since") == 0 && !cli->json)
+        show_changed(cli);
+    return result;
+}
 
 enum cli_exit cli_reject(struct cli *cli)
 {

@@ -6,8 +6,12 @@
         0                                                                                  \
     }
 
-static const struct help_option json_option[] = {
-    {"json", 0, NULL, "print the answer as JSON, one document per line"}, NO_OPTIONS};
+static const struct help_option approve_options[] = {
+    {"seen", 0, "NUMBER",
+     "which forecast you have read, where the proposal was asked about anew: `ringfence "
+     "proposals` shows it (default: the first one)"},
+    {"json", 0, NULL, "print the answer as JSON"},
+    NO_OPTIONS};
 
 static const struct help_option attest_options[] = {
     {"dead", 0, "INSTANCE", "it acknowledges nothing any more: somebody has looked"},
@@ -56,8 +60,12 @@ const struct cli_command approve_command = {
      "It is begun when all have agreed that its group's file wants for this time of day, "
      "each person once. If it has become worse meanwhile (more would be lost, another "
      "region is active, its target is not ready), it is `stale` and waits to be agreed to "
-     "anew.",
-     json_option},
+     "anew. What is agreed to is the forecast that you have read: without --seen that "
+     "which "
+     "it was proposed with, and where there is another one by now nothing is agreed to, "
+     "and "
+     "it is shown.",
+     approve_options},
     1,
     1,
     cli_approve};

@@ -124,7 +124,8 @@ static int transfer_new(struct transfer *t, const struct http *h,
     curl_easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(t->curl, CURLOPT_CONNECTTIMEOUT_MS, connect_ms(h));
     if (!add_secret(t, "X-Ringfence-TOTP: ", h->totp) ||
-        !add_secret(t, "Authorization: Bearer ", h->token))
+        !add_secret(t, "Authorization: Bearer ", h->token) ||
+        !add_secret(t, "Idempotency-Key: ", request->key))
         return err_set(err, ERR_NOMEM, "HTTP");
     curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, t->headers);
     if (request->body != NULL) {

@@ -43,6 +43,7 @@ struct http_answer {
 struct http_request {
     const char *method, *path;
     const char *body; /* JSON; NULL: none */
+    const char *key;  /* Idempotency-Key; NULL: none */
 };
 
 MUST_USE int http_ask(const struct http *h, const struct http_request *request,

@@ -123,6 +123,12 @@ void show_why(const json_t *why, FILE *out)
     char room[SHOW_TEXT_SIZE], other[SHOW_TEXT_SIZE], first[2 * SHOW_TEXT_SIZE];
     size_t i;
 
+    if (json_is_true(json_object_get(why, "stale")))
+        fprintf(out,
+                "!! STALE: what the controller that was asked knows by itself (entry %s, "
+                "%s ago)\n",
+                show_member(why, "applied", room),
+                show_duration(json_object_get(why, "age_ms"), other));
     snprintf(first, sizeof first, "group %s: ", show_member(why, "group", room));
     wrap_print(out, first, 2, show_member(why, "verdict", room));
     json_array_foreach(conditions, i, c)

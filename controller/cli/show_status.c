@@ -23,19 +23,35 @@ static bool is_true(const json_t *object, const char *name)
 
 static void show_head(const json_t *s, FILE *out)
 {
-    char term[SHOW_TEXT_SIZE], applied[SHOW_TEXT_SIZE], stale[2 * SHOW_TEXT_SIZE];
+    char term[SHOW_TEXT_SIZE], applied[SHOW_TEXT_SIZE], stale[4 * SHOW_TEXT_SIZE];
     const char *leader = text_of(s, "leader");
+    char since[2 * SHOW_TEXT_SIZE] = "", age[SHOW_TEXT_SIZE];
 
+    if (json_is_integer(json_object_get(s, "age_ms")))
+        snprintf(since, sizeof since, " (entry %s, %s ago)",
+                 show_member(s, "applied", applied),
+                 show_duration(json_object_get(s, "age_ms"), age));
     fprintf(out, "cluster %s  leader %s (term %s)  asked %s  applied %s  %s\n",
             text_of(s, "cluster"), leader, show_member(s, "term", term),
             text_of(s, "controller"), show_member(s, "applied", applied),
             text_of(s, "time"));
     if (!is_true(s, "stale"))
         return;
-    snprintf(stale, sizeof stale,
-             "controller %.60s knows no leader; this is what it last knew, nothing is "
-             "decided now",
-             text_of(s, "controller"));
+    if (strcmp(leader, "-") == 0)
+        snprintf(stale, sizeof stale,
+                 "controller %.60s knows no leader; this is what it last knew, nothing is "
+                 "decided now%s",
+                 text_of(s, "controller"), since);
+    else if (strcmp(leader, text_of(s, "controller")) == 0)
+        snprintf(stale, sizeof stale,
+                 "controller %.60s believes that it leads, and no majority of the "
+                 "controllers has confirmed it; this is what it last knew%s",
+                 leader, since);
+    else
+        snprintf(stale, sizeof stale,
+                 "controller %.60s leads, and does not answer; this is what controller "
+                 "%.60s last knew%s",
+                 leader, text_of(s, "controller"), since);
     wrap_print(out, "!! STALE: ", HANG, stale);
 }
 

@@ -58,6 +58,21 @@ static bool well_formed(const struct exchange *x, const char *body)
             strcasestr(x->text, "\r\nContent-Type: application/json") != NULL);
 }
 
+static bool is_for_version(const struct fake *f)
+{
+    return strncmp(f->line, "GET /api/v1/version ", 20) == 0;
+}
+
+static void note_key(struct fake *f, const char *head)
+{
+    const char *key = strcasestr(head, "\r\nIdempotency-Key: ");
+
+    memcpy(f->key_before, f->key, sizeof f->key);
+    f->key[0] = '\0';
+    if (key != NULL)
+        snprintf(f->key, sizeof f->key, "%.*s", (int)strcspn(key + 19, "\r"), key + 19);
+}
+
 static void reply(const struct fake *f, int fd, bool ok)
 {
     static const char unknown[] =
@@ -66,11 +81,26 @@ static void reply(const struct fake *f, int fd, bool ok)
         "{\"code\": \"no-leader\", \"detail\": \"nobody leads\"}";
     bool refuse = f->refuses == f->asked;
     bool lost = f->no_leader && strstr(f->line, "?stale=ok ") == NULL;
-    const char *body = lost ? leaderless : refuse ? unknown : f->body;
-    unsigned status = lost ? 503 : refuse ? 404 : f->status;
+    bool listed = f->listed != NULL && strstr(f->line, "GET /api/v1/proposals ") == f->line;
+    bool version = f->keys && is_for_version(f);
+    const char *body = f->body;
+    unsigned status = f->status;
     char head[200];
-    size_t len = strlen(body);
+    size_t len;
 
+    if (version || listed)
+        status = 200;
+    else if (lost || refuse)
+        status = lost ? 503 : 404;
+    if (version)
+        body = "{\"keys\": true}";
+    else if (lost)
+        body = leaderless;
+    else if (refuse)
+        body = unknown;
+    else if (listed)
+        body = f->listed;
+    len = strlen(body);
     snprintf(head, sizeof head,
              "HTTP/1.1 %u X\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
              ok ? status : 400, len + (f->end == FAKE_CUT ? 10 : 0));
@@ -90,8 +120,15 @@ static void serve(struct fake *f, int fd)
 
         snprintf(f->line, sizeof f->line, "%.*s", (int)strcspn(x->text, "\r"), x->text);
         snprintf(f->request, sizeof f->request, "%s", body);
-        f->asked++;
-        if (f->end == FAKE_HANG)
+        if (!is_for_version(f)) {
+            f->asked++;
+            note_key(f, x->text);
+        }
+        if (f->keys && is_for_version(f))
+            reply(f, fd, ok);
+        else if (f->loses > 0)
+            f->loses--;
+        else if (f->end == FAKE_HANG)
             (void)recv(fd, &rest, 1, 0); /* ends when the client does */
         else if (f->end != FAKE_CLOSE)
             reply(f, fd, ok);

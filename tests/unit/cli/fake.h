@@ -27,10 +27,14 @@ struct fake {
     unsigned status;
     const char *body;
     bool no_leader;     /* 503 but for what may be stale */
+    const char *listed; /* of GET /api/v1/proposals, with status 200; NULL: as all else */
     unsigned refuses;   /* the request with this count gets a 404; 0: none does */
-    unsigned asked;     /* requests so far */
-    char line[300];     /* "POST /api/v1/groups HTTP/1.1" */
-    char request[8192]; /* the last request's body */
+    bool keys;          /* it remembers keys, and says so, whatever it answers else */
+    unsigned loses;     /* so many answers are lost first */
+    unsigned asked;     /* requests so far, but for those for its version */
+    char key[80], key_before[80]; /* of the last two of them; "" */
+    char line[300];               /* "POST /api/v1/groups HTTP/1.1" */
+    char request[8192];           /* the last request's body */
 };
 
 void fake_start(struct fake *f);
