@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "controller/base/auto.h"
+#include "controller/base/clock.h"
 #include "tests/real/daemon/load.h"
 
 enum { TEXT = 16000 };
@@ -80,11 +81,58 @@ static void expect(int status, int wanted, const char *text)
         fail_msg("%d, expected %d:\n%s", status, wanted, text);
 }
 
+static double metric(struct cluster *c, int node, const char *name)
+{
+    long status;
+    char *text = cluster_get_tcp(c, c->metrics[node], "/metrics", &status), line[80];
+    const char *found;
+    double value = -1;
+
+    snprintf(line, sizeof line, "\n%s ", name);
+    found = text != NULL ? strstr(text, line) : NULL;
+    if (found != NULL)
+        value = strtod(found + strlen(line), NULL);
+    free(text);
+    return value;
+}
+
+struct quiet {
+    struct cluster *c;
+    double rows; /* of every trail, since then */
+    struct mono since;
+};
+
+static bool is_quiet(void *owner)
+{
+    enum { QUIET_MS = 300 };
+    struct quiet *q = owner;
+
+    for (int i = 0; i < NODES; i++) {
+        double rows =
+            q->c->pids[i] != 0 ? metric(q->c, i, "ringfence_audit_rows_total") : q->rows;
+
+        if (rows != q->rows) {
+            q->rows = rows;
+            q->since = mono_now();
+        }
+    }
+    return mono_since_ms(q->since, mono_now()) >= QUIET_MS;
+}
+
+/* All have the same rows, and no more are on their way. */
+static void settle(struct cluster *c)
+{
+    struct quiet q = {.c = c, .since = mono_now()};
+
+    cluster_until(c, is_quiet, &q, 20000, "all trails are as long");
+}
+
 /* Something for the trail. */
 static void decide_something(struct cluster *c, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
         cluster_add_user(c);
+    settle(c);
 }
 
 static void keys_and_bundle(struct cluster *c, int node, const char *file)
@@ -96,6 +144,23 @@ static void keys_and_bundle(struct cluster *c, int node, const char *file)
     expect(ringfence(c, text, "audit export --socket %s.sock %s", node_names[node], file),
            0, text);
     says(text, "the last one signed by 3 controllers");
+}
+
+struct target {
+    struct cluster *c;
+    int node;
+    json_int_t index;
+};
+
+static bool has_applied(void *owner)
+{
+    const struct target *t = owner;
+    long status;
+    json_t *s = cluster_call(t->c, t->node, "GET", "/api/v1/status", NULL, &status);
+    bool yes = json_integer_value(at(s, "applied")) >= t->index;
+
+    json_decref(s);
+    return yes;
 }
 
 /* Whoever is asked: the same entries, signed by all three. */
@@ -220,38 +285,6 @@ static int teardown_load(void **state)
  * comes of the entries, not how they got there. */
 enum { BEHIND_BY = 4400, BEHIND_MS = 240000 };
 
-struct target {
-    struct cluster *c;
-    int node;
-    json_int_t index;
-};
-
-static bool has_applied(void *owner)
-{
-    const struct target *t = owner;
-    long status;
-    json_t *s = cluster_call(t->c, t->node, "GET", "/api/v1/status", NULL, &status);
-    bool yes = json_integer_value(at(s, "applied")) >= t->index;
-
-    json_decref(s);
-    return yes;
-}
-
-static double metric(struct cluster *c, int node, const char *name)
-{
-    long status;
-    char *text = cluster_get_tcp(c, c->metrics[node], "/metrics", &status), line[80];
-    const char *found;
-    double value = -1;
-
-    snprintf(line, sizeof line, "\n%s ", name);
-    found = text != NULL ? strstr(text, line) : NULL;
-    if (found != NULL)
-        value = strtod(found + strlen(line), NULL);
-    free(text);
-    return value;
-}
-
 static bool is_whole(void *owner)
 {
     const struct target *t = owner;
@@ -301,6 +334,7 @@ static void the_one_behind_gets_the_rows(void **state)
                      "which came in a snapshot: they are fetched from the others");
     cluster_log_says(c, t.node, "the audit trail is whole again");
 
+    settle(c);
     /* More than a page of an export. That all have signed the hash of the last entry says
      * as much of those before. */
     keys_and_bundle(c, t.node, "bundle --from 3000");
