@@ -4,6 +4,20 @@
 #include <string.h>
 
 #include "controller/base/assert.h"
+#include "controller/base/wipe.h"
+
+/* realloc() would leave what moves behind, in memory that is somebody else's then. */
+static uint8_t *move_secret(struct buf *b, size_t cap)
+{
+    uint8_t *data = malloc(cap);
+
+    if (data == NULL)
+        return NULL;
+    if (b->len > 0)
+        memcpy(data, b->data, b->len);
+    wipe_free(b->data);
+    return data;
+}
 
 int buf_reserve(struct buf *b, size_t more, struct err *err)
 {
@@ -17,7 +31,7 @@ int buf_reserve(struct buf *b, size_t more, struct err *err)
         return 0;
     while (cap < b->len + more)
         cap *= 2;
-    data = realloc(b->data, cap);
+    data = b->secret ? move_secret(b, cap) : realloc(b->data, cap);
     if (data == NULL)
         return err_set(err, ERR_NOMEM, "buffer of %zu bytes", cap);
     b->data = data;
@@ -44,10 +58,15 @@ void buf_consume(struct buf *b, size_t len)
         return;
     memmove(b->data, b->data + len, b->len - len);
     b->len -= len;
+    if (b->secret)
+        explicit_bzero(b->data + b->len, len);
 }
 
 void buf_free(struct buf *b)
 {
-    free(b->data);
-    *b = (struct buf){.limit = b->limit};
+    if (b->secret)
+        wipe_free(b->data);
+    else
+        free(b->data);
+    *b = (struct buf){.limit = b->limit, .secret = b->secret};
 }

@@ -1,4 +1,5 @@
-/* controller/base/buf.h -- a growing byte buffer with a hard limit.
+/* controller/base/buf.h -- a growing byte buffer with a hard limit; one that is `secret`
+ * leaves nothing of what was in it behind, when it grows, is consumed, or freed.
  *
  * Owner:   buf_free() what was put in; a zeroed struct is an empty buffer.
  * Threads: none of its own.
@@ -7,6 +8,7 @@
 #ifndef RF_BASE_BUF_H
 #define RF_BASE_BUF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +20,7 @@ enum { BUF_LIMIT_DEFAULT = 16 << 20 };
 struct buf {
     uint8_t *data;
     size_t len, cap, limit;
+    bool secret;
 };
 
 /* Room for `more` bytes behind the `len` used ones. */

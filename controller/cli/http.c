@@ -110,6 +110,7 @@ static int transfer_new(struct transfer *t, const struct http *h,
         return err_set(err, ERR_NOMEM, "HTTP");
     t->answer->body.limit = HTTP_ANSWER_MAX;
     t->partial.limit = HTTP_LINE_MAX;
+    t->answer->body.secret = t->partial.secret = true;
     curl_easy_setopt(t->curl, CURLOPT_URL, t->url);
     if (h->remote != NULL)
         https_set_up(t->curl, h->remote, &t->peer);

@@ -330,7 +330,8 @@ void frontend_serve(struct frontend *f, const Rf__ApiRequest *r, const char *via
                     void *owner)
 {
     struct caller c;
-    const struct api_request request = {r->method, r->path, r->body.data, r->body.len, &c};
+    const struct api_request request = {r->method,   r->path, r->body.data,
+                                        r->body.len, &c,      false};
 
     if (f == NULL)
         refuse(reply, owner, 503, "no-leader",

@@ -48,12 +48,12 @@ static void name_caller(const struct caller *c, Rf__Caller *ret)
     ret->totp = (ProtobufCBinaryData){strlen(c->totp), (uint8_t *)c->totp};
 }
 
-/* The stream has encrypted it; the bytes it was made of have secrets in them. */
+/* The stream has encrypted it; the bytes it was made of may have secrets in them. */
 static bool send_wiped(struct peers *p, uint8_t to, const Rf__Frame *frame)
 {
     bool sent = peers_send(p, to, frame);
 
-    if (frame->api_request->caller != NULL && p->bytes.cap > 0)
+    if (p->bytes.cap > 0)
         explicit_bzero(p->bytes.data, p->bytes.cap);
     return sent;
 }
@@ -71,21 +71,33 @@ static bool knows_callers(const struct peers *p, uint8_t position)
     return false;
 }
 
+struct passed *peer_api_place(struct passed passed[PEERS_API_MAX], bool unknown)
+{
+    struct passed *free_one = NULL;
+    unsigned held = 0;
+
+    for (unsigned i = 0; i < PEERS_API_MAX; i++) {
+        if (passed[i].id == 0)
+            free_one = &passed[i];
+        else if (passed[i].unknown)
+            held++;
+    }
+    return unknown && held >= PEERS_UNKNOWN_MAX ? NULL : free_one;
+}
+
 static int pass(struct peers *p, uint8_t position, const struct api_request *request,
                 const struct passed *to, struct err *err)
 {
     static const struct caller nobody = {.kind = CALLER_ANONYMOUS};
-    struct passed *q = NULL;
+    struct passed *q = peer_api_place(p->passed, request->unknown);
     Rf__ApiRequest m = RF__API_REQUEST__INIT;
     Rf__Caller caller = RF__CALLER__INIT;
     Rf__Frame frame = RF__FRAME__INIT;
 
-    for (unsigned i = 0; i < PEERS_API_MAX && q == NULL; i++)
-        if (p->passed[i].id == 0)
-            q = &p->passed[i];
     if (q == NULL)
-        return err_set(err, ERR_FULL, "%d requests wait for other controllers already",
-                       PEERS_API_MAX);
+        return err_set(err, ERR_FULL, "%d requests%s wait for other controllers already",
+                       request->unknown ? PEERS_UNKNOWN_MAX : PEERS_API_MAX,
+                       request->unknown ? " of people whom nobody here knows" : "");
 
     m.id = ++p->next_id;
     m.method = (char *)request->method;
@@ -106,7 +118,11 @@ static int pass(struct peers *p, uint8_t position, const struct api_request *req
     if (!send_wiped(p, position, &frame))
         return err_set(err, ERR_CLOSED, "controller %s cannot be reached",
                        p->d->settings.controllers[position].name);
-    *q = (struct passed){m.id, mono_now(), to->on_reply, to->owner};
+    *q = (struct passed){.id = m.id,
+                         .unknown = request->unknown,
+                         .sent = mono_now(),
+                         .on_reply = to->on_reply,
+                         .owner = to->owner};
     return 0;
 }
 
@@ -115,7 +131,7 @@ int peers_ask(struct peers *p, uint8_t position, const char *path,
 {
     /* As `goes_without_saying()` has it: the other one knows which controller asks. */
     static const struct caller self = {.kind = CALLER_SOCKET, .name = "root"};
-    const struct api_request request = {"GET", path, (const uint8_t *)"", 0, &self};
+    const struct api_request request = {"GET", path, (const uint8_t *)"", 0, &self, false};
 
     return pass(p, position, &request,
                 &(struct passed){.on_reply = on_reply, .owner = owner}, err);
@@ -157,8 +173,10 @@ void peer_api_reply(struct peers *p, const Rf__ApiReply *r)
     for (unsigned i = 0; i < PEERS_API_MAX; i++)
         if (p->passed[i].id != 0 && p->passed[i].id == r->id) {
             answer(&p->passed[i], r->status, r->body.data, r->body.len);
-            return;
+            break;
         }
+    if (r->body.len > 0) /* a token that was made, say */
+        explicit_bzero(r->body.data, r->body.len);
 }
 
 /* One request of another controller; it owns itself until it is answered. */
@@ -181,7 +199,7 @@ static void on_served(void *owner, unsigned status, const void *body, size_t len
     m.body = (ProtobufCBinaryData){len, (uint8_t *)body};
     frame.body_case = RF__FRAME__BODY_API_REPLY;
     frame.api_reply = &m;
-    if (!peers_send(s->p, s->from, &frame))
+    if (!send_wiped(s->p, s->from, &frame))
         log_debug("an answer for controller %s could not be sent",
                   s->p->d->settings.controllers[s->from].name);
 }

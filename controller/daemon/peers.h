@@ -27,8 +27,9 @@ enum {
     PEERS_PING_MS = 500,
     PEERS_SILENT_MS = 4 * PEERS_PING_MS, /* a link without an answer for so long is down */
     PEERS_VIEW_MS = 500,
-    PEERS_API_MS = 10000, /* a forwarded request waits so long for its answer */
-    PEERS_API_MAX = 64,   /* forwarded requests under way */
+    PEERS_API_MS = 10000,  /* a forwarded request waits so long for its answer */
+    PEERS_API_MAX = 64,    /* forwarded requests under way */
+    PEERS_UNKNOWN_MAX = 8, /* of those, of people whom nobody here knows */
 };
 
 MUST_USE int peers_open(struct peers **ret_peers, struct daemon *d, struct err *err);
@@ -92,7 +93,8 @@ uint32_t peers_rtt_ms(const struct peers *p);
 /* Hand a request to the leader (one hop). on_reply is called exactly once after success:
  * status 503 with an error document where no answer came (the outcome is unknown).
  *   ERR_NOTLEADER  no leader is known, or no link to it
- *   ERR_FULL */
+ *   ERR_FULL       PEERS_API_MAX of them are under way; of an unknown caller's
+ *                  PEERS_UNKNOWN_MAX, so that they keep nobody out who is known */
 typedef void peers_api_reply(void *owner, unsigned status, const uint8_t *body, size_t len);
 struct api_request;
 MUST_USE int peers_api(struct peers *p, const struct api_request *request,

@@ -56,6 +56,7 @@ struct peer {
 /* A request that was handed to the leader. */
 struct passed {
     uint64_t id; /* 0: free */
+    bool unknown;
     struct mono sent;
     peers_api_reply *on_reply;
     void *owner;
@@ -99,6 +100,8 @@ void peer_view_take(struct peers *p, uint8_t from, const Rf__PeerView *view);
 /* peer_api.c */
 void peer_api_request(struct peers *p, uint8_t from, const Rf__ApiRequest *r);
 void peer_api_reply(struct peers *p, const Rf__ApiReply *r);
+/* A free place among `passed`; NULL: none, for one of this kind. */
+struct passed *peer_api_place(struct passed passed[PEERS_API_MAX], bool unknown);
 void peer_api_tick(struct peers *p, struct mono now);
 void peer_api_close(struct peers *p);
 

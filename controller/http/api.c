@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include "controller/base/problem.h"
+#include "controller/base/wipe.h"
 #include "controller/http/api_private.h"
+#include "controller/http/authorize.h"
 #include "controller/http/document.h"
 #include "controller/http/metrics.h"
 #include "controller/http/openapi.h"
@@ -26,7 +28,7 @@ void answer_json(const struct asker *who, unsigned status, json_t *body)
         return;
     }
     who->reply(who->owner, status, text, strlen(text));
-    free(text);
+    wipe_free(text);
 }
 
 void answer_error(const struct asker *who, unsigned status, const char *code,
@@ -238,16 +240,50 @@ static void without_leader(struct api *a, const struct route *r,
     }
 }
 
+/* Whom this controller's own state does not know may be known to the leader: a token that
+ * was given out a moment ago, the provider's new key. */
+static bool is_unknown(struct api *a, const struct route *r, const struct api_request *raw,
+                       struct authorize_verdict *ret)
+{
+    struct authorize_ask ask = {
+        .caller = raw->caller, .route = r, .group = "", .wall_ms = wall_now_ms()};
+    struct api_facts f;
+
+    api_facts(a, &f);
+    ask.state = f.state;
+    ask.jwt = f.jwt;
+    authorize(&ask, ret);
+    if (ret->key_unknown && a->backend->want_keys != NULL)
+        a->backend->want_keys(a->backend->owner);
+    return ret->user == NULL && ret->actor.kind != ACTOR_SOCKET;
+}
+
+static void not_passed(struct api *a, const struct route *r, const struct api_request *raw,
+                       const struct asker *who, const struct err *why)
+{
+    struct authorize_verdict v;
+
+    if (why->code == ERR_FULL && is_unknown(a, r, raw, &v))
+        answer_error(who, 503, "not-possible-now",
+                     "as far as this controller knows: %s. The leader is not asked about "
+                     "it: %s. Nothing was done, ask again",
+                     v.text, why->text);
+    else
+        without_leader(a, r, raw, who, why->text);
+}
+
 static void pass_on(struct api *a, const struct route *r, const struct api_request *raw,
                     const struct asker *who)
 {
     struct passed_on *p = malloc(sizeof *p);
     char path[ROUTE_PATH_SIZE];
+    struct authorize_verdict v;
     const struct api_request passed = {.method = route_method(r->kind),
                                        .path = path,
                                        .body = raw->body,
                                        .len = raw->len,
-                                       .caller = raw->caller};
+                                       .caller = raw->caller,
+                                       .unknown = is_unknown(a, r, raw, &v)};
     struct err err = {0};
 
     if (p == NULL) {
@@ -258,7 +294,7 @@ static void pass_on(struct api *a, const struct route *r, const struct api_reque
     route_format(r, path);
     if (a->backend->forward(a->backend->owner, &passed, on_passed_on, p, &err) != 0) {
         free(p);
-        without_leader(a, r, raw, who, err.text);
+        not_passed(a, r, raw, who, &err);
     }
 }
 
@@ -342,6 +378,29 @@ static bool read_stale(const struct http_request *req, struct route *r,
     return false;
 }
 
+/* A stream outlives the request, and its secrets. */
+static void follow(struct api *a, struct http_request *req, const struct route *r,
+                   const struct api_request *raw)
+{
+    struct caller known = {.kind = raw->caller->kind};
+    struct asker who;
+    bool needs_code;
+
+    http_asker(req, &who);
+    if (!api_permits(a, r, raw, &who, &needs_code))
+        return;
+    if (who.actor.kind == ACTOR_TOKEN || who.actor.kind == ACTOR_JWT)
+        known.kind = who.actor.kind == ACTOR_TOKEN ? CALLER_TOKEN : CALLER_JWT;
+    memcpy(known.name, who.actor.name, sizeof who.actor.name);
+    memcpy(known.from, raw->caller->from, sizeof known.from);
+    known.token = who.token;
+    known.until_ms = who.until_ms;
+    if (r->kind == ROUTE_STATUS)
+        follow_status(a, req, &known);
+    else
+        follow_log(a, req, &known, r->kind == ROUTE_EVENTS);
+}
+
 void api_take(struct api *a, struct http_request *req, const struct caller *c)
 {
     struct asker who;
@@ -350,7 +409,6 @@ void api_take(struct api *a, struct http_request *req, const struct caller *c)
     struct route route;
     struct err err = {0};
     unsigned status = route_match(raw.method, raw.path, &route, &err);
-    bool needs_code;
 
     http_asker(req, &who);
     if (status != 0) {
@@ -362,18 +420,15 @@ void api_take(struct api *a, struct http_request *req, const struct caller *c)
     if (route_is_read(route.kind) && !read_stale(req, &route, &who))
         return;
     raw.body = http_body(req, &raw.len);
-    if (route.kind == ROUTE_LOG || route.kind == ROUTE_EVENTS) {
-        if (api_may(a, &route, &raw, &who))
-            follow_log(a, req, route.kind == ROUTE_EVENTS);
+    if (route.kind == ROUTE_LOG || route.kind == ROUTE_EVENTS ||
+        (route.kind == ROUTE_STATUS && is_set(req, "follow"))) {
+        follow(a, req, &route, &raw);
     } else if (route.kind == ROUTE_AUDIT_EXPORT) {
         if (api_may(a, &route, &raw, &who))
             audit_export(a, req);
     } else if (route.kind == ROUTE_AUDIT_KEYS) {
         if (api_may(a, &route, &raw, &who))
             audit_keys(a, req);
-    } else if (route.kind == ROUTE_STATUS && is_set(req, "follow")) {
-        if (api_permits(a, &route, &raw, &who, &needs_code))
-            follow_status(a, req, c, &who.actor);
     } else
         api_dispatch(a, &route, &raw, &who, false);
 }
@@ -472,6 +527,15 @@ static int open_metrics(struct api *a, struct uv_loop_s *loop, const struct api_
     return 0;
 }
 
+/* A token, a seed or a recovery code is a value of jansson's on its way to who asked. */
+static void wipe_values(void)
+{
+    json_malloc_t allocate;
+
+    json_get_alloc_funcs(&allocate, NULL);
+    json_set_alloc_funcs(allocate, wipe_free);
+}
+
 int api_open(struct api **ret_api, struct uv_loop_s *loop, const struct api_listen *at,
              const struct api_backend *backend, struct err *err)
 {
@@ -480,6 +544,7 @@ int api_open(struct api **ret_api, struct uv_loop_s *loop, const struct api_list
 
     if (a == NULL)
         return err_set(err, ERR_NOMEM, "API");
+    wipe_values();
     a->backend = backend;
     a->refusals = refusals_new();
     if (a->refusals == NULL) {

@@ -111,6 +111,7 @@ struct api_request {
     const uint8_t *body;
     size_t len;
     const struct caller *caller; /* NULL: nobody */
+    bool unknown; /* nobody whom this controller knows; the leader may know better */
 };
 
 struct api_backend {
@@ -127,12 +128,16 @@ struct api_backend {
     void (*want_failover)(void *owner, uint8_t group, const struct failover_wish *wish);
     /* What failed in this group is tried again now: observe_retry(). */
     void (*want_retry)(void *owner, uint8_t group);
-    /* To the leader; `done` exactly once after success. ERR_NOTLEADER, ERR_FULL. */
+    /* To the leader; `done` exactly once after success. ERR_NOTLEADER, ERR_FULL; of who is
+     * unknown ERR_FULL comes early, so that the known always get a place. */
     int (*forward)(void *owner, const struct api_request *r, api_reply *done, void *ctx,
                    struct err *err);
     /* GET of the controller at that position; `done` as forward()'s. */
     int (*ask)(void *owner, unsigned position, const char *path, api_reply *done, void *ctx,
                struct err *err);
+    /* A JWT came whose key is not among the provider's as they were fetched last. NULL:
+     * nobody cares. */
+    void (*want_keys)(void *owner);
     /* What exports of the audit trail are signed with; NULL: this controller has none. */
     const struct audit_key *(*audit_key)(void *owner);
     int (*query_log)(void *owner, const struct audit_query *q, store_audit_reply *reply,

@@ -20,8 +20,9 @@ enum { API_TICK_MS = 100, API_FAILOVER_MS = 1500 };
 struct asker {
     api_reply *reply;
     void *owner;
-    struct actor actor;    /* who it is, and in which roles, once authorize() has said */
-    char group[NAME_SIZE]; /* that it is about, for the audit trail; "" */
+    struct actor actor;       /* who it is, and in which roles, once authorize() has said */
+    uint64_t token, until_ms; /* with it: struct caller's */
+    char group[NAME_SIZE];    /* that it is about, for the audit trail; "" */
 };
 
 struct audit_export;
@@ -125,11 +126,12 @@ json_t *declared_document(struct api *a, const char *group, uint64_t index,
                           struct declared how);
 
 /* follow.c */
-/* `events`: as Server-Sent Events, which have no end. */
-void follow_log(struct api *a, struct http_request *req, bool events);
-/* `who` was found out from `c`, whose secrets are not kept. */
-void follow_status(struct api *a, struct http_request *req, const struct caller *c,
-                   const struct actor *who);
+/* `known` (no secret is in it) is looked at again each API_TICK_MS: when the token, the
+ * user or the role is gone, the stream ends, and the audit trail hears nothing of it. A
+ * certificate is the door's affair. `events`: as Server-Sent Events, which have no end. */
+void follow_log(struct api *a, struct http_request *req, const struct caller *known,
+                bool events);
+void follow_status(struct api *a, struct http_request *req, const struct caller *known);
 void followers_look(struct api *a, struct mono now, bool news);
 void followers_close(struct api *a);
 /* False: it may not, and was answered. Then who->actor is known as far as it is. */

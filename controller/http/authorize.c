@@ -105,7 +105,7 @@ static void by_token(const struct authorize_ask *ask, struct authorize_verdict *
     const char *why;
 
     set_actor(v, ACTOR_ANONYMOUS, "", c);
-    v->user = token_user(ask->state, c->bearer, ask->wall_ms, &why);
+    v->user = token_user(ask->state, c->bearer, ask->wall_ms, &v->token, &why);
     if (v->user == NULL)
         refuse(v, 401, "not-authenticated", "%s", why);
     else
@@ -116,25 +116,27 @@ static void by_token(const struct authorize_ask *ask, struct authorize_verdict *
 static void by_jwt(const struct authorize_ask *ask, struct authorize_verdict *v)
 {
     const struct caller *c = ask->caller;
-    char name[NAME_SIZE];
+    struct jwt_owner owner;
     const char *why;
 
     set_actor(v, ACTOR_ANONYMOUS, "", c);
-    if (!jwt_user(ask->jwt, c->bearer, ask->wall_ms, name, &why)) {
+    if (!jwt_user(ask->jwt, c->bearer, ask->wall_ms, &owner, &why)) {
+        v->key_unknown = owner.key_unknown;
         refuse(v, 401, "not-authenticated", "%s", why);
         return;
     }
-    set_actor(v, ACTOR_JWT, name, c);
-    v->user = state_user(ask->state, name);
+    set_actor(v, ACTOR_JWT, owner.name, c);
+    v->until_ms = owner.until_ms;
+    v->user = state_user(ask->state, owner.name);
     if (v->user == NULL)
         refuse(v, 403, "unknown-user",
                "the JWT of %s is good, and there is no such user: an admin adds one by "
                "`ringfence user add %s --role ROLE`",
-               name, name);
+               owner.name, owner.name);
 }
 
 /* One that goes on following what it was let in for by its token, which was not kept: it
- * sees what the user may see, while there is one. */
+ * sees what the user may see, while there is one, and the token is good. */
 static void by_memory(const struct authorize_ask *ask, struct authorize_verdict *v)
 {
     const struct caller *c = ask->caller;
@@ -143,6 +145,11 @@ static void by_memory(const struct authorize_ask *ask, struct authorize_verdict 
     v->user = state_user(ask->state, c->name);
     if (v->user == NULL || strcmp(route_method(ask->route->kind), "GET") != 0)
         refuse(v, 401, "not-authenticated", "show the token again");
+    else if (c->token != 0 && !token_lives(v->user, c->token, ask->wall_ms))
+        refuse(v, 401, "not-authenticated",
+               "the token that this was begun with is revoked, or has expired");
+    else if (c->until_ms != 0 && ask->wall_ms >= c->until_ms)
+        refuse(v, 401, "not-authenticated", "the JWT that this was begun with has expired");
 }
 
 /* A token beside a certificate would leave open which of two users asks. */

@@ -11,7 +11,8 @@
  *   CALLER_CERTIFICATE  the user of that name, if there is one
  *   a bearer token      its user, also by the socket; a JWT's: the user that it names
  *   CALLER_TOKEN, _JWT  without its token: this or another controller has seen it, and goes
- *                       on telling its user the status; for looking only
+ *                       on telling its user; for looking only, and for no longer than the
+ *                       token is good, as far as it is known here which one it was
  *   anybody else        nothing
  *
  * The table below says, for each request, which role it takes, for which group, and whether
@@ -44,9 +45,11 @@ struct authorize_verdict {
     unsigned status;  /* 0: it may; else of HTTP: 401 who are you, 403 you may not */
     const char *code; /* "wrong-role" */
     char text[ERR_TEXT_SIZE];
-    struct actor actor;      /* as far as it is known who it is; for the log */
-    const struct user *user; /* NULL: the socket, or nobody */
-    bool needs_code;         /* if status is 0: caller->totp has to be right */
+    struct actor actor;       /* as far as it is known who it is; for the log */
+    const struct user *user;  /* NULL: the socket, or nobody */
+    uint64_t token, until_ms; /* of struct caller: what a stream is looked at again by */
+    bool key_unknown;         /* of a JWT: a newer set of the provider's keys may have it */
+    bool needs_code;          /* if status is 0: caller->totp has to be right */
 };
 
 void authorize(const struct authorize_ask *ask, struct authorize_verdict *ret);

@@ -40,6 +40,9 @@ struct caller {
     char from[CALLER_FROM_SIZE]; /* its address and port; SOCKET: the controller's name */
     char bearer[CALLER_BEARER_SIZE]; /* of `Authorization: Bearer`, "" */
     char totp[CALLER_TOTP_SIZE];     /* of `X-Ringfence-TOTP`, "" */
+    /* Of CALLER_TOKEN and CALLER_JWT, at the controller that saw it; not passed on: the
+     * token's id (0: not known), and when it ends by itself (wall time; 0: never). */
+    uint64_t token, until_ms;
 };
 
 /* "socket", "certificate", ... */

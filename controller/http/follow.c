@@ -1,4 +1,5 @@
-/* Answers that go on: the status at each change, the audit trail as it grows. */
+/* Answers that go on: the status at each change, the audit trail as it grows; and for no
+ * longer than whoever opened them may look. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,7 +7,9 @@
 
 #include "controller/base/buf.h"
 #include "controller/base/log.h"
+#include "controller/base/problem.h"
 #include "controller/http/api_private.h"
+#include "controller/http/authorize.h"
 #include "controller/http/logview.h"
 
 /* A page of the log may be more than the stream lets wait: it is handed on in parts, as the
@@ -30,7 +33,7 @@ struct follower {
     struct mono last;
     struct mono moved;    /* it has taken what was written, or was written to */
     bool again;           /* news came while it was busy */
-    struct caller caller; /* without its secrets */
+    struct caller caller; /* without its secrets: what still_may() asks about */
 };
 
 static void drop(struct follower *f)
@@ -220,7 +223,8 @@ static bool has_log(const struct api *a, const char *name)
     return false;
 }
 
-static struct follower *begin(struct api *a, struct http_request *req, const char *type)
+static struct follower *begin(struct api *a, struct http_request *req,
+                              const struct caller *known, const char *type)
 {
     struct follower *f = calloc(1, sizeof *f);
     struct asker who;
@@ -231,6 +235,7 @@ static struct follower *begin(struct api *a, struct http_request *req, const cha
         return NULL;
     }
     f->a = a;
+    f->caller = *known;
     f->next = a->followers;
     a->followers = f;
     f->moved = mono_now();
@@ -313,14 +318,15 @@ static void begin_events(struct follower *f)
     f->busy = false;
 }
 
-void follow_log(struct api *a, struct http_request *req, bool events)
+void follow_log(struct api *a, struct http_request *req, const struct caller *known,
+                bool events)
 {
     struct log_ask ask;
     struct follower *f;
 
     if (!read_log_ask(a, req, &ask) || (events && !read_last_event(req, &ask)))
         return;
-    f = begin(a, req, events ? "text/event-stream" : NDJSON);
+    f = begin(a, req, known, events ? "text/event-stream" : NDJSON);
     if (f == NULL)
         return;
     http_stream_on_drained(f->s, on_drained);
@@ -347,12 +353,14 @@ static void on_status(void *owner, unsigned status, const void *body, size_t len
     AUTO(buf_free) struct buf line = {0};
     struct err err = {0};
 
-    (void)status; /* a stale one says so itself */
+    /* A stale one says so itself. */
     if (add_line(&line, body, len, &err) == 0)
         write_out(f, line.data, line.len);
     f->busy = false;
     if (f->s == NULL)
         drop(f);
+    else if (status == 401 || status == 403)
+        end(f); /* the leader knows already what this controller will hear of */
 }
 
 static void tell_status(struct follower *f, struct mono now)
@@ -371,19 +379,57 @@ static void tell_status(struct follower *f, struct mono now)
     api_dispatch(f->a, &r, &raw, &who, false);
 }
 
-void follow_status(struct api *a, struct http_request *req, const struct caller *c,
-                   const struct actor *who)
+void follow_status(struct api *a, struct http_request *req, const struct caller *known)
 {
-    struct follower *f = begin(a, req, NDJSON);
+    struct follower *f = begin(a, req, known, NDJSON);
 
-    if (f == NULL)
+    if (f != NULL)
+        tell_status(f, mono_now());
+}
+
+/* ---- whoever opened it -----------------------------------------------------------------
+ */
+
+/* By this controller's own state, which is not behind the leader's by more than what is on
+ * its way; cut off from the others it knows nothing new, and tells nothing new. */
+static bool still_may(const struct follower *f, const struct api_facts *facts,
+                      struct authorize_verdict *ret)
+{
+    const struct route r = {.kind = !f->of_log  ? ROUTE_STATUS
+                                    : f->events ? ROUTE_EVENTS
+                                                : ROUTE_LOG};
+    const struct authorize_ask ask = {.caller = &f->caller,
+                                      .route = &r,
+                                      .state = facts->state,
+                                      .group = "",
+                                      .wall_ms = wall_now_ms(),
+                                      .jwt = facts->jwt};
+
+    authorize(&ask, ret);
+    return ret->status == 0;
+}
+
+/* Rows of the log are not followed by a sentence, and what is not its end must not look
+ * like it; nor is anything left for a client that has stopped reading. */
+static void turn_away(struct follower *f, const struct authorize_verdict *v)
+{
+    static const char event[] = "event: problem\ndata: ";
+    char text[sizeof event + PROBLEM_SIZE + 2];
+    size_t at = f->events ? sizeof event - 1 : 0;
+
+    log_info("API: a stream of %s from %s ends: %s", f->caller.name, f->caller.from,
+             v->text);
+    if (f->s != NULL &&
+        ((f->of_log && !f->events) || f->out.len > 0 || http_stream_waiting(f->s) > 0)) {
+        buf_free(&f->out);
+        http_stream_break(f->s);
         return;
-    f->caller.kind = who->kind == ACTOR_TOKEN ? CALLER_TOKEN
-                     : who->kind == ACTOR_JWT ? CALLER_JWT
-                                              : c->kind;
-    memcpy(f->caller.name, who->name, sizeof who->name);
-    memcpy(f->caller.from, c->from, sizeof c->from);
-    tell_status(f, mono_now());
+    }
+    memcpy(text, event, at);
+    at += problem_write(text + at, v->status, v->code, v->text);
+    text[at] = text[at + 1] = '\n';
+    write_out(f, text, at + (f->events ? 2 : 1));
+    end(f);
 }
 
 /* ---- all of them -----------------------------------------------------------------------
@@ -417,13 +463,19 @@ static void look_at_log(struct follower *f, struct mono now)
 
 void followers_look(struct api *a, struct mono now, bool news)
 {
+    struct authorize_verdict v;
     struct follower *next;
+    struct api_facts facts;
 
+    if (a->followers != NULL)
+        api_facts(a, &facts);
     for (struct follower *f = a->followers; f != NULL; f = next) {
         next = f->next;
         if (f->s == NULL)
             continue;
-        if (f->of_log) {
+        if (!still_may(f, &facts, &v)) {
+            turn_away(f, &v);
+        } else if (f->of_log) {
             look_at_log(f, now);
         } else if (news || f->again || mono_since_ms(f->last, now) >= EACH_MS) {
             tell_status(f, now);

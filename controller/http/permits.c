@@ -63,6 +63,8 @@ bool api_permits(struct api *a, const struct route *r, const struct api_request 
     find_group(&f, r, raw, who->group);
     authorize(&ask, &verdict);
     who->actor = verdict.actor;
+    who->token = verdict.token;
+    who->until_ms = verdict.until_ms;
     *ret_needs_code = verdict.needs_code;
     if (verdict.status == 0)
         return true;

@@ -6,6 +6,7 @@
 
 #include "controller/base/assert.h"
 #include "controller/base/problem.h"
+#include "controller/base/wipe.h"
 #include "controller/httpd/httpd_private.h"
 
 #define TOTP_HEADER "X-Ringfence-TOTP"
@@ -139,9 +140,10 @@ static struct MHD_Response *plain_response(const char *type, const void *body, s
         return NULL;
     if (len > 0)
         memcpy(copy, body, len);
-    r = MHD_create_response_from_buffer(len, copy, MHD_RESPMEM_MUST_FREE);
+    /* It may be a token: nothing is left of any answer. */
+    r = MHD_create_response_from_buffer_with_free_callback(len, copy, wipe_free);
     if (r == NULL) {
-        free(copy);
+        wipe_free(copy);
         return NULL;
     }
     if (type != NULL &&

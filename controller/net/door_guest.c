@@ -168,6 +168,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf)
 static void on_inner(uv_stream_t *inner, ssize_t n, const uv_buf_t *data)
 {
     struct guest *g = inner->data;
+    int sent;
 
     if (g->phase != GUEST_INSIDE || n == 0)
         return;
@@ -176,7 +177,9 @@ static void on_inner(uv_stream_t *inner, ssize_t n, const uv_buf_t *data)
         return;
     }
     ERR_clear_error();
-    if (SSL_write(g->ssl, data->base, (int)n) != (int)n) {
+    sent = SSL_write(g->ssl, data->base, (int)n);
+    explicit_bzero(data->base, (size_t)n); /* an answer may have a secret in it */
+    if (sent != (int)n) {
         ERR_clear_error();
         guest_end(g, NULL);
         return;
@@ -350,6 +353,13 @@ static void handshake(struct guest *g)
     flush(g);
 }
 
+/* The same for all guests, and a request may have a secret in it. */
+static void take_plain(struct guest *g, size_t len)
+{
+    hand_on(g, g->door->plain, len);
+    explicit_bzero(g->door->plain, len);
+}
+
 static void feed(struct guest *g, const uint8_t *data, size_t len)
 {
     struct door *d = g->door;
@@ -363,7 +373,7 @@ static void feed(struct guest *g, const uint8_t *data, size_t len)
         ERR_clear_error();
         n = SSL_read(g->ssl, d->plain, sizeof d->plain);
         if (n > 0)
-            hand_on(g, d->plain, (size_t)n);
+            take_plain(g, (size_t)n);
         else
             fail_tls(g, n);
     }
@@ -493,6 +503,7 @@ int guest_accept(struct door *d, struct err *err)
     g->tcp.data = g;
     g->handles = 1;
     g->pipe.out.limit = 16 * (size_t)DOOR_CHUNK;
+    g->in.secret = true;
     status = uv_accept((uv_stream_t *)&d->tcp, (uv_stream_t *)&g->tcp);
     if (status == 0)
         status = uv_tcp_getpeername(&g->tcp, (struct sockaddr *)&sa, &len);

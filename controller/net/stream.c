@@ -245,6 +245,7 @@ int stream_put(struct stream *s, const void *data, size_t len, struct err *err)
         record[i] = (uint8_t)(len >> (8 * (STREAM_HEADER - 1 - i)));
     memcpy(record + STREAM_HEADER, data, first);
     status = encrypt(s, record, STREAM_HEADER + first, err);
+    explicit_bzero(record, STREAM_HEADER + first); /* requests and answers pass by here */
     if (status == 0 && len > first)
         status = encrypt(s, (const uint8_t *)data + first, len - first, err);
     return status;
@@ -482,6 +483,7 @@ static struct stream *stream_new(uv_loop_t *loop, struct tls *tls,
     s->handles = 2;
     s->options = with_defaults(options);
     s->tls = tls_ref(tls);
+    s->in.secret = true;
     s->in.limit = STREAM_FRAME_MAX + 2 * (size_t)STREAM_CHUNK;
     /* Records are a little longer than what is in them; one frame may follow a full one. */
     s->pipe.out.limit = s->inflight.limit = 2 * (size_t)STREAM_SEND_QUEUE_MAX;

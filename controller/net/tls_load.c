@@ -495,8 +495,9 @@ static int check_identity(X509 *leaf, const char *path, const struct identity *s
 
 static void harden(SSL_CTX *ctx)
 {
-    SSL_CTX_set_options(ctx,
-                        SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+    /* Tokens and codes come this way: what was read is not left in OpenSSL's buffers. */
+    SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
+                                 SSL_OP_NO_RENEGOTIATION | SSL_OP_CLEANSE_PLAINTEXT);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, tls_judge);
     SSL_CTX_set_verify_depth(ctx, CHAIN_DEPTH_MAX);

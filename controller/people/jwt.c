@@ -11,11 +11,22 @@
 
 enum { RSA_BITS_MIN = 2048 };
 
+struct key_set {
+    unsigned count;
+    cjose_jwk_t *of[JWT_KEYS_MAX];
+};
+
 struct jwt {
     struct jwt_config config;
-    unsigned count;
-    cjose_jwk_t *keys[JWT_KEYS_MAX];
+    struct key_set keys;
 };
+
+static void drop_keys(struct key_set *keys)
+{
+    for (unsigned i = 0; i < keys->count; i++)
+        cjose_jwk_release(keys->of[i]);
+    keys->count = 0;
+}
 
 static void drop_json(json_t **v) { json_decref(*v); }
 static void drop_jws(cjose_jws_t **jws) { cjose_jws_release(*jws); }
@@ -35,12 +46,13 @@ static bool is_usable(const cjose_jwk_t *key)
            cjose_jwk_EC_get_curve(key, &e) == CJOSE_JWK_EC_P_256;
 }
 
-static int add_keys(struct jwt *j, const json_t *keys, struct err *err)
+static int add_keys(const struct jwt *j, const json_t *list, struct key_set *ret,
+                    struct err *err)
 {
     const json_t *v;
     size_t i;
 
-    json_array_foreach(keys, i, v)
+    json_array_foreach(list, i, v)
     {
         AUTO(auto_free) char *text = json_dumps(v, JSON_COMPACT);
         cjose_jwk_t *key = text != NULL ? cjose_jwk_import(text, strlen(text), NULL) : NULL;
@@ -49,15 +61,15 @@ static int add_keys(struct jwt *j, const json_t *keys, struct err *err)
             cjose_jwk_release(key);
             key = NULL;
         }
-        if (key != NULL && j->count == JWT_KEYS_MAX) {
+        if (key != NULL && ret->count == JWT_KEYS_MAX) {
             cjose_jwk_release(key);
             return err_set(err, ERR_INVAL, "%s: more than %d keys", j->config.keys,
                            JWT_KEYS_MAX);
         }
         if (key != NULL)
-            j->keys[j->count++] = key;
+            ret->of[ret->count++] = key;
     }
-    if (j->count == 0)
+    if (ret->count == 0)
         return err_set(err, ERR_INVAL,
                        "%s: no key in it: RSA of %d bits and more, or EC P-256, in a JWKS "
                        "are expected",
@@ -65,36 +77,54 @@ static int add_keys(struct jwt *j, const json_t *keys, struct err *err)
     return 0;
 }
 
-static int read_file(const char *path, json_t **ret, struct err *err)
+int jwt_take_keys(struct jwt *j, const void *text, size_t len, struct err *err)
+{
+    AUTO(drop_json)
+    json_t *set =
+        len <= JWT_KEYS_BYTES ? json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    AUTO(drop_keys) struct key_set fresh = {0};
+    struct key_set old = j->keys;
+
+    if (!json_is_array(json_object_get(set, "keys")))
+        return err_set(err, ERR_INVAL, "%s: no JWKS, of %d bytes at most", j->config.keys,
+                       JWT_KEYS_BYTES);
+    if (add_keys(j, json_object_get(set, "keys"), &fresh, err) != 0)
+        return err->code;
+    j->keys = fresh;
+    fresh = old;
+    return 0;
+}
+
+unsigned jwt_key_count(const struct jwt *j) { return j->keys.count; }
+
+static int read_file(struct jwt *j, struct err *err)
 {
     AUTO(auto_free) char *text = malloc(JWT_KEYS_BYTES + 1);
-    FILE *f = fopen(path, "re");
+    FILE *f = fopen(j->config.keys, "re");
     size_t len;
 
     if (f == NULL)
-        return err_errno(err, errno, "%s", path);
+        return err_errno(err, errno, "%s", j->config.keys);
     len = text != NULL ? fread(text, 1, JWT_KEYS_BYTES + 1, f) : 0;
     (void)fclose(f);
     if (text == NULL)
-        return err_set(err, ERR_NOMEM, "%s", path);
-    *ret =
-        len <= JWT_KEYS_BYTES ? json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL) : NULL;
-    if (!json_is_array(json_object_get(*ret, "keys")))
-        return err_set(err, ERR_INVAL, "%s: no JWKS, of %d bytes at most", path,
-                       JWT_KEYS_BYTES);
-    return 0;
+        return err_set(err, ERR_NOMEM, "%s", j->config.keys);
+    return jwt_take_keys(j, text, len, err);
+}
+
+bool jwt_keys_are_fetched(const struct jwt_config *config)
+{
+    return strncmp(config->keys, "https://", strlen("https://")) == 0;
 }
 
 int jwt_open(struct jwt **ret_jwt, const struct jwt_config *config, struct err *err)
 {
     AUTO(drop_jwt) struct jwt *j = calloc(1, sizeof *j);
-    AUTO(drop_json) json_t *file = NULL;
 
     if (j == NULL)
         return err_set(err, ERR_NOMEM, "keys of JWTs");
     j->config = *config;
-    if (read_file(config->keys, &file, err) != 0 ||
-        add_keys(j, json_object_get(file, "keys"), err) != 0)
+    if (!jwt_keys_are_fetched(config) && read_file(j, err) != 0)
         return err->code;
     *ret_jwt = TAKE(j);
     return 0;
@@ -104,8 +134,7 @@ void jwt_close(struct jwt *j)
 {
     if (j == NULL)
         return;
-    for (unsigned i = 0; i < j->count; i++)
-        cjose_jwk_release(j->keys[i]);
+    drop_keys(&j->keys);
     free(j);
 }
 
@@ -120,8 +149,19 @@ static bool fits(const cjose_jwk_t *key, const char *kid, cjose_jwk_kty_t kty)
            (kid == NULL || (own != NULL && strcmp(own, kid) == 0));
 }
 
+static const char not_in_file[] =
+    "that JWT is signed by a key that is not in the provider's file";
+static const char not_fetched[] = "the provider's keys could not be fetched yet "
+                                  "(`ringfence doctor` says why): no JWT can "
+                                  "be checked";
+static const char not_in_set[] =
+    "that JWT is signed by a key that the provider did not have when its keys were "
+    "fetched: "
+    "they are fetched anew, once a minute at most; ask again then";
+
 /* Each key that it may mean is tried; without `kid` that is each of its kind. */
-static bool is_signed(const struct jwt *j, cjose_jws_t *jws, const char **ret_why)
+static bool is_signed(const struct jwt *j, cjose_jws_t *jws, bool *ret_unknown,
+                      const char **ret_why)
 {
     cjose_header_t *h = cjose_jws_get_protected(jws);
     const char *alg = cjose_header_get(h, CJOSE_HDR_ALG, NULL);
@@ -140,14 +180,17 @@ static bool is_signed(const struct jwt *j, cjose_jws_t *jws, const char **ret_wh
         *ret_why = "that JWT has critical headers, which are not known here";
         return false;
     }
-    for (unsigned i = 0; i < j->count; i++)
-        if (fits(j->keys[i], kid, kty)) {
+    for (unsigned i = 0; i < j->keys.count; i++)
+        if (fits(j->keys.of[i], kid, kty)) {
             any = true;
-            if (cjose_jws_verify(jws, j->keys[i], NULL))
+            if (cjose_jws_verify(jws, j->keys.of[i], NULL))
                 return true;
         }
-    *ret_why = any ? "the signature of that JWT is wrong"
-                   : "that JWT is signed by a key that is not in the provider's file";
+    *ret_unknown = !any;
+    *ret_why = any                                 ? "the signature of that JWT is wrong"
+               : !jwt_keys_are_fetched(&j->config) ? not_in_file
+               : j->keys.count == 0                ? not_fetched
+                                                   : not_in_set;
     return false;
 }
 
@@ -221,7 +264,7 @@ static const char *wrong_claims(const struct jwt *j, const json_t *claims, int64
 }
 
 bool jwt_user(const struct jwt *j, const char *bearer, uint64_t wall_ms,
-              char ret_name[NAME_SIZE], const char **ret_why)
+              struct jwt_owner *ret, const char **ret_why)
 {
     AUTO(drop_jws) cjose_jws_t *jws = cjose_jws_import(bearer, strlen(bearer), NULL);
     AUTO(drop_json) json_t *claims = NULL;
@@ -229,14 +272,17 @@ bool jwt_user(const struct jwt *j, const char *bearer, uint64_t wall_ms,
     uint8_t *text;
     size_t len;
 
+    ret->key_unknown = false;
     *ret_why = "that is neither a token nor a JWT";
-    if (jws == NULL || !is_signed(j, jws, ret_why) ||
+    if (jws == NULL || !is_signed(j, jws, &ret->key_unknown, ret_why) ||
         !cjose_jws_get_plaintext(jws, &text, &len, NULL))
         return false;
     claims = json_loadb((const char *)text, len, JSON_REJECT_DUPLICATES, NULL);
     *ret_why = wrong_claims(j, claims, (int64_t)(wall_ms / 1000), name);
     if (*ret_why != NULL)
         return false;
-    memcpy(ret_name, name, sizeof name);
+    memcpy(ret->name, name, sizeof name);
+    ret->until_ms =
+        (uint64_t)(seconds(json_object_get(claims, "exp")) + JWT_LEEWAY_S) * 1000;
     return true;
 }

@@ -58,8 +58,21 @@ static bool read_name(const char *bearer, char name[NAME_SIZE])
     return true;
 }
 
+static bool has_expired(const struct user_token *t, uint64_t wall_ms)
+{
+    return t->expires_ms != 0 && wall_ms >= t->expires_ms;
+}
+
+bool token_lives(const struct user *u, uint64_t id, uint64_t wall_ms)
+{
+    for (unsigned i = 0; i < u->token_count; i++)
+        if (u->tokens[i].id == id)
+            return !has_expired(&u->tokens[i], wall_ms);
+    return false;
+}
+
 const struct user *token_user(const struct state *s, const char *bearer, uint64_t wall_ms,
-                              const char **ret_why)
+                              uint64_t *ret_id, const char **ret_why)
 {
     static const struct user nobody = {.token_count = USER_TOKENS_MAX};
     const struct user_token *found = NULL;
@@ -80,9 +93,10 @@ const struct user *token_user(const struct state *s, const char *bearer, uint64_
     }
     if (u == NULL || found == NULL)
         return NULL;
-    if (found->expires_ms != 0 && wall_ms >= found->expires_ms) {
+    if (has_expired(found, wall_ms)) {
         *ret_why = "that token has expired: ask an admin for `ringfence user token`";
         return NULL;
     }
+    *ret_id = found->id;
     return u;
 }

@@ -23,9 +23,12 @@ MUST_USE int token_make(const char *user, char ret_text[TOKEN_TEXT_SIZE],
 bool token_is_token(const char *bearer);
 
 /* Whose token it is. NULL: nobody's; *ret_why says why, for the answer: of a token that is
- * none no more than that. */
+ * none no more than that. *ret_id (untouched then) is the token's. */
 const struct user *token_user(const struct state *s, const char *bearer, uint64_t wall_ms,
-                              const char **ret_why);
+                              uint64_t *ret_id, const char **ret_why);
+
+/* The user still has a token of that id, and it has not expired. */
+bool token_lives(const struct user *u, uint64_t id, uint64_t wall_ms);
 
 void token_hash(const char *text, uint8_t ret_hash[TOKEN_HASH_SIZE]);
 

@@ -19,6 +19,7 @@ const char *served_headers[2];
 static void on_facts(void *owner, struct api_facts *f)
 {
     (void)owner;
+    b.looks++;
     f->cluster = "lab";
     f->name = "east";
     f->data_dir = "/d";
@@ -106,6 +107,9 @@ static int on_forward(void *owner, const struct api_request *r, api_reply *done,
     (void)owner;
     if (b.leader_id == 0)
         return err_set(err, ERR_NOTLEADER, "no leader is known");
+    if (r->unknown && b.no_place)
+        return err_set(err, ERR_FULL, "8 wait already");
+    b.forwarded_unknown = r->unknown;
     b.forwards++;
     snprintf(b.forwarded, sizeof b.forwarded, "%s %s", r->method, r->path);
     b.caller = *r->caller;

@@ -30,12 +30,13 @@ struct backend {
     enum refusal dry, applied;
     int propose_code, done_status;
     struct entry proposed, before, tried; /* the last one, the one before it */
-    unsigned proposals, notes, forwards, retries;
+    unsigned proposals, notes, forwards, retries, looks; /* looks: at the facts */
     char forwarded[96], note[600];
     struct actor noted;
     struct secrets_key key;
-    struct caller caller; /* of what was forwarded last */
-    struct {              /* a proposal whose fate is told at the next turn */
+    struct caller caller;             /* of what was forwarded last */
+    bool forwarded_unknown, no_place; /* no_place: for those who are unknown */
+    struct {                          /* a proposal whose fate is told at the next turn */
         api_proposed *done;
         void *ctx;
     } later;

@@ -276,13 +276,54 @@ static void a_zeroed_caller_is_nobody(void **state)
     }
 }
 
+static bool gets(int fd, const char *what)
+{
+    ssize_t n =
+        recv(fd, call.text + call.len, sizeof call.text - 1 - call.len, MSG_DONTWAIT);
+
+    call.len += n > 0 ? (size_t)n : 0;
+    return strstr(call.text, what) != NULL;
+}
+
+/* A certificate is good for as long as it is not revoked; its user may go before it. The
+ * chunk of no length is the end of the answer. */
+static void a_stream_by_certificate_ends_with_its_user(void **state)
+{
+    static const char request[] = GET("/api/v1/status?follow=1", "");
+    const uint64_t until = uv_hrtime() + 10000000000ull;
+    int fd;
+
+    (void)state;
+    add_alice();
+    memset(&call, 0, sizeof call);
+    fd = come(&alice);
+    assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
+    while (!gets(fd, "\"leader\":\"east\"")) {
+        assert_true(uv_hrtime() < until);
+        uv_run(&b.loop, UV_RUN_NOWAIT);
+    }
+    assert_null(strstr(call.text, "\r\n0\r\n"));
+    b.state.user_count = 0;
+    while (!gets(fd, "\r\n0\r\n")) {
+        assert_true(uv_hrtime() < until);
+        uv_run(&b.loop, UV_RUN_NOWAIT);
+    }
+    assert_true(says("\"code\":\"unknown-user\""));
+    assert_int_equal(b.notes, 0);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SERVED(guests_are_told_apart),     SERVED(refusals_are_noted),
-        SERVED(the_leader_hears_who_asks), SERVED(what_was_passed_on_is_judged),
-        SERVED(a_mad_guest_is_slowed),     cmocka_unit_test(rates),
+        SERVED(guests_are_told_apart),
+        SERVED(refusals_are_noted),
+        SERVED(the_leader_hears_who_asks),
+        SERVED(what_was_passed_on_is_judged),
+        SERVED(a_mad_guest_is_slowed),
+        cmocka_unit_test(rates),
         SERVED(a_zeroed_caller_is_nobody),
+        SERVED(a_stream_by_certificate_ends_with_its_user),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

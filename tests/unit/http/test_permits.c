@@ -190,6 +190,37 @@ static void the_text_says_what_is_missing(void **state)
     assert_string_equal(judge(ROUTE_PAUSE, "nemo", "orders").code, "unknown-user");
 }
 
+/* A stream goes on by what it was opened with, and for no longer. */
+static void what_was_opened_by_a_token_ends_with_it(void **state)
+{
+    struct user *olga = add("olga", ROLE_VIEWER, NULL);
+    struct route r = {.kind = ROUTE_STATUS};
+    struct caller c = {.kind = CALLER_TOKEN, .name = "olga", .token = 5};
+    struct authorize_ask ask = {&c, &r, &b.state, "", 1000, NULL};
+    struct authorize_verdict v;
+
+    (void)state;
+    give_token(olga);
+    authorize(&ask, &v);
+    assert_int_equal(v.status, 0);
+    olga->tokens[0].expires_ms = 1000;
+    authorize(&ask, &v);
+    assert_int_equal(v.status, 401);
+    olga->tokens[0] = (struct user_token){.id = 6};
+    authorize(&ask, &v);
+    assert_int_equal(v.status, 401);
+    c = (struct caller){.kind = CALLER_JWT, .name = "olga", .until_ms = 1001};
+    authorize(&ask, &v);
+    assert_int_equal(v.status, 0);
+    ask.wall_ms = 1001;
+    authorize(&ask, &v);
+    assert_int_equal(v.status, 401);
+    c.until_ms = 0;
+    r.kind = ROUTE_PAUSE; /* for looking only */
+    authorize(&ask, &v);
+    assert_int_equal(v.status, 401);
+}
+
 /* ---- over the socket, with a token: the same door as over the network -------------------
  */
 
@@ -449,6 +480,7 @@ int main(void)
         SERVED(every_request_has_a_row),
         SERVED(roles_are_asked_for),
         SERVED(the_text_says_what_is_missing),
+        SERVED(what_was_opened_by_a_token_ends_with_it),
         SERVED(tokens_open_what_their_user_may),
         SERVED(the_trail_is_for_users),
         SERVED(an_abort_of_a_proposal_is_of_its_group),

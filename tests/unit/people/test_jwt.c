@@ -101,15 +101,17 @@ static void tokens_are_judged(void **state)
     (void)state;
     assert_int_equal(jwt_open(&j, &config, &err), 0);
     for (unsigned i = 0; i < sizeof table / sizeof *table; i++) {
-        char text[4096], name[NAME_SIZE] = "nobody";
+        struct jwt_owner owner = {.name = "nobody"};
+        char text[4096];
         const char *why = NULL;
         bool good;
 
         read_token(table[i].name, text);
-        good = jwt_user(j, text, NOW_MS, name, &why);
-        print_message("%s: %s\n", table[i].name, good ? name : why);
+        good = jwt_user(j, text, NOW_MS, &owner, &why);
+        print_message("%s: %s\n", table[i].name, good ? owner.name : why);
         assert_int_equal(good, table[i].why == NULL);
-        assert_string_equal(name, good ? "anna" : "nobody");
+        assert_string_equal(owner.name, good ? "anna" : "nobody");
+        assert_true(good == (owner.until_ms > NOW_MS));
         assert_true(good || strstr(why, table[i].why) != NULL);
     }
     jwt_close(j);
@@ -120,7 +122,7 @@ static void rubbish_is_no_jwt(void **state)
     static const char *const table[] = {
         "", ".", "..", "...", "a.b.c", "e30.e30.", "rf_anna_x", "e30.e30.e30.e30.e30"};
     struct jwt_config config = config_of("jwks.json");
-    char name[NAME_SIZE];
+    struct jwt_owner owner;
     struct jwt *j = NULL;
     struct err err = {0};
     const char *why;
@@ -128,7 +130,7 @@ static void rubbish_is_no_jwt(void **state)
     (void)state;
     assert_int_equal(jwt_open(&j, &config, &err), 0);
     for (unsigned i = 0; i < sizeof table / sizeof *table; i++)
-        assert_false(jwt_user(j, table[i], NOW_MS, name, &why));
+        assert_false(jwt_user(j, table[i], NOW_MS, &owner, &why));
     jwt_close(j);
 }
 

@@ -175,7 +175,7 @@ static void give(const char *user, uint64_t expires_ms, char text[TOKEN_TEXT_SIZ
     struct user_token *t = &u->tokens[u->token_count++];
     struct err err = {0};
 
-    t->id = 7;
+    t->id = 7u + u->token_count;
     t->expires_ms = expires_ms;
     assert_int_equal(token_make(user, text, t->hash, &err), 0);
 }
@@ -185,6 +185,7 @@ static void tokens_are_their_users(void **state)
     char anna[TOKEN_TEXT_SIZE], ben[TOKEN_TEXT_SIZE], short_lived[TOKEN_TEXT_SIZE],
         bad[128];
     const char *why;
+    uint64_t id = 0;
 
     (void)state;
     give("anna", 0, anna);
@@ -194,29 +195,33 @@ static void tokens_are_their_users(void **state)
     assert_int_equal(strspn(anna + 8, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
                                       "0123456789-_"),
                      43);
-    assert_ptr_equal(token_user(&s, anna, NOW_MS, &why), &s.users[0]);
-    assert_ptr_equal(token_user(&s, ben, NOW_MS, &why), &s.users[1]);
-    assert_ptr_equal(token_user(&s, short_lived, NOW_MS - 1, &why), &s.users[0]);
-    assert_null(token_user(&s, short_lived, NOW_MS, &why));
+    assert_ptr_equal(token_user(&s, anna, NOW_MS, &id, &why), &s.users[0]);
+    assert_ptr_equal(token_user(&s, ben, NOW_MS, &id, &why), &s.users[1]);
+    assert_ptr_equal(token_user(&s, short_lived, NOW_MS - 1, &id, &why), &s.users[0]);
+    assert_int_equal(id, s.users[0].tokens[1].id);
+    assert_true(token_lives(&s.users[0], id, NOW_MS - 1));
+    assert_false(token_lives(&s.users[0], id, NOW_MS));
+    assert_false(token_lives(&s.users[0], 4711, NOW_MS - 1));
+    assert_null(token_user(&s, short_lived, NOW_MS, &id, &why));
     assert_non_null(strstr(why, "expired"));
 
     /* Anna's secret under Ben's name, a name that nobody has, cut, longer, another case. */
     snprintf(bad, sizeof bad, "rf_ben_%s", anna + 8);
-    assert_null(token_user(&s, bad, NOW_MS, &why));
+    assert_null(token_user(&s, bad, NOW_MS, &id, &why));
     assert_non_null(strstr(why, "nobody's"));
     snprintf(bad, sizeof bad, "rf_cleo_%s", anna + 8);
-    assert_null(token_user(&s, bad, NOW_MS, &why));
+    assert_null(token_user(&s, bad, NOW_MS, &id, &why));
     snprintf(bad, sizeof bad, "%.*s", (int)strlen(anna) - 1, anna);
-    assert_null(token_user(&s, bad, NOW_MS, &why));
+    assert_null(token_user(&s, bad, NOW_MS, &id, &why));
     snprintf(bad, sizeof bad, "%sA", anna);
-    assert_null(token_user(&s, bad, NOW_MS, &why));
+    assert_null(token_user(&s, bad, NOW_MS, &id, &why));
     snprintf(bad, sizeof bad, "%s", anna);
     bad[30] ^= 0x20;
-    assert_null(token_user(&s, bad, NOW_MS, &why));
-    assert_null(token_user(&s, "", NOW_MS, &why));
-    assert_null(token_user(&s, "rf_", NOW_MS, &why));
+    assert_null(token_user(&s, bad, NOW_MS, &id, &why));
+    assert_null(token_user(&s, "", NOW_MS, &id, &why));
+    assert_null(token_user(&s, "rf_", NOW_MS, &id, &why));
     s.users[0].token_count = 0;
-    assert_null(token_user(&s, anna, NOW_MS, &why));
+    assert_null(token_user(&s, anna, NOW_MS, &id, &why));
 }
 
 int main(void)
