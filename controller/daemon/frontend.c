@@ -13,9 +13,11 @@
 #include "controller/daemon/daemon.h"
 #include "controller/daemon/fencers.h"
 #include "controller/daemon/gateway.h"
+#include "controller/daemon/jwks.h"
 #include "controller/daemon/lag.h"
 #include "controller/daemon/membership.h"
 #include "controller/daemon/node.h"
+#include "controller/daemon/notices.h"
 #include "controller/daemon/peers.h"
 #include "controller/daemon/prober.h"
 #include "controller/daemon/renewals.h"
@@ -30,10 +32,12 @@ struct frontend {
     struct daemon *d;
     struct api *api;
     struct backfill *backfill;
+    struct notices *notices;
     struct gateway *gateway; /* NULL: nobody comes over the network */
     struct api_backend backend;
     struct secrets_key key; /* of second factors */
     struct jwt *jwt;        /* keys of the OpenID provider; NULL: none */
+    struct jwks *jwks;      /* NULL: they are in a file, or there are none */
 };
 
 /* ---- facts --------------------------------------------------------------------------- */
@@ -164,9 +168,11 @@ static void on_facts(void *owner, struct api_facts *f)
     f->rtt_ms = peers_rtt_ms(d->peers);
     fill_counts(d, f);
     fill_fencers(d, f);
+    f->notice_count = notices_facts(fe->notices, f->notices, API_NOTICES_MAX);
     tls_report(d->tls, &f->tls);
     f->key = &fe->key;
     f->jwt = fe->jwt;
+    jwks_facts(fe->jwks, &f->jwt_keys);
     f->has_api = fe->gateway != NULL;
     f->api_port = f->has_api ? gateway_port(fe->gateway) : 0;
     f->wall_s = (int64_t)(wall_now_ms() / 1000);
@@ -265,6 +271,13 @@ static const struct audit_key *on_audit_key(void *owner)
     const struct frontend *fe = owner;
 
     return fe->d->audit_key;
+}
+
+static void on_want_keys(void *owner)
+{
+    const struct frontend *fe = owner;
+
+    jwks_want(fe->jwks);
 }
 
 static int on_query_log(void *owner, const struct audit_query *q, store_audit_reply *reply,
@@ -383,8 +396,20 @@ static void read_secrets(struct frontend *f)
         log_warn("no JWTs: %s", err.text);
 }
 
+static void fetch_keys(struct frontend *f)
+{
+    const struct jwt_config *oidc = &f->d->settings.oidc;
+    const struct jwks_times times = {oidc->refresh_ms, JWKS_AGAIN_MS, JWKS_RETRY_MS};
+    struct err err = {0};
+
+    if (f->jwt != NULL && jwt_keys_are_fetched(oidc) &&
+        jwks_open(&f->jwks, f->d->loop, f->jwt, oidc, &times, &err) != 0)
+        log_warn("no JWTs: %s", err.text);
+}
+
 static void frontend_free(struct frontend *f)
 {
+    jwks_close(f->jwks);
     key_wipe(&f->key);
     jwt_close(f->jwt);
     free(f);
@@ -396,12 +421,15 @@ int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *
     const struct settings *s = &d->settings;
     struct settings_api network = s->api;
     struct api_network guests;
+    struct notices_spec notices = {
+        .loop = d->loop, .list = s->notify, .count = s->notify_count};
     struct api_listen at = {.socket = s->socket,
                             .metrics_address = s->has_metrics ? s->metrics.host : NULL,
                             .metrics_port = s->metrics.port};
 
     if (f == NULL)
         return err_set(err, ERR_NOMEM, "API");
+    notices.backend = &f->backend;
     f->d = d;
     read_secrets(f);
     f->backend = (struct api_backend){.owner = f,
@@ -413,6 +441,7 @@ int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *
                                       .want_retry = on_want_retry,
                                       .forward = on_forward,
                                       .ask = on_ask,
+                                      .want_keys = on_want_keys,
                                       .audit_key = on_audit_key,
                                       .query_log = on_query_log};
     if (s->has_api) {
@@ -429,10 +458,12 @@ int frontend_open(struct frontend **ret_frontend, struct daemon *d, struct err *
         frontend_close(f);
         return err->code;
     }
-    if (backfill_open(&f->backfill, d, err) != 0) {
+    if (backfill_open(&f->backfill, d, err) != 0 ||
+        notices_open(&f->notices, &notices, err) != 0) {
         frontend_close(f);
         return err->code;
     }
+    fetch_keys(f);
     *ret_frontend = f;
     return 0;
 }
@@ -441,6 +472,7 @@ void frontend_close(struct frontend *f)
 {
     if (f == NULL)
         return;
+    notices_close(f->notices);
     backfill_close(f->backfill);
     gateway_close(f->gateway);
     api_close(f->api);

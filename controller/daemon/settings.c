@@ -31,6 +31,8 @@ struct file {
     uint32_t controllers_count;
     struct file_fencer *fencers;
     uint32_t fencers_count;
+    struct file_notify *notify;
+    uint32_t notify_count;
 };
 
 static const cyaml_schema_field_t tls_fields[] = {
@@ -98,6 +100,8 @@ static const cyaml_schema_field_t fields[] = {
                          &controller_schema, 1, CONTROLLER_MAX),
     CYAML_FIELD_SEQUENCE("fencers", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct file,
                          fencers, &settings_fencer_schema, 0, SETTINGS_FENCER_MAX),
+    CYAML_FIELD_SEQUENCE("notify", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct file,
+                         notify, &settings_notify_schema, 0, SETTINGS_NOTIFY_MAX),
     CYAML_FIELD_END,
 };
 
@@ -296,7 +300,8 @@ int settings_load(struct settings *ret_settings, const char *path,
         take_places(c, f, &s, err) != 0 || settings_take_api(c, &f->api, &s, err) != 0 ||
         settings_take_oidc(c, &f->oidc, &s, err) != 0 || take_raft(c, &s, err) != 0 ||
         take_controllers(c, f, &s, err) != 0 ||
-        settings_take_fencers(c, f->fencers, f->fencers_count, &s, err) != 0) {
+        settings_take_fencers(c, f->fencers, f->fencers_count, &s, err) != 0 ||
+        settings_take_notify(c, f->notify, f->notify_count, &s, err) != 0) {
         settings_free(&s);
         return err->code;
     }
@@ -311,4 +316,7 @@ void settings_free(struct settings *s)
     free(s->fencers);
     s->fencers = NULL;
     s->fencer_count = 0;
+    free(s->notify);
+    s->notify = NULL;
+    s->notify_count = 0;
 }

@@ -13,6 +13,7 @@
 
 #include "controller/core/state.h"
 #include "controller/net/address.h"
+#include "controller/outbound/outbound.h"
 #include "controller/people/jwt.h"
 #include "controller/people/key.h"
 #include "fencing/methods/power.h"
@@ -20,6 +21,9 @@
 enum {
     SETTINGS_PATH_SIZE = 108, /* as long as the path of a Unix socket may be */
     SETTINGS_FENCER_MAX = AGENT_MAX,
+    SETTINGS_NOTIFY_MAX = 8,
+    SETTINGS_MAIL_SIZE = 128, /* of an address */
+    SETTINGS_USER_SIZE = 128,
 };
 
 struct settings_controller {
@@ -35,6 +39,19 @@ struct settings_api {
     uint32_t arrivals_per_s;           /* connections of one address */
     uint32_t requests_per_s;           /* of one address */
     uint32_t handshake_ms, request_ms, idle_ms;
+};
+
+/* Whom the leader tells of what people have to hear: a web hook, or by mail. */
+struct settings_notify {
+    char name[NAME_SIZE], url[OUTBOUND_URL_SIZE];
+    char ca[PATH_SIZE];          /* "": those of the host */
+    char secret_file[PATH_SIZE]; /* a bearer token, or the password of `user`; "": none */
+    char user[SETTINGS_USER_SIZE];
+    char from[SETTINGS_MAIL_SIZE]; /* of a mail; "": a web hook */
+    char to[OUTBOUND_TO_MAX][SETTINGS_MAIL_SIZE];
+    uint8_t to_count;
+    uint8_t roles; /* who hears of it here; 0: all */
+    bool plain;    /* without TLS will do */
 };
 
 struct settings {
@@ -57,6 +74,8 @@ struct settings {
     struct settings_controller controllers[CONTROLLER_MAX];
     uint8_t fencer_count;
     struct power_device *fencers; /* NULL: none */
+    uint8_t notify_count;
+    struct settings_notify *notify; /* NULL: none */
 };
 
 struct config;

@@ -88,6 +88,7 @@ void settings_check(const struct settings *s, bool starting, struct findings *f)
     check_audit_key(s, starting, f);
     settings_check_key(s, starting, f);
     settings_check_oidc(s, starting, f);
+    settings_check_notify(s, starting, f);
     if (s->fencer_count > 0)
         starting_at("ask the agents of `fencers` what they know (%s and others)",
                     s->fencers[0].agent);

@@ -22,13 +22,26 @@ MUST_USE int settings_take_api(const struct config *c, const struct file_api *f,
 
 /* `oidc`; keys NULL: there is none. */
 struct file_oidc {
-    char *issuer, *audience, *claim, *keys;
+    char *issuer, *audience, *claim, *keys, *ca;
 };
 extern const cyaml_schema_field_t settings_oidc_fields[];
 MUST_USE int settings_take_oidc(const struct config *c, const struct file_oidc *f,
                                 struct settings *s, struct err *err);
 
+/* One of `notify`, as libcyaml reads it. */
+struct file_notify {
+    char *name, *url, *ca, *secret_file, *user, *from;
+    char **to, **roles;
+    uint32_t to_count, roles_count;
+    bool plain;
+};
+extern const cyaml_schema_value_t settings_notify_schema;
+/* Into s->notify, which is the caller's to free, on failure too. */
+MUST_USE int settings_take_notify(const struct config *c, const struct file_notify *notify,
+                                  uint32_t count, struct settings *s, struct err *err);
+
 struct findings;
+void settings_check_notify(const struct settings *s, bool starting, struct findings *f);
 void settings_check_key(const struct settings *s, bool starting, struct findings *f);
 void settings_check_oidc(const struct settings *s, bool starting, struct findings *f);
 

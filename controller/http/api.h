@@ -63,6 +63,23 @@ struct api_fencer {
 };
 enum { API_FENCERS_MAX = 32 };
 
+/* One whom the leader tells (controller/daemon/notices.h). */
+struct api_notice {
+    const char *name, *problem; /* problem: of the last try, "" */
+    bool waits;                 /* there is something to tell */
+    uint64_t sent, failures, lost;
+};
+enum { API_NOTICES_MAX = 8 };
+
+/* The provider's keys, where they are fetched (controller/daemon/jwks.h). */
+struct api_keys {
+    bool fetched; /* they are, from a URL */
+    bool known;   /* they were, `age_ms` ago */
+    unsigned count;
+    uint64_t age_ms, fetches, failures;
+    char problem[API_ERROR_SIZE]; /* of the last try; "" */
+};
+
 /* Guests' requests since the start. */
 struct api_guests {
     uint64_t known, unknown; /* with a user's certificate, and without */
@@ -90,10 +107,13 @@ struct api_facts {
     uint64_t probes_answered, probes_failed, probes_dropped;
     unsigned fencer_count;
     struct api_fencer fencers[API_FENCERS_MAX];
+    unsigned notice_count;
+    struct api_notice notices[API_NOTICES_MAX];
     struct tls_report tls;
     const struct secrets_key *key; /* NULL: none */
     const struct jwt *jwt;         /* NULL: none */
-    bool has_api;                  /* over the network, at api_port */
+    struct api_keys jwt_keys;
+    bool has_api; /* over the network, at api_port */
     uint16_t api_port;
     struct api_guests guests;
     int64_t wall_s;         /* seconds since 1970: certificates know no other time */

@@ -370,6 +370,49 @@ static void guests(struct exposition *p, const struct api_facts *f)
         exposition_line(p, "%s{from=\"%s\"} %" PRIu64 "\n", name, rows[i].who, rows[i].n);
 }
 
+/* Where the keys are in a file, or there are none, there are no samples. */
+static void provider_keys(struct exposition *p, const struct api_facts *f)
+{
+    const struct api_keys *k = &f->jwt_keys;
+
+    if (!k->fetched)
+        return;
+    exposition_one(p, "ringfence_oidc_keys", "gauge",
+                   "Keys of the OpenID provider in force; 0 until the first are fetched.",
+                   k->count);
+    if (k->known)
+        exposition_one(p, "ringfence_oidc_keys_age_seconds", "gauge",
+                       "How long ago those in force were fetched.",
+                       (double)k->age_ms / 1000);
+    exposition_one(p, "ringfence_oidc_keys_fetches_total", "counter",
+                   "Times that they were asked for.", (double)k->fetches);
+    exposition_one(p, "ringfence_oidc_keys_failures_total", "counter",
+                   "And how often that failed.", (double)k->failures);
+}
+
+static void notices(struct exposition *p, const struct api_facts *f)
+{
+    static const struct {
+        const char *name, *type, *help;
+    } rows[] = {
+        {"ringfence_notify_sent_total", "counter",
+         "Notices that the receiver took from this controller."},
+        {"ringfence_notify_failures_total", "counter", "Tries that failed."},
+        {"ringfence_notify_lost_total", "counter", "Notices that were given up."},
+        {"ringfence_notify_waiting", "gauge", "1 while there is a notice to be taken."}};
+
+    for (size_t k = 0; k < ARRAY_LEN(rows) && f->notice_count > 0; k++) {
+        exposition_head(p, rows[k].name, rows[k].type, rows[k].help);
+        for (unsigned i = 0; i < f->notice_count; i++) {
+            const struct api_notice *n = &f->notices[i];
+            const uint64_t values[] = {n->sent, n->failures, n->lost, n->waits};
+
+            exposition_line(p, "%s{to=\"%s\"} %" PRIu64 "\n", rows[k].name, n->name,
+                            values[k]);
+        }
+    }
+}
+
 int metrics_text(const struct api_facts *f, struct mono now, struct buf *out,
                  struct err *err)
 {
@@ -394,5 +437,7 @@ int metrics_text(const struct api_facts *f, struct mono now, struct buf *out,
     fencing(&p, f);
     severing(&p, f, now);
     guests(&p, f);
+    provider_keys(&p, f);
+    notices(&p, f);
     return p.status;
 }

@@ -66,6 +66,8 @@ bool api_permits(struct api *a, const struct route *r, const struct api_request 
     who->token = verdict.token;
     who->until_ms = verdict.until_ms;
     *ret_needs_code = verdict.needs_code;
+    if (verdict.key_unknown && a->backend->want_keys != NULL)
+        a->backend->want_keys(a->backend->owner);
     if (verdict.status == 0)
         return true;
     if (is_worth_a_note(ask.caller))

@@ -450,6 +450,71 @@ static void check_api(json_t *out, const struct api_facts *f)
     find(out, "api", f->tls.has_crl ? "ok" : "warn", text);
 }
 
+/* Old ones go on counting, and a provider's new ones do not: somebody has to hear of it. */
+static void check_keys(json_t *out, const struct api_facts *f)
+{
+    const struct api_keys *k = &f->jwt_keys;
+    char text[2 * API_ERROR_SIZE];
+
+    if (!k->fetched)
+        return;
+    if (!k->known)
+        text_set(text, sizeof text,
+                 "the provider's keys are not there, and no JWT is good: %s",
+                 k->problem[0] != '\0' ? k->problem
+                                       : "they are being fetched: ask again in a moment");
+    else if (k->problem[0] != '\0')
+        text_set(text, sizeof text,
+                 "the provider's keys (%u) are of %" PRIu64
+                 " s ago and stay in force; since then: %s",
+                 k->count, k->age_ms / 1000, k->problem);
+    else
+        text_set(text, sizeof text,
+                 "the provider's keys (%u) were fetched %" PRIu64 " s ago", k->count,
+                 k->age_ms / 1000);
+    find(out, "oidc-keys",
+         !k->known               ? "fail"
+         : k->problem[0] != '\0' ? "warn"
+                                 : "ok",
+         text);
+}
+
+static bool informs_somebody(const struct state *s)
+{
+    for (unsigned i = 0; i < s->group_count; i++)
+        for (unsigned k = 0; k < s->groups[i].policy.window_count; k++)
+            if (s->groups[i].policy.windows[k].inform != 0)
+                return true;
+    return false;
+}
+
+static void check_notices(json_t *out, const struct api_facts *f)
+{
+    char check[NAME_SIZE + 8], text[2 * API_ERROR_SIZE];
+
+    if (f->notice_count == 0 && informs_somebody(f->state))
+        find(out, "notify", "warn",
+             "a group's file says who is informed, and this controller has nobody in "
+             "`notify` of its file: where it leads, nobody is");
+    for (unsigned i = 0; i < f->notice_count; i++) {
+        const struct api_notice *n = &f->notices[i];
+
+        (void)snprintf(check, sizeof check, "notify-%s", n->name);
+        if (n->problem[0] != '\0')
+            text_set(text, sizeof text, "%s: it is tried again, for an hour", n->problem);
+        else
+            text_set(text, sizeof text,
+                     "was told %" PRIu64 " times by this controller; %" PRIu64
+                     " were given up",
+                     n->sent, n->lost);
+        find(out, check,
+             n->problem[0] != '\0' ? "fail"
+             : n->lost > 0         ? "warn"
+                                   : "ok",
+             text);
+    }
+}
+
 json_t *doctor_document(const struct api_facts *f, const char *host, struct mono now)
 {
     json_t *findings = json_array(), *between;
@@ -463,6 +528,8 @@ json_t *doctor_document(const struct api_facts *f, const char *host, struct mono
     check_severing(findings, f, now);
     check_certificates(findings, f);
     check_api(findings, f);
+    check_keys(findings, f);
+    check_notices(findings, f);
     check_disk(findings, f);
     check_clock(findings, f);
     check_loop(findings, f);

@@ -10,7 +10,7 @@ import sys
 LEVEL = {
     "controller/base": 0,
     "fencing/rules": 1, "controller/core": 1,
-    "controller/net": 2, "proto": 2, "controller/audit": 2, "controller/config": 2, "fencing/guard": 2,
+    "controller/net": 2, "controller/outbound": 2, "proto": 2, "controller/audit": 2, "controller/config": 2, "fencing/guard": 2,
     "controller/consensus": 3, "fencing/methods": 3, "providers": 3, "controller/httpd": 3,
     "fencing/gate": 3, "controller/people": 3,
     "controller/daemon": 4, "controller/http": 4, "fencing/agent": 4, "controller/cli": 4,

@@ -21,7 +21,7 @@ PROGRAMS = {
 FILES = {
     "ringfenced.yaml.5": (["controller/daemon/settings.c",
                            "controller/daemon/settings_api.c", "controller/daemon/settings_people.c",
-                           "controller/daemon/settings_fencers.c"], "fields"),
+                           "controller/daemon/settings_fencers.c", "controller/daemon/settings_notify.c"], "fields"),
     "ringfence-agent.yaml.5": (["fencing/agent/agent_settings.c"], "file_fields"),
     "ringfence-group.yaml.5": (["controller/cli/group_file.c"], "file_fields"),
 }

@@ -32,6 +32,14 @@ openssl rand -hex 32 >"$dir/secrets.key"
 mkdir "$dir/jwt"
 python3 "$(dirname "$0")/../../unit/people/make_jwt.py" "$dir/jwt" now || exit 1
 chmod 0600 "$dir/secrets.key"
+# The provider: its keys by HTTPS, under a certificate of its own.
+python3 "$(dirname "$0")/../../unit/outbound/servers.py" webs "$dir/jwt" 0 >"$dir/provider" &
+pids[3]=$!
+until [ -s "$dir/provider" ]; do
+    kill -0 "${pids[3]}" || exit 1
+    sleep 0.2
+done
+provider=https://127.0.0.1:$(cat "$dir/provider")
 
 for i in 0 1 2; do
     n=${names[$i]}
@@ -42,7 +50,7 @@ data_dir: $dir/$n
 listen: 127.0.0.1:${ports[$i]}
 socket: $dir/$n.sock
 secrets_key: $dir/secrets.key
-oidc: {issuer: "https://id.example", audience: ringfence, keys: $dir/jwt/jwks.json}
+oidc: {issuer: "https://id.example", audience: ringfence, keys: "$provider/jwks.json", ca: $dir/jwt/ca.pem}
 api: {listen: "127.0.0.1:${ports[$((i + 3))]}"}
 tls: {ca: $dir/pki/ca.crt, cert: $dir/pki/controller-$n.crt, key: $dir/pki/controller-$n.key}
 raft: {election: 300ms, heartbeat: 50ms}
@@ -138,6 +146,18 @@ expect "another audience" "for somebody else" jwt audience
 expect "another issuer" "another issuer" jwt issuer
 expect "expired" "has expired" jwt expired
 expect "tampered with" "signature of that JWT is wrong" jwt tampered
+expect "the keys are fetched" "the provider's keys (2) were fetched" rf doctor
+
+# The provider has a new key: it is asked anew, once a minute, and the old one counts no more.
+expect "a key of tomorrow" "fetched anew" jwt unknown-kid
+cp "$dir/jwt/rotated.json" "$dir/jwt/jwks.json"
+until=$((SECONDS + 150))
+until [[ $(jwt unknown-kid) == *'"name":"anna"'* ]] || [ $SECONDS -gt $until ]; do sleep 2; done
+expect "is known after a while" '"name":"anna","means":"jwt"' jwt unknown-kid
+expect "yesterday's is not" "fetched anew" jwt rs256
+echo "nonsense" >"$dir/jwt/jwks.json"
+expect "garbage lets nobody in" "fetched anew" jwt rs256
+expect "and keeps nobody out" '"name":"anna","means":"jwt"' jwt unknown-kid
 
 # ---- the second factor -------------------------------------------------------------------
 enrolled=$(rf user totp adam)
@@ -183,6 +203,34 @@ expect "a code of the next step" '"index":' \
     door "$adam" "$(code_at $(($(now) + 30)))" POST /api/v1/users "$new"
 
 # ---- what was given is taken back -----------------------------------------------------------
+# Streams end with the token that they were opened with, at whichever controller, and the
+# trail hears of no refusal.
+token=$(rf user token olga | head -1)
+refused() { rf log --all --lines 1000 | grep -c "refused: not-authenticated"; }
+before=$(refused)
+curl -sk --max-time 60 -H "Authorization: Bearer $token" \
+    "https://127.0.0.1:${ports[3]}/api/v1/status?follow=1" >"$dir/follow.status" &
+streams=$!
+curl -skN --max-time 60 -H "Authorization: Bearer $token" \
+    "https://127.0.0.1:${ports[4]}/api/v1/events" >"$dir/follow.events" &
+streams="$streams $!"
+curl -sk --max-time 60 -H "Authorization: Bearer $token" \
+    "https://127.0.0.1:${ports[5]}/api/v1/log?follow=1" >"$dir/follow.log" &
+streams="$streams $!"
+until [ -s "$dir/follow.status" ] && [ -s "$dir/follow.events" ] && [ -s "$dir/follow.log" ]; do
+    kill -0 "${streams##* }" 2>/dev/null || break
+    sleep 0.2
+done
+rf user token olga --revoke all >"$dir/revoked"
+began=$(now)
+wait $streams
+took=$(($(now) - began))
+expect "streams end when their token is revoked ($took s)" "soon" \
+    bash -c "[ $took -le 5 ] && echo soon"
+expect "the status says why" "is revoked, or has expired" cat "$dir/follow.status"
+expect "events say why" "event: problem" cat "$dir/follow.events"
+expect "the trail hears of one refusal at most" "quiet" \
+    bash -c "[ $(($(refused) - before)) -le 1 ] && echo quiet"
 expect "all tokens revoked" "all tokens are revoked" rf user token olga --revoke all
 expect "are nobody's at once" "nobody's" door "$olga" "" GET /api/v1/whoami ""
 expect "a user removed" "removed" rf user remove adam

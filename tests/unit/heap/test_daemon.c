@@ -13,6 +13,8 @@
 #include "controller/daemon/fencers.h"
 #include "controller/daemon/frontend.h"
 #include "controller/daemon/gateway.h"
+#include "controller/daemon/jwks.h"
+#include "controller/daemon/notices.h"
 #include "controller/daemon/lag.h"
 #include "controller/daemon/peers.h"
 #include "controller/daemon/prober.h"
@@ -22,6 +24,7 @@
 #include "controller/httpd/httpd.h"
 #include "controller/net/tls_session.h"
 #include "controller/net/tls_watch.h"
+#include "controller/outbound/outbound.h"
 #include "tests/unit/heap/each.h"
 #include "tests/unit/heap/heap.h"
 #include "tests/unit/net/bench.h"
@@ -227,13 +230,58 @@ static int try_api(struct err *err)
     return status;
 }
 
+static int try_outbound(struct err *err)
+{
+    const struct outbound_ask ask = {.url = "http://127.0.0.1:1/",
+                                     .type = "text/plain",
+                                     .body = "x",
+                                     .len = 1,
+                                     .timeout_ms = 1000,
+                                     .answer_max = 100};
+    struct outbound *o = NULL;
+    int status = outbound_start(&o, &t.bench.loop, &ask, NULL, NULL, err);
+
+    outbound_cancel(o);
+    return status;
+}
+
+static int try_jwks(struct err *err)
+{
+    static const struct jwt_config config = {.keys = "https://127.0.0.1:1/"};
+    static const struct jwks_times times = {1000, 1000, 1000};
+    struct jwks *k = NULL;
+    int status = jwks_open(&k, &t.bench.loop, NULL, &config, &times, err);
+
+    jwks_close(k);
+    return status;
+}
+
+static int try_notices(struct err *err)
+{
+    const struct notices_spec spec = {.loop = &t.bench.loop};
+    struct notices *n = NULL;
+    int status = notices_open(&n, &spec, err);
+
+    notices_close(n);
+    return status;
+}
+
 static const struct heap_case alone[] = {
-    {"table_new", try_table, false},      {"tls_new", try_tls, false},
-    {"tls_watch_open", try_watch, false}, {"listener_open", try_listener, false},
-    {"link_open", try_link, false},       {"names_open", try_names, false},
-    {"lag_open", try_lag, false},         {"httpd_open", try_httpd, false},
-    {"api_open", try_api, false},         {"httpd_adopt", try_adopt, true},
-    {"door_open", try_door, false},       {"gateway_open", try_gateway, false},
+    {"table_new", try_table, false},
+    {"tls_new", try_tls, false},
+    {"tls_watch_open", try_watch, false},
+    {"listener_open", try_listener, false},
+    {"link_open", try_link, false},
+    {"names_open", try_names, false},
+    {"lag_open", try_lag, false},
+    {"httpd_open", try_httpd, false},
+    {"api_open", try_api, false},
+    {"httpd_adopt", try_adopt, true},
+    {"door_open", try_door, false},
+    {"gateway_open", try_gateway, false},
+    {"outbound_start", try_outbound, false},
+    {"jwks_open", try_jwks, false},
+    {"notices_open", try_notices, false},
 };
 
 static void each_part_that_stands_alone(void **state)

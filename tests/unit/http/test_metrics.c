@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controller/http/metrics.h"
+#include "controller/http/status.h"
 
 #define OF(instance) "{group=\"orders\",instance=\"" instance "\"} "
 
@@ -31,6 +32,8 @@ static int set_up(void **state)
     f.state = &w.s;
     f.seen = &w.o;
     f.leads = true;
+    f.name = "east";
+    f.data_dir = "/d";
     return 0;
 }
 
@@ -166,6 +169,81 @@ static void guests_are_counted(void **state)
     assert_true(page_has("ringfence_api_guest_requests_total{from=\"too-many\"} 2\n"));
 }
 
+static bool doctor_finds(const char *check, const char *level, const char *text)
+{
+    json_t *d = doctor_document(&f, "host", w.now), *v;
+    bool found = false;
+    size_t i;
+
+    json_array_foreach(json_object_get(d, "findings"), i, v)
+    {
+        const char *said = json_string_value(json_object_get(v, "text"));
+
+        if (strcmp(json_string_value(json_object_get(v, "check")), check) != 0)
+            continue;
+        print_message("%s: %s\n", check, said);
+        found = strcmp(json_string_value(json_object_get(v, "level")), level) == 0 &&
+                strstr(said, text) != NULL;
+    }
+    json_decref(d);
+    return found;
+}
+
+/* Of a provider that does not answer somebody hears before its new key is wanted. */
+static void fetched_keys_are_told(void **state)
+{
+    (void)state;
+    write_page();
+    assert_null(strstr((const char *)page.data, "ringfence_oidc_"));
+    f.jwt_keys = (struct api_keys){.fetched = true, .problem = "https://id: no answer"};
+    write_page();
+    assert_true(page_has("ringfence_oidc_keys 0\n"));
+    assert_null(strstr((const char *)page.data, "ringfence_oidc_keys_age_seconds"));
+    assert_true(doctor_finds("oidc-keys", "fail", "https://id: no answer"));
+    f.jwt_keys = (struct api_keys){.fetched = true,
+                                   .known = true,
+                                   .count = 2,
+                                   .age_ms = 5500,
+                                   .fetches = 4,
+                                   .failures = 1};
+    write_page();
+    assert_true(page_has("ringfence_oidc_keys 2\n"));
+    assert_true(page_has("ringfence_oidc_keys_age_seconds 5.5\n"));
+    assert_true(page_has("ringfence_oidc_keys_fetches_total 4\n"));
+    assert_true(page_has("ringfence_oidc_keys_failures_total 1\n"));
+    assert_true(doctor_finds("oidc-keys", "ok", "5 s ago"));
+    snprintf(f.jwt_keys.problem, sizeof f.jwt_keys.problem, "the answer is 503");
+    assert_true(doctor_finds("oidc-keys", "warn", "stay in force; since then: the answer"));
+}
+
+/* So is that nobody is told, though a group's file says who is. */
+static void receivers_are_told_of(void **state)
+{
+    struct policy *p = &world_group(&w)->policy;
+
+    (void)state;
+    assert_false(doctor_finds("notify", "warn", ""));
+    p->window_count = 1;
+    p->windows[0].inform = ROLE_APPROVER;
+    assert_true(doctor_finds("notify", "warn", "nobody in `notify`"));
+    write_page();
+    assert_null(strstr((const char *)page.data, "ringfence_notify_"));
+    f.notice_count = 1;
+    f.notices[0] = (struct api_notice){"hook", "", false, 3, 0, 0};
+    assert_false(doctor_finds("notify", "warn", ""));
+    assert_true(doctor_finds("notify-hook", "ok", "told 3 times"));
+    f.notices[0] = (struct api_notice){"hook", "the answer is 500", true, 3, 2, 1};
+    assert_true(
+        doctor_finds("notify-hook", "fail", "the answer is 500: it is tried again"));
+    write_page();
+    assert_true(page_has("ringfence_notify_sent_total{to=\"hook\"} 3\n"));
+    assert_true(page_has("ringfence_notify_failures_total{to=\"hook\"} 2\n"));
+    assert_true(page_has("ringfence_notify_lost_total{to=\"hook\"} 1\n"));
+    assert_true(page_has("ringfence_notify_waiting{to=\"hook\"} 1\n"));
+    f.notices[0].problem = "";
+    assert_true(doctor_finds("notify-hook", "warn", "1 were given up"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +252,8 @@ int main(void)
         cmocka_unit_test_setup(that_severing_would_work_is_told, set_up),
         cmocka_unit_test_setup(the_last_run_is_told, set_up),
         cmocka_unit_test_setup(guests_are_counted, set_up),
+        cmocka_unit_test_setup(fetched_keys_are_told, set_up),
+        cmocka_unit_test_setup(receivers_are_told_of, set_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, tear_down);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """JWTs by openssl, good ones and forged ones: make_jwt.py DIR. Each NAME.jwt is one token,
-jwks.json has the provider's keys. They are made for NOW, or with `now` for this moment."""
+jwks.json has the provider's keys, rotated.json those of
+later. They are made for NOW, or with `now` for this moment."""
 import base64
 import hashlib
 import hmac
@@ -112,6 +113,8 @@ def main(top):
             f.write(text)
     with open(os.path.join(top, "jwks.json"), "w", encoding="ascii") as f:
         json.dump({"keys": [rsa_jwk(rsa, "r1"), ec_jwk(ec, "e1"), rsa_jwk(weak, "w1")]}, f)
+    with open(os.path.join(top, "rotated.json"), "w", encoding="ascii") as f:
+        json.dump({"keys": [rsa_jwk(other, "r9")]}, f)
     with open(os.path.join(top, "weak.json"), "w", encoding="ascii") as f:
         json.dump({"keys": [rsa_jwk(weak, "w1")]}, f)
 
