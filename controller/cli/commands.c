@@ -1,6 +1,7 @@
 /* The one table of commands: parsing, --help and --man come from it. */
 #include "controller/cli/cli.h"
 #include "controller/cli/commands_audit.h"
+#include "controller/cli/commands_completion.h"
 #include "controller/cli/commands_people.h"
 #include "controller/cli/commands_user.h"
 
@@ -430,47 +431,20 @@ static const struct cli_command pki_show_command = {
     cli_pki_show};
 
 static const struct cli_command *const commands[] = {
-    &status_command,
-    &why_command,
-    &log_command,
-    &apply_command,
-    &diff_command,
-    &export_command,
-    &switchover_command,
-    &failover_command,
-    &attest_command,
-    &proposals_command,
-    &approve_command,
-    &reject_command,
-    &abort_command,
-    &acknowledge_command,
-    &pause_command,
-    &resume_command,
-    &retry_command,
-    &detach_command,
-    &attach_command,
-    &remove_command,
-    &rules_command,
-    &doctor_command,
-    &version_command,
-    &login_command,
-    &audit_export_command,
-    &audit_verify_command,
-    &audit_keys_command,
-    &pki_init_command,
-    &pki_issue_command,
-    &pki_renew_command,
-    &pki_revoke_command,
-    &pki_show_command,
-    &controller_replace_command,
-    &user_add_command,
-    &user_list_command,
-    &user_remove_command,
-    &user_token_command,
-    &user_totp_command,
-    &user_unlock_command,
-    &whoami_command,
-    NULL,
+    &status_command,       &why_command,          &log_command,
+    &apply_command,        &diff_command,         &export_command,
+    &switchover_command,   &failover_command,     &attest_command,
+    &proposals_command,    &approve_command,      &reject_command,
+    &abort_command,        &acknowledge_command,  &pause_command,
+    &resume_command,       &retry_command,        &detach_command,
+    &attach_command,       &remove_command,       &rules_command,
+    &doctor_command,       &version_command,      &login_command,
+    &audit_export_command, &audit_verify_command, &audit_keys_command,
+    &pki_init_command,     &pki_issue_command,    &pki_renew_command,
+    &pki_revoke_command,   &pki_show_command,     &controller_replace_command,
+    &user_add_command,     &user_list_command,    &user_remove_command,
+    &user_token_command,   &user_totp_command,    &user_unlock_command,
+    &whoami_command,       &completion_command,   NULL,
 };
 
 static const struct help_command *const helps[] = {
@@ -514,6 +488,7 @@ static const struct help_command *const helps[] = {
     &user_totp_command.help,
     &user_unlock_command.help,
     &whoami_command.help,
+    &completion_command.help,
     NULL,
 };
 
