@@ -17,6 +17,8 @@ static const char document[] =
     "\"/w\"}]}],"
     " \"decide\": {\"cooldown_ms\": 0, \"local_restarts\": 0}}";
 
+const char *stage_extra;
+
 static bool stage_both_enrolled(void *owner)
 {
     struct stage *s = owner;
@@ -74,7 +76,13 @@ static void stage_declare(struct stage *s, const char *sync)
 
 void stage_form(struct stage *s, const char *sync)
 {
+    char path[CLUSTER_PATH];
+
     cluster_open(&s->c);
+    for (int node = 0; node < NODES && stage_extra != NULL; node++) {
+        cluster_config(&s->c, node, path);
+        cluster_write_config(&s->c, node, path, stage_extra);
+    }
     cluster_issue_agent(&s->c, "pg-east");
     cluster_issue_agent(&s->c, "pg-west");
     cluster_start_all(&s->c);

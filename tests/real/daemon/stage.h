@@ -12,6 +12,9 @@ struct stage {
     struct fake_agent east, west;
 };
 
+/* What the files of the controllers have besides; NULL: nothing. */
+extern const char *stage_extra;
+
 /* East serves, and both are in the sync set (mode `required`). */
 int stage_setup(void **state);
 int stage_teardown(void **state);
