@@ -20,7 +20,14 @@ static struct {
     uint8_t answers[1 << 16];
     uint16_t request;
     unsigned proposed, status;
+    struct mono now;         /* each request comes a second behind the last one */
+    api_confirmed *confirms; /* reads that wait for a barrier */
+    void *confirms_ctx;
 } w;
+
+/* In place of mono_now() (CMakeLists.txt): inputs come faster than reads may. */
+struct mono __wrap_mono_now(void);
+struct mono __wrap_mono_now(void) { return w.now; }
 
 static void on_facts(void *owner, struct api_facts *f)
 {
@@ -52,6 +59,26 @@ static int on_propose(void *owner, const struct entry *e, api_proposed *done, vo
     if (ret_refused->refusal != ACCEPTED)
         return err_set(err, ERR_REFUSED, "%s", ret_refused->text);
     return err_set(err, ERR_NOTLEADER, "not the leader any more");
+}
+
+static int on_confirm(void *owner, api_confirmed *done, void *ctx, struct err *err)
+{
+    (void)owner;
+    if (w.request % 8 == 7)
+        return err_set(err, ERR_NOTLEADER, "not the leader any more");
+    CLAIM(w.confirms == NULL, "two barriers at once");
+    w.confirms = done;
+    w.confirms_ctx = ctx;
+    return 0;
+}
+
+static void confirm(void)
+{
+    api_confirmed *done = w.confirms;
+
+    w.confirms = NULL;
+    if (done != NULL)
+        done(w.confirms_ctx, 0, 1);
 }
 
 static void on_note(void *owner, const struct actor *who, const char *group,
@@ -136,6 +163,7 @@ static void once(void)
     static const struct api_backend backend = {.facts = on_facts,
                                                .propose = on_propose,
                                                .note_refused = on_note,
+                                               .confirm = on_confirm,
                                                .want_failover = on_want,
                                                .want_retry = on_retry,
                                                .dry = on_dry,
@@ -193,7 +221,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     w.request++;
     w.answers[w.request] = 0;
+    w.now.ns += 1000 * NS_PER_MS;
     api_serve(w.api, &r, on_reply, &w.answers[w.request]);
+    confirm();
     for (unsigned i = 0; i < 3 && w.answers[w.request] == 0; i++)
         uv_run(&w.loop, UV_RUN_NOWAIT);
     if (fuzz_is_traced())

@@ -424,10 +424,11 @@ static void choose_key(const uint8_t bytes[ENTRY_BYTES], struct entry *e)
 /* What has a key is done once; the use of a code comes before, and is no more than that. */
 static void judge_key(const struct entry *e)
 {
-    bool *done = &keyed[(e->key.id[0] - 1) % KEYS];
+    bool *done;
 
     if (e->key.id[0] == 0)
         return;
+    done = &keyed[(e->key.id[0] - 1) % KEYS];
     CLAIM(!*done, "%s: a second entry of one key", entry_kind_name(e->kind));
     *done = e->kind != ENTRY_FACTOR_USED;
 }
