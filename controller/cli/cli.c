@@ -193,7 +193,7 @@ static const char *make_key(const struct cli *cli, const char *method, const cha
         !keys_are_remembered(cli) || getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
         return NULL;
     for (unsigned i = 0; i < KEY_BYTES; i++)
-        (void)snprintf(key + 2 * i, 3, "%02x", bytes[i]);
+        (void)snprintf(key + (size_t)2 * i, 3, "%02x", bytes[i]);
     return key;
 }
 

@@ -78,11 +78,12 @@ static int load(struct store *s, const struct store_config *c, struct driver_sta
     starting_at("sync %s/mark", c->dir);
     if (db_mark_sync(&s->db, err) != 0 || db_load(&s->db, ret, &s->loaded, err) != 0)
         return err->code;
-    starting_at("write and sync %s/raft.db-wal", c->dir);
-    if (db_make_room(&s->db, c->wal_pages, err) != 0)
-        return err->code;
+    /* First: the disk may have been filled while this controller was down. */
     starting_at("make %s/reserve", c->dir);
     db_reserve_open(&s->db, c->reserve_bytes);
+    starting_at("write and sync %s/raft.db-wal", c->dir);
+    if (db_reserve_look(&s->db, err) != 0 || db_make_room(&s->db, c->wal_pages, err) != 0)
+        return err->code;
     store_note_audit(s);
     starting_at("write and sync %s/mark", c->dir);
     if (db_mark_write(&s->db, err) != 0)

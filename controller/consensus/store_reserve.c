@@ -139,6 +139,9 @@ void db_reserve_open(struct db *db, uint64_t size)
         return;
     }
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    /* Of another size, or half made: as it is nobody would ever let it go. */
+    if (fd >= 0 && !is_whole(fd, size))
+        (void)unlink(path);
     db->reserve.held = (fd >= 0 && is_whole(fd, size)) ||
                        (free_bytes(db) >= size + low_mark(db) && hold(db));
     if (!db->reserve.held)

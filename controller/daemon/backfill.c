@@ -147,9 +147,9 @@ static void on_answer(void *owner, unsigned status, const uint8_t *body, size_t 
         log_warn("controller %s: its answer is no part of an audit trail",
                  b->d->settings.controllers[b->asked].name);
         b->asked = (uint8_t)((b->asked + 1) % b->d->settings.count);
-    } else if (f.n > 0 || f.is_all) {
+    } else if (f.n > (stats.audit_seq != 0) || f.is_all) {
         fill(b, &f);
-    } else { /* it is behind itself */
+    } else { /* it has no more than our own last row: it is behind itself */
         b->asked = (uint8_t)((b->asked + 1) % b->d->settings.count);
     }
 }

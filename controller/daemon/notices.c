@@ -83,7 +83,7 @@ static void on_sent(void *owner, long status, const struct buf *body, const stru
             done_with_row(r);
         return;
     }
-    text_set(text, sizeof text, "%s: the answer is %ld", r->to->url, status);
+    text_set(text, sizeof text, "%s: the answer is %ld", r->to->name, status);
     failed(r, why != NULL ? why->text : text);
 }
 

@@ -71,6 +71,11 @@ bool peers_knows_people(const struct peers *p, uint8_t position)
     return knows(p, position, FORMAT_PEOPLE);
 }
 
+bool peers_knows_refused(const struct peers *p, uint8_t position)
+{
+    return knows(p, position, FORMAT_KEYS);
+}
+
 struct passed *peer_api_place(struct passed passed[PEERS_API_MAX], bool unknown)
 {
     struct passed *free_one = NULL;

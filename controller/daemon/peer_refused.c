@@ -17,7 +17,7 @@ static bool tell(struct peers *p, const struct actor *who, const char *group,
     Rf__Refused m = RF__REFUSED__INIT;
     Rf__Frame frame = RF__FRAME__INIT;
 
-    if (leader == NULL || !peers_knows_people(p, leader->position))
+    if (leader == NULL || !peers_knows_refused(p, leader->position))
         return false;
     m.kind = (uint32_t)who->kind;
     m.name = (char *)who->name;

@@ -103,9 +103,10 @@ void peer_view_take(struct peers *p, uint8_t from, const Rf__PeerView *view);
 void peer_refused_take(const struct peers *p, const Rf__Refused *r);
 
 /* peer_api.c */
-/* I10: Caller and Refused. One that does not know them drops the whole stream over them,
- * and with that what Raft and the leases send. */
+/* I10: Caller, and Refused, which is younger. One that does not know them drops the whole
+ * stream over them, and with that what Raft and the leases send. */
 bool peers_knows_people(const struct peers *p, uint8_t position);
+bool peers_knows_refused(const struct peers *p, uint8_t position);
 void peer_api_request(struct peers *p, uint8_t from, const Rf__ApiRequest *r);
 void peer_api_reply(struct peers *p, const Rf__ApiReply *r);
 /* A free place among `passed`; NULL: none, for one of this kind. */

@@ -102,6 +102,20 @@ static void find(struct shipper *s, const struct store_stats *stats)
 
 static void on_found(struct shipper *s, const struct errand *e)
 {
+    struct store_stats stats;
+    char text[160];
+
+    node_stats(s->d->node, &stats);
+    /* Nothing would ever be shipped again, and nobody told. */
+    if (e->mark.upto > stats.audit_seq) {
+        (void)snprintf(text, sizeof text,
+                       "it has entries up to %" PRIu64 ", and this trail ends at %" PRIu64
+                       ": it is another cluster's, or a former one's of that name; ship "
+                       "elsewhere",
+                       e->mark.upto, stats.audit_seq);
+        failed(s, text);
+        return;
+    }
     s->mark = e->mark;
     s->found = s->known = true;
     s->oldest_ms = 0;

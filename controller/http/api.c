@@ -574,12 +574,13 @@ void api_close(struct api *a)
         return;
     a->closing = true;
     requests_close(a);
+    reads_close(a->reads); /* a follower may be one that waits */
+    a->reads = NULL;
     followers_close(a);
     segment_close(a);
     exports_close(a);
     points_close(a);
     audit_rows_close(a);
-    reads_close(a->reads);
     keys_close(a);
     httpd_close(a->socket);
     httpd_close(a->metrics);

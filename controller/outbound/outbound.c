@@ -258,6 +258,10 @@ static int prepare(struct outbound *o, const struct outbound_ask *what, struct e
     curl_easy_setopt(o->easy, CURLOPT_PROXY, ""); /* whatever http_proxy says */
     curl_easy_setopt(o->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(o->easy, CURLOPT_TIMEOUT_MS, (long)what->timeout_ms);
+    /* A connection is closed where it was used, on our thread: libcurl says QUIT to a mail
+     * server and waits for its word, and what is kept would be closed on the loop. */
+    curl_easy_setopt(o->easy, CURLOPT_FORBID_REUSE, 1L);
+    curl_easy_setopt(o->easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, 5L);
     curl_easy_setopt(o->easy, CURLOPT_ERRORBUFFER, o->said);
     curl_easy_setopt(o->easy, CURLOPT_WRITEFUNCTION, on_data);
     curl_easy_setopt(o->easy, CURLOPT_WRITEDATA, o);

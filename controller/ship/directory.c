@@ -55,9 +55,11 @@ static int write_all(int fd, const uint8_t *data, size_t len)
 
 static int write_beside(const char *path, const uint8_t *data, size_t len, struct err *err)
 {
-    int fd =
-        open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0640);
-    int error;
+    int fd, error;
+
+    /* I9: one that was left may be the second name of a segment that is in its place. */
+    (void)unlink(path);
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0640);
 
     if (fd < 0)
         return failed(err, errno, "make", path);

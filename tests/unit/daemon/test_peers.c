@@ -101,6 +101,7 @@ static void callers_go_to_those_who_know_them(void **state)
         assert_int_equal(ask(NULL, &err), format < 2 ? ERR_UNSUPPORTED : ERR_NOTLEADER);
         assert_non_null(strstr(err.text, format < 2 ? "upgrade it" : "cannot be reached"));
         assert_int_equal(peers_knows_people(&p, 0), format >= 2);
+        assert_int_equal(peers_knows_refused(&p, 0), format >= 3);
     }
 }
 

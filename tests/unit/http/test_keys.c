@@ -114,8 +114,8 @@ static void malformed_keys_are_refused(void **state)
         "Idempotency-Key: a\"b",
         "Idempotency-Key: a\\b",
         "Idempotency-Key: \xc3\xa9",
-        "Idempotency-Key: "
-        "12345678901234567890123456789012345678901234567890123456789012345"};
+        ("Idempotency-Key: "
+         "12345678901234567890123456789012345678901234567890123456789012345")};
 
     (void)state;
     begin();
