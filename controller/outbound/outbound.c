@@ -1,6 +1,7 @@
 #include "controller/outbound/outbound.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -8,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "controller/base/assert.h"
@@ -15,7 +18,8 @@
 enum { STACK_SIZE = 1 << 20, POLL_MS = 1000 };
 
 struct outbound {
-    uv_async_t ended;
+    uv_poll_t ended; /* of the bell: why no uv_async, says controller/net/names_lookup.c */
+    int bell;
     pthread_t thread;
     CURLM *multi;
     CURL *easy;
@@ -98,7 +102,7 @@ static void *run(void *arg)
     struct outbound *o = arg;
 
     o->code = perform(o);
-    (void)uv_async_send(&o->ended);
+    (void)eventfd_write(o->bell, 1);
     return NULL;
 }
 
@@ -136,6 +140,8 @@ static void drop(struct outbound *o)
     curl_slist_free_all(o->to);
     buf_free(&o->answer);
     buf_free(&o->body);
+    if (o->bell >= 0)
+        (void)close(o->bell);
     free(o);
 }
 
@@ -153,12 +159,15 @@ static void explain(const struct outbound *o, struct err *ret)
                       "%s: %s", o->url, said);
 }
 
-static void on_ended(uv_async_t *ended)
+static void on_ended(uv_poll_t *ended, int polled, int events)
 {
     struct outbound *o = ended->data;
     struct err why = {0};
     long status = 0;
 
+    (void)polled;
+    (void)events;
+    (void)uv_poll_stop(ended);
     (void)pthread_join(o->thread, NULL);
     if (o->code == CURLE_OK)
         curl_easy_getinfo(o->easy, CURLINFO_RESPONSE_CODE, &status);
@@ -285,11 +294,13 @@ int outbound_start(struct outbound **ret_outbound, uv_loop_t *loop,
     if (o == NULL)
         return err_set(err, ERR_NOMEM, "a request: no memory");
     (void)pthread_once(&once, init_curl);
+    o->bell = -1;
     o->done = done;
     o->owner = owner;
     status = prepare(o, what, err);
     if (status == 0) {
-        status = uv_async_init(loop, &o->ended, on_ended);
+        o->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        status = o->bell < 0 ? -errno : uv_poll_init(loop, &o->ended, o->bell);
         if (status != 0)
             (void)err_uv(err, status, "a request");
     }
@@ -298,6 +309,7 @@ int outbound_start(struct outbound **ret_outbound, uv_loop_t *loop,
         return err->code;
     }
     o->ended.data = o;
+    (void)uv_poll_start(&o->ended, UV_READABLE, on_ended); /* cannot fail here */
     status = start_thread(o);
     if (status != 0) {
         uv_close((uv_handle_t *)&o->ended, on_closed);
