@@ -15,7 +15,7 @@ The table (tests/real/refusals/table): lines of
   who     nobody, root (by the socket), USER (its token), token:WORD, cert:STEM, jwt:NAME; then,
           behind commas: a second factor (totp, recovery: one not used yet; same code, same
           recovery: the one used last; wrong code), beside:STEM (a certificate as well), and
-          `at follower` (else the leader is asked)
+          `at follower` or `at CONTROLLER` (else the leader is asked)
   sent    METHOD PATH [BODY]; `@group {..}` as the body is the group's document with that merged
           in, `@big` three megabytes; $NAME is what was kept. In front: plain (no TLS),
           form (another Content-Type), long (a header of 60,000 bytes), basic (a password),
