@@ -108,6 +108,18 @@ door() {
 first=$(leader) || { echo "FAILED: no leader"; failed=1; exit 1; }
 echo "leader: $first"
 
+# Users need all who are configured to have said that they know them (docs/api.md).
+announced() {
+    local until=$((SECONDS + 30))
+    while [ $SECONDS -lt $until ]; do
+        curl -s --unix-socket "$dir/$via.sock" http://ringfenced/api/v1/version |
+            grep -q '"keys": *true' && return 0
+        sleep 0.1
+    done
+    return 1
+}
+announced || { echo "FAILED: not all have announced themselves"; failed=1; exit 1; }
+
 # ---- users and tokens, made at the socket ------------------------------------------------
 expect "root is root" 'root, by socket' rf whoami
 expect "an admin" "user adam: has the roles" rf user add adam --role admin
@@ -195,6 +207,14 @@ expect "a code of the next step" '"index":' \
 # Streams end with the token that they were opened with, at whichever controller, and the
 # trail hears of no refusal.
 token=$(rf user token olga | head -1)
+# Each of the three knows it once it has the entry: the one started again has to catch up.
+for at in "${names[@]}"; do
+    until=$((SECONDS + 30))
+    until [[ $(via=$at door "$token" "" GET /api/v1/whoami "") == *'"name":"olga"'* ]] ||
+        [ $SECONDS -ge $until ]; do
+        sleep 0.2
+    done
+done
 refused() { rf log --all --lines 1000 | grep -c "refused: not-authenticated"; }
 before=$(refused)
 curl -sk --max-time 60 -H "Authorization: Bearer $token" \
