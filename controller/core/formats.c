@@ -60,11 +60,21 @@ bool format_has_keys(const struct state *s)
     return s->controller_count > 0;
 }
 
-/* Somebody does not know it, or has not said yet what it knows. */
+/* Who is configured and not on record was never asked: it may well know it. */
+static int say_unannounced(const struct entry *e, struct err *err)
+{
+    return err_set(
+        err, ERR_UNSUPPORTED,
+        "not every controller has said yet whether it knows %s (format %" PRIu32
+        "): try again in a moment; if it stays so, one of them was never reached "
+        "(`ringfence status`)",
+        entry_kind_name(e->kind), format_needed(e));
+}
+
 static int say_too_old(const struct state *s, const struct group *g, const struct entry *e,
                        struct err *err)
 {
-    const char *what = "controller", *name = "that has not announced itself yet";
+    const char *what = NULL, *name = NULL;
     uint32_t needed = format_needed(e);
 
     for (unsigned i = 0; g != NULL && i < g->instance_count; i++) {
@@ -80,6 +90,8 @@ static int say_too_old(const struct state *s, const struct group *g, const struc
             what = "controller";
             name = s->controllers[i].name;
         }
+    if (what == NULL)
+        return say_unannounced(e, err);
     return err_set(err, ERR_UNSUPPORTED,
                    "%s %s does not know %s (format %" PRIu32 "): upgrade it", what, name,
                    entry_kind_name(e->kind), needed);

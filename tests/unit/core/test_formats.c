@@ -80,6 +80,8 @@ static void a_new_kind_waits_for_all(void **state)
     assert_int_equal(choose(ENTRY_USER_SET, own, true, &format, &err), 0);
     assert_int_equal(format, 2);
     assert_int_equal(choose(ENTRY_USER_SET, own, false, &format, &err), ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "not every controller has said yet"));
+    assert_null(strstr(err.text, "upgrade"));
     record(1, 1, 1);
     assert_int_equal(choose(ENTRY_USER_SET, own, true, &format, &err), ERR_UNSUPPORTED);
     assert_non_null(strstr(err.text, "ctl1 does not know user-set"));
