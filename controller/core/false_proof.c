@@ -1,7 +1,20 @@
 /* A proof that turns out wrong: the loudest alarm there is, on record until somebody has
- * acknowledged it. Outside of our assumptions (a fencer that lies, a gate that was taken
- * away) a proof may be wrong; then it is at least known, and as long as nobody was
- * activated on it, it does not count (I2). */
+ * acknowledged it, and told to everybody in `notify`. Outside of our assumptions (a fencer
+ * that lies, a gate that was taken away) a proof may be wrong; then, if an agent says so,
+ * it is known, and as long as nobody was activated on it, it does not count (I2).
+ *
+ * What agents say is all that contradicts: the host's own of an open gate, or, powered off,
+ * anything at all in the same boot; of a severed standby its own. A host that serves with
+ * no agent to say so is an alarm when its agent is back, and still sees it.
+ *
+ * Probes do not. One that is answered has got a byte of whoever listens at that address: no
+ * word of the server's role or of the life it is in, and the address may be another host's
+ * by now. A server that was rewound and follows answers too, to a controller beside another
+ * instance (its gate at `replication` passes that address), to an address of `exceptions`,
+ * and to all after a boot that power-off allows. An alarm takes a proof back and bars its
+ * level: raised by that, it would stop failovers that are right. Nor does "takes writes"
+ * behind a closed gate: nobody gets in there, and a proof by freezing leaves a server so.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

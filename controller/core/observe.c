@@ -393,6 +393,15 @@ void observe_severed(struct observations *o, uint8_t group, uint8_t instance,
         (struct seen_severed){.fence_index = fence_index, .by = *by};
 }
 
+void observe_guard(struct observations *o, const struct state *s, const char *agent,
+                   enum seen_guard guard)
+{
+    const struct agent *a = state_agent(s, agent);
+
+    if (a != NULL)
+        o->agents[a - s->agents].guard = guard;
+}
+
 bool observe_link(struct observations *o, const struct state *s, const char *agent,
                   uint8_t controller, bool up, struct mono now)
 {

@@ -155,8 +155,18 @@ struct observed_group {
     struct request_key failover_key;
 };
 
+/* The second line of an agent's host, as it last said; shown, and nothing is decided by it.
+ */
+enum seen_guard { /* numbers of proto/wire.proto */
+                  SEEN_GUARD_UNSAID = 0,
+                  SEEN_GUARD_OFF = 1,
+                  SEEN_GUARD_DOWN = 2,
+                  SEEN_GUARD_UP = 3,
+};
+
 struct observed_agent {
-    bool connected;    /* to this controller or through another one */
+    bool connected; /* to this controller or through another one */
+    enum seen_guard guard;
     struct mono heard; /* any frame of its enrolled incarnation */
     uint8_t via;       /* controller it was heard through */
     /* By position in state.controllers: its link to that controller is up; else when it
@@ -206,6 +216,10 @@ void observe_leading(struct observations *o, bool leading, struct mono now);
  * dated it: a frame may have been on its way for long, and its agent frozen before. */
 void observe_report(struct observations *o, const struct state *s, uint8_t group,
                     uint8_t instance, const struct seen_instance *seen);
+
+/* Of the guard on its host; an agent that nobody knows has said nothing. */
+void observe_guard(struct observations *o, const struct state *s, const char *agent,
+                   enum seen_guard guard);
 
 /* The agent's program was started anew, so perhaps with a corrected file: what failed there
  * is tried at once. */

@@ -19,8 +19,11 @@ enum notice_kind notice_of(const struct state *s, const struct audit_row *row,
 {
     const struct proposal *p;
 
-    if (strcmp(row->kind, entry_kind_name(ENTRY_PROPOSE)) != 0 ||
-        strncmp(row->text, refused, sizeof refused - 1) == 0)
+    if (strncmp(row->text, refused, sizeof refused - 1) == 0)
+        return NOTICE_NONE;
+    if (strcmp(row->kind, entry_kind_name(ENTRY_FALSE_PROOF)) == 0)
+        return NOTICE_FALSE_PROOF;
+    if (strcmp(row->kind, entry_kind_name(ENTRY_PROPOSE)) != 0)
         return NOTICE_NONE;
     p = state_proposal(s, row->index);
     if (p != NULL ? p->break_glass : strncmp(row->text, glass, sizeof glass - 1) == 0)
@@ -30,10 +33,23 @@ enum notice_kind notice_of(const struct state *s, const struct audit_row *row,
                : NOTICE_NONE;
 }
 
-static const char *event_name(enum notice_kind kind)
-{
-    return kind == NOTICE_BREAK_GLASS ? "break-glass" : "inform";
-}
+/* What the web hook, the mail's subject and its last words make of it. */
+static const struct {
+    const char *event, *subject, *advice;
+} says[] = {
+    [NOTICE_NONE] = {"", "", ""},
+    [NOTICE_INFORM] = {"inform", "for your information",
+                       "The group's file says that you are told of it; nothing is expected "
+                       "of you."},
+    [NOTICE_BREAK_GLASS] = {"break-glass", "BREAK GLASS",
+                            "One admin has done without the approvals that the group's "
+                            "file asks for."},
+    [NOTICE_FALSE_PROOF] = {"false-proof", "ALARM, a proof did not hold",
+                            "Both sides may have taken writes since that proof. Stop "
+                            "whatever serves on the old side, compare the data, and mend "
+                            "what gave the proof; the alarm stands until `ringfence "
+                            "acknowledge`."},
+};
 
 static json_t *role_names(uint8_t roles)
 {
@@ -53,7 +69,7 @@ static json_t *document(const struct notice *n)
     char id[NAME_SIZE + 24];
 
     (void)snprintf(id, sizeof id, "%s/%" PRIu64, n->cluster, n->row->index);
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "event", event_name(n->kind), "id",
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "event", says[n->kind].event, "id",
                      id, "cluster", n->cluster, "group", n->row->group, "roles",
                      role_names(n->roles), "entry", entry);
 }
@@ -139,8 +155,7 @@ static int add_head(const struct notice *n, const struct settings_notify *to,
                 i + 1 < to->to_count ? ",\r\n" : "\r\n") != 0)
             return err->code;
     if (add(out, err, "Subject: [ringfence %s] %s: group %s\r\n", n->cluster,
-            n->kind == NOTICE_BREAK_GLASS ? "BREAK GLASS" : "for your information",
-            n->row->group) != 0 ||
+            says[n->kind].subject, n->row->group) != 0 ||
         add_date(out, wall_ms, err) != 0)
         return err->code;
     return add(out, err,
@@ -172,14 +187,9 @@ int notice_mail(const struct notice *n, const struct settings_notify *to, uint64
                    "at      %s\n"
                    "entry   %" PRIu64 " of the log\n\n"
                    "%s\n"
-                   "`ringfence proposals` and `ringfence log %s` have the rest.\n",
+                   "`ringfence status` and `ringfence log %s` have the rest.\n",
                    member(entry, "text"), n->cluster, n->row->group, member(entry, "actor"),
-                   member(entry, "time"), n->row->index,
-                   n->kind == NOTICE_BREAK_GLASS
-                       ? "One admin has done without the approvals that the group's file "
-                         "asks for."
-                       : "The group's file says that you are told of it; nothing is "
-                         "expected of you.",
+                   member(entry, "time"), n->row->index, says[n->kind].advice,
                    n->row->group);
     json_decref(entry);
     if (add_head(n, to, wall_ms, out, err) != 0)

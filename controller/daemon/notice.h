@@ -17,6 +17,7 @@ enum notice_kind {
     NOTICE_NONE,
     NOTICE_INFORM,      /* a proposal whose window names roles that are told of it */
     NOTICE_BREAK_GLASS, /* a proposal that took no approval: everybody is told */
+    NOTICE_FALSE_PROOF, /* a proof that did not hold: everybody is told */
 };
 
 /* What the row is to people with these roles (0: whatever they have). A proposal that is

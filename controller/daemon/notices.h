@@ -1,5 +1,6 @@
-/* controller/daemon/notices.h -- whoever has to hear of it is told: break-glass, and the
- * roles that a window of approvals informs (`notify` of ringfenced.yaml).
+/* controller/daemon/notices.h -- whoever has to hear of it is told: everybody of
+ * break-glass and of a proof that did not hold, and the roles that a window of approvals
+ * informs (`notify` of ringfenced.yaml).
  *
  * Sent by the leader, from its own copy of the audit trail, one after the other to each
  * receiver, beside the loop (controller/outbound): no decision waits for it. At least once:

@@ -154,10 +154,26 @@ static struct seen_instance read_report(const struct state *s, const struct grou
     return v;
 }
 
+static enum seen_guard read_guard(Rf__GuardState guard)
+{
+    switch ((int)guard) {
+    case RF__GUARD_STATE__GUARD_OFF:
+        return SEEN_GUARD_OFF;
+    case RF__GUARD_STATE__GUARD_DOWN:
+        return SEEN_GUARD_DOWN;
+    case RF__GUARD_STATE__GUARD_UP:
+        return SEEN_GUARD_UP;
+    default:
+        return SEEN_GUARD_UNSAID;
+    }
+}
+
 bool reports_take(const struct state *s, struct observations *o, const char *agent,
                   const Rf__AgentReport *report, struct mono said)
 {
     bool first = false;
+
+    observe_guard(o, s, agent, read_guard(report->guard));
 
     for (size_t k = 0; k < report->n_instances; k++) {
         const Rf__InstanceReport *r = report->instances[k];

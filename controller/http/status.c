@@ -57,6 +57,15 @@ static json_t *since_ms(struct mono then, struct mono now)
                              : json_null();
 }
 
+/* Null: its agent does not tell, or is not heard. */
+static json_t *guard_or_null(bool heard, enum seen_guard guard)
+{
+    static const char *const names[] = {
+        [SEEN_GUARD_OFF] = "off", [SEEN_GUARD_DOWN] = "down", [SEEN_GUARD_UP] = "up"};
+
+    return heard && guard != SEEN_GUARD_UNSAID ? json_string(names[guard]) : json_null();
+}
+
 /* Agents talk to the leader: whoever knows none hears those that are linked to itself, and
  * of the others nothing, not that they are down. */
 static json_t *agents(const struct api_facts *f, struct mono now, bool stale)
@@ -72,11 +81,12 @@ static json_t *agents(const struct api_facts *f, struct mono now, bool stale)
         bool known = !stale || f->leads || o->connected;
 
         (void)json_array_append_new(
-            out, json_pack("{s:s, s:s, s:s, s:o, s:s, s:o, s:I, s:s}", "name", a->name,
+            out, json_pack("{s:s, s:s, s:s, s:o, s:s, s:o, s:I, s:s, s:o}", "name", a->name,
                            "region", a->region, "address", a->address, "connected",
                            known ? json_boolean(o->connected) : json_null(), "via", via,
                            "heard_ms", known ? since_ms(o->heard, now) : json_null(),
-                           "lives", (json_int_t)a->lives, "version", a->version));
+                           "lives", (json_int_t)a->lives, "version", a->version, "guard",
+                           guard_or_null(o->connected, o->guard)));
     }
     return out;
 }
@@ -510,8 +520,11 @@ static void mix_group(uint64_t *hash, const struct api_facts *f, uint8_t group,
 {
     const struct group *g = &f->state->groups[group];
     char text[VERDICT_SIZE];
+    const char *why;
 
     mix(hash, group_is_unprotected(f->state, f->seen, group, now, text, sizeof text));
+    mix(hash, (uint64_t)group_severing(f->state, f->seen, group, now, &why));
+    mix_text(hash, why);
     mix(hash, g->index);
     mix(hash, (uint64_t)g->phase);
     mix(hash, group_is_suspect(f->state, f->seen, group, now));
@@ -538,8 +551,10 @@ uint64_t status_fingerprint(const struct api_facts *f, struct mono now)
     mix(&hash, f->ship.target != NULL && f->ship.problem[0] != '\0');
     for (unsigned i = 0; i < f->controller_count; i++)
         mix(&hash, f->controllers[i].up);
-    for (unsigned i = 0; i < f->state->agent_count; i++)
+    for (unsigned i = 0; i < f->state->agent_count; i++) {
         mix(&hash, f->seen->agents[i].connected);
+        mix(&hash, (uint64_t)f->seen->agents[i].guard);
+    }
     for (uint8_t i = 0; i < f->state->group_count; i++)
         mix_group(&hash, f, i, now);
     return hash;

@@ -225,6 +225,13 @@ static bool says_all(const struct keeper *k, uint64_t slots)
     return true;
 }
 
+static Rf__GuardState told_of_guard(const struct guard_health *g)
+{
+    if (!g->wanted)
+        return RF__GUARD_STATE__GUARD_OFF;
+    return g->there ? RF__GUARD_STATE__GUARD_UP : RF__GUARD_STATE__GUARD_DOWN;
+}
+
 void keeper_say_report(struct keeper *k, uint64_t slots)
 {
     struct outgoing o;
@@ -243,6 +250,7 @@ void keeper_say_report(struct keeper *k, uint64_t slots)
     m.incarnation = &incarnation;
     m.clock_rate_ppm = k->core.clock_rate_ppm;
     m.loop_lag_us = k->health.loop_lag_us;
+    m.guard = told_of_guard(&k->health.guard);
     for (uint8_t i = 0; i < k->core.want.count; i++)
         if (k->core.slots[i].assigned && (slots >> i & 1) != 0)
             add_report(k, i, now, &o, &m);

@@ -27,6 +27,7 @@ void older_start(void) { memset(older, 0, sizeof older); }
 static void older_report(Rf__AgentReport *m)
 {
     m->answered_seq = m->answered_age_ms = 0;
+    m->guard = RF__GUARD_STATE__GUARD_UNSAID;
     for (size_t i = 0; i < m->n_instances; i++) {
         Rf__InstanceReport *r = m->instances[i];
 

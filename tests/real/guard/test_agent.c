@@ -278,11 +278,18 @@ static bool guard_is_another(const struct stage *s)
     return page->guard.pid != old_guard && guard_life_lives(&page->guard);
 }
 
+/* Controllers are told, for `ringfence status`. */
+static bool guard_is_told(const struct stage *s)
+{
+    return s->report != NULL && s->report->agent_report->guard == RF__GUARD_STATE__GUARD_UP;
+}
+
 /* A guard that is killed has a successor, which knows the order. */
 static void a_killed_guard_is_replaced(void **state)
 {
     (void)state;
     begin_with("missing", NULL);
+    stage_until(&stage, guard_is_told, "the word that the guard is up");
     old_guard = page->guard.pid;
     kill((pid_t)old_guard, SIGKILL);
     stage_until(&stage, guard_is_another, "another guard");

@@ -208,6 +208,18 @@ static void hook_at(unsigned i)
     list[i].plain = true;
 }
 
+static void mail_at(unsigned i)
+{
+    snprintf(list[i].name, NAME_SIZE, "mail");
+    snprintf(list[i].url, sizeof list[i].url, "smtp://127.0.0.1:%u", mails.port);
+    snprintf(list[i].ca, sizeof list[i].ca, "%s/ca.pem", dir);
+    snprintf(list[i].user, sizeof list[i].user, "ringfence");
+    snprintf(list[i].secret_file, sizeof list[i].secret_file, "%s/secret", dir);
+    snprintf(list[i].from, sizeof list[i].from, "rf@example.org");
+    snprintf(list[i].to[0], sizeof list[i].to[0], "ops@example.org");
+    list[i].to_count = 1;
+}
+
 static void break_glass(void)
 {
     struct audit_row *r =
@@ -224,14 +236,7 @@ static void everybody_is_told_once(void **state)
 
     (void)state;
     hook_at(0);
-    snprintf(list[1].name, NAME_SIZE, "mail");
-    snprintf(list[1].url, sizeof list[1].url, "smtp://127.0.0.1:%u", mails.port);
-    snprintf(list[1].ca, sizeof list[1].ca, "%s/ca.pem", dir);
-    snprintf(list[1].user, sizeof list[1].user, "ringfence");
-    snprintf(list[1].secret_file, sizeof list[1].secret_file, "%s/secret", dir);
-    snprintf(list[1].from, sizeof list[1].from, "rf@example.org");
-    snprintf(list[1].to[0], sizeof list[1].to[0], "ops@example.org");
-    list[1].to_count = 1;
+    mail_at(1);
     list[1].roles = ROLE_APPROVER; /* of break-glass everybody hears */
     add_row("pause", "paused");
     break_glass();
@@ -254,6 +259,38 @@ static void everybody_is_told_once(void **state)
     notices_facts(notices, facts, 2);
     assert_int_equal(facts[0].sent, 2);
     assert_int_equal(facts[1].sent, 2);
+}
+
+/* The loudest alarm there is: whoever is in the file hears of it, whatever his roles. What
+ * was refused was none. */
+static void a_false_proof_is_told_everybody(void **state)
+{
+    static const char alarm[] = "ALARM: the proof of pg-east by power at index 7 does not "
+                                "hold: its host answers";
+    struct audit_row *r = add_row("false-proof", alarm);
+    const char *wrote;
+
+    (void)state;
+    assert_int_equal(notice_of(&c.state, r, 0), NOTICE_FALSE_PROOF);
+    assert_int_equal(notice_of(&c.state, r, ROLE_VIEWER), NOTICE_FALSE_PROOF);
+    hook_at(0);
+    list[0].roles = ROLE_APPROVER;
+    mail_at(1);
+    add_row("false-proof", "refused (stale-epoch): was noted to be wrong already");
+    assert_int_equal(notice_of(&c.state, &c.rows[1], 0), NOTICE_NONE);
+    add_row("acknowledge", "alarms are acknowledged: the BMC was wired to another host");
+    assert_int_equal(notice_of(&c.state, &c.rows[2], 0), NOTICE_NONE);
+    begin(2);
+    until(0, 1, 0);
+    until(1, 1, 0);
+    wrote = server_wrote(dir, "posts");
+    assert_non_null(strstr(wrote, "\\\"event\\\":\\\"false-proof\\\",\\\"id\\\":"
+                                  "\\\"demo/101\\\""));
+    wrote = server_wrote(dir, "mails");
+    assert_non_null(strstr(wrote, "[ringfence demo] ALARM, a proof did not hold: group "
+                                  "orders"));
+    assert_non_null(strstr(wrote, "ALARM: the proof of pg-east by power"));
+    assert_non_null(strstr(wrote, "ringfence acknowledge"));
 }
 
 /* A receiver that is down, or refuses, is asked again, and the next notice waits behind. */
@@ -352,6 +389,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(notices_are_of_proposals_that_somebody_is_to_hear_of, clear),
         cmocka_unit_test_setup(a_mail_is_well_formed, clear),
+        cmocka_unit_test_setup_teardown(a_false_proof_is_told_everybody, clear, end),
         cmocka_unit_test_setup_teardown(everybody_is_told_once, clear, end),
         cmocka_unit_test_setup_teardown(it_is_tried_again, clear, end),
         cmocka_unit_test_setup_teardown(the_leader_tells, clear, end),

@@ -159,6 +159,35 @@ static void a_delayed_report_is_as_old_as_its_look(void **state)
     assert_int_equal(o.groups[0].primary_lsn_at.ns, seen_now->taken.ns);
 }
 
+/* Each report says anew whether the guard runs, with no instance in it too; an agent of an
+ * older version says nothing, and of one that is not on record nothing is kept. */
+static void the_word_of_a_guard_is_the_last_one(void **state)
+{
+    static const struct {
+        Rf__GuardState said;
+        enum seen_guard seen;
+    } table[] = {{RF__GUARD_STATE__GUARD_UP, SEEN_GUARD_UP},
+                 {RF__GUARD_STATE__GUARD_DOWN, SEEN_GUARD_DOWN},
+                 {RF__GUARD_STATE__GUARD_OFF, SEEN_GUARD_OFF},
+                 {RF__GUARD_STATE__GUARD_UNSAID, SEEN_GUARD_UNSAID}};
+    static struct state s;
+    static struct observations o;
+    Rf__AgentReport r = RF__AGENT_REPORT__INIT;
+
+    (void)state;
+    begin(&s, &o);
+    s.agent_count = 2;
+    snprintf(s.agents[0].name, NAME_SIZE, "pg-west");
+    snprintf(s.agents[1].name, NAME_SIZE, "pg-east");
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        r.guard = table[i].said;
+        (void)reports_take(&s, &o, "pg-east", &r, mono_now());
+        (void)reports_take(&s, &o, "pg-nowhere", &r, mono_now());
+        assert_int_equal(o.agents[1].guard, table[i].seen);
+        assert_int_equal(o.agents[0].guard, SEEN_GUARD_UNSAID);
+    }
+}
+
 /* A person reads the whole sentence in `ringfence status`, whatever an error may hold. */
 static void a_problem_is_kept_whole(void **state)
 {
@@ -282,6 +311,7 @@ int main(void)
         cmocka_unit_test(a_proof_says_whether_the_server_is_stopped),
         cmocka_unit_test(a_hello_that_says_too_much_is_an_error),
         cmocka_unit_test(a_delayed_report_is_as_old_as_its_look),
+        cmocka_unit_test(the_word_of_a_guard_is_the_last_one),
         cmocka_unit_test(a_problem_is_kept_whole),
         cmocka_unit_test(what_was_left_behind_is_told_with_its_place),
         cmocka_unit_test(a_word_of_severing_is_of_the_fence_in_force),

@@ -108,7 +108,8 @@ int setup(void **state)
     make_group(&s.groups[0]);
     o.leading = true;
     o.leading_since = ago_ms(9000);
-    o.agents[1] = (struct observed_agent){.connected = true, .heard = ago_ms(12), .via = 1};
+    o.agents[1] = (struct observed_agent){
+        .connected = true, .guard = SEEN_GUARD_UP, .heard = ago_ms(12), .via = 1};
     o.groups[0].primary_lsn = 0x103000060;
     o.groups[0].primary_lsn_at = ago_ms(20);
     o.groups[0].instances[1].granted = ago_ms(30);

@@ -123,22 +123,6 @@ static void an_old_probe_is_not_shown(void **state)
     json_decref(shown);
 }
 
-static void followers_are_told_of_changes_only(void **state)
-{
-    uint64_t before = status_fingerprint(&f, now);
-
-    (void)state;
-    o.groups[0].instances[1].seen.flush_lsn++;
-    o.groups[0].instances[1].seen.lease_margin_ms--;
-    assert_true(status_fingerprint(&f, now) == before);
-    s.groups[0].index++;
-    assert_true(status_fingerprint(&f, now) != before);
-    s.groups[0].index--;
-    assert_true(status_fingerprint(&f, now) == before);
-    o.agents[0].connected = true;
-    assert_true(status_fingerprint(&f, now) != before);
-}
-
 static const char *finding(const json_t *document, const char *check, const char **level)
 {
     size_t i;
@@ -579,7 +563,6 @@ int main(void)
         cmocka_unit_test_setup(the_status_is_the_golden_one, setup),
         cmocka_unit_test_setup(a_gate_is_shown_as_it_is_now, setup),
         cmocka_unit_test_setup(an_old_probe_is_not_shown, setup),
-        cmocka_unit_test_setup(followers_are_told_of_changes_only, setup),
         cmocka_unit_test_setup(a_certificate_that_ends_is_told, setup),
         cmocka_unit_test_setup(the_doctor_names_what_is_wrong, setup),
         cmocka_unit_test_setup(the_doctor_looks_at_the_door, setup),
