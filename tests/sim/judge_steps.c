@@ -5,6 +5,7 @@
 
 #include "tests/sim/judge.h"
 #include "tests/sim/pg.h"
+#include "tests/sim/process.h"
 
 /* The newest steps of each instance; an order may come much later than its step. */
 enum { STEPS_KEPT = 32 };
@@ -21,10 +22,13 @@ static struct known_step {
 } steps[WORLD_GROUPS_MAX][2][STEPS_KEPT];
 static unsigned begun[WORLD_GROUPS_MAX][2];
 static uint64_t newest[WORLD_GROUPS_MAX][2]; /* that a worker has begun */
-/* The last fence_begin, which a severing answers in the place of a step. */
-static struct {
+/* The newest fence_begins, which a severing answers in the place of a step. */
+enum { FENCES_KEPT = 64 };
+
+static struct known_fence {
     uint64_t index, epoch;
-} fences[WORLD_GROUPS_MAX];
+} fences[WORLD_GROUPS_MAX][FENCES_KEPT];
+static unsigned fenced[WORLD_GROUPS_MAX];
 
 void judge_steps_begin(void)
 {
@@ -32,6 +36,7 @@ void judge_steps_begin(void)
     memset(begun, 0, sizeof begun);
     memset(newest, 0, sizeof newest);
     memset(fences, 0, sizeof fences);
+    memset(fenced, 0, sizeof fenced);
 }
 
 static const char *name_of(uint8_t group, uint8_t instance)
@@ -109,8 +114,8 @@ void judge_steps_entry(uint8_t group, uint64_t index, const struct entry *e,
     if (e->kind == ENTRY_STEP_END && e->step_end.instance < 2)
         note_end(group, &e->step_end);
     if (e->kind == ENTRY_FENCE_BEGIN) {
-        fences[group].index = index;
-        fences[group].epoch = e->fence_begin.epoch;
+        fences[group][fenced[group]++ % FENCES_KEPT] =
+            (struct known_fence){index, e->fence_begin.epoch};
     }
     if (e->kind == ENTRY_RUN_ABORT || e->kind == ENTRY_DETACH)
         drop(group, e->kind == ENTRY_DETACH);
@@ -124,14 +129,32 @@ static uint8_t instance_on(uint8_t host, uint8_t group)
     return pgs[group].hosts[1] == host;
 }
 
-/* I3: by an order that names a fence_begin of the log, and never behind a later step. */
-static void severing_begins(uint8_t group, uint8_t k, const Rf__StepRequest *rq)
+static bool is_in_the_log(uint8_t group, const Rf__StepRequest *rq)
 {
-    if (rq->step != fences[group].index || rq->epoch != fences[group].epoch)
+    for (unsigned i = 0; i < FENCES_KEPT; i++)
+        if (rq->step != 0 && fences[group][i].index == rq->step)
+            return fences[group][i].epoch == rq->epoch;
+    return false;
+}
+
+/* I3: by an order that names a fence_begin of the log, of the epoch that its agent is in,
+ * and never behind a later step. It need not be the last one of the log: a host that was
+ * cut off, or behind a stalled disk, goes on with what it had in hand. Refusing a log is
+ * safe whenever it comes, the next FOLLOW ends it, and it proves nothing: apply() takes the
+ * word about its own fence_begin alone. */
+static void severing_begins(uint8_t host, uint8_t group, const Rf__StepRequest *rq)
+{
+    uint8_t k = instance_on(host, group);
+    uint64_t epoch = proc_epoch((uint8_t)(CTLS + host), group_name(group));
+
+    if (!is_in_the_log(group, rq))
         sim_fail("I3: %s is severed for a fence_begin at %" PRIu64 " of epoch %" PRIu64
-                 " of group %s, the log has the last one at %" PRIu64,
-                 name_of(group, k), rq->step, rq->epoch, group_name(group),
-                 fences[group].index);
+                 " of group %s, which the log has not got",
+                 name_of(group, k), rq->step, rq->epoch, group_name(group));
+    else if (rq->epoch != epoch)
+        sim_fail("I3: %s is severed for the fence_begin at %" PRIu64 " of epoch %" PRIu64
+                 " of group %s, and acts in epoch %" PRIu64,
+                 name_of(group, k), rq->step, rq->epoch, group_name(group), epoch);
     else if (rq->step < newest[group][k])
         sim_fail("I6: %s is severed for the fence_begin at %" PRIu64
                  " of group %s after step %" PRIu64,
@@ -148,7 +171,7 @@ void judge_step_begins(uint8_t host, uint8_t group, const Rf__StepRequest *rq)
     if (rq->step == 0 && rq->kind == RF__STEP_KIND__STEP_STOP)
         return; /* of its own: what it did not start */
     if (rq->kind == RF__STEP_KIND__STEP_SEVER) {
-        severing_begins(group, k, rq);
+        severing_begins(host, group, rq);
         return;
     }
     if (s == NULL || (int)s->kind != (int)rq->kind || s->epoch != rq->epoch) {

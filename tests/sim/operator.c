@@ -94,7 +94,8 @@ static void ask_several(uint8_t node, struct daemon *d, const struct entry *e,
     for (uint8_t n = 0; n < CTLS; n++)
         if (how != 0 && n != node && (how != 1 || n == (node + 1) % CTLS))
             ask_follower(n, e);
-    if (how != 1)
+    /* A follower that was asked may have sent the leader what ended it. */
+    if (how != 1 && d == ctl_daemon(node) && d->node != NULL)
         (void)propose(node, d, e);
 }
 

@@ -324,6 +324,18 @@ void proc_incarnation(uint8_t node, struct incarnation *ret)
     *ret = h.incarnation;
 }
 
+uint64_t proc_epoch(uint8_t node, const char *group)
+{
+    struct keeper_view v;
+
+    for (uint8_t slot = 0; slot < AGENT_GROUPS_MAX; slot++) {
+        board_view(agents[node - CTLS].board, slot, &v);
+        if (strcmp(v.group, group) == 0)
+            return v.epoch;
+    }
+    return 0;
+}
+
 /* ---- the end ----------------------------------------------------------------------------
  */
 
