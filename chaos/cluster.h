@@ -46,6 +46,8 @@ struct cluster {
     struct process bmcs[2];  /* EAST, WEST; with `power` */
     bool pooler;             /* a pgbouncer on each database host, its port gated, too */
     struct process poolers[2];
+    bool ungated;            /* clients on the server's host are let in at any time */
+    const char *fence;       /* of the group: levels, and lines below; NULL: by the above */
     enum site declared;      /* the active region; EAST unless said */
     char bin[256];           /* directory of ringfenced, ringfence-agent and ringfence */
     bool born[SITE_REGIONS]; /* its controller has begun its log */

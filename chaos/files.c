@@ -107,6 +107,8 @@ char *file_agent(const struct cluster *c, enum site s)
 
 static const char *fence_of(const struct cluster *c)
 {
+    if (c->fence != NULL)
+        return c->fence;
     if (c->power)
         return "[agent, power]\nfence_deadline: {agent: 500ms}";
     return c->severed ? "[agent, sync_severed, lease_expiry]\nno_async_writers: true"
@@ -135,12 +137,13 @@ char *file_group(const struct cluster *c)
                     "  - name: db\n"
                     "    provider: postgres\n"
                     "    standby_reads: %s\n"
+                    "    ungated_local: %s\n"
                     "    instances:\n"
                     "      - {agent: pg-east, region: east, port: 5432,"
                     " data: \"%s/east/data\", start: pg_ctl%s%s}\n"
                     "      - {agent: pg-west, region: west, port: 5432,"
                     " data: \"%s/west/data\", start: pg_ctl%s%s}\n",
-                    head, c->standby_reads ? "true" : "false", dir,
-                    c->power ? ", power: bmc-east" : "", also, dir,
-                    c->power ? ", power: bmc-west" : "", also);
+                    head, c->standby_reads ? "true" : "false",
+                    c->ungated ? "true" : "false", dir, c->power ? ", power: bmc-east" : "",
+                    also, dir, c->power ? ", power: bmc-west" : "", also);
 }

@@ -80,6 +80,8 @@ static void make(const struct options *o, const char *id, const struct scenario 
     c->disks = first->lab.disks;
     c->names = first->lab.names;
     c->pooler = first->lab.pooler;
+    c->ungated = first->lab.ungated;
+    c->fence = first->lab.fence;
     if (c->names)
         names_start(&c->ground, &c->resolver);
     if (c->power)

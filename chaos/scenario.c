@@ -49,7 +49,8 @@ struct file {
         bool power, severed;
         enum driver driver;
         enum clocks clocks;
-        bool disks, names, pooler;
+        bool disks, names, pooler, ungated;
+        char *fence;
     } * lab;
     struct lines each, prelude, fault, heal;
 };
@@ -81,6 +82,9 @@ static const cyaml_schema_field_t lab_fields[] = {
     CYAML_FIELD_BOOL("disks", CYAML_FLAG_OPTIONAL, struct file_lab, disks),
     CYAML_FIELD_BOOL("names", CYAML_FLAG_OPTIONAL, struct file_lab, names),
     CYAML_FIELD_BOOL("pooler", CYAML_FLAG_OPTIONAL, struct file_lab, pooler),
+    CYAML_FIELD_BOOL("ungated", CYAML_FLAG_OPTIONAL, struct file_lab, ungated),
+    CYAML_FIELD_STRING_PTR("fence", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                           struct file_lab, fence, 1, 200),
     CYAML_FIELD_END};
 
 static const cyaml_schema_field_t file_fields[] = {
@@ -229,15 +233,18 @@ static struct scenario *convert(const char *path, const struct file *f, const ch
         .fault = read_steps(path, "fault", &f->fault, each),
         .heal = read_steps(path, "heal", &f->heal, each)};
     if (f->lab != NULL)
-        s->lab = (struct scenario_lab){.ttl_ms = f->lab->ttl_ms,
-                                       .rtt_ms = f->lab->rtt_ms,
-                                       .power = f->lab->power,
-                                       .severed = f->lab->severed,
-                                       .driver = f->lab->driver,
-                                       .clocks = f->lab->clocks,
-                                       .disks = f->lab->disks,
-                                       .names = f->lab->names,
-                                       .pooler = f->lab->pooler};
+        s->lab = (struct scenario_lab){
+            .ttl_ms = f->lab->ttl_ms,
+            .rtt_ms = f->lab->rtt_ms,
+            .power = f->lab->power,
+            .severed = f->lab->severed,
+            .driver = f->lab->driver,
+            .clocks = f->lab->clocks,
+            .disks = f->lab->disks,
+            .names = f->lab->names,
+            .pooler = f->lab->pooler,
+            .ungated = f->lab->ungated,
+            .fence = f->lab->fence != NULL ? text_new("%s", f->lab->fence) : NULL};
     /* Every program would hold the mounts of its start, and a disk could not be replaced.
      */
     if (s->lab.disks && s->lab.names)
@@ -310,6 +317,7 @@ void scenario_free(struct scenario *s)
     free(s->file);
     free(s->story);
     free(s->holds);
+    free(s->lab.fence);
     free(s);
 }
 
@@ -356,6 +364,11 @@ const struct scenario *scenario_find(const char *name)
     return NULL;
 }
 
+static bool same_fence(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
 bool scenario_shares_lab(const struct scenario *a, const struct scenario *b)
 {
     const struct scenario_lab *x = &a->lab, *y = &b->lab;
@@ -363,5 +376,6 @@ bool scenario_shares_lab(const struct scenario *a, const struct scenario *b)
     return x->ttl_ms == y->ttl_ms && x->rtt_ms == y->rtt_ms && x->has_sync == y->has_sync &&
            x->sync == y->sync && x->power == y->power && x->severed == y->severed &&
            x->driver == y->driver && x->clocks == y->clocks && x->disks == y->disks &&
-           x->names == y->names && x->pooler == y->pooler;
+           x->names == y->names && x->pooler == y->pooler && x->ungated == y->ungated &&
+           same_fence(x->fence, y->fence);
 }

@@ -40,6 +40,9 @@ struct scenario_lab {
     bool disks;          /* that can fail */
     bool names;          /* controllers' hosts by name, and a resolver */
     bool pooler;         /* on each database host; the second writer goes through it */
+    bool ungated;        /* `ungated_local`: an expiry proves nothing, a fence stops */
+    char *fence;         /* the group's levels and what goes with them, instead of those
+                            that the others ask for; NULL: those. Of the scenario */
 };
 
 struct scenario {
