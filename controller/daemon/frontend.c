@@ -161,7 +161,7 @@ static void on_facts(void *owner, struct api_facts *f)
     f->leader_id = status.leader_id;
     f->term = status.term;
     f->applied = node_applied(d->node);
-    f->audit_left_out = node_left_out(d->node);
+    f->audit_left_out = node_left_out(d->node) + peers_refused_untold(d->peers);
     f->commit = status.commit_index;
     f->last_index = status.last_index;
     f->age_ms = node_age_ms(d->node);

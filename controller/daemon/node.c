@@ -44,7 +44,7 @@ struct node {
 
     uint64_t replay_to; /* end of the log when it was opened */
     struct refused_bounds refused;
-    uint64_t left_out; /* summaries, since the disk is full */
+    uint64_t left_out; /* summaries: beyond the bounds, or the disk is full */
 };
 
 /* One proposal whose fate is not known yet. */
@@ -413,15 +413,15 @@ void node_note_refused(struct node *n, const struct actor *who, const char *grou
 
     /* What is left of a disk that is full is for leases and decisions. */
     node_stats(n, &stats);
-    if (stats.reserve_used) {
+    if (stats.reserve_used || !refused_take(&n->refused, who, mono_now())) {
         n->left_out++;
         return;
     }
-    if (!refused_take(&n->refused, who, mono_now()))
-        return;
     text_set(what.text, sizeof what.text, "%s", text);
-    if (note(n, who, group, &what, &err) != 0)
-        log_debug("summary of a refused request not logged: %s", err.text);
+    if (note(n, who, group, &what, &err) == 0)
+        return;
+    n->left_out++;
+    log_warn("a refused request is not in the audit trail: %s", err.text);
 }
 
 int node_note_held(struct node *n, const char *group, const struct entry_refused *what,

@@ -95,7 +95,8 @@ uint64_t node_age_ms(const struct node *n);
  */
 void node_note_refused(struct node *n, const struct actor *who, const char *group,
                        const char *text);
-/* How many were not noted since the disk's reserve is in use (store_stats.reserve_used). */
+/* How many were not noted: beyond the bounds (refused.h), not to be written, or since the
+ * disk's reserve is in use (store_stats.reserve_used). */
 uint64_t node_left_out(const struct node *n);
 /* The same of what a group is held by; holds.h says how often. An error: try it again. */
 MUST_USE int node_note_held(struct node *n, const char *group,

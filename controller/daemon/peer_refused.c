@@ -36,13 +36,20 @@ void peers_tell_refused(struct peers *p, const struct actor *who, const char *gr
 {
     char name[ACTOR_TEXT_SIZE], line[TEXT_SIZE];
 
-    if (!refused_take(&p->refused, who, mono_now()) || tell(p, who, group, text))
+    if (!refused_take(&p->refused, who, mono_now())) {
+        p->refused_untold++;
         return;
+    }
+    if (tell(p, who, group, text))
+        return;
+    p->refused_untold++;
     actor_text(who, name);
     text_set(line, sizeof line, "%s", text);
     check_text_clean((uint8_t *)line, strlen(line)); /* it has a path that somebody chose */
     log_warn("not in the audit trail, since no leader could be told: %s [%s]", line, name);
 }
+
+uint64_t peers_refused_untold(const struct peers *p) { return p->refused_untold; }
 
 static bool fits(const char *text, size_t size) { return strlen(text) < size; }
 

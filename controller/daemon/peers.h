@@ -111,5 +111,7 @@ MUST_USE int peers_ask(struct peers *p, uint8_t position, const char *path,
 struct actor;
 void peers_tell_refused(struct peers *p, const struct actor *who, const char *group,
                         const char *text);
+/* How many were not told. */
+uint64_t peers_refused_untold(const struct peers *p);
 
 #endif

@@ -74,6 +74,7 @@ struct peers {
     struct buf bytes;
     bool announcing;
     struct refused_bounds refused; /* of those that the leader is told */
+    uint64_t refused_untold;
 };
 
 struct peer *peers_by_id(struct peers *p, uint64_t id);

@@ -18,19 +18,22 @@
 enum {
     REFUSED_BURST = 5,
     REFUSED_EACH_MS = 1000,
-    /* Whom nobody knows must not take the place of those who are known. */
+    /* Whom nobody knows must not take the place of those who are known, and neither must
+     * root's own mistakes at the socket, as a script makes them. */
     REFUSED_UNKNOWN_BURST = 10,
     REFUSED_UNKNOWN_EACH_MS = 60000,
 };
 
 struct refused_bounds {
-    struct bucket known, unknown;
+    struct bucket known, unknown, root;
 };
 #define REFUSED_BOUNDS                                                                     \
     {                                                                                      \
-        .known = {.burst = REFUSED_BURST, .each_ms = REFUSED_EACH_MS}, .unknown = {        \
-            .burst = REFUSED_UNKNOWN_BURST,                                                \
-            .each_ms = REFUSED_UNKNOWN_EACH_MS                                             \
+        .known = {.burst = REFUSED_BURST, .each_ms = REFUSED_EACH_MS},                     \
+        .unknown = {.burst = REFUSED_UNKNOWN_BURST, .each_ms = REFUSED_UNKNOWN_EACH_MS},   \
+        .root = {                                                                          \
+            .burst = REFUSED_BURST,                                                        \
+            .each_ms = REFUSED_EACH_MS                                                     \
         }                                                                                  \
     }
 
@@ -38,7 +41,11 @@ struct refused_bounds {
 static inline bool refused_take(struct refused_bounds *b, const struct actor *who,
                                 struct mono now)
 {
-    return bucket_take(who->kind == ACTOR_ANONYMOUS ? &b->unknown : &b->known, now);
+    struct bucket *of = who->kind == ACTOR_ANONYMOUS ? &b->unknown
+                        : who->kind == ACTOR_SOCKET  ? &b->root
+                                                     : &b->known;
+
+    return bucket_take(of, now);
 }
 
 #endif

@@ -110,7 +110,7 @@ struct api_facts {
     bool leads;         /* leader with its barrier applied */
     uint64_t leader_id; /* 0: none known */
     uint64_t term, applied, commit, last_index;
-    uint64_t audit_left_out; /* refusals that no row tells of: the disk is full */
+    uint64_t audit_left_out; /* refusals that no row tells of: too many, the disk is full */
     uint64_t age_ms; /* node_age_ms(): how old what is applied may be; UINT64_MAX: any */
     unsigned controller_count;
     struct api_controller controllers[CONTROLLER_MAX];

@@ -60,8 +60,8 @@ static void raft(struct exposition *p, const struct api_facts *f)
                        "What is free beside it, as seen at the last write.",
                        (double)f->store.disk_free);
     exposition_one(p, "ringfence_audit_left_out_total", "counter",
-                   "Summaries of refused requests that were not written down since the "
-                   "reserve is in use.",
+                   "Summaries of refused requests that were not written down: beyond the "
+                   "bounds, or the disk's reserve is in use.",
                    (double)f->audit_left_out);
     exposition_one(p, "ringfence_audit_rows_total", "counter",
                    "Rows of this controller's audit trail.", (double)f->store.audit_seq);

@@ -149,15 +149,21 @@ static void what_no_controller_would_say_is_dropped(void **state)
 }
 
 /* Neither a mad controller nor a flood at one fills the log: the leader counts again, and
- * those whom nobody knows for themselves. */
+ * those whom nobody knows for themselves, and root's. What is not written is counted. */
 static void the_leader_bounds_what_it_is_told(void **state)
 {
-    Rf__Refused unknown = good;
+    Rf__Refused unknown = good, root = good;
+    unsigned n;
 
     (void)state;
     announce(2);
     unknown.kind = ACTOR_ANONYMOUS;
+    root.kind = ACTOR_SOCKET;
     assert_int_equal(taken(&unknown, 100), REFUSED_UNKNOWN_BURST);
+    assert_int_equal(node_left_out(one.node), 100 - REFUSED_UNKNOWN_BURST);
+    n = taken(&root, 100);
+    assert_in_range(n, REFUSED_BURST, REFUSED_BURST + 2);
+    assert_int_equal(node_left_out(one.node), 200 - REFUSED_UNKNOWN_BURST - n);
     assert_in_range(taken(&good, 100), REFUSED_BURST, REFUSED_BURST + 2);
     assert_int_equal(taken(&unknown, 100), 0);
 }
@@ -172,6 +178,8 @@ static void who_tells_the_leader_is_bounded(void **state)
         peers_tell_refused(&p, &olga, "orders", "refused (wrong-role): detach: because");
     assert_int_equal(p.refused.known.used, REFUSED_BURST);
     assert_int_equal(p.refused.unknown.used, 0);
+    /* Those within the bounds had no leader to go to. */
+    assert_int_equal(peers_refused_untold(&p), 100);
 }
 
 int main(void)
