@@ -131,6 +131,27 @@ static void a_name_is_written_once(void **state)
     assert_int_equal(system(command), 0);
 }
 
+/* I9: killed between the link and the end of its other name, a controller leaves a part
+ * that is the segment itself. The next one writes beside it and not into it. */
+static void a_part_that_was_left_is_a_segment(void **state)
+{
+    struct err err = {0};
+    char command[4 * SHIP_PATH_SIZE];
+
+    (void)state;
+    assert_int_equal(put(1, 10, "first", &err), 0);
+    snprintf(command, sizeof command,
+             "cd %s && ln lab-000000000001-000000000010.jsonl .east.part", place.directory);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(put(11, 20, "second", &err), 0);
+    snprintf(
+        command, sizeof command,
+        "cd %s && test \"$(cat lab-000000000001-000000000010.jsonl)\" = first && test "
+        "\"$(cat lab-000000000011-000000000020.jsonl)\" = second && test ! -e .east.part",
+        place.directory);
+    assert_int_equal(system(command), 0);
+}
+
 /* Half a segment never has a name, and what was begun does not stay in the way. */
 static void a_full_disk_leaves_nothing_behind(void **state)
 {
@@ -216,9 +237,13 @@ static void errands_are_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CLAIM(names_say_which),        CLAIM(a_mark_stops_at_a_hole),
-        CLAIM(a_name_is_written_once), CLAIM(a_full_disk_leaves_nothing_behind),
-        CLAIM(the_own_disk_is_spared), CLAIM(what_is_wrong_is_said),
+        CLAIM(names_say_which),
+        CLAIM(a_mark_stops_at_a_hole),
+        CLAIM(a_name_is_written_once),
+        CLAIM(a_part_that_was_left_is_a_segment),
+        CLAIM(a_full_disk_leaves_nothing_behind),
+        CLAIM(the_own_disk_is_spared),
+        CLAIM(what_is_wrong_is_said),
         CLAIM(errands_are_run),
     };
 
