@@ -6,7 +6,9 @@
  * passes a gate of whose deadline the guard knows nothing, though the agent dies between
  * the two. A deadline that the gate then refuses stands with the guard alone, and is put
  * right by keeper_guard_tell() at the end of the same turn; were the agent dead by then,
- * the gate is closed, in place, and the guard leaves the server to it. */
+ * the gate is closed, in place, and the guard leaves the server to it. A server that is
+ * adopted serves already, and the gate may not rule its port yet: then the guard, which
+ * looks for the port too, ends it by that deadline. */
 #include "fencing/agent/guard_link.h"
 #include "fencing/agent/keeper_orders.h"
 #include "fencing/agent/keeper_private.h"

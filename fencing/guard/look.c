@@ -118,16 +118,21 @@ static void begin(struct request *r, int type, int flags)
 
 static uint32_t aligned(uint32_t len) { return (len + HEAD - 1) & ~(uint32_t)(HEAD - 1); }
 
-static void say_text(struct request *r, uint16_t type, const char *text)
+static void say(struct request *r, uint16_t type, const void *data, size_t len)
 {
-    struct nlattr attr = {.nla_len = (uint16_t)(HEAD + strlen(text) + 1), .nla_type = type};
+    struct nlattr attr = {.nla_len = (uint16_t)(HEAD + len), .nla_type = type};
     char *to = (char *)r + NLMSG_ALIGN(r->head.nlmsg_len);
 
     if (NLMSG_ALIGN(r->head.nlmsg_len) + aligned(attr.nla_len) > sizeof *r)
         return; /* the kernel then finds nothing of that name */
     memcpy(to, &attr, sizeof attr);
-    memcpy(to + HEAD, text, strlen(text) + 1);
+    memcpy(to + HEAD, data, len);
     r->head.nlmsg_len = NLMSG_ALIGN(r->head.nlmsg_len) + aligned(attr.nla_len);
+}
+
+static void say_text(struct request *r, uint16_t type, const char *text)
+{
+    say(r, type, text, strlen(text) + 1);
 }
 
 /* A socket with the request sent, or below 0. */
@@ -225,6 +230,39 @@ static int count_rules(const char *table, const char *chain)
     return done ? count : -1;
 }
 
+/* Whether the table rules the port. Its rules alone do not say so: a server that is adopted
+ * serves before it is in there. */
+static bool look_nft_port(const struct guard_gate *gate, uint16_t port, char *why,
+                          size_t size)
+{
+    /* One element, whose key is the port, in network order. */
+    const struct {
+        struct nlattr element, key, value;
+        unsigned char port[2], pad[2];
+    } list = {.element = {3 * HEAD + 4, NLA_F_NESTED | NFTA_LIST_ELEM},
+              .key = {2 * HEAD + 4, NLA_F_NESTED | NFTA_SET_ELEM_KEY},
+              .value = {HEAD + sizeof list.port, NFTA_DATA_VALUE},
+              .port = {(unsigned char)(port >> 8), (unsigned char)port}};
+    _Alignas(struct nlmsghdr) char reply[REPLY_SIZE];
+    const struct nlmsghdr *head = (const void *)reply;
+    struct request r;
+    ssize_t n;
+    int fd;
+
+    begin(&r, NFT_MSG_GETSETELEM, 0);
+    say_text(&r, NFTA_SET_ELEM_LIST_TABLE, gate->place);
+    say_text(&r, NFTA_SET_ELEM_LIST_SET, "managed");
+    say(&r, NLA_F_NESTED | NFTA_SET_ELEM_LIST_ELEMENTS, &list, sizeof list);
+    fd = ask(&r);
+    if (fd < 0)
+        return no(why, size, "its table cannot be asked", errno);
+    n = recv(fd, reply, sizeof reply, 0);
+    (void)close(fd);
+    return (n >= (ssize_t)sizeof *head && NLMSG_OK(head, (size_t)n) &&
+            head->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWSETELEM)) ||
+           no(why, size, "the port is not in its table", 0);
+}
+
 static bool look_nft(const struct guard_gate *gate, char *why, size_t size)
 {
     static const char *const chains[] = {"in", "out"};
@@ -258,7 +296,8 @@ bool guard_look(const struct guard_gate *gate, char *why, size_t size)
 
 bool guard_look_port(const struct guard_gate *gate, uint16_t port, char *why, size_t size)
 {
-    return gate->kind != GUARD_GATE_BPF || look_port(gate, port, why, size);
+    return gate->kind == GUARD_GATE_NFT ? look_nft_port(gate, port, why, size)
+                                        : look_port(gate, port, why, size);
 }
 
 void guard_nft_witness(struct guard_gate *gate)

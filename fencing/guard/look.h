@@ -18,7 +18,7 @@
  * reason in `why`: it is not, or the kernel does not say. */
 bool guard_look(const struct guard_gate *gate, char *why, size_t size);
 /* Whether the port is ruled by it; by which lease is the agent's to check, which knows when
- * it puts another one there. nftables: it is the table's matter, so true. */
+ * it puts another one there. Of a gate that guard_look() has found. */
 bool guard_look_port(const struct guard_gate *gate, uint16_t port, char *why, size_t size);
 
 /* Fill in handle and rules of the table that `gate->place` names, as they are now; 0 and 0

@@ -96,6 +96,16 @@ static void let_pass(uint32_t ms)
     stage_until(&stage, time_has_come, "time");
 }
 
+static bool is_ruled(const struct stage *s)
+{
+    char command[128];
+
+    snprintf(command, sizeof command,
+             "nft get element inet ringfence_gate_pg-east managed '{ %u }' >/dev/null 2>&1",
+             s->gated);
+    return system(command) == 0;
+}
+
 /* The deadline that nobody will move on. */
 static struct boot deadline(void)
 {
@@ -161,12 +171,13 @@ static void take_gate_away(void)
 
 static unsigned rows;
 
-/* When the last write was acknowledged; writes until one is not. */
-static struct boot last_written(PGconn *c)
+/* When the last write was acknowledged; writes until one is not, or `bound` is over. */
+static struct boot last_written(PGconn *c, struct boot bound)
 {
     struct boot last = {0};
 
-    for (rows = 0; client_run(c, "insert into guarded values (1)"); rows++)
+    for (rows = 0; last.ns < bound.ns && client_run(c, "insert into guarded values (1)");
+         rows++)
         last = boot_now();
     return last;
 }
@@ -178,7 +189,7 @@ static void nothing_is_written_past_the_deadline(void)
     struct boot end = deadline(), last;
 
     assert_non_null(c);
-    last = last_written(c);
+    last = last_written(c, (struct boot){end.ns + PAST_MS * (uint64_t)NS_PER_MS});
     PQfinish(c);
     print_message("%u writes, the last one %.0f ms before the deadline\n", rows,
                   ((double)end.ns - (double)last.ns) / NS_PER_MS);
@@ -210,24 +221,50 @@ static void a_frozen_agent_without_a_gate(void **state)
     nothing_is_written_past_the_deadline();
 }
 
-/* And with nftables, whose table no living owner protects any more. */
-static void a_flushed_ruleset_with_the_agent_dead(void **state)
+static void flush_ruleset(void)
 {
     const char *const flush[] = {"nft", "flush", "ruleset", NULL};
 
+    assert_int_equal(lab_run(flush), 0);
+}
+
+/* And with nftables, whose table no living owner protects any more. */
+static void a_flushed_ruleset_with_the_agent_dead(void **state)
+{
     (void)state;
     begin_with("missing", "nftables");
     stage_kill(&stage, agent, SIGKILL);
     agent = 0;
-    assert_int_equal(lab_run(flush), 0);
+    flush_ruleset();
+    nothing_is_written_past_the_deadline();
+}
+
+/* A server that is adopted serves before the gate rules its port, and the guard knows its
+ * deadline by then: where the agent dies in between, the table is whole, and rules nothing.
+ */
+static void a_table_that_does_not_rule_the_port(void **state)
+{
+    char element[16];
+    const char *const let_go[] = {
+        "nft",     "delete", "element", "inet", "ringfence_gate_pg-east",
+        "managed", "{",      element,   "}",    NULL};
+
+    (void)state;
+    begin_with("missing", "nftables");
+    stage_until(&stage, is_ruled, "the port in the table");
+    stage_kill(&stage, agent, SIGKILL);
+    agent = 0;
+    snprintf(element, sizeof element, "%u", stage.gated);
+    assert_int_equal(lab_run(let_go), 0);
     nothing_is_written_past_the_deadline();
 }
 
 /* Where the gate closes by itself, an end of a lease costs no restart (I3, TTL rule). */
-static void a_gate_in_place_is_enough(void **state)
+static void in_place_is_enough(const char *driver)
 {
-    (void)state;
-    begin_with("missing", NULL);
+    begin_with("missing", driver);
+    if (driver != NULL)
+        stage_until(&stage, is_ruled, "the port in the table");
     stage_kill(&stage, agent, SIGKILL);
     agent = 0;
     let_pass(STAGE_TTL_MS + PAST_MS);
@@ -235,8 +272,23 @@ static void a_gate_in_place_is_enough(void **state)
     assert_int_equal(page->slots[0].result.stops, 0);
     assert_true(processes() > 3);
     /* The gate is removed long after: there is no deadline left to wait for. */
-    take_gate_away();
+    if (driver != NULL)
+        flush_ruleset();
+    else
+        take_gate_away();
     stage_until(&stage, server_is_gone, "the server's end");
+}
+
+static void a_gate_in_place_is_enough(void **state)
+{
+    (void)state;
+    in_place_is_enough(NULL);
+}
+
+static void a_table_in_place_is_enough(void **state)
+{
+    (void)state;
+    in_place_is_enough("nftables");
 }
 
 static void is_gone_by_its_deadline(int how)
@@ -487,7 +539,9 @@ int main(void)
         ON_STAGE(a_dead_agent_without_a_gate),
         ON_STAGE(a_frozen_agent_without_a_gate),
         ON_STAGE(a_flushed_ruleset_with_the_agent_dead),
+        ON_STAGE(a_table_that_does_not_rule_the_port),
         ON_STAGE(a_gate_in_place_is_enough),
+        ON_STAGE(a_table_in_place_is_enough),
         ON_STAGE(expired_stops_it_behind_a_gate_agent_killed),
         ON_STAGE(expired_stops_it_behind_a_gate_agent_frozen),
         ON_STAGE(renewals_keep_it_alive),
